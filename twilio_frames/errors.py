@@ -1,0 +1,92 @@
+"""Every exception this package raises.
+
+::
+
+    TwilioFramesError
+    ├── ConfigurationError (also ValueError)   what you passed or set cannot work
+    │   └── MissingExtraError                  an optional dependency is not installed
+    ├── ProtocolError                          a Media Streams rule was broken
+    │   └── LocalProtocolError                 by this side: you sent what may not be sent
+    ├── RestError                              Twilio's REST API said no, or nothing
+    ├── StreamTimeoutError                     the other end of a stream did not do its part in time
+    └── CallFailedError                        a call could not be carried out
+
+What the *other* side does wrong on a stream is never an exception: it is a value, see
+``twilio_frames.protocol.Violation``.
+"""
+
+__all__ = [
+    "CallFailedError",
+    "ConfigurationError",
+    "LocalProtocolError",
+    "MissingExtraError",
+    "ProtocolError",
+    "RestError",
+    "StreamTimeoutError",
+    "TwilioFramesError",
+]
+
+
+class TwilioFramesError(Exception):
+    """Root of every exception this package raises."""
+
+
+class ConfigurationError(TwilioFramesError, ValueError):
+    """What was passed or set in the environment cannot work."""
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional dependency is not installed.
+
+    Args:
+        module: The module that could not be imported.
+        extra: The extra of this package that brings it.
+    """
+
+    def __init__(self, module: str, extra: str):
+        super().__init__(
+            f"expected the module {module!r} to be installed, found none: "
+            f"run `pip install 'pipecat-twilio-frames[{extra}]'`"
+        )
+        self.module = module
+        self.extra = extra
+
+
+class ProtocolError(TwilioFramesError):
+    """A rule of Media Streams was broken."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side tried to send what may not be sent."""
+
+
+class RestError(TwilioFramesError):
+    """Twilio's REST API refused a request, or did not answer it.
+
+    Args:
+        message: Twilio's own reason, or what failed.
+        status: HTTP status, None when there was no answer.
+        code: Twilio's error code (https://www.twilio.com/docs/api/errors), None when there is none.
+        retryable: Whether the same request may be sent again without doing its work twice.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: int | None = None,
+        retryable: bool = False,
+    ):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retryable = retryable
+
+
+class StreamTimeoutError(TwilioFramesError):
+    """The other end of a stream did not do its part in time."""
+
+
+class CallFailedError(TwilioFramesError):
+    """A call could not be carried out."""
