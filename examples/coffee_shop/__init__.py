@@ -1,0 +1,1 @@
+"""A coffee shop that takes orders by phone: its menu, its words, its conversation."""

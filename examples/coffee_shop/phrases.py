@@ -1,0 +1,168 @@
+"""What callers say besides the order itself, by what they mean with it.
+
+The recogniser's grammar and the parser of orders both read these tables. A phrase counts when it
+is all the caller says, or begins or ends what they say. Lower case, without punctuation.
+"""
+
+__all__ = [
+    "CARRIERS",
+    "CORRECTIONS",
+    "COURTESIES",
+    "GOODBYE",
+    "HELP",
+    "NEITHER",
+    "NO",
+    "PERSON",
+    "REPEAT",
+    "START_OVER",
+    "YES",
+]
+
+YES: tuple[str, ...] = (
+    "yes",
+    "yeah",
+    "yep",
+    "sure",
+    "okay",
+    "correct",
+    "right",
+    "perfect",
+    "that's right",
+    "that is right",
+    "that's correct",
+    "that is correct",
+    "sounds good",
+    "yes it is",
+    "that's it",
+    "that's all",
+)
+
+NO: tuple[str, ...] = (
+    "no",
+    "nope",
+    "no it isn't",
+    "that's wrong",
+    "that is wrong",
+    "that's not right",
+    "that is not right",
+    "not quite",
+)
+
+NEITHER: tuple[str, ...] = (
+    "nothing",
+    "neither",
+    "none",
+    "no thanks",
+    "no thank you",
+    "nothing else",
+    "just black",
+    "no milk and no sugar",
+    "no milk or sugar",
+    "without milk and sugar",
+)
+"""Answers that decline whatever was offered."""
+
+REPEAT: tuple[str, ...] = (
+    "repeat that",
+    "say that again",
+    "can you repeat that",
+    "could you repeat that",
+    "can you say that again",
+    "could you say that again",
+    "what did you say",
+    "pardon",
+    "sorry",
+)
+
+HELP: tuple[str, ...] = (
+    "help",
+    "help me",
+    "what do you have",
+    "what have you got",
+    "what can i say",
+    "what can i order",
+    "what are my options",
+    "what's on the menu",
+)
+
+PERSON: tuple[str, ...] = (
+    "speak to a person",
+    "talk to a person",
+    "speak to a human",
+    "talk to a human",
+    "speak to someone",
+    "talk to someone",
+    "can i speak to a person",
+    "can i talk to a person",
+    "i want to speak to a person",
+    "i'd like to speak to a person",
+    "a real person",
+)
+
+GOODBYE: tuple[str, ...] = (
+    "goodbye",
+    "bye",
+    "bye bye",
+    "hang up",
+    "never mind",
+    "cancel",
+    "cancel my order",
+    "cancel that",
+)
+
+START_OVER: tuple[str, ...] = ("start over", "start again")
+
+CORRECTIONS: tuple[str, ...] = (
+    "actually",
+    "actually make that",
+    "actually make it",
+    "make that",
+    "make it",
+    "change that to",
+    "change it to",
+    "no make that",
+    "no make it",
+    "wait make that",
+    "sorry make that",
+    "i meant",
+    "i said",
+    "instead",
+)
+"""What stands before a change of mind. ``instead`` may also end one."""
+
+CARRIERS: tuple[str, ...] = (
+    "i would like",
+    "i'd like",
+    "i want",
+    "i'll have",
+    "i will have",
+    "i'll take",
+    "i'll get",
+    "i need",
+    "give me",
+    "get me",
+    "make me",
+    "can i have",
+    "can i get",
+    "could i have",
+    "could i get",
+    "may i have",
+    "can you make me",
+    "could you make me",
+    "can you get me",
+    "let me have",
+    "let me get",
+    "i would like to order",
+    "i'd like to order",
+)
+"""What stands before an order and means nothing by itself."""
+
+COURTESIES: tuple[str, ...] = (
+    "please",
+    "thanks",
+    "thank you",
+    "hi",
+    "hello",
+    "hey",
+)
+"""What may stand anywhere and means nothing."""
