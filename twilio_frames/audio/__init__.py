@@ -1,0 +1,24 @@
+"""Telephone audio: G.711 mu-law, and PCM of any rate to and from 8 kHz. Pure, no I/O.
+
+``python -m twilio_frames.audio`` sends tones to 8 kHz mu-law and back and says what it cost.
+"""
+
+from twilio_frames.audio.mulaw import (
+    MULAW_SILENCE,
+    SAMPLE_RATE,
+    decode_mulaw,
+    encode_mulaw,
+    mulaw_seconds,
+    mulaw_silence,
+)
+from twilio_frames.audio.resampler import Resampler
+
+__all__ = [
+    "MULAW_SILENCE",
+    "SAMPLE_RATE",
+    "Resampler",
+    "decode_mulaw",
+    "encode_mulaw",
+    "mulaw_seconds",
+    "mulaw_silence",
+]

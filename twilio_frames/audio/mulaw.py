@@ -1,0 +1,49 @@
+"""G.711 mu-law, the only audio format of a Twilio media stream: 8000 bytes a second, mono.
+
+G.711 encodes 14-bit samples (https://www.itu.int/rec/T-REC-G.711, tables 2a and 2b); a 16-bit
+sample is brought to 14 bits by an arithmetic shift, as is common. ``audioop`` does exactly this in C
+and is in the standard library up to Python 3.12; from 3.13 on Pipecat brings ``audioop-lts``.
+"""
+
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
+
+SAMPLE_RATE = 8000
+"""Samples a second, and bytes a second, of mu-law telephone audio."""
+
+MULAW_SILENCE = 0xFF
+"""The code of a zero sample. (0x00 is not silence but the loudest negative sample, -32124.)"""
+
+
+def encode_mulaw(pcm: bytes) -> bytes:
+    """Mu-law of 16-bit PCM: half as many bytes.
+
+    Args:
+        pcm: Signed 16-bit native-endian mono samples at 8 kHz; the number of bytes must be even.
+
+    Raises:
+        ValueError: If half a sample is left over.
+    """
+    if len(pcm) % 2:
+        raise ValueError(
+            f"expected whole 16-bit samples, got {len(pcm)} bytes: keep the odd byte back"
+        )
+    return audioop.lin2ulaw(pcm, 2)
+
+
+def decode_mulaw(mulaw: bytes) -> bytes:
+    """16-bit PCM of mu-law: signed native-endian mono samples at 8 kHz, twice as many bytes."""
+    return audioop.ulaw2lin(mulaw, 2)
+
+
+def mulaw_silence(seconds: float) -> bytes:
+    """Silence of a length, rounded to the nearest sample."""
+    return bytes([MULAW_SILENCE]) * round(seconds * SAMPLE_RATE)
+
+
+def mulaw_seconds(mulaw: bytes) -> float:
+    """How long mu-law audio plays."""
+    return len(mulaw) / SAMPLE_RATE
