@@ -12,6 +12,7 @@ __all__ = [
     "DRINKS",
     "MILKS",
     "NO_MILK",
+    "NO_MILK_OR_SWEETENER",
     "NO_SWEETENER",
     "ROASTS",
     "SHOTS",
@@ -72,9 +73,9 @@ SHOTS: Mapping[str, str] = {
     "one shot": "single shot",
     "two shots": "double shot",
     "three shots": "triple shot",
-    "a single": "single shot",
-    "a double": "double shot",
-    "a triple": "triple shot",
+    "single": "single shot",
+    "double": "double shot",
+    "triple": "triple shot",
 }
 
 MILKS: Mapping[str, str] = {
@@ -93,6 +94,14 @@ AMOUNTS: Mapping[str, str] = {
     "a splash of": "a bit of",
 }
 """What may stand before a milk or a sweetener. The value keeps the caller's own words."""
+
+NO_MILK_OR_SWEETENER: tuple[str, ...] = (
+    "no milk or sugar",
+    "no milk and no sugar",
+    "no milk no sugar",
+    "without milk or sugar",
+    "without milk and sugar",
+)
 
 NO_MILK: tuple[str, ...] = ("no milk", "without milk", "no cream", "without cream", "black")
 

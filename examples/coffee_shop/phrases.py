@@ -4,17 +4,22 @@ The recogniser's grammar and the parser of orders both read these tables. A phra
 is all the caller says, or begins or ends what they say. Lower case, without punctuation.
 """
 
+from collections.abc import Mapping
+
 __all__ = [
     "CARRIERS",
     "CORRECTIONS",
     "COURTESIES",
+    "DONE",
     "GOODBYE",
+    "GREETINGS",
     "HELP",
     "NEITHER",
     "NO",
     "PERSON",
     "REPEAT",
     "START_OVER",
+    "TOPICS",
     "YES",
 ]
 
@@ -33,8 +38,6 @@ YES: tuple[str, ...] = (
     "that is correct",
     "sounds good",
     "yes it is",
-    "that's it",
-    "that's all",
 )
 
 NO: tuple[str, ...] = (
@@ -54,13 +57,20 @@ NEITHER: tuple[str, ...] = (
     "none",
     "no thanks",
     "no thank you",
-    "nothing else",
-    "just black",
-    "no milk and no sugar",
-    "no milk or sugar",
-    "without milk and sugar",
+    "never mind",
 )
 """Answers that decline whatever was offered."""
+
+DONE: tuple[str, ...] = (
+    "that's it",
+    "that's all",
+    "that is all",
+    "that will be all",
+    "nothing else",
+    "no that's it",
+    "no that's all",
+)
+"""The caller has no more to add."""
 
 REPEAT: tuple[str, ...] = (
     "repeat that",
@@ -81,6 +91,8 @@ HELP: tuple[str, ...] = (
     "what have you got",
     "what can i say",
     "what can i order",
+    "i don't know",
+    "i'm not sure",
     "what are my options",
     "what's on the menu",
 )
@@ -104,7 +116,6 @@ GOODBYE: tuple[str, ...] = (
     "bye",
     "bye bye",
     "hang up",
-    "never mind",
     "cancel",
     "cancel my order",
     "cancel that",
@@ -129,6 +140,18 @@ CORRECTIONS: tuple[str, ...] = (
     "instead",
 )
 """What stands before a change of mind. ``instead`` may also end one."""
+
+TOPICS: Mapping[str, str] = {
+    "the drink": "drink",
+    "the coffee": "drink",
+    "the size": "size",
+    "the roast": "roast",
+    "the shots": "shots",
+    "the milk": "milk",
+    "the sugar": "sweetener",
+    "the sweetener": "sweetener",
+}
+"""What a caller wants to talk about next, and the slot of the order it is."""
 
 CARRIERS: tuple[str, ...] = (
     "i would like",
@@ -157,12 +180,7 @@ CARRIERS: tuple[str, ...] = (
 )
 """What stands before an order and means nothing by itself."""
 
-COURTESIES: tuple[str, ...] = (
-    "please",
-    "thanks",
-    "thank you",
-    "hi",
-    "hello",
-    "hey",
-)
+GREETINGS: tuple[str, ...] = ("hi", "hello", "hey")
+
+COURTESIES: tuple[str, ...] = ("please", "thanks", "thank you")
 """What may stand anywhere and means nothing."""
