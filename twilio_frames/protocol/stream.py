@@ -1,0 +1,256 @@
+"""One media stream, seen from either end: who may say what when, and what the numbers tell.
+
+Theory of operation
+-------------------
+A stream is a conversation of two roles over one WebSocket. Twilio says ``connected``, then ``start``
+once; from then on Twilio sends ``media``, ``dtmf`` and ``mark`` and the bot sends ``media``,
+``mark`` and ``clear``, until Twilio says ``stop``. That is all of :data:`_TURNS`, and both ends run
+the same table: what one end may send is what the other may receive.
+
+There is one door each way. :meth:`Stream.send` takes a message of our role and gives the text to put
+on the wire; it raises when we break a rule, for that is a bug on this side. :meth:`Stream.receive`
+takes whatever arrived and gives the events it amounts to; it never raises, for nothing that a peer
+sends may end a call. A message that breaks a rule becomes a :class:`Violation` and is skipped.
+
+Twilio numbers its messages from 1 (``connected`` has no number) and stamps each piece of audio with
+the milliseconds since the stream began. The first stamp is not 0: the audio before it never existed.
+From then on both should count on without a step; where they do not, a :class:`SequenceBreak` or a
+:class:`TimestampBreak` comes before the message itself.
+
+No I/O happens here, and no clock is read.
+"""
+
+from dataclasses import replace
+from enum import Enum
+
+from twilio_frames.errors import LocalProtocolError
+from twilio_frames.protocol.messages import (
+    Clear,
+    Connected,
+    Dtmf,
+    Mark,
+    Media,
+    Message,
+    Role,
+    SendMark,
+    SendMedia,
+    Start,
+    Stop,
+    Unknown,
+)
+from twilio_frames.protocol.violations import (
+    BreakKind,
+    SequenceBreak,
+    TimestampBreak,
+    Violation,
+    ViolationKind,
+)
+from twilio_frames.protocol.wire import decode, encode
+
+Event = Message | Unknown | Violation | SequenceBreak | TimestampBreak
+"""What :meth:`Stream.receive` gives."""
+
+_BYTES_PER_MILLISECOND = 8
+_TIMESTAMP_TOLERANCE = 1
+"""Milliseconds: timestamps are whole, audio need not be."""
+
+
+class StreamState(Enum):
+    """How far a stream has come."""
+
+    IDLE = "idle"
+    """Nothing has been said."""
+    CONNECTED = "connected"
+    STARTED = "started"
+    STOPPED = "stopped"
+
+
+_TURNS: dict[StreamState, dict[type[Message], StreamState]] = {
+    StreamState.IDLE: {
+        Connected: StreamState.CONNECTED,
+        # Some emulators leave `connected` out; nothing is lost by it.
+        Start: StreamState.STARTED,
+    },
+    StreamState.CONNECTED: {Start: StreamState.STARTED},
+    StreamState.STARTED: {
+        Media: StreamState.STARTED,
+        Dtmf: StreamState.STARTED,
+        Mark: StreamState.STARTED,
+        SendMedia: StreamState.STARTED,
+        SendMark: StreamState.STARTED,
+        Clear: StreamState.STARTED,
+        Stop: StreamState.STOPPED,
+    },
+    StreamState.STOPPED: {},
+}
+_ROLE_MESSAGES: dict[Role, tuple[type[Message], ...]] = {
+    Role.TWILIO: (Connected, Start, Media, Dtmf, Mark, Stop),
+    Role.BOT: (SendMedia, SendMark, Clear),
+}
+
+
+class Stream:
+    """The state of one media stream, for one of its ends.
+
+    Args:
+        our_role: The end this object speaks for.
+    """
+
+    def __init__(self, our_role: Role):
+        self.our_role = our_role
+        self._state = StreamState.IDLE
+        self._start: Start | None = None
+        self._sent_sequence = 0
+        self._sent_chunks = 0
+        self._next_sequence: int | None = None
+        self._next_timestamp: dict[str, int] = {}
+
+    @property
+    def state(self) -> StreamState:
+        """How far the stream has come."""
+        return self._state
+
+    @property
+    def start(self) -> Start | None:
+        """The ``start`` message, once it has been sent or received."""
+        return self._start
+
+    @property
+    def stream_sid(self) -> str:
+        """Twilio's name of the stream; empty before ``start``."""
+        return self._start.stream_sid if self._start else ""
+
+    def send(self, message: Message) -> str:
+        """The text to put on the wire for a message of our role.
+
+        Fills in the stream sid and, for Twilio, the sequence and chunk numbers.
+
+        Raises:
+            LocalProtocolError: If our role may not send this, or not yet, or no longer, or the
+                message names another stream.
+        """
+        if type(message) not in _ROLE_MESSAGES[self.our_role]:
+            raise LocalProtocolError(
+                f"expected a message of the role {self.our_role.value}, got "
+                f"{type(message).__name__}: that is for the other end to send"
+            )
+        next_state = _TURNS[self._state].get(type(message))
+        if next_state is None:
+            raise LocalProtocolError(
+                f"expected {self._expected()}, got {type(message).__name__}: the stream is "
+                f"{self._state.value}"
+            )
+        message = self._stamped(message)
+        text = encode(message)
+        self._enter(next_state, message)
+        return text
+
+    def receive(self, data: str | bytes) -> list[Event]:
+        """The events something that arrived amounts to, in order; never empty, never raises.
+
+        Args:
+            data: The text of a WebSocket message; bytes stand for a binary one.
+        """
+        message = decode(data, self.our_role.other)
+        if isinstance(message, Media) and self._is_ours(message):
+            return self._followed(message)
+        if isinstance(message, Unknown | Violation):
+            return [message]
+        violation = self._refusal(message, len(data))
+        if violation is not None:
+            return [violation]
+        self._enter(_TURNS[self._state][type(message)], message)
+        if isinstance(message, Connected | SendMedia | SendMark | Clear):
+            return [message]
+        return self._followed(message)
+
+    def _is_ours(self, media: Media) -> bool:
+        return self._state is StreamState.STARTED and media.stream_sid in (self.stream_sid, "")
+
+    def _refusal(self, message: Message, size: int) -> Violation | None:
+        if type(message) not in _TURNS[self._state]:
+            return Violation(
+                kind=ViolationKind.OUT_OF_TURN,
+                detail=f"expected {self._expected()}, got {type(message).__name__}: the stream is "
+                f"{self._state.value}",
+                size=size,
+            )
+        if isinstance(message, Connected | Start) or message.stream_sid == self.stream_sid:
+            return None
+        if not message.stream_sid and self.our_role is Role.BOT:
+            return None
+        return Violation(
+            kind=ViolationKind.WRONG_STREAM,
+            detail=f"expected this stream's sid, got another in {type(message).__name__}",
+            size=size,
+        )
+
+    def _expected(self) -> str:
+        """Names of the messages that fit the state, for an error's text."""
+        turns = _TURNS[self._state]
+        return " or ".join(kind.__name__ for kind in turns) if turns else "nothing more"
+
+    def _enter(self, state: StreamState, message: Message) -> None:
+        self._state = state
+        if isinstance(message, Start):
+            self._start = message
+
+    def _stamped(self, message: Message) -> Message:
+        if isinstance(message, Connected):
+            return message
+        if not isinstance(message, Start) and message.stream_sid not in ("", self.stream_sid):
+            raise LocalProtocolError(
+                f"expected the stream sid {self.stream_sid}, got {message.stream_sid}: leave it out "
+                "and it is filled in"
+            )
+        if isinstance(message, SendMedia | SendMark | Clear):
+            return replace(message, stream_sid=self.stream_sid)
+        return self._numbered(message)
+
+    def _numbered(self, message: Start | Media | Dtmf | Mark | Stop) -> Message:
+        self._sent_sequence += 1
+        if isinstance(message, Start):
+            return replace(message, sequence_number=self._sent_sequence)
+        if isinstance(message, Media):
+            if message.timestamp is None:
+                raise LocalProtocolError(
+                    "expected a timestamp on Media, got none: say where it lies"
+                )
+            self._sent_chunks += 1
+            return replace(
+                message,
+                sequence_number=self._sent_sequence,
+                chunk=self._sent_chunks,
+                stream_sid=self.stream_sid,
+            )
+        return replace(message, sequence_number=self._sent_sequence, stream_sid=self.stream_sid)
+
+    def _followed(self, message: Start | Media | Dtmf | Mark | Stop) -> list[Event]:
+        """The message, behind what its numbers tell."""
+        events: list[Event] = []
+        number = message.sequence_number
+        if number is not None:
+            if self._next_sequence is not None and number != self._next_sequence:
+                kind = _break_kind(self._next_sequence, number, step=1)
+                events.append(SequenceBreak(kind=kind, expected=self._next_sequence, got=number))
+            self._next_sequence = max(number + 1, self._next_sequence or 0)
+        if isinstance(message, Media) and message.timestamp is not None:
+            self._follow_timestamp(message, message.timestamp, events)
+        events.append(message)
+        return events
+
+    def _follow_timestamp(self, media: Media, timestamp: int, events: list[Event]) -> None:
+        length = len(media.payload) // _BYTES_PER_MILLISECOND
+        expected = self._next_timestamp.get(media.track)
+        if expected is not None and abs(timestamp - expected) > _TIMESTAMP_TOLERANCE:
+            kind = _break_kind(expected, timestamp, step=length)
+            events.append(
+                TimestampBreak(kind=kind, track=media.track, expected=expected, got=timestamp)
+            )
+        self._next_timestamp[media.track] = max(timestamp + length, expected or 0)
+
+
+def _break_kind(expected: int, got: int, *, step: int) -> BreakKind:
+    if got > expected:
+        return BreakKind.GAP
+    return BreakKind.REPEAT if got == expected - step else BreakKind.LATE
