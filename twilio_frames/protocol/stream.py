@@ -2,20 +2,21 @@
 
 Theory of operation
 -------------------
-A stream is a conversation of two roles over one WebSocket. Twilio says ``connected``, then ``start``
-once; from then on Twilio sends ``media``, ``dtmf`` and ``mark`` and the bot sends ``media``,
-``mark`` and ``clear``, until Twilio says ``stop``. That is all of :data:`_TURNS`, and both ends run
-the same table: what one end may send is what the other may receive.
+A stream is a conversation of two roles over one WebSocket. Twilio says ``connected``, then
+``start`` once; from then on Twilio sends ``media``, ``dtmf`` and ``mark`` and the bot sends
+``media``, ``mark`` and ``clear``, until Twilio says ``stop``. That is all of :data:`_TURNS`, and
+both ends run the same table: what one end may send is what the other may receive.
 
-There is one door each way. :meth:`Stream.send` takes a message of our role and gives the text to put
-on the wire; it raises when we break a rule, for that is a bug on this side. :meth:`Stream.receive`
-takes whatever arrived and gives the events it amounts to; it never raises, for nothing that a peer
-sends may end a call. A message that breaks a rule becomes a :class:`Violation` and is skipped.
+There is one door each way. :meth:`Stream.send` takes a message of our role and gives the text to
+put on the wire; it raises when we break a rule, for that is a bug on this side.
+:meth:`Stream.receive` takes whatever arrived and gives the events it amounts to; it never raises,
+for nothing that a peer sends may end a call. A message that breaks a rule becomes a
+:class:`Violation` and is skipped.
 
-Twilio numbers its messages from 1 (``connected`` has no number) and stamps each piece of audio with
-the milliseconds since the stream began. The first stamp is not 0: the audio before it never existed.
-From then on both should count on without a step; where they do not, a :class:`SequenceBreak` or a
-:class:`TimestampBreak` comes before the message itself.
+Twilio numbers its messages from 1 (``connected`` has no number) and stamps each piece of audio
+with the milliseconds since the stream began. The first stamp is not 0: the audio before it never
+existed. From then on both should count on without a step; where they do not, a
+:class:`SequenceBreak` or a :class:`TimestampBreak` comes before the message itself.
 
 No I/O happens here, and no clock is read.
 """
@@ -200,8 +201,8 @@ class Stream:
             return message
         if not isinstance(message, Start) and message.stream_sid not in ("", self.stream_sid):
             raise LocalProtocolError(
-                f"expected the stream sid {self.stream_sid}, got {message.stream_sid}: leave it out "
-                "and it is filled in"
+                f"expected the stream sid {self.stream_sid}, got {message.stream_sid}: "
+                "leave it out and it is filled in"
             )
         if isinstance(message, SendMedia | SendMark | Clear):
             return replace(message, stream_sid=self.stream_sid)

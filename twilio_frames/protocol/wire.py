@@ -47,7 +47,8 @@ class _MediaFields(msgspec.Struct):
     payload: bytes
     track: str = INBOUND
     chunk: int | None = None
-    timestamp: int | None = None
+    # Twilio's are whole; an emulator's clock may not be.
+    timestamp: int | float | None = None
 
 
 class _Media(_Wire, tag="media", kw_only=True):
@@ -162,7 +163,7 @@ def decode(data: str | bytes, sender: Role) -> Message | Unknown | Violation:
         if sender is Role.TWILIO:
             return _from_twilio(_twilio.decode(data))
         return _from_bot(_bot.decode(data))
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         return _diagnose(data, sender, error)
 
 
@@ -172,7 +173,7 @@ def _from_twilio(wire: _TwilioWire) -> Message | Unknown:
         return Media(
             payload=media.payload,
             track=media.track,
-            timestamp=media.timestamp,
+            timestamp=None if media.timestamp is None else int(media.timestamp),
             chunk=media.chunk,
             sequence_number=wire.sequence_number,
             stream_sid=wire.stream_sid,
@@ -247,7 +248,7 @@ def _diagnose(data: str, sender: Role, error: Exception) -> Unknown | Violation:
         return _violation(ViolationKind.NOT_JSON, "expected JSON, got other text", data)
     if not isinstance(value, dict):
         return _violation(
-            ViolationKind.NOT_AN_OBJECT, "expected a JSON object, got no object", data
+            ViolationKind.NOT_AN_OBJECT, "expected a JSON object, got another value", data
         )
     event = cast("dict[str, object]", value).get("event")
     if not isinstance(event, str):
