@@ -9,8 +9,10 @@ from collections.abc import Mapping
 
 __all__ = [
     "AMOUNTS",
+    "BREWED_DRINKS",
     "DRINKS",
     "MILKS",
+    "MILKY_DRINKS",
     "NO_MILK",
     "NO_MILK_OR_SWEETENER",
     "NO_SWEETENER",
@@ -47,6 +49,14 @@ DRINKS: Mapping[str, str] = {
     "regular coffee": "coffee",
     "cafe latte": "latte",
 }
+
+MILKY_DRINKS: frozenset[str] = frozenset(
+    ("cappuccino", "flat white", "latte", "macchiato", "mocha", "iced latte", "iced mocha")
+)
+"""Drinks that are made with milk, whatever the caller adds."""
+
+BREWED_DRINKS: frozenset[str] = frozenset(("coffee", "drip coffee", "house coffee", "iced coffee"))
+"""Drinks that are brewed, not pulled as shots of espresso."""
 
 SIZES: Mapping[str, str] = {
     **_said_as_it_is(

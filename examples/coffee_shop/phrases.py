@@ -1,12 +1,13 @@
 """What callers say besides the order itself, by what they mean with it.
 
 The recogniser's grammar and the parser of orders both read these tables. A phrase counts when it
-is all the caller says, or begins or ends what they say. Lower case, without punctuation.
+is found anywhere in what a caller says. Lower case, without punctuation.
 """
 
 from collections.abc import Mapping
 
 __all__ = [
+    "CANCEL",
     "CARRIERS",
     "CORRECTIONS",
     "COURTESIES",
@@ -17,6 +18,7 @@ __all__ = [
     "NEITHER",
     "NO",
     "PERSON",
+    "QUESTIONS",
     "REPEAT",
     "START_OVER",
     "TOPICS",
@@ -97,6 +99,17 @@ HELP: tuple[str, ...] = (
     "what's on the menu",
 )
 
+QUESTIONS: Mapping[str, str] = {
+    "what drinks do you have": "drink",
+    "what coffee do you have": "drink",
+    "what sizes do you have": "size",
+    "what roasts do you have": "roast",
+    "what milk do you have": "milk",
+    "what kind of milk do you have": "milk",
+    "what kinds of milk do you have": "milk",
+}
+"""A call for help with one slot of the order."""
+
 PERSON: tuple[str, ...] = (
     "speak to a person",
     "talk to a person",
@@ -109,6 +122,9 @@ PERSON: tuple[str, ...] = (
     "i want to speak to a person",
     "i'd like to speak to a person",
     "a real person",
+    "a person",
+    "a human",
+    "operator",
 )
 
 GOODBYE: tuple[str, ...] = (
@@ -116,10 +132,9 @@ GOODBYE: tuple[str, ...] = (
     "bye",
     "bye bye",
     "hang up",
-    "cancel",
-    "cancel my order",
-    "cancel that",
 )
+
+CANCEL: tuple[str, ...] = ("cancel", "cancel that", "cancel my order", "cancel the order")
 
 START_OVER: tuple[str, ...] = ("start over", "start again")
 
@@ -143,7 +158,6 @@ CORRECTIONS: tuple[str, ...] = (
 
 TOPICS: Mapping[str, str] = {
     "the drink": "drink",
-    "the coffee": "drink",
     "the size": "size",
     "the roast": "roast",
     "the shots": "shots",
