@@ -1,0 +1,226 @@
+"""One account's calls over the REST API."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.base.values import unset
+from twilio.rest import Client
+from twilio.rest.api.v2010.account.call import CallInstance
+
+from twilio_frames.errors import ConfigurationError, RestError
+from twilio_frames.rest.credentials import Credentials
+from twilio_frames.rest.http import BoundedHttpClient
+from twilio_frames.rest.numbers import without_numbers
+
+__all__ = ["CALL_EVENTS", "CallState", "TwilioRest"]
+
+CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
+"""Every event of a call that a status callback can be told."""
+
+_OVER_ALREADY = {20404, 21220}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallState:
+    """A call as Twilio sees it at one moment, without its numbers.
+
+    Parameters:
+        call_sid: The call.
+        status: ``queued``, ``ringing``, ``in-progress``, ``completed``, ``busy``, ``failed``,
+            ``no-answer`` or ``canceled``.
+        direction: ``inbound``, ``outbound-api`` or ``outbound-dial``.
+        duration: Seconds from answer to end, None before the end.
+        answered_by: The verdict of machine detection, None without one.
+    """
+
+    call_sid: str
+    status: str
+    direction: str | None = None
+    duration: int | None = None
+    answered_by: str | None = None
+
+
+class TwilioRest:
+    """One account's calls over the REST API.
+
+    Use it as an async context manager, or close it.
+
+    Args:
+        credentials: The account.
+        base_url: Where to send requests instead of ``https://api.twilio.com``, such as the
+            address of a simulated Twilio. Path, form and authorization stay what Twilio gets.
+        timeout: Seconds one request may take.
+        retry_for: Seconds within which a request that was not processed is sent again.
+        backoff: Seconds before the second attempt, doubled for each one after it.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        base_url: str | None = None,
+        timeout: float = 10.0,
+        retry_for: float = 10.0,
+        backoff: float = 0.5,
+    ):
+        self._http = BoundedHttpClient(base_url, timeout)
+        self._client = Client(
+            credentials.api_key or credentials.account_sid,
+            credentials.api_secret or credentials.auth_token,
+            credentials.account_sid,
+            region=credentials.region,
+            edge=credentials.edge,
+            http_client=self._http,
+        )
+        self._retry_for = retry_for
+        self._backoff = backoff
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; a later request opens new ones."""
+        await self._http.close()
+
+    async def dial(
+        self,
+        to: str,
+        from_: str,
+        *,
+        url: str | None = None,
+        twiml: str | None = None,
+        status_callback: str | None = None,
+        status_events: tuple[str, ...] = CALL_EVENTS,
+        ring_seconds: int | None = None,
+        time_limit: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Place a call and return its sid; Twilio may queue it before it rings.
+
+        Args:
+            to: Whom to call, in E.164 form.
+            from_: A number of the account, or a verified caller id.
+            url: The webhook that says what the answered call does.
+            twiml: What the answered call does, instead of a webhook (4000 characters at most).
+            status_callback: The webhook that is told how the call goes.
+            status_events: Which events it is told.
+            ring_seconds: How long to let it ring (Twilio's default is 60).
+            time_limit: Seconds after which Twilio ends the call.
+            options: More arguments of the SDK's ``calls.create``, such as ``machine_detection``.
+
+        Raises:
+            ConfigurationError: Both or neither of ``url`` and ``twiml``.
+            RestError: Twilio refused, or did not answer. Unless ``retryable``, the phone may ring.
+        """
+        if (url is None) == (twiml is None):
+            raise ConfigurationError("expected either url or twiml, got both or neither: pass one")
+        wanted = {
+            "url": url,
+            "twiml": twiml,
+            "status_callback": status_callback,
+            "status_callback_event": list(status_events) if status_callback else None,
+            "timeout": ring_seconds,
+            "time_limit": time_limit,
+        }
+        given = _given(wanted) | dict(options or {})
+        create = self._client.calls.create_async
+        placed = await self._send(lambda: create(to=to, from_=from_, **given), once=True)
+        return placed.call_sid
+
+    async def fetch(self, call_sid: str) -> CallState:
+        """Ask how a call stands.
+
+        Raises:
+            RestError: Twilio refused or did not answer; ``status`` 404 if there is no such call.
+        """
+        return await self._send(lambda: self._client.calls(call_sid).fetch_async())
+
+    async def update(
+        self, call_sid: str, *, url: str | None = None, twiml: str | None = None
+    ) -> CallState:
+        """Make a live call do something else; its media stream ends at once.
+
+        What is passed must itself keep the call up, or the call ends with it.
+
+        Raises:
+            ConfigurationError: Both or neither of ``url`` and ``twiml``.
+            RestError: Twilio refused, or did not answer. Code 21220: the call is over.
+        """
+        if (url is None) == (twiml is None):
+            raise ConfigurationError("expected either url or twiml, got both or neither: pass one")
+        given = _given({"url": url, "twiml": twiml})
+        update = self._client.calls(call_sid).update_async
+        return await self._send(lambda: update(**given), once=True)
+
+    async def hang_up(self, call_sid: str) -> None:
+        """End a call; one that is over already is no error.
+
+        Audio that Twilio has buffered is cut off, so wait for the last mark before.
+
+        Raises:
+            RestError: Twilio refused or did not answer: the call may be up still.
+        """
+        update = self._client.calls(call_sid).update_async
+        try:
+            await self._send(lambda: update(status="completed"))
+        except RestError as error:
+            if error.status != 404 and error.code not in _OVER_ALREADY:
+                raise
+
+    async def _send(
+        self, request: Callable[[], Awaitable[CallInstance]], *, once: bool = False
+    ) -> CallState:
+        clock = asyncio.get_running_loop().time
+        give_up_at, wait = clock() + self._retry_for, self._backoff
+        while True:
+            try:
+                return _read(await request())
+            except (TwilioRestException, TwilioServiceException) as refusal:
+                error = _explain(refusal, once=once)
+                cause: BaseException | None = refusal
+            except RestError as failure:
+                failure.retryable = failure.retryable or not once
+                error, cause = failure, failure.__cause__
+            if not error.retryable or clock() + wait > give_up_at:
+                raise error from cause
+            await asyncio.sleep(wait)
+            wait *= 2
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: unset if value is None else value for name, value in arguments.items()}
+
+
+def _read(call: CallInstance) -> CallState:
+    if not isinstance(call.sid, str) or not call.sid:
+        raise RestError("expected a call with a sid from Twilio, got none: check the base URL")
+    duration = str(call.duration) if call.duration is not None else ""
+    return CallState(
+        call_sid=call.sid,
+        status=str(call.status),
+        direction=call.direction,
+        duration=int(duration) if duration.isdecimal() else None,
+        answered_by=call.answered_by,
+    )
+
+
+def _explain(refusal: TwilioRestException | TwilioServiceException, *, once: bool) -> RestError:
+    if isinstance(refusal, TwilioRestException):
+        reason = refusal.msg.partition(": ")[2]
+        # The SDK puts the HTTP status where a body without a code left none.
+        code = None if refusal.code == refusal.status else refusal.code
+    else:
+        reason, code = refusal.detail or refusal.title, refusal.code
+    status = int(refusal.status)
+    return RestError(
+        without_numbers(reason) or f"Twilio answered HTTP {status} without a reason",
+        status=status,
+        code=code,
+        retryable=status == 429 or (status >= 500 and not once),
+    )
