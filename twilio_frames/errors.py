@@ -9,6 +9,7 @@
     │   └── LocalProtocolError                 by this side: you sent what may not be sent
     ├── RestError                              Twilio's REST API said no, or nothing
     ├── StreamTimeoutError                     the other end of a stream did not do its part in time
+    ├── SynthesisError                         the local synthesiser could not speak
     └── CallFailedError                        a call could not be carried out
 
 What the *other* side does wrong on a stream is never an exception: it is a value, see
@@ -23,6 +24,7 @@ __all__ = [
     "ProtocolError",
     "RestError",
     "StreamTimeoutError",
+    "SynthesisError",
     "TwilioFramesError",
 ]
 
@@ -86,6 +88,10 @@ class RestError(TwilioFramesError):
 
 class StreamTimeoutError(TwilioFramesError):
     """The other end of a stream did not do its part in time."""
+
+
+class SynthesisError(TwilioFramesError):
+    """The local synthesiser could not speak."""
 
 
 class CallFailedError(TwilioFramesError):

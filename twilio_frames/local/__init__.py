@@ -1,0 +1,1 @@
+"""Speech services that need no key and no network: the `local` extra."""

@@ -1,0 +1,121 @@
+"""Speech without a key: espeak-ng in this process, off the event loop, for many speakers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+from twilio_frames.errors import SynthesisError
+from twilio_frames.local.espeak import Voice, library_files
+from twilio_frames.local.espeak_thread import espeak_thread
+from twilio_frames.local.speech import Speech, Word, joined
+from twilio_frames.local.spoken_text import pieces, speakable
+
+__all__ = ["BOT_VOICE", "CALLER_VOICE", "SAMPLE_RATE", "Speech", "Synthesiser", "Word"]
+
+CALLER_VOICE = "en-us+f2"
+"""The voice a telephone recogniser understands best, at 150 words a minute."""
+
+BOT_VOICE = "en-us+m3"
+"""Low where the caller's voice is high, with much of its sound inside the telephone's band."""
+
+SAMPLE_RATE = 22050
+"""Samples a second of espeak-ng's speech."""
+
+_SENTENCE_PAUSE = 0.3
+_LONGEST_WAIT = 30.0
+
+
+class Synthesiser:
+    """One speaker.
+
+    Args:
+        voice: espeak-ng's name of a language, and a variant of it: ``en-us+f2``.
+        words_per_minute: Speed, 80 to 450.
+        pitch: 0 to 100; 50 is the voice's own.
+        pitch_range: 0 (monotone) to 100; 50 is the voice's own.
+
+    Raises:
+        MissingExtraError: If the ``local`` extra is not installed.
+        ConfigurationError: If a number is out of its range. An unknown voice shows when speech is
+            first asked for, or in :meth:`prepare`.
+    """
+
+    def __init__(
+        self,
+        voice: str = CALLER_VOICE,
+        *,
+        words_per_minute: int = 150,
+        pitch: int = 50,
+        pitch_range: int = 50,
+    ):
+        library_files()
+        self.voice = Voice(
+            name=voice, words_per_minute=words_per_minute, pitch=pitch, pitch_range=pitch_range
+        )
+
+    def synthesise(self, text: str) -> Speech:
+        """What the text sounds like; for a thread that may wait.
+
+        Raises:
+            ConfigurationError: If espeak-ng has no such voice.
+            SynthesisError: If espeak-ng fails, or has too much to do.
+        """
+        parts: list[Speech] = []
+        for sentence, pause in _sentences(text):
+            future = espeak_thread.submit(sentence, self.voice, pause=pause)
+            try:
+                parts.append(future.result(_LONGEST_WAIT))
+            except TimeoutError as error:
+                raise _overdue() from error
+        return joined(parts, sample_rate=SAMPLE_RATE)
+
+    async def speak(self, text: str) -> Speech:
+        """What the text sounds like; the event loop goes on meanwhile.
+
+        Raises:
+            ConfigurationError: If espeak-ng has no such voice.
+            SynthesisError: If espeak-ng fails, or has too much to do.
+        """
+        return joined([part async for part in self.stream(text)], sample_rate=SAMPLE_RATE)
+
+    async def stream(self, text: str) -> AsyncIterator[Speech]:
+        """The same, a sentence at a time, each made when it is asked for.
+
+        Yields:
+            Speech whose words' times count from its own beginning; nothing for a text that makes
+            no sound.
+
+        Raises:
+            ConfigurationError: If espeak-ng has no such voice.
+            SynthesisError: If espeak-ng fails, or has too much to do.
+        """
+        for sentence, pause in _sentences(text):
+            future = espeak_thread.submit(sentence, self.voice, pause=pause)
+            try:
+                speech = await asyncio.wait_for(asyncio.wrap_future(future), _LONGEST_WAIT)
+            except TimeoutError as error:
+                raise _overdue() from error
+            if speech.pcm:
+                yield speech
+
+    async def prepare(self) -> None:
+        """Loads the library and measures the voice's level, so that the first sentence is fast.
+
+        Raises:
+            ConfigurationError: If espeak-ng has no such voice.
+        """
+        await self.speak("Hello.")
+
+
+def _sentences(text: str) -> Iterator[tuple[str, float]]:
+    """The pieces of a text, each with the silence after it."""
+    parts = list(pieces(speakable(text)))
+    for index, part in enumerate(parts, start=1):
+        ended = part.endswith((".", "!", "?")) and index < len(parts)
+        yield part, _SENTENCE_PAUSE if ended else 0.0
+
+
+def _overdue() -> SynthesisError:
+    return SynthesisError(
+        f"expected a sentence from espeak-ng within {_LONGEST_WAIT:.0f} s, got none: "
+        "let fewer speakers speak at once"
+    )
