@@ -27,6 +27,7 @@ from twilio_frames.protocol.messages import (
     TwilioMessage,
     Unknown,
 )
+from twilio_frames.protocol.playback import MarkEcho, Playback
 from twilio_frames.protocol.stream import Event, Stream, StreamState
 from twilio_frames.protocol.violations import (
     BreakKind,
@@ -48,9 +49,11 @@ __all__ = [
     "Dtmf",
     "Event",
     "Mark",
+    "MarkEcho",
     "Media",
     "MediaFormat",
     "Message",
+    "Playback",
     "Role",
     "SendMark",
     "SendMedia",

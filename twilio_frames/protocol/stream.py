@@ -121,6 +121,10 @@ class Stream:
         """Twilio's name of the stream; empty before ``start``."""
         return self._start.stream_sid if self._start else ""
 
+    def adopt(self, start: Start) -> None:
+        """Goes on from a ``start`` that somebody else has read from the socket, or sent on it."""
+        self._enter(StreamState.STARTED, start)
+
     def send(self, message: Message) -> str:
         """The text to put on the wire for a message of our role.
 

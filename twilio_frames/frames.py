@@ -1,0 +1,187 @@
+"""What a phone call adds to Pipecat's frames.
+
+Digits are Pipecat's own ``InputDTMFFrame``; a raised or dropped line is Pipecat's
+``ClientConnectedFrame`` and, with its reason, :class:`CallEndedFrame`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pipecat.frames.frames import DataFrame, InputAudioRawFrame, SystemFrame, TTSAudioRawFrame
+
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.protocol import BreakKind, MediaFormat, Start
+
+__all__ = [
+    "AudioGapFrame",
+    "CallEndReason",
+    "CallEndedFrame",
+    "CallStartedFrame",
+    "MarkReachedFrame",
+    "MarkSentFrame",
+    "MulawInputFrame",
+    "MulawOutputFrame",
+    "SendMarkFrame",
+]
+
+
+class CallEndReason(StrEnum):
+    """Why a call's stream ended; exactly one of these."""
+
+    CALLER_HUNG_UP = "caller hung up"
+    """Twilio said ``stop``, and nobody here had asked for it."""
+    BOT_HUNG_UP = "bot hung up"
+    """The pipeline ended, or was asked to hang up."""
+    TRANSFERRED = "transferred"
+    """Twilio said ``stop`` because the call was given other TwiML."""
+    LINE_LOST = "line lost"
+    """The socket broke, fell silent or was no longer read, with no ``stop``."""
+    TIME_LIMIT = "time limit"
+    """The call was as long as calls may be."""
+    ERROR = "error"
+    """The stream could not be served, or the bot failed."""
+
+
+@dataclass
+class CallStartedFrame(SystemFrame):
+    """The stream has begun: who is on the line. Pushed downstream right after ``StartFrame``.
+
+    Parameters:
+        call_sid: Twilio's name of the call, CA…
+        stream_sid: Twilio's name of the stream, MZ…
+        account_sid: Whose call it is, AC…
+        parameters: The ``<Parameter>`` elements of the TwiML.
+        media_format: How Twilio encodes the audio.
+        tracks: The tracks the stream carries.
+    """
+
+    call_sid: str
+    stream_sid: str
+    account_sid: str
+    parameters: Mapping[str, str]
+    media_format: MediaFormat
+    tracks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, start: Start) -> "CallStartedFrame":
+        """The frame for a ``start`` message."""
+        return cls(
+            call_sid=start.call_sid,
+            stream_sid=start.stream_sid,
+            account_sid=start.account_sid,
+            parameters=start.custom_parameters,
+            media_format=start.media_format,
+            tracks=start.tracks,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name}(call: {self.call_sid}, stream: {self.stream_sid})"
+
+
+@dataclass
+class CallEndedFrame(SystemFrame):
+    """The stream is over. Pushed downstream once, before the pipeline ends by itself.
+
+    Parameters:
+        reason: Why.
+        detail: More of it for a log; holds no numbers and nothing that was said.
+    """
+
+    reason: CallEndReason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}(reason: {self.reason})"
+
+
+@dataclass
+class SendMarkFrame(DataFrame):
+    """Asks for a mark behind the audio that is queued so far.
+
+    Answered by a :class:`MarkSentFrame`, then by a :class:`MarkReachedFrame`.
+
+    Parameters:
+        mark: The mark's name; need not be unique.
+    """
+
+    mark: str
+
+
+@dataclass
+class MarkSentFrame(SystemFrame):
+    """A mark is on its way to Twilio.
+
+    Parameters:
+        mark: The mark's name.
+        position: Bytes of mu-law audio sent before it since the stream began.
+    """
+
+    mark: str
+    position: int
+
+
+@dataclass
+class MarkReachedFrame(SystemFrame):
+    """Twilio sent a mark back.
+
+    Parameters:
+        mark: The mark's name.
+        position: Bytes of mu-law audio sent before it since the stream began.
+        flushed: True if an interruption threw away audio before it: it was not heard to there.
+    """
+
+    mark: str
+    position: int
+    flushed: bool
+
+
+@dataclass
+class AudioGapFrame(SystemFrame):
+    """The caller's audio did not go on where it had ended.
+
+    Parameters:
+        kind: ``GAP``: audio is missing, and silence stands in for it. ``REPEAT`` or ``LATE``: the
+            audio had been there already, and was dropped.
+        milliseconds: How much.
+    """
+
+    kind: BreakKind
+    milliseconds: int
+
+
+@dataclass
+class MulawInputFrame(InputAudioRawFrame):
+    """The caller's audio, as PCM for whoever wants PCM, and as it came.
+
+    Parameters:
+        mulaw: The mu-law bytes as Twilio sent them.
+        timestamp: Where the audio begins, milliseconds from the start of the stream.
+    """
+
+    mulaw: bytes = field(default=b"", repr=False)
+    timestamp: int | None = None
+
+
+@dataclass
+class MulawOutputFrame(TTSAudioRawFrame):
+    """Speech that is mu-law already and goes to the caller without a conversion.
+
+    ``audio`` holds its PCM, for whoever listens in.
+
+    Parameters:
+        mulaw: The mu-law bytes, 8000 a second.
+    """
+
+    mulaw: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, mulaw: bytes, *, context_id: str | None = None) -> "MulawOutputFrame":
+        """The frame for some mu-law audio."""
+        return cls(
+            audio=decode_mulaw(mulaw),
+            sample_rate=SAMPLE_RATE,
+            num_channels=1,
+            context_id=context_id,
+            mulaw=mulaw,
+        )
