@@ -1,0 +1,167 @@
+"""An LLM that is your own Python: rules, a dialogue, an agent, a chain."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+from pipecat.frames.frames import (
+    Frame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.llm_service import (
+    BaseLLMAdapter,  # pyright: ignore[reportPrivateImportUsage] Its own module moved in Pipecat 1.14.
+    LLMService,
+)
+from pipecat.services.settings import LLMSettings
+from pipecat.utils.errors import ErrorCategory
+
+__all__ = ["PythonLLMAdapter", "PythonLLMService"]
+
+
+class PythonLLMAdapter(BaseLLMAdapter[Mapping[str, Any]]):
+    """Hands the conversation on as it is, since there is no vendor's form to bring it into.
+
+    Pipecat's default adapter would import OpenAI's SDK, half a second of it, while a call begins.
+    """
+
+    @property
+    def id_for_llm_specific_messages(self) -> str:
+        """The name under which a context keeps messages for this kind of LLM alone."""
+        return "python"
+
+    async def get_llm_invocation_params(
+        self, context: LLMContext, **kwargs: Any
+    ) -> Mapping[str, Any]:
+        """The conversation's messages."""
+        return {"messages": self.get_messages(context)}
+
+    def to_provider_tools_format(self, tools_schema: Any) -> list[Any]:
+        """No tools: your Python calls what it needs itself."""
+        return []
+
+    def get_messages_for_logging(self, context: LLMContext) -> list[dict[str, Any]]:
+        """No messages: a caller's words are not for logs."""
+        return []
+
+
+class PythonLLMService(LLMService):
+    """Base of an LLM service whose responses come from your own coroutine.
+
+    It takes the place of any vendor's LLM service in a pipeline, with the same frames and metrics
+    around each response. An interruption cancels a running response: ``respond()`` sees
+    ``asyncio.CancelledError`` at its current ``await``.
+
+    An exception in ``respond()``, or a piece of text that takes too long, is reported as an error
+    of the pipeline, the caller hears the apology, and the call goes on.
+
+    Example::
+
+        class Echo(PythonLLMService):
+            async def respond(self, context):
+                yield f"You said: {context.get_messages()[-1]['content']}"
+    """
+
+    adapter_class = PythonLLMAdapter
+
+    def __init__(
+        self,
+        *,
+        apology: str = "I'm sorry, something went wrong. Could you say that again?",
+        time_limit: float = 30.0,
+        **kwargs: Any,
+    ):
+        """Makes the service.
+
+        Args:
+            apology: Said when a response fails; empty to stay silent.
+            time_limit: Seconds that ``respond()`` may take for each piece of text.
+            **kwargs: Passed to Pipecat's ``LLMService``.
+        """
+        super().__init__(**{"settings": _no_settings(), **kwargs})
+        self._apology = apology
+        self._time_limit = time_limit
+
+    @abstractmethod
+    def respond(self, context: LLMContext) -> AsyncIterator[str]:
+        """Says what follows in the conversation. Write it with ``async def`` and ``yield``.
+
+        Args:
+            context: The conversation so far; its last messages are the caller's newest turn.
+
+        Returns:
+            Pieces of text in speaking order, joined as they are, with their own spaces.
+        """
+
+    def can_generate_metrics(self) -> bool:
+        """Whether this service measures its time to first text: it does."""
+        return True
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Responds to a context frame; every other frame passes."""
+        await super().process_frame(frame, direction)
+        if not isinstance(frame, LLMContextFrame):
+            await self.push_frame(frame, direction)
+            return
+        try:
+            await self.push_frame(LLMFullResponseStartFrame())
+            await self.start_processing_metrics()
+            await self._respond_or_apologize(frame.context)
+        finally:
+            await self.stop_processing_metrics()
+            await self.push_frame(LLMFullResponseEndFrame())
+
+    async def _respond_or_apologize(self, context: LLMContext) -> None:
+        # Any exception of the subclass's code ends here, or its caller would wait in silence.
+        try:
+            await self._push_response(context)
+        except TimeoutError as error:
+            await self._call_event_handler("on_completion_timeout")
+            await self._apologize("respond() took too long", error)
+        except Exception as error:
+            # Not the exception's text, which may hold the caller's words.
+            await self._apologize(f"respond() raised {type(error).__name__}", error)
+
+    async def _push_response(self, context: LLMContext) -> None:
+        await self.start_ttfb_metrics()
+        pieces = self.respond(context)
+        try:
+            while (piece := await self._next_piece(pieces)) is not None:
+                await self.stop_ttfb_metrics()
+                if piece:
+                    await self.push_frame(LLMTextFrame(piece))
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
+
+    async def _next_piece(self, pieces: AsyncIterator[str]) -> str | None:
+        async with asyncio.timeout(self._time_limit):
+            return await anext(pieces, None)
+
+    async def _apologize(self, reason: str, error: Exception) -> None:
+        await self.push_error(reason, exception=error, category=ErrorCategory.APPLICATION)
+        if self._apology:
+            # The space parts it from what may have been said before.
+            await self.push_frame(LLMTextFrame(f" {self._apology}"))
+
+
+def _no_settings() -> LLMSettings:
+    # Pipecat asks for None in each setting that a service does not know.
+    return LLMSettings(
+        model=None,
+        system_instruction=None,
+        temperature=None,
+        max_tokens=None,
+        top_p=None,
+        top_k=None,
+        frequency_penalty=None,
+        presence_penalty=None,
+        seed=None,
+        filter_incomplete_user_turns=None,
+        user_turn_completion_config=None,
+    )
