@@ -126,7 +126,7 @@ class Dialogue:
 
     def _answer_to_aside(self, reading: Reading) -> Reply | None:
         intents = reading.intents
-        if Intent.HELP in intents:
+        if Intent.HELP in intents and self._state is not State.ENDED:
             return self._say(lines.help_with(reading.topic, self._state))
         if reading.topic:
             return self._ask_about(reading.topic)

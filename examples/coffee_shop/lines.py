@@ -119,7 +119,7 @@ _QUESTIONS_ABOUT: Mapping[Slot, str] = {
 
 
 def help_with(topic: Slot | None, state: State) -> str:
-    """What can be said now, or what there is to choose from for one detail."""
+    """What can be said in this state, or what there is to choose from for one detail."""
     if topic:
         return _CHOICES[topic]
     match state:
