@@ -2,8 +2,8 @@
 
 Twilio plays what it is sent at 8000 bytes a second, one piece behind the other, and sends a mark
 back when the audio before it has been played, at once if there is none. A ``clear`` empties the
-buffer and sends every mark back at once
-(https://www.twilio.com/docs/voice/media-streams/websocket-messages): those echoes say that audio was
+buffer and sends every mark back at once, see
+https://www.twilio.com/docs/voice/media-streams/websocket-messages. Those echoes say that audio was
 thrown away, not that it was heard. So each mark is remembered with the position it stands at and
 with whether a ``clear`` has passed it.
 

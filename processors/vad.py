@@ -1,0 +1,112 @@
+"""When the caller begins and ends to speak."""
+
+import numpy as np
+from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
+from pipecat.processors.audio.vad_processor import VADProcessor
+from pipecat.processors.frame_processor import FrameProcessorSetup
+
+from twilio_frames.processors.silero import (
+    SAMPLE_RATE,
+    WINDOW,
+    StreamState,
+    shared_batch,
+    warm_up,
+)
+
+_WINDOW_SECS = WINDOW / SAMPLE_RATE
+_WINDOW_BYTES = WINDOW * 2
+
+
+def phone_vad_params() -> VADParams:
+    """Good values for speech over a telephone.
+
+    Levels differ by 30 dB between telephones, so loudness decides nothing. People pause for half a
+    second within a sentence when they think.
+    """
+    return VADParams(confidence=0.6, start_secs=0.16, stop_secs=0.6, min_volume=0.0)
+
+
+class PhoneVADAnalyzer(VADAnalyzer):
+    """Pipecat's VAD states, by one Silero model that all calls of the process share.
+
+    Args:
+        params: Thresholds and times; ``min_volume`` is not looked at.
+    """
+
+    def __init__(self, *, params: VADParams | None = None):
+        self._state = VADState.QUIET
+        self._stream = StreamState()
+        self._audio = bytearray()
+        self._windows = 0
+        super().__init__(sample_rate=SAMPLE_RATE, params=params or phone_vad_params())
+
+    def num_frames_required(self) -> int:
+        """Samples the model looks at in one step."""
+        return WINDOW
+
+    def voice_confidence(self, buffer: bytes) -> float:
+        """Not in use: the windows of all calls are judged together."""
+        raise NotImplementedError("expected analyze_audio() to be called: it runs the shared model")
+
+    def set_params(self, params: VADParams):
+        """Takes other thresholds and times, and is quiet until it hears speech anew."""
+        super().set_params(params)
+        self._state = VADState.QUIET
+        self._windows = 0
+
+    async def analyze_audio(self, buffer: bytes) -> VADState:
+        """The state after this audio.
+
+        Args:
+            buffer: 16-bit mono PCM at 8 kHz, of any length.
+        """
+        self._audio += buffer
+        while len(self._audio) >= _WINDOW_BYTES:
+            pcm = np.frombuffer(bytes(self._audio[:_WINDOW_BYTES]), dtype=np.int16)
+            del self._audio[:_WINDOW_BYTES]
+            samples = pcm.astype(np.float32) / 32768
+            self._move_on(await shared_batch().probability(self._stream, samples))
+        return self._state
+
+    def _move_on(self, probability: float) -> None:
+        speech = probability >= self.params.confidence
+        pending = VADState.STARTING if speech else VADState.STOPPING
+        settled = VADState.SPEAKING if speech else VADState.QUIET
+        other = VADState.STOPPING if speech else VADState.STARTING
+        wait = self.params.start_secs if speech else self.params.stop_secs
+        if self._state in (settled, other):
+            # Nothing new, or a change that did not last.
+            self._state = settled
+            self._windows = 0
+            return
+        self._windows += 1
+        done = self._windows >= max(1, round(wait / _WINDOW_SECS))
+        self._state = settled if done else pending
+        if done:
+            self._windows = 0
+
+
+class PhoneVAD(VADProcessor):
+    """Tells the pipeline when the caller speaks. Stands right behind the transport's input.
+
+    Args:
+        params: Thresholds and times, by default :func:`phone_vad_params`.
+        vad_analyzer: Another analyzer, in the place of the shared one.
+        **kwargs: Pipecat's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        params: VADParams | None = None,
+        vad_analyzer: VADAnalyzer | None = None,
+        **kwargs,
+    ):
+        self._shares_model = vad_analyzer is None
+        super().__init__(vad_analyzer=vad_analyzer or PhoneVADAnalyzer(params=params), **kwargs)
+
+    async def setup(self, setup: FrameProcessorSetup):
+        """Builds the model, off the event loop, if this is the process's first call."""
+        await super().setup(setup)
+        if self._shares_model:
+            await warm_up()

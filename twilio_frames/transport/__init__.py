@@ -1,0 +1,110 @@
+"""A Pipecat transport for Twilio Media Streams, over any of the usual WebSockets."""
+
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.transports.base_transport import BaseTransport
+
+from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.mulaw_output import MulawOutput
+from twilio_frames.protocol import Start
+from twilio_frames.transport.connection import MediaConnection
+from twilio_frames.transport.input import TwilioInput
+from twilio_frames.transport.params import TwilioParams
+from twilio_frames.transport.sockets import media_socket
+
+__all__ = ["TwilioParams", "TwilioTransport"]
+
+
+class TwilioTransport(BaseTransport):
+    """One phone call's audio and events, as Pipecat processors.
+
+    Event handlers available:
+
+    - ``on_client_connected(transport, websocket)``: the stream has begun.
+    - ``on_client_disconnected(transport, websocket)``: the stream is over, and not because the bot
+      ended it.
+    - ``on_call_started(transport, start)``: the stream has begun; ``start`` is Twilio's message.
+    - ``on_call_ended(transport, reason)``: the stream is over; a
+      :class:`twilio_frames.frames.CallEndReason`.
+
+    The pipeline ends by itself when the stream does.
+
+    Args:
+        websocket: A prepared ``aiohttp.web.WebSocketResponse``, or an accepted Starlette or
+            FastAPI ``WebSocket``, of which nothing has been read.
+        params: Audio, lead and time limits.
+
+    Raises:
+        ConfigurationError: If ``websocket`` is something else, or is not open yet.
+    """
+
+    def __init__(self, websocket: object, params: TwilioParams | None = None):
+        super().__init__()
+        self._websocket = websocket
+        self._params = params or TwilioParams()
+        self._connection = MediaConnection(media_socket(websocket), self._params)
+        self._input = TwilioInput(
+            self._connection,
+            self._params,
+            on_started=self._started,
+            on_ended=self._ended,
+            name=f"{self}#input",
+        )
+        self._output = MulawOutput(self._connection, self._params, name=f"{self}#output")
+        self._register_event_handler("on_client_connected")
+        self._register_event_handler("on_client_disconnected")
+        self._register_event_handler("on_call_started")
+        self._register_event_handler("on_call_ended")
+
+    def input(self) -> FrameProcessor:
+        """The processor that hears the caller; the pipeline's first."""
+        return self._input
+
+    def output(self) -> FrameProcessor:
+        """The processor that speaks to the caller; behind the TTS."""
+        return self._output
+
+    @property
+    def start(self) -> Start | None:
+        """Twilio's ``start`` message, once it has been read."""
+        return self._connection.stream.start
+
+    @property
+    def end_reason(self) -> CallEndReason | None:
+        """Why the stream ended; None while it lasts."""
+        return self._connection.end_reason
+
+    @property
+    def violations(self) -> dict[str, int]:
+        """How many received messages broke which rule; they were skipped."""
+        return dict(self._connection.violations)
+
+    async def wait_for_start(self) -> Start:
+        """Reads ``connected`` and ``start`` before the pipeline does, to decide by them.
+
+        Raises:
+            StreamTimeoutError: If they did not come in time.
+            CallFailedError: If the socket closed first, or the audio is of no known format.
+        """
+        return await self._connection.wait_for_start()
+
+    async def close(
+        self, reason: CallEndReason = CallEndReason.BOT_HUNG_UP, detail: str = "closed"
+    ) -> None:
+        """Closes the socket now, in bounded time; Twilio goes on with its TwiML.
+
+        What has not been played may be cut off: to end after the last word, end the pipeline.
+        """
+        await self._connection.close(reason, detail)
+
+    def expect_transfer(self) -> None:
+        """Says that the call is about to get other TwiML: the ``stop`` to come is a transfer."""
+        self._connection.transferring = True
+
+    async def _started(self, start: Start) -> None:
+        await self._call_event_handler("on_client_connected", self._websocket)
+        await self._call_event_handler("on_call_started", start)
+
+    async def _ended(self, reason: CallEndReason) -> None:
+        await self._call_event_handler("on_call_ended", reason)
+        if reason is not CallEndReason.BOT_HUNG_UP:
+            await self._call_event_handler("on_client_disconnected", self._websocket)

@@ -1,0 +1,256 @@
+"""One media stream's socket: what comes in as events, what goes out with a time limit, and its end.
+
+Nothing that arrives ends the connection: a message that breaks a rule is counted, logged once per
+kind, and skipped. The connection ends for one stated reason, the first that was found; whoever
+finds a later one changes nothing.
+"""
+
+import asyncio
+import math
+import time
+from collections import Counter
+
+from loguru import logger
+
+from twilio_frames.errors import CallFailedError, StreamTimeoutError
+from twilio_frames.frames import CallEndReason
+from twilio_frames.protocol import (
+    BotMessage,
+    Clear,
+    Event,
+    Mark,
+    MarkEcho,
+    Media,
+    Playback,
+    Role,
+    SendMark,
+    SendMedia,
+    Start,
+    Stop,
+    Stream,
+    StreamState,
+    Unknown,
+    Violation,
+)
+from twilio_frames.transport.params import TwilioParams
+from twilio_frames.transport.sockets import MediaSocket
+
+_SUPPORTED_ENCODING = "audio/x-mulaw"
+
+
+class MediaConnection:
+    """The bot's end of one media stream over one socket.
+
+    Args:
+        socket: The open socket.
+        params: Time limits.
+    """
+
+    def __init__(self, socket: MediaSocket, params: TwilioParams):
+        self._socket = socket
+        self._params = params
+        self._closing: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._listeners: list[tuple[int, asyncio.Future[None]]] = []
+        self.stream = Stream(Role.BOT)
+        self.playback = Playback()
+        self.end_reason: CallEndReason | None = None
+        self.end_detail = ""
+        self.transferring = False
+        """Set before the call is given other TwiML: the ``stop`` that follows is a transfer."""
+        self.violations: Counter[str] = Counter()
+        """How many received messages broke which rule."""
+        self._opened = self.last_received = time.monotonic()
+
+    async def wait_for_start(self) -> Start:
+        """Reads up to ``start``; at once if it has been read.
+
+        Raises:
+            StreamTimeoutError: If it did not come in time.
+            CallFailedError: If the socket closed first, or the audio is of no known format.
+        """
+        async with self._starting:
+            try:
+                async with asyncio.timeout(self._params.start_timeout_secs):
+                    while self.stream.start is None:
+                        if await self.receive() is None:
+                            raise CallFailedError(
+                                "expected `connected` and `start`, got a closed socket: the other "
+                                "end is no Twilio media stream, or hung up at once"
+                            )
+            except TimeoutError:
+                await self.close(CallEndReason.ERROR, "no start message came")
+                raise StreamTimeoutError(
+                    f"expected `start` within {self._params.start_timeout_secs} s of the socket's "
+                    "opening, got none: check that a Twilio media stream is at the other end"
+                ) from None
+            await self._check_format(self.stream.start)
+            return self.stream.start
+
+    async def _check_format(self, start: Start) -> None:
+        form = start.media_format
+        if (form.encoding, form.sample_rate, form.channels) != (_SUPPORTED_ENCODING, 8000, 1):
+            await self.close(CallEndReason.ERROR, "unknown media format")
+            raise CallFailedError(
+                f"expected audio/x-mulaw, 8000 Hz, 1 channel at `start.mediaFormat`, got "
+                f"{form.encoding[:40]}, {form.sample_rate} Hz, {form.channels}: leave the audio "
+                "format attributes of <Stream> out"
+            )
+
+    async def receive(self) -> list[Event | MarkEcho] | None:
+        """The events of the next message; None when the connection has ended.
+
+        A mark comes as what its echo says; one that is not out is dropped.
+        """
+        try:
+            data = await self._socket.receive()
+        except (ConnectionError, RuntimeError):
+            data = None
+        if data is None:
+            self._ended_by_peer()
+            return None
+        self.last_received = time.monotonic()
+        events: list[Event | MarkEcho] = []
+        for event in self.stream.receive(data):
+            if isinstance(event, Media):
+                events.append(event)
+            elif (noted := self._noted(event)) is not None:
+                events.append(noted)
+        return events
+
+    def _noted(self, event: Event) -> Event | MarkEcho | None:
+        match event:
+            case Mark():
+                return self._echoed(event)
+            case Violation():
+                self._count(event.kind.value, event.detail)
+            case Unknown():
+                self._count("unknown event", "it has a name this package does not know")
+            case Stop():
+                self._stopped()
+            case _:
+                pass
+        return event
+
+    def _echoed(self, mark: Mark) -> MarkEcho | None:
+        echo = self.playback.mark_echoed(mark.name)
+        self._wake_listeners()
+        return echo
+
+    async def wait_until_heard(self, position: int, patience: float) -> bool:
+        """Waits until a mark says that audio was played, or flushed, up to a position.
+
+        Args:
+            position: Bytes of audio since the stream began.
+            patience: Seconds to wait at most.
+
+        Returns:
+            False if the time ran out or the connection ended first.
+        """
+        if self.playback.heard < position and self.end_reason is None:
+            listener = asyncio.get_running_loop().create_future()
+            self._listeners.append((position, listener))
+            await asyncio.wait([listener], timeout=patience)
+            self._listeners = [entry for entry in self._listeners if entry[1] is not listener]
+        return self.playback.heard >= position
+
+    def _wake_listeners(self) -> None:
+        for position, listener in self._listeners:
+            due = self.playback.heard >= position or self.end_reason is not None
+            if due and not listener.done():
+                listener.set_result(None)
+
+    def _count(self, kind: str, detail: str) -> None:
+        self.violations[kind] += 1
+        if self.violations[kind] == 1:
+            logger.warning(
+                f"stream {self.stream.stream_sid}: skipped a message ({kind}): {detail}; "
+                "further ones of this kind are counted only"
+            )
+
+    def _stopped(self) -> None:
+        reason = CallEndReason.CALLER_HUNG_UP
+        if self.transferring:
+            reason = CallEndReason.TRANSFERRED
+        self._end(reason, "stop received")
+
+    def _ended_by_peer(self) -> None:
+        if self.stream.state in (StreamState.IDLE, StreamState.CONNECTED):
+            self._end(CallEndReason.ERROR, "socket closed before start")
+        self._end(CallEndReason.LINE_LOST, "socket closed without stop")
+
+    def _end(self, reason: CallEndReason, detail: str) -> None:
+        if self.end_reason is None:
+            self.end_reason = reason
+            self.end_detail = detail
+            logger.info(f"call {self.call_sid}: {reason} ({detail})")
+            self._wake_listeners()
+
+    @property
+    def call_sid(self) -> str:
+        """Twilio's name of the call; empty before ``start``."""
+        return self.stream.start.call_sid if self.stream.start else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self.end_reason is None and self.stream.state is StreamState.STARTED
+
+    async def send(self, message: BotMessage) -> bool:
+        """Sends a message; False if the connection has ended, or ends by this.
+
+        A message that is not taken in time ends the connection: the other side has stopped reading.
+        """
+        if not self.is_open:
+            return False
+        text = self.stream.send(message)
+        # Noted before the message is under way: its echo may be faster than this coroutine.
+        self._note(message)
+        try:
+            async with asyncio.timeout(self._params.send_timeout_secs):
+                await self._socket.send(text)
+        except TimeoutError:
+            self._end(CallEndReason.LINE_LOST, "a message was not taken in time")
+            return False
+        except ConnectionError:
+            self._end(CallEndReason.LINE_LOST, "socket closed without stop")
+            return False
+        return True
+
+    def _note(self, message: BotMessage) -> None:
+        now = time.monotonic()
+        match message:
+            case SendMedia():
+                self.playback.audio_sent(len(message.payload), now)
+            case SendMark():
+                self.playback.mark_sent(message.name, now)
+            case Clear():
+                self.playback.clear_sent(now)
+
+    def check_line(self) -> bool:
+        """Whether the line is alive, by what arrived and what is overdue; ends it if not."""
+        now = time.monotonic()
+        if now - self.last_received > self._params.media_timeout_secs:
+            self._end(CallEndReason.LINE_LOST, "the caller's audio stopped coming")
+        elif self.playback.overdue(now) > self._params.mark_timeout_secs:
+            self._end(CallEndReason.LINE_LOST, "marks stopped coming back")
+        elif now - self._opened > (self._params.time_limit_secs or math.inf):
+            self._end(CallEndReason.TIME_LIMIT, "the call was as long as calls may be")
+        return self.end_reason is None
+
+    async def close(self, reason: CallEndReason, detail: str) -> None:
+        """Closes the socket, in bounded time; the reason counts if it is the first.
+
+        Twilio goes on with the TwiML behind ``<Connect>``.
+        """
+        self._end(reason, detail)
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close_socket(), name="media-socket-close")
+        await asyncio.shield(self._closing)
+
+    async def _close_socket(self) -> None:
+        try:
+            async with asyncio.timeout(self._params.close_timeout_secs):
+                await self._socket.close()
+        except (TimeoutError, ConnectionError):
+            logger.debug(f"stream {self.stream.stream_sid}: the socket did not close in time")

@@ -1,0 +1,42 @@
+"""How a Twilio transport behaves."""
+
+from pipecat.transports.base_transport import TransportParams
+
+
+class TwilioParams(TransportParams):
+    """Parameters of :class:`twilio_frames.transport.TwilioTransport`.
+
+    Pipecat's own parameters stand beside these; their defaults are what a phone line wants:
+    audio both ways at 8 kHz, in messages of 100 ms, and no silence after the end.
+
+    Parameters:
+        lead_secs: How far ahead of the caller's ear Twilio is kept in audio: a stall of the event
+            loop shorter than this is not heard. An interruption throws the lead away.
+        start_timeout_secs: How long ``connected`` and ``start`` may take.
+        media_timeout_secs: How long the caller's audio may be absent (50 messages a second are
+            due) before the line counts as lost.
+        send_timeout_secs: How long one message may take to be sent before the line counts as lost.
+        mark_timeout_secs: How late a mark may be before the line counts as lost: a peer that
+            stopped reading is noticed by it. Holds only for peers that have sent a mark back.
+        close_timeout_secs: How long closing the socket may take.
+        playout_timeout_secs: How long the end of an utterance waits for its mark beyond the time
+            the audio takes.
+        time_limit_secs: How long a call may last; None for as long as Twilio lets it.
+        longest_gap_secs: Holes in the caller's audio are filled with silence up to this length.
+    """
+
+    audio_in_enabled: bool = True
+    audio_out_enabled: bool = True
+    audio_in_sample_rate: int | None = 8000
+    audio_out_sample_rate: int | None = 8000
+    audio_out_10ms_chunks: int = 10
+    audio_out_end_silence_secs: int = 0
+    lead_secs: float = 0.3
+    start_timeout_secs: float = 10.0
+    media_timeout_secs: float = 5.0
+    send_timeout_secs: float = 5.0
+    mark_timeout_secs: float = 10.0
+    close_timeout_secs: float = 2.0
+    playout_timeout_secs: float = 2.0
+    time_limit_secs: float | None = None
+    longest_gap_secs: float = 5.0

@@ -1,0 +1,123 @@
+"""One face for the WebSockets of aiohttp and of Starlette (FastAPI)."""
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+import aiohttp
+from aiohttp import web
+
+from twilio_frames.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
+
+
+class MediaSocket(Protocol):
+    """What the media connection asks of a WebSocket."""
+
+    async def receive(self) -> str | bytes | None:
+        """What arrived next; None when the socket is closed."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Sends a text message.
+
+        Raises:
+            ConnectionError: If the socket is closed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes the socket; no error if it is closed already."""
+        ...
+
+
+class AiohttpSocket:
+    """A prepared ``aiohttp.web.WebSocketResponse``."""
+
+    def __init__(self, websocket: web.WebSocketResponse):
+        self._websocket = websocket
+
+    async def receive(self) -> str | bytes | None:
+        """What arrived next; None when the socket is closed."""
+        message = await self._websocket.receive()
+        if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+            return cast("str | bytes", message.data)
+        return None
+
+    async def send(self, text: str) -> None:
+        """Sends a text message."""
+        if self._websocket.closed:
+            raise ConnectionResetError("expected an open WebSocket, found it closed")
+        await self._websocket.send_str(text)
+
+    async def close(self) -> None:
+        """Closes the socket."""
+        await self._websocket.close()
+
+
+class StarletteSocket:
+    """An accepted Starlette or FastAPI ``WebSocket``."""
+
+    def __init__(self, websocket: "WebSocket"):
+        self._websocket = websocket
+        self._closed = False
+
+    async def receive(self) -> str | bytes | None:
+        """What arrived next; None when the socket is closed."""
+        if self._closed:
+            return None
+        message = await self._websocket.receive()
+        if message["type"] != "websocket.receive":
+            self._closed = True
+            return None
+        text: str | None = message.get("text")
+        return text if text is not None else message.get("bytes")
+
+    async def send(self, text: str) -> None:
+        """Sends a text message."""
+        from starlette.websockets import WebSocketDisconnect
+
+        try:
+            await self._websocket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ConnectionResetError("expected an open WebSocket, found it closed") from error
+
+    async def close(self) -> None:
+        """Closes the socket."""
+        if self._closed:
+            return
+        self._closed = True
+        # Starlette says so by a RuntimeError if the other side was faster.
+        try:
+            await self._websocket.close()
+        except RuntimeError:
+            return
+
+
+def media_socket(websocket: object) -> MediaSocket:
+    """The socket behind a framework's WebSocket object.
+
+    Raises:
+        ConfigurationError: If it is neither aiohttp's nor Starlette's, or is not open yet.
+    """
+    if isinstance(websocket, web.WebSocketResponse):
+        if not websocket.prepared:
+            raise ConfigurationError(
+                "expected a prepared WebSocketResponse, got one that is not: "
+                "`await websocket.prepare(request)` first"
+            )
+        return AiohttpSocket(websocket)
+    if hasattr(websocket, "send_text") and hasattr(websocket, "application_state"):
+        from starlette.websockets import WebSocketState
+
+        starlette = cast("WebSocket", websocket)
+        if starlette.application_state is WebSocketState.CONNECTING:
+            raise ConfigurationError(
+                "expected an accepted WebSocket, got one that is not: "
+                "`await websocket.accept()` first"
+            )
+        return StarletteSocket(starlette)
+    raise ConfigurationError(
+        "expected an aiohttp WebSocketResponse or a Starlette WebSocket, got "
+        f"{type(websocket).__name__}: pass the object your web framework gave you"
+    )
