@@ -9,13 +9,26 @@ from twilio_frames.local.espeak_thread import espeak_thread
 from twilio_frames.local.speech import Speech, Word, joined
 from twilio_frames.local.spoken_text import pieces, speakable
 
-__all__ = ["BOT_VOICE", "CALLER_VOICE", "SAMPLE_RATE", "Speech", "Synthesiser", "Word"]
+__all__ = [
+    "BOT_VOICE",
+    "BOT_WORDS_PER_MINUTE",
+    "CALLER_VOICE",
+    "CALLER_WORDS_PER_MINUTE",
+    "SAMPLE_RATE",
+    "Speech",
+    "Synthesiser",
+    "Word",
+]
 
 CALLER_VOICE = "en-us+f2"
-"""The voice a telephone recogniser understands best, at 150 words a minute."""
+"""The voice a telephone recogniser understands best, at ``CALLER_WORDS_PER_MINUTE``."""
+
+CALLER_WORDS_PER_MINUTE = 150
 
 BOT_VOICE = "en-us+m3"
 """Low where the caller's voice is high, with much of its sound inside the telephone's band."""
+
+BOT_WORDS_PER_MINUTE = 165
 
 SAMPLE_RATE = 22050
 """Samples a second of espeak-ng's speech."""
@@ -43,7 +56,7 @@ class Synthesiser:
         self,
         voice: str = CALLER_VOICE,
         *,
-        words_per_minute: int = 150,
+        words_per_minute: int = CALLER_WORDS_PER_MINUTE,
         pitch: int = 50,
         pitch_range: int = 50,
     ):
