@@ -1,0 +1,28 @@
+"""A simulated Twilio, and callers that can be scripted: a phone for bots, without a phone.
+
+See :class:`SimulatedTwilio`. It keeps Twilio's documented rules, also the awkward ones: marks come
+back when they are played or cleared, query strings of stream URLs are lost, a stream that is closed
+is not opened again. What it measures is what the caller's ear would have heard.
+"""
+
+from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.call import Numbers, StatusCallback
+from twilio_frames.testing.caller import Caller
+from twilio_frames.testing.log import CallLog, LogEntry
+from twilio_frames.testing.program import CallEnd
+from twilio_frames.testing.result import CallResult, Turn
+from twilio_frames.testing.simulated_twilio import CallerOptions, SimulatedTwilio
+
+__all__ = [
+    "Alert",
+    "CallEnd",
+    "CallLog",
+    "CallResult",
+    "Caller",
+    "CallerOptions",
+    "LogEntry",
+    "Numbers",
+    "SimulatedTwilio",
+    "StatusCallback",
+    "Turn",
+]

@@ -1,0 +1,219 @@
+"""A caller that a script can tell what to do: say, listen, talk over, press keys, hang up."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from twilio_frames.errors import CallFailedError, ConfigurationError
+from twilio_frames.testing.call import SimulatedCall
+from twilio_frames.testing.log import CallLog
+from twilio_frames.testing.program import CallEnd
+from twilio_frames.testing.result import CallResult, turns_of
+from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance
+from twilio_frames.testing.tones import KEYS
+from twilio_frames.testing.voice import Utterance
+
+BOT_SECONDS = 30.0
+"""How long a caller waits for the bot to do something, unless told otherwise."""
+
+_SPEAKING_SECONDS = 600.0
+_KEY_SECONDS = 0.2
+
+
+class Caller:
+    """Somebody on the telephone. Times are seconds; every wait has a limit.
+
+    A method that has to wait raises :class:`CallFailedError` when the call ends meanwhile, or when
+    the limit is reached, and says what it was waiting for.
+
+    Args:
+        call: The call.
+        recording: Where it is being recorded.
+        voice: The voice in which text is said, an espeak-ng name.
+    """
+
+    def __init__(
+        self, call: SimulatedCall, *, recording: Path | None = None, voice: str = CALLER_VOICE
+    ):
+        self._call = call
+        self._line = call.line
+        self._voice = voice
+        self._listened_from = 0.0
+        self.recording = recording
+
+    @property
+    def call_sid(self) -> str:
+        """Twilio's name of the call."""
+        return self._call.sid
+
+    @property
+    def log(self) -> CallLog:
+        """Every message and event of the call."""
+        return self._call.log
+
+    @property
+    def now(self) -> float:
+        """Seconds since the call was answered."""
+        return self._line.ear.now
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the call goes on."""
+        return self._call.end is None
+
+    @property
+    def hears_bot(self) -> bool:
+        """Whether the bot is speaking, a pause between words included."""
+        return self._line.ear.is_hearing
+
+    @property
+    def result(self) -> CallResult:
+        """What came of the call so far; complete once it is over."""
+        call, ear = self._call, self._line.ear
+        streams = call.streams
+        return CallResult(
+            call_sid=call.sid,
+            end=call.end or CallEnd.CALLER_HUNG_UP,
+            seconds=ear.now,
+            turns=turns_of(self._line.voice.utterances, ear.spells),
+            heard_bot=ear.audio,
+            alerts=tuple(call.alerts),
+            violations=tuple(error for stream in streams for error in stream.violations),
+            clock_late=self._line.lateness.percentile(0.99),
+            clock_worst=self._line.lateness.worst,
+        )
+
+    async def say(self, speech: Speech) -> Utterance:
+        """Says it, from start to end, whether or not the bot is speaking.
+
+        Args:
+            speech: Words, the path of a WAV file, or mu-law audio.
+
+        Raises:
+            CallFailedError: If the call ends before it has been said.
+            ConfigurationError: If the file cannot be read.
+            MissingExtraError: If words are given and the ``local`` extra is not installed.
+        """
+        utterance = await to_utterance(speech, voice=self._voice)
+        self._require_call("say something")
+        self._line.voice.say(utterance)
+        self._listened_from = float("inf")
+        await self._until(
+            lambda: utterance.ended_at is not None,
+            what="what is being said has ended",
+            seconds=_SPEAKING_SECONDS,
+        )
+        self._listened_from = utterance.speech_ended_at or self.now
+        return utterance
+
+    async def wait_for_bot(self, *, silence: float = 0.8, seconds: float = BOT_SECONDS) -> None:
+        """Waits until the bot has spoken and has finished.
+
+        Finished means that nothing is buffered and nothing was heard for a while. Speech counts
+        from the end of what the caller said last: if the bot has answered already, this returns at
+        once. A bot that has spoken and hung up has finished too.
+
+        Args:
+            silence: How long the bot must have been silent.
+            seconds: How long to wait at most.
+        """
+        if self._call.end is not None and self._has_bot_spoken():
+            return
+        await self._until(
+            lambda: self._has_bot_spoken() and self._has_bot_finished(silence),
+            what="the bot has spoken and finished",
+            seconds=seconds,
+            also_when_ended=self._has_bot_spoken,
+        )
+
+    async def wait_until_bot_speaks(
+        self, *, for_seconds: float = 0.0, seconds: float = BOT_SECONDS
+    ) -> None:
+        """Waits until the bot is in the middle of speaking, to talk over it.
+
+        Args:
+            for_seconds: How long it must have been speaking.
+            seconds: How long to wait at most.
+        """
+        ear = self._line.ear
+        await self._until(
+            lambda: (
+                ear.is_hearing
+                and ear.spells[-1].began_at >= self._listened_from
+                and ear.spells[-1].seconds >= for_seconds
+            ),
+            what=f"the bot has been speaking for {for_seconds:g} s",
+            seconds=seconds,
+        )
+
+    async def wait(self, seconds: float) -> None:
+        """Says nothing for so long."""
+        end = self.now + seconds
+        await self._until(lambda: self.now >= end, what="time has passed", seconds=seconds + 5)
+
+    async def wait_for_end(self, *, seconds: float = BOT_SECONDS) -> CallEnd:
+        """Waits until the call is over because the bot, or something else, ended it."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._call.ended.wait()
+        except TimeoutError:
+            raise CallFailedError(
+                f"expected the call to end within {seconds:g} s, it goes on: does the bot hang up?"
+            ) from None
+        return self._call.end or CallEnd.FAILED
+
+    async def press(self, digits: str) -> None:
+        """Presses keys, one after another; ``w`` waits half a second."""
+        for digit in digits:
+            if digit == "w":
+                await self.wait(0.5)
+                continue
+            if digit.upper() not in KEYS:
+                raise ConfigurationError("expected the keys 0-9, *, #, A-D or w, got another one")
+            self._require_call("press a key")
+            if self._call.stream is not None:
+                self._call.stream.press(digit.upper())
+            await self.wait(_KEY_SECONDS)
+
+    async def hang_up(self) -> None:
+        """Ends the call; does nothing if it is over."""
+        self._call.order(CallEnd.CALLER_HUNG_UP)
+        await self._call.ended.wait()
+
+    def _has_bot_spoken(self) -> bool:
+        spells = self._line.ear.spells
+        return bool(spells) and spells[-1].ended_at > self._listened_from
+
+    def _has_bot_finished(self, silence: float) -> bool:
+        stream = self._call.stream
+        is_idle = stream is None or stream.playback.is_idle
+        return is_idle and self._line.ear.silent_seconds >= silence
+
+    def _require_call(self, purpose: str) -> None:
+        if self._call.end is not None:
+            raise CallFailedError(
+                f"expected a call that goes on to {purpose}, got one that is over "
+                f"({self._call.end.value})"
+            )
+
+    async def _until(
+        self,
+        is_true: Callable[[], bool],
+        *,
+        what: str,
+        seconds: float,
+        also_when_ended: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Looks every 20 ms whether something has come true."""
+        began = self.now
+        while not is_true():
+            if self._call.end is not None:
+                if also_when_ended():
+                    return
+                raise CallFailedError(
+                    f"waited until {what}, but the call ended {self.now:.1f} s after the answer "
+                    f"({self._call.end.value})"
+                )
+            if self.now - began > seconds:
+                raise CallFailedError(f"waited {seconds:g} s until {what}, in vain")
+            await self._line.next_turn()

@@ -1,0 +1,49 @@
+"""A call as it was heard: a stereo WAV file, caller left, bot right."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+
+_PIECE_FRAMES = 50
+"""Frames that are written at once: a second of audio, 32 kB."""
+
+
+class Recording:
+    """Writes both sides while they are heard; audio that was never played is not in it.
+
+    Args:
+        path: The file, 8 kHz, 16 bit, two channels of the same length.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._caller: list[bytes] = []
+        self._bot: list[bytes] = []
+        self._file = wave.open(str(path), "wb")  # noqa: SIM115  # closed by close()
+        self._file.setnchannels(2)
+        self._file.setsampwidth(2)
+        self._file.setframerate(SAMPLE_RATE)
+
+    def write(self, caller: bytes, bot: bytes) -> None:
+        """Adds what was said and what was heard in the same stretch of time, mu-law."""
+        self._caller.append(caller)
+        self._bot.append(bot)
+        if len(self._caller) >= _PIECE_FRAMES:
+            self._write_piece()
+
+    def close(self) -> None:
+        """Completes the file."""
+        self._write_piece()
+        self._file.close()
+
+    def _write_piece(self) -> None:
+        sides = [
+            np.frombuffer(decode_mulaw(b"".join(side)), dtype=np.int16)
+            for side in (self._caller, self._bot)
+        ]
+        self._caller.clear()
+        self._bot.clear()
+        self._file.writeframesraw(np.stack(sides, axis=1).astype("<i2").tobytes())

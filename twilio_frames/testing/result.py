@@ -1,0 +1,138 @@
+"""What came of a call: who spoke when, how fast the bot answered, what went wrong. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from twilio_frames.protocol import Violation
+from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.ear import Spell
+from twilio_frames.testing.program import CallEnd
+from twilio_frames.testing.voice import Utterance
+
+CALLER = "caller"
+BOT = "bot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A stretch of speech of one side, as the caller's ear places it.
+
+    Parameters:
+        speaker: ``caller`` or ``bot``.
+        began_at: Seconds from the answer to its first sound.
+        ended_at: The same for its last sound.
+        words: What was said or which file was played; empty where it is not known.
+        answered_after: Of the caller's turns: seconds from the last sound of it to the first of
+            the bot's next; None if the bot said nothing before the caller spoke again.
+        silenced_after: Of the caller's turns that began while the bot was heard: seconds from the
+            first sound of it to the last of the bot's.
+    """
+
+    speaker: str
+    began_at: float
+    ended_at: float
+    words: str = field(default="", repr=False)
+    answered_after: float | None = None
+    silenced_after: float | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The turn for a JSON file; times in seconds."""
+        return {
+            "speaker": self.speaker,
+            "began_at": _rounded(self.began_at),
+            "ended_at": _rounded(self.ended_at),
+            "words": self.words,
+            "answered_after": _rounded(self.answered_after),
+            "silenced_after": _rounded(self.silenced_after),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult:
+    """One call, seen from its end.
+
+    Parameters:
+        seconds: How long it lasted, from the answer.
+        turns: Who spoke when.
+        heard_bot: All that was played to the caller, silence included, mu-law.
+        alerts: Twilio's errors and warnings.
+        violations: Messages of the bot that broke a rule; each was passed over.
+        clock_late: Seconds by which 99 % of the simulated line's own turns were late at most. No
+            time in here is finer than this.
+        clock_worst: The same for the latest turn.
+    """
+
+    call_sid: str
+    end: CallEnd
+    seconds: float
+    turns: tuple[Turn, ...]
+    heard_bot: bytes = field(repr=False)
+    alerts: tuple[Alert, ...]
+    violations: tuple[Violation, ...]
+    clock_late: float
+    clock_worst: float
+
+    @property
+    def answer_times(self) -> tuple[float, ...]:
+        """Seconds from the end of each caller's turn to the bot's first sound."""
+        return tuple(turn.answered_after for turn in self.turns if turn.answered_after is not None)
+
+    @property
+    def silence_times(self) -> tuple[float, ...]:
+        """Seconds from the start of each talking over to the bot's last sound."""
+        return tuple(turn.silenced_after for turn in self.turns if turn.silenced_after is not None)
+
+    def to_dict(self) -> dict[str, object]:
+        """The result for a JSON file, without the audio; times in seconds."""
+        return {
+            "call_sid": self.call_sid,
+            "end": self.end.value,
+            "seconds": _rounded(self.seconds),
+            "turns": [turn.to_dict() for turn in self.turns],
+            "alerts": [
+                {"code": alert.code, "text": alert.text, "is_error": alert.is_error}
+                for alert in self.alerts
+            ],
+            "violations": [
+                {"kind": violation.kind.value, "detail": violation.detail}
+                for violation in self.violations
+            ],
+            "clock_late": _rounded(self.clock_late),
+            "clock_worst": _rounded(self.clock_worst),
+        }
+
+
+def turns_of(utterances: Sequence[Utterance], spells: Sequence[Spell]) -> tuple[Turn, ...]:
+    """Both sides' turns in order of their beginning."""
+    spoken = [utterance for utterance in utterances if utterance.speech_began_at is not None]
+    turns = [
+        Turn(speaker=BOT, began_at=spell.began_at, ended_at=spell.ended_at) for spell in spells
+    ]
+    for index, utterance in enumerate(spoken):
+        following = spoken[index + 1] if index + 1 < len(spoken) else None
+        turns.append(_caller_turn(utterance, following, spells))
+    return tuple(sorted(turns, key=lambda turn: turn.began_at))
+
+
+def _caller_turn(
+    utterance: Utterance, following: Utterance | None, spells: Sequence[Spell]
+) -> Turn:
+    began, ended = utterance.speech_began_at or 0.0, utterance.speech_ended_at or 0.0
+    if utterance.ended_at is not None:
+        ended = min(ended, utterance.ended_at)
+    limit = (following.speech_began_at if following else None) or float("inf")
+    answers = (spell.began_at for spell in spells if ended <= spell.began_at < limit)
+    answer = next(answers, None)
+    talked_over = [spell for spell in spells if spell.began_at < began < spell.ended_at]
+    return Turn(
+        speaker=CALLER,
+        began_at=began,
+        ended_at=ended,
+        words=utterance.label,
+        answered_after=None if answer is None else answer - ended,
+        silenced_after=talked_over[0].ended_at - began if talked_over else None,
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

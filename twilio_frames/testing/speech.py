@@ -1,0 +1,73 @@
+"""What a caller says, as telephone audio: from text, from a WAV file, or as it is."""
+
+import asyncio
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.testing.voice import Utterance
+
+CALLER_VOICE = "en-us+f2"
+CALLER_WORDS_PER_MINUTE = 150
+TWILIO_VOICE = "en-us"
+
+Speech = str | Path | bytes
+"""Words to be spoken, a WAV file, or mu-law audio."""
+
+
+async def to_utterance(speech: Speech, *, voice: str = CALLER_VOICE) -> Utterance:
+    """The audio of something that is to be said.
+
+    Raises:
+        ConfigurationError: If a file is no WAV file of 16-bit samples.
+        MissingExtraError: If words are to be spoken and the ``local`` extra is not installed.
+    """
+    match speech:
+        case bytes():
+            return Utterance(mulaw=speech, label=f"({len(speech) / SAMPLE_RATE:.1f} s of audio)")
+        case Path():
+            mulaw = await asyncio.to_thread(read_wav, speech)
+            return Utterance(mulaw=mulaw, label=f"({speech.name})")
+        case str():
+            return Utterance(mulaw=await _spoken(speech, voice), label=speech)
+
+
+def read_wav(path: Path) -> bytes:
+    """A WAV file's sound as mu-law: any rate, 16-bit; several channels are mixed into one.
+
+    Raises:
+        ConfigurationError: If it cannot be read, or has other samples.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            raw = file.readframes(file.getnframes())
+    except (OSError, EOFError, wave.Error) as error:
+        raise ConfigurationError(
+            f"expected a WAV file at {path}, got {error}: pass 16-bit PCM WAV files"
+        ) from error
+    if width != 2:
+        raise ConfigurationError(
+            f"expected 16-bit samples, got {8 * width}-bit ones in {path}: convert the file"
+        )
+    samples = np.frombuffer(raw, dtype="<i2").reshape(-1, channels)
+    mono = samples.astype(np.int32).mean(axis=1).astype(np.int16).tobytes()
+    return to_mulaw(mono, rate)
+
+
+def to_mulaw(pcm: bytes, rate: int) -> bytes:
+    """16-bit mono PCM of any rate as mu-law."""
+    resampler = Resampler(rate, SAMPLE_RATE)
+    return encode_mulaw(resampler.resample(pcm) + resampler.flush())
+
+
+async def _spoken(text: str, voice: str) -> bytes:
+    try:
+        from twilio_frames.local.synthesiser import Synthesiser
+    except ImportError as error:
+        raise MissingExtraError(error.name or "espeakng_loader", "local") from error
+    spoken = await Synthesiser(voice, words_per_minute=CALLER_WORDS_PER_MINUTE).speak(text)
+    return await asyncio.to_thread(to_mulaw, spoken.pcm, spoken.sample_rate)

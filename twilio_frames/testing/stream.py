@@ -1,0 +1,218 @@
+"""One media stream as Twilio runs it: frames out, the bot's audio in, marks back.
+
+Theory of operation
+-------------------
+The line (``line.py``) drives the stream: every 20 ms it hands over the caller's frame and takes
+the bot's audio out of the play-out buffer. Both are synchronous, so a slow bot cannot hold up the
+clock: messages go to an outbox that a task writes from. When the bot does not read, the outbox
+fills, and the caller's audio is discarded (warning 31930) but its timestamps go on.
+A second task reads what the bot sends. The stream ends once, for one reason: we stopped it, the bot
+closed the socket, or the connection broke.
+"""
+
+import asyncio
+from collections import deque
+from enum import Enum
+
+import aiohttp
+
+from twilio_frames.protocol import (
+    Clear,
+    Connected,
+    Dtmf,
+    Mark,
+    Media,
+    Role,
+    SendMark,
+    SendMedia,
+    Start,
+    Stop,
+    Stream,
+    StreamState,
+    TwilioMessage,
+    Violation,
+)
+from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.log import FROM_BOT, TO_BOT, CallLog
+from twilio_frames.testing.playback import Playback, Played
+
+FRAME_MILLISECONDS = 20
+CLOSE_SECONDS = 2.0
+"""How long the bot may take over its half of the closing handshake."""
+
+SEND_SECONDS = 10.0
+"""How long the bot may not read at all before the connection counts as broken."""
+
+_MAX_UNSENT_MEDIA = 250
+_MAX_VIOLATIONS = 1000
+
+
+class StreamEnd(Enum):
+    """Why a stream is over."""
+
+    STOPPED = "stopped"
+    """Twilio stopped it: the call ended or was given other instructions."""
+    CLOSED_BY_BOT = "closed_by_bot"
+    BROKEN = "broken"
+    """The connection was lost without a closing handshake."""
+
+
+class MediaStream:
+    """One stream over one open WebSocket.
+
+    Args:
+        websocket: Just opened.
+        start: What the ``start`` message says.
+        log: Takes every message.
+        first_timestamp: Milliseconds; where the first frame lies. Twilio's captures have 99 to 171.
+    """
+
+    def __init__(
+        self,
+        websocket: aiohttp.ClientWebSocketResponse,
+        start: Start,
+        *,
+        log: CallLog,
+        first_timestamp: int,
+    ):
+        self._websocket = websocket
+        self._stream = Stream(Role.TWILIO)
+        self._log = log
+        self._timestamp = first_timestamp % FRAME_MILLISECONDS
+        self._first_timestamp = first_timestamp
+        self._outbox: deque[TwilioMessage] = deque()
+        self._outbox_filled = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ended = asyncio.Event()
+        self.start = start
+        self.playback = Playback()
+        self.end: StreamEnd | None = None
+        self.close_code: int | None = None
+        self.alerts: list[Alert] = []
+        self.violations: list[Violation] = []
+        self.clears: list[float] = []
+        self.discarded_frames = 0
+
+    def begin(self) -> None:
+        """Says ``connected`` and ``start``, and begins to listen to the bot."""
+        self._post(Connected())
+        self._post(self.start)
+        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
+
+    def send_frame(self, mulaw: bytes) -> None:
+        """Sends 20 ms of the caller's audio; the first few of a stream are not yet wanted."""
+        timestamp = self._timestamp
+        self._timestamp += FRAME_MILLISECONDS
+        if self.end is not None or timestamp < self._first_timestamp:
+            return
+        if len(self._outbox) >= _MAX_UNSENT_MEDIA:
+            self.discarded_frames += 1
+            self._warn(
+                31930, "expected the bot to read its messages, got a full buffer: lost audio"
+            )
+            return
+        self._post(Media(payload=mulaw, timestamp=timestamp))
+
+    def play(self, size: int) -> Played:
+        """The bot's audio for the next 20 ms; marks that were reached go back to the bot."""
+        played = self.playback.play(size)
+        for name in played.marks:
+            self._post(Mark(name=name))
+        return played
+
+    def press(self, digit: str) -> None:
+        """Tells the bot that the caller pressed a key."""
+        self._post(Dtmf(digit=digit))
+
+    async def wait_for_end(self) -> StreamEnd:
+        """Waits until the stream is over."""
+        await self._ended.wait()
+        return self.end or StreamEnd.BROKEN
+
+    async def stop(self) -> None:
+        """Says ``stop`` and closes; does nothing if the stream is over."""
+        if self.end is None:
+            self._finish(StreamEnd.STOPPED)
+            self._outbox = deque(item for item in self._outbox if not isinstance(item, Media))
+            self._outbox.append(
+                Stop(call_sid=self.start.call_sid, account_sid=self.start.account_sid)
+            )
+            self._outbox_filled.set()
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends both tasks and the socket, within seconds."""
+        if self._tasks:
+            writing, reading = self._tasks
+            self._tasks = []
+            if self.end is StreamEnd.STOPPED:
+                await asyncio.wait([writing], timeout=CLOSE_SECONDS)
+            writing.cancel()
+            reading.cancel()
+            await asyncio.gather(writing, reading, return_exceptions=True)
+        await self._websocket.close()
+
+    def _post(self, message: TwilioMessage) -> None:
+        if self.end is None:
+            self._outbox.append(message)
+            self._outbox_filled.set()
+
+    async def _write(self) -> None:
+        """Sends what is in the outbox until ``stop`` was sent, or the connection is lost."""
+        try:
+            while self._stream.state is not StreamState.STOPPED:
+                await self._outbox_filled.wait()
+                while self._outbox:
+                    message = self._outbox.popleft()
+                    async with asyncio.timeout(SEND_SECONDS):
+                        await self._websocket.send_str(self._stream.send(message))
+                    self._log.note_message(TO_BOT, message)
+                self._outbox_filled.clear()
+        except (aiohttp.ClientError, ConnectionError, TimeoutError):
+            self._finish(StreamEnd.BROKEN)
+
+    async def _read(self) -> None:
+        """Obeys the bot until it closes, or the connection is lost."""
+        async for message in self._websocket:
+            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                self._obey(message.data)
+        self.close_code = self._websocket.close_code
+        gone = self.close_code in (None, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
+        self._finish(StreamEnd.BROKEN if gone else StreamEnd.CLOSED_BY_BOT)
+
+    def _obey(self, data: str | bytes) -> None:
+        for event in self._stream.receive(data):
+            match event:
+                case SendMedia(payload=payload):
+                    self._log.note_message(FROM_BOT, event)
+                    if not self.playback.queue(payload):
+                        self._warn(31931, "expected at most 10 minutes of audio, got more: lost")
+                case SendMark(name=name):
+                    self._log.note_message(FROM_BOT, event)
+                    if self.playback.mark(name):
+                        self._post(Mark(name=name))
+                case Clear():
+                    self._clear(event)
+                case Violation(kind=kind, detail=detail):
+                    if len(self.violations) < _MAX_VIOLATIONS:
+                        self.violations.append(event)
+                    self._warn(kind.twilio_code, detail)
+                case _:
+                    raise TypeError(f"expected a bot's message, got {type(event).__name__}")
+
+    def _clear(self, message: Clear) -> None:
+        self._log.note_message(FROM_BOT, message)
+        self.clears.append(self._log.now)
+        for name in self.playback.clear():
+            self._post(Mark(name=name))
+
+    def _warn(self, code: int, text: str) -> None:
+        """Twilio gives each of these warnings once per stream."""
+        if all(alert.code != code for alert in self.alerts):
+            self.alerts.append(Alert(code=code, text=text, is_error=False))
+            self._log.note("warning", code=code, text=text)
+
+    def _finish(self, end: StreamEnd) -> None:
+        if self.end is None:
+            self.end = end
+            self._ended.set()

@@ -1,0 +1,96 @@
+"""The WebSocket Twilio opens to a bot: with Twilio's headers, signed, and what can go wrong."""
+
+import asyncio
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+
+from twilio_frames.protocol import MAX_MESSAGE
+from twilio_frames.signature import SIGNATURE_HEADER, sign
+from twilio_frames.testing.alerts import Alert
+
+USER_AGENT = "Twilio.TmeWs/1.0"
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# aiohttp's attrs class declares its fields in a way that pyright does not read.
+_CLOSING = aiohttp.ClientWSTimeout(ws_close=2.0)  # pyright: ignore[reportCallIssue]
+
+
+def stream_url(url: str) -> str | Alert:
+    """The URL Twilio would open for a ``<Stream url>``.
+
+    "The url does not support query string parameters": everything from the ``?`` on is lost.
+    Twilio knows ``wss`` only; ``ws`` is let pass for a server on this machine.
+    Source: https://www.twilio.com/docs/voice/twiml/stream
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+        parts = urlsplit("")
+    if not host:
+        return Alert(code=31923, text="expected a stream URL with a host, got a malformed one")
+    if parts.scheme != "wss" and not (parts.scheme == "ws" and host in _LOOPBACK):
+        return Alert(
+            code=31922,
+            text=f"expected a wss:// stream URL (ws:// on this machine only), got {parts.scheme}://",
+        )
+    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", "", ""))
+
+
+def signed_url(url: str) -> str:
+    """The URL as Twilio signs it: always ``wss``."""
+    return urlunsplit(urlsplit(url)._replace(scheme="wss"))
+
+
+async def open_websocket(
+    session: aiohttp.ClientSession, url: str, *, auth_token: str, seconds: float
+) -> aiohttp.ClientWebSocketResponse | Alert:
+    """Opens the WebSocket as Twilio does, or says why it could not.
+
+    No Origin, no subprotocol, no extension is offered.
+
+    Args:
+        session: Must not add headers of its own (see ``simulated_twilio.py``).
+        url: From :func:`stream_url`.
+        auth_token: Signs the upgrade.
+        seconds: How long the server may take to answer.
+    """
+    headers = {
+        "User-Agent": USER_AGENT,
+        "Accept-Encoding": "gzip",
+        SIGNATURE_HEADER.lower(): sign(auth_token, signed_url(url)),
+    }
+    try:
+        async with asyncio.timeout(seconds):
+            return await session.ws_connect(
+                url,
+                headers=headers,
+                compress=0,
+                max_msg_size=4 * MAX_MESSAGE,
+                timeout=_CLOSING,
+            )
+    except TimeoutError:
+        return Alert(code=31901, text=f"expected an answer within {seconds:g} s, got none at {url}")
+    except aiohttp.WSServerHandshakeError as error:
+        return Alert(
+            code=31920,
+            text=f"expected HTTP 101 (switching protocols), got {error.status} at {url}",
+        )
+    except aiohttp.ClientError as error:
+        return _connection_alert(error, url)
+
+
+def _connection_alert(error: aiohttp.ClientError, url: str) -> Alert:
+    match error:
+        case aiohttp.InvalidURL():
+            return Alert(code=31923, text="expected a stream URL, got a malformed one")
+        case aiohttp.ClientConnectorDNSError():
+            return Alert(code=31904, text=f"expected a host that can be found, got none at {url}")
+        case aiohttp.ClientSSLError():
+            return Alert(code=31910, text=f"expected TLS with a valid certificate at {url}")
+        case aiohttp.ClientConnectorError():
+            return Alert(code=31902, text=f"expected a server that listens, got none at {url}")
+        case _:
+            return Alert(code=31903, text=f"expected an upgrade, got a lost connection at {url}")
