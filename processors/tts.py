@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -43,8 +44,7 @@ class SpeechChunk:
     Args:
         pcm: Signed 16-bit native-endian mono samples.
         sample_rate: Hz, any; the same for all chunks of a text.
-        words: The words that begin in it, in order. Cut chunks where words begin, and each word's
-            frame goes out right ahead of its sound.
+        words: The words that begin in it, in order.
     """
 
     pcm: bytes
@@ -70,6 +70,21 @@ class _Playout:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DueWord:
+    """A word that waits for its audio.
+
+    Args:
+        text: The word.
+        seconds: When it begins, from the first audio of its context.
+        byte: Where it begins in its text's audio at the pipeline's rate.
+    """
+
+    text: str
+    seconds: float
+    byte: int
+
+
 class PythonTTSService(TTSService):
     """Base of a TTS service whose speech comes from your own coroutine.
 
@@ -90,7 +105,8 @@ class PythonTTSService(TTSService):
     """
 
     gives_word_times: ClassVar[bool] = False
-    """Set it if your chunks name every word: each then becomes a ``TTSTextFrame`` with its time.
+    """Set it if your chunks name every word: each is then a ``TTSTextFrame`` with its time, right
+    ahead of the audio that it begins.
 
     Otherwise one such frame follows the audio of each text.
     """
@@ -118,6 +134,9 @@ class PythonTTSService(TTSService):
         self._playouts: dict[str, _Playout] = {}
         # Of the text that is being spoken, or was last.
         self._line: Resampler | None = None
+        self._text_began = 0.0
+        self._bytes_sent = 0
+        self._words_due: deque[_DueWord] = deque()
         self._words_spoken = 0
         self._is_unspoken = False
         self._silent_context: str | None = None
@@ -148,20 +167,25 @@ class PythonTTSService(TTSService):
             Its audio at the pipeline's sample rate.
         """
         await self.start_tts_usage_metrics(text)
-        self._line, self._words_spoken = None, 0
-        self._is_unspoken, self._silent_context = True, context_id
+        self._begin_text(context_id)
         # Any exception of the subclass's code ends here, or the response would never end.
         try:
             async for chunk in self._chunks_in_time(text):
-                if pcm := await self._take(chunk, context_id):
-                    yield self._audio(pcm, context_id)
+                async for frame in self._send(self._take(chunk, context_id), context_id):
+                    yield frame
             self._is_unspoken = self._line is None
         except Exception as error:
             await self._report(error)
-        if self._line and (pcm := self._line.flush()):
-            yield self._audio(pcm, context_id)
+        if self._line:
+            async for frame in self._send(self._line.flush(), context_id, last=True):
+                yield frame
         if self._is_unspoken and self._words_spoken < len(text.split()):
             await self.append_to_audio_context(context_id, _UnspokenTextFrame())
+
+    def _begin_text(self, context_id: str) -> None:
+        self._line, self._bytes_sent, self._words_spoken = None, 0, 0
+        self._words_due.clear()
+        self._is_unspoken, self._silent_context = True, context_id
 
     async def _chunks_in_time(self, text: str) -> AsyncIterator[SpeechChunk]:
         chunks = self.synthesise(text)
@@ -176,20 +200,36 @@ class PythonTTSService(TTSService):
         async with asyncio.timeout(self._time_limit):
             return await anext(chunks, None)
 
-    async def _take(self, chunk: SpeechChunk, context_id: str) -> bytes:
-        """Announces a chunk's words and gives its samples at the pipeline's rate."""
+    def _take(self, chunk: SpeechChunk, context_id: str) -> bytes:
+        """Notes when a chunk's words are due, and gives its samples at the pipeline's rate."""
         now = self.get_clock().get_time()
         playout = self._playouts.setdefault(context_id, _Playout(began=now))
         pause = b""
         if self._line is None:
             self._line = Resampler(chunk.sample_rate, self.sample_rate)
             pause = bytes(2 * round(self._pause_before_text(playout, now) * self.sample_rate))
-        if self.gives_word_times and chunk.words:
-            self._words_spoken += len(chunk.words)
-            times = [(word.text, playout.seconds + word.start) for word in chunk.words]
-            await self.add_word_timestamps(times, context_id)
+            self._text_began = playout.seconds - len(pause) / (2 * self.sample_rate)
+        for word in chunk.words if self.gives_word_times else ():
+            seconds = playout.seconds + word.start
+            sample = round((seconds - self._text_began) * self.sample_rate)
+            self._words_due.append(_DueWord(text=word.text, seconds=seconds, byte=2 * sample))
         playout.seconds += len(chunk.pcm) / (2 * chunk.sample_rate)
         return pause + self._line.resample(chunk.pcm)
+
+    async def _send(
+        self, pcm: bytes, context_id: str, *, last: bool = False
+    ) -> AsyncIterator[TTSAudioRawFrame]:
+        """Cuts audio where words begin and announces each word ahead of its part."""
+        while self._words_due and (last or self._words_due[0].byte < self._bytes_sent + len(pcm)):
+            word = self._words_due.popleft()
+            cut = max(word.byte - self._bytes_sent, 0)
+            if before := pcm[:cut]:
+                yield self._audio(before, context_id)
+            pcm = pcm[cut:]
+            self._words_spoken += 1
+            await self.add_word_timestamps([(word.text, word.seconds)], context_id)
+        if pcm:
+            yield self._audio(pcm, context_id)
 
     def _pause_before_text(self, playout: _Playout, now: int) -> float:
         """Moves an audio context to where its next text begins.
@@ -207,6 +247,7 @@ class PythonTTSService(TTSService):
 
     def _audio(self, pcm: bytes, context_id: str) -> TTSAudioRawFrame:
         self._silent_context = None
+        self._bytes_sent += len(pcm)
         return TTSAudioRawFrame(pcm, self.sample_rate, 1, context_id=context_id)
 
     async def _report(self, error: Exception) -> None:

@@ -112,14 +112,6 @@ async def test_stream_gives_sentence_by_sentence():
     assert all(part.words[0].start == 0 for part in parts)
 
 
-def test_pieces_begin_with_their_words():
-    speech = Synthesiser().synthesise(ORDER)
-    parts = list(speech.cut_at_words())
-    assert b"".join(part.pcm for part in parts) == speech.pcm
-    assert [len(part.words) for part in parts] == [1] * len(speech.words)
-    assert all(abs(part.words[0].start) < 1e-4 for part in parts)
-
-
 def test_resampled_speech_lasts_as_long():
     speech = Synthesiser().synthesise(ORDER)
     telephone = speech.resampled(8000)

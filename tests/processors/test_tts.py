@@ -145,8 +145,7 @@ async def test_word_frames_lead_their_audio():
     ]
     words = [index for index, frame in enumerate(down) if isinstance(frame, TTSTextFrame)]
     ahead = [len(audio(down[:index])) / 16000 for index in words]
-    # The resampler holds some milliseconds back until a text ends.
-    assert ahead == pytest.approx([0, 0.2, 0.4], abs=0.03)
+    assert ahead == pytest.approx([0, 0.2, 0.4], abs=0.001)
 
 
 async def test_word_times_follow_audio():

@@ -1,8 +1,7 @@
 """Speech: samples, and the words in them with their times. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from twilio_frames.audio import Resampler
 
@@ -50,26 +49,6 @@ class Speech:
         resampler = Resampler(self.sample_rate, sample_rate)
         pcm = resampler.resample(self.pcm) + resampler.flush()
         return Speech(pcm=pcm, sample_rate=sample_rate, words=self.words)
-
-    def cut_at_words(self) -> Iterator["Speech"]:
-        """The same speech in pieces, each beginning with a word; no sample is lost or doubled.
-
-        Words of the same time share a piece; a piece without a word leads in if the first word
-        does not begin at once. Each piece counts its words' times from its own first sample.
-        """
-        samples = len(self.pcm) // 2
-        if not samples:
-            return
-        beginning: dict[int, list[Word]] = {0: []}
-        for word in self.words:
-            begin = min(round(word.start * self.sample_rate), samples - 1)
-            beginning.setdefault(begin, []).append(word.moved(-begin / self.sample_rate))
-        for begin, end in pairwise([*beginning, samples]):
-            yield Speech(
-                pcm=self.pcm[2 * begin : 2 * end],
-                sample_rate=self.sample_rate,
-                words=tuple(beginning[begin]),
-            )
 
 
 def joined(parts: Sequence[Speech], *, sample_rate: int) -> Speech:

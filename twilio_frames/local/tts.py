@@ -78,11 +78,10 @@ class EspeakTTSService(PythonTTSService):
             await self._report_configuration(error)
 
     async def synthesise(self, text: str) -> AsyncIterator[SpeechChunk]:
-        """Speaks a text, a chunk for each word."""
-        async for sentence in self._synthesiser.stream(text):
-            for piece in sentence.cut_at_words():
-                words = tuple(SpokenWord(text=word.text, start=word.start) for word in piece.words)
-                yield SpeechChunk(pcm=piece.pcm, sample_rate=piece.sample_rate, words=words)
+        """Speaks a text, sentence by sentence."""
+        async for part in self._synthesiser.stream(text):
+            words = tuple(SpokenWord(text=word.text, start=word.start) for word in part.words)
+            yield SpeechChunk(pcm=part.pcm, sample_rate=part.sample_rate, words=words)
 
     async def _update_settings(self, delta: TTSSettings) -> dict[str, Any]:
         changed = await super()._update_settings(delta)
