@@ -12,6 +12,7 @@ from typing import Literal, assert_never, cast
 
 import msgspec
 
+from twilio_frames.errors import LocalProtocolError
 from twilio_frames.protocol.messages import (
     INBOUND,
     Clear,
@@ -57,7 +58,7 @@ class _Media(_Wire, tag="media", kw_only=True):
 
 class _Connected(_Wire, tag="connected"):
     protocol: str = "Call"
-    version: str | float = "1.0.0"
+    version: str | int | float = "1.0.0"
 
 
 class _FormatFields(msgspec.Struct, rename="camel"):
@@ -268,13 +269,19 @@ def _without_values(error: Exception) -> str:
     """What the decoder says of types and places; values (digits, say) are left out."""
     found = re.fullmatch(r"(.*?)(?: - at `([^`]*)`)?", str(error), re.DOTALL)
     reason, place = found.groups() if found else ("", None)
-    if not re.fullmatch(r"(Expected|Object missing|Integer value|Array)[^'\"]*", reason):
-        reason = "Expected a documented value"
+    if missing := re.fullmatch(r"Object missing required field (`\w+`)", reason):
+        reason = f"Expected the field {missing[1]}, got none,"
+    elif not re.fullmatch(r"Expected [^'\"]*", reason):
+        reason = "Expected a documented value, got another"
     return f"{reason} at `{place or '$'}`"
 
 
 def encode(message: Message) -> str:
-    """The text of a message: the documented fields and no others, numbers as Twilio writes them."""
+    """The text of a message: the documented fields and no others, numbers as Twilio writes them.
+
+    Raises:
+        LocalProtocolError: If a number that Twilio always gives is missing.
+    """
     return _encode_json(_as_object(message)).decode()
 
 
@@ -303,8 +310,8 @@ def _as_object(message: Message) -> dict[str, object]:
         case Media():
             fields = {
                 "track": message.track,
-                "chunk": str(message.chunk),
-                "timestamp": str(message.timestamp),
+                "chunk": _number(message.chunk, "chunk"),
+                "timestamp": _number(message.timestamp, "timestamp"),
                 "payload": message.payload,
             }
             return _numbered("media", message, fields)
@@ -325,10 +332,18 @@ def _numbered(
 ) -> dict[str, object]:
     return {
         "event": event,
-        "sequenceNumber": str(message.sequence_number),
+        "sequenceNumber": _number(message.sequence_number, "sequence_number"),
         event: fields,
         "streamSid": message.stream_sid,
     }
+
+
+def _number(value: int | None, name: str) -> str:
+    if value is None:
+        raise LocalProtocolError(
+            f"expected a number as {name}, got none: Stream.send() fills it in"
+        )
+    return str(value)
 
 
 def _start_object(message: Start) -> dict[str, object]:
