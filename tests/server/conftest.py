@@ -1,0 +1,46 @@
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from loguru import logger
+
+from tests.server.site import TOKEN, Open, RecordingBot, Site
+from twilio_frames.server import ServerSettings, create_app
+from twilio_frames.server.state import STATE
+from twilio_frames.transport import TwilioParams
+
+QUICK = TwilioParams(close_timeout_secs=0.1)
+
+
+@pytest.fixture
+async def open_site() -> AsyncIterator[Open]:
+    sites: list[Site] = []
+
+    async def open_one(**changes: Any) -> Site:
+        bot = RecordingBot()
+        given: dict[str, Any] = {"auth_token": TOKEN, "transport": QUICK, **changes}
+        app = create_app(bot, ServerSettings(**given))
+        client = TestClient(TestServer(app))
+        await client.start_server()
+        sites.append(Site(client=client, state=app[STATE], bot=bot))
+        return sites[-1]
+
+    yield open_one
+    for site in sites:
+        await site.state.switchboard.cancel()
+        await site.client.close()
+
+
+@pytest.fixture
+async def site(open_site: Open) -> Site:
+    return await open_site()
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[str]]:
+    """Everything that is logged, with the values a traceback would show."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="TRACE")
+    yield lines
+    logger.remove(sink)

@@ -1,0 +1,186 @@
+"""One call as a bot sees it, from the start of its stream to its end."""
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import EndFrame
+from pipecat.pipeline.base_pipeline import BasePipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.workers.runner import WorkerRunner
+
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import CallEndReason
+from twilio_frames.protocol import Start
+from twilio_frames.rest import TwilioRest
+from twilio_frames.transport import TwilioTransport
+
+__all__ = ["TOKEN_PARAMETER", "Call", "phone_worker"]
+
+TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
+"""The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
+
+_WIND_UP_SECONDS = 10.0
+
+
+def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
+    """Make a worker for a pipeline that talks over the telephone.
+
+    Audio is 8 kHz both ways, so nothing is resampled, and RTVI is off: there is no client for it.
+
+    Args:
+        pipeline: The bot's pipeline, with the transport's input and output in it.
+        options: More arguments of ``PipelineWorker``; they win over what is set here.
+    """
+    params = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)
+    return PipelineWorker(pipeline, **({"params": params, "enable_rtvi": False} | options))
+
+
+class Call:
+    """One phone call: who calls, its audio, its end.
+
+    Args:
+        transport: The call's transport, whose ``start`` message has come.
+        start: That message.
+        rest: The account's REST API, for ``hang_up(by_rest=True)``.
+    """
+
+    def __init__(self, transport: TwilioTransport, start: Start, *, rest: TwilioRest | None = None):
+        self._transport = transport
+        self._start = start
+        self._rest = rest
+        self._worker: PipelineWorker | None = None
+        self._ends_by_rest = False
+        self._line_ended = asyncio.Event()
+        self._parameters = MappingProxyType(
+            {name: v for name, v in start.custom_parameters.items() if name != TOKEN_PARAMETER}
+        )
+        transport.add_event_handler("on_call_ended", self._on_call_ended)
+
+    @property
+    def transport(self) -> TwilioTransport:
+        """The call's audio; put its ``input()`` and ``output()`` into the pipeline."""
+        return self._transport
+
+    @property
+    def call_sid(self) -> str:
+        """The call (``CA...``)."""
+        return self._start.call_sid
+
+    @property
+    def stream_sid(self) -> str:
+        """This media stream of the call (``MZ...``)."""
+        return self._start.stream_sid
+
+    @property
+    def account_sid(self) -> str:
+        """The account the call belongs to (``AC...``)."""
+        return self._start.account_sid
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """What the TwiML passed to the stream, by name."""
+        return self._parameters
+
+    @property
+    def from_number(self) -> str | None:
+        """Who calls; may be ``anonymous`` or a SIP address. None if the TwiML did not say."""
+        return self._parameters.get("from")
+
+    @property
+    def to_number(self) -> str | None:
+        """Who is called. None if the TwiML did not say."""
+        return self._parameters.get("to")
+
+    @property
+    def direction(self) -> str | None:
+        """``inbound``, or ``outbound-api`` for a call this side placed."""
+        return self._parameters.get("direction")
+
+    @property
+    def end_reason(self) -> CallEndReason | None:
+        """Why the call ended, None while it is up."""
+        return self._transport.end_reason
+
+    async def run(
+        self, pipeline: BasePipeline | PipelineWorker, **options: Any
+    ) -> CallEndReason | None:
+        """Run the bot's pipeline until the call has ended, and return why it ended.
+
+        Args:
+            pipeline: A pipeline, or a worker made for it (see ``phone_worker``).
+            options: Arguments of ``PipelineWorker``, with a pipeline only.
+
+        Raises:
+            RestError: ``hang_up(by_rest=True)`` was asked for, and Twilio refused.
+        """
+        if isinstance(pipeline, PipelineWorker):
+            self._worker = pipeline
+        else:
+            self._worker = phone_worker(pipeline, **options)
+        runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+        follower = asyncio.create_task(self._follow_line(runner))
+        try:
+            await runner.add_workers(self._worker)
+            await runner.run()
+            # The runner takes a cancellation for an order to stop, and forgets it.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
+        finally:
+            self._worker = None
+            follower.cancel()
+            await self._transport.close()
+        if self._ends_by_rest:
+            await self._end_by_rest()
+        return self.end_reason
+
+    async def hang_up(self, *, by_rest: bool = False) -> None:
+        """End the call: what was said before is heard to its end, then the stream is closed.
+
+        With a pipeline running this asks it to end and returns at once; ``run()`` returns when it
+        has. When a stream is closed Twilio goes on with the TwiML behind it.
+
+        Args:
+            by_rest: Also end the call itself over the REST API, whatever its TwiML says.
+
+        Raises:
+            ConfigurationError: ``by_rest`` without Twilio credentials.
+            RestError: Twilio refused, with no pipeline running; otherwise ``run()`` raises it.
+        """
+        if by_rest and self._rest is None:
+            raise ConfigurationError(
+                "expected Twilio credentials for hanging up by REST, got none: set "
+                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or let the TwiML end the call"
+            )
+        self._ends_by_rest = self._ends_by_rest or by_rest
+        if self._worker is not None:
+            await self._worker.queue_frame(EndFrame())
+            return
+        await self._transport.close()
+        self._line_ended.set()
+        if self._ends_by_rest:
+            await self._end_by_rest()
+
+    async def _end_by_rest(self) -> None:
+        assert self._rest is not None  # noqa: S101 - hang_up() checked it
+        self._ends_by_rest = False
+        await self._rest.hang_up(self.call_sid)
+
+    async def _on_call_ended(self, *_: object) -> None:
+        self._line_ended.set()
+
+    async def line_ended(self) -> None:
+        """Return once the stream is over, whoever ended it."""
+        await self._line_ended.wait()
+
+    async def _follow_line(self, runner: WorkerRunner) -> None:
+        """End a pipeline that does not notice the end of its line."""
+        await self._line_ended.wait()
+        await asyncio.sleep(_WIND_UP_SECONDS)
+        logger.bind(call_sid=self.call_sid).warning(
+            f"{self.call_sid}: the pipeline still ran {_WIND_UP_SECONDS:g} s after the line ended "
+            "and is cancelled"
+        )
+        await runner.cancel(reason="the line has ended")

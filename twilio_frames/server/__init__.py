@@ -1,0 +1,17 @@
+"""The web application Twilio talks to: webhooks, streams, a page to call from.
+
+::
+
+    async def bot(call: Call) -> None:
+        await call.run(Pipeline([call.transport.input(), ..., call.transport.output()]))
+
+    asyncio.run(serve(bot, ServerSettings.from_environment(), port=8000))
+"""
+
+from twilio_frames.call import Call
+from twilio_frames.server.app import create_app
+from twilio_frames.server.serve import Server, serve
+from twilio_frames.server.settings import ServerSettings
+from twilio_frames.server.switchboard import Bot
+
+__all__ = ["Bot", "Call", "Server", "ServerSettings", "create_app", "serve"]

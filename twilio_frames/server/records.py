@@ -1,0 +1,136 @@
+"""What the server remembers of each call: its status as Twilio tells it, and its stream."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from twilio_frames.call import Call
+from twilio_frames.frames import CallEndReason
+
+__all__ = ["CallRecord", "CallRecords", "StreamPhase"]
+
+_UNWANTED = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR})
+_FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+
+
+class StreamPhase(StrEnum):
+    """Where a call's stream stands, as this server sees it."""
+
+    NONE = "none"
+    AWAITED = "awaited"
+    UP = "up"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+@dataclass(slots=True, kw_only=True)
+class CallRecord:
+    """One call.
+
+    Parameters:
+        call_sid: The call.
+        status: The latest ``CallStatus``, None before the first.
+        sequence: Twilio's number of that status.
+        phase: The stream, as seen here.
+        stream_events: What Twilio's stream callbacks said, in order of arrival.
+        end_reason: Why the stream ended.
+        call: The call, while its stream is up.
+        settled: Set while no stream is up.
+    """
+
+    call_sid: str
+    status: str | None = None
+    sequence: int = -1
+    phase: StreamPhase = StreamPhase.NONE
+    stream_events: tuple[str, ...] = ()
+    end_reason: CallEndReason | None = None
+    call: Call | None = field(default=None, repr=False)
+    settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether Twilio said that the call is over."""
+        return self.status in _FINAL
+
+    def follow(self, status: str, sequence: int) -> bool:
+        """Take a status; False if it is an old or a repeated one.
+
+        Twilio numbers the events of a call and promises no order of delivery. A final status
+        stays.
+        """
+        if self.is_over or sequence < self.sequence or status == self.status:
+            return False
+        self.status, self.sequence = status, sequence
+        return True
+
+    def note_stream_event(self, event: str) -> bool:
+        """Take a stream event; False if it came before."""
+        if event in self.stream_events or len(self.stream_events) >= 16:
+            return False
+        self.stream_events += (event,)
+        return True
+
+    def begin_stream(self, call: Call) -> None:
+        """The stream has started and its bot runs."""
+        self.phase, self.end_reason, self.call = StreamPhase.UP, None, call
+        self.settled.clear()
+
+    def end_stream(self, reason: CallEndReason) -> None:
+        """The bot is done, or has failed."""
+        self.phase = StreamPhase.FAILED if reason in _UNWANTED else StreamPhase.ENDED
+        self.end_reason, self.call = reason, None
+        self.settled.set()
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the stream has ended as somebody wanted, or is about to."""
+        reason = self.call.end_reason if self.call else self.end_reason
+        return reason is not None and reason not in _UNWANTED
+
+    def as_json(self) -> Mapping[str, str | None]:
+        """The record as a page may show it."""
+        return {
+            "call_sid": self.call_sid,
+            "status": self.status,
+            "stream": self.phase.value,
+            "end_reason": self.end_reason,
+        }
+
+
+class CallRecords:
+    """The latest calls, by sid.
+
+    Args:
+        capacity: Calls remembered at most; the oldest without a live stream are forgotten.
+    """
+
+    def __init__(self, *, capacity: int = 1000):
+        self._capacity = capacity
+        self._records: OrderedDict[str, CallRecord] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many calls are remembered."""
+        return len(self._records)
+
+    def get(self, call_sid: str) -> CallRecord | None:
+        """A call that is remembered, None otherwise."""
+        return self._records.get(call_sid)
+
+    def open(self, call_sid: str) -> CallRecord:
+        """A call's record, made if there is none."""
+        if record := self._records.get(call_sid):
+            return record
+        if len(self._records) >= self._capacity:
+            self._forget_one()
+        record = self._records[call_sid] = CallRecord(call_sid=call_sid)
+        record.settled.set()
+        return record
+
+    def _forget_one(self) -> None:
+        for call_sid, record in self._records.items():
+            if record.phase is not StreamPhase.UP:
+                del self._records[call_sid]
+                return
+        self._records.popitem(last=False)

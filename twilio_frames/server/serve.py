@@ -1,0 +1,216 @@
+"""Listening, and stopping without cutting anybody off."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from typing import Self
+
+from aiohttp import web
+from loguru import logger
+
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.server.app import create_app
+from twilio_frames.server.settings import ServerSettings
+from twilio_frames.server.state import STATE
+from twilio_frames.server.switchboard import Bot, Switchboard
+from twilio_frames.server.trust import is_loopback
+
+__all__ = ["Server", "serve"]
+
+_SHUTDOWN_SECONDS = 3.0
+_LAST_WORDS_SECONDS = 2.0
+
+
+class Server:
+    """An application that listens, as an async context manager.
+
+    ::
+
+        async with Server(create_app(bot, settings), port=0) as server:
+            print(server.url)
+
+    Leaving it ends the calls that are up at once; ``drain()`` before lets them finish.
+
+    Args:
+        app: What ``create_app()`` made.
+        host: The address to listen on.
+        port: The port to listen on; 0 for any that is free.
+
+    Raises:
+        ConfigurationError: An address others can reach, without an auth token; or, on entering,
+            one that cannot be listened on.
+    """
+
+    def __init__(self, app: web.Application, *, host: str = "127.0.0.1", port: int = 0):
+        if app[STATE].validator is None and not is_loopback(host):
+            raise ConfigurationError(
+                f"expected TWILIO_AUTH_TOKEN for listening on {host!r}, got none: without it "
+                "nobody can be told from Twilio, so set it, or listen on 127.0.0.1"
+            )
+        self._app = app
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        runner = web.AppRunner(
+            self._app,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ConfigurationError(
+                f"expected to listen on {self._host}:{self._port}, got {error.strerror}: "
+                "choose another port or address"
+            ) from error
+        self._runner = runner
+        self._port = runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._app[STATE].switchboard.cancel()
+        if self._runner:
+            await self._runner.cleanup()
+        self._runner = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, the chosen one if it was 0."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the server, without a slash at the end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(self._host, self._host)  # noqa: S104
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"http://{host}:{self._port}"
+
+    @property
+    def page_url(self) -> str:
+        """The page's address, with the dial key if one is needed."""
+        state = self._app[STATE]
+        return f"{self.url}/#key={state.dial_key}" if state.dial_key else f"{self.url}/"
+
+    @property
+    def switchboard(self) -> Switchboard:
+        """The calls that are up."""
+        return self._app[STATE].switchboard
+
+    async def drain(self, seconds: float | None = None) -> int:
+        """Take no new calls, let those that are up end, and return how many did not.
+
+        Args:
+            seconds: How long they may go on, None for what the settings say.
+        """
+        allowed = self._app[STATE].settings.drain_seconds if seconds is None else seconds
+        return await self.switchboard.drain(allowed)
+
+
+async def serve(
+    bot: Bot,
+    settings: ServerSettings | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    started: Callable[[Server], None] | None = None,
+    announce: Callable[[str], None] = logger.info,
+) -> None:
+    """Serve a bot until SIGINT or SIGTERM.
+
+    The first signal lets the calls that are up end, for a bounded time; new ones hear that it is
+    busy. The second one ends everything at once. No call is hung up by REST: its TwiML goes on.
+
+    Args:
+        bot: A coroutine function that carries one call.
+        settings: Account, addresses and limits; None for those of the environment.
+        host: The address to listen on.
+        port: The port to listen on; 0 for any that is free.
+        started: Called with the server when it listens.
+        announce: Called with each line that is worth the operator's attention.
+
+    Raises:
+        ConfigurationError: The settings cannot work, or the address cannot be listened on.
+    """
+    settings = settings or ServerSettings.from_environment()
+    signals = _Signals()
+    async with Server(create_app(bot, settings), host=host, port=port) as server:
+        with signals.caught():
+            for line in _welcome(server, settings):
+                announce(line)
+            if started:
+                started(server)
+            await signals.first.wait()
+            await _stop(server, settings, signals, announce)
+
+
+def _welcome(server: Server, settings: ServerSettings) -> list[str]:
+    reached = settings.public_url.rstrip("/") if settings.public_url else server.url
+    lines = [f"page: {server.page_url}", f"voice webhook: {reached}/twiml"]
+    if not settings.auth_token:
+        lines.append(
+            "TWILIO_AUTH_TOKEN is not set, so signatures cannot be checked: "
+            "only this machine is served"
+        )
+    return lines
+
+
+async def _stop(
+    server: Server,
+    settings: ServerSettings,
+    signals: "_Signals",
+    announce: Callable[[str], None],
+) -> None:
+    calls = len(server.switchboard)
+    if calls:
+        announce(
+            f"no new calls; {calls} up, for {settings.drain_seconds:g} s at most "
+            "(again to end them at once)"
+        )
+    drained = asyncio.ensure_future(server.drain())
+    impatient = asyncio.ensure_future(signals.second.wait())
+    told = calls
+    while not drained.done() and not impatient.done():
+        await asyncio.wait({drained, impatient}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+        if 0 < len(server.switchboard) < told:
+            told = len(server.switchboard)
+            announce(f"{told} left")
+    drained.cancel()
+    if (left := len(server.switchboard)) and not impatient.done():
+        announce(f"time is up: {left} ended")
+        await server.switchboard.cancel()
+        # Twilio asks what to do with the calls that were cut off: stay to answer.
+        await asyncio.wait({impatient}, timeout=_LAST_WORDS_SECONDS)
+    impatient.cancel()
+
+
+class _Signals:
+    """The first and the second order to stop."""
+
+    def __init__(self):
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    @contextlib.contextmanager
+    def caught(self):
+        loop = asyncio.get_running_loop()
+        caught: list[signal.Signals] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Windows has no signals in its event loop: there, Ctrl-C ends everything at once.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, self._note)
+                caught.append(number)
+        try:
+            yield
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+    def _note(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()

@@ -1,0 +1,186 @@
+"""What a server needs to know."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.rest import Credentials
+from twilio_frames.server.trust import is_loopback
+from twilio_frames.transport import TwilioParams
+
+__all__ = ["ServerSettings"]
+
+_SHORTEST_KEY = 16
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Account, addresses and limits of a server.
+
+    Without ``auth_token`` no signature can be checked, so such a server listens on this machine
+    only and answers nobody else.
+
+    Parameters:
+        account_sid: The Twilio account (``TWILIO_ACCOUNT_SID``).
+        auth_token: Its primary auth token, which signs webhooks (``TWILIO_AUTH_TOKEN``).
+        api_key: An API key to dial with, instead of the token (``TWILIO_API_KEY``).
+        api_secret: The API key's secret (``TWILIO_API_SECRET``).
+        phone_number: The number calls are placed from (``TWILIO_PHONE_NUMBER``).
+        region: Twilio's region (``TWILIO_REGION``).
+        edge: Twilio's edge (``TWILIO_EDGE``).
+        shared_keys: Secrets of shared signing keys by their id, if webhooks are signed with those.
+        public_url: Where Twilio reaches this server, such as ``https://bot.example.com``
+            (``TWILIO_FRAMES_PUBLIC_URL``). None: the address each request names.
+        trust_proxies: Whether ``X-Forwarded-Proto`` and ``X-Forwarded-Host`` are believed when
+            there is no ``public_url`` (``TWILIO_FRAMES_TRUST_PROXIES``). Only behind a proxy that
+            sets them itself.
+        api_url: Where REST requests go instead of Twilio (``TWILIO_FRAMES_API_URL``).
+        dial_key: Who may place calls from elsewhere than this machine
+            (``TWILIO_FRAMES_DIAL_KEY``, 16 characters or more). None: one is made up at the start
+            of a server that can be reached from elsewhere.
+        max_calls: Calls at one time; more callers hear that it is busy
+            (``TWILIO_FRAMES_MAX_CALLS``).
+        drain_seconds: How long calls may go on after the order to stop
+            (``TWILIO_FRAMES_DRAIN_SECONDS``).
+        token_seconds: How long after its TwiML a stream may start.
+        busy: What is said to somebody who was called when all lines are busy.
+        apology: What is said when a bot fails in a call (``TWILIO_FRAMES_APOLOGY``); None or
+            empty: the call just ends.
+        transport: How each call's transport is set up.
+    """
+
+    account_sid: str | None = None
+    auth_token: str | None = field(default=None, repr=False)
+    api_key: str | None = None
+    api_secret: str | None = field(default=None, repr=False)
+    phone_number: str | None = field(default=None, repr=False)
+    region: str | None = None
+    edge: str | None = None
+    shared_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    public_url: str | None = None
+    trust_proxies: bool = False
+    api_url: str | None = None
+    dial_key: str | None = field(default=None, repr=False)
+    max_calls: int = 100
+    drain_seconds: float = 30.0
+    token_seconds: float = 60.0
+    busy: str = "Sorry, all lines are busy. Please call again later."
+    apology: str | None = "Sorry, something went wrong on our side. Please call again."
+    transport: TwilioParams | None = None
+
+    def __post_init__(self):
+        for name in ("public_url", "api_url"):
+            _check_url(name, getattr(self, name))
+        if self.dial_key is not None and len(self.dial_key) < _SHORTEST_KEY:
+            raise ConfigurationError(
+                f"expected a dial key of at least {_SHORTEST_KEY} characters, got "
+                f"{len(self.dial_key)}: whoever guesses it calls at your expense"
+            )
+        if self.max_calls < 1:
+            raise ConfigurationError(f"expected max_calls of at least 1, got {self.max_calls}")
+        if self.drain_seconds < 0 or self.token_seconds <= 0:
+            raise ConfigurationError("expected drain_seconds and token_seconds that are positive")
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, **overrides: Any
+    ) -> Self:
+        """Read the variables named above; an empty one counts as not set.
+
+        Args:
+            environment: The variables, None for those of this process.
+            overrides: Settings that do not come from there.
+
+        Raises:
+            ConfigurationError: A variable's value cannot work.
+        """
+        environment = os.environ if environment is None else environment
+        settings: dict[str, Any] = {}
+        for name, (variable, parse) in _VARIABLES.items():
+            if text := environment.get(variable, "").strip():
+                settings[name] = parse(variable, text)
+        if environment.get("TWILIO_FRAMES_APOLOGY") == "":
+            settings["apology"] = None
+        return cls(**(settings | overrides))
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What REST requests are made with; None without an account.
+
+        Raises:
+            ConfigurationError: The account is named, but not all that signing in takes.
+        """
+        if not self.account_sid:
+            return None
+        return Credentials(
+            account_sid=self.account_sid,
+            auth_token=self.auth_token,
+            api_key=self.api_key,
+            api_secret=self.api_secret,
+            region=self.region,
+            edge=self.edge,
+        )
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the settings say that others than this machine reach the server."""
+        host = urlsplit(self.public_url).hostname if self.public_url else None
+        return self.trust_proxies or (host is not None and not is_loopback(host))
+
+
+def _check_url(name: str, url: str | None) -> None:
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ConfigurationError(
+            f"expected {name} such as https://bot.example.com, got {url!r}: "
+            "give scheme and host, and a path only if one stands before every route"
+        )
+
+
+def _text(_: str, text: str) -> str:
+    return text
+
+
+def _flag(variable: str, text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in known:
+        raise ConfigurationError(f"expected {variable} to be 1 or 0, got {text!r}")
+    return known[text.lower()]
+
+
+def _number(kind: Callable[[str], _Value]) -> Callable[[str, str], _Value]:
+    def parse(variable: str, text: str) -> _Value:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ConfigurationError(f"expected {variable} to be a number, got {text!r}") from None
+
+    return parse
+
+
+_VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
+    "account_sid": ("TWILIO_ACCOUNT_SID", _text),
+    "auth_token": ("TWILIO_AUTH_TOKEN", _text),
+    "api_key": ("TWILIO_API_KEY", _text),
+    "api_secret": ("TWILIO_API_SECRET", _text),
+    "phone_number": ("TWILIO_PHONE_NUMBER", _text),
+    "region": ("TWILIO_REGION", _text),
+    "edge": ("TWILIO_EDGE", _text),
+    "public_url": ("TWILIO_FRAMES_PUBLIC_URL", _text),
+    "trust_proxies": ("TWILIO_FRAMES_TRUST_PROXIES", _flag),
+    "api_url": ("TWILIO_FRAMES_API_URL", _text),
+    "dial_key": ("TWILIO_FRAMES_DIAL_KEY", _text),
+    "max_calls": ("TWILIO_FRAMES_MAX_CALLS", _number(int)),
+    "drain_seconds": ("TWILIO_FRAMES_DRAIN_SECONDS", _number(float)),
+    "apology": ("TWILIO_FRAMES_APOLOGY", _text),
+}

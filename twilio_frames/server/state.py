@@ -1,0 +1,76 @@
+"""What the routes of one server share."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from twilio_frames.rest import TwilioRest
+from twilio_frames.server.records import CallRecords
+from twilio_frames.server.settings import ServerSettings
+from twilio_frames.server.switchboard import Bot, Switchboard
+from twilio_frames.server.tokens import StreamTokens
+from twilio_frames.server.trust import Refusals
+from twilio_frames.signature import SignatureValidator
+
+__all__ = ["STATE", "ServerState", "make_state"]
+
+
+@dataclass(slots=True, kw_only=True)
+class ServerState:
+    """One server's settings, calls and tokens.
+
+    Parameters:
+        settings: Its settings.
+        switchboard: The calls that are up.
+        records: The calls that are remembered.
+        tokens: The streams that may come.
+        validator: Checks signatures; None without an auth token.
+        rest: The REST API; None without an account.
+        dial_key: What places calls from elsewhere; None if nothing does.
+        refusals: Counts of what was turned away.
+    """
+
+    settings: ServerSettings
+    switchboard: Switchboard
+    tokens: StreamTokens
+    validator: SignatureValidator | None
+    rest: TwilioRest | None
+    dial_key: str | None = field(repr=False)
+    records: CallRecords = field(default_factory=CallRecords)
+    refusals: Refusals = field(default_factory=Refusals)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another call is one too many, those that are about to start counted in."""
+        busy = len(self.switchboard) + len(self.tokens)
+        return self.switchboard.draining or busy >= self.settings.max_calls
+
+
+STATE = web.AppKey("STATE", ServerState)
+"""Where an application keeps its state."""
+
+
+def make_state(bot: Bot, settings: ServerSettings) -> ServerState:
+    """Build what the routes need from the settings.
+
+    Raises:
+        ConfigurationError: The account's credentials are incomplete.
+    """
+    credentials = settings.credentials
+    dial_key = settings.dial_key
+    if dial_key is None and settings.is_public:
+        dial_key = secrets.token_urlsafe(24)
+    validator = None
+    if settings.auth_token:
+        validator = SignatureValidator(
+            auth_token=settings.auth_token, shared_keys=settings.shared_keys
+        )
+    return ServerState(
+        settings=settings,
+        switchboard=Switchboard(bot),
+        tokens=StreamTokens(lifetime=settings.token_seconds),
+        validator=validator,
+        rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
+        dial_key=dial_key,
+    )

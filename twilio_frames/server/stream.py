@@ -1,0 +1,77 @@
+"""The WebSocket on which a call's audio comes and goes."""
+
+import asyncio
+import contextlib
+
+from aiohttp import WSCloseCode, web
+from loguru import logger
+
+from twilio_frames.call import TOKEN_PARAMETER, Call
+from twilio_frames.errors import CallFailedError, StreamTimeoutError
+from twilio_frames.protocol import Start
+from twilio_frames.server.incoming import check_upgrade, problem
+from twilio_frames.server.state import STATE, ServerState
+from twilio_frames.transport import TwilioParams, TwilioTransport
+
+__all__ = ["stream"]
+
+_LARGEST_MESSAGE = 4 * 1024 * 1024
+_CLOSE_SECONDS = 2.0
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """``GET /stream``: carry one call.
+
+    The bot starts only when the upgrade bears Twilio's signature and ``start`` a token that was
+    issued for this very call and never used.
+    """
+    state = request.app[STATE]
+    check_upgrade(request)
+    if state.switchboard.draining:
+        raise problem(web.HTTPServiceUnavailable, "the server is about to stop")
+    websocket = web.WebSocketResponse(
+        timeout=_CLOSE_SECONDS, max_msg_size=_LARGEST_MESSAGE, compress=False
+    )
+    if not websocket.can_prepare(request):
+        raise problem(web.HTTPUpgradeRequired, "expected the upgrade to a WebSocket")
+    await websocket.prepare(request)
+    transport = TwilioTransport(websocket, params=_params(state))
+    try:
+        if start := await _admit(state, transport):
+            call = Call(transport, start, rest=state.rest)
+            await state.switchboard.carry(call, state.records.open(start.call_sid))
+        else:
+            await _close(websocket)
+    finally:
+        await transport.close()
+    return websocket
+
+
+def _params(state: ServerState) -> TwilioParams:
+    given = state.settings.transport
+    return given.model_copy() if given else TwilioParams()
+
+
+async def _admit(state: ServerState, transport: TwilioTransport) -> Start | None:
+    """Wait for a stream to begin; None if it may not."""
+    try:
+        start = await transport.wait_for_start()
+    except (StreamTimeoutError, CallFailedError) as error:
+        state.refusals.note("a stream that never started", str(error))
+        return None
+    token = start.custom_parameters.get(TOKEN_PARAMETER, "")
+    if state.tokens.redeem(token, start.call_sid):
+        logger.bind(call_sid=start.call_sid).info(f"{start.call_sid}: stream {start.stream_sid}")
+        return start
+    state.refusals.note(
+        "a stream without a token that is valid for its call",
+        "its TwiML has to come from this server's /twiml, for each stream anew",
+    )
+    return None
+
+
+async def _close(websocket: web.WebSocketResponse) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(
+            websocket.close(code=WSCloseCode.POLICY_VIOLATION), 2 * _CLOSE_SECONDS
+        )

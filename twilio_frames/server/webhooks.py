@@ -1,0 +1,118 @@
+"""The webhooks Twilio asks and tells: what to do with a call, and how it goes."""
+
+import asyncio
+import contextlib
+
+from aiohttp import web
+from loguru import logger
+
+from twilio_frames.call import TOKEN_PARAMETER
+from twilio_frames.rest import without_numbers
+from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
+from twilio_frames.server.records import CallRecord, StreamPhase
+from twilio_frames.server.settings import ServerSettings
+from twilio_frames.server.state import STATE
+from twilio_frames.server.trust import websocket_url
+from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
+
+__all__ = ["after_stream", "status", "twiml"]
+
+_SETTLE_SECONDS = 2.0
+_MOST_PARAMETERS = 20
+_PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"}
+
+
+async def twiml(request: web.Request) -> web.Response:
+    """``POST /twiml``: a call has come, or one we placed was answered; connect it to a bot."""
+    form = await read_signed_form(request)
+    state = request.app[STATE]
+    call_sid = read_sid(form)
+    if state.is_full:
+        logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
+        return _answer(respond(*_turn_away(form, state.settings)))
+    record = state.records.open(call_sid)
+    if record.phase is not StreamPhase.UP:
+        record.phase = StreamPhase.AWAITED
+    base = own_url(request)
+    parameters = _parameters(request, form)
+    parameters[TOKEN_PARAMETER] = state.tokens.issue(call_sid)
+    return _answer(
+        connect_stream(
+            websocket_url(base) + "/stream",
+            parameters=parameters,
+            status_callback=base + "/status",
+            action=base + "/after-stream" if state.settings.apology else None,
+        )
+    )
+
+
+async def after_stream(request: web.Request) -> web.Response:
+    """``POST /after-stream``: the stream has ended; hang up, after an apology if it was lost.
+
+    Twilio may ask a little before the bot that closed the stream is done, so a stream that is
+    still up gets a moment to end. One that never came, or does not end, was lost.
+    """
+    form = await read_signed_form(request)
+    state = request.app[STATE]
+    record = state.records.get(read_sid(form))
+    if record is None or state.settings.apology is None or await _ended_well(record):
+        return _answer(respond(Hangup()))
+    return _answer(respond(Say(text=state.settings.apology), Hangup()))
+
+
+async def status(request: web.Request) -> web.Response:
+    """``POST /status``: how a call or its stream goes; in any order, some of it twice."""
+    form = await read_signed_form(request)
+    record = request.app[STATE].records.open(read_sid(form))
+    fields = dict(form)
+    if "StreamEvent" in fields:
+        _note_stream(record, fields)
+    elif "CallStatus" in fields:
+        _note_call(record, fields)
+    return web.Response(status=204)
+
+
+def _answer(written: str) -> web.Response:
+    return web.Response(text=written, content_type="text/xml")
+
+
+def _turn_away(form: Form, settings: ServerSettings) -> tuple[Verb, ...]:
+    if dict(form).get("Direction", "inbound") == "inbound":
+        return (Reject(reason="busy"),)
+    # A call that was placed is up already, and <Reject> is for calls that ring.
+    return (Say(text=settings.busy), Hangup())
+
+
+def _parameters(request: web.Request, form: Form) -> dict[str, str]:
+    """What the bot is told: the webhook URL's query, and who calls whom.
+
+    A value that Twilio could not deliver is left out rather than letting the call fail.
+    """
+    asked = dict(list(request.query.items())[:_MOST_PARAMETERS])
+    told = {ours: value for name, value in form if (ours := _PASSED_ON.get(name))}
+    return {name: value for name, value in (asked | told).items() if fits_parameter(name, value)}
+
+
+async def _ended_well(record: CallRecord) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(record.settled.wait(), _SETTLE_SECONDS)
+    return record.ended_well
+
+
+def _note_stream(record: CallRecord, fields: dict[str, str]) -> None:
+    event = fields["StreamEvent"][:40]
+    if not record.note_stream_event(event):
+        return
+    log = logger.bind(call_sid=record.call_sid)
+    if event == "stream-error":
+        reason = without_numbers(fields.get("StreamError", "no reason given"))[:300]
+        log.warning(f"{record.call_sid}: Twilio reports a stream error: {reason!r}")
+    else:
+        log.debug(f"{record.call_sid}: {event!r}")
+
+
+def _note_call(record: CallRecord, fields: dict[str, str]) -> None:
+    sequence = fields.get("SequenceNumber", "0")
+    number = int(sequence) if sequence.isascii() and sequence.isdecimal() else 0
+    if record.follow(fields["CallStatus"][:40], number):
+        logger.bind(call_sid=record.call_sid).info(f"{record.call_sid}: {record.status!r}")
