@@ -134,7 +134,9 @@ class Dialogue:
             return None
         if Intent.REPEAT in intents:
             return self._last
-        return self._ask("Hello.") if self._state is not State.ENDED else None
+        if self._state is State.ENDED:
+            return None
+        return self._ask_again(lines.WELCOME) if Intent.THANKS in intents else self._ask("Hello.")
 
     def _is_agreement(self, reading: Reading) -> bool:
         asked = self._state is State.CONFIRM

@@ -20,6 +20,7 @@ __all__ = [
     "PASSED_ON_UNASKED",
     "SILENCE",
     "UNHEARD",
+    "WELCOME",
     "WHICH_EXTRAS",
     "State",
     "acknowledged",
@@ -43,6 +44,8 @@ class State(Enum):
 
 
 GREETING = "Hello, and welcome to the coffee shop. What can I get you?"
+
+WELCOME = "You're welcome."
 
 WHICH_EXTRAS = "What would you like in it? You can say, for example, oat milk and some sugar."
 

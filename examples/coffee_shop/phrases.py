@@ -21,6 +21,7 @@ __all__ = [
     "QUESTIONS",
     "REPEAT",
     "START_OVER",
+    "THANKS",
     "TOPICS",
     "YES",
 ]
@@ -211,5 +212,8 @@ CARRIERS: tuple[str, ...] = (
 
 GREETINGS: tuple[str, ...] = ("hi", "hello", "hey")
 
-COURTESIES: tuple[str, ...] = ("please", "thanks", "thank you")
+COURTESIES: tuple[str, ...] = ("please",)
 """What may stand anywhere and means nothing."""
+
+THANKS: tuple[str, ...] = ("thanks", "thank you")
+"""What means something only when it is all the caller says."""

@@ -38,6 +38,7 @@ class Intent(Enum):
     PERSON = "person"
     START_OVER = "start over"
     GREETING = "greeting"
+    THANKS = "thanks"
     CANCEL = "cancel"
     GOODBYE = "goodbye"
 
@@ -77,6 +78,8 @@ def understand(text: str) -> Reading:
         order = order.updated(meaning.order)
         intents |= meaning.intents
         topic = meaning.topic or topic
+    if order or topic or intents != {Intent.THANKS}:
+        intents.discard(Intent.THANKS)
     return Reading(order=order, intents=frozenset(intents), topic=topic)
 
 
@@ -142,6 +145,7 @@ _INTENTS: Mapping[Intent, tuple[str, ...]] = {
     Intent.PERSON: phrases.PERSON,
     Intent.START_OVER: phrases.START_OVER,
     Intent.GREETING: phrases.GREETINGS,
+    Intent.THANKS: phrases.THANKS,
     Intent.CANCEL: phrases.CANCEL,
     Intent.GOODBYE: phrases.GOODBYE,
 }

@@ -314,6 +314,10 @@ def test_hello_is_answered():
     hold("> hello\n< Hello. What can I get you?")
 
 
+def test_thanks_are_answered():
+    hold("> a latte\n> thanks\n< You're welcome. Please say small, medium, or large.")
+
+
 def test_nonsense_is_said_to_be_so():
     dialogue = hold(
         f"""

@@ -80,6 +80,8 @@ def test_details_are_read(said: str, order: Order):
         ("I\u2019d like to speak to a person", {Intent.PERSON}),
         ("start over", {Intent.START_OVER}),
         ("hello", {Intent.GREETING}),
+        ("thank you", {Intent.THANKS}),
+        ("yes thank you", {Intent.YES}),
         ("cancel my order", {Intent.CANCEL}),
         ("okay goodbye", {Intent.YES, Intent.GOODBYE}),
         ("that's not right", {Intent.NO}),
