@@ -106,8 +106,7 @@ def _without_accents(text: str) -> str:
 
 
 def _meanings(words: list[str]) -> Iterator[Reading]:
-    lexicon = _lexicon()
-    longest = max(map(len, lexicon))
+    lexicon, longest = _lexicon(), _longest_phrase()
     start = 0
     while start < len(words):
         for end in range(min(len(words), start + longest), start, -1):
@@ -132,6 +131,11 @@ def _lexicon() -> Mapping[tuple[str, ...], Reading]:
         lexicon[phrase] = Reading(intents=frozenset((Intent.HELP,)), topic=cast("Slot", slot))
     lexicon |= {phrase: Reading(order=order) for phrase, order in _details()}
     return {tuple(phrase.split()): meaning for phrase, meaning in lexicon.items()}
+
+
+@cache
+def _longest_phrase() -> int:
+    return max(map(len, _lexicon()))
 
 
 _INTENTS: Mapping[Intent, tuple[str, ...]] = {
