@@ -1,0 +1,289 @@
+import asyncio
+import json
+from contextlib import suppress
+
+import aiohttp
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    EndFrame,
+    InputAudioRawFrame,
+    InputDTMFFrame,
+    InterruptionFrame,
+)
+
+from tests.transport.bots import Bot, listening, speech, tone
+from twilio_frames.audio import decode_mulaw, encode_mulaw
+from twilio_frames.frames import (
+    AudioGapFrame,
+    CallStartedFrame,
+    MarkReachedFrame,
+    MarkSentFrame,
+    MulawInputFrame,
+    MulawOutputFrame,
+    SendMarkFrame,
+)
+from twilio_frames.protocol import Connected, Media, Role, Start, Stop, Stream
+from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.transport import TwilioParams
+
+START = Start(stream_sid="MZ1", call_sid="CA1", account_sid="AC1")
+
+
+class Wire:
+    """Twilio's end of a socket, said word by word."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse):
+        self.socket = socket
+        self.twilio = Stream(Role.TWILIO)
+        self._clock = 100
+
+    async def begin(self):
+        await self.socket.send_str(self.twilio.send(Connected()))
+        await self.socket.send_str(self.twilio.send(START))
+
+    async def hear(self, payload: bytes = b"\xff" * 160, *, track: str = "inbound"):
+        media = Media(payload=payload, timestamp=self._clock, track=track)
+        self._clock += len(payload) // 8
+        await self.socket.send_str(self.twilio.send(media))
+
+    def skip(self, milliseconds: int):
+        self._clock += milliseconds
+
+    async def say_stop(self):
+        await self.socket.send_str(self.twilio.send(Stop()))
+
+
+async def test_call_becomes_frames():
+    async with listening() as (url, bots), SimulatedTwilio() as twilio:
+        async with twilio.call(url, parameters={"name": "Jane"}) as caller:
+            bot = await bots.get()
+            started = await bot.before.wait_for(CallStartedFrame)
+            await caller.press("5#")
+            await bot.before.wait_for(InputDTMFFrame, count=2)
+            await bot.before.wait_for(InputAudioRawFrame, count=3)
+        assert await bot.end_reason() == "caller hung up"
+
+    assert isinstance(started, CallStartedFrame)
+    assert started.parameters == {"name": "Jane"}
+    assert started.call_sid.startswith("CA")
+    digits = [frame.button.value for frame in bot.before.frames(InputDTMFFrame)]  # pyright: ignore
+    assert digits == ["5", "#"]
+    audio = bot.before.frames(InputAudioRawFrame)[0]
+    assert isinstance(audio, MulawInputFrame)
+    assert (audio.sample_rate, len(audio.audio), len(audio.mulaw)) == (8000, 320, 160)
+    assert audio.audio == decode_mulaw(audio.mulaw)
+
+
+async def test_caller_hears_every_sample():
+    async def speak(bot: Bot):
+        await bot.before.wait_for(CallStartedFrame)
+        await bot.worker.queue_frames([*speech(0.73), EndFrame()])
+
+    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
+        async with twilio.call(url) as caller:
+            await caller.wait_for_end(seconds=10)
+        bot = await bots.get()
+        assert await bot.end_reason() == "bot hung up"
+
+    assert encode_mulaw(tone(0.73)) in caller.result.heard_bot
+
+
+async def test_stopped_speaking_follows_the_ear():
+    async def speak(bot: Bot):
+        await bot.before.wait_for(CallStartedFrame)
+        await bot.worker.queue_frames(speech(1.0))
+
+    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
+        async with twilio.call(url) as caller:
+            bot = await bots.get()
+            await bot.before.wait_for(BotStartedSpeakingFrame)
+            await bot.before.wait_for(BotStoppedSpeakingFrame)
+            stopped = caller.now
+            await caller.wait(0.1)
+
+    (turn,) = [turn for turn in caller.result.turns if turn.speaker == "bot"]
+    assert -0.05 < stopped - turn.ended_at < 0.3
+
+
+async def test_interruption_clears_twilios_buffer():
+    async def speak(bot: Bot):
+        await bot.before.wait_for(CallStartedFrame)
+        await bot.worker.queue_frames(speech(3.0))
+
+    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
+        async with twilio.call(url) as caller:
+            bot = await bots.get()
+            await caller.wait_until_bot_speaks(for_seconds=0.5)
+            await bot.worker.queue_frame(InterruptionFrame())
+            await bot.before.wait_for(BotStoppedSpeakingFrame)
+            await caller.wait(0.3)
+
+    assert len(caller.log.events("clear")) == 1
+    (turn,) = [turn for turn in caller.result.turns if turn.speaker == "bot"]
+    assert 0.5 <= turn.ended_at - turn.began_at < 1.5
+
+
+async def test_mulaw_passes_unconverted():
+    mulaw = encode_mulaw(tone(0.4))
+
+    async def speak(bot: Bot):
+        await bot.before.wait_for(CallStartedFrame)
+        start, _, stop = speech(0)
+        await bot.worker.queue_frames([start, MulawOutputFrame.of(mulaw), stop, EndFrame()])
+
+    async with listening(behaviour=speak) as (url, _), SimulatedTwilio() as twilio:
+        async with twilio.call(url) as caller:
+            await caller.wait_for_end(seconds=10)
+
+    assert mulaw in caller.result.heard_bot
+
+
+async def test_marks_are_sent_and_reached():
+    async def speak(bot: Bot):
+        await bot.before.wait_for(CallStartedFrame)
+        await bot.worker.queue_frames([*speech(0.3), SendMarkFrame(mark="here")])
+
+    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
+        async with twilio.call(url):
+            bot = await bots.get()
+            sent = await bot.before.wait_for(MarkSentFrame)
+            reached = await bot.before.wait_for(MarkReachedFrame)
+
+    assert isinstance(sent, MarkSentFrame)
+    assert isinstance(reached, MarkReachedFrame)
+    assert (reached.mark, reached.position, reached.flushed) == ("here", sent.position, False)
+
+
+async def test_only_the_caller_is_heard():
+    async with listening() as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            wire = Wire(socket)
+            await wire.begin()
+            await wire.hear(b"\x11" * 160, track="outbound")
+            await wire.hear(b"\x22" * 160)
+            bot = await bots.get()
+            heard = await bot.before.wait_for(MulawInputFrame)
+
+    assert isinstance(heard, MulawInputFrame)
+    assert heard.mulaw == b"\x22" * 160
+
+
+async def test_holes_are_filled_with_silence():
+    async with listening() as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            wire = Wire(socket)
+            await wire.begin()
+            await wire.hear(b"\x11" * 160)
+            wire.skip(60)
+            await wire.hear(b"\x22" * 160)
+            bot = await bots.get()
+            await bot.before.wait_for(MulawInputFrame, count=3)
+
+    heard = b"".join(frame.mulaw for frame in bot.before.frames(MulawInputFrame))  # pyright: ignore
+    assert heard == b"\x11" * 160 + b"\xff" * 480 + b"\x22" * 160
+    (gap,) = bot.before.frames(AudioGapFrame)
+    assert isinstance(gap, AudioGapFrame)
+    assert gap.milliseconds == 60
+
+
+async def test_no_message_ends_the_call():
+    async with listening() as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            wire = Wire(socket)
+            await wire.begin()
+            bot = await bots.get()
+            for text in ["{", "[]", "null", '{"event":"media","media":null}', '{"event":"?"}']:
+                await socket.send_str(text)
+            await socket.send_str(
+                json.dumps({"event": "media", "media": {"payload": "!"}, "streamSid": "MZ1"})
+            )
+            await socket.send_str(json.dumps({"event": "dtmf", "dtmf": None, "streamSid": "MZ1"}))
+            await socket.send_bytes(b"\x00" * 100)
+            await socket.send_str("x" * 2_000_000)
+            await wire.hear(b"\x33" * 160)
+            heard = await bot.before.wait_for(MulawInputFrame)
+            await wire.say_stop()
+            assert await bot.end_reason() == "caller hung up"
+
+    assert isinstance(heard, MulawInputFrame)
+    assert heard.mulaw == b"\x33" * 160
+    assert sum(bot.transport.violations.values()) == 9
+
+
+async def test_socket_without_stop_is_a_lost_line():
+    async with listening() as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            await Wire(socket).begin()
+            bot = await bots.get()
+            await bot.before.wait_for(CallStartedFrame)
+        assert await bot.end_reason() == "line lost"
+
+
+async def test_silent_line_is_a_lost_line():
+    params = TwilioParams(media_timeout_secs=0.3)
+    async with listening(params) as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            wire = Wire(socket)
+            await wire.begin()
+            await wire.hear()
+            bot = await bots.get()
+
+            assert await bot.end_reason() == "line lost"
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_stream_that_never_starts_is_an_error():
+    params = TwilioParams(start_timeout_secs=0.2)
+    async with listening(params) as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url):
+            bot = await bots.get()
+
+            assert await bot.end_reason() == "error"
+
+
+async def test_unread_marks_are_a_lost_line():
+    """A peer that reads no more still sends audio; only its marks are missing."""
+
+    async def speak(bot: Bot):
+        await bot.before.wait_for(CallStartedFrame)
+        await bot.worker.queue_frames(speech(0.2))
+
+    params = TwilioParams(mark_timeout_secs=0.3)
+    async with (
+        listening(params, speak) as (url, bots),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url) as socket,
+    ):
+        wire = Wire(socket)
+        await wire.begin()
+        bot = await bots.get()
+        while "mark" not in (message := json.loads(await socket.receive_str())):
+            pass
+        await socket.send_str(
+            json.dumps({"event": "mark", "mark": message["mark"], "streamSid": "MZ1"})
+        )
+        ending = asyncio.create_task(bot.end_reason())
+        while not ending.done():
+            with suppress(ConnectionError):
+                await wire.hear()
+            await asyncio.wait([ending], timeout=0.02)
+
+        assert await ending == "line lost"
+
+
+async def test_time_limit_ends_the_call():
+    params = TwilioParams(time_limit_secs=0.2)
+    async with listening(params) as (url, bots), SimulatedTwilio() as twilio, twilio.call(url):
+        bot = await bots.get()
+
+        assert await bot.end_reason() == "time limit"
+
+
+async def test_expected_stop_is_a_transfer():
+    async with listening() as (url, bots), SimulatedTwilio() as twilio:
+        async with twilio.call(url):
+            bot = await bots.get()
+            await bot.before.wait_for(CallStartedFrame)
+            bot.transport.expect_transfer()
+        assert await bot.end_reason() == "transferred"
