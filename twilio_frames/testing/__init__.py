@@ -11,7 +11,8 @@ from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.log import CallLog, LogEntry
 from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.result import CallResult, Turn
-from twilio_frames.testing.simulated_twilio import CallerOptions, SimulatedTwilio
+from twilio_frames.testing.ringing import CallerOptions, RingingCall
+from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
 __all__ = [
     "Alert",
@@ -22,6 +23,7 @@ __all__ = [
     "CallerOptions",
     "LogEntry",
     "Numbers",
+    "RingingCall",
     "SimulatedTwilio",
     "StatusCallback",
     "Turn",

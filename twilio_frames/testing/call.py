@@ -9,6 +9,7 @@ is still buffered has been played; an end cuts it off. Both were seen on live ca
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -91,6 +92,7 @@ class SimulatedCall:
     ):
         self.exchange = exchange
         self.sid = exchange.new_sid("CA")
+        self.created_at = time.time()
         self.numbers = numbers
         self.status = CallStatus.QUEUED
         self.log = log
@@ -149,6 +151,10 @@ class SimulatedCall:
         self._clock = asyncio.create_task(self.line.run())
         self._clock.add_done_callback(self._on_clock_stopped)
 
+    def answer_later(self) -> None:
+        """Has been picked up, but the line opens with the first instructions."""
+        self.status = CallStatus.IN_PROGRESS
+
     def order(self, order: Instructions | CallEnd) -> None:
         """Has the call do something else, or end. One order too many is passed over."""
         if self.end is None and not self._orders.full():
@@ -162,6 +168,13 @@ class SimulatedCall:
         self.tell("completed")
         self.ready.set()
         self.ended.set()
+
+    async def abandon(self) -> None:
+        """Ends the call if nobody carries it: it rings still, or rang in vain."""
+        if self._life is None:
+            if self.end is None:
+                self.refuse(CallStatus.CANCELED)
+            await self.finish()
 
     async def finish(self) -> None:
         """Waits until the call is over and everything about it is written down.
@@ -259,7 +272,7 @@ class SimulatedCall:
         playback = self.streams[-1].playback
         self.line.source = playback
         for _ in range(_DRAIN_TURNS):
-            if playback.is_idle:
+            if playback.is_idle or not self._orders.empty():
                 break
             await self.line.next_turn()
         self.line.source = None

@@ -37,6 +37,7 @@ class Ear:
     def __init__(self, *, keep_audio: bool = True):
         self._audio = bytearray() if keep_audio else None
         self._samples = 0
+        self._is_broken_off = False
         self.spells: list[Spell] = []
 
     @property
@@ -59,6 +60,10 @@ class Ear:
         """Whether the bot is speaking, a pause between words included."""
         return bool(self.spells) and self.silent_seconds < JOINING_PAUSE
 
+    def break_off(self) -> None:
+        """Ends the spell that is being heard: what follows is something new, however soon."""
+        self._is_broken_off = True
+
     def hear(self, mulaw: bytes, *, from_bot: bool = True) -> None:
         """Takes in what is played next.
 
@@ -78,7 +83,9 @@ class Ear:
             return
         first = (self._samples + int(loud[0])) / SAMPLE_RATE
         last = (self._samples + int(loud[-1]) + 1) / SAMPLE_RATE
-        if self.spells and first - self.spells[-1].ended_at < JOINING_PAUSE:
+        is_new = self._is_broken_off or not self.spells
+        self._is_broken_off = False
+        if not is_new and first - self.spells[-1].ended_at < JOINING_PAUSE:
             self.spells[-1].ended_at = last
         else:
             self.spells.append(Spell(began_at=first, ended_at=last))

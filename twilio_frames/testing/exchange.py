@@ -2,10 +2,14 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from twilio_frames.testing.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from twilio_frames.testing.call import SimulatedCall
 
 DEFAULT_ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 DEFAULT_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105  # opens nothing but a simulation
@@ -19,6 +23,7 @@ class Exchange:
 
     Parameters:
         session: Sends only the headers it is told to.
+        calls: Every call there was, by its sid.
         random: Source of sids and of first timestamps; seeded, so that a run can be repeated.
     """
 
@@ -27,6 +32,7 @@ class Exchange:
     session: aiohttp.ClientSession
     webhooks: Webhooks
     random: random.Random
+    calls: "dict[str, SimulatedCall]" = field(default_factory=dict, repr=False)
 
     def new_sid(self, kind: str) -> str:
         """A sid that has not been used, such as ``CA...`` for the kind ``CA``."""

@@ -112,10 +112,12 @@ class Line:
             self.listener.send_frame(self._unsent)
         self._unsent = said
         played = self.source.play(FRAME_BYTES) if self.source else _NOTHING
+        if played.follows_clear:
+            self.ear.break_off()
         self.ear.hear(played.audio, from_bot=played.from_bot > 0)
         if self._recording is not None:
             self._recording.write(said, played.audio)
         self.close()
 
 
-_NOTHING = Played(audio=b"\xff" * FRAME_BYTES, from_bot=0, marks=())
+_NOTHING = Played(audio=b"\xff" * FRAME_BYTES, from_bot=0)

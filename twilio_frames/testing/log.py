@@ -51,22 +51,25 @@ class LogEntry:
 
 
 class CallLog:
-    """What happened on one call, in order.
+    """What happened on one call, in order."""
 
-    Args:
-        path: File to write to as well, one JSON object a line.
-    """
-
-    def __init__(self, path: Path | None = None):
-        self.path = path
+    def __init__(self) -> None:
+        self.path: Path | None = None
         self.entries: deque[LogEntry] = deque(maxlen=MAX_ENTRIES)
         self._began = time.monotonic()
-        self._file: IO[str] | None = path.open("w", buffering=1 << 16) if path else None
+        self._file: IO[str] | None = None
 
     @property
     def now(self) -> float:
         """Seconds since the call began."""
         return time.monotonic() - self._began
+
+    def write_to(self, path: Path | None) -> None:
+        """Writes all entries to a file as well, one JSON object a line; None: to no file."""
+        self.path = path
+        if path is not None:
+            self._file = path.open("w", buffering=1 << 16)
+            self._file.writelines(entry.to_json() + "\n" for entry in self.entries)
 
     def note(self, event: str, **details: object) -> None:
         """Writes down something that happened on the call."""

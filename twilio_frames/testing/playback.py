@@ -33,12 +33,14 @@ class Played:
     Parameters:
         audio: As many bytes as were asked for, filled up with silence.
         from_bot: How many of them the bot had sent.
+        follows_clear: Whether the bot has cleared audio since the turn before.
         marks: Names of the marks reached before this audio, in the order they were set.
     """
 
     audio: bytes
     from_bot: int
-    marks: tuple[str, ...]
+    follows_clear: bool = False
+    marks: tuple[str, ...] = ()
 
 
 class Playback:
@@ -48,6 +50,7 @@ class Playback:
         self._audio = bytearray()
         self._marks: deque[tuple[int, str]] = deque()
         self._is_sounding = False
+        self._was_cleared = False
         self._end = 0
         self.played_bytes = 0
         self.cleared_bytes = 0
@@ -82,6 +85,7 @@ class Playback:
 
     def clear(self) -> tuple[str, ...]:
         """Forgets all audio that waits; gives the names of all marks, in order."""
+        self._was_cleared = True
         self.cleared_bytes += len(self._audio)
         self._end -= len(self._audio)
         self._audio.clear()
@@ -99,4 +103,10 @@ class Playback:
         self.played_bytes += len(audio)
         self._is_sounding = bool(audio)
         silence = bytes([MULAW_SILENCE]) * (size - len(audio))
-        return Played(audio=audio + silence, from_bot=len(audio), marks=tuple(marks))
+        follows_clear, self._was_cleared = self._was_cleared, False
+        return Played(
+            audio=audio + silence,
+            from_bot=len(audio),
+            follows_clear=follows_clear,
+            marks=tuple(marks),
+        )

@@ -1,60 +1,31 @@
 """A Twilio on this machine: it rings bots, and bots ring its callers."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp import web
 
 from twilio_frames.errors import CallFailedError, ConfigurationError
-from twilio_frames.testing.call import (
-    DEFAULT_SECONDS,
-    Numbers,
-    SimulatedCall,
-    StatusCallback,
-)
+from twilio_frames.testing.call import Numbers, SimulatedCall, StatusCallback
 from twilio_frames.testing.caller import Caller
-from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.exchange import (
     DEFAULT_ACCOUNT_SID,
     DEFAULT_AUTH_TOKEN,
     Exchange,
 )
 from twilio_frames.testing.log import CallLog
-from twilio_frames.testing.program import CallEnd, Fetch, Instructions
-from twilio_frames.testing.recording import Recording
-from twilio_frames.testing.speech import CALLER_VOICE
+from twilio_frames.testing.program import Fetch, Instructions
+from twilio_frames.testing.rest_api import RestApi
+from twilio_frames.testing.ringing import CallerOptions, RingingCall, on_the_line
 from twilio_frames.testing.verbs import ConnectStream
-from twilio_frames.testing.voice import Voice
 from twilio_frames.testing.webhooks import Webhooks
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallerOptions:
-    """How a caller sounds, and what is kept of the call.
-
-    Parameters:
-        record: File for a stereo WAV of the call as heard: caller left, bot right.
-        log: File for every message and event, as JSON lines.
-        noise_level: Background noise, dB of full scale (-60 is a quiet room); None for digital
-            silence.
-        seed: Makes the noise the same each time.
-        voice: The voice in which text is said, an espeak-ng name.
-        keep_audio: Whether the result holds what was heard.
-        seconds: How long the call may last at most.
-    """
-
-    record: Path | None = None
-    log: Path | None = None
-    noise_level: float | None = None
-    seed: int = 0
-    voice: str = CALLER_VOICE
-    keep_audio: bool = True
-    seconds: float = DEFAULT_SECONDS
+_MAX_RINGING = 1000
 
 
 class SimulatedTwilio:
@@ -70,10 +41,13 @@ class SimulatedTwilio:
             print(caller.result.answer_times)
 
     Args:
-        auth_token: Signs webhooks and upgrades; the bot's server must have the same.
+        auth_token: Signs webhooks and upgrades, and opens the REST API; the bot's server must have
+            the same.
         account_sid: The account it plays.
+        api_keys: Secrets of API keys by their sids, for the REST API.
         seed: Makes sids and first timestamps the same each time.
         webhook_seconds: How long a web server may take to answer; Twilio gives it 15.
+        rest_port: Port of the REST API; 0 takes a free one.
     """
 
     def __init__(
@@ -81,35 +55,43 @@ class SimulatedTwilio:
         *,
         auth_token: str = DEFAULT_AUTH_TOKEN,
         account_sid: str = DEFAULT_ACCOUNT_SID,
+        api_keys: Mapping[str, str] | None = None,
         seed: int | None = None,
         webhook_seconds: float = 15.0,
+        rest_port: int = 0,
     ):
         self.auth_token = auth_token
         self.account_sid = account_sid
+        self.rest_url = ""
+        self._api_keys = dict(api_keys or {})
         self._random = random.Random(seed)  # noqa: S311  # names things, protects nothing
         self._webhook_seconds = webhook_seconds
+        self._rest_port = rest_port
+        self._ringing: asyncio.Queue[RingingCall] = asyncio.Queue(_MAX_RINGING)
         self._exchange: Exchange | None = None
+        self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        session = aiohttp.ClientSession(
-            # What aiohttp would add by itself, and Twilio does not send.
-            skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-        self._exchange = Exchange(
-            account_sid=self.account_sid,
-            auth_token=self.auth_token,
-            session=session,
-            webhooks=Webhooks(session, self.auth_token, seconds=self._webhook_seconds),
-            random=self._random,
-        )
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(_client_session())
+            self._exchange = Exchange(
+                account_sid=self.account_sid,
+                auth_token=self.auth_token,
+                session=session,
+                webhooks=Webhooks(session, self.auth_token, seconds=self._webhook_seconds),
+                random=self._random,
+            )
+            await self._serve_rest(self._exchange, stack)
+            self._opened = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._exchange is not None:
-            await self._exchange.session.close()
-            self._exchange = None
+        exchange, self._exchange = self._exchange, None
+        while not self._ringing.empty():
+            self._ringing.get_nowait()
+        for call in list(exchange.calls.values()) if exchange else ():
+            await call.abandon()
+        await self._opened.aclose()
 
     @asynccontextmanager
     async def call(
@@ -136,16 +118,30 @@ class SimulatedTwilio:
             ConfigurationError: If the URL has another scheme.
         """
         instructions = _instructions(url, parameters)
-        options = options or CallerOptions()
+        exchange = self._require_exchange()
         call = SimulatedCall(
-            self._require_exchange(),
-            numbers=numbers or Numbers(),
-            log=CallLog(options.log),
-            callback=status_callback,
+            exchange, numbers=numbers or Numbers(), log=CallLog(), callback=status_callback
         )
+        exchange.calls[call.sid] = call
         call.ring()
-        async with _on_the_line(call, instructions, options) as caller:
+        async with on_the_line(call, instructions, options or CallerOptions()) as caller:
             yield caller
+
+    async def wait_for_call(self, *, seconds: float = 10.0) -> RingingCall:
+        """Waits until a bot calls somebody over the REST API at :attr:`rest_url`.
+
+        Raises:
+            CallFailedError: If none does so in time.
+        """
+        self._require_exchange()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._ringing.get()
+        except TimeoutError:
+            raise CallFailedError(
+                f"expected a call over the REST API within {seconds:g} s, got none at "
+                f"{self.rest_url}"
+            ) from None
 
     def _require_exchange(self) -> Exchange:
         if self._exchange is None:
@@ -154,32 +150,34 @@ class SimulatedTwilio:
             )
         return self._exchange
 
+    async def _serve_rest(self, exchange: Exchange, stack: AsyncExitStack) -> None:
+        api = RestApi(exchange, api_keys=self._api_keys, ring=self._ring)
+        runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, "127.0.0.1", self._rest_port).start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"expected the free port {self._rest_port} for the REST API, got "
+                f"{error.strerror}: choose another"
+            ) from error
+        self.rest_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
 
-@asynccontextmanager
-async def _on_the_line(
-    call: SimulatedCall, instructions: Instructions, options: CallerOptions
-) -> AsyncIterator[Caller]:
-    recording = Recording(options.record) if options.record else None
-    call.equip(
-        Voice(noise_level=options.noise_level, seed=options.seed),
-        Ear(keep_audio=options.keep_audio),
-        recording,
+    def _ring(self, ringing: RingingCall) -> bool:
+        if self._ringing.full():
+            return False
+        self._ringing.put_nowait(ringing)
+        return True
+
+
+def _client_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        # What aiohttp would add by itself, and Twilio does not send.
+        skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
     )
-    caller = Caller(call, recording=options.record, voice=options.voice)
-    call.begin(instructions, seconds=options.seconds)
-    try:
-        await call.ready.wait()
-        _require_connection(call)
-        yield caller
-    finally:
-        call.order(CallEnd.CALLER_HUNG_UP)
-        await call.finish()
-
-
-def _require_connection(call: SimulatedCall) -> None:
-    errors = [alert for alert in call.alerts if alert.is_error]
-    if errors and not call.streams:
-        raise CallFailedError("; ".join(str(alert) for alert in errors))
 
 
 def _instructions(url: str, parameters: Mapping[str, str] | None) -> Instructions:

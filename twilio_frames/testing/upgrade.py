@@ -1,6 +1,7 @@
 """The WebSocket Twilio opens to a bot: with Twilio's headers, signed, and what can go wrong."""
 
 import asyncio
+from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -11,7 +12,6 @@ from twilio_frames.testing.alerts import Alert
 
 USER_AGENT = "Twilio.TmeWs/1.0"
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # aiohttp's attrs class declares its fields in a way that pyright does not read.
 _CLOSING = aiohttp.ClientWSTimeout(ws_close=2.0)  # pyright: ignore[reportCallIssue]
 
@@ -31,12 +31,21 @@ def stream_url(url: str) -> str | Alert:
         parts = urlsplit("")
     if not host:
         return Alert(code=31923, text="expected a stream URL with a host, got a malformed one")
-    if parts.scheme != "wss" and not (parts.scheme == "ws" and host in _LOOPBACK):
+    if parts.scheme != "wss" and not (parts.scheme == "ws" and _is_loopback(host)):
         return Alert(
             code=31922,
             text=f"expected a wss:// stream URL (ws:// on this machine only), got {parts.scheme}://",
         )
     return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", "", ""))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def signed_url(url: str) -> str:

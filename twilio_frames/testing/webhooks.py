@@ -114,6 +114,8 @@ class Callbacks:
 
     async def close(self) -> None:
         """Waits for what is to be sent, for a bounded time."""
+        if self._task.done():
+            return
         try:
             async with asyncio.timeout(_LAST_CALLBACKS_SECONDS):
                 await self._waiting.put(None)
