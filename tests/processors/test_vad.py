@@ -1,0 +1,105 @@
+import asyncio
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from pipecat.audio.vad.silero import SileroVADAnalyzer
+from pipecat.audio.vad.vad_analyzer import VADParams, VADState
+
+from twilio_frames.audio import Resampler
+from twilio_frames.local.synthesiser import Synthesiser
+from twilio_frames.processors import silero
+from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState, probabilities
+from twilio_frames.processors.vad import PhoneVADAnalyzer
+
+PARAMS = VADParams(confidence=0.6, start_secs=0.16, stop_secs=0.5, min_volume=0.0)
+
+
+@pytest.fixture(scope="module")
+def sentence() -> bytes:
+    """Silence, a sentence, silence: 16-bit PCM at 8 kHz."""
+    spoken = Synthesiser("en-us+f2").synthesise("I would like a large latte please.")
+    resampler = Resampler(spoken.sample_rate, 8000)
+    return bytes(8000) + resampler.resample(spoken.pcm) + resampler.flush() + bytes(24000)
+
+
+def windows(pcm: bytes) -> list[np.ndarray]:
+    samples = np.frombuffer(pcm, dtype=np.int16).astype(np.float32) / 32768
+    return [samples[n : n + WINDOW] for n in range(0, len(samples) - WINDOW + 1, WINDOW)]
+
+
+def test_same_as_pipecats_model(sentence: bytes):
+    pipecat, ours = SileroVADAnalyzer(sample_rate=8000), StreamState()
+    pipecat.set_sample_rate(8000)
+
+    for number, window in enumerate(windows(sentence)):
+        (found,) = probabilities([ours], [window])
+        pcm = (window * 32768).astype(np.int16).tobytes()
+        assert found == pytest.approx(np.asarray(pipecat.voice_confidence(pcm)).item(), abs=1e-5), (
+            number
+        )
+
+
+def test_batches_change_nothing(sentence: bytes):
+    alone, in_batch, other = StreamState(), StreamState(), StreamState()
+    noise = np.random.default_rng(3).normal(0, 0.1, WINDOW).astype(np.float32)
+
+    for window in windows(sentence)[:60]:
+        (single,) = probabilities([alone], [window])
+        batched, _ = probabilities([in_batch, other], [window, noise])
+        assert batched == pytest.approx(single, abs=1e-5)
+
+
+async def states_of(pcm: bytes, *, piece: int = 320) -> list[VADState]:
+    analyzer = PhoneVADAnalyzer(params=PARAMS)
+    analyzer.set_sample_rate(8000)
+    states = [await analyzer.analyze_audio(pcm[n : n + piece]) for n in range(0, len(pcm), piece)]
+    await analyzer.cleanup()
+    return states
+
+
+async def test_sentence_is_one_stretch_of_speech(sentence: bytes):
+    states = await states_of(sentence)
+
+    settled = [state for state in states if state in (VADState.QUIET, VADState.SPEAKING)]
+    changes = [a for a, b in pairwise(settled) if a is not b]
+    assert changes == [VADState.QUIET, VADState.SPEAKING]
+    assert states[-1] is VADState.QUIET
+    # Half a second of silence leads in; onset takes start_secs and a window or two.
+    assert 25 <= states.index(VADState.SPEAKING) <= 25 + 15
+
+
+async def test_piece_size_makes_no_difference(sentence: bytes):
+    whole = (await states_of(sentence, piece=len(sentence)))[-1]
+
+    assert whole is (await states_of(sentence, piece=77))[-1]
+
+
+async def test_many_calls_share_a_run(sentence: bytes, monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+
+    def counted(states: list[StreamState], samples: list[np.ndarray]) -> list[float]:
+        sizes.append(len(states))
+        return probabilities(states, samples)
+
+    monkeypatch.setattr(silero, "probabilities", counted)
+    batch, window = SileroBatch(), windows(sentence)[40]
+
+    found = await asyncio.gather(*(batch.probability(StreamState(), window) for _ in range(20)))
+
+    assert sum(sizes) == 20
+    assert len(sizes) <= 3
+    assert max(found) - min(found) < 1e-5
+
+
+async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: object) -> list[float]:
+        raise RuntimeError("no model")
+
+    batch, window = SileroBatch(), np.zeros(WINDOW, dtype=np.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(silero, "probabilities", broken)
+        with pytest.raises(RuntimeError, match="no model"):
+            await batch.probability(StreamState(), window)
+
+    assert await batch.probability(StreamState(), window) < 0.5
