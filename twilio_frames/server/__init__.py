@@ -10,7 +10,7 @@
 
 from twilio_frames.call import Call
 from twilio_frames.server.app import create_app
-from twilio_frames.server.serve import Server, serve
+from twilio_frames.server.listening import Server, serve
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.switchboard import Bot
 

@@ -1,0 +1,121 @@
+import re
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from tests.server.site import FORM, Open, Site
+from twilio_frames.server.trust import Refusals, is_loopback, is_same_origin, websocket_url
+
+
+async def test_healthz_counts_calls(site: Site):
+    quiet = await (await site.client.get("/healthz")).json()
+    await site.start(await site.parameters())
+    await site.bot.arrived.wait()
+    busy = await (await site.client.get("/healthz")).json()
+
+    assert (quiet["status"], quiet["calls"], busy["calls"]) == ("ok", 0, 1)
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", quiet["version"])
+
+
+async def test_draining_is_unhealthy(site: Site):
+    site.state.switchboard.draining = True
+    answer = await site.client.get("/healthz")
+
+    assert answer.status == 503
+    assert (await answer.json())["status"] == "draining"
+
+
+async def test_page_is_self_contained(site: Site):
+    answer = await site.client.get("/")
+    text = await answer.text()
+
+    assert answer.content_type == "text/html"
+    assert '<input id="to"' in text
+    assert "Call me" in text
+    assert "{{" not in text
+    assert not re.search(r'(src|href)="', text)
+    nonce = re.search(r"script-src 'nonce-([^']+)'", answer.headers["Content-Security-Policy"])
+    assert nonce is not None
+    assert text.count(f'nonce="{nonce[1]}"') == text.count("nonce=") == 3
+
+
+async def test_page_knows_the_account(open_site: Open):
+    without = await (await (await open_site()).client.get("/")).text()
+    site = await open_site(account_sid="AC1", phone_number="+14155550199")
+    having = await (await site.client.get("/")).text()
+
+    assert '"ready": false' in without
+    assert '"ready": true' in having
+    assert "1415555" not in having
+
+
+async def test_unknown_path_is_404(site: Site):
+    assert (await site.client.get("/nothing")).status == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "bot.example.com"}, {"X-Forwarded-For": "127.0.0.1"}, {"Via": "1.1 proxy"}],
+)
+@pytest.mark.parametrize("path", ["/", "/healthz", "/stream"])
+async def test_without_token_strangers_stay_out(
+    open_site: Open, headers: dict[str, str], path: str
+):
+    site = await open_site(auth_token=None)
+
+    answer = await site.client.get(path, headers=headers)
+
+    assert answer.status == 403
+    assert "TWILIO_AUTH_TOKEN" in (await answer.json())["error"]
+
+
+async def test_without_token_this_machine_is_served(open_site: Open):
+    site = await open_site(auth_token=None)
+
+    assert (await site.client.post("/twiml", data=FORM)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("::ffff:127.0.0.1", True),
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("bot.localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.5", False),
+        ("::ffff:192.168.1.5", False),
+        ("localhost.example.com", False),
+        ("127.0.0.1.nip.io", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_recognised(host: str, loopback: bool):
+    assert is_loopback(host) is loopback
+
+
+def test_origin_without_header_is_own():
+    assert is_same_origin(make_mocked_request("POST", "/call", headers={"Host": "h"}))
+
+
+def test_websocket_url_keeps_security():
+    assert websocket_url("https://h/s") == "wss://h/s"
+    assert websocket_url("http://h/s") == "ws://h/s"
+
+
+def test_refusals_are_logged_sparsely(log_lines: list[str]):
+    refusals = Refusals()
+    for _ in range(1234):
+        refusals.note("a kind", "advice")
+
+    assert [re.findall(r"\((\d+) so far", line)[0] for line in log_lines] == [
+        "1",
+        "10",
+        "100",
+        "1000",
+    ]

@@ -1,0 +1,156 @@
+import asyncio
+import os
+import signal
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from tests.server.site import FORM, RecordingBot
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import CallEndReason
+from twilio_frames.server import Server, ServerSettings, create_app, listening, serve
+from twilio_frames.transport import TwilioParams
+
+QUICK = TwilioParams(close_timeout_secs=0.1)
+
+
+@dataclass
+class Serving:
+    """A server that runs until it is told to stop, with its console."""
+
+    bot: RecordingBot = field(default_factory=RecordingBot)
+    lines: list[str] = field(default_factory=list)
+    up: "asyncio.Future[Server]" = field(default_factory=asyncio.Future)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def announce(self, line: str) -> None:
+        self.lines.append(line)
+        self.news.set()
+
+    async def announced(self, part: str) -> None:
+        while not any(part in line for line in self.lines):
+            self.news.clear()
+            await self.news.wait()
+
+    async def run(self, settings: ServerSettings) -> None:
+        await serve(self.bot, settings, port=0, started=self.up.set_result, announce=self.announce)
+
+
+async def ring(server: Server, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
+    answer = await session.post(f"{server.url}/twiml", data=FORM)
+    token = (await answer.text()).split('name="token" value="')[1].split('"')[0]
+    websocket = await session.ws_connect(f"{server.url}/stream")
+    start = {
+        "streamSid": "MZ1",
+        "callSid": "CA1",
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {"token": token},
+    }
+    await websocket.send_json({"event": "connected"})
+    await websocket.send_json({"event": "start", "streamSid": "MZ1", "start": start})
+    return websocket
+
+
+async def test_free_port_is_known():
+    async with Server(create_app(RecordingBot(), ServerSettings())) as server:
+        assert server.url == f"http://127.0.0.1:{server.port}"
+        async with aiohttp.request("GET", f"{server.url}/healthz") as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", ""])
+def test_open_address_needs_token(host: str):
+    with pytest.raises(ConfigurationError, match="expected TWILIO_AUTH_TOKEN for listening on"):
+        Server(create_app(RecordingBot(), ServerSettings()), host=host)
+
+
+async def test_open_address_with_token():
+    app = create_app(RecordingBot(), ServerSettings(auth_token="t"))
+    async with Server(app, host="0.0.0.0") as server:
+        assert server.url.startswith("http://127.0.0.1:")
+
+
+async def test_taken_port_is_named():
+    async with Server(create_app(RecordingBot(), ServerSettings())) as server:
+        other = Server(create_app(RecordingBot(), ServerSettings()), port=server.port)
+        with pytest.raises(ConfigurationError, match=f"listen on 127.0.0.1:{server.port}, got"):
+            await other.__aenter__()
+
+
+def test_page_url_holds_key():
+    settings = ServerSettings(auth_token="t", public_url="https://b.example.com")
+    server = Server(create_app(RecordingBot(), settings), port=8000)
+
+    assert server.page_url.startswith("http://127.0.0.1:8000/#key=")
+
+
+async def test_missing_token_is_announced():
+    serving = Serving()
+    run = asyncio.create_task(serving.run(ServerSettings()))
+    await serving.up
+    os.kill(os.getpid(), signal.SIGINT)
+    await run
+
+    assert any("TWILIO_AUTH_TOKEN is not set" in line for line in serving.lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_first_signal_lets_calls_finish(number: signal.Signals):
+    serving = Serving()
+    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK)))
+    server = await serving.up
+    async with aiohttp.ClientSession() as session:
+        await ring(server, session)
+        await serving.bot.arrived.wait()
+        os.kill(os.getpid(), number)
+        await serving.announced("no new calls; 1 up")
+
+        assert (await session.get(f"{server.url}/healthz")).status == 503
+        assert "Reject" in await (await session.post(f"{server.url}/twiml", data=FORM)).text()
+        assert not run.done()
+        serving.bot.leave.set()
+        await run
+
+    assert serving.bot.calls[0].end_reason is CallEndReason.BOT_HUNG_UP
+
+
+async def test_second_signal_ends_at_once():
+    serving = Serving()
+    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_seconds=3600)))
+    server = await serving.up
+    async with aiohttp.ClientSession() as session:
+        await ring(server, session)
+        await serving.bot.arrived.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        await serving.announced("no new calls; 1 up")
+        os.kill(os.getpid(), signal.SIGINT)
+        await run
+
+    assert serving.bot.calls[0].end_reason is CallEndReason.ERROR
+
+
+async def test_time_for_finishing_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(listening, "_LAST_WORDS_SECONDS", 0.01)
+    serving = Serving()
+    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_seconds=0.01)))
+    server = await serving.up
+    async with aiohttp.ClientSession() as session:
+        await ring(server, session)
+        await serving.bot.arrived.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        await run
+
+    assert "time is up: 1 ended" in serving.lines
+
+
+async def test_leaving_ends_calls():
+    bot = RecordingBot()
+    settings = ServerSettings(transport=QUICK)
+    async with aiohttp.ClientSession() as session:
+        async with Server(create_app(bot, settings)) as server:
+            websocket = await ring(server, session)
+            await bot.arrived.wait()
+
+        assert (await websocket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert bot.calls[0].end_reason is CallEndReason.ERROR
