@@ -25,8 +25,9 @@ CALLER_VOICE = "en-us+f2"
 
 CALLER_WORDS_PER_MINUTE = 150
 
-BOT_VOICE = "en-us+m3"
-"""Low where the caller's voice is high, with much of its sound inside the telephone's band."""
+BOT_VOICE = "en-us+klatt3"
+"""Low where the caller's voice is high; the best understood of the low voices over the telephone's
+band, at ``BOT_WORDS_PER_MINUTE``."""
 
 BOT_WORDS_PER_MINUTE = 165
 
