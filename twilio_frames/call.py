@@ -28,14 +28,16 @@ _WIND_UP_SECONDS = 10.0
 def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
     """Make a worker for a pipeline that talks over the telephone.
 
-    Audio is 8 kHz both ways, so nothing is resampled, and RTVI is off: there is no client for it.
+    Audio is 8 kHz both ways, so nothing is resampled. RTVI and turn tracking are off: nobody at
+    the other end reads the one, and the other costs time on every frame of every call.
 
     Args:
         pipeline: The bot's pipeline, with the transport's input and output in it.
         options: More arguments of ``PipelineWorker``; they win over what is set here.
     """
     params = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)
-    return PipelineWorker(pipeline, **({"params": params, "enable_rtvi": False} | options))
+    defaults = {"params": params, "enable_rtvi": False, "enable_turn_tracking": False}
+    return PipelineWorker(pipeline, **(defaults | options))
 
 
 class Call:

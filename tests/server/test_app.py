@@ -99,8 +99,20 @@ def test_loopback_is_recognised(host: str, loopback: bool):
     assert is_loopback(host) is loopback
 
 
-def test_origin_without_header_is_own():
-    assert is_same_origin(make_mocked_request("POST", "/call", headers={"Host": "h"}))
+@pytest.mark.parametrize(
+    ("headers", "own"),
+    [
+        ({}, True),
+        ({"Origin": "http://127.0.0.1:8000"}, True),
+        ({"Origin": "https://bot.example.com"}, True),
+        ({"Origin": "https://bot.example.com.evil.example.com"}, False),
+        ({"Origin": "null"}, False),
+    ],
+)
+def test_own_origin_is_recognised(headers: dict[str, str], own: bool):
+    request = make_mocked_request("POST", "/call", headers={"Host": "127.0.0.1:8000", **headers})
+
+    assert is_same_origin(request, "https://bot.example.com") is own
 
 
 def test_websocket_url_keeps_security():

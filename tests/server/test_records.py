@@ -1,3 +1,8 @@
+from types import SimpleNamespace
+from typing import cast
+
+from twilio_frames.call import Call
+from twilio_frames.frames import CallEndReason
 from twilio_frames.server.records import CallRecords, StreamPhase
 
 
@@ -36,3 +41,19 @@ def test_repeated_status_is_nothing_new():
     assert not record.follow("initiated", 0)
     assert record.follow("completed", 3)
     assert record.is_over
+
+
+def fake_call() -> Call:
+    return cast("Call", SimpleNamespace(end_reason=None))
+
+
+def test_late_end_spares_next_stream():
+    record = CallRecords().open("CA1")
+    first, second = fake_call(), fake_call()
+    record.begin_stream(first)
+    record.begin_stream(second)
+    record.end_stream(first, CallEndReason.ERROR)
+
+    assert record.phase is StreamPhase.UP
+    record.end_stream(second, CallEndReason.BOT_HUNG_UP)
+    assert record.ended_well

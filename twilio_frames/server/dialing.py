@@ -42,7 +42,7 @@ async def place_call(request: web.Request) -> web.Response:
     another origin may not at all, whoever opens it.
     """
     state = request.app[STATE]
-    if not is_same_origin(request):
+    if not is_same_origin(request, own_url(request)):
         raise problem(web.HTTPForbidden, "expected a request from this server's own page")
     fields = await _read_fields(request)
     _check_key(request, fields)

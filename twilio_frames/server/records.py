@@ -77,8 +77,10 @@ class CallRecord:
         self.phase, self.end_reason, self.call = StreamPhase.UP, None, call
         self.settled.clear()
 
-    def end_stream(self, reason: CallEndReason) -> None:
-        """The bot is done, or has failed."""
+    def end_stream(self, call: Call, reason: CallEndReason) -> None:
+        """A stream's bot is done, or has failed; nothing changes if a later stream has begun."""
+        if self.call is not call:
+            return
         self.phase = StreamPhase.FAILED if reason in _UNWANTED else StreamPhase.ENDED
         self.end_reason, self.call = reason, None
         self.settled.set()

@@ -76,7 +76,7 @@ class Switchboard:
         except Exception as error:
             log.error(f"{call.call_sid}: the bot failed: {_describe(error)}")
         # Before the line is closed: Twilio asks at once how it ended.
-        record.end_stream(reason)
+        record.end_stream(call, reason)
         await call.transport.close(reason, "the bot is done")
         log.info(f"{call.call_sid}: ended ({reason}), {len(self) - 1} other calls up")
 

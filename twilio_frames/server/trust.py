@@ -51,15 +51,20 @@ def is_local(request: web.BaseRequest) -> bool:
     return named is not None and is_loopback(named)
 
 
-def is_same_origin(request: web.BaseRequest) -> bool:
-    """Tell whether a request comes from this server's own page, or from no page at all."""
+def is_same_origin(request: web.BaseRequest, base: str) -> bool:
+    """Tell whether a request comes from this server's own page, or from no page at all.
+
+    Args:
+        request: A request.
+        base: Where its sender sees this server, which behind a proxy is not what ``Host`` says.
+    """
     if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         return False
     origin = request.headers.get("Origin")
     if origin is None:
         return True
     try:
-        return urlsplit(origin).netloc == request.headers.get("Host")
+        return urlsplit(origin).netloc in (request.headers.get("Host"), urlsplit(base).netloc)
     except ValueError:
         return False
 
