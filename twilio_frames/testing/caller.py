@@ -1,11 +1,12 @@
 """A caller that a script can tell what to do: say, listen, talk over, press keys, hang up."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing.call import SimulatedCall
+from twilio_frames.testing.ear import Spell
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.result import CallResult, turns_of
@@ -17,6 +18,7 @@ BOT_SECONDS = 30.0
 """How long a caller waits for the bot to do something, unless told otherwise."""
 
 _SPEAKING_SECONDS = 600.0
+_STUBBORN_SECONDS = 1.0
 _KEY_SECONDS = 0.2
 
 
@@ -65,6 +67,16 @@ class Caller:
     def hears_bot(self) -> bool:
         """Whether the bot is speaking, a pause between words included."""
         return self._line.ear.is_hearing
+
+    @property
+    def utterances(self) -> Sequence[Utterance]:
+        """What has been said so far, the one being said included."""
+        return self._line.voice.utterances
+
+    @property
+    def bot_spells(self) -> Sequence[Spell]:
+        """When the bot was heard so far; the last one may go on."""
+        return self._line.ear.spells
 
     @property
     def result(self) -> CallResult:
@@ -138,9 +150,7 @@ class Caller:
         ear = self._line.ear
         await self._until(
             lambda: (
-                ear.is_hearing
-                and ear.spells[-1].began_at >= self._listened_from
-                and ear.spells[-1].seconds >= for_seconds
+                ear.is_hearing and self._has_bot_spoken() and ear.spells[-1].seconds >= for_seconds
             ),
             what=f"the bot has been speaking for {for_seconds:g} s",
             seconds=seconds,
@@ -181,8 +191,15 @@ class Caller:
         await self._call.ended.wait()
 
     def _has_bot_spoken(self) -> bool:
+        """Whether the bot has spoken since the caller did.
+
+        The tail of what was talked over is no answer, but a bot that speaks on and on has spoken.
+        """
         spells = self._line.ear.spells
-        return bool(spells) and spells[-1].ended_at > self._listened_from
+        if not spells:
+            return False
+        is_answer = spells[-1].began_at >= self._listened_from
+        return is_answer or spells[-1].ended_at > self._listened_from + _STUBBORN_SECONDS
 
     def _has_bot_finished(self, silence: float) -> bool:
         stream = self._call.stream

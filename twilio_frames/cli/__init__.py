@@ -1,0 +1,52 @@
+"""The command ``twilio-frames``: try a bot, call one, serve one, place a call.
+
+Exit status: 0 done; 1 it could not be done, and why was said; 2 the command line is wrong; 3 it was
+done, but not as it should be (each command says what that means); 130 interrupted by Ctrl-C.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from loguru import logger
+
+from twilio_frames import __version__
+from twilio_frames.cli import call, demo, dial, serve
+from twilio_frames.errors import TwilioFramesError
+
+DONE = 0
+FAILED = 1
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: The command line without the program's name; by default that of the process.
+
+    Returns:
+        The exit status.
+    """
+    options = _parser().parse_args(arguments)
+    logger.remove()
+    logger.add(sys.stderr, level="DEBUG" if options.verbose else options.log_level)
+    try:
+        return options.run(options)
+    except TwilioFramesError as error:
+        sys.stderr.write(f"twilio-frames {options.command}: {error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="twilio-frames", description="Puts a Pipecat voice bot on a Twilio phone line."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log everything to stderr")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in (demo, call, serve, dial):
+        command.add_to(commands)
+    return parser

@@ -1,0 +1,204 @@
+"""``twilio-frames call URL``: a simulated Twilio rings any Media Streams bot."""
+
+import argparse
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twilio_frames.cli.console import Console
+from twilio_frames.cli.options import (
+    Commands,
+    existing_file,
+    from_environment,
+    name_and_value,
+    positive_seconds,
+    write_json,
+)
+from twilio_frames.cli.transcript import Transcript
+from twilio_frames.errors import CallFailedError
+from twilio_frames.testing import Caller, CallerOptions, CallResult, Numbers, SimulatedTwilio
+from twilio_frames.testing.exchange import (
+    BOT_NUMBER,
+    CALLER_NUMBER,
+    DEFAULT_ACCOUNT_SID,
+    DEFAULT_AUTH_TOKEN,
+)
+
+BOT_WAS_SILENT = 3
+LISTEN_SECONDS = 10.0
+"""How long a caller without a script stays on the line."""
+
+_DESCRIPTION = """\
+Rings a bot as Twilio would, and lets a caller speak with it. URL is the bot's TwiML webhook
+(http://...) or its stream (ws://..., opened without TwiML). What the caller says, plays and presses
+is done in the order given; before each, and after the last, the bot is listened to."""
+
+_EPILOG = """\
+exit status: 0 the bot was heard; 1 there was no call, or it broke off; 3 the bot was never heard.
+TWILIO_AUTH_TOKEN signs the requests, and TWILIO_ACCOUNT_SID names the account, where set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing the caller does."""
+
+    kind: str
+    value: str | Path
+
+
+class _AddStep(argparse.Action):
+    """Keeps the order of --say, --wav and --digits among each other."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        kind = (option_string or "").lstrip("-")
+        given = values if isinstance(values, list) else [values]
+        namespace.steps = [*namespace.steps, *(Step(kind=kind, value=value) for value in given)]
+
+
+def add_to(commands: Commands) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "call",
+        help="ring a bot on this machine or elsewhere",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, log_level="WARNING", steps=[])
+    parser.add_argument("url", metavar="URL")
+    _add_script(parser)
+    _add_line(parser)
+    files = parser.add_argument_group("files")
+    files.add_argument("--record", type=Path, help="stereo WAV: caller left, bot right")
+    files.add_argument("--log", type=Path, help="every message with its time, JSON lines")
+    files.add_argument("--json", type=Path, help="the result, for programs")
+
+
+def _add_script(parser: argparse.ArgumentParser) -> None:
+    script = parser.add_argument_group("the caller")
+    script.add_argument(
+        "--say", action=_AddStep, nargs="+", metavar="TEXT", help="says this (extra `local`)"
+    )
+    script.add_argument(
+        "--wav", action=_AddStep, nargs="+", type=existing_file, metavar="FILE", help="plays this"
+    )
+    script.add_argument("--digits", action=_AddStep, metavar="KEYS", help="presses 0-9 * #")
+    script.add_argument(
+        "--patience",
+        type=positive_seconds,
+        default=LISTEN_SECONDS,
+        metavar="S",
+        help="how long a silent bot is waited for before going on (%(default)g)",
+    )
+    script.add_argument(
+        "--seconds",
+        type=positive_seconds,
+        metavar="S",
+        help=f"stays on the line at least so long (without a script {LISTEN_SECONDS:g})",
+    )
+
+
+def _add_line(parser: argparse.ArgumentParser) -> None:
+    line = parser.add_argument_group("the line")
+    line.add_argument("--from", dest="from_number", default=CALLER_NUMBER, metavar="NUMBER")
+    line.add_argument("--to", dest="to_number", default=BOT_NUMBER, metavar="NUMBER")
+    line.add_argument("--noise", type=float, metavar="DB", help="background noise, such as -55")
+    line.add_argument(
+        "--parameter",
+        type=name_and_value,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="custom parameter of a stream rung by its ws:// URL",
+    )
+    line.add_argument(
+        "--auth-token", default=from_environment("TWILIO_AUTH_TOKEN", DEFAULT_AUTH_TOKEN)
+    )
+    line.add_argument(
+        "--account-sid", default=from_environment("TWILIO_ACCOUNT_SID", DEFAULT_ACCOUNT_SID)
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Makes the call; gives the exit status."""
+    return asyncio.run(_call(options, Console()))
+
+
+async def _call(options: argparse.Namespace, console: Console) -> int:
+    console.say(f"Ringing {options.url}")
+    sound = CallerOptions(record=options.record, log=options.log, noise_level=options.noise)
+    numbers = Numbers(from_number=options.from_number, to_number=options.to_number)
+    twilio = SimulatedTwilio(auth_token=options.auth_token, account_sid=options.account_sid)
+    async with twilio:
+        async with twilio.call(
+            options.url, parameters=dict(options.parameter), numbers=numbers, options=sound
+        ) as caller:
+            transcript = Transcript(console)
+            following = asyncio.create_task(transcript.follow(caller))
+            try:
+                await _talk(caller, options)
+            finally:
+                following.cancel()
+        transcript.update(caller)
+        result = caller.result
+    _summarize(result, options, console)
+    write_json(options.json, "call", {"url": options.url} | result.to_dict())
+    is_bot_heard = any(turn.speaker == "bot" for turn in result.turns)
+    return 0 if is_bot_heard else BOT_WAS_SILENT
+
+
+async def _talk(caller: Caller, options: argparse.Namespace) -> None:
+    """Does the script's steps, listening before each one. Ends early if the bot hangs up."""
+    steps: list[Step] = options.steps
+    stay = options.seconds or (0.0 if steps else LISTEN_SECONDS)
+    try:
+        for step in steps:
+            await _listen(caller, options.patience)
+            await _do(caller, step)
+        if steps:
+            await _listen(caller, options.patience)
+        if stay > caller.now:
+            await caller.wait(stay - caller.now)
+    except CallFailedError:
+        if caller.is_connected:
+            raise
+
+
+async def _listen(caller: Caller, patience: float) -> None:
+    """A bot that says nothing is not waited for any longer than this."""
+    with suppress(CallFailedError):
+        await caller.wait_until_bot_speaks(seconds=patience)
+    if caller.hears_bot:
+        await caller.wait_for_bot(seconds=600)
+
+
+async def _do(caller: Caller, step: Step) -> None:
+    match step:
+        case Step(kind="digits", value=str(keys)):
+            await caller.press(keys)
+        case Step(value=value):
+            await caller.say(value)
+
+
+def _summarize(result: CallResult, options: argparse.Namespace, console: Console) -> None:
+    console.say()
+    console.fact("call", f"{result.seconds:.1f} s; {result.end.value}")
+    for turn in result.turns:
+        if turn.answered_after is not None:
+            console.fact("bot answered after", f"{turn.answered_after:.2f} s")
+        if turn.silenced_after is not None:
+            console.fact("bot silent after talk-over", f"{turn.silenced_after:.2f} s")
+    for alert in result.alerts:
+        console.fact("Twilio would show", str(alert), "bad")
+    console.fact("times are good to", f"{result.clock_late * 1000:.0f} ms (99 % of the clock's)")
+    for name, path in (("recording", options.record), ("log", options.log)):
+        if path is not None:
+            console.fact(name, str(path))

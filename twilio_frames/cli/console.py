@@ -1,0 +1,42 @@
+"""What the commands write to the terminal."""
+
+import sys
+import textwrap
+from typing import TextIO
+
+_WIDTH = 96
+_COLUMNS = 18
+_COLOURS = {"caller": "36", "bot": "33", "good": "32", "bad": "31", "faint": "2"}
+
+
+class Console:
+    """Lines with a time and a speaker in front; colours only on a terminal.
+
+    Args:
+        output: Where to write.
+    """
+
+    def __init__(self, output: TextIO | None = None):
+        self._output = output or sys.stdout
+        self._has_colours = self._output.isatty()
+
+    def say(self, text: str = "", colour: str | None = None) -> None:
+        """Writes a line."""
+        self._output.write(self._painted(text, colour) + "\n")
+        self._output.flush()
+
+    def turn(self, time: float | None, speaker: str, text: str, colour: str | None = None) -> None:
+        """Writes what somebody said, and when; long texts are wrapped."""
+        head = f"{'' if time is None else f'{time:.1f} s':>8}  {speaker:<7}"
+        wrapped = textwrap.wrap(text, _WIDTH - _COLUMNS) or [""]
+        self.say(f"{self._painted(head, colour or speaker)} {wrapped[0]}")
+        for line in wrapped[1:]:
+            self.say(" " * _COLUMNS + line)
+
+    def fact(self, name: str, value: str, colour: str | None = None) -> None:
+        """Writes a line of a summary."""
+        self.say(f"  {name:<28}{self._painted(value, colour)}")
+
+    def _painted(self, text: str, colour: str | None) -> str:
+        code = _COLOURS.get(colour or "")
+        return f"\x1b[{code}m{text}\x1b[0m" if code and self._has_colours else text

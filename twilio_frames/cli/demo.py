@@ -1,0 +1,201 @@
+"""``twilio-frames demo``: a whole conversation on this machine, without account, key or network."""
+
+import argparse
+import asyncio
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twilio_frames.cli.console import Console
+from twilio_frames.cli.options import Commands, existing_file, write_json
+from twilio_frames.cli.transcript import Transcript
+from twilio_frames.errors import CallFailedError, ConfigurationError
+from twilio_frames.testing import (
+    Caller,
+    CallerOptions,
+    CallResult,
+    Numbers,
+    SimulatedTwilio,
+    StatusCallback,
+)
+from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
+
+if TYPE_CHECKING:
+    from twilio_frames.cli.customers import Customer
+    from twilio_frames.cli.shop import Shop
+
+ORDER_WAS_WRONG = 3
+MOST_SECONDS = 80.0
+"""The demonstration stays under 90 seconds whatever happens."""
+
+_NOISE_LEVEL = -60.0
+_EPILOG = """\
+exit status: 0 the order was taken right (with --caller: an order was taken and agreed to); 1 the
+call broke off; 3 the order was not taken right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How the demonstration went."""
+
+    result: CallResult
+    order: dict[str, str]
+    spoken_order: str
+    is_served: bool
+    problem: str | None = None
+
+
+def add_to(commands: Commands) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "demo",
+        help="hear a caller order a coffee, without a phone",
+        description="Serves the coffee shop bot, rings it from a simulated Twilio, and lets a "
+        "scripted caller order, change their mind while the bot is talking, and say goodbye.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, log_level="ERROR")
+    parser.add_argument(
+        "--caller",
+        nargs="+",
+        type=existing_file,
+        metavar="FILE",
+        help="WAV files that speak instead of the script, one a turn; then the order is agreed to",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="folder for call.wav and call.jsonl (default: in your cache folder)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the result, for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the demonstration; gives the exit status."""
+    folder = prepare_folder(options.keep)
+    console = Console()
+    # Pipecat takes a second to import, which the other commands need not wait for.
+    console.say("Opening the coffee shop ...")
+    outcome = asyncio.run(_demonstrate(options, folder, console))
+    _summarize(outcome, folder, console)
+    write_json(options.json, "demo", _content(outcome, folder))
+    if outcome.problem is not None:
+        raise CallFailedError(outcome.problem)
+    return 0 if outcome.is_served else ORDER_WAS_WRONG
+
+
+def prepare_folder(wanted: Path | None) -> Path:
+    """The folder for recording and log, made if need be.
+
+    Raises:
+        ConfigurationError: If the wanted one cannot be made.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = wanted or cache / "twilio-frames" / "demo"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if wanted is None:
+            return Path(tempfile.mkdtemp(prefix="twilio-frames-"))
+        raise ConfigurationError(
+            f"expected a folder to write to, got {error.strerror} at {wanted}: name another"
+        ) from error
+    return folder
+
+
+async def _demonstrate(options: argparse.Namespace, folder: Path, console: Console) -> Outcome:
+    from twilio_frames.cli.customers import RecordedCustomer, ScriptedCustomer
+    from twilio_frames.cli.shop import Shop
+    from twilio_frames.server import Server, ServerSettings, create_app
+
+    transcript = Transcript(console, knows_words=True)
+    shop = Shop(on_reply=transcript.bot_says, on_understood=transcript.bot_understood)
+    customer = (
+        RecordedCustomer(shop.dialogue, options.caller)
+        if options.caller
+        else ScriptedCustomer(shop.dialogue)
+    )
+    settings = ServerSettings(account_sid=DEFAULT_ACCOUNT_SID, auth_token=DEFAULT_AUTH_TOKEN)
+    async with (
+        Server(create_app(shop.take_call, settings)) as server,
+        SimulatedTwilio() as twilio,
+    ):
+        return await _ring(twilio, server.url, folder, transcript, shop, customer)
+
+
+async def _ring(
+    twilio: SimulatedTwilio,
+    url: str,
+    folder: Path,
+    transcript: Transcript,
+    shop: "Shop",
+    customer: "Customer",
+) -> Outcome:
+    problem: str | None = None
+    sound = CallerOptions(
+        record=folder / "call.wav",
+        log=folder / "call.jsonl",
+        noise_level=_NOISE_LEVEL,
+        seconds=MOST_SECONDS,
+    )
+    status = StatusCallback(url=f"{url}/status", events=("ringing", "answered", "completed"))
+    async with twilio.call(
+        f"{url}/twiml", numbers=Numbers(), status_callback=status, options=sound
+    ) as caller:
+        following = asyncio.create_task(transcript.follow(caller))
+        try:
+            await customer.order(caller)
+        except CallFailedError as error:
+            problem = str(error)
+        finally:
+            following.cancel()
+    transcript.update(caller)
+    return _outcome(caller, shop, customer, problem)
+
+
+def _outcome(caller: Caller, shop: "Shop", customer: "Customer", problem: str | None) -> Outcome:
+    order = shop.dialogue.order
+    return Outcome(
+        result=caller.result,
+        order=order.slots(),
+        spoken_order=order.completed().spoken() if order.drink else "none",
+        is_served=customer.is_served(),
+        problem=problem,
+    )
+
+
+def _summarize(outcome: Outcome, folder: Path, console: Console) -> None:
+    result = outcome.result
+    turns = [turn for turn in result.turns if turn.speaker == "caller"]
+    console.say()
+    console.fact("call", f"{result.seconds:.1f} s; {result.end.value}")
+    console.fact("the caller's turns", str(len(turns)))
+    console.fact("bot answered after", _seconds(result.answer_times))
+    console.fact("bot silent after talk-over", _seconds(result.silence_times))
+    for alert in result.alerts:
+        console.fact("Twilio would show", str(alert), "bad")
+    verdict = "taken right" if outcome.is_served else "not taken right"
+    colour = "good" if outcome.is_served else "bad"
+    console.fact("order", f"{outcome.spoken_order} ({verdict})", colour)
+    console.fact("recording", str(folder / "call.wav"))
+    console.fact("log", str(folder / "call.jsonl"))
+
+
+def _seconds(times: tuple[float, ...]) -> str:
+    return ", ".join(f"{time:.2f} s" for time in times) or "-"
+
+
+def _content(outcome: Outcome, folder: Path) -> dict[str, object]:
+    """The JSON file: the call's result, and ``order``, ``taken_right``, ``recording``, ``log``."""
+    return outcome.result.to_dict() | {
+        "order": outcome.order,
+        "order_in_words": outcome.spoken_order,
+        "taken_right": outcome.is_served,
+        "problem": outcome.problem,
+        "recording": str(folder / "call.wav"),
+        "log": str(folder / "call.jsonl"),
+    }

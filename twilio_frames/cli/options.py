@@ -1,0 +1,68 @@
+"""What the commands' lines have in common."""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from twilio_frames import __version__
+from twilio_frames.errors import ConfigurationError
+
+
+class Commands(Protocol):
+    """Where a command adds itself: what argparse's ``add_subparsers`` gives."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
+        """Adds a command."""
+        ...
+
+
+def existing_file(text: str) -> Path:
+    """An argument that names a file to be read."""
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"expected a file, got none at {text}")
+    return path
+
+
+def positive_seconds(text: str) -> float:
+    """An argument in seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 24 * 3600:
+        raise argparse.ArgumentTypeError(f"expected seconds, got {text!r}")
+    return seconds
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """An argument of the form NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    return name, value
+
+
+def from_environment(name: str, default: str) -> str:
+    """The value of an environment variable, if it is set and not empty."""
+    return os.environ.get(name) or default
+
+
+def write_json(path: Path | None, command: str, content: Mapping[str, object]) -> None:
+    """Writes what a program would want to read; None: to no file.
+
+    Raises:
+        ConfigurationError: If the file cannot be written.
+    """
+    if path is None:
+        return
+    heading = {"command": command, "version": __version__}
+    try:
+        path.write_text(json.dumps(heading | dict(content), indent=2) + "\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"expected to write {path}, got {error.strerror}: name a file in a folder that exists"
+        ) from error

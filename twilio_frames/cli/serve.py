@@ -1,0 +1,71 @@
+"""``twilio-frames serve MODULE:bot``: a web server that puts a bot on the phone."""
+
+import argparse
+import asyncio
+import importlib
+import sys
+from typing import TYPE_CHECKING, cast
+
+from twilio_frames.cli.console import Console
+from twilio_frames.cli.options import Commands
+from twilio_frames.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from twilio_frames.server import Bot
+
+_EPILOG = """\
+The account, the public address and the limits are read from the environment (TWILIO_AUTH_TOKEN,
+TWILIO_ACCOUNT_SID, TWILIO_PHONE_NUMBER, TWILIO_FRAMES_PUBLIC_URL, ...): see
+twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time."""
+
+
+def add_to(commands: Commands) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "serve",
+        help="put a bot on the phone",
+        description="Serves a bot: webhooks, streams and a page to call from.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, log_level="INFO")
+    parser.add_argument("bot", metavar="MODULE:BOT", help="such as my_bot:bot")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until it is told to stop; gives the exit status."""
+    # Pipecat takes a second to import, which the other commands need not wait for.
+    from twilio_frames.server import serve
+
+    bot = load_bot(options.bot)
+    console = Console()
+    asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say))
+    return 0
+
+
+def load_bot(name: str) -> "Bot":
+    """The coroutine function a ``MODULE:BOT`` names; modules of this folder are found too.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ConfigurationError(f"expected MODULE:BOT such as my_bot:bot, got {name!r}")
+    sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"expected the module {module_name}, got no module {error.name}: "
+            "run this in the folder where it is, or install it"
+        ) from error
+    bot = getattr(module, attribute, None)
+    if not callable(bot):
+        raise ConfigurationError(
+            f"expected a coroutine function {attribute} in {module_name}, got "
+            f"{'nothing' if bot is None else type(bot).__name__} of that name"
+        )
+    return cast("Bot", bot)
