@@ -15,41 +15,29 @@ Serve it to Twilio (TWILIO_AUTH_TOKEN set, a public https address that leads her
     twilio-frames serve twilio_frames.examples.bot:bot
 """
 
-from collections.abc import Sequence
-
+# README: from here
 from pipecat.frames.frames import LLMRunFrame
-from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline
 
-from twilio_frames.call import Call, phone_worker
+from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.services import Services, choose_services
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 
 
-async def bot(call: Call) -> None:
-    """One call to the coffee shop."""
-    await take_order(call, choose_services(Dialogue()))
-
-
-async def take_order(
-    call: Call, services: Services, *, observers: Sequence[BaseObserver] = ()
-) -> None:
-    """The call's pipeline, from the caller's voice to the bot's."""
+async def bot(call: Call, services: Services | None = None) -> None:
+    """Takes one caller's order."""
+    services = services or choose_services(Dialogue())
     context = PhoneContextAggregator()
-    pipeline = Pipeline(
-        [
-            call.transport.input(),
-            PhoneVAD(),
-            services.stt,
-            context.user(),
-            services.llm,
-            services.tts,
-            call.transport.output(),
-            context.assistant(),
-        ]
-    )
-    worker = phone_worker(pipeline, observers=list(observers))
-    await worker.queue_frame(LLMRunFrame())
-    await call.run(worker)
+    pipeline = Pipeline([
+        call.transport.input(),
+        PhoneVAD(),
+        services.stt,
+        context.user(),
+        services.llm,
+        services.tts,
+        call.transport.output(),
+        context.assistant(),
+    ])  # fmt: skip
+    await call.run(pipeline, begin_with=[LLMRunFrame()])

@@ -1,12 +1,13 @@
 """One call as a bot sees it, from the start of its stream to its end."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import EndFrame
+from pipecat.frames.frames import EndFrame, Frame
+from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
@@ -56,6 +57,8 @@ class Call:
         self._worker: PipelineWorker | None = None
         self._ends_by_rest = False
         self._line_ended = asyncio.Event()
+        self.observers: list[BaseObserver] = []
+        """Pipecat observers that ``run()`` lets watch the pipeline."""
         self._parameters = MappingProxyType(
             {name: v for name, v in start.custom_parameters.items() if name != TOKEN_PARAMETER}
         )
@@ -107,12 +110,17 @@ class Call:
         return self._transport.end_reason
 
     async def run(
-        self, pipeline: BasePipeline | PipelineWorker, **options: Any
+        self,
+        pipeline: BasePipeline | PipelineWorker,
+        *,
+        begin_with: Sequence[Frame] = (),
+        **options: Any,
     ) -> CallEndReason | None:
         """Run the bot's pipeline until the call has ended, and return why it ended.
 
         Args:
             pipeline: A pipeline, or a worker made for it (see ``phone_worker``).
+            begin_with: Frames for the pipeline's start; an ``LLMRunFrame`` lets the bot greet.
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
@@ -122,6 +130,9 @@ class Call:
             self._worker = pipeline
         else:
             self._worker = phone_worker(pipeline, **options)
+        for observer in self.observers:
+            self._worker.add_observer(observer)
+        await self._worker.queue_frames(begin_with)
         runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
         follower = asyncio.create_task(self._follow_line(runner))
         try:

@@ -6,7 +6,7 @@ from pipecat.frames.frames import LLMFullResponseEndFrame, LLMTextFrame, Transcr
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
 from twilio_frames.call import Call
-from twilio_frames.examples.bot import take_order
+from twilio_frames.examples.bot import bot
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.coffee_shop.understanding import UNINTELLIGIBLE
 from twilio_frames.examples.services import Services, choose_services
@@ -29,8 +29,8 @@ class Shop:
     async def take_call(self, call: Call) -> None:
         """The bot, for a server."""
         services = choose_services(self.dialogue, keys={})
-        listener = _Listener(services, self._on_reply, self._on_understood)
-        await take_order(call, services, observers=[listener])
+        call.observers.append(_Listener(services, self._on_reply, self._on_understood))
+        await bot(call, services)
 
 
 class _Listener(BaseObserver):
