@@ -66,8 +66,10 @@ async def test_upgrade_without_signature_is_403(site: Site):
     assert caught.value.status == 403
 
 
-async def test_upgrade_signature_with_slash_passes(site: Site):
-    url = site.url("/stream").replace("http", "ws") + "/"
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_upgrade_spellings_pass(site: Site, scheme: str, slash: str):
+    url = site.url("/stream").replace("http", scheme) + slash
     websocket = await site.connect(signature=sign(TOKEN, url))
 
     await websocket.close()
