@@ -1,6 +1,7 @@
 """The caller's side of a Twilio transport: the socket read into Pipecat frames."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from pipecat.frames.frames import (
@@ -138,8 +139,13 @@ class TwilioInput(BaseInputTransport):
             await self.push_frame(frame)
 
     async def _watch_line(self) -> None:
-        while self._connection.check_line():  # noqa: ASYNC110  # what is awaited is an absence
+        awake = time.monotonic()
+        while True:
             await asyncio.sleep(_CHECK_INTERVAL)
+            slept_from, awake = awake, time.monotonic()
+            # After a stall of the event loop what arrived meanwhile has not been read yet.
+            if awake - slept_from < 2 * _CHECK_INTERVAL and not self._connection.check_line():
+                break
         # The reader finishes by itself where the socket wakes it; a half-open one does not.
         await self._finish()
 
