@@ -1,0 +1,126 @@
+"""Bots that do not end when they should, on a switchboard without a network."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import pytest
+
+from twilio_frames.call import Call
+from twilio_frames.frames import CallEndReason
+from twilio_frames.server import switchboard
+from twilio_frames.server.records import CallRecords, StreamPhase
+from twilio_frames.server.switchboard import Switchboard
+
+
+class FakeTransport:
+    def __init__(self):
+        self.closed_for: list[CallEndReason] = []
+
+    async def close(self, reason: CallEndReason, detail: str) -> None:
+        self.closed_for.append(reason)
+
+
+class FakeCall:
+    """A line that the test ends."""
+
+    def __init__(self):
+        self.call_sid = "CA1"
+        self.end_reason: CallEndReason | None = None
+        self.transport = FakeTransport()
+        self.ended = asyncio.Event()
+
+    async def line_ended(self) -> None:
+        await self.ended.wait()
+
+    def end(self, reason: CallEndReason) -> None:
+        self.end_reason = reason
+        self.ended.set()
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(switchboard, "_WIND_UP_SECONDS", 0.02)
+    monkeypatch.setattr(switchboard, "_CANCEL_SECONDS", 0.02)
+
+
+async def carry(bot: Callable[[Call], Awaitable[None]], call: FakeCall) -> StreamPhase:
+    record = CallRecords().open("CA1")
+    board = Switchboard(bot)
+    await board.carry(cast("Call", call), record)
+    assert len(board) == 0
+    return record.phase
+
+
+async def test_bot_that_outlives_its_line_is_cancelled():
+    cancelled = asyncio.Event()
+    call = FakeCall()
+
+    async def bot(_: Call) -> None:
+        call.end(CallEndReason.CALLER_HUNG_UP)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    await carry(bot, call)
+    assert cancelled.is_set()
+
+
+async def test_bot_that_cannot_be_cancelled_is_left(log_lines: list[str]):
+    call = FakeCall()
+    free = asyncio.Event()
+
+    async def bot(_: Call) -> None:
+        call.end(CallEndReason.CALLER_HUNG_UP)
+        while not free.is_set():
+            try:
+                await free.wait()
+            except asyncio.CancelledError:
+                continue
+
+    assert await carry(bot, call) is StreamPhase.FAILED
+    assert call.transport.closed_for == [CallEndReason.ERROR]
+    assert "let CancelledError pass" in "".join(log_lines)
+    free.set()
+
+
+async def test_bot_may_work_on_for_a_moment():
+    call = FakeCall()
+    wrote = asyncio.Event()
+
+    async def bot(_: Call) -> None:
+        call.end(CallEndReason.CALLER_HUNG_UP)
+        await asyncio.sleep(0)
+        wrote.set()
+
+    assert await carry(bot, call) is StreamPhase.ENDED
+    assert wrote.is_set()
+
+
+async def test_lost_line_is_a_failure():
+    call = FakeCall()
+
+    async def bot(_: Call) -> None:
+        call.end(CallEndReason.LINE_LOST)
+
+    assert await carry(bot, call) is StreamPhase.FAILED
+
+
+async def test_cancelled_caller_leaves_call_up():
+    call = FakeCall()
+    started = asyncio.Event()
+
+    async def bot(_: Call) -> None:
+        started.set()
+        await call.line_ended()
+
+    board = Switchboard(bot)
+    carrying = asyncio.create_task(board.carry(cast("Call", call), CallRecords().open("CA1")))
+    await started.wait()
+    carrying.cancel()
+    await asyncio.wait({carrying})
+
+    assert len(board) == 1
+    call.end(CallEndReason.CALLER_HUNG_UP)
+    assert await board.drain(5) == 0
