@@ -1,0 +1,116 @@
+"""``twilio-frames call`` against small bots."""
+
+import asyncio
+import json
+import wave
+
+import pytest
+
+from tests.testing.bots import TinyBot, Webhook, serving, tone
+from twilio_frames.audio import decode_mulaw
+from twilio_frames.cli import main
+
+
+async def run(*arguments: object) -> int:
+    return await asyncio.to_thread(main, [str(argument) for argument in arguments])
+
+
+async def greet(bot: TinyBot):
+    await bot.play(tone(0.2))
+
+
+def write_wav(path, mulaw: bytes):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(decode_mulaw(mulaw))
+    return path
+
+
+async def test_script_is_done_in_order(tmp_path, capsys):
+    bot = TinyBot(greet)
+    speech = write_wav(tmp_path / "order.wav", tone(0.3))
+    async with serving(bot) as host:
+        status = await run(
+            "call", f"ws://{host}/stream", "--digits", "1", "--wav", speech, "--digits", "2",
+            "--patience", "0.2", "--parameter", "table=7",
+            "--record", tmp_path / "call.wav", "--log", tmp_path / "call.jsonl",
+            "--json", tmp_path / "call.json",
+        )  # fmt: skip
+
+    assert status == 0
+    assert [digit["dtmf"]["digit"] for digit in bot.said("dtmf")] == ["1", "2"]
+    assert bot.said("start")[0]["start"]["customParameters"] == {"table": "7"}
+    output = capsys.readouterr().out
+    assert "bot     speaks for 0.2 s" in output
+    assert "caller  (order.wav)" in output
+    result = json.loads((tmp_path / "call.json").read_text())
+    assert [turn["speaker"] for turn in result["turns"]] == ["bot", "caller"]
+    assert (result["command"], result["end"]) == ("call", "caller hung up")
+    events = [
+        json.loads(line)["event"] for line in (tmp_path / "call.jsonl").read_text().splitlines()
+    ]
+    assert events.index("answered") < events.index("dtmf") < events.index("ended")
+
+
+async def test_silent_bot_has_its_status():
+    async with serving(TinyBot()) as host:
+        assert await run("call", f"ws://{host}/stream", "--seconds", "0.3") == 3
+
+
+async def test_webhook_is_told_the_numbers():
+    webhook = Webhook("<Hangup/>")
+    async with serving(webhook=webhook) as host:
+        await run("call", f"http://{host}/twiml", "--from", "+12125550111")
+
+    assert webhook.forms[0]["From"] == "+12125550111"
+
+
+async def test_nobody_there_is_said_plainly(capsys):
+    assert await run("call", "http://127.0.0.1:1/twiml") == 1
+    error = capsys.readouterr().err
+    assert "expected a web server that answers, got none at http://127.0.0.1:1/twiml" in error
+
+
+async def test_refusal_names_the_auth_token(capsys):
+    async with serving() as host:
+        assert await run("call", f"ws://{host}/stream") == 1
+    assert "got 404 at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["call"],
+        ["call", "ws://h/s", "--wav", "/no/such/file.wav"],
+        ["call", "ws://h/s", "--seconds", "-1"],
+        ["call", "ws://h/s", "--parameter", "nothing"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_command_lines_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("bot", "reason"),
+    [
+        ("nothing", "MODULE:BOT"),
+        ("no_such_module_here:bot", "no module no_such_module_here"),
+        ("json:bot", "got nothing of that name"),
+    ],
+)
+def test_bot_that_cannot_be_loaded_is_explained(bot, reason, capsys):
+    assert main(["serve", bot]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_dialing_needs_a_number_and_an_address(monkeypatch, capsys):
+    monkeypatch.delenv("TWILIO_PHONE_NUMBER", raising=False)
+
+    assert main(["dial", "+12125550123"]) == 1
+    assert "TWILIO_PHONE_NUMBER" in capsys.readouterr().err
