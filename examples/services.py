@@ -1,7 +1,8 @@
 """The services of the example bot: a vendor's where there is a key, else this machine's.
 
 Keys are read from ``DEEPGRAM_API_KEY``, ``OPENAI_API_KEY`` and ``CARTESIA_API_KEY``; each role is
-chosen by itself.
+chosen by itself. ``DEEPGRAM_BASE_URL``, ``OPENAI_BASE_URL`` and ``CARTESIA_BASE_URL`` lead to
+another server that speaks as the vendor's does, one of your own say.
 """
 
 import os
@@ -41,9 +42,9 @@ def choose_services(shop: Dialogue, keys: Mapping[str, str] | None = None) -> Se
     """
     keys = os.environ if keys is None else keys
     return Services(
-        stt=_deepgram(key) if (key := keys.get("DEEPGRAM_API_KEY")) else _local_stt(),
-        llm=_openai(key) if (key := keys.get("OPENAI_API_KEY")) else _local_llm(shop),
-        tts=_cartesia(key) if (key := keys.get("CARTESIA_API_KEY")) else _local_tts(),
+        stt=_deepgram(keys) if keys.get("DEEPGRAM_API_KEY") else _local_stt(),
+        llm=_openai(keys) if keys.get("OPENAI_API_KEY") else _local_llm(shop),
+        tts=_cartesia(keys) if keys.get("CARTESIA_API_KEY") else _local_tts(),
     )
 
 
@@ -65,36 +66,39 @@ def _local_tts() -> AIService:
     return EspeakTTSService()
 
 
-def _deepgram(key: str) -> AIService:
+def _deepgram(keys: Mapping[str, str]) -> AIService:
     try:
         from pipecat.services.deepgram.stt import DeepgramSTTService
     except ImportError:
         raise MissingExtraError("deepgram", "deepgram") from None
     return DeepgramSTTService(
-        api_key=key,
+        api_key=keys["DEEPGRAM_API_KEY"],
+        base_url=keys.get("DEEPGRAM_BASE_URL", ""),
         audio_passthrough=False,
         settings=DeepgramSTTService.Settings(model="nova-3-general", smart_format=True),
     )
 
 
-def _openai(key: str) -> AIService:
+def _openai(keys: Mapping[str, str]) -> AIService:
     try:
         from pipecat.services.openai.llm import OpenAILLMService
     except ImportError:
         raise MissingExtraError("openai", "openai") from None
     return OpenAILLMService(
-        api_key=key,
+        api_key=keys["OPENAI_API_KEY"],
+        base_url=keys.get("OPENAI_BASE_URL"),
         settings=OpenAILLMService.Settings(model="gpt-4.1", system_instruction=_INSTRUCTIONS),
     )
 
 
-def _cartesia(key: str) -> AIService:
+def _cartesia(keys: Mapping[str, str]) -> AIService:
     try:
         from pipecat.services.cartesia.tts import CartesiaTTSService
     except ImportError:
         raise MissingExtraError("cartesia", "cartesia") from None
     return CartesiaTTSService(
-        api_key=key,
+        api_key=keys["CARTESIA_API_KEY"],
+        url=keys.get("CARTESIA_BASE_URL", "wss://api.cartesia.ai/tts/websocket"),
         sample_rate=8000,
         settings=CartesiaTTSService.Settings(voice=_VOICE),
     )
