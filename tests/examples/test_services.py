@@ -116,8 +116,6 @@ async def test_missing_vendor_is_named(monkeypatch: pytest.MonkeyPatch):
         choose_services(Dialogue(), KEYS)
 
 
-# deepgram-sdk catches an exception by a name that websockets has given up.
-@pytest.mark.filterwarnings("ignore:websockets.exceptions.InvalidStatusCode:DeprecationWarning")
 async def test_vendors_take_part_in_a_call():
     vendors = Vendors()
     async with serving(vendors) as urls:
