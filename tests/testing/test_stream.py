@@ -4,15 +4,19 @@ import asyncio
 import base64
 import wave
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import pytest
+from aiohttp import ClientWebSocketResponse
 from twilio.request_validator import RequestValidator
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.errors import CallFailedError, ConfigurationError
-from twilio_frames.testing import CallEnd, CallerOptions, SimulatedTwilio
+from twilio_frames.protocol import Start
+from twilio_frames.testing import CallEnd, CallerOptions, CallLog, SimulatedTwilio
+from twilio_frames.testing.stream import MediaStream
 
 
 @pytest.fixture
@@ -185,6 +189,51 @@ async def test_bad_messages_are_warned_of_once(twilio):
 
     assert sorted(alert.code for alert in caller.result.alerts) == [31950, 31951]
     assert len(caller.result.violations) == 4
+
+
+async def test_ten_minutes_of_audio_are_enough(twilio):
+    async def greet(bot: TinyBot):
+        for _ in range(9):
+            await bot.play(b"\xff" * 70 * 8000)
+        await bot.send("clear")
+        await bot.mark("end")
+
+    bot = TinyBot(greet)
+    async with serving(bot) as host, twilio.call(f"ws://{host}/stream") as caller:
+        await bot.wait_for("mark")
+
+        assert [alert.code for alert in caller.result.alerts] == [31931]
+
+
+class DeafSocket:
+    """A peer that never reads and never speaks."""
+
+    close_code = None
+
+    async def send_str(self, text: str) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        await asyncio.Event().wait()
+
+
+async def test_bot_that_does_not_read_loses_audio():
+    start = Start(stream_sid="MZ1", call_sid="CA1")
+    websocket = cast("ClientWebSocketResponse", DeafSocket())
+    stream = MediaStream(websocket, start, log=CallLog(), first_timestamp=100)
+    stream.begin()
+    for _ in range(300):
+        stream.send_frame(tone(0.02))
+    await stream.close()
+
+    assert [alert.code for alert in stream.alerts] == [31930]
+    assert 40 <= stream.discarded_frames <= 60
 
 
 async def test_bot_that_closes_hangs_up(twilio):

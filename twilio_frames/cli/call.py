@@ -190,12 +190,14 @@ async def _do(caller: Caller, step: Step) -> None:
 
 def _summarize(result: CallResult, options: argparse.Namespace, console: Console) -> None:
     console.say()
-    console.fact("call", f"{result.seconds:.1f} s; {result.end.value}")
+    console.fact("call", f"{result.seconds:.1f} s; {result.end.value if result.end else 'goes on'}")
     for turn in result.turns:
         if turn.answered_after is not None:
             console.fact("bot answered after", f"{turn.answered_after:.2f} s")
         if turn.silenced_after is not None:
             console.fact("bot silent after talk-over", f"{turn.silenced_after:.2f} s")
+    if result.cut_off_seconds:
+        console.fact("bot cut off", f"{result.cut_off_seconds:.1f} s were never heard", "bad")
     for alert in result.alerts:
         console.fact("Twilio would show", str(alert), "bad")
     console.fact("times are good to", f"{result.clock_late * 1000:.0f} ms (99 % of the clock's)")

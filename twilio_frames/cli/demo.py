@@ -5,15 +5,15 @@ import asyncio
 import os
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands, existing_file, write_json
 from twilio_frames.cli.transcript import Transcript
-from twilio_frames.errors import CallFailedError, ConfigurationError
+from twilio_frames.errors import CallFailedError, ConfigurationError, MissingExtraError
 from twilio_frames.testing import (
-    Caller,
     CallerOptions,
     CallResult,
     Numbers,
@@ -44,6 +44,7 @@ class Outcome:
     order: dict[str, str]
     spoken_order: str
     is_served: bool
+    transcript: list[dict[str, object]]
     problem: str | None = None
 
 
@@ -76,6 +77,9 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the demonstration; gives the exit status."""
+    for module in ("pocketsphinx", "espeakng_loader"):
+        if find_spec(module) is None:
+            raise MissingExtraError(module, "local")
     folder = prepare_folder(options.keep)
     console = Console()
     # Pipecat takes a second to import, which the other commands need not wait for.
@@ -154,16 +158,13 @@ async def _ring(
         finally:
             following.cancel()
     transcript.update(caller)
-    return _outcome(caller, shop, customer, problem)
-
-
-def _outcome(caller: Caller, shop: "Shop", customer: "Customer", problem: str | None) -> Outcome:
     order = shop.dialogue.order
     return Outcome(
         result=caller.result,
         order=order.slots(),
         spoken_order=order.completed().spoken() if order.drink else "none",
         is_served=customer.is_served(),
+        transcript=transcript.lines,
         problem=problem,
     )
 
@@ -172,7 +173,7 @@ def _summarize(outcome: Outcome, folder: Path, console: Console) -> None:
     result = outcome.result
     turns = [turn for turn in result.turns if turn.speaker == "caller"]
     console.say()
-    console.fact("call", f"{result.seconds:.1f} s; {result.end.value}")
+    console.fact("call", f"{result.seconds:.1f} s; {result.end.value if result.end else 'goes on'}")
     console.fact("the caller's turns", str(len(turns)))
     console.fact("bot answered after", _seconds(result.answer_times))
     console.fact("bot silent after talk-over", _seconds(result.silence_times))
@@ -190,11 +191,12 @@ def _seconds(times: tuple[float, ...]) -> str:
 
 
 def _content(outcome: Outcome, folder: Path) -> dict[str, object]:
-    """The JSON file: the call's result, and ``order``, ``taken_right``, ``recording``, ``log``."""
+    """The JSON file: the call's result, the order, what was said, and where the files are."""
     return outcome.result.to_dict() | {
         "order": outcome.order,
         "order_in_words": outcome.spoken_order,
         "taken_right": outcome.is_served,
+        "transcript": outcome.transcript,
         "problem": outcome.problem,
         "recording": str(folder / "call.wav"),
         "log": str(folder / "call.jsonl"),

@@ -25,6 +25,7 @@ class Transcript:
         self._bot_words: deque[str] = deque(maxlen=100)
         self._utterances = 0
         self._spells = 0
+        self.lines: list[dict[str, object]] = []
 
     def bot_says(self, text: str) -> None:
         """Takes the words of what the bot is about to say."""
@@ -32,6 +33,7 @@ class Transcript:
 
     def bot_understood(self, text: str) -> None:
         """Writes what the bot made of the caller's words."""
+        self.lines.append({"time": None, "speaker": "bot", "understood": text})
         self._console.turn(None, "", f"understood: {text or 'nothing'}", "faint")
 
     async def follow(self, caller: Caller) -> None:
@@ -48,7 +50,7 @@ class Transcript:
             began = utterance.speech_began_at or 0.0
             over = any(spell.began_at < began < spell.ended_at for spell in caller.bot_spells)
             words = f"{utterance.label}  (over the bot)" if over else utterance.label
-            self._console.turn(began, "caller", words)
+            self._write(began, "caller", utterance.label, shown=words)
         for spell in caller.bot_spells[self._spells :]:
             is_last = spell is caller.bot_spells[-1]
             if not self._knows_words and is_last and caller.hears_bot and caller.is_connected:
@@ -57,5 +59,9 @@ class Transcript:
             if not self._knows_words:
                 self._console.turn(spell.began_at, "bot", f"speaks for {spell.seconds:.1f} s")
             elif self._bot_words:
-                self._console.turn(spell.began_at, "bot", " ".join(self._bot_words))
+                self._write(spell.began_at, "bot", " ".join(self._bot_words))
                 self._bot_words.clear()
+
+    def _write(self, time: float, speaker: str, words: str, *, shown: str = "") -> None:
+        self.lines.append({"time": round(time, 3), "speaker": speaker, "words": words})
+        self._console.turn(time, speaker, shown or words)

@@ -85,12 +85,13 @@ class Caller:
         streams = call.streams
         return CallResult(
             call_sid=call.sid,
-            end=call.end or CallEnd.CALLER_HUNG_UP,
+            end=call.end,
             seconds=ear.now,
             turns=turns_of(self._line.voice.utterances, ear.spells),
             heard_bot=ear.audio,
-            alerts=tuple(call.alerts),
+            alerts=(*call.alerts, *(call.stream.alerts if call.stream else ())),
             violations=tuple(error for stream in streams for error in stream.violations),
+            cut_off_seconds=sum(stream.cut_off_seconds for stream in streams),
             clock_late=self._line.lateness.percentile(0.99),
             clock_worst=self._line.lateness.worst,
         )

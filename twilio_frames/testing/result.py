@@ -1,7 +1,7 @@
 """What came of a call: who spoke when, how fast the bot answered, what went wrong. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twilio_frames.protocol import Violation
 from twilio_frames.testing.alerts import Alert
@@ -11,6 +11,8 @@ from twilio_frames.testing.voice import Utterance
 
 CALLER = "caller"
 BOT = "bot"
+SENTENCE_PAUSE = 1.0
+"""Seconds; a shorter pause of the bot's does not end its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,23 +54,27 @@ class CallResult:
     """One call, seen from its end.
 
     Parameters:
+        end: Why it ended; None while it goes on.
         seconds: How long it lasted, from the answer.
         turns: Who spoke when.
         heard_bot: All that was played to the caller, silence included, mu-law.
         alerts: Twilio's errors and warnings.
         violations: Messages of the bot that broke a rule; each was passed over.
+        cut_off_seconds: Length of the bot's audio that was buffered when its streams ended, and
+            was never heard: a goodbye that was clipped, say.
         clock_late: Seconds by which 99 % of the simulated line's own turns were late at most. No
             time in here is finer than this.
         clock_worst: The same for the latest turn.
     """
 
     call_sid: str
-    end: CallEnd
+    end: CallEnd | None
     seconds: float
     turns: tuple[Turn, ...]
     heard_bot: bytes = field(repr=False)
     alerts: tuple[Alert, ...]
     violations: tuple[Violation, ...]
+    cut_off_seconds: float
     clock_late: float
     clock_worst: float
 
@@ -86,7 +92,7 @@ class CallResult:
         """The result for a JSON file, without the audio; times in seconds."""
         return {
             "call_sid": self.call_sid,
-            "end": self.end.value,
+            "end": self.end.value if self.end else None,
             "seconds": _rounded(self.seconds),
             "turns": [turn.to_dict() for turn in self.turns],
             "alerts": [
@@ -97,6 +103,7 @@ class CallResult:
                 {"kind": violation.kind.value, "detail": violation.detail}
                 for violation in self.violations
             ],
+            "cut_off_seconds": _rounded(self.cut_off_seconds),
             "clock_late": _rounded(self.clock_late),
             "clock_worst": _rounded(self.clock_worst),
         }
@@ -105,13 +112,27 @@ class CallResult:
 def turns_of(utterances: Sequence[Utterance], spells: Sequence[Spell]) -> tuple[Turn, ...]:
     """Both sides' turns in order of their beginning."""
     spoken = [utterance for utterance in utterances if utterance.speech_began_at is not None]
-    turns = [
-        Turn(speaker=BOT, began_at=spell.began_at, ended_at=spell.ended_at) for spell in spells
-    ]
+    turns = _bot_turns(spoken, spells)
     for index, utterance in enumerate(spoken):
         following = spoken[index + 1] if index + 1 < len(spoken) else None
         turns.append(_caller_turn(utterance, following, spells))
     return tuple(sorted(turns, key=lambda turn: turn.began_at))
+
+
+def _bot_turns(spoken: Sequence[Utterance], spells: Sequence[Spell]) -> list[Turn]:
+    """Spells joined over the pauses between sentences, unless the caller spoke up in one."""
+    turns: list[Turn] = []
+    for spell in spells:
+        last = turns[-1] if turns else None
+        if (
+            last is not None
+            and spell.began_at - last.ended_at < SENTENCE_PAUSE
+            and not any(last.began_at < (u.speech_began_at or 0) < spell.began_at for u in spoken)
+        ):
+            turns[-1] = replace(last, ended_at=spell.ended_at)
+        else:
+            turns.append(Turn(speaker=BOT, began_at=spell.began_at, ended_at=spell.ended_at))
+    return turns
 
 
 def _caller_turn(

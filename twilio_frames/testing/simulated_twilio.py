@@ -176,6 +176,8 @@ def _client_session() -> aiohttp.ClientSession:
         # What aiohttp would add by itself, and Twilio does not send.
         skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
         connector=aiohttp.TCPConnector(limit=0),
+        # One call must not bring another's cookies.
+        cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
     )
 

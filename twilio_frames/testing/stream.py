@@ -12,10 +12,12 @@ closed the socket, or the connection broke.
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from enum import Enum
 
 import aiohttp
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.protocol import (
     Clear,
     Connected,
@@ -93,6 +95,11 @@ class MediaStream:
         self.clears: list[float] = []
         self.discarded_frames = 0
 
+    @property
+    def cut_off_seconds(self) -> float:
+        """Length of the audio that was never heard, because the stream had ended."""
+        return self.playback.buffered_bytes / SAMPLE_RATE if self.end is not None else 0.0
+
     def begin(self) -> None:
         """Says ``connected`` and ``start``, and begins to listen to the bot."""
         self._post(Connected())
@@ -150,7 +157,10 @@ class MediaStream:
             writing.cancel()
             reading.cancel()
             await asyncio.gather(writing, reading, return_exceptions=True)
-        await self._websocket.close()
+        # A peer that does not read can hold up even the closing frame.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * CLOSE_SECONDS):
+                await self._websocket.close()
 
     def _post(self, message: TwilioMessage) -> None:
         if self.end is None:
