@@ -1,0 +1,54 @@
+"""A bot of this package on aiohttp, with stand-ins for its services; its port goes to stdout."""
+
+import asyncio
+import sys
+
+from aiohttp import web
+from loguru import logger
+from pipecat.pipeline.pipeline import Pipeline
+from stand_ins import Responder, Speaker, Transcriber, note
+
+from twilio_frames.call import Call
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.transport import TwilioTransport
+
+
+async def stream(request: web.Request) -> web.WebSocketResponse:
+    """One call."""
+    websocket = web.WebSocketResponse()
+    await websocket.prepare(request)
+    transport = TwilioTransport(websocket)
+    start = await transport.wait_for_start()
+    context = PhoneContextAggregator()
+    pipeline = Pipeline(
+        [
+            transport.input(),
+            PhoneVAD(),
+            Transcriber(audio_passthrough=False),
+            context.user(),
+            Responder(),
+            Speaker(start.call_sid),
+            transport.output(),
+            context.assistant(),
+        ]
+    )
+    await Call(transport, start).run(pipeline)
+    return websocket
+
+
+async def serve() -> None:
+    """Serves until it is killed."""
+    app = web.Application()
+    app.router.add_get("/stream", stream)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    note("serving", url=f"ws://127.0.0.1:{runner.addresses[0][1]}/stream")
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    logger.remove()
+    logger.add(sys.stderr, level="WARNING")
+    asyncio.run(serve())
