@@ -1,0 +1,73 @@
+"""``twilio-frames serve`` in a process of its own, ``twilio-frames dial`` to a simulated Twilio."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+
+import pytest
+
+from tests.testing.bots import AUTH_TOKEN
+from twilio_frames.cli import main
+from twilio_frames.testing import CallEnd, SimulatedTwilio
+
+BOT = """
+async def bot(call):
+    await call.hang_up()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's here")
+async def test_served_bot_takes_a_call(tmp_path):
+    (tmp_path / "phone_bot.py").write_text(BOT)
+    serving = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import sys; from twilio_frames.cli import main; sys.exit(main())",
+        *("serve", "phone_bot:bot", "--port", "0"),
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TWILIO_AUTH_TOKEN": AUTH_TOKEN},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert serving.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            while not (found := re.search(rb"http://\S+/twiml", await serving.stdout.readline())):
+                assert serving.returncode is None
+        async with SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio:
+            async with twilio.call(found[0].decode()) as caller:
+                assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
+    finally:
+        serving.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            await serving.wait()
+
+    assert serving.returncode == 0
+
+
+async def test_dialed_number_rings(monkeypatch, capsys):
+    async with SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio:
+        monkeypatch.setenv("TWILIO_ACCOUNT_SID", twilio.account_sid)
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+        monkeypatch.setenv("TWILIO_FRAMES_API_URL", twilio.rest_url)
+        monkeypatch.setenv("TWILIO_FRAMES_PUBLIC_URL", "https://bot.example.com/")
+        command = ["dial", "+12125550123", "--from", "+12125550199"]
+        status = await asyncio.to_thread(main, command)
+        ringing = await twilio.wait_for_call(seconds=1)
+
+    assert status == 0
+    assert ringing.to_number == "+12125550123"
+    assert ringing.call_sid in capsys.readouterr().out
+
+
+async def test_refused_number_is_explained(monkeypatch, capsys):
+    async with SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio:
+        monkeypatch.setenv("TWILIO_ACCOUNT_SID", twilio.account_sid)
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+        monkeypatch.setenv("TWILIO_FRAMES_API_URL", twilio.rest_url)
+        command = ["dial", "nobody", "--from", "+12125550199", "--url", "https://example.com/"]
+
+        assert await asyncio.to_thread(main, command) == 1
+    assert "not a valid phone number" in capsys.readouterr().err
