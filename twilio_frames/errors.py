@@ -9,6 +9,7 @@
     │   └── LocalProtocolError                 by this side: you sent what may not be sent
     ├── RestError                              Twilio's REST API said no, or nothing
     ├── StreamTimeoutError                     the other end of a stream did not do its part in time
+    ├── RecognitionError                       the local recogniser could not listen
     ├── SynthesisError                         the local synthesiser could not speak
     └── CallFailedError                        a call could not be carried out
 
@@ -22,6 +23,7 @@ __all__ = [
     "LocalProtocolError",
     "MissingExtraError",
     "ProtocolError",
+    "RecognitionError",
     "RestError",
     "StreamTimeoutError",
     "SynthesisError",
@@ -88,6 +90,10 @@ class RestError(TwilioFramesError):
 
 class StreamTimeoutError(TwilioFramesError):
     """The other end of a stream did not do its part in time."""
+
+
+class RecognitionError(TwilioFramesError):
+    """The local recogniser could not listen."""
 
 
 class SynthesisError(TwilioFramesError):

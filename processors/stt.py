@@ -1,0 +1,115 @@
+"""Speech recognition of one utterance at a time, by your own coroutine."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.settings import STTSettings
+from pipecat.services.stt_service import SegmentedSTTService
+from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.time import time_now_iso8601
+
+__all__ = ["BEFORE_SECS", "UtteranceSTTService"]
+
+BEFORE_SECS = 0.7
+"""How much of an utterance is from before the VAD said that it began."""
+
+_BYTES_PER_SAMPLE = 2
+
+
+class UtteranceSTTService(SegmentedSTTService):
+    """Base of a recogniser that hears whole utterances, as the VAD before it cuts them.
+
+    The audio ends here: no processor behind it gets any. An utterance begins before the VAD
+    noticed it and ends when the VAD did, so that no word loses its edges. Utterances are
+    recognised one after the other while frames keep flowing, and each gives one final
+    ``TranscriptionFrame``. An exception in ``transcribe()``, or an answer that takes too long, is
+    reported as an error of the pipeline, and the call goes on.
+
+    Example::
+
+        class Parrot(UtteranceSTTService):
+            async def transcribe(self, pcm):
+                return f"{len(pcm) / 16000:.1f} seconds of speech"
+    """
+
+    def __init__(
+        self,
+        *,
+        before_secs: float = BEFORE_SECS,
+        longest_secs: float = 30.0,
+        time_limit: float = 20.0,
+        **kwargs: Any,
+    ):
+        """Makes the service.
+
+        Args:
+            before_secs: How much an utterance holds from before the VAD said that it began. The
+                VAD's own ``start_secs`` are part of it.
+            longest_secs: What is said after so long is dropped, until the next utterance.
+            time_limit: Seconds that ``transcribe()`` may take.
+            **kwargs: Passed to Pipecat's ``SegmentedSTTService``.
+        """
+        defaults = {
+            "audio_passthrough": False,
+            "settings": STTSettings(model=None, language=None),
+            # The utterance ends with the silence that made the VAD end it.
+            "trailing_silence_secs": 0.0,
+        }
+        super().__init__(**{**defaults, **kwargs})
+        self._before_secs = before_secs
+        self._longest_secs = longest_secs
+        self._time_limit = time_limit
+
+    @abstractmethod
+    async def transcribe(self, pcm: bytes) -> str | None:
+        """Recognises one utterance. Never block the event loop in it.
+
+        Args:
+            pcm: Signed 16-bit mono samples at ``self.sample_rate``, without a header.
+
+        Returns:
+            The words, or None where nobody spoke: then no frame is pushed.
+        """
+
+    @property
+    def wants_wav_segments(self) -> bool:
+        """No: the samples come as they are."""
+        return False
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Makes a frame of one utterance's words."""
+        await self.start_processing_metrics()
+        text = await self._transcribe_or_report(audio)
+        await self.stop_processing_metrics()
+        if text:
+            yield TranscriptionFrame(text, self._user_id, time_now_iso8601(), finalized=True)
+
+    async def process_audio_frame(
+        self, frame: InputAudioRawFrame, direction: FrameDirection
+    ) -> None:
+        """Keeps the audio of the utterance, and a little of the time before the next one."""
+        await super().process_audio_frame(frame, direction)
+        if self._user_speaking:
+            del self._audio_buffer[self._bytes(self._longest_secs) :]
+        else:
+            del self._audio_buffer[: -self._bytes(self._before_secs) or None]
+
+    def _bytes(self, seconds: float) -> int:
+        return int(seconds * self.sample_rate) * _BYTES_PER_SAMPLE
+
+    async def _transcribe_or_report(self, audio: bytes) -> str | None:
+        # Any exception of the subclass's code ends here, or the caller would not be heard again.
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return await self.transcribe(audio)
+        except TimeoutError as error:
+            reason, cause = "transcribe() took too long", error
+        except Exception as error:
+            # Not the exception's text, which may hold the caller's words.
+            reason, cause = f"transcribe() raised {type(error).__name__}", error
+        await self.push_error(reason, exception=cause, category=ErrorCategory.APPLICATION)
+        return None
