@@ -2,7 +2,9 @@
 
 Pipecat pushes ``BotStoppedSpeakingFrame`` when the last chunk has been *sent*, and gives no hook in
 between. Here the sender waits first until the audio has been *played*, as the transport knows from
-Twilio's marks. ``tests/processors/test_media_sender.py`` fails if a name used here goes away.
+Twilio's marks. And between taking a chunk from its queue and sending it Pipecat pushes frames,
+which lets an interruption slip in; here the transport is told at the taking.
+``tests/processors/test_media_sender.py`` fails if a name used here goes away.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,9 +16,11 @@ from pipecat.transports.base_output import BaseOutputTransport
 class PlayoutSender(BaseOutputTransport.MediaSender):
     """Pipecat's sender of queued audio, which lets an utterance end when it has been heard."""
 
+    on_taken: Callable[[Frame], None]
     wait_until_played: Callable[[], Awaitable[None]]
 
     async def _handle_frame(self, frame: Frame):
+        self.on_taken(frame)
         if isinstance(frame, TTSStoppedFrame) and self._tts_audio_received:
             await self.wait_until_played()
         await super()._handle_frame(frame)
@@ -30,9 +34,18 @@ class PlayoutSender(BaseOutputTransport.MediaSender):
 async def install_sender(
     transport: BaseOutputTransport,
     frame: StartFrame,
+    *,
+    on_taken: Callable[[Frame], None],
     wait_until_played: Callable[[], Awaitable[None]],
 ) -> None:
-    """Makes a :class:`PlayoutSender` the sender of a transport's default destination."""
+    """Makes a :class:`PlayoutSender` the sender of a transport's default destination.
+
+    Args:
+        transport: The transport.
+        frame: The frame that starts it.
+        on_taken: Called with each frame as it leaves the queue.
+        wait_until_played: Returns when the audio sent so far has been heard.
+    """
     sender = PlayoutSender(
         transport,
         destination=None,
@@ -40,6 +53,7 @@ async def install_sender(
         audio_chunk_size=transport.audio_chunk_size,
         params=transport._params,  # pyright: ignore[reportPrivateUsage]
     )
+    sender.on_taken = on_taken
     sender.wait_until_played = wait_until_played
     transport._media_senders[None] = sender  # pyright: ignore[reportPrivateUsage]
     await sender.start(frame)

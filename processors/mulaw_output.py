@@ -11,7 +11,8 @@ following messages leave without a pause until the lead is whole again.
 
 Behind each message goes a mark. Its echo says that the message has been played, so the end of an
 utterance is when its last mark comes back, not when its last byte was sent. An interruption sends
-``clear``, on which Twilio returns all marks at once; whoever waits for one then wakes up.
+``clear``, on which Twilio returns all marks at once; whoever waits for one then wakes up. Audio
+that may not be interrupted is not cleared.
 """
 
 import asyncio
@@ -91,13 +92,17 @@ class MulawOutput(BaseOutputTransport):
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
         self._interrupted = asyncio.Event()
         self._marks_are_lost = False
+        self._interruptions = self._interruptions_at_taking = 0
+        self._protected_until = 0.0
 
     async def start(self, frame: StartFrame):
         """Makes ready to speak."""
         await super().start(frame)
         if self.sample_rate != SAMPLE_RATE:
             self._resampler = Resampler(self.sample_rate, SAMPLE_RATE)
-        await install_sender(self, frame, self.wait_until_played)
+        await install_sender(
+            self, frame, on_taken=self._taken, wait_until_played=self.wait_until_played
+        )
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
 
     async def stop(self, frame: EndFrame):
@@ -123,13 +128,22 @@ class MulawOutput(BaseOutputTransport):
             await self._clear()
 
     async def _clear(self) -> None:
+        # What left the queue before it was emptied, and is not sent yet, is stale from here on.
+        self._interruptions += 1
         self._resampler.reset()
         self._interrupted.set()
-        if self._line.playback.is_playing(time.monotonic()):
+        now = time.monotonic()
+        if self._line.playback.is_playing(now) and now >= self._protected_until:
             await self._line.send(Clear())
+
+    def _taken(self, frame: Frame) -> None:
+        self._interruptions_at_taking = self._interruptions
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         """Sends audio and a mark, and returns when the next is due."""
+        stale = self._interruptions_at_taking != self._interruptions
+        if stale and frame.interruptible:
+            return False
         self._interrupted.clear()
         mulaw = encode_mulaw(self._resampler.resample(frame.audio))
         if not mulaw:
@@ -138,6 +152,8 @@ class MulawOutput(BaseOutputTransport):
             # A mixer never runs dry: without a pause it would keep the event loop busy for good.
             await asyncio.sleep(len(mulaw) / SAMPLE_RATE if self._params.audio_out_mixer else 0)
             return False
+        if not frame.interruptible:
+            self._protected_until = self._line.playback.ends_at
         await self._line.send(SendMark(name=f"{AUTO_MARK}{self._line.playback.sent}"))
         await self._pace()
         return True

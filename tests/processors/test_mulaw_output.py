@@ -1,0 +1,265 @@
+# ruff: noqa: ASYNC110
+# The far end of a fake line has nothing to await.
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    EndFrame,
+    InterruptionFrame,
+    MixerControlFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.workers.runner import WorkerRunner
+
+from tests.transport.bots import Tap, speech, tone
+from twilio_frames.audio import encode_mulaw
+from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.mulaw_output import MulawOutput
+from twilio_frames.protocol import BotMessage, Clear, Playback, SendMark, SendMedia
+from twilio_frames.transport import TwilioParams
+
+
+class FakeLine:
+    """A line that keeps what is sent; its far end plays nothing and echoes what it is told to."""
+
+    def __init__(self, *, echoes: bool = True):
+        self.playback = Playback()
+        self.sent: list[tuple[float, BotMessage]] = []
+        self.closed_for: CallEndReason | None = None
+        self._echoes = echoes
+        self._heard = asyncio.Condition()
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_for is None
+
+    async def send(self, message: BotMessage) -> bool:
+        if not self.is_open:
+            return False
+        now = time.monotonic()
+        self.sent.append((now, message))
+        match message:
+            case SendMedia():
+                self.playback.audio_sent(len(message.payload), now)
+            case SendMark():
+                self.playback.mark_sent(message.name, now)
+                if self._echoes:
+                    due = self.playback.ends_at - now
+                    asyncio.get_running_loop().call_later(due, self._echo, message.name)
+            case Clear():
+                self.playback.clear_sent(now)
+        return True
+
+    def _echo(self, name: str) -> None:
+        self.playback.mark_echoed(name)
+
+    async def wait_until_heard(self, position: int, patience: float) -> bool:
+        end = time.monotonic() + patience
+        while self.playback.heard < position and time.monotonic() < end:
+            await asyncio.sleep(0.005)
+        return self.playback.heard >= position
+
+    async def close(self, reason: CallEndReason, detail: str) -> None:
+        self.closed_for = self.closed_for or reason
+
+    def audio(self) -> bytes:
+        return b"".join(m.payload for _, m in self.sent if isinstance(m, SendMedia))
+
+    def of(self, kind: type[BotMessage]) -> list[tuple[float, BotMessage]]:
+        return [(sent_at, message) for sent_at, message in self.sent if isinstance(message, kind)]
+
+
+@asynccontextmanager
+async def speaking(
+    line: FakeLine, params: TwilioParams | None = None, *, rate: int = 8000
+) -> AsyncIterator[tuple[PipelineWorker, Tap]]:
+    tap = Tap()
+    output = MulawOutput(line, params or TwilioParams())
+    worker = PipelineWorker(
+        Pipeline([tap, output]),
+        params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=rate),
+        enable_rtvi=False,
+    )
+    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+    try:
+        yield worker, tap
+    finally:
+        await worker.cancel()
+        await running
+
+
+async def test_twilio_is_kept_one_lead_ahead():
+    line = FakeLine()
+    async with speaking(line, TwilioParams(lead_secs=0.3)) as (worker, tap):
+        await worker.queue_frames(speech(1.0))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    times = [sent_at for sent_at, _ in line.of(SendMedia)]
+    ahead = [0.1 * number - (sent_at - times[0]) for number, sent_at in enumerate(times, start=1)]
+    assert len(times) == 10
+    # Three messages at once, then one each 100 ms: never much more ahead than the lead.
+    assert max(ahead) < 0.45
+    assert times[2] - times[0] < 0.1 < times[5] - times[0]
+
+
+async def test_stall_is_caught_up_with():
+    line = FakeLine()
+    async with speaking(line, TwilioParams(lead_secs=0.3)) as (worker, tap):
+        await worker.queue_frames(speech(1.0))
+        while len(line.of(SendMedia)) < 5:
+            await asyncio.sleep(0.005)
+        time.sleep(0.2)  # noqa: ASYNC251  # the stall
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    times = [sent_at for sent_at, _ in line.of(SendMedia)]
+    late = [sent_at - times[0] - 0.1 * number for number, sent_at in enumerate(times)]
+    assert max(late) <= 0, "each message was there before its turn to be played"
+
+
+async def test_every_message_has_a_mark_behind_it():
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(speech(0.25))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    kinds = [type(message) for _, message in line.sent]
+    assert kinds == [SendMedia, SendMark] * 3
+
+
+async def test_speech_ends_when_it_was_heard():
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(speech(0.5))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        began = time.monotonic()
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    assert time.monotonic() - began > 0.45
+
+
+async def test_lost_marks_cost_patience_once():
+    line = FakeLine(echoes=False)
+    params = TwilioParams(playout_timeout_secs=0.4)
+    async with speaking(line, params) as (worker, tap):
+        times = [time.monotonic()]
+        for count in (1, 2):
+            await worker.queue_frames(speech(0.1))
+            await tap.wait_for(BotStoppedSpeakingFrame, count=count)
+            times.append(time.monotonic())
+
+    assert times[1] - times[0] > 0.5
+    assert times[2] - times[1] < 0.4
+
+
+async def test_interruption_clears_once():
+    line = FakeLine(echoes=False)
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(speech(5.0))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        await worker.queue_frame(InterruptionFrame())
+        await tap.wait_for(BotStoppedSpeakingFrame)
+        await asyncio.sleep(0.25)
+
+    kinds = [type(message) for _, message in line.sent]
+    assert kinds.count(Clear) == 1
+    assert SendMedia not in kinds[kinds.index(Clear) :]
+
+
+async def test_no_stale_audio_slips_behind_a_clear():
+    """At whatever moment the interruption comes."""
+    line = FakeLine(echoes=False)
+    async with speaking(line, TwilioParams(lead_secs=10)) as (worker, tap):
+        for number in range(1, 12):
+            await worker.queue_frames(speech(1.0))
+            for _ in range(3 * number):
+                await asyncio.sleep(0)
+            await worker.queue_frame(InterruptionFrame())
+            await tap.wait_for(InterruptionFrame, count=number)
+            await asyncio.sleep(0.02)
+            kinds = [type(message) for _, message in line.sent]
+            if Clear in kinds:
+                last_clear = len(kinds) - 1 - kinds[::-1].index(Clear)
+                assert SendMedia not in kinds[last_clear:]
+
+
+async def test_uninterruptible_speech_is_heard_out():
+    line = FakeLine()
+    start, audio, stop = speech(0.5)
+    audio.interruptible = stop.interruptible = False
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames([start, audio, stop])
+        await tap.wait_for(BotStartedSpeakingFrame)
+        await worker.queue_frame(InterruptionFrame())
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    assert line.of(Clear) == []
+    assert line.audio().startswith(encode_mulaw(tone(0.5)))
+
+
+async def test_silent_bot_clears_nothing():
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frame(InterruptionFrame())
+        await tap.wait_for(InterruptionFrame)
+        await worker.queue_frames(speech(0.1))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    assert line.of(Clear) == []
+
+
+async def test_end_waits_for_the_last_word():
+    line = FakeLine()
+    async with speaking(line) as (worker, _):
+        began = time.monotonic()
+        await worker.queue_frames([*speech(0.4), EndFrame()])
+        while line.is_open:
+            await asyncio.sleep(0.005)
+
+        assert time.monotonic() - began > 0.4
+    assert line.closed_for is CallEndReason.BOT_HUNG_UP
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 24000])
+async def test_no_rate_loses_a_sample(rate: int):
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(speech(0.37, rate=rate))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    # The last message is filled up with silence.
+    assert len(line.audio()) == 3200
+    assert line.audio().rstrip(b"\xff")[-5:] != b""
+    if rate == 8000:
+        assert line.audio().startswith(encode_mulaw(tone(0.37)))
+
+
+class Hum(BaseAudioMixer):
+    async def start(self, sample_rate: int): ...
+
+    async def stop(self): ...
+
+    async def process_frame(self, frame: MixerControlFrame): ...
+
+    async def mix(self, audio: bytes) -> bytes:
+        return audio
+
+
+async def test_mixer_rests_on_a_closed_line():
+    line = FakeLine()
+    async with speaking(line, TwilioParams(audio_out_mixer=Hum())):
+        while not line.sent:
+            await asyncio.sleep(0.005)
+        await line.close(CallEndReason.LINE_LOST, "")
+        before = time.process_time()
+        await asyncio.sleep(0.5)
+
+        assert time.process_time() - before < 0.25
