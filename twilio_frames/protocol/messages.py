@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+import msgspec
+
 INBOUND = "inbound"
 """The caller's track: what the other party says."""
 OUTBOUND = "outbound"
@@ -72,8 +74,9 @@ class Start:
     sequence_number: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Media:
+# A msgspec Struct, since 50 of them a second and call are made: a frozen dataclass takes ten times
+# as long to make. `gc=False`: it holds nothing that could hold it.
+class Media(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Twilio: a piece of audio of one track, 20 ms as a rule.
 
     Parameters:
@@ -83,12 +86,18 @@ class Media:
         chunk: Number of the piece within the stream, from 1.
     """
 
-    payload: bytes = field(repr=False)
+    payload: bytes
     track: str = INBOUND
     timestamp: int | None = None
     chunk: int | None = None
     sequence_number: int | None = None
     stream_sid: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"Media(track={self.track!r}, timestamp={self.timestamp}, chunk={self.chunk}, "
+            f"sequence_number={self.sequence_number}, stream_sid={self.stream_sid!r})"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

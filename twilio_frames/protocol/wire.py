@@ -15,6 +15,7 @@ import msgspec
 from twilio_frames.errors import LocalProtocolError
 from twilio_frames.protocol.messages import (
     INBOUND,
+    BotMessage,
     Clear,
     Connected,
     Dtmf,
@@ -27,6 +28,7 @@ from twilio_frames.protocol.messages import (
     SendMedia,
     Start,
     Stop,
+    TwilioMessage,
     Unknown,
 )
 from twilio_frames.protocol.violations import Violation, ViolationKind
@@ -141,6 +143,8 @@ _EVENTS = {
     Role.TWILIO: frozenset({"connected", "start", "media", "dtmf", "mark", "stop"}),
     Role.BOT: frozenset({"media", "mark", "clear"}),
 }
+# Python 3.11 takes as long to look a member of an enum up as to make a message.
+_TWILIO = Role.TWILIO
 _twilio = msgspec.json.Decoder(_TwilioWire, strict=False)
 _bot = msgspec.json.Decoder(_BotWires)
 _anything = msgspec.json.Decoder()
@@ -161,7 +165,7 @@ def decode(data: str | bytes, sender: Role) -> Message | Unknown | Violation:
             ViolationKind.TOO_LARGE, f"expected at most {MAX_MESSAGE} characters", data
         )
     try:
-        if sender is Role.TWILIO:
+        if sender is _TWILIO:
             return _from_twilio(_twilio.decode(data))
         return _from_bot(_bot.decode(data))
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
@@ -171,10 +175,11 @@ def decode(data: str | bytes, sender: Role) -> Message | Unknown | Violation:
 def _from_twilio(wire: _TwilioWire) -> Message | Unknown:
     if isinstance(wire, _Media):
         media = wire.media
+        timestamp = media.timestamp
         return Media(
             payload=media.payload,
             track=media.track,
-            timestamp=None if media.timestamp is None else int(media.timestamp),
+            timestamp=int(timestamp) if isinstance(timestamp, float) else timestamp,
             chunk=media.chunk,
             sequence_number=wire.sequence_number,
             stream_sid=wire.stream_sid,
@@ -282,25 +287,23 @@ def encode(message: Message) -> str:
     Raises:
         LocalProtocolError: If a number that Twilio always gives is missing.
     """
+    if isinstance(message, SendMedia | SendMark | Clear):
+        return encode_from_bot(message, message.stream_sid)
     return _encode_json(_as_object(message)).decode()
 
 
-def _as_object(message: Message) -> dict[str, object]:
+def encode_from_bot(message: BotMessage, stream_sid: str) -> str:
+    """The text of a bot's message for a stream."""
+    if isinstance(message, SendMedia):
+        fields = _SendMediaFields(message.payload)
+        return _encode_json(_SendMedia(stream_sid, fields)).decode()
+    if isinstance(message, SendMark):
+        return _encode_json(_SendMark(stream_sid, _SendMarkFields(message.name))).decode()
+    return _encode_json(_Clear(stream_sid)).decode()
+
+
+def _as_object(message: TwilioMessage) -> dict[str, object]:
     match message:
-        case SendMedia():
-            return {
-                "event": "media",
-                "streamSid": message.stream_sid,
-                "media": {"payload": message.payload},
-            }
-        case SendMark():
-            return {
-                "event": "mark",
-                "streamSid": message.stream_sid,
-                "mark": {"name": message.name},
-            }
-        case Clear():
-            return {"event": "clear", "streamSid": message.stream_sid}
         case Connected():
             return {
                 "event": "connected",
