@@ -2,8 +2,7 @@
 
 Pipecat pushes ``BotStoppedSpeakingFrame`` when the last chunk has been *sent*, and gives no hook in
 between. Here the sender waits first until the audio has been *played*, as the transport knows from
-Twilio's marks. And between taking a chunk from its queue and sending it Pipecat pushes frames,
-which lets an interruption slip in; here the transport is told at the taking.
+Twilio's marks.
 ``tests/processors/test_media_sender.py`` fails if a name used here goes away.
 """
 
@@ -16,11 +15,9 @@ from pipecat.transports.base_output import BaseOutputTransport
 class PlayoutSender(BaseOutputTransport.MediaSender):
     """Pipecat's sender of queued audio, which lets an utterance end when it has been heard."""
 
-    on_taken: Callable[[Frame], None]
     wait_until_played: Callable[[], Awaitable[None]]
 
     async def _handle_frame(self, frame: Frame):
-        self.on_taken(frame)
         if isinstance(frame, TTSStoppedFrame) and self._tts_audio_received:
             await self.wait_until_played()
         await super()._handle_frame(frame)
@@ -34,8 +31,6 @@ class PlayoutSender(BaseOutputTransport.MediaSender):
 async def install_sender(
     transport: BaseOutputTransport,
     frame: StartFrame,
-    *,
-    on_taken: Callable[[Frame], None],
     wait_until_played: Callable[[], Awaitable[None]],
 ) -> None:
     """Makes a :class:`PlayoutSender` the sender of a transport's default destination.
@@ -43,7 +38,6 @@ async def install_sender(
     Args:
         transport: The transport.
         frame: The frame that starts it.
-        on_taken: Called with each frame as it leaves the queue.
         wait_until_played: Returns when the audio sent so far has been heard.
     """
     sender = PlayoutSender(
@@ -53,7 +47,6 @@ async def install_sender(
         audio_chunk_size=transport.audio_chunk_size,
         params=transport._params,  # pyright: ignore[reportPrivateUsage]
     )
-    sender.on_taken = on_taken
     sender.wait_until_played = wait_until_played
     transport._media_senders[None] = sender  # pyright: ignore[reportPrivateUsage]
     await sender.start(frame)

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from pipecat.frames.frames import (
     CancelFrame,
+    ControlFrame,
     EndFrame,
     Frame,
     InterruptionFrame,
@@ -92,7 +93,7 @@ class MulawOutput(BaseOutputTransport):
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
         self._interrupted = asyncio.Event()
         self._marks_are_lost = False
-        self._interruptions = self._interruptions_at_taking = 0
+        self._stale_below = 0
         self._protected_until = 0.0
 
     async def start(self, frame: StartFrame):
@@ -100,9 +101,7 @@ class MulawOutput(BaseOutputTransport):
         await super().start(frame)
         if self.sample_rate != SAMPLE_RATE:
             self._resampler = Resampler(self.sample_rate, SAMPLE_RATE)
-        await install_sender(
-            self, frame, on_taken=self._taken, wait_until_played=self.wait_until_played
-        )
+        await install_sender(self, frame, self.wait_until_played)
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
 
     async def stop(self, frame: EndFrame):
@@ -129,20 +128,17 @@ class MulawOutput(BaseOutputTransport):
 
     async def _clear(self) -> None:
         # What left the queue before it was emptied, and is not sent yet, is stale from here on.
-        self._interruptions += 1
+        # Frames are numbered as they are made.
+        self._stale_below = ControlFrame().id
         self._resampler.reset()
         self._interrupted.set()
         now = time.monotonic()
         if self._line.playback.is_playing(now) and now >= self._protected_until:
             await self._line.send(Clear())
 
-    def _taken(self, frame: Frame) -> None:
-        self._interruptions_at_taking = self._interruptions
-
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         """Sends audio and a mark, and returns when the next is due."""
-        stale = self._interruptions_at_taking != self._interruptions
-        if stale and frame.interruptible:
+        if frame.interruptible and frame.id < self._stale_below:
             return False
         self._interrupted.clear()
         mulaw = encode_mulaw(self._resampler.resample(frame.audio))
