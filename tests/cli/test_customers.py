@@ -8,7 +8,10 @@ import pytest
 from twilio_frames.cli.customers import RecordedCustomer, ScriptedCustomer
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.coffee_shop.lines import State
+from twilio_frames.examples.coffee_shop.understanding import UNINTELLIGIBLE
 from twilio_frames.testing import Caller
+
+WISH = "a small cappuccino with honey please"
 
 
 class WrittenCaller:
@@ -41,13 +44,13 @@ async def order(customer: ScriptedCustomer | RecordedCustomer, caller: WrittenCa
     await customer.order(cast("Caller", caller))
 
 
-async def test_script_gets_a_large_latte():
+async def test_script_gets_a_large_cappuccino():
     shop = Dialogue()
     caller, customer = WrittenCaller(shop), ScriptedCustomer(shop)
     await order(customer, caller)
 
     assert customer.is_served()
-    assert caller.said[1] == "Actually, make that a large."
+    assert caller.said[1] == "Actually, make it a large."
     assert caller.said[-1] == "Thank you, goodbye!"
     assert shop.state is State.ENDED
 
@@ -55,12 +58,13 @@ async def test_script_gets_a_large_latte():
 @pytest.mark.parametrize(
     ("words", "heard"),
     [
-        ("a medium latte with oat milk please", "[unk]"),
-        ("a medium latte with oat milk please", "a medium latte"),
-        ("a medium latte with oat milk please", "a latte"),
-        ("actually make that a large", "[unk]"),
-        ("actually make that a large", "no"),
-        ("yes that's right", "[unk]"),
+        (WISH, UNINTELLIGIBLE),
+        (WISH, "a small cappuccino"),
+        (WISH, "a cappuccino"),
+        (WISH, "a small latte with honey"),
+        ("actually make it a large", UNINTELLIGIBLE),
+        ("actually make it a large", "no"),
+        ("yes please", UNINTELLIGIBLE),
     ],
 )
 async def test_script_survives_being_misheard(words, heard):
@@ -74,7 +78,7 @@ async def test_script_survives_being_misheard(words, heard):
 async def test_wrong_order_is_not_served():
     shop = Dialogue()
     customer = ScriptedCustomer(shop)
-    caller = WrittenCaller(shop, {"a medium latte with oat milk please": "goodbye"})
+    caller = WrittenCaller(shop, {WISH: "goodbye"})
     await order(customer, caller)
 
     assert not customer.is_served()

@@ -3,7 +3,9 @@
 Both listen for what the shop asks, as a caller does, by looking at the state of its dialogue.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,19 +15,25 @@ from twilio_frames.examples.coffee_shop.lines import State
 from twilio_frames.examples.coffee_shop.orders import Order
 from twilio_frames.testing import Caller
 
-FIRST_WISH = "A medium latte with oat milk, please."
-SECOND_THOUGHTS = "Actually, make that a large."
 GOODBYE = "Thank you, goodbye!"
 
 _MAX_TURNS = 10
 _INTERRUPT_AFTER = 1.0
-_ANSWERS = {
-    State.DRINK: "A medium latte with oat milk, please.",
-    State.SIZE: "A large, please.",
-    State.EXTRAS: "With oat milk, please.",
-    State.CONFIRM: "Yes, that's right.",
-    State.CHANGE: "Make it a large.",
-    State.OFFER_PERSON: "No.",
+_WISH = (
+    "A small cappuccino with honey, please.",
+    "Can I get a small cappuccino with honey, please?",
+)
+_SECOND_THOUGHTS = ("Actually, make it a large.", "Make that a large, please.", "No, a large.")
+_CONSENT = ("Yes, please.", "Yes, that's right.", "Yes.")
+_WHOLE_WISH = ("A large cappuccino with honey, please.",)
+_NO_MORE = ("No, thank you.", "No.")
+_ANSWERS: dict[State, tuple[str, ...]] = {
+    State.DRINK: _WISH,
+    State.SIZE: ("A large, please.",),
+    State.EXTRAS: ("With honey, please.",),
+    State.CONFIRM: _CONSENT,
+    State.CHANGE: _SECOND_THOUGHTS,
+    State.OFFER_PERSON: ("No.",),
 }
 
 
@@ -41,17 +49,31 @@ class Customer(Protocol):
         ...
 
 
+class Phrases:
+    """Says a thing differently each time it has to be said again."""
+
+    def __init__(self) -> None:
+        self._times: Counter[tuple[str, ...]] = Counter()
+
+    def next_of(self, ways: tuple[str, ...]) -> str:
+        """The next way to say it."""
+        times = self._times[ways]
+        self._times[ways] += 1
+        return ways[times % len(ways)]
+
+
 class ScriptedCustomer:
-    """Orders a medium latte, wants a large one while it is read back, confirms, says goodbye.
+    """Orders a small cappuccino, wants a large one while it is read back, agrees, says goodbye.
 
     Args:
         dialogue: The shop's side of the conversation.
     """
 
-    wanted = Order(drink="latte", size="large", milk="oat milk")
+    wanted = Order(drink="cappuccino", size="large", sweetener="honey")
 
     def __init__(self, dialogue: Dialogue):
         self._dialogue = dialogue
+        self._phrases = Phrases()
         self._has_changed_mind = False
 
     async def order(self, caller: Caller) -> None:
@@ -63,7 +85,7 @@ class ScriptedCustomer:
             if self._dialogue.state is State.CONFIRM and not self._has_changed_mind:
                 self._has_changed_mind = True
                 await caller.wait_until_bot_speaks(for_seconds=_INTERRUPT_AFTER)
-                await caller.say(SECOND_THOUGHTS)
+                await caller.say(self._phrases.next_of(_SECOND_THOUGHTS))
                 continue
             await caller.wait_for_bot()
             await caller.say(self._answer())
@@ -75,12 +97,13 @@ class ScriptedCustomer:
 
     def _answer(self) -> str:
         state, order = self._dialogue.state, self._dialogue.order
+        ways = _ANSWERS[state]
         if state is State.CONFIRM and order != self.wanted:
-            wrong_size = order.size != self.wanted.size
-            return "No, make it a large." if wrong_size else "No, a large latte with oat milk."
-        if state is State.DRINK and self._has_changed_mind:
-            return "A large latte with oat milk, please."
-        return _ANSWERS[state]
+            is_size = replace(order, size=self.wanted.size) == self.wanted
+            ways = _SECOND_THOUGHTS if is_size else _WHOLE_WISH
+        elif state is State.DRINK and self._has_changed_mind:
+            ways = _WHOLE_WISH
+        return self._phrases.next_of(ways)
 
 
 class RecordedCustomer:
@@ -94,6 +117,7 @@ class RecordedCustomer:
     def __init__(self, dialogue: Dialogue, files: Sequence[Path]):
         self._dialogue = dialogue
         self._files = files
+        self._phrases = Phrases()
 
     async def order(self, caller: Caller) -> None:
         """Has the conversation, to its end."""
@@ -108,7 +132,7 @@ class RecordedCustomer:
                 break
             await caller.wait_for_bot()
             agrees = self._dialogue.state is State.CONFIRM
-            await caller.say(_ANSWERS[State.CONFIRM] if agrees else "No, thank you.")
+            await caller.say(self._phrases.next_of(_CONSENT if agrees else _NO_MORE))
         await say_goodbye(caller)
 
     def is_served(self) -> bool:
