@@ -110,7 +110,13 @@ def _add_line(parser: argparse.ArgumentParser) -> None:
     line = parser.add_argument_group("the line")
     line.add_argument("--from", dest="from_number", default=CALLER_NUMBER, metavar="NUMBER")
     line.add_argument("--to", dest="to_number", default=BOT_NUMBER, metavar="NUMBER")
-    line.add_argument("--noise", type=float, metavar="DB", help="background noise, such as -55")
+    line.add_argument(
+        "--noise",
+        type=float,
+        default=-55.0,
+        metavar="DB",
+        help="background noise, dB of full scale (%(default)g; no real line is silent)",
+    )
     line.add_argument(
         "--parameter",
         type=name_and_value,

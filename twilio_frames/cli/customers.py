@@ -38,7 +38,13 @@ _ANSWERS: dict[State, tuple[str, ...]] = {
 
 
 class Customer(Protocol):
-    """Somebody who orders."""
+    """Somebody who orders.
+
+    Parameters:
+        success: What :meth:`is_served` says if it says yes.
+    """
+
+    success: str
 
     async def order(self, caller: Caller) -> None:
         """Has the conversation, to its end."""
@@ -69,6 +75,7 @@ class ScriptedCustomer:
         dialogue: The shop's side of the conversation.
     """
 
+    success = "taken right"
     wanted = Order(drink="cappuccino", size="large", sweetener="honey")
 
     def __init__(self, dialogue: Dialogue):
@@ -113,6 +120,8 @@ class RecordedCustomer:
         dialogue: The shop's side of the conversation.
         files: WAV files.
     """
+
+    success = "taken and agreed to"
 
     def __init__(self, dialogue: Dialogue, files: Sequence[Path]):
         self._dialogue = dialogue

@@ -44,6 +44,7 @@ class Outcome:
     order: dict[str, str]
     spoken_order: str
     is_served: bool
+    success: str
     transcript: list[dict[str, object]]
     problem: str | None = None
 
@@ -164,6 +165,7 @@ async def _ring(
         order=order.slots(),
         spoken_order=order.completed().spoken() if order.drink else "none",
         is_served=customer.is_served(),
+        success=customer.success,
         transcript=transcript.lines,
         problem=problem,
     )
@@ -179,7 +181,7 @@ def _summarize(outcome: Outcome, folder: Path, console: Console) -> None:
     console.fact("bot silent after talk-over", _seconds(result.silence_times))
     for alert in result.alerts:
         console.fact("Twilio would show", str(alert), "bad")
-    verdict = "taken right" if outcome.is_served else "not taken right"
+    verdict = outcome.success if outcome.is_served else f"not {outcome.success}"
     colour = "good" if outcome.is_served else "bad"
     console.fact("order", f"{outcome.spoken_order} ({verdict})", colour)
     console.fact("recording", str(folder / "call.wav"))
