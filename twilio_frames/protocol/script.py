@@ -1,0 +1,164 @@
+"""What the bot has to say, in order, and what falls due as it is heard.
+
+Positions are bytes of audio since the script began: byte 8000 is one second in. Three pointers run
+along it, ``heard <= sent <= length``. Things (words, the end of an utterance) lie at positions and
+fall due when the audio up to there has been heard. What has been sent and was then thrown away by a
+``clear`` can be sent once more (:meth:`Script.rewind`) or forgotten (:meth:`Script.drop`).
+
+No I/O happens here, and no clock is read.
+"""
+
+from bisect import bisect_right, insort
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Audio to be sent next.
+
+    Parameters:
+        audio: Mu-law.
+        begin: Where it begins in the script.
+        is_protected: Whether an interruption may not cut it.
+    """
+
+    audio: bytes = field(repr=False)
+    begin: int
+    is_protected: bool
+
+    @property
+    def end(self) -> int:
+        """Where it ends in the script."""
+        return self.begin + len(self.audio)
+
+
+@dataclass(order=True, slots=True)
+class _Due(Generic[T]):
+    position: int
+    number: int
+    thing: T = field(compare=False)
+    is_protected: bool = field(compare=False)
+    is_boundary: bool = field(compare=False)
+
+
+class Script(Generic[T]):
+    """The bot's side of a call, as audio with things lying on it."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        """Up to where there is audio."""
+        self.sent = 0
+        """Up to where audio has been handed out to be sent."""
+        self.heard = 0
+        """Up to where audio has been heard."""
+        self._restart = 0
+        self._pieces: deque[Piece] = deque()
+        self._due: list[_Due[T]] = []
+        self._count = 0
+
+    def add_audio(self, audio: bytes, *, is_protected: bool = False) -> None:
+        """Appends mu-law audio."""
+        if audio:
+            self._pieces.append(
+                Piece(audio=audio, begin=self.length, is_protected=is_protected)
+            )
+            self.length += len(audio)
+
+    def add(
+        self,
+        thing: T,
+        *,
+        at: int | None = None,
+        is_protected: bool = False,
+        is_boundary: bool = False,
+    ) -> None:
+        """Lays a thing on the audio.
+
+        Args:
+            thing: What falls due.
+            at: Where; behind all audio there is if left out. What lies at one place falls due in
+                the order it was laid there.
+            is_protected: Whether it survives :meth:`drop`.
+            is_boundary: Whether a word ends here, so that speech may be taken up again from here.
+        """
+        position = self.length if at is None else at
+        self._count += 1
+        insort(self._due, _Due(position, self._count, thing, is_protected, is_boundary))
+
+    def take(self, longest: int) -> Piece | None:
+        """The audio to send next: up to a length, and not past a place where something falls due.
+
+        Gives None if all has been sent.
+        """
+        for piece in self._pieces:
+            if piece.end > self.sent:
+                break
+        else:
+            return None
+        end = min(piece.end, self.sent + longest, self._next_due_after(self.sent, piece.end))
+        taken = Piece(
+            audio=piece.audio[self.sent - piece.begin : end - piece.begin],
+            begin=self.sent,
+            is_protected=piece.is_protected,
+        )
+        self.sent = end
+        return taken
+
+    def _next_due_after(self, position: int, otherwise: int) -> int:
+        index = bisect_right(self._due, position, key=lambda due: due.position)
+        return self._due[index].position if index < len(self._due) else otherwise
+
+    def hear(self, position: int) -> list[T]:
+        """Notes that audio was heard up to a position; gives what falls due by it, in order."""
+        self.heard = max(self.heard, min(position, self.sent))
+        index = bisect_right(self._due, self.heard, key=lambda due: due.position)
+        passed = self._due[:index]
+        del self._due[:index]
+        boundaries = [due.position for due in passed if due.is_boundary]
+        self._restart = max([self._restart, *boundaries])
+        while self._pieces and self._pieces[0].end <= self._restart:
+            self._pieces.popleft()
+        return [due.thing for due in passed]
+
+    def rewind(self) -> int:
+        """Goes back to the last place at or before what was heard where a word ended.
+
+        From there the speech can be taken up again; nothing that falls due does so twice.
+        """
+        self.sent = self._restart
+        return self.sent
+
+    def drop(self) -> list[T]:
+        """Forgets what has not been heard, but for what is protected.
+
+        Protected audio stays, and is the next to be sent.
+
+        Returns:
+            The protected things, if there is no protected audio that they could wait for.
+        """
+        pieces = [piece for piece in self._pieces if piece.is_protected and piece.end > self.heard]
+        kept = [due for due in self._due if due.is_protected]
+        self._pieces.clear()
+        self._due.clear()
+        self.sent = self.length = self._restart = self.heard
+        if not pieces:
+            return [due.thing for due in kept]
+        self._keep(pieces, kept)
+        return []
+
+    def _keep(self, pieces: list[Piece], kept: list[_Due[T]]) -> None:
+        """Lays protected audio behind what was heard, and what lay on it along with it."""
+        for piece in pieces:
+            skipped = max(0, self.heard - piece.begin) if piece is pieces[0] else 0
+            begin = self.length
+            self.add_audio(piece.audio[skipped:], is_protected=True)
+            while kept and kept[0].position <= piece.end:
+                due = kept.pop(0)
+                at = max(begin, begin + due.position - piece.begin - skipped)
+                self.add(due.thing, at=at, is_protected=True, is_boundary=due.is_boundary)
+        for due in kept:
+            self.add(due.thing, is_protected=True, is_boundary=due.is_boundary)
