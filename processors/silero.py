@@ -2,8 +2,8 @@
 
 Pipecat builds a model per call (some 40 ms on the event loop, 11 MB) and runs it per call, each
 time on a thread of its own. Here the model is built once, off the event loop, and the windows that
-calls hand in while it is busy go through it together: it takes any number of streams at once and
-gives each the same probability as if it had been alone.
+calls hand in within 10 ms go through it together: it takes any number of streams at once
+and gives each the same probability as if it had been alone. One call alone never waits for that.
 
 The model is the one ``pipecat-ai`` carries; the ``silero-vad`` package, which pulls in PyTorch, is
 not needed.
@@ -11,6 +11,7 @@ not needed.
 
 import asyncio
 import functools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import NamedTuple
@@ -24,6 +25,10 @@ WINDOW = 256
 _CONTEXT = 32
 _STATE_SHAPE = (2, 128)
 _LARGEST_BATCH = 64
+_BATCH_INTERVAL = 0.010
+"""Seconds from one batch to the next: each costs a way to the thread and back, large or small."""
+MOST_WINDOWS = 8
+"""Windows of one stream in a batch: audio that came late is caught up with, but not all at once."""
 # Silence and music leave a state in which speech is under-reported, so the state of a stream that
 # has been clearly quiet is renewed about every two seconds, as Pipecat does.
 _RESET_WINDOWS = 63
@@ -52,10 +57,10 @@ class StreamState:
             self.reset()
 
 
-class _Window(NamedTuple):
+class _Request(NamedTuple):
     state: StreamState
-    samples: np.ndarray
-    probability: "asyncio.Future[float]"
+    windows: Sequence[np.ndarray]
+    found: "asyncio.Future[list[float]]"
 
 
 @functools.cache
@@ -72,67 +77,92 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="silero")
 
 
-def probabilities(states: list[StreamState], windows: list[np.ndarray]) -> list[float]:
+def probabilities(states: Sequence[StreamState], windows: Sequence[np.ndarray]) -> list[float]:
     """How likely each window holds speech; moves the states on. Blocks for the model.
 
     Args:
         states: What the model remembers of each stream.
         windows: One window a stream: 256 samples at 8 kHz, float32 from -1 to 1.
     """
-    audio = np.stack(
-        [
-            np.concatenate((state.context, window))
-            for state, window in zip(states, windows, strict=True)
-        ]
-    )
-    recurrent = np.stack([state.recurrent for state in states], axis=1)
+    audio = np.empty((len(states), _CONTEXT + WINDOW), dtype=np.float32)
+    recurrent = np.empty((2, len(states), 128), dtype=np.float32)
+    for number, (state, window) in enumerate(zip(states, windows, strict=True)):
+        audio[number, :_CONTEXT] = state.context
+        audio[number, _CONTEXT:] = window
+        recurrent[:, number] = state.recurrent
     inputs = {"input": audio, "state": recurrent, "sr": np.array(SAMPLE_RATE, dtype=np.int64)}
-    output, moved_on = _session().run(None, inputs)
-    speech = np.asarray(output)[:, 0].tolist()
+    output, moved_on = map(np.asarray, _session().run(None, inputs))
+    speech = output[:, 0].tolist()
     for number, state in enumerate(states):
-        state.recurrent = np.asarray(moved_on)[:, number]
+        state.recurrent = moved_on[:, number]
         state.context = audio[number, -_CONTEXT:]
         state.note(speech[number])
     return speech
 
 
+def _in_rounds(
+    states: Sequence[StreamState], windows: Sequence[Sequence[np.ndarray]]
+) -> list[list[float]]:
+    """The probabilities of several windows of each stream, one window of each at a time."""
+    found: list[list[float]] = [[] for _ in states]
+    for turn in range(max(map(len, windows))):
+        numbers = [number for number, own in enumerate(windows) if len(own) > turn]
+        speech = probabilities([states[n] for n in numbers], [windows[n][turn] for n in numbers])
+        for number, probability in zip(numbers, speech, strict=True):
+            found[number].append(probability)
+    return found
+
+
 class SileroBatch:
     """The door to the model for the calls of one event loop.
 
-    What is handed in while the model runs is run together as soon as it is free.
+    What is handed in within a short time, or while the model runs, is run together.
     """
 
     def __init__(self) -> None:
-        self._waiting: list[_Window] = []
+        self._waiting: list[_Request] = []
+        self._next_batch_at = 0.0
         self._runner: asyncio.Task[None] | None = None
 
-    async def probability(self, state: StreamState, samples: np.ndarray) -> float:
-        """How likely a window holds speech. One window of a stream at a time."""
-        window = _Window(state, samples, asyncio.get_running_loop().create_future())
-        self._waiting.append(window)
+    async def judge(self, state: StreamState, windows: Sequence[np.ndarray]) -> list[float]:
+        """How likely each of a stream's next windows holds speech.
+
+        Args:
+            state: What the model remembers of the stream; one call of this at a time for each.
+            windows: One to :data:`MOST_WINDOWS` windows, as :func:`probabilities` takes them.
+        """
+        request = _Request(state, windows, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="silero-batch")
-        return await window.probability
+        return await request.found
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await self._let_more_come(loop)
                 batch = self._waiting[:_LARGEST_BATCH]
                 del self._waiting[:_LARGEST_BATCH]
-                states, samples = [w.state for w in batch], [w.samples for w in batch]
+                states, windows = [each.state for each in batch], [each.windows for each in batch]
                 try:
-                    found = await loop.run_in_executor(_executor(), probabilities, states, samples)
+                    found = await loop.run_in_executor(_executor(), _in_rounds, states, windows)
                 except BaseException as error:
-                    for window in batch:
-                        if not window.probability.done():
-                            window.probability.set_exception(error)
+                    for request in batch:
+                        if not request.found.done():
+                            request.found.set_exception(error)
                     raise
-                for window, probability in zip(batch, found, strict=True):
-                    if not window.probability.done():
-                        window.probability.set_result(probability)
+                for request, speech in zip(batch, found, strict=True):
+                    if not request.found.done():
+                        request.found.set_result(speech)
         finally:
             self._runner = None
+
+    async def _let_more_come(self, loop: asyncio.AbstractEventLoop) -> None:
+        pause = self._next_batch_at - loop.time()
+        if pause > 0 and len(self._waiting) < _LARGEST_BATCH:
+            await asyncio.sleep(pause)
+        self._next_batch_at = loop.time() + _BATCH_INTERVAL
 
 
 _batches: "dict[asyncio.AbstractEventLoop, SileroBatch]" = {}
@@ -141,9 +171,12 @@ _batches: "dict[asyncio.AbstractEventLoop, SileroBatch]" = {}
 def shared_batch() -> SileroBatch:
     """The batch of the running event loop."""
     loop = asyncio.get_running_loop()
-    for old in [known for known in _batches if known.is_closed()]:
-        del _batches[old]
-    return _batches.setdefault(loop, SileroBatch())
+    batch = _batches.get(loop)
+    if batch is None:
+        for old in [known for known in _batches if known.is_closed()]:
+            del _batches[old]
+        batch = _batches[loop] = SileroBatch()
+    return batch
 
 
 async def warm_up() -> None:

@@ -6,6 +6,7 @@ from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameProcessorSetup
 
 from twilio_frames.processors.silero import (
+    MOST_WINDOWS,
     SAMPLE_RATE,
     WINDOW,
     StreamState,
@@ -61,11 +62,12 @@ class PhoneVADAnalyzer(VADAnalyzer):
             buffer: 16-bit mono PCM at 8 kHz, of any length.
         """
         self._audio += buffer
-        while len(self._audio) >= _WINDOW_BYTES:
-            pcm = np.frombuffer(bytes(self._audio[:_WINDOW_BYTES]), dtype=np.int16)
-            del self._audio[:_WINDOW_BYTES]
-            samples = pcm.astype(np.float32) / 32768
-            self._move_on(await shared_batch().probability(self._stream, samples))
+        while whole := min(len(self._audio) // _WINDOW_BYTES, MOST_WINDOWS):
+            pcm = np.frombuffer(bytes(self._audio[: whole * _WINDOW_BYTES]), dtype=np.int16)
+            del self._audio[: whole * _WINDOW_BYTES]
+            windows = (pcm.astype(np.float32) / 32768).reshape(whole, WINDOW)
+            for probability in await shared_batch().judge(self._stream, list(windows)):
+                self._move_on(probability)
         return self._state
 
     def _move_on(self, probability: float) -> None:

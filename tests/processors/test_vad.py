@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 
 from twilio_frames.audio import Resampler
 from twilio_frames.local.synthesiser import Synthesiser
-from twilio_frames.processors import silero
+from twilio_frames.processors import silero, vad
 from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState, probabilities
 from twilio_frames.processors.vad import PhoneVADAnalyzer
 
@@ -85,11 +86,29 @@ async def test_many_calls_share_a_run(sentence: bytes, monkeypatch: pytest.Monke
     monkeypatch.setattr(silero, "probabilities", counted)
     batch, window = SileroBatch(), windows(sentence)[40]
 
-    found = await asyncio.gather(*(batch.probability(StreamState(), window) for _ in range(20)))
+    found = await asyncio.gather(*(batch.judge(StreamState(), [window]) for _ in range(20)))
 
     assert sum(sizes) == 20
     assert len(sizes) <= 3
-    assert max(found) - min(found) < 1e-5
+    assert np.ptp(found) < 1e-5
+
+
+async def test_late_audio_goes_in_few_batches(sentence: bytes, monkeypatch: pytest.MonkeyPatch):
+    alone = StreamState()
+    one_by_one = [probabilities([alone], [window])[0] for window in windows(sentence)[:40]]
+    requests: list[list[float]] = []
+    batch = SileroBatch()
+
+    class Counted(SileroBatch):
+        async def judge(self, state: StreamState, windows: Sequence[np.ndarray]) -> list[float]:
+            requests.append(await batch.judge(state, windows))
+            return requests[-1]
+
+    monkeypatch.setattr(vad, "shared_batch", Counted)
+    await states_of(sentence[: 40 * WINDOW * 2], piece=40 * WINDOW * 2)
+
+    assert [len(found) for found in requests] == [8, 8, 8, 8, 8]
+    assert [p for found in requests for p in found] == pytest.approx(one_by_one, abs=1e-5)
 
 
 async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPatch):
@@ -100,6 +119,6 @@ async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr(silero, "probabilities", broken)
         with pytest.raises(RuntimeError, match="no model"):
-            await batch.probability(StreamState(), window)
+            await batch.judge(StreamState(), [window])
 
-    assert await batch.probability(StreamState(), window) < 0.5
+    assert (await batch.judge(StreamState(), [window]))[0] < 0.5
