@@ -49,4 +49,242 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
-from twilio_frames.frames import CallEndReason, MarkSentFrame, MulawOutputFrame, SendMarkFrame
+from twilio_frames.frames import (
+    CallEndReason,
+    MarkSentFrame,
+    MulawOutputFrame,
+    ResumeFrame,
+    SendMarkFrame,
+)
+from twilio_frames.processors.playout import Line, Playout, Timing
+from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.protocol import SendMark
+from twilio_frames.protocol.script import Piece
+
+_BOT_SPEAKING_SECONDS = 0.2
+
+
+class OutputTiming(Timing, Protocol):
+    """The parameters the output reads; see :class:`twilio_frames.transport.TwilioParams`."""
+
+    holds: bool
+    hold_secs: float
+    cut_mark: str
+
+
+class _Finished:
+    """Falls due when the last thing has been said."""
+
+
+class MulawOutput(BaseOutputTransport):
+    """Speaks to the caller. The last thing of a phone bot's pipeline but the assistant's memory.
+
+    Takes Pipecat's audio of any rate and :class:`twilio_frames.frames.MulawOutputFrame`. Whatever
+    else comes down the pipeline goes on when the audio before it has been heard; a
+    :class:`twilio_frames.frames.SendMarkFrame` sets a mark behind the audio queued before it.
+
+    Args:
+        line: The way to Twilio.
+        params: Pipecat's transport parameters, with those of :class:`OutputTiming`.
+    """
+
+    def __init__(self, line: Line, params, **kwargs):
+        super().__init__(params, **kwargs)
+        self._line = line
+        self._timing: OutputTiming = params
+        self._playout = Playout(line, params, deliver=self._due, on_sent=self._piece_sent)
+        self._script = self._playout.script
+        self._words = WordLayer(self._lay_word, self._script.audio)
+        self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
+        self._runner: asyncio.Task[None] | None = None
+        self._resuming: asyncio.Task[None] | None = None
+        self._finished = asyncio.Event()
+        self._is_speaking = False
+        self._words_unheard = 0
+        self._told_speaking_at = 0.0
+
+    async def start(self, frame: StartFrame):
+        """Makes ready to speak."""
+        await super().start(frame)
+        if self._runner is None:
+            self._runner = self.create_task(self._playout.run())
+        await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
+
+    async def stop(self, frame: EndFrame):
+        """Says what is queued, waits until it has been heard, and closes the line."""
+        await self._flush()
+        self._script.add(_Finished(), is_protected=True)
+        self._playout.wake()
+        while self._line.is_open and not self._finished.is_set():
+            try:
+                async with asyncio.timeout(0.25):
+                    await self._finished.wait()
+            except TimeoutError:
+                continue
+        await self._line.close(CallEndReason.BOT_HUNG_UP, "pipeline ended")
+
+    async def cancel(self, frame: CancelFrame):
+        """Stops at once and closes the line; what Twilio still holds may be cut off."""
+        await self._stop_tasks()
+        await self._line.close(CallEndReason.BOT_HUNG_UP, "pipeline cancelled")
+
+    async def cleanup(self):
+        """Closes the line, if nothing has yet."""
+        await super().cleanup()
+        await self._stop_tasks()
+        await self._line.close(CallEndReason.ERROR, "pipeline broke off")
+
+    async def _stop_tasks(self) -> None:
+        for task in (self._runner, self._resuming):
+            if task is not None:
+                await self.cancel_task(task)
+        self._runner = self._resuming = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        """Lays what comes down the pipeline in the script; acts on the rest at once."""
+        # The base class would send and push by its own clock.
+        await FrameProcessor.process_frame(self, frame, direction)
+        match frame:
+            case StartFrame():
+                await self.push_frame(frame, direction)
+                await self.start(frame)
+            case EndFrame():
+                await self.stop(frame)
+                await self.push_frame(frame, direction)
+            case CancelFrame():
+                await self.cancel(frame)
+                await self.push_frame(frame, direction)
+            case InterruptionFrame():
+                await self._interrupt(frame, direction)
+            case OutputDTMFUrgentFrame() | OutputDTMFFrame():
+                await self._refuse_digits()
+            case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
+                pass
+            case SystemFrame():
+                await self.push_frame(frame, direction)
+                await self._follow_caller(frame)
+            case _ if direction is FrameDirection.UPSTREAM:
+                await self.push_frame(frame, direction)
+            case _:
+                await self._lay(frame)
+
+    async def _follow_caller(self, frame: SystemFrame) -> None:
+        match frame:
+            case VADUserStartedSpeakingFrame() if self._timing.holds:
+                await self._cancel_resuming()
+                await self._playout.hold()
+            case VADUserStoppedSpeakingFrame() if self._playout.is_held:
+                self._resuming = self.create_task(self._resume_later())
+            case ResumeFrame():
+                await self._cancel_resuming()
+                await self._playout.resume()
+            case _:
+                pass
+
+    async def _cancel_resuming(self) -> None:
+        task, self._resuming = self._resuming, None
+        if task is not None:
+            await self.cancel_task(task)
+
+    async def _resume_later(self) -> None:
+        await asyncio.sleep(self._timing.hold_secs)
+        self._resuming = None
+        await self._playout.resume()
+
+    async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
+        await self._cancel_resuming()
+        self._resampler.reset()
+        self._words.cut(self._script.sent)
+        was_cut = await self._playout.interrupt()
+        if was_cut and self._words_unheard and self._timing.cut_mark:
+            await self.push_frame(_cut_mark(self._timing.cut_mark))
+        self._words_unheard = 0
+        await self.push_frame(frame, direction)
+        if not self._script.is_protected:
+            await self._stopped_speaking()
+
+    async def _refuse_digits(self) -> None:
+        await self.push_error(
+            "expected no digits to be sent on a media stream: Twilio does not recognise tones in "
+            "it. Give the call TwiML with <Play digits> instead"
+        )
+
+    async def _lay(self, frame: Frame) -> None:
+        match frame:
+            case OutputAudioRawFrame():
+                self._lay_audio(frame)
+            case TTSTextFrame():
+                self._words.text(frame)
+            case SendMarkFrame():
+                self._script.add(frame, when_sent=True)
+            case TTSStoppedFrame():
+                await self._flush()
+                self._words.over(frame.context_id)
+                self._add(frame)
+            case AggregatedTextFrame() if frame.will_be_spoken:
+                self._words.announce(frame)
+                self._add(frame)
+            case _:
+                self._add(frame)
+        self._playout.wake()
+
+    def _add(self, frame: Frame) -> None:
+        self._script.add(frame, is_protected=not frame.interruptible)
+
+    def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
+        if isinstance(frame, MulawOutputFrame) and frame.mulaw:
+            mulaw = frame.mulaw
+        else:
+            if frame.sample_rate != self._resampler.input_rate:
+                self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
+            mulaw = encode_mulaw(self._resampler.resample(frame.audio))
+        begin = self._script.length
+        self._script.add_audio(mulaw, is_protected=not frame.interruptible)
+        if isinstance(frame, TTSAudioRawFrame) and mulaw:
+            now = self.get_clock().get_time()
+            self._words.audio(frame.context_id, begin, self._script.length, now)
+
+    async def _flush(self) -> None:
+        self._script.add_audio(encode_mulaw(self._resampler.flush()))
+
+    def _lay_word(self, frame: HeardTextFrame, end: int) -> None:
+        self._words_unheard += 1
+        self._script.add(frame, at=end, is_boundary=True)
+
+    async def _piece_sent(self, piece: Piece) -> None:
+        if not self._is_speaking:
+            self._is_speaking = True
+            await self.broadcast_frame(BotStartedSpeakingFrame)
+        now = time.monotonic()
+        if now - self._told_speaking_at > _BOT_SPEAKING_SECONDS:
+            self._told_speaking_at = now
+            await self.broadcast_frame(BotSpeakingFrame)
+
+    async def _stopped_speaking(self) -> None:
+        if self._is_speaking:
+            self._is_speaking = False
+            await self.broadcast_frame(BotStoppedSpeakingFrame)
+
+    async def _due(self, thing: object) -> None:
+        match thing:
+            case SendMarkFrame():
+                await self._set_mark(thing)
+            case HeardTextFrame():
+                self._words_unheard -= 1
+                await self.push_frame(thing)
+            case TTSStoppedFrame():
+                await self._stopped_speaking()
+                await self.push_frame(thing)
+            case Frame():
+                await self.push_frame(thing)
+            case _:
+                self._finished.set()
+
+    async def _set_mark(self, frame: SendMarkFrame) -> None:
+        if await self._line.send(SendMark(name=frame.mark)):
+            position = self._line.playback.sent
+            await self.broadcast_frame(MarkSentFrame, mark=frame.mark, position=position)
+
+
+def _cut_mark(text: str) -> HeardTextFrame:
+    return HeardTextFrame(text, "word")

@@ -5,8 +5,8 @@ those who keep Pipecat's own websocket transport.
 """
 
 import json
-import time
 from collections import Counter
+from dataclasses import dataclass
 
 from loguru import logger
 from pipecat.audio.dtmf.types import KeypadEntry
@@ -49,7 +49,6 @@ from twilio_frames.protocol import (
     Mark,
     MarkEcho,
     Media,
-    Playback,
     Role,
     SendMark,
     SendMedia,
@@ -137,6 +136,13 @@ class EventFrames:
 _KEYPAD = {entry.value for entry in KeypadEntry}
 
 
+@dataclass(slots=True)
+class _Mark:
+    name: str
+    position: int
+    is_flushed: bool = False
+
+
 class TwilioSerializer(FrameSerializer):
     """Twilio's wire format for Pipecat's own websocket transports.
 
@@ -164,7 +170,8 @@ class TwilioSerializer(FrameSerializer):
     ):
         super().__init__(params)
         self._stream = Stream(Role.BOT)
-        self._playback = Playback()
+        self._sent = 0
+        self._marks: list[_Mark] = []
         self._event_frames = EventFrames()
         self._resampler: Resampler | None = None
         self._call_sid = call_sid or ""
@@ -187,11 +194,19 @@ class TwilioSerializer(FrameSerializer):
             elif isinstance(event, Stop):
                 frames.append(CallEndedFrame(reason=CallEndReason.CALLER_HUNG_UP))
             elif isinstance(event, Mark):
-                echo = self._playback.mark_echoed(event.name)
-                frames += self._event_frames.of(echo) if echo else []
+                frames += self._reached(event.name)
             else:
                 frames += self._event_frames.of(event)
         return _one(frames)
+
+    def _reached(self, name: str) -> list[Frame]:
+        for mark in self._marks:
+            if mark.name == name:
+                self._marks.remove(mark)
+                return [
+                    MarkReachedFrame(mark=name, position=mark.position, flushed=mark.is_flushed)
+                ]
+        return []
 
     def _count(self, violation: Violation) -> None:
         self.violations[violation.kind.value] += 1
@@ -205,29 +220,29 @@ class TwilioSerializer(FrameSerializer):
         """The message of a frame; None if it amounts to none, or before ``start``."""
         if self._stream.start is None:
             return None
-        now = time.monotonic()
         match frame:
             case InterruptionFrame():
                 if self._resampler:
                     self._resampler.reset()
-                self._playback.clear_sent(now)
+                for mark in self._marks:
+                    mark.is_flushed = True
                 return self._stream.send(Clear())
             case SendMarkFrame():
-                self._playback.mark_sent(frame.mark, now)
+                self._marks.append(_Mark(frame.mark, self._sent))
                 return self._stream.send(SendMark(name=frame.mark))
             case AudioRawFrame():
-                return self._media(self._mulaw(frame), now)
+                return self._media(self._mulaw(frame))
             case EndFrame() | CancelFrame() if self._resampler:
-                return self._media(encode_mulaw(self._resampler.flush()), now)
+                return self._media(encode_mulaw(self._resampler.flush()))
             case OutputTransportMessageFrame() | OutputTransportMessageUrgentFrame():
                 return None if self.should_ignore_frame(frame) else json.dumps(frame.message)
             case _:
                 return None
 
-    def _media(self, mulaw: bytes, now: float) -> str | None:
+    def _media(self, mulaw: bytes) -> str | None:
         if not mulaw or self._stream.state is not StreamState.STARTED:
             return None
-        self._playback.audio_sent(len(mulaw), now)
+        self._sent += len(mulaw)
         return self._stream.send(SendMedia(payload=mulaw))
 
     def _mulaw(self, frame: AudioRawFrame) -> bytes:

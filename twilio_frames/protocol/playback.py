@@ -197,7 +197,9 @@ class Playback:
         if last is not None:
             position = last[0] + round((burst_at - last[1]) * _BYTES_PER_SECOND)
         position = max(floor, min(position, ceiling))
-        self.cut = Cut(position=position, bound=max(0, min(self._bound(), ceiling - floor)), is_settled=True)
+        self.cut = Cut(
+            position=position, bound=max(0, min(self._bound(), ceiling - floor)), is_settled=True
+        )
         self.heard = max(self.heard, cutting.sent)
         self._last_echo = None
         return echoes
@@ -217,6 +219,4 @@ class Playback:
 
 
 def _echo(mark: _Mark, *, flushed: bool) -> MarkEcho:
-    return MarkEcho(
-        name=mark.name, position=mark.position, flushed=flushed, sent_at=mark.sent_at
-    )
+    return MarkEcho(name=mark.name, position=mark.position, flushed=flushed, sent_at=mark.sent_at)

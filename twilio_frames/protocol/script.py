@@ -43,6 +43,7 @@ class _Due(Generic[T]):
     thing: T = field(compare=False)
     is_protected: bool = field(compare=False)
     is_boundary: bool = field(compare=False)
+    when_sent: bool = field(compare=False)
 
 
 class Script(Generic[T]):
@@ -58,14 +59,13 @@ class Script(Generic[T]):
         self._restart = 0
         self._pieces: deque[Piece] = deque()
         self._due: list[_Due[T]] = []
+        self._sending: list[_Due[T]] = []
         self._count = 0
 
     def add_audio(self, audio: bytes, *, is_protected: bool = False) -> None:
         """Appends mu-law audio."""
         if audio:
-            self._pieces.append(
-                Piece(audio=audio, begin=self.length, is_protected=is_protected)
-            )
+            self._pieces.append(Piece(audio=audio, begin=self.length, is_protected=is_protected))
             self.length += len(audio)
 
     def add(
@@ -75,6 +75,7 @@ class Script(Generic[T]):
         at: int | None = None,
         is_protected: bool = False,
         is_boundary: bool = False,
+        when_sent: bool = False,
     ) -> None:
         """Lays a thing on the audio.
 
@@ -84,10 +85,13 @@ class Script(Generic[T]):
                 the order it was laid there.
             is_protected: Whether it survives :meth:`drop`.
             is_boundary: Whether a word ends here, so that speech may be taken up again from here.
+            when_sent: Whether it falls due when the audio before it is sent (:meth:`sent_things`)
+                rather than heard.
         """
         position = self.length if at is None else at
         self._count += 1
-        insort(self._due, _Due(position, self._count, thing, is_protected, is_boundary))
+        due = _Due(position, self._count, thing, is_protected, is_boundary, when_sent)
+        insort(self._sending if when_sent else self._due, due)
 
     def take(self, longest: int) -> Piece | None:
         """The audio to send next: up to a length, and not past a place where something falls due.
@@ -109,8 +113,80 @@ class Script(Generic[T]):
         return taken
 
     def _next_due_after(self, position: int, otherwise: int) -> int:
-        index = bisect_right(self._due, position, key=lambda due: due.position)
-        return self._due[index].position if index < len(self._due) else otherwise
+        nearest = otherwise
+        for due in (self._due, self._sending):
+            index = bisect_right(due, position, key=lambda each: each.position)
+            if index < len(due):
+                nearest = min(nearest, due[index].position)
+        return nearest
+
+    def sent_things(self) -> list[T]:
+        """What falls due by what has been sent."""
+        index = bisect_right(self._sending, self.sent, key=lambda due: due.position)
+        things = [due.thing for due in self._sending[:index]]
+        del self._sending[:index]
+        return things
+
+    def audio(self, begin: int, end: int) -> bytes:
+        """The audio between two places, as far as it is still kept."""
+        parts = [
+            piece.audio[max(0, begin - piece.begin) : max(0, end - piece.begin)]
+            for piece in self._pieces
+            if piece.begin < end and piece.end > begin
+        ]
+        return b"".join(parts)
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether what is being heard may not be interrupted."""
+        for piece in self._pieces:
+            if piece.end > self.heard:
+                return piece.is_protected and piece.begin <= self.heard
+        return False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything is still to be heard, or to fall due."""
+        return self.heard < self.length or bool(self._due)
+
+    def drop_unsent(self) -> None:
+        """Forgets what has not been sent, but for what is protected; what is sent plays on."""
+        self._pieces = deque(
+            piece for piece in self._cut_at_sent() if piece.is_protected or piece.end <= self.sent
+        )
+        self._due = [due for due in self._due if due.is_protected or due.position <= self.sent]
+        self._close_ranks()
+
+    def _cut_at_sent(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        for piece in self._pieces:
+            at = self.sent - piece.begin
+            if 0 < at < len(piece.audio):
+                for begin, audio in (
+                    (piece.begin, piece.audio[:at]),
+                    (self.sent, piece.audio[at:]),
+                ):
+                    pieces.append(Piece(audio=audio, begin=begin, is_protected=piece.is_protected))
+            else:
+                pieces.append(piece)
+        return pieces
+
+    def _close_ranks(self) -> None:
+        """Moves what is left together, so that there are no places without audio."""
+        kept, due = list(self._pieces), self._due
+        self._pieces.clear()
+        self._due = []
+        length = self.heard if not kept else min(self.heard, kept[0].begin)
+        for piece in kept:
+            shift = length - piece.begin
+            self._pieces.append(
+                Piece(audio=piece.audio, begin=length, is_protected=piece.is_protected)
+            )
+            length = self._pieces[-1].end
+            while due and due[0].position <= piece.end:
+                self._due.append(_moved(due.pop(0), shift))
+        self.length = max(length, self.sent)
+        self._due += [_moved(each, self.length - each.position) for each in due]
 
     def hear(self, position: int) -> list[T]:
         """Notes that audio was heard up to a position; gives what falls due by it, in order."""
@@ -144,6 +220,7 @@ class Script(Generic[T]):
         kept = [due for due in self._due if due.is_protected]
         self._pieces.clear()
         self._due.clear()
+        self._sending.clear()
         self.sent = self.length = self._restart = self.heard
         if not pieces:
             return [due.thing for due in kept]
@@ -162,3 +239,14 @@ class Script(Generic[T]):
                 self.add(due.thing, at=at, is_protected=True, is_boundary=due.is_boundary)
         for due in kept:
             self.add(due.thing, is_protected=True, is_boundary=due.is_boundary)
+
+
+def _moved(due: _Due[T], shift: int) -> _Due[T]:
+    return _Due(
+        due.position + shift,
+        due.number,
+        due.thing,
+        due.is_protected,
+        due.is_boundary,
+        due.when_sent,
+    )

@@ -9,6 +9,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from loguru import logger
 
@@ -36,6 +37,12 @@ from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
+FENCE = "heard:cleared:"
+"""What the names of the marks behind a ``clear`` begin with."""
+
+
+def _nothing() -> None:
+    return
 
 
 class MediaConnection:
@@ -51,7 +58,9 @@ class MediaConnection:
         self._params = params
         self._closing: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
-        self._listeners: list[tuple[int, asyncio.Future[None]]] = []
+        self._clears = 0
+        self.on_echo: Callable[[], None] = _nothing
+        """Called after each mark that came back, and at the end of the connection."""
         self.stream = Stream(Role.BOT)
         self.playback = Playback()
         self.end_reason: CallEndReason | None = None
@@ -114,14 +123,16 @@ class MediaConnection:
         for event in self.stream.receive(data):
             if isinstance(event, Media):
                 events.append(event)
-            elif (noted := self._noted(event)) is not None:
-                events.append(noted)
+            else:
+                events += self._noted(event)
         return events
 
-    def _noted(self, event: Event) -> Event | MarkEcho | None:
+    def _noted(self, event: Event) -> Sequence[Event | MarkEcho]:
         match event:
             case Mark():
-                return self._echoed(event)
+                echoes = self.playback.mark_echoed(event.name, time.monotonic())
+                self.on_echo()
+                return echoes
             case Violation():
                 self._count(event.kind.value, event.detail)
             case Unknown():
@@ -130,35 +141,7 @@ class MediaConnection:
                 self._stopped()
             case _:
                 pass
-        return event
-
-    def _echoed(self, mark: Mark) -> MarkEcho | None:
-        echo = self.playback.mark_echoed(mark.name)
-        self._wake_listeners()
-        return echo
-
-    async def wait_until_heard(self, position: int, patience: float) -> bool:
-        """Waits until a mark says that audio was played, or flushed, up to a position.
-
-        Args:
-            position: Bytes of audio since the stream began.
-            patience: Seconds to wait at most.
-
-        Returns:
-            False if the time ran out or the connection ended first.
-        """
-        if self.playback.heard < position and self.end_reason is None:
-            listener = asyncio.get_running_loop().create_future()
-            self._listeners.append((position, listener))
-            await asyncio.wait([listener], timeout=patience)
-            self._listeners = [entry for entry in self._listeners if entry[1] is not listener]
-        return self.playback.heard >= position
-
-    def _wake_listeners(self) -> None:
-        for position, listener in self._listeners:
-            due = self.playback.heard >= position or self.end_reason is not None
-            if due and not listener.done():
-                listener.set_result(None)
+        return [event]
 
     def _count(self, kind: str, detail: str) -> None:
         self.violations[kind] += 1
@@ -184,7 +167,7 @@ class MediaConnection:
             self.end_reason = reason
             self.end_detail = detail
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
-            self._wake_listeners()
+            self.on_echo()
 
     @property
     def call_sid(self) -> str:
@@ -206,6 +189,9 @@ class MediaConnection:
         text = self.stream.send(message)
         # Noted before the message is under way: its echo may be faster than this coroutine.
         self._note(message)
+        return await self._send_text(text)
+
+    async def _send_text(self, text: str) -> bool:
         try:
             async with asyncio.timeout(self._params.send_timeout_secs):
                 await self._socket.send(text)
@@ -225,7 +211,17 @@ class MediaConnection:
             case SendMark():
                 self.playback.mark_sent(message.name, now)
             case Clear():
-                self.playback.clear_sent(now)
+                self.playback.clear_sent(self._fence(), now)
+
+    def _fence(self) -> str:
+        return f"{FENCE}{self._clears}"
+
+    async def clear(self) -> bool:
+        """Throws away what Twilio holds, and asks when that took effect; False if it is closed."""
+        self._clears += 1
+        if not await self.send(Clear()):
+            return False
+        return await self._send_text(self.stream.send(SendMark(name=self._fence())))
 
     def check_line(self) -> bool:
         """Whether the line is alive, by what arrived and what is overdue; ends it if not."""

@@ -20,7 +20,7 @@ from pipecat.transports.base_input import BaseInputTransport
 
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame, MarkReachedFrame
-from twilio_frames.processors.mulaw_output import AUTO_MARK
+from twilio_frames.processors.playout import AUTO_MARK
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.protocol import Start
 from twilio_frames.transport.connection import MediaConnection

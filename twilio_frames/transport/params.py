@@ -11,7 +11,13 @@ class TwilioParams(TransportParams):
 
     Parameters:
         lead_secs: How far ahead of the caller's ear Twilio is kept in audio: a stall of the event
-            loop shorter than this is not heard. An interruption throws the lead away.
+            loop shorter than this is not heard. Grows by itself after longer ones. An interruption
+            throws the lead away.
+        holds: Whether the bot falls silent as soon as the caller makes a sound, before it is clear
+            whether it is an interruption. If it is none, the bot says on what was held.
+        hold_secs: How long after the caller's sound the bot waits for that to become clear.
+        cut_mark: What stands behind the words that were heard of a reply that was cut off, for the
+            LLM to see; empty for nothing.
         start_timeout_secs: How long ``connected`` and ``start`` may take.
         media_timeout_secs: How long the caller's audio may be absent (50 messages a second are
             due) before the line counts as lost.
@@ -31,7 +37,10 @@ class TwilioParams(TransportParams):
     audio_out_sample_rate: int | None = 8000
     audio_out_10ms_chunks: int = 10
     audio_out_end_silence_secs: int = 0
-    lead_secs: float = 0.3
+    lead_secs: float = 0.4
+    holds: bool = True
+    hold_secs: float = 1.5
+    cut_mark: str = "\N{EM DASH}"
     start_timeout_secs: float = 10.0
     media_timeout_secs: float = 5.0
     send_timeout_secs: float = 5.0

@@ -1,0 +1,288 @@
+"""Sends a script at the pace at which it is heard, holds it, and tells what was heard of it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
+from twilio_frames.frames import CallEndReason
+from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
+from twilio_frames.protocol.script import Piece, Script
+
+AUTO_MARK = "heard:"
+"""What the names of the marks set here begin with; the number behind it is a position."""
+
+_MESSAGE_BYTES = 800
+_LONGEST_REST = 0.25
+_STALL_SECONDS = 0.03
+_STALLS_REMEMBERED = 60.0
+_LONGEST_LEAD = 1.5
+_LONGEST_CUT = 0.6
+
+
+class Line(Protocol):
+    """The way to Twilio: what the playout asks of whoever owns the socket."""
+
+    playback: Playback
+    on_echo: Callable[[], None]
+    """Called after each mark that came back, and at the end of the line."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still be sent."""
+        ...
+
+    async def send(self, message: BotMessage) -> bool:
+        """Sends a message in bounded time; False if the line is closed."""
+        ...
+
+    async def clear(self) -> bool:
+        """Throws away what Twilio holds; False if the line is closed."""
+        ...
+
+    async def close(self, reason: CallEndReason, detail: str) -> None:
+        """Closes the line in bounded time."""
+        ...
+
+
+class Timing(Protocol):
+    """Parameters; see :class:`twilio_frames.transport.TwilioParams`."""
+
+    lead_secs: float
+    playout_timeout_secs: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Audio on the line, and where it is from in the script."""
+
+    line: int
+    script: int
+    length: int
+
+
+class Playout:
+    """One call's script on its way to the ear.
+
+    Args:
+        line: The way to Twilio.
+        timing: How far ahead, how patient.
+        deliver: Called with each thing that falls due, one after the other, in order.
+        on_sent: Called with each piece and its audio when it has been sent.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        timing: Timing,
+        *,
+        deliver: Callable[[object], Awaitable[None]],
+        on_sent: Callable[[Piece], Awaitable[None]],
+    ):
+        self.script: Script[object] = Script()
+        self.underruns = 0
+        """How often the caller heard a hole because audio came too late."""
+        self.is_held = False
+        self._line = line
+        self._timing = timing
+        self._deliver = deliver
+        self._on_sent = on_sent
+        self._wake = asyncio.Event()
+        self._delivering = asyncio.Lock()
+        self._stretches: deque[_Stretch] = deque()
+        self._stalls: deque[tuple[float, float]] = deque()
+        self._cutting: asyncio.Future[None] | None = None
+        self._fades_in = False
+        self._marks_are_lost = False
+        line.on_echo = self._wake.set
+
+    @property
+    def lead(self) -> float:
+        """Seconds Twilio is kept ahead: the parameter, or more after stalls that were longer."""
+        now = time.monotonic()
+        while self._stalls and self._stalls[0][0] < now - _STALLS_REMEMBERED:
+            self._stalls.popleft()
+        longest = max((stall for _, stall in self._stalls), default=0.0)
+        return max(self._timing.lead_secs, min(1.5 * longest, _LONGEST_LEAD))
+
+    def wake(self) -> None:
+        """Says that the script has grown."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Sends and delivers until it is cancelled."""
+        while True:
+            self._wake.clear()
+            await self._deliver_heard()
+            await self._rest(await self._send_due())
+
+    async def _rest(self, wait: float | None) -> None:
+        if wait == 0:
+            return
+        now = time.monotonic()
+        limit = _LONGEST_REST if self.script.is_waiting else None
+        timeout = min((t for t in (wait, limit) if t is not None), default=None)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            late = time.monotonic() - now - (timeout or 0.0)
+            if late > _STALL_SECONDS:
+                self._stalls.append((now, late))
+
+    async def _send_due(self) -> float | None:
+        """Sends what is due; gives the seconds until more is, 0 for at once, None for nothing."""
+        if self.is_held or not self._line.is_open:
+            return None
+        playback, now = self._line.playback, time.monotonic()
+        wait = playback.ends_at - self.lead - now
+        if wait > 0:
+            return wait
+        piece = self.script.take(_MESSAGE_BYTES)
+        if piece is None:
+            return None
+        if piece.begin > self.script.heard and now > playback.ends_at > 0 and self._stretches:
+            self.underruns += 1
+        await self._send(piece)
+        return 0
+
+    async def _send(self, piece: Piece) -> None:
+        playback = self._line.playback
+        self._stretches.append(_Stretch(playback.sent, piece.begin, len(piece.audio)))
+        audio = _faded_in(piece.audio) if self._fades_in else piece.audio
+        self._fades_in = False
+        if not await self._line.send(SendMedia(payload=audio)):
+            return
+        await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        await self._on_sent(piece)
+        for thing in self.script.sent_things():
+            await self._deliver(thing)
+
+    async def _deliver_heard(self) -> None:
+        async with self._delivering:
+            if self._cutting is not None or not self._line.is_open:
+                return
+            for thing in self.script.hear(self._in_script(self._heard_on_line())):
+                await self._deliver(thing)
+
+    def _heard_on_line(self) -> int:
+        """Up to where the line's audio has been heard: by marks, by the clock if they are lost."""
+        playback, now = self._line.playback, time.monotonic()
+        if playback.heard >= playback.sent:
+            return playback.heard
+        patience = 0.0 if self._marks_are_lost else self._timing.playout_timeout_secs
+        if now - playback.ends_at - playback.round_trip > patience:
+            self._marks_are_lost = not playback.echoed
+            return playback.sent
+        return playback.position(now) if self._marks_are_lost else playback.heard
+
+    def _in_script(self, line_position: int) -> int:
+        """Where in the script a position on the line lies; forgets what is behind it."""
+        position = self.script.heard
+        while self._stretches and line_position > self._stretches[0].line:
+            stretch = self._stretches[0]
+            heard = min(line_position - stretch.line, stretch.length)
+            position = stretch.script + heard
+            if heard < stretch.length:
+                break
+            self._stretches.popleft()
+        return position
+
+    async def hold(self) -> bool:
+        """Falls silent at once, and keeps what was not heard; False if nothing is being said."""
+        if self.is_held or self.script.is_protected or not self._is_speaking():
+            return False
+        self.is_held = True
+        await self._cut()
+        return True
+
+    def _is_speaking(self) -> bool:
+        return self.script.heard < self.script.length and bool(
+            self._line.playback.is_playing(time.monotonic())
+            or self.script.sent < self.script.length
+        )
+
+    async def resume(self) -> None:
+        """Says on what was held, from the end of the last word that was heard."""
+        if not self.is_held:
+            return
+        await self._settled()
+        if not self.is_held:
+            return
+        self.script.rewind()
+        self._fades_in = True
+        self.is_held = False
+        self._wake.set()
+
+    async def interrupt(self) -> bool:
+        """Drops what was not heard, after what was heard has been delivered.
+
+        Returns:
+            Whether something was cut off.
+        """
+        protected = self.script.is_protected
+        if not self.is_held and not protected and self._is_speaking():
+            await self._cut()
+        await self._settled()
+        async with self._delivering:
+            was_cut = self.script.heard < self.script.length
+            if protected:
+                self.script.drop_unsent()
+                return was_cut
+            self.is_held = False
+            self._stretches.clear()
+            for thing in self.script.drop():
+                await self._deliver(thing)
+        self._wake.set()
+        return was_cut
+
+    async def _cut(self) -> None:
+        """Clears Twilio's buffer; what was heard is delivered when that is settled."""
+        if self._cutting is not None:
+            return
+        self._cutting = asyncio.get_running_loop().create_future()
+        playback = self._line.playback
+        if not playback.is_playing(time.monotonic()) or not await self._line.clear():
+            self._end_cut()
+
+    async def _settled(self) -> None:
+        """Waits until it is known where the last cut was, in bounded time."""
+        if self._cutting is None:
+            return
+        playback = self._line.playback
+        limit = time.monotonic() + min(_LONGEST_CUT, 0.1 + 2 * playback.round_trip)
+        while playback.is_cutting and (left := limit - time.monotonic()) > 0:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+            except TimeoutError:
+                break
+        playback.settle(time.monotonic())
+        async with self._delivering:
+            if self._cutting is None:
+                return
+            position = playback.cut.position if playback.cut else playback.heard
+            things = self.script.hear(self._in_script(position))
+            self._end_cut()
+            for thing in things:
+                await self._deliver(thing)
+
+    def _end_cut(self) -> None:
+        if self._cutting is not None and not self._cutting.done():
+            self._cutting.set_result(None)
+        self._cutting = None
+        self._stretches.clear()
+
+
+def _faded_in(mulaw: bytes) -> bytes:
+    """Audio whose first 20 ms rise from silence, so that a voice taken up again does not click."""
+    samples = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.float32)
+    length = min(len(samples), SAMPLE_RATE // 50)
+    samples[:length] *= np.linspace(0.0, 1.0, length, dtype=np.float32)
+    return encode_mulaw(samples.astype(np.int16).tobytes())
