@@ -1,30 +1,67 @@
 """What was said in the call, by both sides, as the LLM gets to see it."""
 
+from enum import StrEnum
+
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     LLMAssistantAggregatorParams,
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
-from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
+from pipecat.turns.user_start import (
+    BaseUserTurnStartStrategy,
+    MinWordsUserTurnStartStrategy,
+    TranscriptionUserTurnStartStrategy,
+    VADUserTurnStartStrategy,
+)
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
+from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
-def phone_turn_strategies(*, pause_secs: float = 0.0) -> UserTurnStrategies:
+
+class InterruptBy(StrEnum):
+    """What it takes to interrupt the bot while it is heard."""
+
+    CONFIRMED_SPEECH = "confirmed speech"
+    """Speech that lasts, or words that are more than 'uh-huh'; until that is clear, the bot waits
+    in silence. See :class:`twilio_frames.processors.turns.ConfirmedUserTurnStartStrategy`."""
+    ANY_SPEECH = "any speech"
+    """The first sound that the VAD takes for speech, and words that it missed."""
+    WORDS = "words"
+    """A number of words."""
+
+
+def phone_turn_strategies(
+    *,
+    pause_secs: float = 0.0,
+    interrupt_by: InterruptBy = InterruptBy.CONFIRMED_SPEECH,
+    confirmation: BaseUserTurnStartStrategy | None = None,
+    min_words: int = 3,
+) -> UserTurnStrategies:
     """When the caller's turn begins and ends.
 
-    It begins as soon as the VAD hears speech (or words arrive that it missed), which interrupts the
-    bot. It ends when the VAD has heard silence for its ``stop_secs``, ``pause_secs`` more have
+    While the bot is silent it begins as soon as the VAD hears speech (or words arrive that it
+    missed). It ends when the VAD has heard silence for its ``stop_secs``, ``pause_secs`` more have
     passed, and the words are there.
 
     Args:
         pause_secs: Seconds of silence beyond the VAD's in which the caller may go on.
+        interrupt_by: What begins the turn while the bot is heard.
+        confirmation: How speech is confirmed, by default a ``ConfirmedUserTurnStartStrategy`` as
+            it comes.
+        min_words: How many words it takes where words do it.
     """
-    return UserTurnStrategies(
-        start=[VADUserTurnStartStrategy(), TranscriptionUserTurnStartStrategy()],
-        stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=pause_secs)],
-    )
+    start: list[BaseUserTurnStartStrategy]
+    match interrupt_by:
+        case InterruptBy.CONFIRMED_SPEECH:
+            start = [confirmation or ConfirmedUserTurnStartStrategy()]
+        case InterruptBy.ANY_SPEECH:
+            start = [VADUserTurnStartStrategy(), TranscriptionUserTurnStartStrategy()]
+        case InterruptBy.WORDS:
+            start = [MinWordsUserTurnStartStrategy(min_words=min_words)]
+    stop = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=pause_secs)
+    return UserTurnStrategies(start=start, stop=[stop])
 
 
 class PhoneContextAggregator(LLMContextAggregatorPair):
@@ -32,7 +69,9 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
 
     Args:
         context: The conversation so far; by default an empty one.
-        user_params: Pipecat's own; by default with :func:`phone_turn_strategies`.
+        turn_strategies: When the caller's turn begins and ends, by default
+            :func:`phone_turn_strategies` as they come. Not looked at beside ``user_params``.
+        user_params: Pipecat's own, turn strategies included.
         assistant_params: Pipecat's own.
         **kwargs: Pipecat's own.
     """
@@ -41,6 +80,7 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
         self,
         context: LLMContext | None = None,
         *,
+        turn_strategies: UserTurnStrategies | None = None,
         user_params: LLMUserAggregatorParams | None = None,
         assistant_params: LLMAssistantAggregatorParams | None = None,
         **kwargs,
@@ -49,7 +89,9 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
         super().__init__(
             self.context,
             user_params=user_params
-            or LLMUserAggregatorParams(user_turn_strategies=phone_turn_strategies()),
+            or LLMUserAggregatorParams(
+                user_turn_strategies=turn_strategies or phone_turn_strategies()
+            ),
             assistant_params=assistant_params,
             **kwargs,
         )

@@ -2,9 +2,11 @@
 
 import numpy as np
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
+from pipecat.frames.frames import Frame, InputAudioRawFrame
 from pipecat.processors.audio.vad_processor import VADProcessor
-from pipecat.processors.frame_processor import FrameProcessorSetup
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
+from twilio_frames.frames import CallerSpeakingFrame
 from twilio_frames.processors.silero import (
     MOST_WINDOWS,
     SAMPLE_RATE,
@@ -16,6 +18,7 @@ from twilio_frames.processors.silero import (
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
+_PROGRESS_SECS = 0.1
 
 
 def phone_vad_params() -> VADParams:
@@ -39,7 +42,14 @@ class PhoneVADAnalyzer(VADAnalyzer):
         self._stream = StreamState()
         self._audio = bytearray()
         self._windows = 0
+        self._spoken = 0
         super().__init__(sample_rate=SAMPLE_RATE, params=params or phone_vad_params())
+
+    @property
+    def speech_secs(self) -> float:
+        """How much was said since the onset of speech, without pauses; 0.0 in silence."""
+        is_speaking = self._state in (VADState.SPEAKING, VADState.STOPPING)
+        return self._spoken * _WINDOW_SECS if is_speaking else 0.0
 
     def num_frames_required(self) -> int:
         """Samples the model looks at in one step."""
@@ -53,7 +63,7 @@ class PhoneVADAnalyzer(VADAnalyzer):
         """Takes other thresholds and times, and is quiet until it hears speech anew."""
         super().set_params(params)
         self._state = VADState.QUIET
-        self._windows = 0
+        self._windows = self._spoken = 0
 
     async def analyze_audio(self, buffer: bytes) -> VADState:
         """The state after this audio.
@@ -76,20 +86,30 @@ class PhoneVADAnalyzer(VADAnalyzer):
         settled = VADState.SPEAKING if speech else VADState.QUIET
         other = VADState.STOPPING if speech else VADState.STARTING
         wait = self.params.start_secs if speech else self.params.stop_secs
+        self._spoken += speech
         if self._state in (settled, other):
             # Nothing new, or a change that did not last.
-            self._state = settled
-            self._windows = 0
+            self._settle(settled)
             return
         self._windows += 1
         done = self._windows >= max(1, round(wait / _WINDOW_SECS))
-        self._state = settled if done else pending
         if done:
-            self._windows = 0
+            self._settle(settled)
+        else:
+            self._state = pending
+
+    def _settle(self, state: VADState) -> None:
+        self._state = state
+        self._windows = 0
+        if state is VADState.QUIET:
+            self._spoken = 0
 
 
 class PhoneVAD(VADProcessor):
     """Tells the pipeline when the caller speaks. Stands right behind the transport's input.
+
+    Besides Pipecat's frames it pushes a :class:`twilio_frames.frames.CallerSpeakingFrame` at the
+    onset of speech and after each tenth of a second of it, unless it has another analyzer.
 
     Args:
         params: Thresholds and times, by default :func:`phone_vad_params`.
@@ -104,11 +124,26 @@ class PhoneVAD(VADProcessor):
         vad_analyzer: VADAnalyzer | None = None,
         **kwargs,
     ):
-        self._shares_model = vad_analyzer is None
-        super().__init__(vad_analyzer=vad_analyzer or PhoneVADAnalyzer(params=params), **kwargs)
+        analyzer = PhoneVADAnalyzer(params=params)
+        self._analyzer = analyzer if vad_analyzer is None else None
+        self._told_secs = 0.0
+        super().__init__(vad_analyzer=vad_analyzer or analyzer, **kwargs)
 
     async def setup(self, setup: FrameProcessorSetup):
         """Builds the model, off the event loop, if this is the process's first call."""
         await super().setup(setup)
-        if self._shares_model:
+        if self._analyzer is not None:
             await warm_up()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        """Forwards a frame, and tells what is heard in it."""
+        await super().process_frame(frame, direction)
+        if self._analyzer is not None and isinstance(frame, InputAudioRawFrame):
+            await self._tell_progress(self._analyzer.speech_secs)
+
+    async def _tell_progress(self, speech_secs: float) -> None:
+        if speech_secs == 0.0:
+            self._told_secs = 0.0
+        elif self._told_secs == 0.0 or speech_secs - self._told_secs >= _PROGRESS_SECS:
+            self._told_secs = speech_secs
+            await self.push_frame(CallerSpeakingFrame(speech_secs=speech_secs))

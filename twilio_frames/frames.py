@@ -15,13 +15,16 @@ from twilio_frames.protocol import BreakKind, MediaFormat, Start
 
 __all__ = [
     "AudioGapFrame",
+    "BotHeldFrame",
     "CallEndReason",
     "CallEndedFrame",
     "CallStartedFrame",
+    "CallerSpeakingFrame",
     "MarkReachedFrame",
     "MarkSentFrame",
     "MulawInputFrame",
     "MulawOutputFrame",
+    "ResumeFrame",
     "SendMarkFrame",
 ]
 
@@ -151,16 +154,48 @@ class AudioGapFrame(SystemFrame):
 
 
 @dataclass
+class CallerSpeakingFrame(SystemFrame):
+    """The caller goes on speaking. Pushed at the onset of speech and every tenth of a second of it.
+
+    Parameters:
+        speech_secs: How much has been spoken since the onset; pauses do not count.
+    """
+
+    speech_secs: float
+
+
+@dataclass
+class BotHeldFrame(SystemFrame):
+    """The bot fell silent because the caller may want to speak; it may yet say on.
+
+    The bot counts as speaking while it is held.
+
+    Parameters:
+        left_secs: How much audio it had still to say; None if more of it is still being made.
+    """
+
+    left_secs: float | None = None
+
+
+@dataclass
+class ResumeFrame(SystemFrame):
+    """A false alarm: the bot is to say on what it was about to say when it was held."""
+
+
+@dataclass
 class MulawInputFrame(InputAudioRawFrame):
     """The caller's audio, as PCM for whoever wants PCM, and as it came.
 
     Parameters:
         mulaw: The mu-law bytes as Twilio sent them.
         timestamp: Where the audio begins, milliseconds from the start of the stream.
+        bot_level: How loud the bot was at its loudest, dB of full scale, where its echo would be in
+            this audio; None if it was silent.
     """
 
     mulaw: bytes = field(default=b"", repr=False)
     timestamp: int | None = None
+    bot_level: float | None = None
 
 
 @dataclass

@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
+from pipecat.frames.frames import (
+    InputAudioRawFrame,
+    SpeechControlParamsFrame,
+    VADUserStartedSpeakingFrame,
+)
+from pipecat.tests.utils import run_test
 
 from twilio_frames.audio import Resampler
+from twilio_frames.frames import CallerSpeakingFrame
 from twilio_frames.local.synthesiser import Synthesiser
 from twilio_frames.processors import silero, vad
 from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState, probabilities
-from twilio_frames.processors.vad import PhoneVADAnalyzer
+from twilio_frames.processors.vad import PhoneVAD, PhoneVADAnalyzer
 
 PARAMS = VADParams(confidence=0.6, start_secs=0.16, stop_secs=0.5, min_volume=0.0)
 
@@ -122,3 +129,33 @@ async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPa
             await batch.judge(StreamState(), [window])
 
     assert (await batch.judge(StreamState(), [window]))[0] < 0.5
+
+
+async def test_progress_counts_speech_alone(sentence: bytes):
+    analyzer = PhoneVADAnalyzer(params=PARAMS)
+    counted = []
+    for n in range(0, len(sentence), 320):
+        await analyzer.analyze_audio(sentence[n : n + 320])
+        counted.append(analyzer.speech_secs)
+
+    rising = [b - a for a, b in pairwise(counted) if b != a]
+    assert counted[0] == counted[-1] == 0.0
+    assert all(step <= 0.033 for step in rising[1:-1])
+    # Half a second each of silence before it and of waiting behind it are no speech.
+    assert 1.0 < max(counted) < len(sentence) / 16000 - 1.9
+
+
+async def test_progress_is_told_every_tenth_of_a_second(sentence: bytes):
+    frames = [
+        InputAudioRawFrame(audio=sentence[n : n + 320], sample_rate=8000, num_channels=1)
+        for n in range(0, len(sentence), 320)
+    ]
+    down, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=frames)
+
+    told = [frame.speech_secs for frame in down if isinstance(frame, CallerSpeakingFrame)]
+    assert told[0] == pytest.approx(PARAMS.start_secs, abs=0.033)
+    assert all(0.1 <= b - a <= 0.17 for a, b in pairwise(told))
+    first = next(
+        f for f in down if not isinstance(f, InputAudioRawFrame | SpeechControlParamsFrame)
+    )
+    assert isinstance(first, VADUserStartedSpeakingFrame)
