@@ -6,78 +6,101 @@ from twilio_frames.testing.playback import MAX_BUFFERED, Playback
 
 
 class PlaybackMachine(RuleBasedStateMachine):
-    """Against a model that keeps every byte and mark in one plain list."""
+    """Against a model that plays one sample at a time from one plain list."""
 
     def __init__(self):
         super().__init__()
         self.playback = Playback()
+        self.now = 0
         self.waiting: list[int | str] = []
-        self.is_sounding = False
         self.next_byte = 0
-        self.marks_set: list[str] = []
-        self.marks_back: list[str] = []
+        self.heard: list[int | None] = []
+        self.fetched: list[int | None] = []
+        self.marks_back: list[tuple[str, int]] = []
+        self.reached: list[tuple[str, int]] = []
+        self.marks_set = 0
+
+    def _pop_marks(self):
+        while self.waiting and isinstance(self.waiting[0], str):
+            self.marks_back.append((str(self.waiting.pop(0)), self.now))
 
     @rule(size=st.integers(0, 400))
     def queue(self, size):
-        audio = bytes((self.next_byte + index) % 200 for index in range(size))
+        numbers = range(self.next_byte, self.next_byte + size)
         self.next_byte += size
-        self.waiting += list(audio)
+        self.waiting += numbers
 
-        assert self.playback.queue(audio)
+        assert self.playback.queue(bytes(number % 200 for number in numbers))
 
     @rule()
     def mark(self):
-        name = f"mark {len(self.marks_set)}"
-        self.marks_set.append(name)
-        at_once = self.playback.mark(name)
-
-        has_audio = self.is_sounding or any(isinstance(item, int) for item in self.waiting)
-        assert at_once == (not has_audio)
-        if at_once:
-            self.marks_back.append(name)
-        else:
-            self.waiting.append(name)
+        name = f"mark {self.marks_set}"
+        self.marks_set += 1
+        self.waiting.append(name)
+        self._pop_marks()
+        self.playback.mark(name)
 
     @rule()
     def clear(self):
-        marks = [item for item in self.waiting if isinstance(item, str)]
-        self.waiting.clear()
+        self.waiting = [item for item in self.waiting if isinstance(item, str)]
+        self._pop_marks()
+        self.playback.clear()
 
-        assert list(self.playback.clear()) == marks
-        self.marks_back += marks
+    @rule(samples=st.integers(0, 400))
+    def advance(self, samples):
+        self.play_to(self.now + samples)
+        self.playback.advance(self.now)
 
     @rule(size=st.integers(1, 400))
     def play(self, size):
+        begin = len(self.fetched)
+        self.play_to(begin + size)
+        self.fetched = self.heard[: begin + size]
+        due = self.fetched[begin:]
         played = self.playback.play(size)
-        due: list[int | str] = []
-        while self.waiting and isinstance(self.waiting[0], str):
-            due.append(self.waiting.pop(0))
-        audio: list[int] = []
-        rest: list[int | str] = []
-        for item in self.waiting:
-            if isinstance(item, int) and len(audio) < size:
-                audio.append(item)
-            else:
-                rest.append(item)
-        self.waiting = rest
-        self.is_sounding = bool(audio)
 
-        assert list(played.marks) == due
-        assert played.from_bot == len(audio)
-        assert list(played.audio) == audio + [0xFF] * (size - len(audio))
-        self.marks_back += played.marks
+        assert played.from_bot == sum(byte is not None for byte in due)
+        assert list(played.audio) == [0xFF if byte is None else byte % 200 for byte in due]
+
+    def play_to(self, sample):
+        while self.now < sample:
+            byte = self.waiting.pop(0) if self.waiting else None
+            assert not isinstance(byte, str)
+            self.heard.append(byte)
+            self.now += 1
+            self._pop_marks()
 
     @invariant()
-    def marks_come_back_in_order(self):
-        assert self.marks_back == self.marks_set[: len(self.marks_back)]
+    def marks_come_back_to_the_sample(self):
+        self.reached += [(mark.name, mark.sample) for mark in self.playback.take_reached()]
+        assert self.reached == self.marks_back
+
+    @invariant()
+    def next_mark_is_foretold(self):
+        ahead = [index for index, item in enumerate(self.waiting) if isinstance(item, str)]
+        assert self.playback.next_mark == (self.now + ahead[0] if ahead else None)
 
     @invariant()
     def buffer_holds_what_waits(self):
         waiting = sum(isinstance(item, int) for item in self.waiting)
         assert self.playback.buffered_bytes == waiting
 
+    @invariant()
+    def spans_are_what_was_heard(self):
+        truth = {sample: byte for sample, byte in enumerate(self.heard) if byte is not None}
+        told = {
+            span.sample + offset: span.begin + offset
+            for span in self.playback.spans
+            for offset in range(span.end - span.begin)
+        }
+        assert told == truth
+
 
 TestPlaybackMachine = PlaybackMachine.TestCase
+
+
+def names(playback: Playback) -> list[str]:
+    return [mark.name for mark in playback.take_reached()]
 
 
 def test_mark_waits_for_last_byte():
@@ -85,12 +108,17 @@ def test_mark_waits_for_last_byte():
     playback.queue(b"x" * 160)
     playback.mark("end")
 
-    assert playback.play(160).marks == ()
-    assert playback.play(160).marks == ("end",)
+    playback.advance(159)
+    assert names(playback) == []
+    playback.advance(400)
+    assert playback.take_reached() == [("end", 160)]
 
 
 def test_mark_on_empty_buffer_returns_at_once():
-    assert Playback().mark("nothing before me")
+    playback = Playback()
+    playback.mark("nothing before me")
+
+    assert names(playback) == ["nothing before me"]
 
 
 def test_clear_returns_every_mark():
@@ -98,10 +126,22 @@ def test_clear_returns_every_mark():
     for name in ("a", "b", "a"):
         playback.queue(b"x" * 160)
         playback.mark(name)
+    playback.clear()
 
-    assert playback.clear() == ("a", "b", "a")
+    assert names(playback) == ["a", "b", "a"]
     assert playback.play(160).from_bot == 0
     assert playback.cleared_bytes == 480
+
+
+def test_clear_cuts_at_the_playing_byte():
+    playback = Playback()
+    playback.queue(b"x" * 160)
+    playback.advance(33)
+    playback.clear()
+
+    played = playback.play(160)
+    assert played.audio == b"x" * 33 + b"\xff" * 127
+    assert (played.from_bot, played.cleared_at) == (33, (33,))
 
 
 def test_more_than_ten_minutes_are_discarded():

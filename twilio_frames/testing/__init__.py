@@ -8,9 +8,10 @@ is not opened again. What it measures is what the caller's ear would have heard.
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.call import Numbers, StatusCallback
 from twilio_frames.testing.caller import Caller
+from twilio_frames.testing.conditions import LineConditions
 from twilio_frames.testing.log import CallLog, LogEntry
 from twilio_frames.testing.program import CallEnd
-from twilio_frames.testing.result import CallResult, Turn
+from twilio_frames.testing.result import CallResult, HeardSpan, Turn
 from twilio_frames.testing.ringing import CallerOptions, RingingCall
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
@@ -21,6 +22,8 @@ __all__ = [
     "CallResult",
     "Caller",
     "CallerOptions",
+    "HeardSpan",
+    "LineConditions",
     "LogEntry",
     "Numbers",
     "RingingCall",

@@ -16,6 +16,7 @@ from email.utils import formatdate
 from enum import Enum
 
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.conditions import LineConditions
 from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.exchange import BOT_NUMBER, CALLER_NUMBER, Exchange
 from twilio_frames.testing.line import Line
@@ -101,6 +102,8 @@ class SimulatedCall:
         self.streams: list[MediaStream] = []
         self.alerts: list[Alert] = []
         self.end: CallEnd | None = None
+        self.seed = 0
+        """Draws the jitter of the line."""
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
         self.callbacks = Callbacks(exchange.webhooks, log)
@@ -121,9 +124,11 @@ class SimulatedCall:
         """How long the call has lasted, from the answer."""
         return self.line.ear.now
 
-    def equip(self, voice: Voice, ear: Ear, recording: Recording | None) -> None:
-        """Gives the call its caller; before :meth:`begin`."""
-        self.line = Line(voice, ear, recording)
+    def equip(
+        self, voice: Voice, ear: Ear, recording: Recording | None, conditions: LineConditions
+    ) -> None:
+        """Gives the call its caller and its line; before :meth:`begin`."""
+        self.line = Line(voice, ear, recording, conditions)
         self._recording = recording
 
     def ring(self) -> None:
@@ -194,13 +199,13 @@ class SimulatedCall:
         self.stream = stream
         self.streams.append(stream)
         self.line.listener = stream
-        self.line.source = stream
+        self.line.listen_to(stream)
 
     def disconnect(self) -> None:
         """Takes the bot's stream off the line."""
         self.stream = None
         self.line.listener = None
-        self.line.source = None
+        self.line.listen_to(None)
 
     def alert(self, alert: Alert) -> None:
         """Notes a complaint of Twilio's."""
@@ -270,12 +275,12 @@ class SimulatedCall:
         if not self.streams or not self.is_answered:
             return
         playback = self.streams[-1].playback
-        self.line.source = playback
+        self.line.listen_to(playback)
         for _ in range(_DRAIN_TURNS):
             if playback.is_idle or not self._orders.empty():
                 break
             await self.line.next_turn()
-        self.line.source = None
+        self.line.listen_to(None)
 
     async def _hang_up(self, end: CallEnd) -> None:
         self.end = end
@@ -286,7 +291,7 @@ class SimulatedCall:
             stopped = await asyncio.gather(self._clock, return_exceptions=True)
         else:
             stopped = []
-        self.line.close()
+        self.line.finish()
         if self._recording is not None:
             self._recording.close()
         self.status = _final_status(end, is_answered=self.is_answered)

@@ -9,7 +9,7 @@ from twilio_frames.testing.call import SimulatedCall
 from twilio_frames.testing.ear import Spell
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.program import CallEnd
-from twilio_frames.testing.result import CallResult, turns_of
+from twilio_frames.testing.result import CallResult, heard_spans_of, turns_of
 from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance
 from twilio_frames.testing.tones import KEYS
 from twilio_frames.testing.voice import Utterance
@@ -89,6 +89,7 @@ class Caller:
             seconds=ear.now,
             turns=turns_of(self._line.voice.utterances, ear.spells),
             heard_bot=ear.audio,
+            heard_spans=heard_spans_of([stream.playback for stream in streams]),
             alerts=(*call.alerts, *(call.stream.alerts if call.stream else ())),
             violations=tuple(error for stream in streams for error in stream.violations),
             cut_off_seconds=sum(stream.cut_off_seconds for stream in streams),

@@ -72,7 +72,16 @@ class BotConnection:
             custom_parameters=self._verb.parameters,
         )
         first = exchange.random.randint(*_FIRST_TIMESTAMPS)
-        return MediaStream(websocket, start, log=self._call.log, first_timestamp=first)
+        line = self._call.line
+        return MediaStream(
+            websocket,
+            start,
+            log=self._call.log,
+            first_timestamp=first,
+            clock=line.clock,
+            conditions=line.conditions,
+            seed=self._call.seed,
+        )
 
     def _checked_url(self) -> str | Alert:
         if self._verb.track != "inbound_track":

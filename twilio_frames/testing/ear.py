@@ -46,6 +46,11 @@ class Ear:
         return bytes(self._audio or b"")
 
     @property
+    def samples(self) -> int:
+        """Samples heard so far."""
+        return self._samples
+
+    @property
     def now(self) -> float:
         """Seconds heard so far, which is the line's clock."""
         return self._samples / SAMPLE_RATE

@@ -1,4 +1,4 @@
-"""The caller's telephone line: every 20 ms one frame is said and one is heard.
+"""The caller's telephone line: every 20 ms one frame has been said and one has been heard.
 
 Theory of operation
 -------------------
@@ -7,13 +7,17 @@ each is only what the line is connected to for a while. The line's clock is abso
 due 20 ms * n after the call was answered. A turn that comes late is made up for at once, so the
 line never runs slow; how late turns came is measured, since nothing finer can be said about a bot.
 
-In turn *n* the caller says frame *n* and hears frame *n*. A frame can be sent only when it is
-complete, so turn *n* sends frame *n - 1*.
+Frame *n* is said and heard between turn *n* and turn *n + 1*. So turn *n* takes in what was heard
+of frame *n - 1*, sends what was said in it (and what of the bot's voice came back as echo), and
+decides what is said in frame *n*. The 20 ms are how often the caller looks, no more: the bot's
+audio is played to the sample (``playback.py``), by the clock that :class:`LineClock` reads.
 """
 
 import asyncio
 from typing import Protocol
 
+from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE
+from twilio_frames.testing.conditions import PERFECT_LINE, Echo, LineConditions
 from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.playback import Played
 from twilio_frames.testing.recording import Recording
@@ -43,11 +47,40 @@ class Lateness:
         return 0.0
 
 
+class LineClock:
+    """The line's time in samples, 8000 a second, from the answer."""
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        """When the call was answered, on the event loop's clock; None until then."""
+
+    @property
+    def samples(self) -> int:
+        """The samples that have passed whole."""
+        return self.sample_at(asyncio.get_running_loop().time())
+
+    def sample_at(self, time: float) -> int:
+        """The sample that is being played at a time of the event loop's clock."""
+        if self.began is None:
+            return 0
+        # What was the edge of a sample is to remain one, whatever the floats make of it.
+        return max(0, int((time - self.began) * SAMPLE_RATE + 1e-4))
+
+    def time_of(self, sample: int) -> float:
+        """When a sample begins, on the event loop's clock."""
+        began = self.began if self.began is not None else asyncio.get_running_loop().time()
+        return began + sample / SAMPLE_RATE
+
+
 class Source(Protocol):
     """What a caller can listen to."""
 
+    def join(self, now: int) -> None:
+        """Is listened to from this sample of the line's clock on."""
+        ...
+
     def play(self, size: int) -> Played:
-        """Plays the next ``size`` bytes."""
+        """The next ``size`` bytes that were heard."""
         ...
 
 
@@ -66,22 +99,41 @@ class Line:
         voice: What the caller says.
         ear: What the caller hears.
         recording: Takes both, if the call is to be recorded.
+        conditions: Whether there is an echo on it. Delay and jitter are the stream's business.
     """
 
-    def __init__(self, voice: Voice, ear: Ear, recording: Recording | None = None):
+    def __init__(
+        self,
+        voice: Voice,
+        ear: Ear,
+        recording: Recording | None = None,
+        conditions: LineConditions = PERFECT_LINE,
+    ):
         self.voice = voice
         self.ear = ear
         self.listener: Listener | None = None
-        self.source: Source | None = None
+        self.clock = LineClock()
         self.lateness = Lateness()
+        self.conditions = conditions
+        self._source: Source | None = None
         self._recording = recording
-        self._unsent: bytes | None = None
+        level = conditions.echo_level
+        self._echo = None if level is None else Echo(level, conditions.echo_delay)
+        self._said: bytes | None = None
+        self._heard = bytearray()
         self._waiting: list[asyncio.Future[None]] = []
+
+    def listen_to(self, source: Source | None) -> None:
+        """Hears a source from here on, or silence; what the one before has played was heard."""
+        self._hear(self.clock.samples)
+        self._source = source
+        if source is not None:
+            source.join(self.ear.samples)
 
     async def run(self) -> None:
         """Keeps the clock; runs until cancelled."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self.clock.began = loop.time()
         turns = 0
         while True:
             due = began + turns * FRAME_SECONDS
@@ -90,7 +142,7 @@ class Line:
                 await asyncio.sleep(-late)
                 late = max(0.0, loop.time() - due)
             self.lateness.count(late)
-            self._take_turn()
+            self._take_turn(turns * FRAME_BYTES)
             turns += 1
 
     async def next_turn(self) -> None:
@@ -99,6 +151,14 @@ class Line:
         self._waiting.append(turn)
         await turn
 
+    def finish(self) -> None:
+        """Writes down what was heard since the last turn; the clock has been stopped."""
+        if self._recording is not None and self._heard:
+            said = (self._said or b"")[: len(self._heard)]
+            silence = bytes([MULAW_SILENCE])
+            self._recording.write(said.ljust(len(self._heard), silence), bytes(self._heard))
+        self.close()
+
     def close(self) -> None:
         """Lets everybody go who waits for the next turn."""
         for turn in self._waiting:
@@ -106,18 +166,37 @@ class Line:
                 turn.set_result(None)
         self._waiting.clear()
 
-    def _take_turn(self) -> None:
-        said = self.voice.next_frame()
-        if self.listener is not None and self._unsent is not None:
-            self.listener.send_frame(self._unsent)
-        self._unsent = said
-        played = self.source.play(FRAME_BYTES) if self.source else _NOTHING
-        if played.follows_clear:
-            self.ear.break_off()
-        self.ear.hear(played.audio, from_bot=played.from_bot > 0)
-        if self._recording is not None:
-            self._recording.write(said, played.audio)
+    def _take_turn(self, sample: int) -> None:
+        self._hear(sample)
+        if self._said is not None:
+            self._end_frame(self._said)
+        self._said = self.voice.next_frame()
         self.close()
 
+    def _end_frame(self, said: bytes) -> None:
+        heard = bytes(self._heard[:FRAME_BYTES])
+        del self._heard[:FRAME_BYTES]
+        if self._echo is not None:
+            said = self._echo.mix(said, heard)
+        if self.listener is not None:
+            self.listener.send_frame(said)
+        if self._recording is not None:
+            self._recording.write(said, heard)
 
-_NOTHING = Played(audio=b"\xff" * FRAME_BYTES, from_bot=0)
+    def _hear(self, until: int) -> None:
+        """Takes in what was heard up to a sample."""
+        size = until - self.ear.samples
+        if size <= 0:
+            return
+        played = self._source.play(size) if self._source else _silence(size)
+        self._heard += played.audio
+        begin = 0
+        for end in played.cleared_at:
+            self.ear.hear(played.audio[begin:end], from_bot=played.from_bot > 0)
+            self.ear.break_off()
+            begin = end
+        self.ear.hear(played.audio[begin:], from_bot=played.from_bot > 0)
+
+
+def _silence(size: int) -> Played:
+    return Played(audio=bytes([MULAW_SILENCE]) * size, from_bot=0)

@@ -80,7 +80,8 @@ class Playback:
         self._marks: deque[tuple[int, str]] = deque()
         self._reached: list[ReachedMark] = []
         self._heard = bytearray()
-        self._fetched = now
+        self.fetched = now
+        """The sample up to which has been fetched."""
         self._clears: deque[int] = deque()
         self.now = now
         """The sample up to which has been played."""
@@ -110,11 +111,11 @@ class Playback:
         """The byte that is played next, counted over all of the stream."""
         return self.received_bytes - len(self._audio)
 
-    def begin(self, now: int) -> None:
+    def join(self, now: int) -> None:
         """Is heard from this sample on; what was not fetched before it never was."""
         self._heard.clear()
         self._clears.clear()
-        self.now = self._fetched = now
+        self.now = self.fetched = now
 
     def queue(self, audio: bytes) -> bool:
         """Appends audio; False if it was discarded, since too much waits already."""
@@ -163,9 +164,9 @@ class Playback:
 
     def play(self, size: int) -> Played:
         """Fetches the next ``size`` bytes that were heard."""
-        begin, end = self._fetched, self._fetched + size
+        begin, end = self.fetched, self.fetched + size
         self.advance(end)
-        self._fetched = end
+        self.fetched = end
         audio = bytes(self._heard[:size])
         del self._heard[:size]
         cleared_at: list[int] = []

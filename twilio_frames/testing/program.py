@@ -181,13 +181,13 @@ class Program:
         """Plays Twilio's own audio to the caller, to its end."""
         playback = Playback()
         playback.queue(mulaw)
-        self._call.line.source = playback
+        self._call.line.listen_to(playback)
         self._call.ready.set()
         try:
             while not playback.is_idle:
                 await self._call.line.next_turn()
         finally:
-            self._call.line.source = None
+            self._call.line.listen_to(None)
 
     def _dial(self, verb: Dial) -> Instructions | None:
         """Nobody is there to be dialed: it is noted, and ends as a call that was answered."""

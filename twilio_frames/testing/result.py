@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.protocol import Violation
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.ear import Spell
+from twilio_frames.testing.playback import Playback
 from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.voice import Utterance
 
@@ -50,6 +52,31 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeardSpan:
+    """A stretch of the bot's audio that the caller heard without a break.
+
+    Byte *n* of it was heard from ``began_at + (n - begin) / 8000`` on.
+
+    Parameters:
+        begin: Its first byte, counted over all the audio of all the media messages that the bot
+            sent on the stream.
+        end: The byte behind its last.
+        began_at: Seconds from the answer to its beginning.
+        stream: Which of the call's streams, from 0.
+    """
+
+    begin: int
+    end: int
+    began_at: float
+    stream: int = 0
+
+    @property
+    def ended_at(self) -> float:
+        """Seconds from the answer to its end."""
+        return self.began_at + (self.end - self.begin) / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
     """One call, seen from its end.
 
@@ -57,13 +84,17 @@ class CallResult:
         end: Why it ended; None while it goes on.
         seconds: How long it lasted, from the answer.
         turns: Who spoke when.
-        heard_bot: All that was played to the caller, silence included, mu-law.
+        heard_bot: All that was played to the caller, silence included, mu-law. Its byte *n* was
+            heard ``n / 8000`` seconds after the answer.
+        heard_spans: Which bytes of the bot's streams were heard, and when, in order: what was
+            cleared, or unplayed at the end, is in none of them.
         alerts: Twilio's errors and warnings.
         violations: Messages of the bot that broke a rule; each was passed over.
         cut_off_seconds: Length of the bot's audio that was buffered when its streams ended, and
             was never heard: a goodbye that was clipped, say.
-        clock_late: Seconds by which 99 % of the simulated line's own turns were late at most. No
-            time in here is finer than this.
+        clock_late: Seconds by which 99 % of the simulated line's own turns were late at most, and
+            so may be what it sent, and the receipt of what it was sent. What was played in between
+            is known to the sample.
         clock_worst: The same for the latest turn.
     """
 
@@ -72,6 +103,7 @@ class CallResult:
     seconds: float
     turns: tuple[Turn, ...]
     heard_bot: bytes = field(repr=False)
+    heard_spans: tuple[HeardSpan, ...] = field(repr=False)
     alerts: tuple[Alert, ...]
     violations: tuple[Violation, ...]
     cut_off_seconds: float
@@ -107,6 +139,20 @@ class CallResult:
             "clock_late": _rounded(self.clock_late),
             "clock_worst": _rounded(self.clock_worst),
         }
+
+
+def heard_spans_of(playbacks: Sequence[Playback]) -> tuple[HeardSpan, ...]:
+    """What was heard of each stream's audio, in order."""
+    return tuple(
+        HeardSpan(
+            begin=span.begin,
+            end=span.end,
+            began_at=span.sample / SAMPLE_RATE,
+            stream=number,
+        )
+        for number, playback in enumerate(playbacks)
+        for span in playback.spans
+    )
 
 
 def turns_of(utterances: Sequence[Utterance], spells: Sequence[Spell]) -> tuple[Turn, ...]:

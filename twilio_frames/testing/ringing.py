@@ -9,6 +9,7 @@ from pathlib import Path
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing.call import DEFAULT_SECONDS, CallStatus, SimulatedCall
 from twilio_frames.testing.caller import Caller
+from twilio_frames.testing.conditions import PERFECT_LINE, LineConditions
 from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.program import CallEnd, Instructions
 from twilio_frames.testing.recording import Recording
@@ -25,7 +26,8 @@ class CallerOptions:
         log: File for every message and event, as JSON lines.
         noise_level: Background noise, dB of full scale (-60 is a quiet room); None for digital
             silence.
-        seed: Makes the noise the same each time.
+        line: What the line does to the call: delay, jitter, echo.
+        seed: Makes the noise and the jitter the same each time.
         voice: The voice in which text is said, an espeak-ng name.
         keep_audio: Whether the result holds what was heard.
         seconds: How long the call may last at most.
@@ -34,6 +36,7 @@ class CallerOptions:
     record: Path | None = None
     log: Path | None = None
     noise_level: float | None = None
+    line: LineConditions = PERFECT_LINE
     seed: int = 0
     voice: str = CALLER_VOICE
     keep_audio: bool = True
@@ -54,7 +57,9 @@ async def on_the_line(
         Voice(noise_level=options.noise_level, seed=options.seed),
         Ear(keep_audio=options.keep_audio),
         Recording(options.record) if options.record else None,
+        options.line,
     )
+    call.seed = options.seed
     caller = Caller(call, recording=options.record, voice=options.voice)
     call.begin(instructions, seconds=options.seconds)
     try:

@@ -2,15 +2,21 @@
 
 Theory of operation
 -------------------
-The line (``line.py``) drives the stream: every 20 ms it hands over the caller's frame and takes
-the bot's audio out of the play-out buffer. Both are synchronous, so a slow bot cannot hold up the
-clock: messages go to an outbox that a task writes from. When the bot does not read, the outbox
-fills, and the caller's audio is discarded (warning 31930) but its timestamps go on.
-A second task reads what the bot sends. The stream ends once, for one reason: we stopped it, the bot
-closed the socket, or the connection broke.
+The line (``line.py``) drives the stream: every 20 ms it hands over the caller's frame and fetches
+what was heard of the bot. Both are synchronous, so a slow bot cannot hold up the clock: messages go
+to an outbox that a task writes from. When the bot does not read, the outbox fills, and the caller's
+audio is discarded (warning 31930) but its timestamps go on. A second task reads what the bot sends.
+Between each task and Twilio lies a delay line.
+
+Whatever the bot sends takes effect at the sample at which it arrives, and a timer sends each mark
+back when its audio has been played: nothing waits for the line's 20 ms.
+
+The stream ends once, for one reason: we stopped it, the bot closed the socket, or the connection
+broke. What the bot sent before it closed still arrives.
 """
 
 import asyncio
+import random
 from collections import deque
 from contextlib import suppress
 from enum import Enum
@@ -35,6 +41,8 @@ from twilio_frames.protocol import (
     Violation,
 )
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.conditions import PERFECT_LINE, DelayLine, LineConditions
+from twilio_frames.testing.line import LineClock
 from twilio_frames.testing.log import FROM_BOT, TO_BOT, CallLog
 from twilio_frames.testing.playback import Playback, Played
 
@@ -67,6 +75,9 @@ class MediaStream:
         start: What the ``start`` message says.
         log: Takes every message.
         first_timestamp: Milliseconds; where the first frame lies. Twilio's captures have 99 to 171.
+        clock: The line's.
+        conditions: The delay and the jitter between Twilio and the bot.
+        seed: Draws the jitter.
     """
 
     def __init__(
@@ -76,12 +87,31 @@ class MediaStream:
         *,
         log: CallLog,
         first_timestamp: int,
+        clock: LineClock | None = None,
+        conditions: LineConditions = PERFECT_LINE,
+        seed: int = 0,
     ):
         self._websocket = websocket
         self._stream = Stream(Role.TWILIO)
         self._log = log
         self._timestamp = first_timestamp % FRAME_MILLISECONDS
         self._first_timestamp = first_timestamp
+        self._clock = clock or LineClock()
+        self._outgoing = DelayLine[TwilioMessage](
+            self._put_in_outbox,
+            delay=conditions.delay_to_bot,
+            jitter=conditions.jitter_to_bot,
+            source=random.Random(2 * seed),  # noqa: S311  # protects nothing
+        )
+        self._incoming = DelayLine[str | bytes](
+            self._obey,
+            delay=conditions.delay_from_bot,
+            jitter=conditions.jitter_from_bot,
+            source=random.Random(2 * seed + 1),  # noqa: S311
+        )
+        self._has_bot_closed = False
+        self._mark_timer: asyncio.TimerHandle | None = None
+        self._mark_due: int | None = None
         self._outbox: deque[TwilioMessage] = deque()
         self._outbox_filled = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,11 +150,16 @@ class MediaStream:
             return
         self._post(Media(payload=mulaw, timestamp=timestamp))
 
+    def join(self, now: int) -> None:
+        """Is heard from this sample of the line's clock on."""
+        self.playback.join(now)
+
     def play(self, size: int) -> Played:
-        """The bot's audio for the next 20 ms; marks that were reached go back to the bot."""
+        """The next of what was heard of the bot."""
+        # A message that arrived within it comes first, though its timer may not have run yet.
+        self._incoming.deliver_due(self._clock.time_of(self.playback.fetched + size))
         played = self.playback.play(size)
-        for name in played.marks:
-            self._post(Mark(name=name))
+        self._return_marks()
         return played
 
     def press(self, digit: str) -> None:
@@ -141,10 +176,8 @@ class MediaStream:
         if self.end is None:
             self._finish(StreamEnd.STOPPED)
             self._outbox = deque(item for item in self._outbox if not isinstance(item, Media))
-            self._outbox.append(
-                Stop(call_sid=self.start.call_sid, account_sid=self.start.account_sid)
-            )
-            self._outbox_filled.set()
+            stop = Stop(call_sid=self.start.call_sid, account_sid=self.start.account_sid)
+            self._outgoing.put(stop, asyncio.get_running_loop().time())
         await self.close()
 
     async def close(self) -> None:
@@ -153,19 +186,26 @@ class MediaStream:
             writing, reading = self._tasks
             self._tasks = []
             if self.end is StreamEnd.STOPPED:
-                await asyncio.wait([writing], timeout=CLOSE_SECONDS)
+                await asyncio.wait([writing], timeout=CLOSE_SECONDS + self._outgoing.longest)
             writing.cancel()
             reading.cancel()
             await asyncio.gather(writing, reading, return_exceptions=True)
+        self._outgoing.close()
+        self._incoming.close()
         # A peer that does not read can hold up even the closing frame.
         with suppress(TimeoutError):
             async with asyncio.timeout(2 * CLOSE_SECONDS):
                 await self._websocket.close()
 
-    def _post(self, message: TwilioMessage) -> None:
+    def _post(self, message: TwilioMessage, *, at: float | None = None) -> None:
+        """Sends a message off, by now or at a time that has just passed."""
         if self.end is None:
-            self._outbox.append(message)
-            self._outbox_filled.set()
+            now = asyncio.get_running_loop().time() if at is None else at
+            self._outgoing.put(message, now)
+
+    def _put_in_outbox(self, message: TwilioMessage, _: float) -> None:
+        self._outbox.append(message)
+        self._outbox_filled.set()
 
     async def _write(self) -> None:
         """Sends what is in the outbox until ``stop`` was sent, or the connection is lost."""
@@ -179,18 +219,26 @@ class MediaStream:
                     self._log.note_message(TO_BOT, message)
                 self._outbox_filled.clear()
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
-            self._finish(StreamEnd.BROKEN)
+            # Where the bot has closed, what it sent before may still be under way.
+            if not self._has_bot_closed:
+                self._finish(StreamEnd.BROKEN)
 
     async def _read(self) -> None:
         """Obeys the bot until it closes, or the connection is lost."""
         async for message in self._websocket:
             if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                self._obey(message.data)
+                self._incoming.put(message.data, asyncio.get_running_loop().time())
+        self._has_bot_closed = True
+        if self._incoming.longest:
+            await asyncio.sleep(self._incoming.longest)
+            self._incoming.deliver_due(asyncio.get_running_loop().time())
         self.close_code = self._websocket.close_code
         gone = self.close_code in (None, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
         self._finish(StreamEnd.BROKEN if gone else StreamEnd.CLOSED_BY_BOT)
 
-    def _obey(self, data: str | bytes) -> None:
+    def _obey(self, data: str | bytes, at: float) -> None:
+        """Does what a message says, at the moment it arrives."""
+        self.playback.advance(self._clock.sample_at(at))
         for event in self._stream.receive(data):
             match event:
                 case SendMedia(payload=payload):
@@ -199,8 +247,7 @@ class MediaStream:
                         self._warn(31931, "expected at most 10 minutes of audio, got more: lost")
                 case SendMark(name=name):
                     self._log.note_message(FROM_BOT, event)
-                    if self.playback.mark(name):
-                        self._post(Mark(name=name))
+                    self.playback.mark(name)
                 case Clear():
                     self._clear(event)
                 case Violation(kind=kind, detail=detail):
@@ -209,12 +256,35 @@ class MediaStream:
                     self._warn(kind.twilio_code, detail)
                 case _:
                     raise TypeError(f"expected a bot's message, got {type(event).__name__}")
+        self._return_marks()
 
     def _clear(self, message: Clear) -> None:
         self._log.note_message(FROM_BOT, message)
         self.clears.append(self._log.now)
-        for name in self.playback.clear():
-            self._post(Mark(name=name))
+        self.playback.clear()
+
+    def _return_marks(self) -> None:
+        """Sends back the marks that were reached, and sets the timer for the next."""
+        for name, sample in self.playback.take_reached():
+            self._post(Mark(name=name), at=self._clock.time_of(sample))
+        due = self.playback.next_mark
+        if due == self._mark_due:
+            return
+        self._mark_due = due
+        if self._mark_timer is not None:
+            self._mark_timer.cancel()
+            self._mark_timer = None
+        if due is not None and self.end is None:
+            loop = asyncio.get_running_loop()
+            self._mark_timer = loop.call_at(self._clock.time_of(due), self._on_mark_due, due)
+
+    def _on_mark_due(self, sample: int) -> None:
+        self._mark_timer = self._mark_due = None
+        # A timer may fire a little early, by the clock's resolution.
+        now = max(sample, self._clock.samples)
+        self._incoming.deliver_due(self._clock.time_of(now))
+        self.playback.advance(now)
+        self._return_marks()
 
     def _warn(self, code: int, text: str) -> None:
         """Twilio gives each of these warnings once per stream."""
@@ -224,5 +294,9 @@ class MediaStream:
 
     def _finish(self, end: StreamEnd) -> None:
         if self.end is None:
+            self.playback.advance(self._clock.samples)
+            self._return_marks()
             self.end = end
+            if self._mark_timer is not None:
+                self._mark_timer.cancel()
             self._ended.set()
