@@ -202,10 +202,7 @@ class Playout:
         return True
 
     def _is_speaking(self) -> bool:
-        return self.script.heard < self.script.length and bool(
-            self._line.playback.is_playing(time.monotonic())
-            or self.script.sent < self.script.length
-        )
+        return self.script.heard < self.script.length
 
     async def resume(self) -> None:
         """Says on what was held, from the end of the last word that was heard."""
@@ -225,19 +222,19 @@ class Playout:
         Returns:
             Whether something was cut off.
         """
-        protected = self.script.is_protected
-        if not self.is_held and not protected and self._is_speaking():
+        if self.script.is_protected:
+            self.script.drop_unsent()
+            return False
+        if not self.is_held and self._is_speaking():
+            self.is_held = True
             await self._cut()
         await self._settled()
         async with self._delivering:
             was_cut = self.script.heard < self.script.length
-            if protected:
-                self.script.drop_unsent()
-                return was_cut
-            self.is_held = False
             self._stretches.clear()
             for thing in self.script.drop():
                 await self._deliver(thing)
+            self.is_held = False
         self._wake.set()
         return was_cut
 

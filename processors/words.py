@@ -11,7 +11,7 @@ known, and with it the place in the audio, whenever the word arrives and however
 to wait. A word ends where its sound does, before the next word.
 
 *Without.* The text of a sentence comes behind its audio. Its words are laid over the stretch by
-their letters; silence inside it takes no part.
+their letters; silence inside it takes no part, and a comma is where a pause is near.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,9 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 
 _BLOCK = 80
 _SILENT_BELOW = 250
+_PAUSE_BLOCKS = 8
+_PAUSE_REACH_BLOCKS = 25
+_PAUSE_SIGNS = ",.;:!?"
 _NANOSECONDS = 1_000_000_000
 
 
@@ -178,14 +181,23 @@ class WordLayer:
         if not words or end <= begin:
             self._lay(heard_text(frame, frame.text), end)
             return
-        loud = _loud_blocks(self._sound(begin, end))
-        if not loud.any():
-            loud = np.ones(max(1, (end - begin) // _BLOCK), dtype=bool)
-        sounding = np.flatnonzero(loud)
-        shares = np.cumsum([len(word) + 1 for word in words], dtype=float)
-        last_blocks = np.ceil(shares / shares[-1] * len(sounding)).astype(int) - 1
-        for word, block in zip(words, sounding[last_blocks], strict=True):
-            self._lay(heard_text(frame, word), min(end, begin + (int(block) + 1) * _BLOCK))
+        sounding = self._sounding_blocks(begin, end)
+        pauses = sounding[:-1][np.diff(sounding) > _PAUSE_BLOCKS]
+        shares = np.cumsum([max(1, sum(map(str.isalnum, word))) for word in words], dtype=float)
+        last_blocks = sounding[np.rint(shares / shares[-1] * len(sounding)).astype(int) - 1]
+        for word, block in zip(words, last_blocks.tolist(), strict=True):
+            if word[-1] in _PAUSE_SIGNS and len(pauses):
+                nearest = int(pauses[np.argmin(np.abs(pauses - block))])
+                block = nearest if abs(nearest - block) <= _PAUSE_REACH_BLOCKS else block
+            self._lay(heard_text(frame, word), min(end, begin + (block + 1) * _BLOCK))
+
+    def _sounding_blocks(self, begin: int, end: int) -> np.ndarray:
+        """Which blocks of a stretch hold sound; those whose audio is not there count as if."""
+        blocks = max(1, -(-(end - begin) // _BLOCK))
+        loud = np.ones(blocks, dtype=bool)
+        known = _loud_blocks(self._sound(begin, end))[:blocks]
+        loud[: len(known)] = known
+        return np.flatnonzero(loud if loud.any() else ~loud)
 
     def _lay_unfinished(self, announced: AggregatedTextFrame, utterance: _Utterance) -> None:
         frame = TTSTextFrame(announced.text, announced.text_type)

@@ -1,0 +1,140 @@
+from collections.abc import Iterable
+
+from pipecat.frames.frames import AggregatedTextFrame, TTSTextFrame
+
+from tests.transport.bots import tone
+from twilio_frames.audio import encode_mulaw, mulaw_silence
+from twilio_frames.processors.words import HeardTextFrame, WordLayer
+
+MILLISECOND = 1_000_000
+
+
+class Audio:
+    """A script's audio, and the words laid on it."""
+
+    def __init__(self):
+        self.mulaw = b""
+        self.laid: list[tuple[str, int]] = []
+        self.layer = WordLayer(self._lay, lambda begin, end: self.mulaw[begin:end])
+
+    def _lay(self, frame: HeardTextFrame, end: int) -> None:
+        self.laid.append((frame.text, end))
+
+    def say(self, seconds: float, *, pause: float = 0.0, at: int = 0, context: str = "c") -> None:
+        begin = len(self.mulaw)
+        self.mulaw += encode_mulaw(tone(seconds)) + mulaw_silence(pause)
+        self.layer.audio(context, begin, len(self.mulaw), at * MILLISECOND)
+
+    def word(self, text: str, pts: int, *, context: str = "c") -> None:
+        frame = TTSTextFrame(text, "word")
+        frame.pts = pts * MILLISECOND
+        frame.context_id = context
+        self.layer.text(frame)
+
+    def sentence(self, text: str, *, context: str = "c") -> None:
+        frame = TTSTextFrame(text, "sentence")
+        frame.context_id = context
+        self.layer.text(frame)
+
+
+def near(laid: Iterable[tuple[str, int]], expected: list[tuple[str, int]]) -> bool:
+    laid = list(laid)
+    return [word for word, _ in laid] == [word for word, _ in expected] and all(
+        abs(end - wanted) <= 80 for (_, end), (_, wanted) in zip(laid, expected, strict=True)
+    )
+
+
+def test_words_end_where_their_sound_does():
+    audio = Audio()
+    audio.say(0.25, pause=0.15, at=1000)
+    audio.say(0.3)
+    audio.word("Hello,", 1000)
+    audio.word("you.", 1400)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("Hello,", 2000), ("you.", 5600)])
+
+
+def test_words_may_come_before_their_audio():
+    audio = Audio()
+    audio.word("one", 500)
+    audio.word("two", 750)
+    audio.say(0.1, at=500)
+    assert audio.laid == []
+    audio.say(0.4)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("one", 2000), ("two", 4000)])
+
+
+def test_words_may_come_long_after_their_audio():
+    audio = Audio()
+    audio.say(0.5, at=500)
+    audio.word("one", 500)
+    audio.word("two", 750)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("one", 2000), ("two", 4000)])
+
+
+def test_queued_utterance_counts_from_the_word_before():
+    """Pipecat times its words from the last word's beginning, for that one is later."""
+    audio = Audio()
+    audio.say(1.0, at=100, context="a")
+    audio.word("first", 100, context="a")
+    audio.word("last", 600, context="a")
+    audio.layer.over("a")
+    audio.say(1.0, at=150, context="b")
+    audio.word("next", 600, context="b")
+    audio.word("end", 1100, context="b")
+    audio.layer.over("b")
+
+    assert near(audio.laid, [("first", 4000), ("last", 8000), ("next", 12000), ("end", 16000)])
+
+
+def test_sentence_is_laid_by_its_letters():
+    audio = Audio()
+    audio.say(1.0)
+    audio.sentence("aaa aaa aaaaaa")
+
+    assert near(audio.laid, [("aaa", 2000), ("aaa", 4000), ("aaaaaa", 8000)])
+
+
+def test_silence_takes_no_letters():
+    audio = Audio()
+    audio.say(0.5, pause=0.5)
+    audio.say(0.5)
+    audio.sentence("word, word")
+
+    assert near(audio.laid, [("word,", 4000), ("word", 12000)])
+
+
+def test_each_sentence_has_its_stretch():
+    audio = Audio()
+    audio.say(0.5)
+    audio.sentence("One.")
+    audio.say(0.5)
+    audio.sentence("Two.")
+
+    assert near(audio.laid, [("One.", 4000), ("Two.", 8000)])
+
+
+def test_unfinished_sentence_is_laid_by_its_announcement():
+    audio = Audio()
+    announced = AggregatedTextFrame("one two three four", "sentence")
+    announced.context_id = "c"
+    announced.will_be_spoken = True
+    audio.layer.announce(announced)
+    audio.say(0.6)
+
+    audio.layer.cut(heard=4800)
+
+    assert [word for word, _ in audio.laid] == ["one", "two", "three", "four"]
+    assert audio.laid[-1][1] > 4800
+
+
+def test_text_without_audio_is_kept_whole():
+    audio = Audio()
+    audio.sentence("Nothing was said.")
+
+    assert audio.laid == [("Nothing was said.", 0)]
