@@ -40,6 +40,7 @@ from pipecat.frames.frames import (
     StartFrame,
     SystemFrame,
     TTSAudioRawFrame,
+    TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
     VADUserStartedSpeakingFrame,
@@ -50,7 +51,9 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.frames import (
+    BotHeldFrame,
     CallEndReason,
+    CallerSpeakingFrame,
     MarkSentFrame,
     MulawOutputFrame,
     ResumeFrame,
@@ -59,6 +62,7 @@ from twilio_frames.frames import (
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
+from twilio_frames.protocol.holding import HoldPolicy
 from twilio_frames.protocol.script import Piece
 
 _BOT_SPEAKING_SECONDS = 0.2
@@ -99,7 +103,9 @@ class MulawOutput(BaseOutputTransport):
         self._runner: asyncio.Task[None] | None = None
         self._resuming: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
+        self._policy = HoldPolicy()
         self._is_speaking = False
+        self._utterances_open = 0
         self._words_unheard = 0
         self._told_speaking_at = 0.0
 
@@ -170,16 +176,31 @@ class MulawOutput(BaseOutputTransport):
 
     async def _follow_caller(self, frame: SystemFrame) -> None:
         match frame:
-            case VADUserStartedSpeakingFrame() if self._timing.holds:
+            case VADUserStartedSpeakingFrame():
                 await self._cancel_resuming()
-                await self._playout.hold()
+                await self._maybe_hold(0.0)
+            case CallerSpeakingFrame() if not self._playout.is_held:
+                await self._maybe_hold(frame.speech_secs)
             case VADUserStoppedSpeakingFrame() if self._playout.is_held:
                 self._resuming = self.create_task(self._resume_later())
             case ResumeFrame():
                 await self._cancel_resuming()
-                await self._playout.resume()
+                await self._resume()
             case _:
                 pass
+
+    async def _maybe_hold(self, speech_secs: float) -> None:
+        if not self._timing.holds or not self._policy.may_hold(time.monotonic(), speech_secs):
+            return
+        left = (self._script.length - self._script.heard) / SAMPLE_RATE
+        if await self._playout.hold():
+            left_secs = None if self._utterances_open else left
+            await self.broadcast_frame(BotHeldFrame, left_secs=left_secs)
+
+    async def _resume(self) -> None:
+        if self._playout.is_held:
+            self._policy.false_alarm(time.monotonic())
+            await self._playout.resume()
 
     async def _cancel_resuming(self) -> None:
         task, self._resuming = self._resuming, None
@@ -189,11 +210,14 @@ class MulawOutput(BaseOutputTransport):
     async def _resume_later(self) -> None:
         await asyncio.sleep(self._timing.hold_secs)
         self._resuming = None
-        await self._playout.resume()
+        await self._resume()
 
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         await self._cancel_resuming()
+        if self._playout.is_held:
+            self._policy.confirmed(time.monotonic())
         self._resampler.reset()
+        self._utterances_open = 0
         self._words.cut(self._script.sent)
         was_cut = await self._playout.interrupt()
         if was_cut and self._words_unheard and self._timing.cut_mark:
@@ -217,8 +241,12 @@ class MulawOutput(BaseOutputTransport):
                 self._words.text(frame)
             case SendMarkFrame():
                 self._script.add(frame, when_sent=True)
+            case TTSStartedFrame():
+                self._utterances_open += 1
+                self._add(frame)
             case TTSStoppedFrame():
                 await self._flush()
+                self._utterances_open = max(0, self._utterances_open - 1)
                 self._words.over(frame.context_id)
                 self._add(frame)
             case AggregatedTextFrame() if frame.will_be_spoken:

@@ -45,6 +45,15 @@ class Line(Protocol):
         """Throws away what Twilio holds; False if the line is closed."""
         ...
 
+    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
+        """Takes note of audio that was heard.
+
+        Args:
+            mulaw: The audio.
+            played_at: When it began to be played, but for the line's delay.
+        """
+        ...
+
     async def close(self, reason: CallEndReason, detail: str) -> None:
         """Closes the line in bounded time."""
         ...
@@ -57,13 +66,15 @@ class Timing(Protocol):
     playout_timeout_secs: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Stretch:
-    """Audio on the line, and where it is from in the script."""
+    """Audio on the line, where it is from in the script, and when it plays there."""
 
     line: int
     script: int
     length: int
+    plays_at: float
+    heard: int = 0
 
 
 class Playout:
@@ -153,7 +164,9 @@ class Playout:
 
     async def _send(self, piece: Piece) -> None:
         playback = self._line.playback
-        self._stretches.append(_Stretch(playback.sent, piece.begin, len(piece.audio)))
+        plays_at = max(playback.ends_at, time.monotonic())
+        stretch = _Stretch(playback.sent, piece.begin, len(piece.audio), plays_at)
+        self._stretches.append(stretch)
         audio = _faded_in(piece.audio) if self._fades_in else piece.audio
         self._fades_in = False
         if not await self._line.send(SendMedia(payload=audio)):
@@ -188,10 +201,18 @@ class Playout:
             stretch = self._stretches[0]
             heard = min(line_position - stretch.line, stretch.length)
             position = stretch.script + heard
+            self._tell_heard(stretch, heard)
             if heard < stretch.length:
                 break
             self._stretches.popleft()
         return position
+
+    def _tell_heard(self, stretch: _Stretch, heard: int) -> None:
+        begin = stretch.script + stretch.heard
+        audio = self.script.audio(begin, stretch.script + heard)
+        if audio:
+            self._line.bot_heard(audio, stretch.plays_at + stretch.heard / SAMPLE_RATE)
+        stretch.heard = max(stretch.heard, heard)
 
     async def hold(self) -> bool:
         """Falls silent at once, and keeps what was not heard; False if nothing is being said."""

@@ -32,6 +32,7 @@ class FakeLine:
         self.sent: list[tuple[float, BotMessage]] = []
         self.closed_for: CallEndReason | None = None
         self.on_echo: Callable[[], None] = lambda: None
+        self.heard = b""
         self._echoes = echoes
 
     @property
@@ -62,6 +63,9 @@ class FakeLine:
         if self._echoes:
             asyncio.get_running_loop().call_soon(self._echo, "fence")
         return True
+
+    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
+        self.heard += mulaw
 
     def _echo(self, name: str) -> None:
         self.playback.mark_echoed(name, time.monotonic())

@@ -5,6 +5,7 @@ from pipecat.transports.base_transport import BaseTransport
 
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.mulaw_output import MulawOutput
+from twilio_frames.processors.taps import CallTap
 from twilio_frames.protocol import Start
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.input import TwilioInput
@@ -95,6 +96,10 @@ class TwilioTransport(BaseTransport):
         What has not been played may be cut off: to end after the last word, end the pipeline.
         """
         await self._connection.close(reason, detail)
+
+    def add_tap(self, tap: CallTap) -> None:
+        """Lets somebody listen in on both sides as they are heard, a recorder say."""
+        self._connection.taps.append(tap)
 
     def expect_transfer(self) -> None:
         """Says that the call is about to get other TwiML: the ``stop`` to come is a transfer."""

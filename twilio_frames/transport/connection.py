@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 
 from loguru import logger
 
+from twilio_frames.audio import EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.taps import CallTap
 from twilio_frames.protocol import (
     BotMessage,
     Clear,
@@ -37,6 +39,7 @@ from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
+_ECHO_SECONDS = 0.7
 FENCE = "heard:cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
 
@@ -67,6 +70,10 @@ class MediaConnection:
         self.end_detail = ""
         self.transferring = False
         """Set before the call is given other TwiML: the ``stop`` that follows is a transfer."""
+        self.taps: list[CallTap] = []
+        """Who listens in."""
+        self._echo = EchoReference()
+        self._caller_clock: float | None = None
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
         self._opened = self.last_received = time.monotonic()
@@ -168,6 +175,8 @@ class MediaConnection:
             self.end_detail = detail
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
             self.on_echo()
+            for tap in self.taps:
+                tap.line_ended(time.monotonic() - self._opened)
 
     @property
     def call_sid(self) -> str:
@@ -207,10 +216,12 @@ class MediaConnection:
         now = time.monotonic()
         match message:
             case SendMedia():
+                self._echo.note(message.payload, max(self.playback.ends_at, now))
                 self.playback.audio_sent(len(message.payload), now)
             case SendMark():
                 self.playback.mark_sent(message.name, now)
             case Clear():
+                self._echo.cut(now)
                 self.playback.clear_sent(self._fence(), now)
 
     def _fence(self) -> str:
@@ -222,6 +233,33 @@ class MediaConnection:
         if not await self.send(Clear()):
             return False
         return await self._send_text(self.stream.send(SendMark(name=self._fence())))
+
+    def bot_level(self) -> float | None:
+        """How loud the bot was where its echo would be in what is heard from the caller now."""
+        now = time.monotonic()
+        return self._echo.loudest(now - self.playback.round_trip - _ECHO_SECONDS, now)
+
+    def caller_heard(self, mulaw: bytes, timestamp: int | None) -> None:
+        """Tells who listens in what the caller said.
+
+        Args:
+            mulaw: The audio.
+            timestamp: Where it begins, milliseconds; counted from the first that was heard.
+        """
+        if not self.taps:
+            return
+        now = time.monotonic() - self._opened
+        at = now if timestamp is None else timestamp / 1000
+        if self._caller_clock is None:
+            self._caller_clock = now - at
+        for tap in self.taps:
+            tap.caller_audio(mulaw, self._caller_clock + at)
+
+    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
+        """Tells who listens in what the caller heard of the bot, on the caller's side of time."""
+        at = max(0.0, played_at + self.playback.round_trip - self._opened)
+        for tap in self.taps:
+            tap.bot_audio(mulaw, at)
 
     def check_line(self) -> bool:
         """Whether the line is alive, by what arrived and what is overdue; ends it if not."""

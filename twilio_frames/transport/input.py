@@ -19,7 +19,13 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 from pipecat.transports.base_input import BaseInputTransport
 
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
-from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame, MarkReachedFrame
+from twilio_frames.frames import (
+    CallEndedFrame,
+    CallEndReason,
+    CallStartedFrame,
+    MarkReachedFrame,
+    MulawInputFrame,
+)
 from twilio_frames.processors.playout import AUTO_MARK
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.protocol import Start
@@ -130,7 +136,9 @@ class TwilioInput(BaseInputTransport):
         await self._finish()
 
     async def _push(self, frame: Frame) -> None:
-        if isinstance(frame, InputAudioRawFrame):
+        if isinstance(frame, MulawInputFrame):
+            frame.bot_level = self._connection.bot_level()
+            self._connection.caller_heard(frame.mulaw, frame.timestamp)
             await self.push_audio_frame(frame)
         elif isinstance(frame, MarkReachedFrame):
             if not frame.mark.startswith(AUTO_MARK):
