@@ -6,7 +6,8 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
-from twilio_frames.frames import CallerSpeakingFrame
+from twilio_frames.audio import EchoGate, pcm_level
+from twilio_frames.frames import CallerSpeakingFrame, MulawInputFrame
 from twilio_frames.processors.silero import (
     MOST_WINDOWS,
     SAMPLE_RATE,
@@ -19,6 +20,9 @@ from twilio_frames.processors.silero import (
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
 _PROGRESS_SECS = 0.1
+
+ECHO_MARGIN = 12.0
+"""By how many dB the bot's echo is quieter than the bot, at least."""
 
 
 def phone_vad_params() -> VADParams:
@@ -35,14 +39,19 @@ class PhoneVADAnalyzer(VADAnalyzer):
 
     Args:
         params: Thresholds and times; ``min_volume`` is not looked at.
+        echo_margin: What is so many dB quieter than the bot was just before is its echo, not
+            speech; None to take everything as it sounds.
     """
 
-    def __init__(self, *, params: VADParams | None = None):
+    def __init__(self, *, params: VADParams | None = None, echo_margin: float | None = ECHO_MARGIN):
         self._state = VADState.QUIET
         self._stream = StreamState()
         self._audio = bytearray()
         self._windows = 0
         self._spoken = 0
+        self._gate = None if echo_margin is None else EchoGate(echo_margin)
+        self.bot_level: float | None = None
+        """How loud the bot was where its echo would be in the audio to come; None if silent."""
         super().__init__(sample_rate=SAMPLE_RATE, params=params or phone_vad_params())
 
     @property
@@ -73,15 +82,25 @@ class PhoneVADAnalyzer(VADAnalyzer):
         """
         self._audio += buffer
         while whole := min(len(self._audio) // _WINDOW_BYTES, MOST_WINDOWS):
-            pcm = np.frombuffer(bytes(self._audio[: whole * _WINDOW_BYTES]), dtype=np.int16)
+            audio = bytes(self._audio[: whole * _WINDOW_BYTES])
             del self._audio[: whole * _WINDOW_BYTES]
+            pcm = np.frombuffer(audio, dtype=np.int16)
             windows = (pcm.astype(np.float32) / 32768).reshape(whole, WINDOW)
-            for probability in await shared_batch().judge(self._stream, list(windows)):
-                self._move_on(probability)
+            found = await shared_batch().judge(self._stream, list(windows))
+            for number, probability in enumerate(found):
+                begin = number * _WINDOW_BYTES
+                window = audio[begin : begin + _WINDOW_BYTES]
+                self._move_on(speech=self._is_caller(window, probability))
         return self._state
 
-    def _move_on(self, probability: float) -> None:
-        speech = probability >= self.params.confidence
+    def _is_caller(self, window: bytes, probability: float) -> bool:
+        is_speech = probability >= self.params.confidence
+        if self._gate is None:
+            return is_speech
+        is_echo = self._gate.is_echo(pcm_level(window), self.bot_level, is_speech=is_speech)
+        return is_speech and not is_echo
+
+    def _move_on(self, *, speech: bool) -> None:
         pending = VADState.STARTING if speech else VADState.STOPPING
         settled = VADState.SPEAKING if speech else VADState.QUIET
         other = VADState.STOPPING if speech else VADState.STARTING
@@ -113,6 +132,8 @@ class PhoneVAD(VADProcessor):
 
     Args:
         params: Thresholds and times, by default :func:`phone_vad_params`.
+        echo_margin: What is so many dB quieter than the bot was just before is its echo, not
+            speech; None to take everything as it sounds.
         vad_analyzer: Another analyzer, in the place of the shared one.
         **kwargs: Pipecat's own.
     """
@@ -121,10 +142,11 @@ class PhoneVAD(VADProcessor):
         self,
         *,
         params: VADParams | None = None,
+        echo_margin: float | None = ECHO_MARGIN,
         vad_analyzer: VADAnalyzer | None = None,
         **kwargs,
     ):
-        analyzer = PhoneVADAnalyzer(params=params)
+        analyzer = PhoneVADAnalyzer(params=params, echo_margin=echo_margin)
         self._analyzer = analyzer if vad_analyzer is None else None
         self._told_secs = 0.0
         super().__init__(vad_analyzer=vad_analyzer or analyzer, **kwargs)
@@ -137,6 +159,8 @@ class PhoneVAD(VADProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Forwards a frame, and tells what is heard in it."""
+        if self._analyzer is not None and isinstance(frame, MulawInputFrame):
+            self._analyzer.bot_level = frame.bot_level
         await super().process_frame(frame, direction)
         if self._analyzer is not None and isinstance(frame, InputAudioRawFrame):
             await self._tell_progress(self._analyzer.speech_secs)

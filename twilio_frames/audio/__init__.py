@@ -3,6 +3,7 @@
 ``python -m twilio_frames.audio`` sends tones to 8 kHz mu-law and back and says what it cost.
 """
 
+from twilio_frames.audio.echo import EchoGate, EchoReference
 from twilio_frames.audio.mulaw import (
     MULAW_SILENCE,
     SAMPLE_RATE,
@@ -10,15 +11,19 @@ from twilio_frames.audio.mulaw import (
     encode_mulaw,
     mulaw_seconds,
     mulaw_silence,
+    pcm_level,
 )
 from twilio_frames.audio.resampler import Resampler
 
 __all__ = [
     "MULAW_SILENCE",
     "SAMPLE_RATE",
+    "EchoGate",
+    "EchoReference",
     "Resampler",
     "decode_mulaw",
     "encode_mulaw",
     "mulaw_seconds",
     "mulaw_silence",
+    "pcm_level",
 ]

@@ -1,10 +1,11 @@
 """G.711 mu-law, the only audio format of a Twilio media stream: 8000 bytes a second, mono.
 
 G.711 encodes 14-bit samples (https://www.itu.int/rec/T-REC-G.711, tables 2a and 2b); a 16-bit
-sample is brought to 14 bits by an arithmetic shift, as is common. ``audioop`` does exactly this in C
-and is in the standard library up to Python 3.12; from 3.13 on Pipecat brings ``audioop-lts``.
+sample is brought to 14 bits by an arithmetic shift, as is common. ``audioop`` does exactly this in
+C and is in the standard library up to Python 3.12; from 3.13 on Pipecat brings ``audioop-lts``.
 """
 
+import math
 import warnings
 
 with warnings.catch_warnings():
@@ -47,3 +48,12 @@ def mulaw_silence(seconds: float) -> bytes:
 def mulaw_seconds(mulaw: bytes) -> float:
     """How long mu-law audio plays."""
     return len(mulaw) / SAMPLE_RATE
+
+
+def pcm_level(pcm: bytes) -> float:
+    """How loud 16-bit PCM is: its mean power in dB of full scale; minus infinity for silence.
+
+    A sine that just fits is at -3 dB, speech on a telephone at some -20 dB.
+    """
+    power = audioop.rms(pcm, 2)
+    return 20 * math.log10(power / 32768) if power else -math.inf
