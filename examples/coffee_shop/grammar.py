@@ -92,6 +92,7 @@ def _order() -> dict[str, str]:
             {
                 _one_of(phrase for phrase in phrases.CORRECTIONS if phrase != "instead"): 4,
                 "change <topic> to": 1,
+                "no ( i said | i meant )": 1,
                 "<no>": 1,
                 "<yes>": 0.3,
             }

@@ -184,6 +184,28 @@ def test_missing_audio_is_measured():
     assert timestamp_breaks([155, 175, 255, 275]) == [(BreakKind.GAP, 60)]
 
 
+def test_one_wild_timestamp_does_not_deafen():
+    ahead = 10**12
+    breaks = timestamp_breaks([100, 120, ahead, *range(140, 400, 20)])
+
+    assert breaks[0] == (BreakKind.GAP, ahead - 140)
+    assert [kind for kind, _ in breaks[1:]] == [BreakKind.LATE] * 4
+
+
+def test_doubled_audio_does_not_move_the_clock():
+    doubled = [stamp for late in range(100, 400, 20) for stamp in (late + 100, late)]
+
+    assert {kind for kind, _ in timestamp_breaks([180, *doubled])} == {BreakKind.LATE}
+
+
+def test_invented_tracks_are_not_followed():
+    pair = started_pair()
+
+    for number in range(50):
+        (event,) = pair.from_twilio(media(1000 * (number % 3), track=f"track {number % 2}"))
+        assert isinstance(event, Media)
+
+
 def test_repeated_and_late_audio_is_told():
     assert timestamp_breaks([100, 120, 120, 140, 100, 160]) == [
         (BreakKind.REPEAT, 20),

@@ -39,8 +39,7 @@ def telephone_cepstra(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]
     """The features of one whole utterance heard over the telephone.
 
     Args:
-        samples: 8 kHz mono, from before the first word to after the last one: the mean over the
-            utterance is taken off, which takes off the line's and the handset's colour.
+        samples: 8 kHz mono, from before the first word to after the last one.
 
     Returns:
         13 cepstra for each hundredth of a second; none if there is less than one window of sound.
@@ -48,7 +47,18 @@ def telephone_cepstra(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]
     bands = log_bands(samples, 8000)
     if not len(bands):
         return np.empty((0, _CEPSTRA), np.float32)
-    return ((bands - bands.mean(0)) @ np.asarray(BAND_MAP)).astype(np.float32)
+    return _without_colour(bands @ np.asarray(BAND_MAP)).astype(np.float32)
+
+
+def _without_colour(features: Floats) -> Floats:
+    """Takes off what all frames have in common: the line's, the handset's and the voice's colour.
+
+    The model had the mean of whole recordings taken off. An utterance of one word is mostly
+    silence, so half of what is taken off is the mean of the louder frames alone.
+    """
+    features = features - features.mean(0)
+    louder = features[features[:, 0] >= 0]
+    return features - louder.mean(0) / 2
 
 
 def cepstra(bands: Floats) -> Floats:
@@ -94,7 +104,7 @@ def _preemphasis(sample_rate: int) -> Floats:
 @cache
 def _frequencies(sample_rate: int) -> Floats:
     fft_size = _MODEL_FFT * sample_rate // _MODEL_RATE
-    return np.arange(fft_size // 2 + 1) * (sample_rate / fft_size)
+    return np.arange(fft_size // 2 + 1, dtype=np.float64) * (sample_rate / fft_size)
 
 
 @cache

@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.local.automaton import read_automaton
 from twilio_frames.local.lexicon import Pronunciations, dictionary_text, grammar_words, pronounced
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "Hypothesis", "Segment"]
 
-# Narrower beams lose the right words in a grammar with many branches; wider ones find no more.
-_BEAMS = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-45}
+_WIDE_BEAMS = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-45}
+_NARROW_BEAMS = {"beam": 1e-20, "pbeam": 1e-20, "wbeam": 1e-15}
 
 # Pocketsphinx keeps Python's global lock while it searches, so it is given little at a time:
 # this many frames take it a few milliseconds.
 _FRAMES_AT_ONCE = 4
+
+# How much the grammar's likelihoods count beside the sounds'.
+_GRAMMAR_WEIGHT = 6.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,28 +71,30 @@ class Decoder:
     Args:
         grammar: JSGF text.
         pronunciations: Besides those of the dictionary.
+        thorough: Whether to follow sentences that begin badly. In a grammar with many branches the
+            right one may be among them; in one without sentences it is time lost.
 
     Raises:
         MissingExtraError: If pocketsphinx is not installed.
         ConfigurationError: If the grammar cannot be read or a word in it has no pronunciation.
     """
 
-    def __init__(self, grammar: str, pronunciations: Pronunciations | None = None):
+    def __init__(
+        self,
+        grammar: str,
+        pronunciations: Pronunciations | None = None,
+        *,
+        thorough: bool = True,
+    ):
         model = _model_folder()
         dictionary = model / "cmudict-en-us.dict"
         ways = pronounced(grammar_words(grammar), dictionary, pronunciations or {})
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "words.dict"
-            path.write_text(dictionary_text(ways), "utf-8")
-            self._pocketsphinx = _pocketsphinx_decoder(model / "en-us", path)
-        try:
-            self._pocketsphinx.add_jsgf_string("grammar", grammar)
-            self._pocketsphinx.activate_search("grammar")
-        except RuntimeError as error:
-            raise ConfigurationError(
-                "expected a grammar in JSGF, got one that pocketsphinx cannot read: see "
-                "https://www.w3.org/TR/jsgf/"
-            ) from error
+        beams = _WIDE_BEAMS if thorough else _NARROW_BEAMS
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self._pocketsphinx = _decoder(model / "en-us", dictionary_text(ways), beams, folder)
+            self._pocketsphinx.add_fsg("grammar", _compiled(self._pocketsphinx, grammar, folder))
+        self._pocketsphinx.activate_search("grammar")
 
     def decode(self, features: npt.NDArray[np.float32]) -> Hypothesis:
         """The best sentence for an utterance's features (``cepstra.telephone_cepstra``)."""
@@ -123,17 +129,54 @@ def _model_folder() -> Path:
     return Path(pocketsphinx.get_model_path("en-us"))
 
 
-def _pocketsphinx_decoder(model: Path, dictionary: Path) -> "pocketsphinx.Decoder":
+def _decoder(
+    model: Path, dictionary: str, beams: Mapping[str, float], folder: Path
+) -> "pocketsphinx.Decoder":
     import pocketsphinx
 
+    words, features = folder / "words.dict", folder / "feat.params"
+    words.write_text(dictionary, "utf-8")
+    # The features come with their mean taken off. The model's file asks pocketsphinx to do it,
+    # whatever the settings say, which for speech in pieces is a guess that it never forgets.
+    theirs = (model / "feat.params").read_text("utf-8")
+    features.write_text(theirs.replace("-cmn batch", "-cmn none"), "utf-8")
     settings: dict[str, Any] = {
         "hmm": str(model),
-        "dict": str(dictionary),
+        "featparams": str(features),
+        "dict": str(words),
         "lm": None,
         "bestpath": False,
-        # The features come with their mean taken off.
-        "cmn": "none",
+        # Scores are relative to the best sound of all, not of those searched for: only then can
+        # the scores of two decoders be compared.
+        "compallsen": True,
         # What it has to say on stderr, that speech fits no grammar, is no news.
         "loglevel": "FATAL",
     }
-    return pocketsphinx.Decoder(**settings, **_BEAMS)
+    return pocketsphinx.Decoder(**settings, **beams)
+
+
+def _compiled(
+    decoder: "pocketsphinx.Decoder", grammar: str, folder: Path
+) -> "pocketsphinx.FsgModel":
+    try:
+        raw = decoder.parse_jsgf(grammar)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigurationError(
+            "expected a grammar in JSGF with a public rule, got one that pocketsphinx cannot "
+            "read: see https://www.w3.org/TR/jsgf/"
+        ) from error
+    file = folder / "grammar.fsg"
+    raw.writefile(str(file))
+    automaton = read_automaton(file.read_text("utf-8").splitlines()).smallest()
+    states = {state for transition in automaton.transitions for state in transition[:2]}
+    end = max(states, default=0) + 1
+    transitions: list[tuple[Any, ...]] = [
+        (source, target, _weight(likely), *((word,) if word else ()))
+        for source, target, likely, word in automaton.transitions
+    ]
+    transitions += [(state, end, _weight(likely)) for state, likely in automaton.finals.items()]
+    return decoder.create_fsg("grammar", automaton.start, end, transitions)
+
+
+def _weight(likely: float) -> float:
+    return min(1.0, math.exp(_GRAMMAR_WEIGHT * likely))

@@ -97,7 +97,7 @@ class Recogniser:
         for _ in range(workers):
             pair = (
                 Decoder(grammar, pronunciations),
-                Decoder(SOUNDS_GRAMMAR, SOUND_PRONUNCIATIONS),
+                Decoder(SOUNDS_GRAMMAR, SOUND_PRONUNCIATIONS, thorough=False),
             )
             self._decoders.put(pair)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="recogniser")

@@ -32,7 +32,7 @@ SOUNDS_GRAMMAR = (
 
 # Differences per frame, as natural logarithms in pocketsphinx's scale. Between these two the
 # share of people's orders and of other speech changes places.
-_EVEN = -0.00135
+_EVEN = -0.00115
 _STEEPNESS = 2500.0
 
 

@@ -16,7 +16,9 @@ for nothing that a peer sends may end a call. A message that breaks a rule becom
 Twilio numbers its messages from 1 (``connected`` has no number) and stamps each piece of audio
 with the milliseconds since the stream began. The first stamp is not 0: the audio before it never
 existed. From then on both should count on without a step; where they do not, a
-:class:`SequenceBreak` or a :class:`TimestampBreak` comes before the message itself.
+:class:`SequenceBreak` or a :class:`TimestampBreak` comes before the message itself. Where five
+pieces of audio in a row are late and yet count on, the clock was wrong before them, and theirs is
+what goes on.
 
 No I/O happens here, and no clock is read.
 """
@@ -26,6 +28,8 @@ from enum import Enum
 
 from twilio_frames.errors import LocalProtocolError
 from twilio_frames.protocol.messages import (
+    INBOUND,
+    OUTBOUND,
     Clear,
     Connected,
     Dtmf,
@@ -55,6 +59,8 @@ Event = Message | Unknown | Violation | SequenceBreak | TimestampBreak
 _BYTES_PER_MILLISECOND = 8
 _TIMESTAMP_TOLERANCE = 1
 """Milliseconds: timestamps are whole, audio need not be."""
+_NEW_CLOCK_PIECES = 5
+"""So many pieces in a row that lie in the past, but count on, are a clock that was set back."""
 
 
 class StreamState(Enum):
@@ -112,6 +118,7 @@ class Stream:
         self._sent_chunks = 0
         self._next_sequence: int | None = None
         self._next_timestamp: dict[str, int] = {}
+        self._pieces_behind: dict[str, tuple[int, int]] = {}
 
     @property
     def state(self) -> StreamState:
@@ -253,6 +260,8 @@ class Stream:
         ):
             return self._followed(media)
         self._next_sequence = number + 1
+        if self._pieces_behind:
+            self._pieces_behind.pop(media.track, None)
         length = len(media.payload) // _BYTES_PER_MILLISECOND
         self._next_timestamp[media.track] = expected + length
         return [media]
@@ -266,7 +275,11 @@ class Stream:
                 kind = _break_kind(self._next_sequence, number, step=1)
                 events.append(SequenceBreak(kind=kind, expected=self._next_sequence, got=number))
             self._next_sequence = max(number + 1, self._next_sequence or 0)
-        if isinstance(message, Media) and message.timestamp is not None:
+        if (
+            isinstance(message, Media)
+            and message.timestamp is not None
+            and message.track in (INBOUND, OUTBOUND)
+        ):
             self._follow_timestamp(message, message.timestamp, events)
         events.append(message)
         return events
@@ -274,12 +287,34 @@ class Stream:
     def _follow_timestamp(self, media: Media, timestamp: int, events: list[Event]) -> None:
         length = len(media.payload) // _BYTES_PER_MILLISECOND
         expected = self._next_timestamp.get(media.track)
-        if expected is not None and abs(timestamp - expected) > _TIMESTAMP_TOLERANCE:
+        if expected is None or _counts_on(expected, timestamp):
+            self._pieces_behind.pop(media.track, None)
+            self._next_timestamp[media.track] = max(timestamp + length, expected or 0)
+            return
+        is_ahead = timestamp > expected
+        is_new_clock = not is_ahead and self._is_new_clock(media.track, timestamp, length)
+        if is_ahead or is_new_clock:
+            self._pieces_behind.pop(media.track, None)
+            self._next_timestamp[media.track] = timestamp + length
+        if not is_new_clock:
             kind = _break_kind(expected, timestamp, step=length)
             events.append(
                 TimestampBreak(kind=kind, track=media.track, expected=expected, got=timestamp)
             )
-        self._next_timestamp[media.track] = max(timestamp + length, expected or 0)
+
+    def _is_new_clock(self, track: str, timestamp: int, length: int) -> bool:
+        """Whether pieces from further back have counted on for so long that they are right.
+
+        Otherwise a single piece stamped far ahead would make all that follow look late.
+        """
+        due, pieces = self._pieces_behind.get(track, (timestamp, 0))
+        pieces = pieces + 1 if _counts_on(due, timestamp) else 1
+        self._pieces_behind[track] = (timestamp + length, pieces)
+        return pieces == _NEW_CLOCK_PIECES
+
+
+def _counts_on(expected: int, got: int) -> bool:
+    return abs(got - expected) <= _TIMESTAMP_TOLERANCE
 
 
 def _break_kind(expected: int, got: int, *, step: int) -> BreakKind:
