@@ -59,6 +59,11 @@ class Caller:
         return self._line.ear.now
 
     @property
+    def answered_at(self) -> float:
+        """When the call was answered, on the event loop's clock."""
+        return self._line.clock.time_of(0)
+
+    @property
     def is_connected(self) -> bool:
         """Whether the call goes on."""
         return self._call.end is None

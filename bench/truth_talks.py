@@ -1,0 +1,302 @@
+"""Conversations between a scripted caller and a bot, and what of them was as it should be."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pipecat.frames.frames import Frame, TTSSpeakFrame
+from truth_bots import BotCall, Bots
+from truth_services import Behaviour
+from truth_words import Author, HeardWord, Memory, Word, compare, gaps, heard_words, said
+
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.errors import CallFailedError
+from twilio_frames.testing import Caller, LineConditions
+
+SETTLING = 1.0
+STALL_SECONDS = 0.2
+_POLL = 0.01
+
+
+class BargeIn(Enum):
+    """What interrupts the bot."""
+
+    ORDER = "an InterruptionFrame"
+    SPEECH = "a caller who speaks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What happens on a call.
+
+    Parameters:
+        barge_ins: How many replies are interrupted, each at a random point.
+        hear_outs: How many replies are heard to their end.
+        false_alarms: How many replies the caller coughs into.
+        barge_in: What interrupts.
+        stalls: How often the bot's event loop is blocked within each reply.
+        hiccups: Whether the TTS provider pauses in mid-utterance.
+        is_queued: Whether each reply waits behind another utterance.
+        says_goodbye: Whether the bot ends the call at last, with a goodbye right before.
+    """
+
+    barge_ins: int = 10
+    hear_outs: int = 2
+    false_alarms: int = 0
+    barge_in: BargeIn = BargeIn.ORDER
+    stalls: int = 0
+    hiccups: bool = False
+    is_queued: bool = False
+    says_goodbye: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerSpeech:
+    """What the caller says, mu-law.
+
+    Parameters:
+        interruption: Long enough to be meant.
+        cough: Not meant at all.
+    """
+
+    interruption: bytes = field(repr=False)
+    cough: bytes = field(repr=False)
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """What came of a call, or of several.
+
+    Parameters:
+        cut: Memories of replies that were interrupted.
+        whole: Memories of replies that were heard out.
+        alarmed: Memories of replies the caller coughed into.
+        lost: Words lost in each of the replies that should have been heard out.
+        stopped_late: Seconds by which ``BotStoppedSpeaking`` followed the last sound at the ear.
+        started_late: The same of ``BotStartedSpeaking`` and the first.
+        gaps: Seconds of silence where there should have been none, each reply's longest.
+        silenced: Seconds from the beginning of an interruption to the bot's last sound.
+        goodbyes: Whether each was heard to its last byte.
+        errors: Calls that failed, and why.
+    """
+
+    cut: list[Memory] = field(default_factory=list)
+    whole: list[Memory] = field(default_factory=list)
+    alarmed: list[Memory] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    stopped_late: list[float] = field(default_factory=list)
+    started_late: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+    silenced: list[float] = field(default_factory=list)
+    goodbyes: list[bool] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, other: "Findings") -> None:
+        """Takes in another call's."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name).extend(getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    """A reply that is under way.
+
+    Parameters:
+        words: Its words, those of an utterance in front of it included.
+        begin: Sample at the ear when it was asked for.
+        messages: Length of the memory then.
+        stopped: How often the pipeline had noted the end of the bot's speech until then.
+        started: The same of its beginning.
+    """
+
+    words: tuple[Word, ...]
+    begin: int
+    messages: int
+    stopped: int
+    started: int
+
+    @property
+    def seconds(self) -> float:
+        return sum(word.size for word in self.words) / SAMPLE_RATE
+
+
+class Talk:
+    """One call, from the caller's side.
+
+    Args:
+        caller: The caller.
+        bots: The bots.
+        call: The call as the bot has it.
+        line: The line's conditions.
+        speech: What the caller says.
+        seed: Makes replies and points in time the same each time.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        bots: Bots,
+        call: BotCall,
+        *,
+        line: LineConditions,
+        speech: CallerSpeech,
+        seed: int,
+    ):
+        self._caller = caller
+        self._bots = bots
+        self._call = call
+        self._round_trip = (
+            line.delay_to_bot + line.delay_from_bot + line.jitter_to_bot + line.jitter_from_bot
+        )
+        self._speech = speech
+        self._random = random.Random(seed)
+        self._author = Author(seed)
+        self._said: list[Word] = []
+        self._behaviour: Behaviour = call.behaviour
+        self.findings = Findings()
+
+    async def follow(self, script: Script) -> Findings:
+        """Has the whole conversation."""
+        try:
+            for number in range(script.hear_outs):
+                await self._hear_out(script, is_first=number == 0)
+            for _ in range(script.barge_ins):
+                await self._interrupt(script)
+            for _ in range(script.false_alarms):
+                await self._raise_false_alarm(script)
+            if script.says_goodbye:
+                await self._say_goodbye()
+        except (CallFailedError, TimeoutError) as error:
+            self.findings.errors.append(f"{type(error).__name__}: {error}")
+        return self.findings
+
+    async def _hear_out(self, script: Script, *, is_first: bool = False) -> None:
+        reply = await self._ask(script)
+        await self._until_said(reply)
+        await asyncio.sleep(SETTLING + self._round_trip)
+        heard = self._heard(reply)
+        self.findings.whole.append(self._memory(reply, heard))
+        self.findings.lost.append(len(reply.words) - len(heard))
+        if heard and not script.hiccups:
+            self.findings.gaps.append(max([0.0, *gaps(heard)]))
+        # A pipeline's first audio pays for what is loaded at first use.
+        if heard and not is_first:
+            self._time_speaking_frames(reply, heard)
+
+    async def _interrupt(self, script: Script) -> None:
+        reply = await self._ask(script)
+        began = await self._first_sound(reply)
+        point = self._random.uniform(0.2, reply.seconds - 0.4)
+        await self._until(lambda: self._caller.now >= began + point)
+        if script.barge_in is BargeIn.ORDER:
+            await self._bots.do(self._call.interrupt())
+        else:
+            utterance = await self._caller.say(self._speech.interruption)
+            self._time_silence(utterance.speech_began_at or 0.0, reply)
+        await asyncio.sleep(SETTLING + self._round_trip)
+        self.findings.cut.append(self._memory(reply, self._heard(reply)))
+        # What a pause of the provider's has left over must not reach into the next reply.
+        self._behaviour.hiccup_at = None
+
+    async def _raise_false_alarm(self, script: Script) -> None:
+        reply = await self._ask(script)
+        began = await self._first_sound(reply)
+        point = self._random.uniform(0.3, reply.seconds - 1.2)
+        await self._until(lambda: self._caller.now >= began + point)
+        await self._caller.say(self._speech.cough)
+        await self._until_said(reply)
+        await asyncio.sleep(SETTLING + self._round_trip)
+        heard = self._heard(reply)
+        self.findings.alarmed.append(self._memory(reply, heard))
+        self.findings.lost.append(len(reply.words) - len(heard))
+
+    async def _say_goodbye(self) -> None:
+        text = self._author.reply(6)
+        words = await asyncio.to_thread(said, text, self._behaviour.voice)
+        begin = round(self._caller.now * SAMPLE_RATE)
+        await self._bots.do(self._call.end(TTSSpeakFrame(text)))
+        await self._caller.wait_for_end(seconds=15)
+        heard = heard_words(self._caller.result.heard_bot, words, begin=begin)
+        self.findings.goodbyes.append(len(heard) == len(words))
+
+    async def _ask(self, script: Script) -> _Reply:
+        first: list[Frame] = []
+        text = ""
+        if script.is_queued:
+            text = self._author.reply(4)
+            first = [TTSSpeakFrame(text)]
+        answer = self._author.reply(6, 5)
+        # A voice may take its time, which the line must not wait for.
+        words = await asyncio.to_thread(said, f"{text} {answer}", self._behaviour.voice)
+        self._said += words
+        if script.hiccups:
+            self._behaviour.hiccup_at = self._random.uniform(0.4, 1.2)
+        reply = _Reply(
+            words=tuple(words),
+            begin=round(self._caller.now * SAMPLE_RATE),
+            messages=len(self._call.context.get_messages()),
+            stopped=len(self._call.replier.stopped),
+            started=len(self._call.replier.started),
+        )
+        await self._bots.do(self._call.ask(answer, *first))
+        loop = asyncio.get_running_loop()
+        for _ in range(script.stalls):
+            at = self._random.uniform(0.3, reply.seconds)
+            loop.call_later(at, self._bots.stall, STALL_SECONDS)
+        return reply
+
+    def _heard(self, reply: _Reply) -> list[HeardWord]:
+        return heard_words(self._caller.result.heard_bot, reply.words, begin=reply.begin)
+
+    def _memory(self, reply: _Reply, heard: Sequence[HeardWord]) -> Memory:
+        # Words of earlier replies have no business in these messages, and would show as extra.
+        return compare(self._call.memory(reply.messages), self._said, heard)
+
+    def _time_speaking_frames(self, reply: _Reply, heard: Sequence[HeardWord]) -> None:
+        answered = self._caller.answered_at
+        ended = answered + heard[-1].ended_at / SAMPLE_RATE
+        began = answered + (heard[0].ended_at - len(heard[0].word.mulaw)) / SAMPLE_RATE
+        stopped = self._call.replier.stopped[reply.stopped :]
+        started = self._call.replier.started[reply.started :]
+        if stopped:
+            self.findings.stopped_late.append(min((t - ended for t in stopped), key=abs))
+        if started:
+            self.findings.started_late.append(min((t - began for t in started), key=abs))
+
+    def _time_silence(self, began: float, reply: _Reply) -> None:
+        spells = [spell for spell in self._caller.bot_spells if spell.began_at < began]
+        if spells and spells[-1].ended_at > began:
+            self.findings.silenced.append(spells[-1].ended_at - began)
+
+    async def _first_sound(self, reply: _Reply) -> float:
+        """Waits until the reply is heard; gives when that began, seconds from the answer."""
+        asked = reply.begin / SAMPLE_RATE
+
+        def is_heard() -> bool:
+            return bool(self._caller.bot_spells) and self._caller.bot_spells[-1].ended_at > asked
+
+        await self._until(is_heard)
+        return max(asked, self._caller.bot_spells[-1].began_at)
+
+    async def _until_said(self, reply: _Reply) -> None:
+        """Waits until the reply's last word was heard, or nothing more comes."""
+        await self._first_sound(reply)
+        last = reply.words[-1:]
+        silence = 4.0
+
+        def is_over() -> bool:
+            if self._caller.now - self._caller.bot_spells[-1].ended_at > silence:
+                return True
+            ear = self._caller.result.heard_bot
+            return bool(heard_words(ear, last, begin=reply.begin))
+
+        await self._until(is_over, poll=0.1)
+
+    async def _until(self, is_true: Callable[[], bool], *, poll: float = _POLL) -> None:
+        async with asyncio.timeout(25):
+            while not is_true():  # the caller's ear tells nobody
+                if not self._caller.is_connected:
+                    raise CallFailedError("the call ended in the middle of a reply")
+                await asyncio.sleep(poll)

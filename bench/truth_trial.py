@@ -1,0 +1,206 @@
+"""The circumstances under which bots are tried, and the calls that try them."""
+
+import asyncio
+import math
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+from truth_bots import OURS, STOCK, Bots
+from truth_services import Behaviour, Kind, Timestamps
+from truth_talks import BargeIn, CallerSpeech, Findings, Script, Talk
+from truth_words import burst
+
+from twilio_frames.audio import decode_mulaw, encode_mulaw
+from twilio_frames.errors import CallFailedError
+from twilio_frames.local.synthesiser import BOT_VOICE, BOT_WORDS_PER_MINUTE, Synthesiser
+from twilio_frames.testing import CallerOptions, LineConditions, SimulatedTwilio
+from twilio_frames.testing.conditions import PERFECT_LINE
+from twilio_frames.testing.speech import to_mulaw, to_utterance
+from twilio_frames.testing.voice import audible_samples
+
+SIDES = (OURS, STOCK)
+_POINTS_A_CALL = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Under which circumstances calls are made.
+
+    Parameters:
+        label: What it is called in the table.
+        kind: Which TTS the bot has.
+        line: What the line is like.
+        script: What happens; its counts are for ten points.
+        speaks: Whether the bot speaks rather than buzzes: a VAD takes its echo for a caller's.
+        is_alone: Whether no other call of the same side may run meanwhile.
+    """
+
+    label: str
+    kind: Kind = Kind.TIMESTAMPS
+    line: LineConditions = PERFECT_LINE
+    script: Script = field(default_factory=Script)
+    speaks: bool = False
+    transcript: str = ""
+    is_alone: bool = False
+
+
+SCENARIOS = {
+    "clean": Scenario(label="clean line", script=Script(hear_outs=5)),
+    "delay": Scenario(label="250 ms one-way delay", line=LineConditions.one_way(0.25)),
+    "jitter": Scenario(
+        label="50 ms delay, 100 ms jitter", line=LineConditions.one_way(0.05, jitter=0.1)
+    ),
+    "stalls": Scenario(label="three 200 ms stalls", script=Script(stalls=3), is_alone=True),
+    "hiccup": Scenario(label="provider hiccup of 2 s", script=Script(hiccups=True)),
+    "queued": Scenario(label="reply behind another utterance", script=Script(is_queued=True)),
+    "sentences": Scenario(label="no word timestamps", kind=Kind.SENTENCES),
+    "python": Scenario(label="PythonTTSService", kind=Kind.PYTHON),
+    "speech": Scenario(
+        label="caller speaks over it, 60 ms delay",
+        line=LineConditions.one_way(0.06),
+        script=Script(barge_in=BargeIn.SPEECH),
+        transcript="Wait a moment, please.",
+    ),
+    "alarms": Scenario(
+        label="false alarms",
+        script=Script(barge_ins=0, hear_outs=0, false_alarms=10),
+    ),
+    "echo": Scenario(
+        label="echo, -20 dB, 200 ms",
+        line=LineConditions(echo_level=-20, echo_delay=0.2),
+        script=Script(barge_ins=5, hear_outs=6, barge_in=BargeIn.SPEECH),
+        speaks=True,
+        transcript="Wait a moment, please.",
+    ),
+}
+
+
+class Trial:
+    """Scenarios, tried on some bots.
+
+    Args:
+        names: Which scenarios.
+        points: How many random points each has.
+        sides: Which bots.
+        at_once: How many calls each side has at once.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        points: int,
+        sides: Sequence[str] = SIDES,
+        at_once: int = 5,
+    ):
+        self._at_once = at_once
+        self._names = names
+        self._sides = sides
+        self._points = points
+        self.findings = {side: {name: Findings() for name in names} for side in sides}
+
+    async def run(self) -> dict[str, dict[str, Findings]]:
+        """Makes all the calls; gives what was found by side and scenario."""
+        # A thread that is busy keeps another from its turn no longer than this.
+        sys.setswitchinterval(0.0005)
+        speech = await _caller_speech()
+        async with AsyncExitStack() as stack:
+            twilio = await stack.enter_async_context(SimulatedTwilio(seed=1))
+            bots = {side: await stack.enter_async_context(Bots(twilio)) for side in self._sides}
+            await asyncio.gather(
+                *(self._try_side(side, twilio, bots[side], speech) for side in self._sides)
+            )
+        return self.findings
+
+    async def _try_side(
+        self, side: str, twilio: SimulatedTwilio, bots: Bots, speech: CallerSpeech
+    ) -> None:
+        free = asyncio.Semaphore(self._at_once)
+
+        async def one(name: str, number: int, script: Script) -> None:
+            async with free:
+                found = await self._one_call(side, name, number, script, twilio, bots, speech)
+            self.findings[side][name].add(found)
+
+        jobs = [
+            (name, number, script)
+            for name in self._names
+            for number, script in enumerate(_parts(SCENARIOS[name].script, self._points))
+        ]
+        # Each call's number says how it behaves; the longest first, so that none is waited for.
+        together = [one(*job) for job in jobs if not SCENARIOS[job[0]].is_alone]
+        await asyncio.gather(*together)
+        for job in jobs:
+            if SCENARIOS[job[0]].is_alone:
+                await one(*job)
+
+    async def _one_call(
+        self,
+        side: str,
+        name: str,
+        number: int,
+        script: Script,
+        twilio: SimulatedTwilio,
+        bots: Bots,
+        speech: CallerSpeech,
+    ) -> Findings:
+        scenario = SCENARIOS[name]
+        seed = 1000 * list(SCENARIOS).index(name) + number
+        call_name = f"{side} {name} {number}"
+        behaviour = Behaviour(
+            kind=scenario.kind,
+            timestamps=list(Timestamps)[number % len(Timestamps)],
+            voice=spoken if scenario.speaks else burst,
+            transcript=scenario.transcript,
+        )
+        bots.expect(call_name, behaviour)
+        options = CallerOptions(line=scenario.line, seed=seed, noise_level=-60.0)
+        try:
+            async with twilio.call(
+                bots.urls[side], parameters={"name": call_name}, options=options
+            ) as caller:
+                call = await bots.call(call_name)
+                talk = Talk(caller, bots, call, line=scenario.line, speech=speech, seed=seed)
+                return await talk.follow(script)
+        except (CallFailedError, TimeoutError) as error:
+            return Findings(errors=[f"{type(error).__name__}: {error}"])
+
+
+def _parts(script: Script, points: int) -> list[Script]:
+    """The calls that make up so many points, ten to a call at most."""
+    calls = math.ceil(points / _POINTS_A_CALL)
+    each = math.ceil(points / calls)
+    share = each / _POINTS_A_CALL
+    part = replace(
+        script,
+        barge_ins=math.ceil(share * script.barge_ins),
+        hear_outs=math.ceil(share * script.hear_outs),
+        false_alarms=math.ceil(share * script.false_alarms),
+    )
+    return [part] * calls
+
+
+async def _caller_speech() -> CallerSpeech:
+    interruption = await to_utterance("Wait a moment, please. I want something else.")
+    cough = await to_utterance("Uh huh.")
+    return CallerSpeech(interruption=interruption.mulaw, cough=cough.mulaw)
+
+
+_WATERMARK = 150
+
+
+@lru_cache(maxsize=4096)
+def spoken(word: str) -> bytes:
+    """A word as a person would say it, with a faint noise of its own by which it can be told."""
+    synthesiser = Synthesiser(BOT_VOICE, words_per_minute=BOT_WORDS_PER_MINUTE)
+    speech = synthesiser.synthesise(word)
+    mulaw = to_mulaw(speech.pcm, speech.sample_rate)
+    loud = audible_samples(mulaw)
+    pcm = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16)[loud[0] : loud[-1] + 1]
+    source = np.random.default_rng(list(word.encode()))
+    marked = pcm + source.integers(-_WATERMARK, _WATERMARK, len(pcm))
+    return encode_mulaw(marked.clip(-32768, 32767).astype(np.int16).tobytes())

@@ -1,0 +1,212 @@
+"""Words whose sound is known to the byte, what an ear heard of them, and what a memory holds. Pure.
+
+Each word is a burst of its own, 0.2 to 0.4 s, unlike every other word's at each of its bytes. So
+the audio that reached the ear says by itself which words were heard, in whole or in part, when, how
+often and with which gaps, whatever the bot did with it on the way: a word counts as heard if its
+last bytes were.
+"""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, decode_mulaw
+
+TAIL = 40
+"""Bytes at the end of a word by which it is found; 5 ms."""
+
+COMMA_SECONDS = 0.25
+
+Voice = Callable[[str], bytes]
+"""What a word sounds like, mu-law."""
+
+_CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
+# Both signs of the louder half of the mu-law scale: no code among them is silence.
+_LOUD = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
+
+
+@lru_cache(maxsize=4096)
+def burst(word: str) -> bytes:
+    """A burst of noise that only this word has."""
+    source = np.random.default_rng(list(word.encode()))
+    size = int(source.integers(round(0.2 * SAMPLE_RATE), round(0.4 * SAMPLE_RATE)))
+    return source.choice(_LOUD, size).tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word as it is said.
+
+    Parameters:
+        text: The bare word.
+        written: As it stands in the text.
+        mulaw: Its sound.
+        pause: Bytes of silence behind it.
+    """
+
+    text: str
+    written: str
+    mulaw: bytes = field(repr=False)
+    pause: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes, the pause included."""
+        return len(self.mulaw) + self.pause
+
+
+def said(text: str, voice: Voice = burst) -> list[Word]:
+    """The words of a text as they are said."""
+    words: list[Word] = []
+    for written in text.split():
+        bare = bare_word(written)
+        pause = round(COMMA_SECONDS * SAMPLE_RATE) if written.endswith(",") else 0
+        words.append(Word(text=bare, written=written, mulaw=voice(bare), pause=pause))
+    return words
+
+
+def sound(words: Sequence[Word]) -> bytes:
+    """What the words sound like in a row, mu-law."""
+    silence = bytes([MULAW_SILENCE])
+    return b"".join(word.mulaw + silence * word.pause for word in words)
+
+
+def pcm_of(mulaw: bytes) -> bytes:
+    """16-bit PCM that becomes the same mu-law bytes again."""
+    return decode_mulaw(mulaw)
+
+
+def bare_word(written: str) -> str:
+    """A word without its punctuation and capital."""
+    return re.sub(r"[^a-z]", "", written.lower())
+
+
+class Author:
+    """Writes replies in which no word ever comes twice.
+
+    Args:
+        seed: Makes them the same each time.
+    """
+
+    def __init__(self, seed: int):
+        self._random = random.Random(seed)
+        syllables = [consonant + vowel for consonant in _CONSONANTS for vowel in _VOWELS]
+        self._unused = [first + second for first in syllables for second in syllables]
+        self._random.shuffle(self._unused)
+
+    def reply(self, *sentences: int) -> str:
+        """A text of sentences with so many words each; a comma here and there."""
+        return " ".join(self._sentence(length) for length in sentences)
+
+    def _sentence(self, length: int) -> str:
+        words = [self._unused.pop() for _ in range(length)]
+        for index in range(length - 1):
+            if self._random.random() < 0.12:
+                words[index] += ","
+        return " ".join(words).capitalize() + "."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardWord:
+    """A word that was heard to its end.
+
+    Parameters:
+        word: The word.
+        ended_at: Sample at the ear behind its last.
+        times: How often it was heard.
+    """
+
+    word: Word
+    ended_at: int
+    times: int = 1
+
+
+def heard_words(ear: bytes, words: Sequence[Word], *, begin: int = 0) -> list[HeardWord]:
+    """The words that were heard to their ends, in the order they were.
+
+    Args:
+        ear: All that was played to the caller, mu-law.
+        words: Those that may be in it.
+        begin: Where in it to look from.
+    """
+    found: list[HeardWord] = []
+    for word in words:
+        tail = word.mulaw[-TAIL:]
+        at = ear.find(tail, begin)
+        if at >= 0:
+            times = 1 + (ear.find(tail, at + TAIL) >= 0)
+            found.append(HeardWord(word=word, ended_at=at + TAIL, times=times))
+    return sorted(found, key=lambda heard: heard.ended_at)
+
+
+def gaps(heard: Sequence[HeardWord]) -> list[float]:
+    """Seconds of silence in what should have been without, between words that follow each other."""
+    found: list[float] = []
+    for index in range(len(heard) - 1):
+        before, after = heard[index], heard[index + 1]
+        due = before.ended_at + before.word.pause + len(after.word.mulaw)
+        found.append((after.ended_at - due) / SAMPLE_RATE)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a memory holds beside what was heard.
+
+    Parameters:
+        heard: The words heard to their ends.
+        remembered: The words in the memory.
+        missing: Heard, and not in the memory.
+        extra: In the memory, and not heard, or once too often.
+        repeated: Heard twice.
+        is_ordered: Whether the memory has them in the order in which they were heard.
+        beside: What else the memory says: the mark of a reply that was cut.
+    """
+
+    heard: tuple[str, ...]
+    remembered: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    repeated: tuple[str, ...]
+    is_ordered: bool
+    beside: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is what was heard, no more and no less."""
+        return not self.missing and not self.extra and self.is_ordered
+
+    @property
+    def words_off(self) -> int:
+        """How many words it has too many or too few."""
+        return len(self.missing) + len(self.extra)
+
+
+def compare(texts: Sequence[str], words: Sequence[Word], heard: Sequence[HeardWord]) -> Memory:
+    """Compares a memory with what was heard.
+
+    Args:
+        texts: The assistant's messages.
+        words: All that the bot may have said.
+        heard: What the ear heard of them.
+    """
+    known = {word.text for word in words}
+    tokens = " ".join(texts).split()
+    remembered = [bare_word(token) for token in tokens if bare_word(token) in known]
+    wholly = [one.word.text for one in heard]
+    counts = Counter(remembered)
+    return Memory(
+        heard=tuple(wholly),
+        remembered=tuple(remembered),
+        missing=tuple(word for word in wholly if word not in counts),
+        extra=tuple((counts - Counter(wholly)).elements()),
+        repeated=tuple(one.word.text for one in heard if one.times > 1),
+        is_ordered=[word for word in wholly if word in counts]
+        == [word for word in dict.fromkeys(remembered) if word in wholly],
+        beside=" ".join(token for token in tokens if bare_word(token) not in known),
+    )
