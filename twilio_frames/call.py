@@ -15,7 +15,7 @@ from pipecat.workers.runner import WorkerRunner
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import Start
-from twilio_frames.rest import TwilioRest
+from twilio_frames.rest import CallState, TwilioRest
 from twilio_frames.transport import TwilioTransport
 
 __all__ = ["TOKEN_PARAMETER", "Call", "phone_worker"]
@@ -57,6 +57,7 @@ class Call:
         self._worker: PipelineWorker | None = None
         self._ends_by_rest = False
         self._line_ended = asyncio.Event()
+        self._requests: set[asyncio.Task[CallState]] = set()
         self.observers: list[BaseObserver] = []
         """Pipecat observers that ``run()`` lets watch the pipeline."""
         self._parameters = MappingProxyType(
@@ -144,6 +145,8 @@ class Call:
         finally:
             self._worker = None
             follower.cancel()
+            if self._requests:
+                await asyncio.wait(self._requests)
             await self._transport.close()
         if self._ends_by_rest:
             await self._end_by_rest()
@@ -175,6 +178,36 @@ class Call:
         self._line_ended.set()
         if self._ends_by_rest:
             await self._end_by_rest()
+
+    async def redirect(self, *, url: str | None = None, twiml: str | None = None) -> None:
+        """Give the call other TwiML, a ``<Dial>`` say: its stream ends, as ``TRANSFERRED``.
+
+        What Twilio has buffered is played first. The request is finished even if the pipeline ends
+        or is cancelled meanwhile.
+
+        Args:
+            url: The webhook that says what the call does next; or
+            twiml: what it does. It must itself keep the call up.
+
+        Raises:
+            ConfigurationError: Without Twilio credentials.
+            RestError: Twilio refused, or did not answer; the stream goes on.
+        """
+        if self._rest is None:
+            raise ConfigurationError(
+                "expected Twilio credentials for giving a call other TwiML, got none: set "
+                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
+            )
+        self._transport.expect_transfer()
+        request = asyncio.create_task(self._rest.update(self.call_sid, url=url, twiml=twiml))
+        self._requests.add(request)
+        request.add_done_callback(self._requested)
+        await asyncio.shield(request)
+
+    def _requested(self, request: "asyncio.Task[CallState]") -> None:
+        self._requests.discard(request)
+        if request.cancelled() or request.exception() is not None:
+            self._transport.expect_transfer(False)
 
     async def _end_by_rest(self) -> None:
         assert self._rest is not None  # noqa: S101 - hang_up() checked it

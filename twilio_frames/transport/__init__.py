@@ -101,9 +101,15 @@ class TwilioTransport(BaseTransport):
         """Lets somebody listen in on both sides as they are heard, a recorder say."""
         self._connection.taps.append(tap)
 
-    def expect_transfer(self) -> None:
-        """Says that the call is about to get other TwiML: the ``stop`` to come is a transfer."""
-        self._connection.transferring = True
+    def expect_transfer(self, expected: bool = True) -> None:
+        """Says that the call is about to get other TwiML: the ``stop`` to come is a transfer.
+
+        Until then the stream is not closed, for a while, whatever the pipeline does.
+
+        Args:
+            expected: False if the transfer has failed.
+        """
+        self._connection.transferring = expected
 
     async def _started(self, start: Start) -> None:
         await self._call_event_handler("on_client_connected", self._websocket)

@@ -62,6 +62,7 @@ class MediaConnection:
         self._closing: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._clears = 0
+        self._ended = asyncio.Event()
         self.on_echo: Callable[[], None] = _nothing
         """Called after each mark that came back, and at the end of the connection."""
         self.stream = Stream(Role.BOT)
@@ -174,6 +175,7 @@ class MediaConnection:
             self.end_reason = reason
             self.end_detail = detail
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
+            self._ended.set()
             self.on_echo()
             for tap in self.taps:
                 tap.line_ended(time.monotonic() - self._opened)
@@ -275,12 +277,22 @@ class MediaConnection:
     async def close(self, reason: CallEndReason, detail: str) -> None:
         """Closes the socket, in bounded time; the reason counts if it is the first.
 
-        Twilio goes on with the TwiML behind ``<Connect>``.
+        Twilio goes on with the TwiML behind ``<Connect>``. So while the call is being given other
+        TwiML, Twilio's ``stop`` is awaited first: closing would be faster than the transfer.
         """
+        if self.transferring and self.is_open:
+            await self._wait_for_end(self._params.transfer_timeout_secs)
         self._end(reason, detail)
         if self._closing is None:
             self._closing = asyncio.create_task(self._close_socket(), name="media-socket-close")
         await asyncio.shield(self._closing)
+
+    async def _wait_for_end(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        except TimeoutError:
+            logger.warning(f"call {self.call_sid}: the transfer did not end the stream in time")
 
     async def _close_socket(self) -> None:
         try:

@@ -25,6 +25,7 @@ class TwilioParams(TransportParams):
         mark_timeout_secs: How late a mark may be before the line counts as lost: a peer that
             stopped reading is noticed by it. Holds only for peers that have sent a mark back.
         close_timeout_secs: How long closing the socket may take.
+        transfer_timeout_secs: How long the stream is kept open for a transfer that is under way.
         playout_timeout_secs: How long the end of an utterance waits for its mark beyond the time
             the audio takes.
         time_limit_secs: How long a call may last; None for as long as Twilio lets it.
@@ -46,6 +47,7 @@ class TwilioParams(TransportParams):
     send_timeout_secs: float = 5.0
     mark_timeout_secs: float = 10.0
     close_timeout_secs: float = 2.0
+    transfer_timeout_secs: float = 10.0
     playout_timeout_secs: float = 2.0
     time_limit_secs: float | None = None
     longest_gap_secs: float = 5.0

@@ -1,0 +1,92 @@
+"""A call given other TwiML, against the simulated Twilio's REST API."""
+
+import asyncio
+
+import pytest
+from pipecat.frames.frames import EndFrame
+from pipecat.pipeline.pipeline import Pipeline
+
+from tests.transport.bots import Tap, speech
+from twilio_frames.call import Call
+from twilio_frames.errors import ConfigurationError, RestError
+from twilio_frames.frames import CallEndReason, CallStartedFrame
+from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.testing import SimulatedTwilio
+
+TOKEN = "t" * 32
+SID = "AC" + "1" * 32
+AFTERWARDS = "<Response><Say>One moment.</Say><Hangup/></Response>"
+
+
+class TransferBot:
+    """Says a second, then gives the call other TwiML in the way of the test."""
+
+    def __init__(self, twiml: str = AFTERWARDS, *, ends_meanwhile: bool = False):
+        self.twiml = twiml
+        self.ends_meanwhile = ends_meanwhile
+        self.ended: asyncio.Future[CallEndReason | None] = asyncio.Future()
+        self.error: RestError | None = None
+
+    async def __call__(self, call: Call) -> None:
+        tap = Tap()
+        pipeline = Pipeline([call.transport.input(), tap, call.transport.output()])
+        acting = asyncio.create_task(self._act(call, tap))
+        reason = await call.run(pipeline, begin_with=speech(0.3))
+        await acting
+        self.ended.set_result(reason)
+
+    async def _act(self, call: Call, tap: Tap) -> None:
+        await tap.wait_for(CallStartedFrame)
+        redirecting = asyncio.create_task(call.redirect(twiml=self.twiml))
+        if self.ends_meanwhile:
+            await asyncio.sleep(0)
+            await tap.push_frame(EndFrame())
+        try:
+            await redirecting
+        except RestError as error:
+            self.error = error
+            await call.hang_up()
+
+
+async def ring(bot: TransferBot, *, account: str = SID) -> CallEndReason | None:
+    async with SimulatedTwilio(auth_token=TOKEN, account_sid=SID) as twilio:
+        settings = ServerSettings(auth_token=TOKEN, account_sid=account, api_url=twilio.rest_url)
+        async with (
+            Server(create_app(bot, settings)) as server,
+            twilio.call(f"{server.url}/twiml") as caller,
+            asyncio.timeout(15),
+        ):
+            await caller.wait_for_end()
+            return await bot.ended
+
+
+async def test_stop_that_was_asked_for_is_a_transfer():
+    assert await ring(TransferBot()) is CallEndReason.TRANSFERRED
+
+
+async def test_end_of_the_pipeline_waits_for_the_transfer():
+    assert await ring(TransferBot(ends_meanwhile=True)) is CallEndReason.TRANSFERRED
+
+
+async def test_refused_transfer_leaves_the_call_up():
+    bot = TransferBot()
+
+    assert await ring(bot, account="AC" + "2" * 32) is CallEndReason.BOT_HUNG_UP
+    assert bot.error is not None
+
+
+async def test_transfer_needs_credentials():
+    async def bot(call: Call) -> None:
+        with pytest.raises(ConfigurationError, match="TWILIO_ACCOUNT_SID"):
+            await call.redirect(twiml=AFTERWARDS)
+        checked.set()
+
+    checked = asyncio.Event()
+    settings = ServerSettings(auth_token=TOKEN)
+    async with (
+        SimulatedTwilio(auth_token=TOKEN) as twilio,
+        Server(create_app(bot, settings)) as server,
+        twilio.call(f"{server.url}/twiml"),
+        asyncio.timeout(10),
+    ):
+        await checked.wait()
