@@ -35,11 +35,11 @@ _SETTLING = 2.0
 class Plan:
     """How much is measured."""
 
-    step_rounds: int = 5
+    step_rounds: int = 3
     rounds: int = 3
     calls: int = 8
-    seconds: float = 27.0
-    stalls: int = 3
+    seconds: float = 16.0
+    stalls: int = 2
 
 
 QUICK = Plan(step_rounds=1, rounds=1, seconds=15.0, stalls=1)

@@ -17,7 +17,7 @@ from twilio_frames.protocol import Media, Role, SendMark, SendMedia, Start, Stre
 
 OURS, STOCK = "ours", "stock"
 START = Start(stream_sid="MZ" + "0" * 32, call_sid="CA" + "0" * 32)
-_REPEATS = 3
+_REPEATS = 2
 _WINDOWS_A_SECOND = 8000 / 256
 
 Step = Callable[[int], Awaitable[None]]
@@ -173,11 +173,11 @@ def steps() -> dict[str, tuple[int, Step, Step]]:
         "in_frame": (5000, incoming.our_frame, incoming.stock_frame),
         "out_message": (2000, outgoing.our_message, outgoing.stock_message),
         "out_second": (200, outgoing.our_second, outgoing.stock_second),
-        "vad_batch_1": (512, windows.batch(1), stock_window),
-        "vad_batch_8": (1024, windows.batch(8), stock_window),
-        "vad_batch_32": (2048, windows.batch(32), stock_window),
-        "vad_analysis_1": (512, windows.our_lonely_analysis, stock_analysis),
-        "vad_analysis_8": (1024, windows.our_analysis, stock_analysis),
+        "vad_batch_1": (256, windows.batch(1), stock_window),
+        "vad_batch_8": (512, windows.batch(8), stock_window),
+        "vad_batch_32": (1024, windows.batch(32), stock_window),
+        "vad_analysis_1": (256, windows.our_lonely_analysis, stock_analysis),
+        "vad_analysis_8": (512, windows.our_analysis, stock_analysis),
     }
 
 
