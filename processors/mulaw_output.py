@@ -43,6 +43,8 @@ from pipecat.frames.frames import (
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
+    UserMuteStartedFrame,
+    UserMuteStoppedFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -105,6 +107,7 @@ class MulawOutput(BaseOutputTransport):
         self._finished = asyncio.Event()
         self._policy = HoldPolicy()
         self._is_speaking = False
+        self._caller_is_muted = False
         self._utterances_open = 0
         self._words_unheard = 0
         self._told_speaking_at = 0.0
@@ -176,6 +179,10 @@ class MulawOutput(BaseOutputTransport):
 
     async def _follow_caller(self, frame: SystemFrame) -> None:
         match frame:
+            case UserMuteStartedFrame() | UserMuteStoppedFrame():
+                self._caller_is_muted = isinstance(frame, UserMuteStartedFrame)
+            case _ if self._caller_is_muted:
+                pass
             case VADUserStartedSpeakingFrame():
                 await self._cancel_resuming()
                 await self._maybe_hold(0.0)
@@ -274,6 +281,11 @@ class MulawOutput(BaseOutputTransport):
 
     async def _flush(self) -> None:
         self._script.add_audio(encode_mulaw(self._resampler.flush()))
+
+    @property
+    def underruns(self) -> int:
+        """How often the caller heard a hole in a sentence because its audio came too late."""
+        return self._playout.underruns
 
     def _lay_word(self, frame: HeardTextFrame, end: int) -> None:
         self._words_unheard += 1

@@ -30,7 +30,9 @@ class Line(Protocol):
 
     playback: Playback
     on_echo: Callable[[], None]
-    """Called after each mark that came back, and at the end of the line."""
+    """Called after each mark that came back."""
+    on_end: Callable[[], None]
+    """Called once, at the end of the line."""
 
     @property
     def is_open(self) -> bool:
@@ -111,6 +113,7 @@ class Playout:
         self._fades_in = False
         self._marks_are_lost = False
         line.on_echo = self._wake.set
+        line.on_end = self._line_ended
 
     @property
     def lead(self) -> float:
@@ -123,6 +126,13 @@ class Playout:
 
     def wake(self) -> None:
         """Says that the script has grown."""
+        self._wake.set()
+
+    def _line_ended(self) -> None:
+        """Tells who listens in what was heard last, by the clock: no mark comes any more."""
+        if self._cutting is None:
+            playback = self._line.playback
+            self._in_script(playback.position(time.monotonic() - playback.round_trip))
         self._wake.set()
 
     async def run(self) -> None:

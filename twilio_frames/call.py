@@ -30,14 +30,20 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
     """Make a worker for a pipeline that talks over the telephone.
 
     Audio is 8 kHz both ways, so nothing is resampled. RTVI and turn tracking are off: nobody at
-    the other end reads the one, and the other costs time on every frame of every call.
+    the other end reads the one, and the other costs time on every frame of every call. So does
+    Pipecat's idle time-out, which is off too: the transport itself notices a line that is dead.
 
     Args:
         pipeline: The bot's pipeline, with the transport's input and output in it.
         options: More arguments of ``PipelineWorker``; they win over what is set here.
     """
     params = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)
-    defaults = {"params": params, "enable_rtvi": False, "enable_turn_tracking": False}
+    defaults = {
+        "params": params,
+        "enable_rtvi": False,
+        "enable_turn_tracking": False,
+        "idle_timeout_secs": None,
+    }
     return PipelineWorker(pipeline, **(defaults | options))
 
 

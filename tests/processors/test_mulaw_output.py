@@ -32,6 +32,7 @@ class FakeLine:
         self.sent: list[tuple[float, BotMessage]] = []
         self.closed_for: CallEndReason | None = None
         self.on_echo: Callable[[], None] = lambda: None
+        self.on_end: Callable[[], None] = lambda: None
         self.heard = b""
         self._echoes = echoes
 
@@ -73,7 +74,7 @@ class FakeLine:
 
     async def close(self, reason: CallEndReason, detail: str) -> None:
         self.closed_for = self.closed_for or reason
-        self.on_echo()
+        self.on_end()
 
     def audio(self) -> bytes:
         return b"".join(m.payload for _, m in self.sent if isinstance(m, SendMedia))

@@ -9,12 +9,12 @@ https://www.twilio.com/docs/voice/media-streams/websocket-messages. Those echoes
 thrown away, not that it was heard.
 
 *Where playback stands* is known twice over. A copy of Twilio's buffer on this side's clock
-(:meth:`Playback.position`) is ahead of the truth by the line's delay and nothing else. And each echo
-says that a position has been reached.
+(:meth:`Playback.position`) is ahead of the truth by the line's delay and nothing else. And each
+echo says that a position has been reached.
 
-*Where a ``clear`` cut* is known at once from the copy: audio and ``clear`` travel the same way, so a
-constant delay shifts both alike. It is settled a round trip later. Behind each ``clear`` a last mark
-is sent, the fence; its echo ends the burst of echoes that the ``clear`` causes. What came back
+*Where a ``clear`` cut* is known at once from the copy: audio and ``clear`` travel the same way, so
+a constant delay shifts both alike. It is settled a round trip later. Behind each ``clear`` a last
+mark is sent, the fence; its echo ends the burst of echoes that the ``clear`` causes. What came back
 before the burst had been played; what came in it had not. From the last single echo to the burst
 playback went on at 8000 bytes a second, so the cut lies that far behind it, whatever the delay on
 the way back is. With a mark at the end of each word there is no doubt which words were heard.

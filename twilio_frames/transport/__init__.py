@@ -10,9 +10,10 @@ from twilio_frames.protocol import Start
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.input import TwilioInput
 from twilio_frames.transport.params import TwilioParams
+from twilio_frames.transport.recorder import CallRecorder
 from twilio_frames.transport.sockets import media_socket
 
-__all__ = ["TwilioParams", "TwilioTransport"]
+__all__ = ["CallRecorder", "TwilioParams", "TwilioTransport"]
 
 
 class TwilioTransport(BaseTransport):
@@ -78,6 +79,11 @@ class TwilioTransport(BaseTransport):
     def violations(self) -> dict[str, int]:
         """How many received messages broke which rule; they were skipped."""
         return dict(self._connection.violations)
+
+    @property
+    def underruns(self) -> int:
+        """How often the caller heard a hole in a sentence because its audio came too late."""
+        return self._output.underruns
 
     async def wait_for_start(self) -> Start:
         """Reads ``connected`` and ``start`` before the pipeline does, to decide by them.

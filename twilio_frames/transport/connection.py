@@ -64,7 +64,9 @@ class MediaConnection:
         self._clears = 0
         self._ended = asyncio.Event()
         self.on_echo: Callable[[], None] = _nothing
-        """Called after each mark that came back, and at the end of the connection."""
+        """Called after each mark that came back."""
+        self.on_end: Callable[[], None] = _nothing
+        """Called once, at the end of the connection."""
         self.stream = Stream(Role.BOT)
         self.playback = Playback()
         self.end_reason: CallEndReason | None = None
@@ -176,7 +178,7 @@ class MediaConnection:
             self.end_detail = detail
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
             self._ended.set()
-            self.on_echo()
+            self.on_end()
             for tap in self.taps:
                 tap.line_ended(time.monotonic() - self._opened)
 
