@@ -51,7 +51,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
-from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.audio import SAMPLE_RATE, Resampler, decode_mulaw, encode_mulaw
 from twilio_frames.frames import (
     BotHeldFrame,
     CallEndReason,
@@ -221,6 +221,10 @@ class MulawOutput(BaseOutputTransport):
 
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         await self._cancel_resuming()
+        if self._script.is_protected:
+            await self._playout.interrupt()
+            await self.push_frame(frame, direction)
+            return
         if self._playout.is_held:
             self._policy.confirmed(time.monotonic())
         self._resampler.reset()
@@ -231,8 +235,7 @@ class MulawOutput(BaseOutputTransport):
             await self.push_frame(_cut_mark(self._timing.cut_mark))
         self._words_unheard = 0
         await self.push_frame(frame, direction)
-        if not self._script.is_protected:
-            await self._stopped_speaking()
+        await self._stopped_speaking()
 
     async def _refuse_digits(self) -> None:
         await self.push_error(
@@ -299,6 +302,9 @@ class MulawOutput(BaseOutputTransport):
         if now - self._told_speaking_at > _BOT_SPEAKING_SECONDS:
             self._told_speaking_at = now
             await self.broadcast_frame(BotSpeakingFrame)
+        # Whoever stands behind a transport expects what it has sent.
+        pcm = decode_mulaw(piece.audio)
+        await self.push_frame(TTSAudioRawFrame(pcm, SAMPLE_RATE, 1))
 
     async def _stopped_speaking(self) -> None:
         if self._is_speaking:
