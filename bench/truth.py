@@ -56,6 +56,8 @@ def _memories(memories: Sequence[Memory]) -> Figures:
         "marks": sorted({memory.beside for memory in memories}),
         "wrong_ones": [
             {
+                "edge_ms": None if memory.edge is None else round(1000 * memory.edge, 1),
+                "said": memory.said,
                 "heard": memory.heard,
                 "remembered": memory.remembered,
                 "missing": memory.missing,
@@ -73,7 +75,7 @@ def _milliseconds(seconds: Sequence[float]) -> list[float]:
 def print_table(figures: dict[str, dict[str, Figures]]) -> None:
     """Prints a row for each scenario and figure, a column for each side."""
     sides = list(figures)
-    print(f"{'':34}" + "".join(f"{side:>34}" for side in sides))
+    print(f"{'':36}" + "".join(f"{side:>26}" for side in sides))
     for title, key in (
         ("interrupted replies wrong in memory", "cut"),
         ("whole replies wrong in memory", "whole"),
@@ -96,7 +98,7 @@ def _print_rows(figures: dict[str, dict[str, Figures]], title: str, cell: Any) -
         cells = [cell(figures[side][name]) for side in sides]
         if any(cells):
             label = SCENARIOS[name].label
-            rows.append(f"  {label:32}" + "".join(f"{text:>34}" for text in cells))
+            rows.append(f"  {label:34}" + "".join(f"{text:>26}" for text in cells))
     if rows:
         print(title, *rows, sep="\n")
 

@@ -1,22 +1,30 @@
-"""Two phone bots of the same parts, one on this package and one on stock Pipecat, in a thread.
+"""A phone bot, on this package or on stock Pipecat, in a process that is told what it shall do.
 
-A thread of their own, so that a stalled event loop is the bots' trouble and not the caller's: the
+    python bench/truth_bots.py ours|stock REST_URL ACCOUNT_SID AUTH_TOKEN
+
+Orders are lines of JSON on stdin, ``{"id": 1, "do": "ask", ...}``; each is answered by a line on
+stdout, ``{"id": 1, "result": ...}``. Times are those of the machine's monotonic clock.
+
+A process of its own, so that a stalled event loop is the bot's trouble and not the caller's: the
 simulated line that knows the truth goes on by its own clock.
 """
 
 import asyncio
-import threading
+import json
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from base64 import b64decode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import uvicorn
 from aiohttp import web
 from fastapi import FastAPI, WebSocket
+from loguru import logger
 from pipecat.audio.vad.silero import SileroVADAnalyzer
-from pipecat.frames.frames import EndFrame, Frame, LLMMessagesAppendFrame
+from pipecat.frames.frames import EndFrame, Frame, LLMMessagesAppendFrame, TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
@@ -31,26 +39,27 @@ from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPI
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
-from truth_services import Behaviour, Hearer, Prompter, Replier, speaker
+from truth_services import Behaviour, Hearer, Kind, Prompter, Replier, Timestamps, speaker
 
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
-from twilio_frames.testing import SimulatedTwilio
 from twilio_frames.transport import TwilioTransport
 
 OURS, STOCK = "ours", "stock"
 
-T = TypeVar("T")
+_LONGEST_LINE = 1 << 20
+_QUESTION: LLMContextMessage = {"role": "user", "content": "Go on."}
 
 
 @dataclass(kw_only=True)
 class BotCall:
-    """One call as the bot has it. To be used in the bots' thread, but for what is said otherwise.
+    """One call as the bot has it.
 
     Parameters:
-        context: The memory; may be read from any thread.
-        behaviour: How its services behave; may be changed from any thread.
+        behaviour: How its services behave.
+        context: The memory.
+        prompter: Interrupts.
     """
 
     behaviour: Behaviour
@@ -72,86 +81,29 @@ class BotCall:
         assert self.worker is not None
         await self.worker.queue_frames(frames)
 
-    async def ask(self, reply: str, *first: Frame) -> None:
-        """Has the bot reply; frames may go before."""
-        self.behaviour.replies.append(reply)
-        question: LLMContextMessage = {"role": "user", "content": "Go on."}
-        await self.queue(*first, LLMMessagesAppendFrame(messages=[question], run_llm=True))
-
-    async def interrupt(self) -> None:
-        """Interrupts, as the user aggregator does when the caller's turn begins."""
-        await self.prompter.broadcast_interruption()
-
-    async def end(self, *first: Frame) -> None:
-        """Ends the pipeline, with frames right before that."""
-        await self.queue(*first, EndFrame())
-
-    def memory(self, begin: int = 0) -> list[str]:
+    def memory(self, begin: int) -> list[str]:
         """The assistant's messages from one on, counting all messages."""
         found: list[str] = []
-        for message in list(self.context.get_messages())[begin:]:
+        for message in self.context.get_messages()[begin:]:
             content = message.get("content") if isinstance(message, dict) else None
             if isinstance(message, dict) and message.get("role") == "assistant" and content:
                 found.append(content if isinstance(content, str) else str(content))
         return found
 
 
-class Bots:
-    """Both bots, served in a thread.
+class Desk:
+    """Takes orders: each public coroutine is one, and gives its answer."""
 
-    Args:
-        twilio: The simulated Twilio, for the REST API by which stock Pipecat hangs up.
-    """
-
-    def __init__(self, twilio: SimulatedTwilio):
-        self._twilio = twilio
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="bots", daemon=True)
-        self._stack = AsyncExitStack()
+    def __init__(self) -> None:
         self._calls: dict[str, asyncio.Future[BotCall]] = {}
         self._behaviours: dict[str, Behaviour] = {}
-        self.urls: dict[str, str] = {}
 
-    async def __aenter__(self) -> "Bots":
-        self._thread.start()
-        await self.do(self._serve())
-        return self
+    def behaviour(self, name: str) -> Behaviour:
+        """How the services of a call behave."""
+        return self._behaviours[name]
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.do(self._stack.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        await asyncio.to_thread(self._thread.join, 5.0)
-        self._loop.close()
-
-    async def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs something in the bots' thread."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
-
-    def stall(self, seconds: float) -> None:
-        """Blocks the bots' event loop, as a model built on it does."""
-        self._loop.call_soon_threadsafe(time.sleep, seconds)
-
-    def expect(self, name: str, behaviour: Behaviour) -> None:
-        """Says how the services of the call with this ``name`` parameter are to behave."""
-        self._behaviours[name] = behaviour
-
-    async def call(self, name: str) -> BotCall:
-        """The call with this ``name`` parameter, once its pipeline runs."""
-        async with asyncio.timeout(20):
-            return await self.do(self._ready(name))
-
-    async def _ready(self, name: str) -> BotCall:
-        return await self._future(name)
-
-    def _future(self, name: str) -> "asyncio.Future[BotCall]":
-        return self._calls.setdefault(name, self._loop.create_future())
-
-    async def _serve(self) -> None:
-        self.urls[OURS] = await self._stack.enter_async_context(_serving_ours(self._ours))
-        self.urls[STOCK] = await self._stack.enter_async_context(_serving_stock(self._stock))
-
-    def _announce(self, name: str, call: BotCall, worker: PipelineWorker) -> None:
-        """Gives the call to whoever waits for it, once its pipeline runs."""
+    def announce(self, name: str, call: BotCall, worker: PipelineWorker) -> None:
+        """Lets orders be given to a call, once its pipeline runs."""
         call.worker = worker
         ready = self._future(name)
 
@@ -160,11 +112,96 @@ class Bots:
 
         worker.add_event_handler("on_pipeline_started", started)
 
-    async def _ours(self, websocket: web.WebSocketResponse) -> None:
+    async def expect(self, name: str, *, kind: str, timestamps: str, transcript: str) -> None:
+        """A call of this name will come in."""
+        self._behaviours[name] = Behaviour(
+            kind=Kind[kind],
+            timestamps=Timestamps[timestamps],
+            transcript=transcript,
+        )
+
+    async def ready(self, name: str) -> None:
+        """Waits until the call's pipeline runs."""
+        await self._future(name)
+
+    async def ask(
+        self,
+        name: str,
+        *,
+        reply: str,
+        first: str = "",
+        hiccup_at: float | None = None,
+        sounds: dict[str, str],
+    ) -> dict[str, int]:
+        """Has the bot reply, behind another utterance if there is one.
+
+        Args:
+            name: The call.
+            reply: What it replies.
+            first: The utterance before.
+            hiccup_at: See ``Behaviour``.
+            sounds: What the words sound like where they are no bursts, base64.
+
+        Returns:
+            How many messages were in the memory until then.
+        """
+        call = await self._future(name)
+        messages = len(call.context.get_messages())
+        call.behaviour.hiccup_at = hiccup_at
+        call.behaviour.sounds |= _decoded(sounds)
+        call.behaviour.replies.append(reply)
+        frames: list[Frame] = [TTSSpeakFrame(first)] if first else []
+        frames.append(LLMMessagesAppendFrame(messages=[_QUESTION], run_llm=True))
+        await call.queue(*frames)
+        return {"messages": messages}
+
+    async def interrupt(self, name: str) -> None:
+        """Interrupts, as the user aggregator does when the caller's turn begins."""
+        await (await self._future(name)).prompter.broadcast_interruption()
+
+    async def end(self, name: str, *, goodbye: str, sounds: dict[str, str]) -> None:
+        """Says goodbye, with the end of the pipeline right behind."""
+        call = await self._future(name)
+        call.behaviour.sounds |= _decoded(sounds)
+        await call.queue(TTSSpeakFrame(goodbye), EndFrame())
+
+    async def stall(self, *, seconds: float) -> None:
+        """Blocks the event loop, as a model that is built on it does."""
+        time.sleep(seconds)  # noqa: ASYNC251  # the stall that is to be measured
+
+    async def report(self, name: str, *, messages: int) -> dict[str, Any]:
+        """What the memory holds from a message on, and when the bot was taken to speak."""
+        call = await self._future(name)
+        return {
+            "memory": call.memory(messages),
+            "started": call.replier.started,
+            "stopped": call.replier.stopped,
+        }
+
+    def _future(self, name: str) -> "asyncio.Future[BotCall]":
+        return self._calls.setdefault(name, asyncio.get_running_loop().create_future())
+
+
+def _decoded(sounds: dict[str, str]) -> dict[str, bytes]:
+    return {word: b64decode(sound) for word, sound in sounds.items()}
+
+
+class OurBot:
+    """A bot of this package, on aiohttp.
+
+    Args:
+        desk: Where orders come in.
+    """
+
+    def __init__(self, desk: Desk):
+        self._desk = desk
+
+    async def run(self, websocket: web.WebSocketResponse) -> None:
+        """One call."""
         transport = TwilioTransport(websocket)
         start = await transport.wait_for_start()
         name = start.custom_parameters["name"]
-        call = BotCall(behaviour=self._behaviours[name])
+        call = BotCall(behaviour=self._desk.behaviour(name))
         context = PhoneContextAggregator(call.context)
         hearer, replier, tts = call.services
         pipeline = Pipeline(
@@ -181,14 +218,28 @@ class Bots:
             ]
         )
         worker = phone_worker(pipeline)
-        self._announce(name, call, worker)
+        self._desk.announce(name, call, worker)
         await Call(transport, start).run(worker)
 
-    async def _stock(self, websocket: WebSocket) -> None:
+
+class StockBot:
+    """A bot of Pipecat's own parts, on FastAPI and uvicorn.
+
+    Args:
+        desk: Where orders come in.
+        account: URL of the REST API by which it hangs up, account sid and auth token.
+    """
+
+    def __init__(self, desk: Desk, account: tuple[str, str, str]):
+        self._desk = desk
+        self._account = account
+
+    async def run(self, websocket: WebSocket) -> None:
+        """One call."""
         _, start = await parse_telephony_websocket(websocket)
         name = start["body"]["name"]
-        call = BotCall(behaviour=self._behaviours[name])
-        transport = self._stock_transport(websocket, start["stream_id"], start["call_id"])
+        call = BotCall(behaviour=self._desk.behaviour(name))
+        transport = self._transport(websocket, start["stream_id"], start["call_id"])
         context = LLMContextAggregatorPair(call.context, user_params=_stock_user_params())
         hearer, replier, tts = call.services
         pipeline = Pipeline(
@@ -210,20 +261,21 @@ class Bots:
             await worker.cancel()
 
         transport.add_event_handler("on_client_disconnected", hung_up)
-        self._announce(name, call, worker)
+        self._desk.announce(name, call, worker)
         runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
         await runner.add_workers(worker)
         await runner.run()
 
-    def _stock_transport(
+    def _transport(
         self, websocket: WebSocket, stream_sid: str, call_sid: str
     ) -> FastAPIWebsocketTransport:
+        rest_url, account_sid, auth_token = self._account
         serializer = TwilioFrameSerializer(
             stream_sid=stream_sid,
             call_sid=call_sid,
-            account_sid=self._twilio.account_sid,
-            auth_token=self._twilio.auth_token,
-            base_url=self._twilio.rest_url,
+            account_sid=account_sid,
+            auth_token=auth_token,
+            base_url=rest_url,
         )
         params = FastAPIWebsocketParams(
             audio_in_enabled=True,
@@ -285,3 +337,44 @@ async def _serving_stock(serve: Callable[[WebSocket], Awaitable[None]]) -> Async
     finally:
         server.should_exit = True
         await running
+
+
+async def _take_orders(desk: Desk) -> None:
+    """Carries out orders as they come, each as soon as it is there, until stdin ends."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(_LONGEST_LINE, loop)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    carrying_out: set[asyncio.Task[None]] = set()
+    while line := await reader.readline():
+        task = asyncio.create_task(_carry_out(desk, json.loads(line)))
+        carrying_out.add(task)
+        task.add_done_callback(carrying_out.discard)
+
+
+async def _carry_out(desk: Desk, order: dict[str, Any]) -> None:
+    number, what = order.pop("id"), order.pop("do")
+    _tell(id=number, result=await getattr(desk, what)(**order))
+
+
+def _tell(**fields: object) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+async def serve(side: str, account: tuple[str, str, str]) -> None:
+    """Serves until stdin ends."""
+    desk = Desk()
+    serving = (
+        _serving_ours(OurBot(desk).run)
+        if side == OURS
+        else _serving_stock(StockBot(desk, account).run)
+    )
+    async with serving as url:
+        _tell(url=url)
+        await _take_orders(desk)
+
+
+if __name__ == "__main__":
+    logger.remove()
+    logger.add(sys.stderr, level="ERROR")
+    asyncio.run(serve(sys.argv[1], (sys.argv[2], sys.argv[3], sys.argv[4])))

@@ -32,7 +32,7 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings, ServiceSettings, STTSettings, TTSSettings
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
-from truth_words import Voice, Word, burst, pcm_of, said, sound
+from truth_words import Word, burst, pcm_of, said, sound
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
@@ -67,20 +67,25 @@ class Behaviour:
     Parameters:
         kind: Which TTS it has.
         timestamps: When word timestamps come.
-        voice: What words sound like.
+        sounds: What words sound like, mu-law, where it is not a burst.
         hiccup_at: Seconds of an utterance's audio after which the provider pauses, once; None
             for no pause.
         hiccup_seconds: How long.
         transcript: What the recogniser makes of the caller's speech; nothing if empty.
+        replies: What the LLM will say.
     """
 
     kind: Kind = Kind.TIMESTAMPS
     timestamps: Timestamps = Timestamps.BEFORE
-    voice: Voice = burst
+    sounds: dict[str, bytes] = field(default_factory=dict)
     hiccup_at: float | None = None
     hiccup_seconds: float = 2.0
     transcript: str = ""
     replies: deque[str] = field(default_factory=deque)
+
+    def voice(self, word: str) -> bytes:
+        """What a word sounds like."""
+        return self.sounds.get(word) or burst(word)
 
 
 def _none_of(kind: type[ServiceSettings]) -> dict[str, Any]:

@@ -2,14 +2,26 @@
 
 import asyncio
 import random
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from pipecat.frames.frames import Frame, TTSSpeakFrame
-from truth_bots import BotCall, Bots
-from truth_services import Behaviour
-from truth_words import Author, HeardWord, Memory, Word, compare, gaps, heard_words, said
+from truth_remote import RemoteBot
+from truth_words import (
+    Author,
+    HeardWord,
+    Memory,
+    Voice,
+    Word,
+    burst,
+    compare,
+    edge_of,
+    gaps,
+    heard_words,
+    said,
+)
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError
@@ -107,15 +119,11 @@ class _Reply:
         words: Its words, those of an utterance in front of it included.
         begin: Sample at the ear when it was asked for.
         messages: Length of the memory then.
-        stopped: How often the pipeline had noted the end of the bot's speech until then.
-        started: The same of its beginning.
     """
 
     words: tuple[Word, ...]
     begin: int
     messages: int
-    stopped: int
-    started: int
 
     @property
     def seconds(self) -> float:
@@ -127,9 +135,10 @@ class Talk:
 
     Args:
         caller: The caller.
-        bots: The bots.
-        call: The call as the bot has it.
+        bot: The bot.
+        name: The call's name, by which the bot knows it.
         line: The line's conditions.
+        voice: What the bot's words sound like.
         speech: What the caller says.
         seed: Makes replies and points in time the same each time.
     """
@@ -137,16 +146,17 @@ class Talk:
     def __init__(
         self,
         caller: Caller,
-        bots: Bots,
-        call: BotCall,
+        bot: RemoteBot,
+        name: str,
         *,
         line: LineConditions,
+        voice: Voice,
         speech: CallerSpeech,
         seed: int,
     ):
         self._caller = caller
-        self._bots = bots
-        self._call = call
+        self._bot = bot
+        self._name = name
         self._round_trip = (
             line.delay_to_bot + line.delay_from_bot + line.jitter_to_bot + line.jitter_from_bot
         )
@@ -154,7 +164,7 @@ class Talk:
         self._random = random.Random(seed)
         self._author = Author(seed)
         self._said: list[Word] = []
-        self._behaviour: Behaviour = call.behaviour
+        self._voice = voice
         self.findings = Findings()
 
     async def follow(self, script: Script) -> Findings:
@@ -177,13 +187,13 @@ class Talk:
         await self._until_said(reply)
         await asyncio.sleep(SETTLING + self._round_trip)
         heard = self._heard(reply)
-        self.findings.whole.append(self._memory(reply, heard))
+        self.findings.whole.append(await self._memory(reply, heard))
         self.findings.lost.append(len(reply.words) - len(heard))
         if heard and not script.hiccups:
             self.findings.gaps.append(max([0.0, *gaps(heard)]))
         # A pipeline's first audio pays for what is loaded at first use.
         if heard and not is_first:
-            self._time_speaking_frames(reply, heard)
+            await self._time_speaking_frames(reply, heard)
 
     async def _interrupt(self, script: Script) -> None:
         reply = await self._ask(script)
@@ -191,14 +201,12 @@ class Talk:
         point = self._random.uniform(0.2, reply.seconds - 0.4)
         await self._until(lambda: self._caller.now >= began + point)
         if script.barge_in is BargeIn.ORDER:
-            await self._bots.do(self._call.interrupt())
+            await self._bot.do("interrupt", name=self._name)
         else:
             utterance = await self._caller.say(self._speech.interruption)
             self._time_silence(utterance.speech_began_at or 0.0, reply)
         await asyncio.sleep(SETTLING + self._round_trip)
-        self.findings.cut.append(self._memory(reply, self._heard(reply)))
-        # What a pause of the provider's has left over must not reach into the next reply.
-        self._behaviour.hiccup_at = None
+        self.findings.cut.append(await self._memory(reply, self._heard(reply)))
 
     async def _raise_false_alarm(self, script: Script) -> None:
         reply = await self._ask(script)
@@ -209,61 +217,65 @@ class Talk:
         await self._until_said(reply)
         await asyncio.sleep(SETTLING + self._round_trip)
         heard = self._heard(reply)
-        self.findings.alarmed.append(self._memory(reply, heard))
+        self.findings.alarmed.append(await self._memory(reply, heard))
         self.findings.lost.append(len(reply.words) - len(heard))
 
     async def _say_goodbye(self) -> None:
         text = self._author.reply(6)
-        words = await asyncio.to_thread(said, text, self._behaviour.voice)
+        words = await asyncio.to_thread(said, text, self._voice)
         begin = round(self._caller.now * SAMPLE_RATE)
-        await self._bots.do(self._call.end(TTSSpeakFrame(text)))
+        await self._bot.do("end", name=self._name, goodbye=text, sounds=_encoded(words))
         await self._caller.wait_for_end(seconds=15)
         heard = heard_words(self._caller.result.heard_bot, words, begin=begin)
         self.findings.goodbyes.append(len(heard) == len(words))
 
     async def _ask(self, script: Script) -> _Reply:
-        first: list[Frame] = []
-        text = ""
-        if script.is_queued:
-            text = self._author.reply(4)
-            first = [TTSSpeakFrame(text)]
+        first = self._author.reply(4) if script.is_queued else ""
         answer = self._author.reply(6, 5)
         # A voice may take its time, which the line must not wait for.
-        words = await asyncio.to_thread(said, f"{text} {answer}", self._behaviour.voice)
+        words = await asyncio.to_thread(said, f"{first} {answer}", self._voice)
         self._said += words
-        if script.hiccups:
-            self._behaviour.hiccup_at = self._random.uniform(0.4, 1.2)
-        reply = _Reply(
-            words=tuple(words),
-            begin=round(self._caller.now * SAMPLE_RATE),
-            messages=len(self._call.context.get_messages()),
-            stopped=len(self._call.replier.stopped),
-            started=len(self._call.replier.started),
+        hiccup_at = self._random.uniform(0.4, 1.2) if script.hiccups else None
+        begin = round(self._caller.now * SAMPLE_RATE)
+        asked = await self._bot.do(
+            "ask",
+            name=self._name,
+            reply=answer,
+            first=first,
+            hiccup_at=hiccup_at,
+            sounds=_encoded(words),
         )
-        await self._bots.do(self._call.ask(answer, *first))
+        reply = _Reply(words=tuple(words), begin=begin, messages=asked["messages"])
         loop = asyncio.get_running_loop()
         for _ in range(script.stalls):
             at = self._random.uniform(0.3, reply.seconds)
-            loop.call_later(at, self._bots.stall, STALL_SECONDS)
+            loop.call_later(at, self._stall)
         return reply
+
+    def _stall(self) -> None:
+        self._bot.order("stall", seconds=STALL_SECONDS)
 
     def _heard(self, reply: _Reply) -> list[HeardWord]:
         return heard_words(self._caller.result.heard_bot, reply.words, begin=reply.begin)
 
-    def _memory(self, reply: _Reply, heard: Sequence[HeardWord]) -> Memory:
-        # Words of earlier replies have no business in these messages, and would show as extra.
-        return compare(self._call.memory(reply.messages), self._said, heard)
+    async def _memory(self, reply: _Reply, heard: Sequence[HeardWord]) -> Memory:
+        edge = edge_of(self._caller.result.heard_bot, reply.words, heard)
+        report = await self._report(reply)
+        return compare(report["memory"], reply.words, heard, self._said, edge)
 
-    def _time_speaking_frames(self, reply: _Reply, heard: Sequence[HeardWord]) -> None:
+    async def _report(self, reply: _Reply) -> dict[str, Any]:
+        return await self._bot.do("report", name=self._name, messages=reply.messages)
+
+    async def _time_speaking_frames(self, reply: _Reply, heard: Sequence[HeardWord]) -> None:
         answered = self._caller.answered_at
         ended = answered + heard[-1].ended_at / SAMPLE_RATE
         began = answered + (heard[0].ended_at - len(heard[0].word.mulaw)) / SAMPLE_RATE
-        stopped = self._call.replier.stopped[reply.stopped :]
-        started = self._call.replier.started[reply.started :]
-        if stopped:
-            self.findings.stopped_late.append(min((t - ended for t in stopped), key=abs))
-        if started:
-            self.findings.started_late.append(min((t - began for t in started), key=abs))
+        report = await self._report(reply)
+        asked = answered + reply.begin / SAMPLE_RATE
+        if stopped := [at - ended for at in report["stopped"] if at > asked]:
+            self.findings.stopped_late.append(min(stopped, key=abs))
+        if started := [at - began for at in report["started"] if at > asked]:
+            self.findings.started_late.append(min(started, key=abs))
 
     def _time_silence(self, began: float, reply: _Reply) -> None:
         spells = [spell for spell in self._caller.bot_spells if spell.began_at < began]
@@ -300,3 +312,12 @@ class Talk:
                 if not self._caller.is_connected:
                     raise CallFailedError("the call ended in the middle of a reply")
                 await asyncio.sleep(poll)
+
+
+def _encoded(words: Sequence[Word]) -> dict[str, str]:
+    """What words sound like, for the bot's process; bursts it knows by itself."""
+    return {
+        word.text: b64encode(word.mulaw).decode()
+        for word in words
+        if word.mulaw != burst(word.text)
+    }

@@ -2,27 +2,22 @@
 
 import asyncio
 import math
-import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
-import numpy as np
-from truth_bots import OURS, STOCK, Bots
-from truth_services import Behaviour, Kind, Timestamps
+from truth_remote import RemoteBot
+from truth_services import Kind, Timestamps
 from truth_talks import BargeIn, CallerSpeech, Findings, Script, Talk
+from truth_voices import spoken
 from truth_words import burst
 
-from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.errors import CallFailedError
-from twilio_frames.local.synthesiser import BOT_VOICE, BOT_WORDS_PER_MINUTE, Synthesiser
 from twilio_frames.testing import CallerOptions, LineConditions, SimulatedTwilio
 from twilio_frames.testing.conditions import PERFECT_LINE
-from twilio_frames.testing.speech import to_mulaw, to_utterance
-from twilio_frames.testing.voice import audible_samples
+from twilio_frames.testing.speech import to_utterance
 
-SIDES = (OURS, STOCK)
+SIDES = ("ours", "stock")
 _POINTS_A_CALL = 10
 
 
@@ -105,25 +100,26 @@ class Trial:
 
     async def run(self) -> dict[str, dict[str, Findings]]:
         """Makes all the calls; gives what was found by side and scenario."""
-        # A thread that is busy keeps another from its turn no longer than this.
-        sys.setswitchinterval(0.0005)
         speech = await _caller_speech()
         async with AsyncExitStack() as stack:
             twilio = await stack.enter_async_context(SimulatedTwilio(seed=1))
-            bots = {side: await stack.enter_async_context(Bots(twilio)) for side in self._sides}
+            bots = {
+                side: await stack.enter_async_context(RemoteBot(side, twilio))
+                for side in self._sides
+            }
             await asyncio.gather(
                 *(self._try_side(side, twilio, bots[side], speech) for side in self._sides)
             )
         return self.findings
 
     async def _try_side(
-        self, side: str, twilio: SimulatedTwilio, bots: Bots, speech: CallerSpeech
+        self, side: str, twilio: SimulatedTwilio, bot: RemoteBot, speech: CallerSpeech
     ) -> None:
         free = asyncio.Semaphore(self._at_once)
 
         async def one(name: str, number: int, script: Script) -> None:
             async with free:
-                found = await self._one_call(side, name, number, script, twilio, bots, speech)
+                found = await self._one_call(side, name, number, script, twilio, bot, speech)
             self.findings[side][name].add(found)
 
         jobs = [
@@ -145,26 +141,34 @@ class Trial:
         number: int,
         script: Script,
         twilio: SimulatedTwilio,
-        bots: Bots,
+        bot: RemoteBot,
         speech: CallerSpeech,
     ) -> Findings:
         scenario = SCENARIOS[name]
         seed = 1000 * list(SCENARIOS).index(name) + number
         call_name = f"{side} {name} {number}"
-        behaviour = Behaviour(
-            kind=scenario.kind,
-            timestamps=list(Timestamps)[number % len(Timestamps)],
-            voice=spoken if scenario.speaks else burst,
+        await bot.do(
+            "expect",
+            name=call_name,
+            kind=scenario.kind.name,
+            timestamps=list(Timestamps)[number % len(Timestamps)].name,
             transcript=scenario.transcript,
         )
-        bots.expect(call_name, behaviour)
         options = CallerOptions(line=scenario.line, seed=seed, noise_level=-60.0)
         try:
             async with twilio.call(
-                bots.urls[side], parameters={"name": call_name}, options=options
+                bot.url, parameters={"name": call_name}, options=options
             ) as caller:
-                call = await bots.call(call_name)
-                talk = Talk(caller, bots, call, line=scenario.line, speech=speech, seed=seed)
+                await bot.do("ready", name=call_name)
+                talk = Talk(
+                    caller,
+                    bot,
+                    call_name,
+                    line=scenario.line,
+                    voice=spoken if scenario.speaks else burst,
+                    speech=speech,
+                    seed=seed,
+                )
                 return await talk.follow(script)
         except (CallFailedError, TimeoutError) as error:
             return Findings(errors=[f"{type(error).__name__}: {error}"])
@@ -188,19 +192,3 @@ async def _caller_speech() -> CallerSpeech:
     interruption = await to_utterance("Wait a moment, please. I want something else.")
     cough = await to_utterance("Uh huh.")
     return CallerSpeech(interruption=interruption.mulaw, cough=cough.mulaw)
-
-
-_WATERMARK = 150
-
-
-@lru_cache(maxsize=4096)
-def spoken(word: str) -> bytes:
-    """A word as a person would say it, with a faint noise of its own by which it can be told."""
-    synthesiser = Synthesiser(BOT_VOICE, words_per_minute=BOT_WORDS_PER_MINUTE)
-    speech = synthesiser.synthesise(word)
-    mulaw = to_mulaw(speech.pcm, speech.sample_rate)
-    loud = audible_samples(mulaw)
-    pcm = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16)[loud[0] : loud[-1] + 1]
-    source = np.random.default_rng(list(word.encode()))
-    marked = pcm + source.integers(-_WATERMARK, _WATERMARK, len(pcm))
-    return encode_mulaw(marked.clip(-32768, 32767).astype(np.int16).tobytes())

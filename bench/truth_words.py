@@ -154,20 +154,41 @@ def gaps(heard: Sequence[HeardWord]) -> list[float]:
     return found
 
 
+def edge_of(ear: bytes, reply: Sequence[Word], heard: Sequence[HeardWord]) -> float | None:
+    """Seconds from the nearest end of a word to where the reply was cut; None if it was not.
+
+    Negative if the cut came before that end.
+    """
+    rest = [word for word in reply if all(one.word is not word for one in heard)]
+    if not rest:
+        return None
+    after = heard[-1].word.pause if heard else 0
+    began = (heard[-1].ended_at + after) if heard else ear.find(rest[0].mulaw[:TAIL])
+    cut = began
+    sounds = rest[0].mulaw
+    while cut - began < len(sounds) and ear[cut : cut + 1] == sounds[cut - began : cut - began + 1]:
+        cut += 1
+    behind, before = cut - began + after, cut - began - len(sounds)
+    return (behind if heard and behind < -before else before) / SAMPLE_RATE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """What a memory holds beside what was heard.
 
     Parameters:
-        heard: The words heard to their ends.
+        said: The words that were to be said.
+        heard: Those heard to their ends.
         remembered: The words in the memory.
         missing: Heard, and not in the memory.
         extra: In the memory, and not heard, or once too often.
         repeated: Heard twice.
         is_ordered: Whether the memory has them in the order in which they were heard.
         beside: What else the memory says: the mark of a reply that was cut.
+        edge: Of a reply that was cut: seconds from the nearest end of a word to the cut.
     """
 
+    said: tuple[str, ...]
     heard: tuple[str, ...]
     remembered: tuple[str, ...]
     missing: tuple[str, ...]
@@ -175,6 +196,7 @@ class Memory:
     repeated: tuple[str, ...]
     is_ordered: bool
     beside: str = ""
+    edge: float | None = None
 
     @property
     def is_right(self) -> bool:
@@ -187,20 +209,29 @@ class Memory:
         return len(self.missing) + len(self.extra)
 
 
-def compare(texts: Sequence[str], words: Sequence[Word], heard: Sequence[HeardWord]) -> Memory:
+def compare(
+    texts: Sequence[str],
+    reply: Sequence[Word],
+    heard: Sequence[HeardWord],
+    earlier: Sequence[Word] = (),
+    edge: float | None = None,
+) -> Memory:
     """Compares a memory with what was heard.
 
     Args:
         texts: The assistant's messages.
-        words: All that the bot may have said.
-        heard: What the ear heard of them.
+        reply: What the bot was to say.
+        heard: What the ear heard of it.
+        earlier: What it said before, which has no business in these messages.
+        edge: See :class:`Memory`.
     """
-    known = {word.text for word in words}
+    known = {word.text for word in (*earlier, *reply)}
     tokens = " ".join(texts).split()
     remembered = [bare_word(token) for token in tokens if bare_word(token) in known]
     wholly = [one.word.text for one in heard]
     counts = Counter(remembered)
     return Memory(
+        said=tuple(word.text for word in reply),
         heard=tuple(wholly),
         remembered=tuple(remembered),
         missing=tuple(word for word in wholly if word not in counts),
@@ -209,4 +240,5 @@ def compare(texts: Sequence[str], words: Sequence[Word], heard: Sequence[HeardWo
         is_ordered=[word for word in wholly if word in counts]
         == [word for word in dict.fromkeys(remembered) if word in wholly],
         beside=" ".join(token for token in tokens if bare_word(token) not in known),
+        edge=edge,
     )
