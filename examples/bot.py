@@ -28,7 +28,7 @@ from twilio_frames.processors.vad import PhoneVAD
 
 async def bot(call: Call, services: Services | None = None) -> None:
     """Takes one caller's order."""
-    services = services or choose_services(Dialogue())
+    services = services or await choose_services(Dialogue())
     context = PhoneContextAggregator()
     pipeline = Pipeline([
         call.transport.input(),

@@ -30,7 +30,7 @@ class Services:
     tts: AIService
 
 
-def choose_services(shop: Dialogue, keys: Mapping[str, str] | None = None) -> Services:
+async def choose_services(shop: Dialogue, keys: Mapping[str, str] | None = None) -> Services:
     """The services to use by the keys there are.
 
     Args:
@@ -42,16 +42,16 @@ def choose_services(shop: Dialogue, keys: Mapping[str, str] | None = None) -> Se
     """
     keys = os.environ if keys is None else keys
     return Services(
-        stt=_deepgram(keys) if keys.get("DEEPGRAM_API_KEY") else _local_stt(),
+        stt=_deepgram(keys) if keys.get("DEEPGRAM_API_KEY") else await _local_stt(),
         llm=_openai(keys) if keys.get("OPENAI_API_KEY") else _local_llm(shop),
         tts=_cartesia(keys) if keys.get("CARTESIA_API_KEY") else _local_tts(),
     )
 
 
-def _local_stt() -> AIService:
+async def _local_stt() -> AIService:
     from twilio_frames.examples.coffee_shop.hearing import coffee_shop_stt
 
-    return coffee_shop_stt()
+    return await coffee_shop_stt()
 
 
 def _local_llm(shop: Dialogue) -> AIService:

@@ -94,7 +94,7 @@ async def serving(vendors: Vendors) -> AsyncIterator[dict[str, str]]:
 
 
 async def test_keys_choose_the_vendors():
-    services = choose_services(Dialogue(), KEYS)
+    services = await choose_services(Dialogue(), KEYS)
 
     assert isinstance(services.stt, DeepgramSTTService)
     assert isinstance(services.llm, OpenAILLMService)
@@ -102,7 +102,7 @@ async def test_keys_choose_the_vendors():
 
 
 async def test_roles_are_chosen_one_by_one():
-    services = choose_services(Dialogue(), {"DEEPGRAM_API_KEY": "dg"})
+    services = await choose_services(Dialogue(), {"DEEPGRAM_API_KEY": "dg"})
 
     assert isinstance(services.stt, DeepgramSTTService)
     assert isinstance(services.llm, DialogueLLMService)
@@ -113,7 +113,7 @@ async def test_missing_vendor_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pipecat.services.deepgram.stt", None)
 
     with pytest.raises(MissingExtraError, match=r"pipecat-twilio-frames\[deepgram\]"):
-        choose_services(Dialogue(), KEYS)
+        await choose_services(Dialogue(), KEYS)
 
 
 async def test_vendors_take_part_in_a_call():
@@ -121,7 +121,7 @@ async def test_vendors_take_part_in_a_call():
     async with serving(vendors) as urls:
 
         async def vendor_bot(call: Call) -> None:
-            await bot(call, choose_services(Dialogue(), KEYS | urls))
+            await bot(call, await choose_services(Dialogue(), KEYS | urls))
 
         settings = ServerSettings(auth_token="t" * 32)
         async with (

@@ -28,7 +28,7 @@ class Shop:
 
     async def take_call(self, call: Call) -> None:
         """The bot, for a server."""
-        services = choose_services(self.dialogue, keys={})
+        services = await choose_services(self.dialogue, keys={})
         call.observers.append(_Listener(services, self._on_reply, self._on_understood))
         await bot(call, services)
 
