@@ -31,7 +31,7 @@ class Scenario:
         line: What the line is like.
         script: What happens; its counts are for ten points.
         speaks: Whether the bot speaks rather than buzzes: a VAD takes its echo for a caller's.
-        is_alone: Whether no other call of the same side may run meanwhile.
+        is_alone: Whether each call has a bot of its own, since it stalls the bot's event loop.
     """
 
     label: str
@@ -118,21 +118,21 @@ class Trial:
         free = asyncio.Semaphore(self._at_once)
 
         async def one(name: str, number: int, script: Script) -> None:
-            async with free:
-                found = await self._one_call(side, name, number, script, twilio, bot, speech)
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(free)
+                its_bot = bot
+                if SCENARIOS[name].is_alone:
+                    its_bot = await stack.enter_async_context(RemoteBot(side, twilio))
+                found = await self._one_call(side, name, number, script, twilio, its_bot, speech)
             self.findings[side][name].add(found)
 
-        jobs = [
-            (name, number, script)
-            for name in self._names
-            for number, script in enumerate(_parts(SCENARIOS[name].script, self._points))
-        ]
-        # Each call's number says how it behaves; the longest first, so that none is waited for.
-        together = [one(*job) for job in jobs if not SCENARIOS[job[0]].is_alone]
-        await asyncio.gather(*together)
-        for job in jobs:
-            if SCENARIOS[job[0]].is_alone:
-                await one(*job)
+        await asyncio.gather(
+            *(
+                one(name, number, script)
+                for name in self._names
+                for number, script in enumerate(_parts(SCENARIOS[name].script, self._points))
+            )
+        )
 
     async def _one_call(
         self,

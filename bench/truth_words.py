@@ -18,7 +18,7 @@ import numpy as np
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, decode_mulaw
 
 TAIL = 40
-"""Bytes at the end of a word by which it is found; 5 ms."""
+"""Bytes at the end of a word by which it is found."""
 
 COMMA_SECONDS = 0.25
 
@@ -134,14 +134,24 @@ def heard_words(ear: bytes, words: Sequence[Word], *, begin: int = 0) -> list[He
         words: Those that may be in it.
         begin: Where in it to look from.
     """
+    samples = np.frombuffer(ear, dtype=np.uint8)[begin:]
+    # Without its silence the sound is whole again where it was heard with holes in it.
+    places = np.flatnonzero(samples != MULAW_SILENCE)
+    sounding = samples[places].tobytes()
     found: list[HeardWord] = []
     for word in words:
-        tail = word.mulaw[-TAIL:]
-        at = ear.find(tail, begin)
+        tail = _without_silence(word.mulaw)[-TAIL:]
+        at = sounding.find(tail)
         if at >= 0:
-            times = 1 + (ear.find(tail, at + TAIL) >= 0)
-            found.append(HeardWord(word=word, ended_at=at + TAIL, times=times))
+            end = at + len(tail)
+            times = 1 + (sounding.find(tail, end) >= 0)
+            ended_at = begin + int(places[end - 1]) + 1
+            found.append(HeardWord(word=word, ended_at=ended_at, times=times))
     return sorted(found, key=lambda heard: heard.ended_at)
+
+
+def _without_silence(mulaw: bytes) -> bytes:
+    return mulaw.replace(bytes([MULAW_SILENCE]), b"")
 
 
 def gaps(heard: Sequence[HeardWord]) -> list[float]:
@@ -157,7 +167,7 @@ def gaps(heard: Sequence[HeardWord]) -> list[float]:
 def edge_of(ear: bytes, reply: Sequence[Word], heard: Sequence[HeardWord]) -> float | None:
     """Seconds from the nearest end of a word to where the reply was cut; None if it was not.
 
-    Negative if the cut came before that end.
+    Negative if the cut came before that end. A cut in a pause counts as at the pause's end.
     """
     rest = [word for word in reply if all(one.word is not word for one in heard)]
     if not rest:
