@@ -31,6 +31,7 @@ from twilio_frames.processors.stt import BEFORE_SECS
 from twilio_frames.processors.vad import PhoneVADAnalyzer
 
 _BYTES_PER_SECOND = 2 * SAMPLE_RATE
+_LINES = 8
 _STEP = _BYTES_PER_SECOND // 50
 _BEFORE = int(BEFORE_SECS * _BYTES_PER_SECOND)
 _SILENCE_BEFORE, _SILENCE_AFTER = _BYTES_PER_SECOND // 2, 2 * _BYTES_PER_SECOND
@@ -108,24 +109,34 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     listen = _offline(recogniser)
     tally = Tally()
     began = time.process_time()
-    for entry in _entries(arguments.folder / arguments.manifest):
-        pcm = _telephone_pcm(arguments.folder / entry["file"])
-        tally.audio_seconds += len(pcm) / 2 / SAMPLE_RATE
-        texts = await listen(pcm)
+    orders = _entries(arguments.folder / arguments.manifest)
+    for entry, texts in await _heard(listen, tally, arguments.folder, orders):
         if not tally.count_order(entry["slots"], texts) and arguments.errors:
             print(entry["file"], texts, entry["slots"])
-    if arguments.refuse:
-        for entry in _entries(arguments.folder / arguments.refuse):
-            pcm = _telephone_pcm(arguments.folder / entry["file"])
-            tally.audio_seconds += len(pcm) / 2 / SAMPLE_RATE
-            texts = await listen(pcm)
-            tally.others += 1
-            tally.others_refused += not understand(" ".join(texts)).order
-            if arguments.errors:
-                print(entry["file"], texts)
+    others = _entries(arguments.folder / arguments.refuse) if arguments.refuse else []
+    for entry, texts in await _heard(listen, tally, arguments.folder, others):
+        tally.others += 1
+        tally.others_refused += not understand(" ".join(texts)).order
+        if arguments.errors:
+            print(entry["file"], texts)
     spent = time.process_time() - began
     recogniser.close()
     return {**tally.report(), "cpu_seconds_per_second": spent / max(tally.audio_seconds, 1e-9)}
+
+
+async def _heard(
+    listen: Listen, tally: Tally, folder: Path, entries: list[dict[str, Any]]
+) -> list[tuple[dict[str, Any], list[str]]]:
+    """What was understood of each recording, several of them at a time."""
+    lines = asyncio.Semaphore(_LINES)
+
+    async def hear(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        async with lines:
+            pcm = _telephone_pcm(folder / entry["file"])
+            tally.audio_seconds += len(pcm) / _BYTES_PER_SECOND
+            return entry, await listen(pcm)
+
+    return await asyncio.gather(*map(hear, entries))
 
 
 def _entries(manifest: Path) -> list[dict[str, Any]]:

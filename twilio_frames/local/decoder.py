@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["Decoder", "Hypothesis", "Segment"]
 
 _WIDE_BEAMS = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-45}
-_NARROW_BEAMS = {"beam": 1e-20, "pbeam": 1e-20, "wbeam": 1e-15}
+_NARROW_BEAMS = {"beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-30}
 
 # Pocketsphinx keeps Python's global lock while it searches, so it is given little at a time:
-# this many frames take it a few milliseconds.
-_FRAMES_AT_ONCE = 4
+# two frames take it a millisecond or two, ten at the worst.
+_FRAMES_AT_ONCE = 2
+_BREATH = 0.00005
 
 # How much the grammar's likelihoods count beside the sounds'.
 _GRAMMAR_WEIGHT = 6.5
@@ -102,8 +103,8 @@ class Decoder:
         decoder.start_utt()
         for start in range(0, len(features), _FRAMES_AT_ONCE):
             decoder.process_cep(features[start : start + _FRAMES_AT_ONCE].tobytes())
-            # Lets a thread that waits for Python's global lock have it.
-            time.sleep(0)
+            # A thread that waits for the lock gets it only if this one is really away.
+            time.sleep(_BREATH)
         decoder.end_utt()
         return Hypothesis(segments=tuple(self._segments()))
 

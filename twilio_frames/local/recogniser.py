@@ -33,6 +33,9 @@ UNINTELLIGIBLE = "[unintelligible]"
 _LEAST_CONFIDENCE = 0.5
 _LONGEST_SECONDS = 30.0
 _SHORTEST_SPEECH = 0.15
+
+# Quiet sounds begin words: the search begins this much before the first loud one.
+_QUIET_MARGIN = 0.25
 _MOST_WAITING = 64
 
 
@@ -139,10 +142,12 @@ class Recogniser:
         features = telephone_cepstra(_telephone_samples(pcm, sample_rate))
         if len(features) < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
             return _nothing_heard()
+        first = _first_frame(features)
+        features = features[first:]
         with self._borrowed_decoders() as (words_decoder, sounds_decoder):
             heard = words_decoder.decode(features).segments
             sounds = sounds_decoder.decode(features).segments
-        return _recognition(heard, sounds, len(features))
+        return _recognition(heard, sounds, len(features), first / FRAMES_PER_SECOND)
 
     def close(self) -> None:
         """Ends the threads, without waiting; utterances that wait are not recognised any more."""
@@ -177,20 +182,28 @@ def _telephone_samples(pcm: bytes, sample_rate: int) -> npt.NDArray[np.int16]:
     return np.asarray(soxr.resample(samples, sample_rate, SAMPLE_RATE), np.int16)
 
 
+def _first_frame(features: npt.NDArray[np.float32]) -> int:
+    """A little before the first loud frame. The silence at the end stays: words end in it."""
+    first_loud = int(np.argmax(features[:, 0] >= 0))
+    return max(0, first_loud - int(_QUIET_MARGIN * FRAMES_PER_SECOND))
+
+
 def _nothing_heard() -> Recognition:
     return Recognition(text="", accepted=False, is_speech=False, confidence=0.0)
 
 
-def _recognition(heard: Sequence[Segment], sounds: Sequence[Segment], frames: int) -> Recognition:
+def _recognition(
+    heard: Sequence[Segment], sounds: Sequence[Segment], frames: int, began: float
+) -> Recognition:
     spoken = sum(sound.end - sound.start + 1 for sound in sounds if sound.is_word)
-    if spoken < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
+    if sounds and spoken < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
         return _nothing_heard()
     overall = confidence(heard, sounds, 0, frames - 1)
     words = tuple(
         RecognisedWord(
             text=segment.word.replace("_", " "),
-            start=segment.start / FRAMES_PER_SECOND,
-            end=(segment.end + 1) / FRAMES_PER_SECOND,
+            start=began + segment.start / FRAMES_PER_SECOND,
+            end=began + (segment.end + 1) / FRAMES_PER_SECOND,
             confidence=confidence([segment], sounds, segment.start, segment.end),
         )
         for segment in heard
