@@ -5,8 +5,8 @@
 A simulated Twilio rings both bots, over lines good and bad, and callers talk over what they say.
 The bots' words are known to the byte, so what the ear heard says which words were heard to their
 ends; the words in the LLM's context must be those. The bots are of the same parts but for the
-transport, the VAD and the context. Each side runs in a thread of its own and the callers in
-another: a bot's stalled event loop does not stall the line that knows the truth.
+transport, the VAD and the context. Each runs in a process of its own, one side after the other: a
+stalled event loop does not stall the line that knows the truth. All of it takes ten minutes.
 """
 
 import argparse

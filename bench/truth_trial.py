@@ -103,13 +103,10 @@ class Trial:
         speech = await _caller_speech()
         async with AsyncExitStack() as stack:
             twilio = await stack.enter_async_context(SimulatedTwilio(seed=1))
-            bots = {
-                side: await stack.enter_async_context(RemoteBot(side, twilio))
-                for side in self._sides
-            }
-            await asyncio.gather(
-                *(self._try_side(side, twilio, bots[side], speech) for side in self._sides)
-            )
+            # One after the other: what one side uses of the machine is none of the other's business.
+            for side in self._sides:
+                async with RemoteBot(side, twilio) as bot:
+                    await self._try_side(side, twilio, bot, speech)
         return self.findings
 
     async def _try_side(
