@@ -291,7 +291,7 @@ class Playout:
                     await self._wake.wait()
             except TimeoutError:
                 break
-        playback.settle(time.monotonic())
+        playback.settle()
         async with self._delivering:
             if self._cutting is None:
                 return

@@ -69,6 +69,7 @@ class _Utterance:
     announced: AggregatedTextFrame | None = None
     waiting: list[TTSTextFrame] = field(default_factory=list)
     placed: list[tuple[int, TTSTextFrame]] = field(default_factory=list)
+    is_timed: bool = False
     is_over: bool = False
 
 
@@ -114,6 +115,7 @@ class WordLayer:
         """Lays a word with a time, or a sentence without."""
         utterance = self._utterance(frame.context_id)
         if frame.pts:
+            utterance.is_timed = True
             utterance.waiting.append(frame)
             self._settle(utterance)
         else:
@@ -141,9 +143,11 @@ class WordLayer:
             self._settle(utterance)
             frame = utterance.announced
             begins = utterance.begin is not None and utterance.segment < min(heard, utterance.end)
-            if frame is not None and begins:
+            if frame is not None and begins and not utterance.is_timed:
                 self._lay_unfinished(frame, utterance)
         self._utterances.clear()
+        # Pipecat's words count from the present again after an interruption.
+        self._last_pts = 0
 
     def _utterance(self, context_id: str | None) -> _Utterance:
         return self._utterances.setdefault(context_id, _Utterance())

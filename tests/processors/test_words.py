@@ -138,3 +138,33 @@ def test_text_without_audio_is_kept_whole():
     audio.sentence("Nothing was said.")
 
     assert audio.laid == [("Nothing was said.", 0)]
+
+
+def test_cut_utterance_leaves_no_time_behind():
+    audio = Audio()
+    audio.say(1.0, at=100)
+    audio.word("cut", 100)
+    audio.word("off", 9000)
+    audio.layer.cut(heard=4000)
+    audio.laid.clear()
+
+    audio.say(0.5, at=2000, context="next")
+    audio.word("one", 2000, context="next")
+    audio.word("two", 2250, context="next")
+    audio.layer.over("next")
+
+    assert near(audio.laid, [("one", 10000), ("two", 12000)])
+
+
+def test_announcement_of_timed_words_is_not_laid():
+    audio = Audio()
+    announced = AggregatedTextFrame("one two", "sentence")
+    announced.context_id = "c"
+    announced.will_be_spoken = True
+    audio.layer.announce(announced)
+    audio.say(0.5, at=100)
+    audio.word("one", 100)
+
+    audio.layer.cut(heard=2000)
+
+    assert [word for word, _ in audio.laid] == ["one"]

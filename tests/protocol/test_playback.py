@@ -37,7 +37,7 @@ def test_echoes_behind_a_clear_come_with_its_burst():
     assert [(echo.name, echo.flushed) for echo in echoes] == [("2000", False), ("4000", True)]
     assert playback.cut is not None
     assert playback.cut.is_settled
-    assert playback.cut.position == pytest.approx(2400, abs=16)
+    assert playback.cut.position == 2400
 
 
 def test_cut_is_calculated_before_the_burst():
@@ -55,7 +55,7 @@ def test_burst_that_never_comes_is_settled_without():
     playback.mark_sent("end", now=0.0)
     playback.clear_sent("fence", now=0.25)
 
-    assert [echo.flushed for echo in playback.settle(now=1.0)] == [True]
+    assert [echo.flushed for echo in playback.settle()] == [True]
     assert not playback.is_cutting
     assert playback.mark_echoed("end", now=2.0) == []
     assert not playback.is_playing(2.0)
@@ -70,6 +70,39 @@ def test_doubled_and_unknown_echoes_do_no_harm():
     assert playback.mark_echoed("a", now=0.2) == []
     assert playback.mark_echoed("never sent", now=0.3) == []
     assert playback.heard == 800
+
+
+def test_busy_loop_reads_a_burst_apart():
+    playback = Playback()
+    for position in (2000, 4000, 6000):
+        playback.audio_sent(2000, now=0.0)
+        playback.mark_sent(f"{position}", now=0.0)
+    playback.clear_sent("fence", now=0.3)
+
+    playback.mark_echoed("2000", now=0.31)
+    playback.mark_echoed("4000", now=0.33)
+    playback.mark_echoed("6000", now=0.35)
+    playback.mark_echoed("fence", now=0.37)
+
+    assert playback.cut is not None
+    assert playback.cut.position == 2400
+
+
+def test_lag_of_playback_is_a_lag_of_the_cut():
+    """A network that stood still for 200 ms in mid-reply."""
+    playback = Playback()
+    for number in range(1, 11):
+        playback.audio_sent(800, now=0.0)
+        playback.mark_sent(f"{number}", now=0.0)
+    for number in range(1, 4):
+        playback.mark_echoed(f"{number}", now=0.1 * number + 0.05)
+    for number in range(4, 8):
+        playback.mark_echoed(f"{number}", now=0.1 * number + 0.25)
+
+    playback.clear_sent("fence", now=1.0)
+
+    assert playback.cut is not None
+    assert playback.cut.position == pytest.approx(6400, abs=8)
 
 
 def test_lost_echo_is_made_up_for_by_the_next():
@@ -205,8 +238,7 @@ def test_any_delay_leaves_the_cut_exact(seed: int, there: float, back: float):
 
     assert playback.cut is not None
     assert playback.cut.is_settled
-    # Two milliseconds are as near as a burst can be told from an echo before it.
-    assert abs(playback.cut.position - heard) <= 24
+    assert abs(playback.cut.position - heard) <= 1
 
 
 @given(seed=st.integers(0, 10**9))
@@ -214,4 +246,5 @@ def test_uneven_line_is_off_by_its_unevenness(seed: int):
     heard, playback = cut_of(seed, there=0.1, back=0.1, jitter=0.03)
 
     assert playback.cut is not None
-    assert abs(playback.cut.position - heard) <= 0.032 * 8000
+    # The audio's way there, and the clear's, may each be longer by that.
+    assert abs(playback.cut.position - heard) <= 0.062 * 8000

@@ -12,12 +12,13 @@ thrown away, not that it was heard.
 (:meth:`Playback.position`) is ahead of the truth by the line's delay and nothing else. And each
 echo says that a position has been reached.
 
-*Where a ``clear`` cut* is known at once from the copy: audio and ``clear`` travel the same way, so
-a constant delay shifts both alike. It is settled a round trip later. Behind each ``clear`` a last
-mark is sent, the fence; its echo ends the burst of echoes that the ``clear`` causes. What came back
-before the burst had been played; what came in it had not. From the last single echo to the burst
-playback went on at 8000 bytes a second, so the cut lies that far behind it, whatever the delay on
-the way back is. With a mark at the end of each word there is no doubt which words were heard.
+*Where a ``clear`` cut* is told by the copy: audio and ``clear`` travel the same way, so a constant
+delay shifts both alike and leaves no error. What is not constant shows in the echoes: where those
+of the latest audio came later than the line's round trip, playback lags behind the copy, and so
+did the cut. Behind each ``clear`` a last mark is sent, the fence. Its echo says that all echoes
+of before the ``clear`` are in; what of them came sooner than the ``clear`` can have had any effect
+was played, and corrects the calculation. How close together the echoes of a burst come is no
+evidence: a busy event loop reads them as apart as it pleases.
 
 No I/O happens here; the time is passed in, in seconds of any monotonic clock.
 """
@@ -26,9 +27,10 @@ from collections import deque
 from dataclasses import dataclass
 
 _BYTES_PER_SECOND = 8000
-_BURST_SECONDS = 0.002
-_JITTER_SECONDS = 0.1
+_CLOCK_SECONDS = 0.002
+_LIKELY_SECONDS = 0.03
 _DELAYS_KEPT = 16
+_LATEST_DELAYS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +101,8 @@ class Playback:
         """Where the last ``clear`` cut; None before the first."""
         self._outstanding: deque[_Mark] = deque()
         self._cutting: _Cutting | None = None
-        self._last_echo: tuple[int, float] | None = None
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
+        self._latest_delays: deque[float] = deque(maxlen=_LATEST_DELAYS)
 
     @property
     def round_trip(self) -> float:
@@ -119,8 +121,8 @@ class Playback:
     def audio_sent(self, length: int, now: float) -> None:
         """Notes audio that has been sent."""
         if now >= self.ends_at:
-            # Playback stood still: an echo from before says nothing about what comes.
-            self._last_echo = None
+            # Playback stood still: how it lagged before says nothing about what comes.
+            self._latest_delays.clear()
         self.sent += length
         self.ends_at = max(self.ends_at, now) + length / _BYTES_PER_SECOND
 
@@ -135,8 +137,9 @@ class Playback:
             fence: Name of that mark; no other may have it.
             now: The time.
         """
-        self.settle(now)
-        position = max(self.heard, self.position(now))
+        self.settle()
+        lag = max(0.0, min(self._latest_delays, default=0.0) - self.round_trip)
+        position = max(self.heard, self.position(now - lag))
         cut = Cut(position=position, bound=self._bound(), is_settled=False)
         for mark in self._outstanding:
             mark.is_cut = True
@@ -147,7 +150,7 @@ class Playback:
 
     def _bound(self) -> int:
         spread = max(self._delays, default=0.0) - self.round_trip
-        return round((spread + _BURST_SECONDS) * _BYTES_PER_SECOND)
+        return round((spread + _CLOCK_SECONDS) * _BYTES_PER_SECOND)
 
     def mark_echoed(self, name: str, now: float) -> list[MarkEcho]:
         """What the echo of a mark says; nothing if no such mark is out.
@@ -163,46 +166,34 @@ class Playback:
             self._cutting.echoes.append((mark, now))
             return []
         if self._cutting and name == self._cutting.fence:
-            return self._settled(self._cutting, now)
+            return self._settled(self._cutting)
         self._delays.append(now - mark.due_at)
+        self._latest_delays.append(now - mark.due_at)
         self.heard = max(self.heard, mark.position)
-        self._last_echo = (mark.position, now)
         return [_echo(mark, flushed=False)]
 
-    def settle(self, now: float) -> list[MarkEcho]:
-        """Ends the wait for a burst that does not come: the calculation has to do."""
-        if self._cutting is None:
-            return []
-        cutting, self._cutting = self._cutting, None
-        self.heard = max(self.heard, cutting.sent)
-        lost = [mark for mark in self._outstanding if mark.is_cut]
-        self._outstanding = deque(mark for mark in self._outstanding if not mark.is_cut)
-        marks = [mark for mark, _ in cutting.echoes] + lost
-        return [_echo(mark, flushed=mark.position > cutting.cut.position) for mark in marks]
+    def settle(self) -> list[MarkEcho]:
+        """Ends the wait for echoes that do not come: the calculation has to do."""
+        return self._settled(self._cutting) if self._cutting else []
 
-    def _settled(self, cutting: _Cutting, burst_at: float) -> list[MarkEcho]:
+    def _settled(self, cutting: _Cutting) -> list[MarkEcho]:
+        """Corrects the calculation by what was certainly played; gives the echoes their meaning."""
+        effect_at = cutting.began_at + self.round_trip - _CLOCK_SECONDS
+        likely_until = cutting.began_at + _LIKELY_SECONDS
+        played = [
+            mark.position
+            for mark, came_at in cutting.echoes
+            if came_at < effect_at and mark.due_at < likely_until
+        ]
+        position = max([cutting.cut.position, self.heard, *played])
+        self.cut = Cut(position=min(position, cutting.sent), bound=self._bound(), is_settled=True)
         self._cutting = None
-        echoes: list[MarkEcho] = []
-        floor, ceiling, last = self.heard, cutting.sent, self._last_echo
-        for mark, came_at in cutting.echoes:
-            # However uneven the line is, what was far from being played was not.
-            is_due = mark.due_at < cutting.began_at + _JITTER_SECONDS
-            is_played = is_due and burst_at - came_at > _BURST_SECONDS
-            if is_played:
-                floor, last = max(floor, mark.position), (mark.position, came_at)
-            elif mark.position > floor:
-                ceiling = min(ceiling, mark.position - 1)
-            echoes.append(_echo(mark, flushed=not is_played))
-        position = cutting.cut.position
-        if last is not None:
-            position = last[0] + round((burst_at - last[1]) * _BYTES_PER_SECOND)
-        position = max(floor, min(position, ceiling))
-        self.cut = Cut(
-            position=position, bound=max(0, min(self._bound(), ceiling - floor)), is_settled=True
-        )
         self.heard = max(self.heard, cutting.sent)
-        self._last_echo = None
-        return echoes
+        self._latest_delays.clear()
+        marks = [mark for mark, _ in cutting.echoes]
+        marks += [mark for mark in self._outstanding if mark.is_cut]
+        self._outstanding = deque(mark for mark in self._outstanding if not mark.is_cut)
+        return [_echo(mark, flushed=mark.position > self.cut.position) for mark in marks]
 
     def is_playing(self, now: float) -> bool:
         """Whether audio is still to be played, as far as is known."""
