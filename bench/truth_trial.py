@@ -103,7 +103,7 @@ class Trial:
         speech = await _caller_speech()
         async with AsyncExitStack() as stack:
             twilio = await stack.enter_async_context(SimulatedTwilio(seed=1))
-            # One after the other: what one side uses of the machine is none of the other's business.
+            # One after the other, so that neither suffers from what the other uses of the machine.
             for side in self._sides:
                 async with RemoteBot(side, twilio) as bot:
                     await self._try_side(side, twilio, bot, speech)
