@@ -242,7 +242,8 @@ class Playout:
         await self._settled()
         if not self.is_held:
             return
-        self.script.rewind()
+        cut = self._line.playback.cut
+        self.script.rewind(cut.bound if cut else 0)
         self._fades_in = True
         self.is_held = False
         self._wake.set()
@@ -263,7 +264,8 @@ class Playout:
         async with self._delivering:
             was_cut = self.script.heard < self.script.length
             self._stretches.clear()
-            for thing in self.script.drop():
+            # Words that were placed only now may lie on what has long been heard.
+            for thing in [*self.script.hear(self.script.heard), *self.script.drop()]:
                 await self._deliver(thing)
             self.is_held = False
         self._wake.set()

@@ -21,6 +21,8 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
 )
 
 SILENCE = b"\xff"
+# Real calls at real pace on whatever machine this is: run with `pytest -m truth`.
+in_real_time = pytest.mark.truth
 CUT = [name for name in SCENARIOS if name != "alarms"]
 
 
@@ -31,11 +33,13 @@ def found() -> dict[str, Findings]:
     return asyncio.run(trial.run())["ours"]
 
 
+@in_real_time
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_calls_go_well(found, name):
     assert not found[name].errors
 
 
+@in_real_time
 @pytest.mark.parametrize("name", CUT)
 def test_cut_reply_is_remembered_as_heard(found, name):
     # Words that only their letters place may be off by one.
@@ -45,6 +49,7 @@ def test_cut_reply_is_remembered_as_heard(found, name):
         assert memory.is_ordered
 
 
+@in_real_time
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_whole_reply_is_remembered_whole(found, name):
     for memory in [*found[name].whole, *found[name].alarmed]:
@@ -54,11 +59,13 @@ def test_whole_reply_is_remembered_whole(found, name):
         assert not memory.beside
 
 
+@in_real_time
 def test_no_stall_is_heard(found):
     assert found["stalls"].gaps
     assert max(found["stalls"].gaps) == 0
 
 
+@in_real_time
 def test_goodbye_is_heard_to_the_end(found):
     goodbyes = [heard for name in SCENARIOS for heard in found[name].goodbyes]
 

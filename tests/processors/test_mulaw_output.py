@@ -11,6 +11,8 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     EndFrame,
     InterruptionFrame,
+    TTSAudioRawFrame,
+    TTSTextFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
@@ -20,6 +22,7 @@ from tests.transport.bots import Tap, speech, tone
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.mulaw_output import MulawOutput
+from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import BotMessage, Clear, Playback, SendMark, SendMedia
 from twilio_frames.transport import TwilioParams
 
@@ -245,3 +248,30 @@ async def test_no_rate_loses_a_sample(rate: int):
     assert abs(len(line.audio()) - 2960) <= 1
     if rate == 8000:
         assert line.audio().startswith(encode_mulaw(tone(0.37)))
+
+
+async def test_last_word_counts_though_the_provider_ran_dry():
+    """All that was sent has been heard, and the utterance has not been ended, when it is cut."""
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        start, audio, _ = speech(0.3)
+        assert isinstance(audio, TTSAudioRawFrame)
+        audio.context_id = "c"
+        word = TTSTextFrame("word", "word")
+        word.context_id = "c"
+        word.pts = 1
+        heard: list[str] = []
+
+        @worker.event_handler("on_frame_reached_downstream")
+        async def on_frame(_worker, frame):
+            heard.append(frame.text)
+
+        worker.set_reached_downstream_filter((HeardTextFrame,))
+        await worker.queue_frames([start, audio, word])
+        await tap.wait_for(BotStartedSpeakingFrame)
+        await asyncio.sleep(0.5)
+        await worker.queue_frame(InterruptionFrame())
+        await tap.wait_for(BotStoppedSpeakingFrame)
+        await asyncio.sleep(0.05)
+
+    assert heard[:1] == ["word"]

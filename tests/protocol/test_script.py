@@ -56,6 +56,15 @@ def test_speech_is_taken_up_at_a_word():
     assert script.hear(3000) == ["two", "three"]
 
 
+def test_doubtful_word_is_said_again():
+    script = spoken([("one", 1000), ("two", 1000), ("three", 1000)])
+    taken(script)
+    script.hear(2010)
+
+    assert script.rewind(doubt=16) == 1000
+    assert script.rewind() == 2000
+
+
 def test_late_things_find_their_place():
     script: Script[str] = Script()
     script.add_audio(bytes(1000))

@@ -56,7 +56,7 @@ class Script(Generic[T]):
         """Up to where audio has been handed out to be sent."""
         self.heard = 0
         """Up to where audio has been heard."""
-        self._restart = 0
+        self._restarts: deque[int] = deque([0], maxlen=2)
         self._pieces: deque[Piece] = deque()
         self._due: list[_Due[T]] = []
         self._sending: list[_Due[T]] = []
@@ -194,18 +194,23 @@ class Script(Generic[T]):
         index = bisect_right(self._due, self.heard, key=lambda due: due.position)
         passed = self._due[:index]
         del self._due[:index]
-        boundaries = [due.position for due in passed if due.is_boundary]
-        self._restart = max([self._restart, *boundaries])
-        while self._pieces and self._pieces[0].end <= self._restart:
+        for due in passed:
+            if due.is_boundary and due.position > self._restarts[-1]:
+                self._restarts.append(due.position)
+        while self._pieces and self._pieces[0].end <= self._restarts[0]:
             self._pieces.popleft()
         return [due.thing for due in passed]
 
-    def rewind(self) -> int:
+    def rewind(self, doubt: int = 0) -> int:
         """Goes back to the last place at or before what was heard where a word ended.
 
         From there the speech can be taken up again; nothing that falls due does so twice.
+
+        Args:
+            doubt: How many bytes fewer may have been heard: better a word twice than never.
         """
-        self.sent = self._restart
+        sure = [at for at in self._restarts if at <= self.heard - doubt]
+        self.sent = sure[-1] if sure else self._restarts[0]
         return self.sent
 
     def drop(self) -> list[T]:
@@ -221,7 +226,8 @@ class Script(Generic[T]):
         self._pieces.clear()
         self._due.clear()
         self._sending.clear()
-        self.sent = self.length = self._restart = self.heard
+        self.sent = self.length = self.heard
+        self._restarts = deque([self.heard], maxlen=2)
         if not pieces:
             return [due.thing for due in kept]
         self._keep(pieces, kept)
