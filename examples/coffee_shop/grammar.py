@@ -42,8 +42,8 @@ def coffee_grammar() -> str:
 
 def _words() -> dict[str, str]:
     return {
-        "drink": _one_of(menu.DRINKS),
-        "size": _one_of(menu.SIZES),
+        "drink": _usual_first(menu.DRINKS),
+        "size": _usual_first(menu.SIZES),
         "roast": _one_of(menu.ROASTS),
         "shots": _one_of(phrase for phrase in menu.SHOTS if " " in phrase),
         "amount": _one_of(phrase.replace(" ", "_") for phrase in menu.AMOUNTS),
@@ -105,6 +105,7 @@ def _order() -> dict[str, str]:
                 "<additions>": 2,
                 "<refused>": 1,
                 "<size> | <roast> | <shots> | single | double | triple": 3,
+                "a <size> one": 0.5,
             }
         ),
         "lead": _weighted(
@@ -146,6 +147,11 @@ def _carriers() -> str:
 
 def _with_amount(kinds: Iterable[str]) -> str:
     return f"( /6/ <NULL> | /4/ <amount> ) ( {_one_of(kinds)} )"
+
+
+def _usual_first(phrases: Mapping[str, str]) -> str:
+    """The phrases, each the more often for being the name on the menu itself."""
+    return _weighted({phrase: 1 if phrase == value else 0.2 for phrase, value in phrases.items()})
 
 
 def _one_of(said: Iterable[str]) -> str:

@@ -2,8 +2,8 @@
 
 Pocketsphinx copies a rule wherever it is named and joins the copies with empty transitions; most
 of a search is then spent on copies of the same words. Here the empty transitions are taken out,
-equal beginnings are joined, then equal ends. What sentences there are, and how likely each is,
-stays the same. Pure: nothing here listens.
+equal beginnings are joined, then equal ends. What sentences there are, and how much likelier one
+is than another, stays the same. Pure: nothing here listens.
 """
 
 import math
@@ -110,7 +110,8 @@ class _Joining:
             source = numbers[mixture]
             for state, likely in mixture:
                 if state in self.automaton.finals:
-                    finals[source] = likely + self.automaton.finals[state]
+                    ending = likely + self.automaton.finals[state]
+                    finals[source] = max(ending, finals.get(source, _UNLIKELY))
             for word, targets in self._words_from(mixture).items():
                 likely, target = self._mixture(targets)
                 if target not in numbers:

@@ -33,6 +33,7 @@ _WINDOW_SECONDS = 0.025625
 _PREEMPHASIS = 0.97
 _LIFTER = 22
 _LOG_FLOOR = 1e-4
+_AROUND_SPEECH = FRAMES_PER_SECOND // 2
 
 
 def telephone_cepstra(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
@@ -53,12 +54,20 @@ def telephone_cepstra(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]
 def _without_colour(features: Floats) -> Floats:
     """Takes off what all frames have in common: the line's, the handset's and the voice's colour.
 
-    The model had the mean of whole recordings taken off. An utterance of one word is mostly
-    silence, so half of what is taken off is the mean of the louder frames alone.
+    The model had the mean of whole recordings taken off, with little silence in them. So the mean
+    is that of the speech and half a second around it, and since an utterance of one word is mostly
+    silence even then, half of what is taken off is the mean of the louder frames alone.
     """
-    features = features - features.mean(0)
-    louder = features[features[:, 0] >= 0]
-    return features - louder.mean(0) / 2
+    for _ in range(2):
+        loud = _is_loud(features)
+        reach = np.convolve(loud, np.ones(2 * _AROUND_SPEECH + 1))[_AROUND_SPEECH:]
+        features = features - features[reach[: len(loud)] > 0].mean(0)
+    return features - features[_is_loud(features)].mean(0) / 2
+
+
+def _is_loud(features: Floats) -> npt.NDArray[np.bool_]:
+    # Not less than the mean, but for rounding: in digital silence every frame is.
+    return features[:, 0] > features[:, 0].mean() - 1e-6
 
 
 def cepstra(bands: Floats) -> Floats:

@@ -29,7 +29,7 @@ _FRAMES_AT_ONCE = 2
 _BREATH = 0.00005
 
 # How much the grammar's likelihoods count beside the sounds'.
-_GRAMMAR_WEIGHT = 6.5
+_GRAMMAR_WEIGHT = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,9 @@ _LEAST_CONFIDENCE = 0.5
 _LONGEST_SECONDS = 30.0
 _SHORTEST_SPEECH = 0.15
 
+# In steps of the first cepstrum. Steady noise varies by less than 8, no caller by less than 19.
+_LEAST_CONTRAST = 12.0
+
 # Quiet sounds begin words: the search begins this much before the first loud one.
 _QUIET_MARGIN = 0.25
 _MOST_WAITING = 64
@@ -47,13 +50,11 @@ class RecognisedWord:
         text: As in the grammar.
         start: Seconds from the beginning of the audio.
         end: Seconds from there.
-        confidence: 0 to 1.
     """
 
     text: str
     start: float
     end: float
-    confidence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ class Recogniser:
     def recognise_in_thread(self, pcm: bytes, sample_rate: int = SAMPLE_RATE) -> Recognition:
         """The same for a thread that may wait."""
         features = telephone_cepstra(_telephone_samples(pcm, sample_rate))
-        if len(features) < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
+        if not _stands_out(features):
             return _nothing_heard()
         first = _first_frame(features)
         features = features[first:]
@@ -182,6 +183,14 @@ def _telephone_samples(pcm: bytes, sample_rate: int) -> npt.NDArray[np.int16]:
     return np.asarray(soxr.resample(samples, sample_rate, SAMPLE_RATE), np.int16)
 
 
+def _stands_out(features: npt.NDArray[np.float32]) -> bool:
+    """Whether anything is louder than the rest; steady noise has no words in it."""
+    if len(features) < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
+        return False
+    loudness = features[:, 0]
+    return bool(loudness.max() - np.median(loudness) > _LEAST_CONTRAST)
+
+
 def _first_frame(features: npt.NDArray[np.float32]) -> int:
     """A little before the first loud frame. The silence at the end stays: words end in it."""
     first_loud = int(np.argmax(features[:, 0] >= 0))
@@ -198,13 +207,12 @@ def _recognition(
     spoken = sum(sound.end - sound.start + 1 for sound in sounds if sound.is_word)
     if sounds and spoken < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
         return _nothing_heard()
-    overall = confidence(heard, sounds, 0, frames - 1)
+    overall = confidence(heard, sounds, frames)
     words = tuple(
         RecognisedWord(
             text=segment.word.replace("_", " "),
             start=began + segment.start / FRAMES_PER_SECOND,
             end=began + (segment.end + 1) / FRAMES_PER_SECOND,
-            confidence=confidence([segment], sounds, segment.start, segment.end),
         )
         for segment in heard
         if segment.is_word

@@ -7,11 +7,12 @@ that difference for each hundredth of a second of the words, on a scale from 0 t
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from twilio_frames.local.cepstra import FRAMES_PER_SECOND
 from twilio_frames.local.decoder import Segment
 
 __all__ = ["SOUNDS_GRAMMAR", "SOUND_PRONUNCIATIONS", "confidence"]
@@ -30,40 +31,61 @@ SOUNDS_GRAMMAR = (
 )
 """Any sounds in any order."""
 
-# Differences per frame, as natural logarithms in pocketsphinx's scale. Between these two the
-# share of people's orders and of other speech changes places.
-_EVEN = -0.00115
+# All of these were set on recordings of people's orders and of other speech. Differences are per
+# frame, as natural logarithms in pocketsphinx's scale; at this one the two kinds change places.
+_EVEN = -0.00108
 _STEEPNESS = 2500.0
 
+# The fewer frames, the more a difference varies, and the likelier a short answer is to be one.
+_SHORT = 1.5 * FRAMES_PER_SECOND
+_ALLOWANCE = 0.00075
 
-def confidence(heard: Iterable[Segment], sounds: Iterable[Segment], first: int, last: int) -> float:
-    """How much better the words explain a stretch of speech than free sounds do.
+# Sounds in a row that the grammar's decoder took for noise. It may be a breath; if longer, it is
+# speech that the grammar has no words for.
+_LONG_REMAINDER = FRAMES_PER_SECOND // 4
+_REMAINDER_COST = 0.002 / FRAMES_PER_SECOND
+
+
+def confidence(heard: Sequence[Segment], sounds: Sequence[Segment], frames: int) -> float:
+    """How much better the words explain an utterance than free sounds do.
 
     Args:
         heard: What the grammar's decoder made of the utterance.
         sounds: What the decoder of ``SOUNDS_GRAMMAR`` made of it.
-        first: First frame of the stretch.
-        last: Its last frame.
+        frames: How long the utterance is.
 
     Returns:
-        0.5 where a sentence of the grammar and other speech are equally likely.
+        0 to 1; 0.5 where a sentence of the grammar and other speech are equally likely.
     """
-    # A frame belongs to the stretch if words are in it; pauses prove nothing.
-    words = [segment for segment in heard if segment.is_word]
-    spoken = np.zeros(last + 1, np.bool_)
-    for word in words:
-        spoken[max(word.start, first) : word.end + 1] = True
+    spoken = _where_words(heard, frames)
     if not spoken.any():
         return 0.0
-    difference = _per_frame(words, last) - _per_frame(sounds, last)
-    return _logistic(_STEEPNESS * (float(difference[spoken].mean()) - _EVEN))
+    difference = _per_frame(heard, frames) - _per_frame(sounds, frames)
+    better = float(difference[spoken].mean())
+    better += _ALLOWANCE * max(0.0, 1 - float(spoken.sum()) / _SHORT)
+    better -= _REMAINDER_COST * _remainder(_where_words(sounds, frames) & ~spoken)
+    return _logistic(_STEEPNESS * (better - _EVEN))
 
 
-def _per_frame(segments: Iterable[Segment], last: int) -> npt.NDArray[np.float64]:
-    scores = np.zeros(last + 1)
+def _where_words(segments: Iterable[Segment], frames: int) -> npt.NDArray[np.bool_]:
+    covered = np.zeros(frames, np.bool_)
+    for segment in segments:
+        covered[segment.start : segment.end + 1] |= segment.is_word
+    return covered
+
+
+def _per_frame(segments: Iterable[Segment], frames: int) -> npt.NDArray[np.float64]:
+    scores = np.zeros(frames)
     for segment in segments:
         scores[segment.start : segment.end + 1] = segment.score / (segment.end - segment.start + 1)
     return scores
+
+
+def _remainder(unexplained: npt.NDArray[np.bool_]) -> int:
+    """How many frames stand in long rows."""
+    edges = np.flatnonzero(np.diff(unexplained, prepend=False, append=False))
+    rows = edges[1::2] - edges[::2]
+    return int(rows[rows >= _LONG_REMAINDER].sum())
 
 
 def _logistic(value: float) -> float:
