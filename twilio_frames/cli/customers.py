@@ -24,8 +24,9 @@ _WISH = (
     "Can I get a small cappuccino with honey, please?",
 )
 _SECOND_THOUGHTS = ("Actually, make it a large.", "Make that a large, please.", "No, a large.")
-_CONSENT = ("Yes, please.", "Yes, that's right.", "Yes.")
+_CONSENT = ("Yes.", "Yes, that's right.", "Yes, please.")
 _WHOLE_WISH = ("A large cappuccino with honey, please.",)
+_MILK = ("Actually, with whole milk.", "With whole milk, please.")
 _NO_MORE = ("No, thank you.", "No.")
 _ANSWERS: dict[State, tuple[str, ...]] = {
     State.DRINK: _WISH,
@@ -100,14 +101,20 @@ class ScriptedCustomer:
 
     def is_served(self) -> bool:
         """Whether the shop has taken the order right."""
-        return self._dialogue.confirmed and self._dialogue.order == self.wanted
+        return self._dialogue.confirmed and self._is_right(self._dialogue.order)
+
+    def _is_right(self, order: Order) -> bool:
+        # What the shop adds by itself may as well have been said.
+        return order.completed() == self.wanted.completed()
 
     def _answer(self) -> str:
         state, order = self._dialogue.state, self._dialogue.order
         ways = _ANSWERS[state]
-        if state is State.CONFIRM and order != self.wanted:
-            is_size = replace(order, size=self.wanted.size) == self.wanted
-            ways = _SECOND_THOUGHTS if is_size else _WHOLE_WISH
+        if state is State.CONFIRM and not self._is_right(order):
+            if self._is_right(replace(order, size=self.wanted.size)):
+                ways = _SECOND_THOUGHTS
+            else:
+                ways = _MILK if self._is_right(replace(order, milk=None)) else _WHOLE_WISH
         elif state is State.DRINK and self._has_changed_mind:
             ways = _WHOLE_WISH
         return self._phrases.next_of(ways)
