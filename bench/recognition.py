@@ -3,9 +3,10 @@
     python bench/recognition.py FOLDER [--manifest orders.json] [--refuse manifest.json] [--offline]
 
 FOLDER holds WAV files and a manifest: a JSON list of objects with ``file`` and ``slots``, the
-details that were ordered. Each file is sent over a mu-law channel, cut by the VAD the phone bot
-uses, recognised and read as an order; no socket is opened. ``--refuse`` names a manifest (objects
-with ``file`` and ``text``) of speech that is no order, and counts how much of it is refused.
+details that were ordered. Each file is said by the caller of a simulated call, goes over a mu-law
+channel through the phone bot's own server, transport, VAD and recogniser, and is read as an order.
+``--offline`` leaves the sockets out, and real time with them. ``--refuse`` names a manifest
+(objects with ``file`` and ``text``) of speech that is no order, and counts how much is refused.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import soxr
 from pipecat.audio.vad.vad_analyzer import VADState
+from recognition_calls import through_calls
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
@@ -93,7 +95,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--manifest", default="orders.json")
     parser.add_argument("--refuse", metavar="MANIFEST", help="speech that is no order")
-    parser.add_argument("--offline", action="store_true", help="without sockets (the only way yet)")
+    parser.add_argument("--offline", action="store_true", help="without sockets")
     parser.add_argument("--errors", action="store_true", help="list what was misunderstood")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
@@ -106,7 +108,16 @@ def main() -> None:
 
 async def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     recogniser = await asyncio.to_thread(coffee_recogniser)
-    listen = _offline(recogniser)
+    if arguments.offline:
+        figures = await _count(arguments, _offline(recogniser))
+    else:
+        async with through_calls() as listen:
+            figures = await _count(arguments, listen)
+    recogniser.close()
+    return figures
+
+
+async def _count(arguments: argparse.Namespace, listen: Listen) -> dict[str, Any]:
     tally = Tally()
     began = time.process_time()
     orders = _entries(arguments.folder / arguments.manifest)
@@ -120,7 +131,6 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.errors:
             print(entry["file"], texts)
     spent = time.process_time() - began
-    recogniser.close()
     return {**tally.report(), "cpu_seconds_per_second": spent / max(tally.audio_seconds, 1e-9)}
 
 

@@ -129,6 +129,7 @@ def _talk() -> dict[str, str]:
                 _one_of(phrases.QUESTIONS): 0.5,
                 _one_of(phrases.PERSON): 1,
                 _one_of(phrases.GOODBYE): 1,
+                f"( {_one_of(phrases.THANKS)} ) ( {_one_of(phrases.GOODBYE)} )": 0.5,
                 _one_of(phrases.CANCEL): 0.5,
                 _one_of(phrases.START_OVER): 0.5,
                 "change <topic>": 0.3,

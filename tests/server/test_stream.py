@@ -36,14 +36,16 @@ async def test_hang_up_closes_stream(site: Site):
 
 
 async def test_failed_bot_is_apologised_for(site: Site, log_lines: list[str]):
-    site.bot.error = RuntimeError("no such thing as +14155550100")
+    site.bot.error = RuntimeError("the caller's pin is 1234, from +14155550100")
     websocket = await site.start(await site.parameters())
     site.bot.leave.set()
 
     assert (await websocket.receive()).type in CLOSED
     assert [v.tag for v in await site.ask("/after-stream")] == ["Say", "Hangup"]
     logged = "".join(log_lines)
-    assert "RuntimeError: no such thing as [number]" in logged
+    assert "the bot failed: RuntimeError" in logged
+    assert "site.py" in logged
+    assert "1234" not in logged
     assert "1415555" not in logged
 
 

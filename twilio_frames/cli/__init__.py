@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     logger.remove()
-    logger.add(sys.stderr, level="DEBUG" if options.verbose else options.log_level)
+    level = "DEBUG" if options.verbose else options.log_level
+    # What Pipecat logs below INFO holds the words that were said.
+    least = {"": level, "pipecat": "INFO" if options.verbose else level}
+    logger.add(sys.stderr, level=0, filter=least)
     try:
         return options.run(options)
     except TwilioFramesError as error:
@@ -45,7 +48,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="twilio-frames", description="Puts a Pipecat voice bot on a Twilio phone line."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log everything to stderr")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="log to stderr what happens on a call, without the words",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (demo, call, serve, dial):
         command.add_to(commands)

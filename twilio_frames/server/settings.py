@@ -140,10 +140,11 @@ def _check_url(name: str, url: str | None) -> None:
         _ = parts.port
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+    is_plain = not (parts.query or parts.username or parts.password)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
         raise ConfigurationError(
-            f"expected {name} such as https://bot.example.com, got {url!r}: "
-            "give scheme and host, and a path only if one stands before every route"
+            f"expected {name} such as https://bot.example.com, got something else: give scheme and "
+            "host, a path only if one stands before every route, and neither user nor query"
         )
 
 
@@ -154,7 +155,7 @@ def _text(_: str, text: str) -> str:
 def _flag(variable: str, text: str) -> bool:
     known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     if text.lower() not in known:
-        raise ConfigurationError(f"expected {variable} to be 1 or 0, got {text!r}")
+        raise ConfigurationError(f"expected {variable} to be 1 or 0, got something else")
     return known[text.lower()]
 
 
@@ -163,7 +164,9 @@ def _number(kind: Callable[[str], _Value]) -> Callable[[str, str], _Value]:
         try:
             return kind(text)
         except ValueError:
-            raise ConfigurationError(f"expected {variable} to be a number, got {text!r}") from None
+            raise ConfigurationError(
+                f"expected {variable} to be a number, got something else"
+            ) from None
 
     return parse
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from loguru import logger
 
 from twilio_frames.call import Call
-from twilio_frames.errors import CallFailedError
+from twilio_frames.errors import CallFailedError, TwilioFramesError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.rest import without_numbers
 from twilio_frames.server.records import CallRecord
@@ -117,6 +117,11 @@ class Switchboard:
 
 
 def _describe(error: Exception) -> str:
-    """Where and what, without the values a traceback of loguru's would show."""
-    where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-    return f"{type(error).__name__}: {without_numbers(str(error))}\n{where}"
+    """Where and what kind; the text of what a bot raised may hold anything a caller said.
+
+    This package's own errors are written to be logged.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    where = "".join(f"\n  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
+    text = f": {without_numbers(str(error))}" if isinstance(error, TwilioFramesError) else ""
+    return f"{type(error).__name__}{text}{where}"
