@@ -32,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger.remove()
     level = "DEBUG" if options.verbose else options.log_level
     # What Pipecat logs below INFO holds the words that were said.
-    least = {"": level, "pipecat": "INFO" if options.verbose else level}
+    least: dict[str | None, str | int | bool] = {
+        "": level,
+        "pipecat": "INFO" if options.verbose else level,
+    }
     logger.add(sys.stderr, level=0, filter=least)
     try:
         return options.run(options)
