@@ -21,7 +21,7 @@ import numpy.typing as npt
 import soxr
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw
-from twilio_frames.local.cepstra import NARROW_LINE, cepstra, log_bands
+from twilio_frames.local.cepstra import TELEPHONE_BANDS, cepstra, log_bands
 from twilio_frames.local.synthesiser import Synthesiser
 
 _TARGET = Path(__file__).parents[1] / "twilio_frames" / "local" / "telephone_band.py"
@@ -31,7 +31,6 @@ _WIDE_RATE, _TELEPHONE_RATE = 16000, 8000
 _SPEECH_LEVEL = 0.5
 _ROOM_NOISE = 6
 _RIDGE = 1e-3
-_STOP_BAND = 0.01
 
 # Every English sound in many surroundings, and a shop's words among them.
 _SENTENCES = (
@@ -55,22 +54,14 @@ _SENTENCES = (
 
 
 def main() -> None:
-    """Fits both maps and writes the module."""
-    speech = list(_speech())
-    _TARGET.write_text(_module(_fitted(speech), _fitted(speech, narrow=True)), "utf-8")
-
-
-def _fitted(
-    speech: list[npt.NDArray[np.int16]], *, narrow: bool = False
-) -> npt.NDArray[np.float64]:
-    """The linear map that guesses best what the wide band would have given."""
-    pairs = [_pair(samples, narrow=narrow) for samples in speech]
-    heard, wide = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    damping = _RIDGE * len(heard) * np.eye(heard.shape[1])
-    matrix = np.asarray(np.linalg.solve(heard.T @ heard + damping, heard.T @ wide), np.float64)
-    explained = 1 - (wide - heard @ matrix).var(0) / wide.var(0)
-    print(f"{len(heard)} frames, share of variance explained: {np.round(explained, 2)}")
-    return matrix
+    """Fits the map and writes the module."""
+    pairs = [_pair(samples) for samples in _speech()]
+    narrow, wide = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    damping = _RIDGE * len(narrow) * np.eye(TELEPHONE_BANDS)
+    matrix = np.asarray(np.linalg.solve(narrow.T @ narrow + damping, narrow.T @ wide), np.float64)
+    explained = 1 - (wide - narrow @ matrix).var(0) / wide.var(0)
+    print(f"{len(narrow)} frames, share of variance explained: {np.round(explained, 2)}")
+    _TARGET.write_text(_module(matrix), "utf-8")
 
 
 def _speech() -> Iterator[npt.NDArray[np.int16]]:
@@ -89,44 +80,27 @@ def _flite(voice: str, sentence: str) -> npt.NDArray[np.int16]:
             return np.frombuffer(reader.readframes(reader.getnframes()), np.int16)
 
 
-def _pair(samples: npt.NDArray[np.int16], *, narrow: bool) -> tuple[npt.NDArray[np.float64], ...]:
+def _pair(samples: npt.NDArray[np.int16]) -> tuple[npt.NDArray[np.float64], ...]:
     noise = np.random.default_rng(0).normal(0, _ROOM_NOISE, len(samples))
     wide = samples * _SPEECH_LEVEL + noise
-    line = soxr.resample(wide, _WIDE_RATE, _TELEPHONE_RATE)
-    if narrow:
-        line = _through_narrow_line(line)
-    pcm = np.clip(line, -32768, 32767).astype(np.int16).tobytes()
+    narrow = soxr.resample(wide, _WIDE_RATE, _TELEPHONE_RATE)
+    pcm = np.clip(narrow, -32768, 32767).astype(np.int16).tobytes()
     heard = np.frombuffer(decode_mulaw(encode_mulaw(pcm)), np.int16)
     features = log_bands(heard, _TELEPHONE_RATE)
-    if narrow:
-        features = features[:, NARROW_LINE]
     targets = cepstra(log_bands(wide, _WIDE_RATE))
     frames = min(len(features), len(targets))
     return tuple(side[:frames] - side[:frames].mean(0) for side in (features, targets))
 
 
-def _through_narrow_line(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """300 to 3400 Hz, what G.712 asks a telephone line to carry; the rest is turned down."""
-    spectrum = np.fft.rfft(samples)
-    hertz = np.fft.rfftfreq(len(samples), 1 / _TELEPHONE_RATE)
-    spectrum[(hertz < 300) | (hertz > 3400)] *= _STOP_BAND
-    return np.asarray(np.fft.irfft(spectrum, len(samples)), np.float64)
-
-
-def _module(full: npt.NDArray[np.float64], narrow: npt.NDArray[np.float64]) -> str:
+def _module(matrix: npt.NDArray[np.float64]) -> str:
+    rows = "\n".join(f"    ({', '.join(f'{weight:.3f}' for weight in row)})," for row in matrix)
     return (
-        '"""The maps from the telephone\'s band to the acoustic model\'s features.\n\n'
+        '"""The map from the telephone\'s band to the acoustic model\'s features.\n\n'
         'Written by bench/telephone_band.py, which says how; not to be edited by hand.\n"""\n\n'
-        '# ruff: noqa: E501\n\n__all__ = ["FULL_LINE_MAP", "NARROW_LINE_MAP"]\n\n# fmt: off\n'
-        f"FULL_LINE_MAP = (\n{_rows(full)}\n)\n"
-        '"""One row per band of the telephone, low to high, one column per cepstrum."""\n\n'
-        f"NARROW_LINE_MAP = (\n{_rows(narrow)}\n)\n"
-        '"""The same for the bands that a line from 300 to 3400 Hz carries."""\n# fmt: on\n'
+        '# ruff: noqa: E501\n\n__all__ = ["BAND_MAP"]\n\n# fmt: off\n'
+        f"BAND_MAP = (\n{rows}\n)\n# fmt: on\n"
+        '"""One row per band of the telephone, low to high, one column per cepstrum."""\n'
     )
-
-
-def _rows(matrix: npt.NDArray[np.float64]) -> str:
-    return "\n".join(f"    ({', '.join(f'{weight:.3f}' for weight in row)})," for row in matrix)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 The model of pocketsphinx's wheel listens to 25 mel bands from 130 Hz to 6.8 kHz. A telephone line
 carries the lower 19 of them. Resampling to 16 kHz would leave the upper six empty, which the model
 has never seen in speech; here they are left out instead, and what they would have added to the
-features is guessed from the lower ones, by a linear map fitted once (``telephone_band.py``). Many
-lines carry still less, 300 to 3400 Hz; for those there is a second map.
+features is guessed from the lower ones, by a linear map fitted once (``telephone_band.py``).
 
 Up to there this computes what pocketsphinx's own front end computes with the model's settings
 (``feat.params`` in its folder), its noise removal included, and at 8 kHz directly.
@@ -15,23 +14,13 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from twilio_frames.local.telephone_band import FULL_LINE_MAP, NARROW_LINE_MAP
+from twilio_frames.local.telephone_band import BAND_MAP
 
-__all__ = [
-    "FRAMES_PER_SECOND",
-    "NARROW_LINE",
-    "TELEPHONE_BANDS",
-    "cepstra",
-    "log_bands",
-    "telephone_cepstra",
-]
+__all__ = ["FRAMES_PER_SECOND", "TELEPHONE_BANDS", "cepstra", "log_bands", "telephone_cepstra"]
 
 FRAMES_PER_SECOND = 100
 TELEPHONE_BANDS = 19
 """How many of the model's bands end below 4.2 kHz, with their middle inside the telephone's."""
-
-NARROW_LINE = slice(2, 18)
-"""The bands of a line from 300 to 3400 Hz, as most of the telephone network is."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +33,6 @@ _WINDOW_SECONDS = 0.025625
 _PREEMPHASIS = 0.97
 _LIFTER = 22
 _LOG_FLOOR = 1e-4
-_LEAST_SHARE = 0.65
 _AROUND_SPEECH = FRAMES_PER_SECOND // 2
 
 
@@ -60,21 +48,7 @@ def telephone_cepstra(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]
     bands = log_bands(samples, 8000)
     if not len(bands):
         return np.empty((0, _CEPSTRA), np.float32)
-    if _is_narrow(bands):
-        features = bands[:, NARROW_LINE] @ np.asarray(NARROW_LINE_MAP)
-    else:
-        features = bands @ np.asarray(FULL_LINE_MAP)
-    return _without_colour(features).astype(np.float32)
-
-
-def _is_narrow(bands: Floats) -> bool:
-    """Whether the line carries nothing below 300 Hz: there, speech does not stand out."""
-    loudness = bands.mean(1)
-    loud = loudness > loudness.mean()
-    if not loud.any() or loud.all():
-        return False
-    contrast = bands[loud].mean(0) - bands[~loud].mean(0)
-    return bool(contrast[0] < _LEAST_SHARE * np.median(contrast[NARROW_LINE]))
+    return _without_colour(bands @ np.asarray(BAND_MAP)).astype(np.float32)
 
 
 def _without_colour(features: Floats) -> Floats:
