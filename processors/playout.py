@@ -109,7 +109,7 @@ class Playout:
         self._delivering = asyncio.Lock()
         self._stretches: deque[_Stretch] = deque()
         self._stalls: deque[tuple[float, float]] = deque()
-        self._cutting: asyncio.Future[None] | None = None
+        self._is_cutting = False
         self._fades_in = False
         self._marks_are_lost = False
         line.on_echo = self._wake.set
@@ -130,7 +130,7 @@ class Playout:
 
     def _line_ended(self) -> None:
         """Tells who listens in what was heard last, by the clock: no mark comes any more."""
-        if self._cutting is None:
+        if not self._is_cutting:
             playback = self._line.playback
             self._in_script(playback.position(time.monotonic() - playback.round_trip))
         self._wake.set()
@@ -188,7 +188,7 @@ class Playout:
 
     async def _deliver_heard(self) -> None:
         async with self._delivering:
-            if self._cutting is not None or not self._line.is_open:
+            if self._is_cutting or not self._line.is_open:
                 return
             for thing in self.script.hear(self._in_script(self._heard_on_line())):
                 await self._deliver(thing)
@@ -273,16 +273,16 @@ class Playout:
 
     async def _cut(self) -> None:
         """Clears Twilio's buffer; what was heard is delivered when that is settled."""
-        if self._cutting is not None:
+        if self._is_cutting:
             return
-        self._cutting = asyncio.get_running_loop().create_future()
+        self._is_cutting = True
         playback = self._line.playback
         if not playback.is_playing(time.monotonic()) or not await self._line.clear():
             self._end_cut()
 
     async def _settled(self) -> None:
         """Waits until it is known where the last cut was, in bounded time."""
-        if self._cutting is None:
+        if not self._is_cutting:
             return
         playback = self._line.playback
         limit = time.monotonic() + min(_LONGEST_CUT, 0.1 + 2 * playback.round_trip)
@@ -295,7 +295,7 @@ class Playout:
                 break
         playback.settle()
         async with self._delivering:
-            if self._cutting is None:
+            if not self._is_cutting:
                 return
             position = playback.cut.position if playback.cut else playback.heard
             things = self.script.hear(self._in_script(position))
@@ -304,9 +304,7 @@ class Playout:
                 await self._deliver(thing)
 
     def _end_cut(self) -> None:
-        if self._cutting is not None and not self._cutting.done():
-            self._cutting.set_result(None)
-        self._cutting = None
+        self._is_cutting = False
         self._stretches.clear()
 
 
