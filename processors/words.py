@@ -139,8 +139,8 @@ class WordLayer:
             heard: Up to where audio was heard.
         """
         for utterance in self._utterances.values():
-            utterance.is_over = True
             self._settle(utterance)
+            self._lay_last(utterance)
             frame = utterance.announced
             begins = utterance.begin is not None and utterance.segment < min(heard, utterance.end)
             if frame is not None and begins and not utterance.is_timed:
@@ -166,6 +166,15 @@ class WordLayer:
             for begin, frame in utterance.placed:
                 self._lay(heard_text(frame, frame.text), self._end_of_sound(begin, utterance.end))
             utterance.placed.clear()
+
+    def _lay_last(self, utterance: _Utterance) -> None:
+        """Lays the word behind which no audio came any more, if its sound had come to an end."""
+        if not utterance.placed:
+            return
+        begin, frame = utterance.placed[0]
+        end = self._end_of_sound(begin, utterance.end)
+        if begin < end < utterance.end:
+            self._lay(heard_text(frame, frame.text), end)
 
     def _place(self, utterance: _Utterance, frame: TTSTextFrame) -> int:
         begin, pts = utterance.begin or 0, frame.pts or 0

@@ -162,9 +162,40 @@ def test_announcement_of_timed_words_is_not_laid():
     announced.context_id = "c"
     announced.will_be_spoken = True
     audio.layer.announce(announced)
-    audio.say(0.5, at=100)
+    audio.say(0.4, pause=0.1, at=100)
     audio.word("one", 100)
 
     audio.layer.cut(heard=2000)
 
     assert [word for word, _ in audio.laid] == ["one"]
+
+
+def test_words_of_audio_that_never_came_are_not_laid():
+    audio = Audio()
+    for number, text in enumerate(("one", "two", "three", "four")):
+        audio.word(text, 500 + 250 * number)
+    audio.say(0.4, at=500)
+
+    audio.layer.cut(heard=3200)
+
+    assert near(audio.laid, [("one", 2000)])
+
+
+def test_word_whose_sound_broke_off_is_not_laid():
+    audio = Audio()
+    audio.say(0.4, at=500)
+    audio.word("one", 500)
+
+    audio.layer.cut(heard=3200)
+
+    assert audio.laid == []
+
+
+def test_last_word_before_a_silence_is_laid():
+    audio = Audio()
+    audio.say(0.4, pause=0.1, at=500)
+    audio.word("one", 500)
+
+    audio.layer.cut(heard=4000)
+
+    assert near(audio.laid, [("one", 3200)])
