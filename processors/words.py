@@ -72,6 +72,11 @@ class _Utterance:
     is_timed: bool = False
     is_over: bool = False
 
+    def awaits_nothing_behind(self, word: TTSTextFrame) -> bool:
+        """Whether this is the last word of what was to be spoken."""
+        words = self.announced.text.split() if self.announced else []
+        return words[-1:] == [word.text]
+
 
 Lay = Callable[[HeardTextFrame, int], None]
 Sound = Callable[[int, int], bytes]
@@ -168,12 +173,15 @@ class WordLayer:
             utterance.placed.clear()
 
     def _lay_last(self, utterance: _Utterance) -> None:
-        """Lays the word behind which no audio came any more, if its sound had come to an end."""
+        """Lays the word behind which no audio came any more, if its sound had come to an end.
+
+        It had if silence follows, or if no more words than these were to be spoken.
+        """
         if not utterance.placed:
             return
         begin, frame = utterance.placed[0]
         end = self._end_of_sound(begin, utterance.end)
-        if begin < end < utterance.end:
+        if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frame)):
             self._lay(heard_text(frame, frame.text), end)
 
     def _place(self, utterance: _Utterance, frame: TTSTextFrame) -> int:

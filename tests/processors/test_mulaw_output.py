@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import accumulate
 
 import pytest
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     EndFrame,
@@ -63,7 +65,7 @@ class FakeLine:
     async def clear(self) -> bool:
         if not await self.send(Clear()):
             return False
-        self.playback.clear_sent("fence", time.monotonic())
+        self.playback.clear_sent(["fence"], time.monotonic())
         if self._echoes:
             asyncio.get_running_loop().call_soon(self._echo, "fence")
         return True
@@ -114,11 +116,12 @@ async def test_twilio_is_kept_one_lead_ahead():
         await tap.wait_for(BotStoppedSpeakingFrame)
 
     times = [sent_at for sent_at, _ in line.of(SendMedia)]
-    ahead = [0.1 * number - (sent_at - times[0]) for number, sent_at in enumerate(times, start=1)]
-    assert len(times) == 10
-    # Three messages at once, then one each 100 ms: never much more ahead than the lead.
+    sent = accumulate(len(m.payload) for _, m in line.sent if isinstance(m, SendMedia))
+    ahead = [end / 8000 - (at - times[0]) for end, at in zip(sent, times, strict=True)]
+    assert len(times) == 11
+    # Some messages at once, then one each 100 ms: never much more ahead than the lead.
     assert max(ahead) < 0.45
-    assert times[2] - times[0] < 0.1 < times[5] - times[0]
+    assert times[3] - times[0] < 0.1 < times[6] - times[0]
 
 
 async def test_stall_is_caught_up_with():
@@ -257,6 +260,8 @@ async def test_last_word_counts_though_the_provider_ran_dry():
         start, audio, _ = speech(0.3)
         assert isinstance(audio, TTSAudioRawFrame)
         audio.context_id = "c"
+        announced = AggregatedTextFrame("word", "sentence")
+        announced.context_id, announced.will_be_spoken = "c", True
         word = TTSTextFrame("word", "word")
         word.context_id = "c"
         word.pts = 1
@@ -267,7 +272,7 @@ async def test_last_word_counts_though_the_provider_ran_dry():
             heard.append(frame.text)
 
         worker.set_reached_downstream_filter((HeardTextFrame,))
-        await worker.queue_frames([start, audio, word])
+        await worker.queue_frames([announced, start, audio, word])
         await tap.wait_for(BotStartedSpeakingFrame)
         await asyncio.sleep(0.5)
         await worker.queue_frame(InterruptionFrame())

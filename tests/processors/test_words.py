@@ -25,6 +25,12 @@ class Audio:
         self.mulaw += encode_mulaw(tone(seconds)) + mulaw_silence(pause)
         self.layer.audio(context, begin, len(self.mulaw), at * MILLISECOND)
 
+    def announce(self, text: str, *, context: str = "c") -> None:
+        frame = AggregatedTextFrame(text, "sentence")
+        frame.context_id = context
+        frame.will_be_spoken = True
+        self.layer.announce(frame)
+
     def word(self, text: str, pts: int, *, context: str = "c") -> None:
         frame = TTSTextFrame(text, "word")
         frame.pts = pts * MILLISECOND
@@ -158,10 +164,7 @@ def test_cut_utterance_leaves_no_time_behind():
 
 def test_announcement_of_timed_words_is_not_laid():
     audio = Audio()
-    announced = AggregatedTextFrame("one two", "sentence")
-    announced.context_id = "c"
-    announced.will_be_spoken = True
-    audio.layer.announce(announced)
+    audio.announce("one two")
     audio.say(0.4, pause=0.1, at=100)
     audio.word("one", 100)
 
@@ -183,6 +186,7 @@ def test_words_of_audio_that_never_came_are_not_laid():
 
 def test_word_whose_sound_broke_off_is_not_laid():
     audio = Audio()
+    audio.announce("one two")
     audio.say(0.4, at=500)
     audio.word("one", 500)
 
@@ -199,3 +203,15 @@ def test_last_word_before_a_silence_is_laid():
     audio.layer.cut(heard=4000)
 
     assert near(audio.laid, [("one", 3200)])
+
+
+def test_last_word_there_was_to_say_is_laid():
+    audio = Audio()
+    audio.announce("one two")
+    audio.say(0.4, at=500)
+    audio.word("one", 500)
+    audio.word("two", 700)
+
+    audio.layer.cut(heard=3200)
+
+    assert near(audio.laid, [("one", 1600), ("two", 3200)])

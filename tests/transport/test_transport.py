@@ -1,5 +1,6 @@
 import asyncio
 import json
+import statistics
 from contextlib import suppress
 
 import aiohttp
@@ -24,7 +25,7 @@ from twilio_frames.frames import (
     SendMarkFrame,
 )
 from twilio_frames.protocol import Connected, Media, Role, Start, Stop, Stream
-from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.testing import CallerOptions, LineConditions, SimulatedTwilio
 from twilio_frames.transport import TwilioParams
 
 START = Start(stream_sid="MZ1", call_sid="CA1", account_sid="AC1")
@@ -122,6 +123,32 @@ async def test_interruption_clears_twilios_buffer():
     assert len(caller.log.events("clear")) == 1
     (turn,) = [turn for turn in caller.result.turns if turn.speaker == "bot"]
     assert 0.5 <= turn.ended_at - turn.began_at < 1.5
+
+
+async def test_uneven_line_tells_where_speech_was_cut():
+    cuts: list[int] = []
+
+    async def speak(bot: Bot):
+        playback = bot.transport.playback
+        for seconds in (1.0, 1.37, 0.81):
+            await bot.worker.queue_frames(speech(4.0))
+            await bot.before.wait_for(BotStartedSpeakingFrame, count=len(cuts) + 1)
+            await asyncio.sleep(seconds)
+            await bot.worker.queue_frame(InterruptionFrame())
+            await bot.before.wait_for(BotStoppedSpeakingFrame, count=len(cuts) + 1)
+            assert playback.cut is not None
+            cuts.append(playback.cut.position)
+        await bot.worker.queue_frame(EndFrame())
+
+    options = CallerOptions(line=LineConditions.one_way(0.05, jitter=0.1), seed=1)
+    async with listening(behaviour=speak) as (url, _), SimulatedTwilio() as twilio:
+        async with twilio.call(url, options=options) as caller:
+            await caller.wait_for_end(seconds=15)
+
+    ends = [span.end for span in caller.result.heard_spans]
+    off = [min(abs(end - cut) for end in ends) for cut in cuts]
+    # The messages come up to 100 ms apart, which is 800 bytes.
+    assert statistics.median(off) < 80
 
 
 async def test_mulaw_passes_unconverted():

@@ -13,22 +13,27 @@ thrown away, not that it was heard.
 echo says that a position has been reached.
 
 *Where a ``clear`` cut* is told by the copy: audio and ``clear`` travel the same way, so a constant
-delay shifts both alike and leaves no error. What is not constant shows in the echoes: where those
-of the latest audio came later than the line's round trip, playback lags behind the copy, and so
-did the cut. Behind each ``clear`` a last mark is sent, the fence. Its echo says that all echoes
-of before the ``clear`` are in; what of them came sooner than the ``clear`` can have had any effect
-was played, and corrects the calculation. How close together the echoes of a burst come is no
-evidence: a busy event loop reads them as apart as it pleases.
+delay shifts both alike and leaves no error. Where the echoes of the latest audio came later than
+the line's round trip, playback lags behind the copy, and so did the cut.
+
+On an uneven line that is not enough. Behind each ``clear`` a last mark is sent, the fence; its echo
+says that all echoes of before are in. Those that the caller's audio parts from it were played; and
+the caller's audio dates both the playing and the fence on Twilio's own clock
+(``twilio_frames.protocol.dating``), to 20 ms. More than one fence, each behind a moment of silence,
+divide these 20 ms as a vernier does. How close together the echoes of a burst come is no evidence:
+a busy event loop reads them as apart as it pleases.
 
 No I/O happens here; the time is passed in, in seconds of any monotonic clock.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from twilio_frames.protocol.dating import CallerClock, Window
 
 _BYTES_PER_SECOND = 8000
 _CLOCK_SECONDS = 0.002
-_LIKELY_SECONDS = 0.03
 _DELAYS_KEPT = 16
 _LATEST_DELAYS = 4
 
@@ -66,23 +71,60 @@ class Cut:
 
 
 @dataclass(slots=True)
+class _Run:
+    """Audio that plays without a break.
+
+    Its first byte, counted from the stream's begin, would have played at ``began`` if all of it
+    had been in this run.
+    """
+
+    began: Window | None = None
+
+
+@dataclass(slots=True)
 class _Mark:
     name: str
     position: int
     sent_at: float
     due_at: float
+    run: _Run
     is_cut: bool = False
+    dated: Window | None = None
+
+    def date_run(self) -> None:
+        """Tells the audio around it when it began to play; this mark was played.
+
+        Playback may stand still, but never runs ahead: what says so says nothing.
+        """
+        if self.dated is None:
+            return
+        began, known = self.dated.moved(-self.position), self.run.began
+        if known is None or began.begin > known.end:
+            self.run.began = began
+        else:
+            self.run.began = began.common(known) or known
 
 
 @dataclass(slots=True)
 class _Cutting:
     """A ``clear`` whose burst has not been in."""
 
-    fence: str
-    began_at: float
+    fences: tuple[str, ...]
     cut: Cut
     sent: int
-    echoes: list[tuple[_Mark, float]]
+    run: _Run
+    echoes: list[_Mark] = field(default_factory=list)
+    fenced: list[Window] = field(default_factory=list)
+
+    def happened(self) -> Window | None:
+        """When the ``clear`` took effect: when it sent the last mark back, and the fences agree."""
+        windows = [mark.dated for mark in self.echoes[-1:] if mark.dated] + self.fenced
+        if not windows:
+            return None
+        happened = windows[0]
+        for window in windows[1:]:
+            happened = happened.common(window) or happened
+        return happened
 
 
 class Playback:
@@ -103,6 +145,8 @@ class Playback:
         self._cutting: _Cutting | None = None
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
         self._latest_delays: deque[float] = deque(maxlen=_LATEST_DELAYS)
+        self._caller_clock = CallerClock()
+        self._run = _Run()
 
     @property
     def round_trip(self) -> float:
@@ -118,37 +162,50 @@ class Playback:
         """Where playback stands, but for the line's delay."""
         return self.sent - round(max(0.0, self.ends_at - now) * _BYTES_PER_SECOND)
 
+    def media_received(self, timestamp: int) -> None:
+        """Notes a piece of the caller's audio, by which the echoes around it are dated.
+
+        Args:
+            timestamp: When it began, milliseconds of Twilio's clock.
+        """
+        self._caller_clock.media_received(timestamp)
+
     def audio_sent(self, length: int, now: float) -> None:
         """Notes audio that has been sent."""
         if now >= self.ends_at:
             # Playback stood still: how it lagged before says nothing about what comes.
             self._latest_delays.clear()
+            self._run = _Run()
         self.sent += length
         self.ends_at = max(self.ends_at, now) + length / _BYTES_PER_SECOND
 
     def mark_sent(self, name: str, now: float) -> None:
         """Notes a mark that has been sent."""
-        self._outstanding.append(_Mark(name, self.sent, now, max(self.ends_at, now)))
+        due_at = max(self.ends_at, now)
+        self._outstanding.append(_Mark(name, self.sent, now, due_at, self._run))
 
-    def clear_sent(self, fence: str, now: float) -> None:
-        """Notes a ``clear``, and the mark behind it that ends its burst.
+    def clear_sent(self, fences: Sequence[str], now: float) -> None:
+        """Notes a ``clear``, of which marks behind it will tell.
 
         Args:
-            fence: Name of that mark; no other may have it.
+            fences: Names of those marks, at least one; no others may have them. The first follows
+                the ``clear`` at once, each of the others follows a moment of silence. They are
+                noted like any audio and marks, but for the first, which is noted here.
             now: The time.
         """
         self.settle()
         lag = max(0.0, min(self._latest_delays, default=0.0) - self.round_trip)
         position = max(self.heard, self.position(now - lag))
-        cut = Cut(position=position, bound=self._bound(), is_settled=False)
+        cut = Cut(position=position, bound=self._spread(), is_settled=False)
         for mark in self._outstanding:
             mark.is_cut = True
         self.cut = cut
-        self._cutting = _Cutting(fence, now, cut, self.sent, [])
+        self._cutting = _Cutting(tuple(fences), cut, self.sent, self._run)
         self.ends_at = now
-        self.mark_sent(fence, now)
+        self.mark_sent(fences[0], now)
 
-    def _bound(self) -> int:
+    def _spread(self) -> int:
+        """Bytes by which the copy may be off, by how much the line's delay varies."""
         spread = max(self._delays, default=0.0) - self.round_trip
         return round((spread + _CLOCK_SECONDS) * _BYTES_PER_SECOND)
 
@@ -162,38 +219,58 @@ class Playback:
             return []
         self._outstanding.remove(mark)
         self.echoed += 1
+        mark.dated = self._caller_clock.window()
         if mark.is_cut and self._cutting:
-            self._cutting.echoes.append((mark, now))
+            self._cutting.echoes.append(mark)
             return []
-        if self._cutting and name == self._cutting.fence:
-            return self._settled(self._cutting)
+        if self._cutting and name in self._cutting.fences:
+            return self._fence_echoed(self._cutting, mark)
         self._delays.append(now - mark.due_at)
         self._latest_delays.append(now - mark.due_at)
+        mark.date_run()
         self.heard = max(self.heard, mark.position)
         return [_echo(mark, flushed=False)]
 
+    def _fence_echoed(self, cutting: _Cutting, fence: _Mark) -> list[MarkEcho]:
+        if fence.dated is not None:
+            cutting.fenced.append(fence.dated.moved(cutting.sent - fence.position))
+        if fence.name != cutting.fences[-1]:
+            return []
+        echoes = self._settled(cutting)
+        self.heard = max(self.heard, fence.position)
+        return echoes
+
     def settle(self) -> list[MarkEcho]:
-        """Ends the wait for echoes that do not come: the calculation has to do."""
+        """Ends the wait for echoes that do not come: what is known has to do."""
         return self._settled(self._cutting) if self._cutting else []
 
     def _settled(self, cutting: _Cutting) -> list[MarkEcho]:
-        """Corrects the calculation by what was certainly played; gives the echoes their meaning."""
-        effect_at = cutting.began_at + self.round_trip - _CLOCK_SECONDS
-        likely_until = cutting.began_at + _LIKELY_SECONDS
-        played = [
-            mark.position
-            for mark, came_at in cutting.echoes
-            if came_at < effect_at and mark.due_at < likely_until
-        ]
-        position = max([cutting.cut.position, self.heard, *played])
-        self.cut = Cut(position=min(position, cutting.sent), bound=self._bound(), is_settled=True)
+        """Corrects the calculation by what the echoes say; gives them their meaning."""
         self._cutting = None
+        self.cut = cut = self._corrected(cutting)
         self.heard = max(self.heard, cutting.sent)
         self._latest_delays.clear()
-        marks = [mark for mark, _ in cutting.echoes]
-        marks += [mark for mark in self._outstanding if mark.is_cut]
+        marks = cutting.echoes + [mark for mark in self._outstanding if mark.is_cut]
         self._outstanding = deque(mark for mark in self._outstanding if not mark.is_cut)
-        return [_echo(mark, flushed=mark.position > self.cut.position) for mark in marks]
+        return [_echo(mark, flushed=mark.position > cut.position) for mark in marks]
+
+    def _corrected(self, cutting: _Cutting) -> Cut:
+        happened = cutting.happened()
+        surely_heard = self.heard
+        for mark in cutting.echoes:
+            if happened and mark.dated and mark.dated.end < happened.end:
+                surely_heard = max(surely_heard, mark.position)
+                mark.date_run()
+        position, bound = cutting.cut.position, cutting.cut.bound
+        began = cutting.run.began
+        if began is not None and happened is not None:
+            reached = Window(happened.begin - began.end, happened.end - began.begin)
+            if bound > reached.length:
+                position = (reached.begin + reached.end) // 2
+            position = max(reached.begin, min(reached.end, position))
+            bound = min(bound, reached.length)
+        position = min(max(position, surely_heard), cutting.sent)
+        return Cut(position=position, bound=bound, is_settled=True)
 
     def is_playing(self, now: float) -> bool:
         """Whether audio is still to be played, as far as is known."""

@@ -10,7 +10,7 @@ No I/O happens here, and no clock is read.
 
 from bisect import bisect_right, insort
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -151,42 +151,38 @@ class Script(Generic[T]):
 
     def drop_unsent(self) -> None:
         """Forgets what has not been sent, but for what is protected; what is sent plays on."""
-        self._pieces = deque(
-            piece for piece in self._cut_at_sent() if piece.is_protected or piece.end <= self.sent
-        )
-        self._due = [due for due in self._due if due.is_protected or due.position <= self.sent]
-        self._close_ranks()
+        pieces = [
+            piece
+            for piece in self._pieces_parted_at(self.sent)
+            if piece.is_protected or piece.end <= self.sent
+        ]
+        due = [due for due in self._due if due.is_protected or due.position <= self.sent]
+        self._lay_anew(pieces, due, pieces[0].begin if pieces else self.sent)
 
-    def _cut_at_sent(self) -> list[Piece]:
+    def _pieces_parted_at(self, position: int) -> list[Piece]:
         pieces: list[Piece] = []
         for piece in self._pieces:
-            at = self.sent - piece.begin
+            at = position - piece.begin
             if 0 < at < len(piece.audio):
-                for begin, audio in (
-                    (piece.begin, piece.audio[:at]),
-                    (self.sent, piece.audio[at:]),
-                ):
-                    pieces.append(Piece(audio=audio, begin=begin, is_protected=piece.is_protected))
+                pieces.append(replace(piece, audio=piece.audio[:at]))
+                pieces.append(replace(piece, audio=piece.audio[at:], begin=position))
             else:
                 pieces.append(piece)
         return pieces
 
-    def _close_ranks(self) -> None:
-        """Moves what is left together, so that there are no places without audio."""
-        kept, due = list(self._pieces), self._due
+    def _lay_anew(self, pieces: list[Piece], due: list[_Due[T]], begin: int) -> None:
+        """Lays audio from a place on without a gap, and what lay on it along with it."""
         self._pieces.clear()
         self._due = []
-        length = self.heard if not kept else min(self.heard, kept[0].begin)
-        for piece in kept:
-            shift = length - piece.begin
-            self._pieces.append(
-                Piece(audio=piece.audio, begin=length, is_protected=piece.is_protected)
-            )
-            length = self._pieces[-1].end
+        self.length = begin
+        for piece in pieces:
+            shift, start = self.length - piece.begin, self.length
+            self._pieces.append(replace(piece, begin=start))
+            self.length = start + len(piece.audio)
             while due and due[0].position <= piece.end:
-                self._due.append(_moved(due.pop(0), shift))
-        self.length = max(length, self.sent)
-        self._due += [_moved(each, self.length - each.position) for each in due]
+                moved = due.pop(0)
+                self._due.append(replace(moved, position=max(start, moved.position + shift)))
+        self._due += [replace(each, position=self.length) for each in due]
 
     def hear(self, position: int) -> list[T]:
         """Notes that audio was heard up to a position; gives what falls due by it, in order."""
@@ -221,38 +217,24 @@ class Script(Generic[T]):
         Returns:
             The protected things, if there is no protected audio that they could wait for.
         """
-        pieces = [piece for piece in self._pieces if piece.is_protected and piece.end > self.heard]
+        pieces = [
+            piece
+            for piece in self._pieces_parted_at(self.heard)
+            if piece.is_protected and piece.begin >= self.heard
+        ]
         kept = [due for due in self._due if due.is_protected]
-        self._pieces.clear()
-        self._due.clear()
         self._sending.clear()
-        self.sent = self.length = self.heard
+        self.sent = self.heard
         self._restarts = deque([self.heard], maxlen=2)
-        if not pieces:
-            return [due.thing for due in kept]
-        self._keep(pieces, kept)
-        return []
+        self._lay_anew(pieces, kept if pieces else [], self.heard)
+        return [] if pieces else [due.thing for due in kept]
 
-    def _keep(self, pieces: list[Piece], kept: list[_Due[T]]) -> None:
-        """Lays protected audio behind what was heard, and what lay on it along with it."""
-        for piece in pieces:
-            skipped = max(0, self.heard - piece.begin) if piece is pieces[0] else 0
-            begin = self.length
-            self.add_audio(piece.audio[skipped:], is_protected=True)
-            while kept and kept[0].position <= piece.end:
-                due = kept.pop(0)
-                at = max(begin, begin + due.position - piece.begin - skipped)
-                self.add(due.thing, at=at, is_protected=True, is_boundary=due.is_boundary)
-        for due in kept:
-            self.add(due.thing, is_protected=True, is_boundary=due.is_boundary)
+    def word_end(self, begin: int, end: int) -> int | None:
+        """A place between two where a word ends that was not heard yet; None if there is none.
 
-
-def _moved(due: _Due[T], shift: int) -> _Due[T]:
-    return _Due(
-        due.position + shift,
-        due.number,
-        due.thing,
-        due.is_protected,
-        due.is_boundary,
-        due.when_sent,
-    )
+        Args:
+            begin: From where.
+            end: Up to where.
+        """
+        ends = [due.position for due in self._due if due.is_boundary and begin < due.position < end]
+        return ends[-1] if ends else None

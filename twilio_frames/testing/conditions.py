@@ -1,6 +1,7 @@
 """What a telephone line does to a call: delay, jitter, echo. Seeded, so that it can be repeated."""
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw, mulaw_s
 
 T = TypeVar("T")
 
+_PACKET_SECONDS = 0.001
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineConditions:
@@ -20,12 +23,12 @@ class LineConditions:
 
     Delay and jitter lie between Twilio and the bot. What the caller hears is dated where it is
     heard, behind them. Messages keep their order, as over TCP: one that is held up holds up those
-    behind it.
+    behind it. Those sent within the same millisecond travel together, as in one packet.
 
     Parameters:
         delay_to_bot: Seconds each message to the bot is under way.
         delay_from_bot: The same for messages from the bot.
-        jitter_to_bot: Seconds a message may take longer; each draws its own share of them.
+        jitter_to_bot: Seconds a message may take longer; each packet draws its share of them.
         jitter_from_bot: The same for messages from the bot.
         echo_level: The bot's voice in what the caller's telephone picks up, dB against what was
             played: -20 for a speakerphone. None for no echo.
@@ -77,6 +80,8 @@ class DelayLine(Generic[T]):
         self._random = source
         self._waiting: deque[tuple[float, T]] = deque()
         self._latest = 0.0
+        self._packet_at = -math.inf
+        self._uneven = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -99,7 +104,9 @@ class DelayLine(Generic[T]):
         if not self._delay and not self._jitter:
             self._deliver(thing, at)
             return
-        due = at + self._delay + self._jitter * self._random.random()
+        if at - self._packet_at >= _PACKET_SECONDS:
+            self._packet_at, self._uneven = at, self._jitter * self._random.random()
+        due = at + self._delay + self._uneven
         self._latest = max(self._latest, due)
         self._waiting.append((self._latest, thing))
         self._set_timer()

@@ -14,6 +14,7 @@ audio is played to the sample (``playback.py``), by the clock that :class:`LineC
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE
@@ -21,7 +22,7 @@ from twilio_frames.testing.conditions import PERFECT_LINE, Echo, LineConditions
 from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.playback import Played
 from twilio_frames.testing.recording import Recording
-from twilio_frames.testing.voice import FRAME_BYTES, FRAME_SECONDS, Voice
+from twilio_frames.testing.voice import FRAME_BYTES, Voice
 
 
 class Lateness:
@@ -53,6 +54,9 @@ class LineClock:
     def __init__(self) -> None:
         self.began: float | None = None
         """When the call was answered, on the event loop's clock; None until then."""
+        self.catch_up: Callable[[float], None] = lambda now: None
+        """Has the line take the turns that were due by a time of the event loop's clock. Whoever
+        does something that is dated calls it first, so that all happens in the order of time."""
 
     @property
     def samples(self) -> int:
@@ -121,6 +125,7 @@ class Line:
         self._echo = None if level is None else Echo(level, conditions.echo_delay)
         self._said: bytes | None = None
         self._heard = bytearray()
+        self._turns = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     def listen_to(self, source: Source | None) -> None:
@@ -133,17 +138,22 @@ class Line:
     async def run(self) -> None:
         """Keeps the clock; runs until cancelled."""
         loop = asyncio.get_running_loop()
-        began = self.clock.began = loop.time()
-        turns = 0
+        self.clock.began = loop.time()
+        self.clock.catch_up = self._catch_up
         while True:
-            due = began + turns * FRAME_SECONDS
-            late = loop.time() - due
-            if late < 0:
-                await asyncio.sleep(-late)
-                late = max(0.0, loop.time() - due)
-            self.lateness.count(late)
-            self._take_turn(turns * FRAME_BYTES)
-            turns += 1
+            self._catch_up(loop.time())
+            await asyncio.sleep(self._next_turn_at - loop.time())
+
+    @property
+    def _next_turn_at(self) -> float:
+        return self.clock.time_of(self._turns * FRAME_BYTES)
+
+    def _catch_up(self, now: float) -> None:
+        """Takes the turns that are due."""
+        while (due := self._next_turn_at) <= now:
+            self.lateness.count(asyncio.get_running_loop().time() - due)
+            self._turns += 1
+            self._take_turn((self._turns - 1) * FRAME_BYTES)
 
     async def next_turn(self) -> None:
         """Waits for the next 20 ms to pass."""

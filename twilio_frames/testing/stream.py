@@ -238,6 +238,7 @@ class MediaStream:
 
     def _obey(self, data: str | bytes, at: float) -> None:
         """Does what a message says, at the moment it arrives."""
+        self._clock.catch_up(at)
         self.playback.advance(self._clock.sample_at(at))
         for event in self._stream.receive(data):
             match event:
@@ -282,6 +283,7 @@ class MediaStream:
         self._mark_timer = self._mark_due = None
         # A timer may fire a little early, by the clock's resolution.
         now = max(sample, self._clock.samples)
+        self._clock.catch_up(self._clock.time_of(now))
         self._incoming.deliver_due(self._clock.time_of(now))
         self.playback.advance(now)
         self._return_marks()

@@ -6,7 +6,7 @@ from pipecat.transports.base_transport import BaseTransport
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.taps import CallTap
-from twilio_frames.protocol import Start
+from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.input import TwilioInput
 from twilio_frames.transport.params import TwilioParams
@@ -84,6 +84,11 @@ class TwilioTransport(BaseTransport):
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
         return self._output.underruns
+
+    @property
+    def playback(self) -> Playback:
+        """What Twilio has played of the bot's audio, and where the last ``clear`` cut it."""
+        return self._connection.playback
 
     async def wait_for_start(self) -> Start:
         """Reads ``connected`` and ``start`` before the pipeline does, to decide by them.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from loguru import logger
 
-from twilio_frames.audio import EchoReference
+from twilio_frames.audio import MULAW_SILENCE, EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.taps import CallTap
@@ -40,6 +40,8 @@ from twilio_frames.transport.sockets import MediaSocket
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
 _ECHO_SECONDS = 0.7
+_FENCES = 17
+_MOMENT = bytes([MULAW_SILENCE]) * 11
 FENCE = "heard:cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
 
@@ -62,6 +64,7 @@ class MediaConnection:
         self._closing: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._clears = 0
+        self._fences: list[str] = []
         self._ended = asyncio.Event()
         self.on_echo: Callable[[], None] = _nothing
         """Called after each mark that came back."""
@@ -132,6 +135,8 @@ class MediaConnection:
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
             if isinstance(event, Media):
+                if event.timestamp is not None:
+                    self.playback.media_received(event.timestamp)
                 events.append(event)
             else:
                 events += self._noted(event)
@@ -226,17 +231,20 @@ class MediaConnection:
                 self.playback.mark_sent(message.name, now)
             case Clear():
                 self._echo.cut(now)
-                self.playback.clear_sent(self._fence(), now)
-
-    def _fence(self) -> str:
-        return f"{FENCE}{self._clears}"
+                self.playback.clear_sent(self._fences, now)
 
     async def clear(self) -> bool:
         """Throws away what Twilio holds, and asks when that took effect; False if it is closed."""
         self._clears += 1
+        self._fences = [f"{FENCE}{self._clears}:{number}" for number in range(_FENCES)]
+        first, *others = self._fences
         if not await self.send(Clear()):
             return False
-        return await self._send_text(self.stream.send(SendMark(name=self._fence())))
+        is_open = await self._send_text(self.stream.send(SendMark(name=first)))
+        for fence in others:
+            await self.send(SendMedia(payload=_MOMENT))
+            is_open = await self.send(SendMark(name=fence))
+        return is_open
 
     def bot_level(self) -> float | None:
         """How loud the bot was where its echo would be in what is heard from the caller now."""
