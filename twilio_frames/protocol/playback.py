@@ -113,8 +113,8 @@ class _Cutting:
     cut: Cut
     sent: int
     run: _Run
-    echoes: list[_Mark] = field(default_factory=list)
-    fenced: list[Window] = field(default_factory=list)
+    echoes: list[_Mark] = field(default_factory=list[_Mark])
+    fenced: list[Window] = field(default_factory=list[Window])
 
     def happened(self) -> Window | None:
         """When the ``clear`` took effect: when it sent the last mark back, and the fences agree."""
