@@ -234,7 +234,7 @@ class Trial:
 
 
 def cut_reply(
-    seed: int, *, there: float = 0.05, back: float = 0.05, jitter: float = 0.0, fences: int = 17
+    seed: int, *, there: float = 0.05, back: float = 0.05, jitter: float = 0.0, fences: int = 13
 ) -> Trial:
     chance = random.Random(seed)
     far, playback = FarEnd(there, back, jitter, chance), Playback()
@@ -253,7 +253,7 @@ def cut_reply(
     far.clear(cut_at)
     far.mark(names[0], cut_at)
     for name in names[1:]:
-        far.audio(11, cut_at)
+        far.audio(13, cut_at)
         far.mark(name, cut_at)
     events: list[tuple[float, int, str | int]] = [
         (at, order, message) for order, (at, message) in enumerate(far.messages(cut_at + 1))
@@ -272,7 +272,7 @@ def _follow(playback: Playback, now: float, order: int, what: str | int, names: 
         case -1, _:
             playback.clear_sent(names, now)
             for name in names[1:]:
-                playback.audio_sent(11, now)
+                playback.audio_sent(13, now)
                 playback.mark_sent(name, now)
         case _, int():
             playback.media_received(what)

@@ -14,7 +14,7 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw, mulaw_s
 
 T = TypeVar("T")
 
-_PACKET_SECONDS = 0.001
+_PACKET_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class LineConditions:
 
     Delay and jitter lie between Twilio and the bot. What the caller hears is dated where it is
     heard, behind them. Messages keep their order, as over TCP: one that is held up holds up those
-    behind it. Those sent within the same millisecond travel together, as in one packet.
+    behind it. Those sent within 5 ms travel together: what makes a line uneven lasts longer.
 
     Parameters:
         delay_to_bot: Seconds each message to the bot is under way.

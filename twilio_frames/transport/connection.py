@@ -40,8 +40,8 @@ from twilio_frames.transport.sockets import MediaSocket
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
 _ECHO_SECONDS = 0.7
-_FENCES = 17
-_MOMENT = bytes([MULAW_SILENCE]) * 11
+_FENCES = 13
+_MOMENT = bytes([MULAW_SILENCE]) * 13
 FENCE = "heard:cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
 
