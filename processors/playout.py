@@ -181,6 +181,8 @@ class Playout:
         self._stretches.append(stretch)
         audio = _faded_in(piece.audio) if self._fades_in else piece.audio
         self._fades_in = False
+        if time.monotonic() >= playback.ends_at:
+            await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
         if not await self._line.send(SendMedia(payload=audio)):
             return
         await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))

@@ -138,14 +138,14 @@ async def test_stall_is_caught_up_with():
     assert max(late) <= 0, "each message was there before its turn to be played"
 
 
-async def test_every_message_has_a_mark_behind_it():
+async def test_every_message_has_a_mark_behind_it_and_the_first_one_before():
     line = FakeLine()
     async with speaking(line) as (worker, tap):
         await worker.queue_frames(speech(0.25))
         await tap.wait_for(BotStoppedSpeakingFrame)
 
     kinds = [type(message) for _, message in line.sent]
-    assert kinds == [SendMedia, SendMark] * 3
+    assert kinds == [SendMark] + [SendMedia, SendMark] * 3
 
 
 async def test_speech_ends_when_it_was_heard():

@@ -13,13 +13,13 @@ thrown away, not that it was heard.
 echo says that a position has been reached.
 
 *Where a ``clear`` cut* is told by the copy: audio and ``clear`` travel the same way, so a constant
-delay shifts both alike and leaves no error. Where the echoes of the latest audio came later than
-the line's round trip, playback lags behind the copy, and so did the cut.
+delay shifts both alike and leaves no error.
 
 On an uneven line that is not enough. Behind each ``clear`` a last mark is sent, the fence; its echo
 says that all echoes of before are in. Those that the caller's audio parts from it were played; and
 the caller's audio dates both the playing and the fence on Twilio's own clock
-(``twilio_frames.protocol.dating``), to 20 ms. More than one fence, each behind a moment of silence,
+(``twilio_frames.protocol.dating``), to 20 ms. A mark in front of audio that meets an empty buffer
+dates its beginning. More than one fence, each behind a moment of silence,
 divide these 20 ms as a vernier does. How close together the echoes of a burst come is no evidence:
 a busy event loop reads them as apart as it pleases.
 
@@ -35,7 +35,6 @@ from twilio_frames.protocol.dating import CallerClock, Window
 _BYTES_PER_SECOND = 8000
 _CLOCK_SECONDS = 0.002
 _DELAYS_KEPT = 16
-_LATEST_DELAYS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +143,6 @@ class Playback:
         self._outstanding: deque[_Mark] = deque()
         self._cutting: _Cutting | None = None
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
-        self._latest_delays: deque[float] = deque(maxlen=_LATEST_DELAYS)
         self._caller_clock = CallerClock()
         self._run = _Run()
 
@@ -173,11 +171,16 @@ class Playback:
     def audio_sent(self, length: int, now: float) -> None:
         """Notes audio that has been sent."""
         if now >= self.ends_at:
-            # Playback stood still: how it lagged before says nothing about what comes.
-            self._latest_delays.clear()
-            self._run = _Run()
+            self._begin_run(now)
         self.sent += length
         self.ends_at = max(self.ends_at, now) + length / _BYTES_PER_SECOND
+
+    def _begin_run(self, now: float) -> None:
+        self._run = _Run()
+        # A mark sent along with the audio, in front of it, is echoed when the audio begins.
+        last = self._outstanding[-1] if self._outstanding else None
+        if last and last.position == self.sent and now - last.sent_at < _CLOCK_SECONDS:
+            last.run = self._run
 
     def mark_sent(self, name: str, now: float) -> None:
         """Notes a mark that has been sent."""
@@ -194,8 +197,7 @@ class Playback:
             now: The time.
         """
         self.settle()
-        lag = max(0.0, min(self._latest_delays, default=0.0) - self.round_trip)
-        position = max(self.heard, self.position(now - lag))
+        position = max(self.heard, self.position(now))
         cut = Cut(position=position, bound=self._spread(), is_settled=False)
         for mark in self._outstanding:
             mark.is_cut = True
@@ -226,7 +228,6 @@ class Playback:
         if self._cutting and name in self._cutting.fences:
             return self._fence_echoed(self._cutting, mark)
         self._delays.append(now - mark.due_at)
-        self._latest_delays.append(now - mark.due_at)
         mark.date_run()
         self.heard = max(self.heard, mark.position)
         return [_echo(mark, flushed=False)]
@@ -249,7 +250,6 @@ class Playback:
         self._cutting = None
         self.cut = cut = self._corrected(cutting)
         self.heard = max(self.heard, cutting.sent)
-        self._latest_delays.clear()
         marks = cutting.echoes + [mark for mark in self._outstanding if mark.is_cut]
         self._outstanding = deque(mark for mark in self._outstanding if not mark.is_cut)
         return [_echo(mark, flushed=mark.position > cut.position) for mark in marks]
