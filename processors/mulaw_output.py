@@ -15,7 +15,8 @@ echo says what was heard (see ``twilio_frames.protocol.playback``).
 
 When the caller begins to speak, speech is *held*: sending stops, Twilio's buffer is cleared, the
 unheard rest is kept. An interruption drops the rest, after the words that were heard have been
-handed on; a false alarm lets it play on from the last word's end.
+handed on; a false alarm lets it play on from the last word's end. Speech that is likely holds it
+*in doubt*, before the VAD is certain: if it was no speech, the bot says on as soon as that shows.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ from pipecat.frames.frames import (
     OutputTransportMessageUrgentFrame,
     OutputTransportReadyFrame,
     StartFrame,
+    STTMetadataFrame,
     SystemFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
@@ -55,6 +57,7 @@ from twilio_frames.audio import SAMPLE_RATE, Resampler, decode_mulaw, encode_mul
 from twilio_frames.frames import (
     BotHeldFrame,
     CallEndReason,
+    CallerPausedFrame,
     CallerSpeakingFrame,
     MarkSentFrame,
     MulawOutputFrame,
@@ -64,10 +67,12 @@ from twilio_frames.frames import (
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
-from twilio_frames.protocol.holding import HoldPolicy
+from twilio_frames.protocol.holding import DOUBT, HoldPolicy
 from twilio_frames.protocol.script import Piece
 
 _BOT_SPEAKING_SECONDS = 0.2
+_BEYOND_THE_WORDS = 0.25
+_SECOND_THOUGHTS = 3.0
 
 
 class OutputTiming(Timing, Protocol):
@@ -106,8 +111,11 @@ class MulawOutput(BaseOutputTransport):
         self._resuming: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._policy = HoldPolicy()
+        self._alarmed_at = -_SECOND_THOUGHTS
         self._is_speaking = False
+        self._is_held_in_doubt = False
         self._caller_is_muted = False
+        self._recogniser_secs = 0.0
         self._utterances_open = 0
         self._words_unheard = 0
         self._told_speaking_at = 0.0
@@ -179,34 +187,54 @@ class MulawOutput(BaseOutputTransport):
 
     async def _follow_caller(self, frame: SystemFrame) -> None:
         match frame:
-            case UserMuteStartedFrame() | UserMuteStoppedFrame():
-                self._caller_is_muted = isinstance(frame, UserMuteStartedFrame)
+            case UserMuteStartedFrame():
+                self._caller_is_muted = True
+                await self._resume(alarm=0.0)
+            case UserMuteStoppedFrame():
+                self._caller_is_muted = False
+            case STTMetadataFrame():
+                self._recogniser_secs = frame.ttfs_p99_latency
             case _ if self._caller_is_muted:
                 pass
             case VADUserStartedSpeakingFrame():
                 await self._cancel_resuming()
+                self._is_held_in_doubt = False
                 await self._maybe_hold(0.0)
             case CallerSpeakingFrame() if not self._playout.is_held:
-                await self._maybe_hold(frame.speech_secs)
+                await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
+            case CallerPausedFrame() if self._is_held_in_doubt:
+                await self._resume(alarm=DOUBT)
             case VADUserStoppedSpeakingFrame() if self._playout.is_held:
-                self._resuming = self.create_task(self._resume_later())
+                await self._resume_later()
             case ResumeFrame():
-                await self._cancel_resuming()
                 await self._resume()
             case _:
                 pass
 
-    async def _maybe_hold(self, speech_secs: float) -> None:
-        if not self._timing.holds or not self._policy.may_hold(time.monotonic(), speech_secs):
+    async def _maybe_hold(self, speech_secs: float, *, is_certain: bool = True) -> None:
+        if not self._timing.holds or not self._policy.may_hold(
+            time.monotonic(), speech_secs, is_certain=is_certain
+        ):
             return
         left = (self._script.length - self._script.heard) / SAMPLE_RATE
-        if await self._playout.hold():
-            left_secs = None if self._utterances_open else left
-            await self.broadcast_frame(BotHeldFrame, left_secs=left_secs)
+        if not await self._playout.hold():
+            return
+        left_secs = None if self._utterances_open else left
+        await self.broadcast_frame(BotHeldFrame, left_secs=left_secs)
+        if not is_certain:
+            self._is_held_in_doubt = True
+            await self._resume_later()
 
-    async def _resume(self) -> None:
+    async def _resume(self, *, alarm: float = 1.0) -> None:
+        await self._cancel_resuming()
+        await self._say_on(alarm)
+
+    async def _say_on(self, alarm: float) -> None:
+        self._is_held_in_doubt = False
         if self._playout.is_held:
-            self._policy.false_alarm(time.monotonic())
+            if alarm:
+                self._alarmed_at = time.monotonic()
+                self._policy.false_alarm(self._alarmed_at, alarm)
             await self._playout.resume()
 
     async def _cancel_resuming(self) -> None:
@@ -215,18 +243,26 @@ class MulawOutput(BaseOutputTransport):
             await self.cancel_task(task)
 
     async def _resume_later(self) -> None:
-        await asyncio.sleep(self._timing.hold_secs)
+        await self._cancel_resuming()
+        self._resuming = self.create_task(self._resume_in_time())
+
+    async def _resume_in_time(self) -> None:
+        # The words decide, if they come: no recogniser is cut short.
+        words_secs = self._recogniser_secs + _BEYOND_THE_WORDS
+        await asyncio.sleep(max(self._timing.hold_secs, words_secs))
         self._resuming = None
-        await self._resume()
+        await self._say_on(1.0)
 
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         await self._cancel_resuming()
+        self._is_held_in_doubt = False
         if self._script.is_protected:
             await self._playout.interrupt()
             await self.push_frame(frame, direction)
             return
-        if self._playout.is_held:
-            self._policy.confirmed(time.monotonic())
+        now = time.monotonic()
+        if self._playout.is_held or now - self._alarmed_at < _SECOND_THOUGHTS:
+            self._policy.confirmed(now)
         self._resampler.reset()
         self._utterances_open = 0
         self._words.cut(self._script.sent)

@@ -19,11 +19,13 @@ __all__ = [
     "CallEndReason",
     "CallEndedFrame",
     "CallStartedFrame",
+    "CallerPausedFrame",
     "CallerSpeakingFrame",
     "MarkReachedFrame",
     "MarkSentFrame",
     "MulawInputFrame",
     "MulawOutputFrame",
+    "NoWordsFrame",
     "ResumeFrame",
     "SendMarkFrame",
 ]
@@ -157,11 +159,39 @@ class AudioGapFrame(SystemFrame):
 class CallerSpeakingFrame(SystemFrame):
     """The caller goes on speaking. Pushed at the onset of speech and every tenth of a second of it.
 
+    The first one may come before the VAD is certain. If it never becomes so, a
+    :class:`CallerPausedFrame` that is not certain either takes it back.
+
     Parameters:
         speech_secs: How much has been spoken since the onset; pauses do not count.
+        is_certain: Whether the VAD has said that speech began.
     """
 
     speech_secs: float
+    is_certain: bool = True
+
+
+@dataclass
+class CallerPausedFrame(SystemFrame):
+    """The caller has fallen silent, for a moment or for good.
+
+    Pushed some 15 times a second, until the caller speaks on or the VAD says that speech has ended;
+    once, where it was a sound too short for the VAD to say that speech began.
+
+    Parameters:
+        speech_secs: How much was spoken since the onset; pauses do not count.
+        silence_secs: How long it has been silent.
+        is_certain: Whether the VAD had said that speech began.
+    """
+
+    speech_secs: float
+    silence_secs: float
+    is_certain: bool = True
+
+
+@dataclass
+class NoWordsFrame(SystemFrame):
+    """The recogniser has no words to give for what it heard last."""
 
 
 @dataclass

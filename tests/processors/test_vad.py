@@ -7,6 +7,7 @@ import pytest
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from pipecat.frames.frames import (
+    Frame,
     InputAudioRawFrame,
     SpeechControlParamsFrame,
     VADUserStartedSpeakingFrame,
@@ -14,11 +15,11 @@ from pipecat.frames.frames import (
 from pipecat.tests.utils import run_test
 
 from twilio_frames.audio import Resampler
-from twilio_frames.frames import CallerSpeakingFrame
+from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
 from twilio_frames.local.synthesiser import Synthesiser
 from twilio_frames.processors import silero, vad
 from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState, probabilities
-from twilio_frames.processors.vad import PhoneVAD, PhoneVADAnalyzer
+from twilio_frames.processors.vad import LIKELY_SECS, PhoneVAD, PhoneVADAnalyzer
 
 PARAMS = VADParams(confidence=0.6, start_secs=0.16, stop_secs=0.5, min_volume=0.0)
 
@@ -152,10 +153,84 @@ async def test_progress_is_told_every_tenth_of_a_second(sentence: bytes):
     ]
     down, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=frames)
 
-    told = [frame.speech_secs for frame in down if isinstance(frame, CallerSpeakingFrame)]
+    speaking = [frame for frame in down if isinstance(frame, CallerSpeakingFrame)]
+    assert [frame.is_certain for frame in speaking[:3]] == [False, True, True]
+    assert speaking[0].speech_secs == pytest.approx(LIKELY_SECS, abs=0.01)
+    told = [frame.speech_secs for frame in speaking if frame.is_certain]
     assert told[0] == pytest.approx(PARAMS.start_secs, abs=0.033)
     assert all(0.1 <= b - a <= 0.17 for a, b in pairwise(told))
-    first = next(
-        f for f in down if not isinstance(f, InputAudioRawFrame | SpeechControlParamsFrame)
-    )
-    assert isinstance(first, VADUserStartedSpeakingFrame)
+    others = [f for f in down if not isinstance(f, InputAudioRawFrame | SpeechControlParamsFrame)]
+    assert others[0] is speaking[0]
+    assert isinstance(others[1], VADUserStartedSpeakingFrame)
+
+
+def pushed_in(pcm: bytes) -> list[InputAudioRawFrame]:
+    return [
+        InputAudioRawFrame(audio=pcm[n : n + 320], sample_rate=8000, num_channels=1)
+        for n in range(0, len(pcm), 320)
+    ]
+
+
+async def test_pause_is_told_window_by_window(sentence: bytes):
+    down, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=pushed_in(sentence))
+
+    paused = [frame for frame in down if isinstance(frame, CallerPausedFrame)]
+    spoken = [frame for frame in down if isinstance(frame, CallerSpeakingFrame)]
+    last = [frame.silence_secs for frame in paused[-7:]]
+    assert all(frame.is_certain for frame in paused)
+    assert all(b - a == pytest.approx(0.064) for a, b in pairwise(last))
+    assert 0.4 < last[-1] < PARAMS.stop_secs
+    assert paused[-1].speech_secs == pytest.approx(spoken[-1].speech_secs, abs=0.1)
+
+
+async def test_certainty_alone_can_be_asked_for(sentence: bytes):
+    vad = PhoneVAD(params=PARAMS, likely_secs=PARAMS.start_secs)
+    down, _ = await run_test(vad, frames_to_send=pushed_in(sentence))
+
+    assert all(frame.is_certain for frame in down if isinstance(frame, CallerSpeakingFrame))
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, *found: float) -> list[InputAudioRawFrame]:
+    """Frames of a window each, of which the model will think so."""
+
+    class Judge(SileroBatch):
+        async def judge(self, state: StreamState, windows: Sequence[np.ndarray]) -> list[float]:
+            return [next(thoughts) for _ in windows]
+
+    thoughts = iter(found)
+    monkeypatch.setattr(vad, "shared_batch", Judge)
+    window = bytes(WINDOW * 2)
+    return [InputAudioRawFrame(audio=window, sample_rate=8000, num_channels=1) for _ in found]
+
+
+async def told(frames: list[InputAudioRawFrame]) -> list[Frame]:
+    down, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=frames)
+    return [f for f in down if not isinstance(f, InputAudioRawFrame | SpeechControlParamsFrame)]
+
+
+async def test_short_sound_is_likely_and_taken_back(monkeypatch: pytest.MonkeyPatch):
+    frames = judged(monkeypatch, 0.1, 0.9, 0.9, 0.7, 0.1, 0.1, 0.1, 0.1)
+    speaking, paused = await told(frames)
+
+    assert isinstance(speaking, CallerSpeakingFrame)
+    assert isinstance(paused, CallerPausedFrame)
+    assert not speaking.is_certain
+    assert not paused.is_certain
+    assert (speaking.speech_secs, paused.silence_secs) == pytest.approx((0.064, 0.096))
+
+
+async def test_gap_in_an_onset_takes_nothing_back(monkeypatch: pytest.MonkeyPatch):
+    frames = judged(monkeypatch, 0.9, 0.9, 0.1, 0.1, *[0.9] * 5)
+    found = await told(frames)
+
+    spoken = [frame.is_certain for frame in found if isinstance(frame, CallerSpeakingFrame)]
+    assert spoken == [False, False, True]
+    assert any(isinstance(frame, VADUserStartedSpeakingFrame) for frame in found)
+    assert not [frame for frame in found if isinstance(frame, CallerPausedFrame)]
+
+
+@pytest.mark.parametrize("found", [(0.9, 0.7, 0.9, 0.7), (0.9, 0.1, 0.9, 0.1), (0.7,) * 4])
+async def test_doubtful_sound_is_not_likely(
+    monkeypatch: pytest.MonkeyPatch, found: Sequence[float]
+):
+    assert await told(judged(monkeypatch, *found, 0.1)) == []
