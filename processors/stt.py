@@ -12,6 +12,8 @@ from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
+from twilio_frames.frames import NoWordsFrame
+
 __all__ = ["BEFORE_SECS", "UtteranceSTTService"]
 
 BEFORE_SECS = 0.7
@@ -26,8 +28,9 @@ class UtteranceSTTService(SegmentedSTTService):
     The audio ends here: no processor behind it gets any. An utterance begins before the VAD
     noticed it and ends when the VAD did, so that no word loses its edges. Utterances are
     recognised one after the other while frames keep flowing, and each gives one final
-    ``TranscriptionFrame``. An exception in ``transcribe()``, or an answer that takes too long, is
-    reported as an error of the pipeline, and the call goes on.
+    ``TranscriptionFrame``, or a :class:`twilio_frames.frames.NoWordsFrame`. An exception in
+    ``transcribe()``, or an answer that takes too long, is reported as an error of the pipeline, and
+    the call goes on.
 
     Example::
 
@@ -72,7 +75,7 @@ class UtteranceSTTService(SegmentedSTTService):
             pcm: Signed 16-bit mono samples at ``self.sample_rate``, without a header.
 
         Returns:
-            The words, or None where nobody spoke: then no frame is pushed.
+            The words, or None where nobody spoke.
         """
 
     @property
@@ -81,12 +84,14 @@ class UtteranceSTTService(SegmentedSTTService):
         return False
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        """Makes a frame of one utterance's words."""
+        """Makes a frame of one utterance's words, or of there being none."""
         await self.start_processing_metrics()
         text = await self._transcribe_or_report(audio)
         await self.stop_processing_metrics()
         if text:
             yield TranscriptionFrame(text, self._user_id, time_now_iso8601(), finalized=True)
+        else:
+            yield NoWordsFrame()
 
     async def process_audio_frame(
         self, frame: InputAudioRawFrame, direction: FrameDirection

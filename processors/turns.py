@@ -5,6 +5,10 @@ what it had to say (:class:`twilio_frames.frames.BotHeldFrame`). So there is tim
 whether the caller wants to speak: the caller goes on speaking, or says words that are more than
 'uh-huh'. Then the turn begins, and the bot is interrupted. Else it was a false alarm, and a
 :class:`twilio_frames.frames.ResumeFrame` lets the bot say on.
+
+Each moment of doubt is a moment of silence on the line, so it ends as soon as it can: the
+recogniser has answered, or should have; or the sound was too short to be a word. None of this is
+final. Words that come when the bot speaks again interrupt it then.
 """
 
 import asyncio
@@ -27,7 +31,13 @@ from pipecat.services.stt_latency import DEFAULT_TTFS_P99
 from pipecat.turns.types import ProcessFrameResult
 from pipecat.turns.user_start import BaseUserTurnStartStrategy
 
-from twilio_frames.frames import BotHeldFrame, CallerSpeakingFrame, ResumeFrame
+from twilio_frames.frames import (
+    BotHeldFrame,
+    CallerPausedFrame,
+    CallerSpeakingFrame,
+    NoWordsFrame,
+    ResumeFrame,
+)
 from twilio_frames.processors.backchannels import Backchannels
 
 __all__ = ["UNINTELLIGIBLE", "ConfirmedUserTurnStartStrategy"]
@@ -35,7 +45,18 @@ __all__ = ["UNINTELLIGIBLE", "ConfirmedUserTurnStartStrategy"]
 UNINTELLIGIBLE = "[unintelligible]"
 """What the keyless recogniser gives for speech it could not understand."""
 
-_SHORTEST_WAIT = 0.3
+SHORTEST_WORD_SECS = 0.25
+"""Speech that lasted less, as the VAD counts it, was no word.
+
+'No', 'stop', 'yes', 'two' and eight more in six synthetic voices last 0.26 s at least and 0.48 s in
+the middle. Of made-up coughs that the VAD takes for speech nine in ten last 0.22 s at most, of
+cleared throats nearly half. ``bench/onsets.py`` measures it.
+"""
+
+QUIET_SECS = 0.25
+"""So much silence ends such a short sound: more than there is within a word."""
+
+_SHORTEST_WAIT = 0.1
 
 
 class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
@@ -49,7 +70,10 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         backchannels: What is said without wanting to speak; English if left out.
         not_words: Transcripts that stand for speech without words.
         words_secs: How long to wait for the words after the VAD has heard the end of speech; by
-            default as long as the speech recogniser says it takes.
+            default until the speech recogniser should have answered by what it says of itself, and
+            a tenth of a second.
+        shortest_word_secs: What was shorter is not waited for; 0.0 to wait for everything.
+        quiet_secs: How much silence it takes to say that it was so short.
         nearly_done_secs: With no more than this left to say, the bot has said what it wanted:
             'yes' is then an answer, not a backchannel.
         **kwargs: Pipecat's own.
@@ -62,6 +86,8 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         backchannels: Backchannels | None = None,
         not_words: Iterable[str] = (UNINTELLIGIBLE,),
         words_secs: float | None = None,
+        shortest_word_secs: float = SHORTEST_WORD_SECS,
+        quiet_secs: float = QUIET_SECS,
         nearly_done_secs: float = 1.0,
         **kwargs,
     ):
@@ -70,15 +96,24 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self._backchannels = backchannels or Backchannels.of("en")
         self._not_words = frozenset(not_words)
         self._words_secs = words_secs
+        self._shortest_word_secs = shortest_word_secs
+        self._quiet_secs = quiet_secs
         self._nearly_done_secs = nearly_done_secs
         self._vad_stop_secs = VAD_STOP_SECS
         self._recogniser_secs = DEFAULT_TTFS_P99
         self._bot_is_heard = False
         self._left_secs: float | None = None
         self._caller_speaks = False
+        self._caller_pauses = False
         self._in_turn = False
         self._undecided = False
         self._acknowledges = False
+        self._answered = False
+        self._has_spoken = False
+        self._backchannel: TranscriptionFrame | None = None
+        self._recogniser_is_quick = False
+        self._speech_secs = 0.0
+        self._dismissed_secs = 0.0
         self._timer: asyncio.Task[None] | None = None
 
     async def cleanup(self):
@@ -89,6 +124,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     async def handle_user_turn_started(self):
         """The turn has begun, by this strategy or by another."""
         self._in_turn = True
+        self._dismissed_secs = 0.0
         await self._settle()
 
     async def handle_user_turn_stopped(self):
@@ -121,52 +157,104 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     async def _take_caller(self, frame: Frame) -> ProcessFrameResult:
         match frame:
             case VADUserStartedSpeakingFrame():
+                self._speech_secs = self._dismissed_secs = 0.0
                 return await self._speech_started()
-            case CallerSpeakingFrame() if self._undecided:
-                # This counts speech alone, which is better than the clock.
-                await self._stop_timer()
-                if frame.speech_secs >= self._confirm_secs * (2 if self._acknowledges else 1):
-                    return await self._begin()
+            case CallerSpeakingFrame() if frame.is_certain:
+                return await self._speech_goes_on(frame.speech_secs)
+            case CallerPausedFrame():
+                return await self._take_pause(frame)
             case VADUserStoppedSpeakingFrame():
-                self._caller_speaks = False
-                if self._undecided:
-                    await self._start_timer(self._wait_for_words_secs(), self._false_alarm)
+                return await self._speech_stopped()
             case InterimTranscriptionFrame() | TranscriptionFrame():
                 return await self._take_words(frame)
+            case NoWordsFrame() if self._undecided:
+                return await self._take_answer()
             case _:
                 pass
         return ProcessFrameResult.CONTINUE
 
     async def _speech_started(self) -> ProcessFrameResult:
         self._caller_speaks = True
+        self._caller_pauses = self._answered = False
         if not self._bot_is_heard:
             return await self._begin()
-        if not self._undecided:
-            self._undecided, self._left_secs = True, None
+        self._undecided = True
         # Until the VAD has heard silence for its stop_secs it takes the caller to be speaking.
         await self._start_timer(self._confirm_secs + self._vad_stop_secs, self._confirm)
+        return ProcessFrameResult.CONTINUE
+
+    async def _speech_goes_on(self, speech_secs: float) -> ProcessFrameResult:
+        self._speech_secs = speech_secs
+        if self._dismissed_secs and not self._undecided:
+            # The VAD has not told of an end, so it tells of no beginning either.
+            await self._speech_started()
+        if self._undecided:
+            # This counts speech alone, which is better than the clock.
+            await self._stop_timer()
+            self._caller_pauses = self._answered = False
+            if speech_secs >= self._confirm_secs * (2 if self._acknowledges else 1):
+                return await self._begin()
+        return ProcessFrameResult.STOP if self._in_turn else ProcessFrameResult.CONTINUE
+
+    async def _take_pause(self, frame: CallerPausedFrame) -> ProcessFrameResult:
+        if not frame.is_certain:
+            # If this held the bot, it speaks again.
+            self._left_secs = None
+        elif self._undecided:
+            self._caller_pauses, self._speech_secs = True, frame.speech_secs
+            if self._answered:
+                return await self._take_answer()
+            if not self._has_nearly_finished() and self._is_no_word(frame):
+                await self._false_alarm()
+        return ProcessFrameResult.CONTINUE
+
+    def _is_no_word(self, frame: CallerPausedFrame) -> bool:
+        spoken = frame.speech_secs - self._dismissed_secs
+        if frame.silence_secs < self._quiet_secs:
+            return False
+        if spoken < self._shortest_word_secs:
+            return not self._acknowledges
+        # Many recognisers begin only when the VAD tells of the end.
+        is_due = frame.silence_secs >= self._recogniser_secs + _SHORTEST_WAIT
+        return self._recogniser_is_quick and self._words_secs is None and is_due
+
+    async def _speech_stopped(self) -> ProcessFrameResult:
+        self._caller_speaks = False
+        self._dismissed_secs = 0.0
+        if self._undecided and self._answered:
+            return await self._take_answer()
+        if self._undecided:
+            await self._start_timer(self._wait_for_words_secs(), self._false_alarm)
+        return ProcessFrameResult.CONTINUE
+
+    async def _take_answer(self) -> ProcessFrameResult:
+        """The recogniser has said all it has to say, and it was nothing that interrupts."""
+        if self._caller_speaks and not self._caller_pauses:
+            self._answered = True
+        elif self._has_spoken and self._has_nearly_finished():
+            return await self._begin()
+        else:
+            await self._false_alarm()
         return ProcessFrameResult.CONTINUE
 
     async def _take_words(
         self, frame: InterimTranscriptionFrame | TranscriptionFrame
     ) -> ProcessFrameResult:
         text = frame.text.strip()
-        if not text:
-            return ProcessFrameResult.CONTINUE
-        if not self._bot_is_heard:
+        if text and not self._bot_is_heard:
             return await self._begin()
         is_backchannel = self._backchannels.cover(text)
-        if text not in self._not_words and not is_backchannel:
+        if text and text not in self._not_words and not is_backchannel:
             return await self._begin()
         self._acknowledges = self._acknowledges or is_backchannel
-        if isinstance(frame, InterimTranscriptionFrame) or self._caller_speaks:
+        if isinstance(frame, InterimTranscriptionFrame):
+            self._recogniser_is_quick = self._recogniser_is_quick or self._caller_speaks
             return ProcessFrameResult.CONTINUE
-        if self._has_nearly_finished():
-            return await self._begin()
-        await self._false_alarm()
-        if is_backchannel:
-            await self._tell_backchannel(frame)
-        return ProcessFrameResult.CONTINUE
+        if not text and not self._undecided:
+            return ProcessFrameResult.CONTINUE
+        self._has_spoken = self._has_spoken or bool(text)
+        self._backchannel = frame if is_backchannel else self._backchannel
+        return await self._take_answer()
 
     def _has_nearly_finished(self) -> bool:
         return self._left_secs is not None and self._left_secs <= self._nearly_done_secs
@@ -185,29 +273,31 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         await self.trigger_user_turn_started()
 
     async def _false_alarm(self) -> None:
-        was_undecided = self._undecided
+        was_undecided, backchannel = self._undecided, self._backchannel
+        if self._caller_speaks:
+            self._dismissed_secs = self._speech_secs
         await self._settle()
         # What was said so stays out of the conversation.
         await self.trigger_reset_aggregation()
         if was_undecided:
             logger.debug(f"{self}: false alarm, the bot says on")
             await self.broadcast_frame(ResumeFrame)
+        if backchannel is not None:
+            await self._tell_backchannel(backchannel)
 
-    async def _tell_backchannel(self, frame: Frame) -> None:
+    async def _tell_backchannel(self, frame: TranscriptionFrame) -> None:
         # Known to Pipecat since 1.14.
         try:
             from pipecat.frames.frames import UserBackchannelFrame
         except ImportError:
             return
-        if isinstance(frame, TranscriptionFrame):
-            await self.push_frame(
-                UserBackchannelFrame(
-                    text=frame.text, user_id=frame.user_id, timestamp=frame.timestamp
-                )
-            )
+        await self.push_frame(
+            UserBackchannelFrame(text=frame.text, user_id=frame.user_id, timestamp=frame.timestamp)
+        )
 
     async def _settle(self) -> None:
-        self._undecided = self._acknowledges = False
+        self._undecided = self._acknowledges = self._answered = self._has_spoken = False
+        self._backchannel = None
         self._left_secs = None
         await self._stop_timer()
 

@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.worker import PipelineParams
 from pipecat.tests.utils import SleepFrame, run_test
 
+from twilio_frames.frames import NoWordsFrame
 from twilio_frames.local.recogniser import UNINTELLIGIBLE, Recogniser
 from twilio_frames.local.stt import PocketsphinxSTTService
 from twilio_frames.local.synthesiser import Synthesiser
@@ -101,13 +102,15 @@ async def test_no_audio_behind_it():
     assert not [frame for frame in down if isinstance(frame, InputAudioRawFrame)]
 
 
-async def test_nothing_said_pushes_nothing():
+async def test_nothing_said_is_told_as_such():
     listener = Listener()
     listener.answers = [None, "", "words"]
     down, _ = await run(
         listener, *utterance(), SleepFrame(0.05), *utterance(), SleepFrame(0.05), *utterance()
     )
     assert texts(down) == ["words"]
+    kinds = [type(f) for f in down if isinstance(f, NoWordsFrame | TranscriptionFrame)]
+    assert kinds == [NoWordsFrame, NoWordsFrame, TranscriptionFrame]
 
 
 async def test_exception_is_reported_and_call_goes_on():

@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMContextFrame,
     SpeechControlParamsFrame,
+    STTMetadataFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -27,7 +28,13 @@ from pipecat.turns.user_start import MinWordsUserTurnStartStrategy, VADUserTurnS
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
-from twilio_frames.frames import BotHeldFrame, CallerSpeakingFrame, ResumeFrame
+from twilio_frames.frames import (
+    BotHeldFrame,
+    CallerPausedFrame,
+    CallerSpeakingFrame,
+    NoWordsFrame,
+    ResumeFrame,
+)
 from twilio_frames.local.recogniser import UNINTELLIGIBLE as NOT_UNDERSTOOD
 from twilio_frames.processors.backchannels import Backchannels
 from twilio_frames.processors.context import (
@@ -89,7 +96,7 @@ class Waypoint(ControlFrame):
 
 @asynccontextmanager
 async def conversation(
-    *, confirm_secs: float = 30.0, words_secs: float = 30.0, **kwargs
+    *, confirm_secs: float = 30.0, words_secs: float | None = 30.0, **kwargs
 ) -> AsyncIterator[Conversation]:
     strategy = ConfirmedUserTurnStartStrategy(
         confirm_secs=confirm_secs, words_secs=words_secs, **kwargs
@@ -265,3 +272,120 @@ def test_pipecats_own_can_be_chosen():
 
     assert isinstance(by_voice[0], VADUserTurnStartStrategy)
     assert isinstance(by_words[0], MinWordsUserTurnStartStrategy)
+
+
+def pause(silence_secs: float, *, after: float = 0.2) -> CallerPausedFrame:
+    return CallerPausedFrame(speech_secs=after, silence_secs=silence_secs)
+
+
+async def test_sound_too_short_for_a_word_is_not_waited_for():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.16))
+        await call.happens(pause(0.192))
+        assert call.resumptions() == 0
+        await call.happens(pause(0.256))
+        assert (call.resumptions(), call.interruptions()) == (1, 0)
+
+
+async def test_sound_of_a_words_length_awaits_the_words():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.16))
+        await call.happens(*(pause(0.064 * n, after=0.288) for n in range(1, 9)), OFF())
+        assert call.resumptions() == 0
+        await call.happens(words("stop"))
+        assert (call.resumptions(), call.interruptions()) == (0, 1)
+
+
+async def test_short_word_interrupts_when_it_is_known():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.16), pause(0.3))
+        assert (call.resumptions(), call.interruptions()) == (1, 0)
+        await call.happens(OFF(), words("no"))
+        assert call.interruptions() == 1
+        await call.after.wait_for(LLMContextFrame)
+        assert call.said() == ["no"]
+
+
+async def test_speech_behind_a_cough_counts_though_the_vad_heard_no_end():
+    async with conversation(confirm_secs=0.8) as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.16), pause(0.3))
+        assert call.resumptions() == 1
+        await call.happens(CallerSpeakingFrame(0.8))
+        assert call.interruptions() == 1
+
+
+async def test_second_cough_is_as_short_as_the_first():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.16), pause(0.3))
+        await call.happens(CallerSpeakingFrame(0.36), pause(0.3, after=0.4))
+        assert (call.resumptions(), call.interruptions()) == (2, 0)
+
+
+async def test_speech_behind_a_cough_is_a_turn_once_the_bot_is_silent():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.16), pause(0.3))
+        await call.happens(BotStoppedSpeakingFrame())
+        assert call.interruptions() == 0
+        await call.happens(CallerSpeakingFrame(0.3))
+        assert call.interruptions() == 1
+
+
+async def test_no_words_end_the_doubt():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.4), OFF())
+        assert call.resumptions() == 0
+        await call.happens(NoWordsFrame())
+        assert (call.resumptions(), call.interruptions()) == (1, 0)
+
+
+@pytest.mark.parametrize("answer", [words("uh-huh"), words(UNINTELLIGIBLE), words(" ")])
+async def test_answer_in_a_pause_ends_the_doubt(answer: Frame):
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.4))
+        await call.happens(pause(0.064, after=0.4), answer)
+        assert (call.resumptions(), call.interruptions()) == (1, 0)
+
+
+async def test_answer_that_came_first_ends_the_doubt_in_the_pause():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.4))
+        await call.happens(words("okay"))
+        assert call.resumptions() == 0
+        await call.happens(pause(0.064, after=0.4))
+        assert (call.resumptions(), call.interruptions()) == (1, 0)
+
+
+async def test_answer_to_what_was_said_before_is_none():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), CallerSpeakingFrame(0.3))
+        await call.happens(words("okay"), CallerSpeakingFrame(0.4), pause(0.4, after=0.5), OFF())
+        assert (call.resumptions(), call.interruptions()) == (0, 0)
+
+
+async def test_quick_recogniser_is_not_waited_for_when_it_is_late():
+    quick = STTMetadataFrame(service_name="quick", ttfs_p99_latency=0.3)
+    async with conversation(words_secs=None) as call:
+        await call.happens(quick, BotStartedSpeakingFrame(), ON(), interim("uh"))
+        await call.happens(CallerSpeakingFrame(0.4), words("uh"), pause(0.1, after=0.4))
+        assert call.resumptions() == 1
+        await call.happens(OFF(), ON(), CallerSpeakingFrame(0.4), pause(0.38, after=0.4))
+        assert call.resumptions() == 1
+        await call.happens(pause(0.45, after=0.4))
+        assert call.resumptions() == 2
+
+
+async def test_yes_in_the_last_second_is_waited_for_however_short():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), BotHeldFrame(left_secs=0.5), ON())
+        await call.happens(CallerSpeakingFrame(0.16), pause(0.3))
+        assert call.resumptions() == 0
+        await call.happens(words("yes"))
+        assert (call.interruptions(), call.resumptions()) == (1, 0)
+
+
+async def test_sound_that_was_no_speech_leaves_no_trace():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), CallerSpeakingFrame(0.064, False))
+        await call.happens(BotHeldFrame(left_secs=0.5), CallerPausedFrame(0.1, 0.096, False))
+        await call.happens(ON(), CallerSpeakingFrame(0.16), pause(0.3))
+        assert (call.interruptions(), call.resumptions()) == (0, 1)
