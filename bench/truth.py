@@ -36,6 +36,7 @@ def figures_of(found: Findings) -> Figures:
         "stopped_late": _milliseconds(found.stopped_late),
         "started_late": _milliseconds(found.started_late),
         "gaps": _milliseconds(found.gaps),
+        "paused": _milliseconds(found.paused),
         "silenced": _milliseconds(found.silenced),
         "goodbyes": found.goodbyes,
         "errors": found.errors,
@@ -79,13 +80,14 @@ def print_table(figures: dict[str, dict[str, Figures]]) -> None:
     for title, key in (
         ("interrupted replies wrong in memory", "cut"),
         ("whole replies wrong in memory", "whole"),
-        ("replies coughed into, wrong in memory", "alarmed"),
+        ("replies hummed into, wrong in memory", "alarmed"),
     ):
         _print_rows(figures, title, lambda found, key=key: _wrong(found[key]))
     _print_rows(figures, "words never heard, of replies not interrupted", _lost)
     _print_rows(figures, "BotStoppedSpeaking after the ear, ms", _spread("stopped_late"))
     _print_rows(figures, "BotStartedSpeaking after the ear, ms", _spread("started_late"))
     _print_rows(figures, "longest gap in a reply, ms", _spread("gaps"))
+    _print_rows(figures, "pause in a reply hummed into, ms", _spread("paused"))
     _print_rows(figures, "caller's onset to silence, ms", _spread("silenced"))
     _print_rows(figures, "goodbyes heard to the end", _goodbyes)
     _print_rows(figures, "calls that failed", lambda found: str(len(found["errors"]) or ""))

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 from truth_remote import RemoteBot
@@ -26,10 +27,12 @@ from truth_words import (
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import Caller, LineConditions
+from twilio_frames.testing.voice import audible_samples
 
 SETTLING = 1.0
 STALL_SECONDS = 0.2
 _POLL = 0.01
+_LONGEST_REST = 0.26
 
 
 class BargeIn(Enum):
@@ -46,7 +49,8 @@ class Script:
     Parameters:
         barge_ins: How many replies are interrupted, each at a random point.
         hear_outs: How many replies are heard to their end.
-        false_alarms: How many replies the caller coughs into.
+        false_alarms: How many replies the caller hums or grunts into.
+        is_grunt: Whether it is a sound too short for a word, rather than 'uh huh'.
         barge_in: What interrupts.
         stalls: How often the bot's event loop is blocked within each reply.
         hiccups: Whether the TTS provider pauses in mid-utterance.
@@ -57,6 +61,7 @@ class Script:
     barge_ins: int = 10
     hear_outs: int = 2
     false_alarms: int = 0
+    is_grunt: bool = False
     barge_in: BargeIn = BargeIn.ORDER
     stalls: int = 0
     hiccups: bool = False
@@ -70,11 +75,13 @@ class CallerSpeech:
 
     Parameters:
         interruption: Long enough to be meant.
-        cough: Not meant at all.
+        hum: Not meant at all.
+        grunt: Too short for a word.
     """
 
     interruption: bytes = field(repr=False)
-    cough: bytes = field(repr=False)
+    hum: bytes = field(repr=False)
+    grunt: bytes = field(repr=False)
 
 
 @dataclass(kw_only=True)
@@ -84,11 +91,12 @@ class Findings:
     Parameters:
         cut: Memories of replies that were interrupted.
         whole: Memories of replies that were heard out.
-        alarmed: Memories of replies the caller coughed into.
+        alarmed: Memories of replies the caller hummed or grunted into.
         lost: Words lost in each of the replies that should have been heard out.
         stopped_late: Seconds by which ``BotStoppedSpeaking`` followed the last sound at the ear.
         started_late: The same of ``BotStartedSpeaking`` and the first.
         gaps: Seconds of silence where there should have been none, each reply's longest.
+        paused: Seconds for which the bot fell silent in replies the caller hummed or grunted into.
         silenced: Seconds from the beginning of an interruption to the bot's last sound.
         goodbyes: Whether each was heard to its last byte.
         errors: Calls that failed, and why.
@@ -101,6 +109,7 @@ class Findings:
     stopped_late: list[float] = field(default_factory=list)
     started_late: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
+    paused: list[float] = field(default_factory=list)
     silenced: list[float] = field(default_factory=list)
     goodbyes: list[bool] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -213,11 +222,12 @@ class Talk:
         began = await self._first_sound(reply)
         point = self._random.uniform(0.3, reply.seconds - 1.2)
         await self._until(lambda: self._caller.now >= began + point)
-        await self._caller.say(self._speech.cough)
+        await self._caller.say(self._speech.grunt if script.is_grunt else self._speech.hum)
         await self._until_said(reply)
         await asyncio.sleep(SETTLING + self._round_trip)
         heard = self._heard(reply)
         self.findings.alarmed.append(await self._memory(reply, heard))
+        self._time_pause(reply, heard)
         self.findings.lost.append(len(reply.words) - len(heard))
 
     async def _say_goodbye(self) -> None:
@@ -281,6 +291,14 @@ class Talk:
         spells = [spell for spell in self._caller.bot_spells if spell.began_at < began]
         if spells and spells[-1].ended_at > began:
             self.findings.silenced.append(spells[-1].ended_at - began)
+
+    def _time_pause(self, reply: _Reply, heard: Sequence[HeardWord]) -> None:
+        if heard:
+            ear = self._caller.result.heard_bot[reply.begin : heard[-1].ended_at]
+            silences = [b - a for a, b in pairwise(audible_samples(ear))]
+            longest = float(max(silences, default=0)) / SAMPLE_RATE
+            # The bot itself pauses between its sentences.
+            self.findings.paused += [longest] * (longest > _LONGEST_REST)
 
     async def _first_sound(self, reply: _Reply) -> float:
         """Waits until the reply is heard; gives when that began, seconds from the answer."""

@@ -12,13 +12,16 @@ from truth_talks import BargeIn, CallerSpeech, Findings, Script, Talk
 from truth_voices import spoken
 from truth_words import burst
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import CallerOptions, LineConditions, SimulatedTwilio
 from twilio_frames.testing.conditions import PERFECT_LINE
 from twilio_frames.testing.speech import to_utterance
+from twilio_frames.testing.voice import audible_samples
 
 SIDES = ("ours", "stock")
 _POINTS_A_CALL = 10
+_GRUNT_SECONDS = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,10 @@ SCENARIOS = {
     "alarms": Scenario(
         label="false alarms",
         script=Script(barge_ins=0, hear_outs=0, false_alarms=10),
+    ),
+    "grunts": Scenario(
+        label="grunts of 0.15 s",
+        script=Script(barge_ins=0, hear_outs=0, false_alarms=10, is_grunt=True),
     ),
     "echo": Scenario(
         label="echo, -20 dB, 200 ms",
@@ -187,5 +194,13 @@ def _parts(script: Script, points: int) -> list[Script]:
 
 async def _caller_speech() -> CallerSpeech:
     interruption = await to_utterance("Wait a moment, please. I want something else.")
-    cough = await to_utterance("Uh huh.")
-    return CallerSpeech(interruption=interruption.mulaw, cough=cough.mulaw)
+    hum = await to_utterance("Uh huh.")
+    return CallerSpeech(
+        interruption=interruption.mulaw, hum=hum.mulaw, grunt=await _beginning_of("Ah.")
+    )
+
+
+async def _beginning_of(text: str) -> bytes:
+    spoken = (await to_utterance(text)).mulaw
+    first = int(audible_samples(spoken)[0])
+    return spoken[first : first + round(_GRUNT_SECONDS * SAMPLE_RATE)]
