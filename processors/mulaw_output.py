@@ -31,7 +31,11 @@ from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
     Frame,
+    FunctionCallCancelFrame,
+    FunctionCallsStartedFrame,
     InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
     OutputAudioRawFrame,
     OutputDTMFFrame,
     OutputDTMFUrgentFrame,
@@ -64,6 +68,7 @@ from twilio_frames.frames import (
     ResumeFrame,
     SendMarkFrame,
 )
+from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
@@ -104,14 +109,16 @@ class MulawOutput(BaseOutputTransport):
         self._line = line
         self._timing: OutputTiming = params
         self._playout = Playout(line, params, deliver=self._due, on_sent=self._piece_sent)
+        self._delivery = Delivery(self.push_frame)
         self._script = self._playout.script
-        self._words = WordLayer(self._lay_word, self._script.audio)
+        self._words = WordLayer(self._lay_text, self._script.audio)
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
         self._runner: asyncio.Task[None] | None = None
         self._resuming: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._policy = HoldPolicy()
         self._alarmed_at = -_SECOND_THOUGHTS
+        self._closing: LLMAssistantPushAggregationFrame | None = None
         self._is_speaking = False
         self._is_held_in_doubt = False
         self._caller_is_muted = False
@@ -176,6 +183,11 @@ class MulawOutput(BaseOutputTransport):
             case OutputDTMFUrgentFrame() | OutputDTMFFrame():
                 await self._refuse_digits()
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
+                pass
+            case FunctionCallsStartedFrame():
+                self._delivery.expect(frame)
+                await self.push_frame(frame, direction)
+            case FunctionCallCancelFrame() if self._delivery.holds_back(frame):
                 pass
             case SystemFrame():
                 await self.push_frame(frame, direction)
@@ -256,22 +268,25 @@ class MulawOutput(BaseOutputTransport):
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         await self._cancel_resuming()
         self._is_held_in_doubt = False
-        if self._script.is_protected:
-            await self._playout.interrupt()
-            await self.push_frame(frame, direction)
-            return
+        is_protected = self._script.is_protected
         now = time.monotonic()
-        if self._playout.is_held or now - self._alarmed_at < _SECOND_THOUGHTS:
+        was_held = self._playout.is_held or now - self._alarmed_at < _SECOND_THOUGHTS
+        if was_held and not is_protected:
             self._policy.confirmed(now)
-        self._resampler.reset()
-        self._utterances_open = 0
         self._words.cut(self._script.sent)
+        self._delivery.interrupting()
         was_cut = await self._playout.interrupt()
+        if not self._words.move(self._script.length):
+            self._resampler.reset()
+            self._utterances_open = 0
         if was_cut and self._words_unheard and self._timing.cut_mark:
             await self.push_frame(_cut_mark(self._timing.cut_mark))
-        self._words_unheard = 0
+        if not is_protected:
+            self._words_unheard = 0
         await self.push_frame(frame, direction)
-        await self._stopped_speaking()
+        await self._delivery.interrupted()
+        if not is_protected:
+            await self._stopped_speaking()
 
     async def _refuse_digits(self) -> None:
         await self.push_error(
@@ -280,7 +295,15 @@ class MulawOutput(BaseOutputTransport):
         )
 
     async def _lay(self, frame: Frame) -> None:
+        if self._closing is not None and not isinstance(frame, TTSStoppedFrame):
+            self._close()
         match frame:
+            case LLMAssistantPushAggregationFrame():
+                # Comes ahead of the end of the utterance, which places its last word.
+                self._closing = frame
+            case LLMFullResponseEndFrame():
+                self._words.end_reply(self._script.length)
+                self._add(frame)
             case OutputAudioRawFrame():
                 self._lay_audio(frame)
             case TTSTextFrame():
@@ -289,18 +312,27 @@ class MulawOutput(BaseOutputTransport):
                 self._script.add(frame, when_sent=True)
             case TTSStartedFrame():
                 self._utterances_open += 1
+                self._words.start(frame)
                 self._add(frame)
             case TTSStoppedFrame():
                 await self._flush()
                 self._utterances_open = max(0, self._utterances_open - 1)
                 self._words.over(frame.context_id)
+                self._close()
                 self._add(frame)
             case AggregatedTextFrame() if frame.will_be_spoken:
                 self._words.announce(frame)
                 self._add(frame)
+            case AggregatedTextFrame() if self._words.show(frame):
+                pass
             case _:
                 self._add(frame)
         self._playout.wake()
+
+    def _close(self) -> None:
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            self._add(closing)
 
     def _add(self, frame: Frame) -> None:
         self._script.add(frame, is_protected=not frame.interruptible)
@@ -326,9 +358,10 @@ class MulawOutput(BaseOutputTransport):
         """How often the caller heard a hole in a sentence because its audio came too late."""
         return self._playout.underruns
 
-    def _lay_word(self, frame: HeardTextFrame, end: int) -> None:
-        self._words_unheard += 1
-        self._script.add(frame, at=end, is_boundary=True)
+    def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
+        is_word = isinstance(frame, HeardTextFrame)
+        self._words_unheard += is_word and frame.append_to_context
+        self._script.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)
 
     async def _piece_sent(self, piece: Piece) -> None:
         if not self._is_speaking:
@@ -352,13 +385,13 @@ class MulawOutput(BaseOutputTransport):
             case SendMarkFrame():
                 await self._set_mark(thing)
             case HeardTextFrame():
-                self._words_unheard -= 1
-                await self.push_frame(thing)
+                self._words_unheard -= thing.append_to_context
+                await self._delivery.push(thing)
             case TTSStoppedFrame():
                 await self._stopped_speaking()
-                await self.push_frame(thing)
+                await self._delivery.push(thing)
             case Frame():
-                await self.push_frame(thing)
+                await self._delivery.push(thing)
             case _:
                 self._finished.set()
 

@@ -10,17 +10,24 @@ time of the last word before it, plus the offset. Both beginnings are seen here,
 known, and with it the place in the audio, whenever the word arrives and however long the audio has
 to wait. A word ends where its sound does, before the next word.
 
-*Without.* The text of a sentence comes behind its audio. Its words are laid over the stretch by
-their letters; silence inside it takes no part, and a comma is where a pause is near.
+*Without.* The words of a sentence are laid over its stretch by their letters; silence inside it
+takes no part, and a comma is where a pause is near. A service that makes a sentence's audio at once
+pushes the text behind it. One that hears of its audio by another way, over a WebSocket say, pushes
+the text ahead: the sentences of such an utterance share its audio, and are laid when it is over.
+
+What was to be spoken is known beforehand, by announcements. Where an utterance is cut before its
+texts could be laid, they are laid over what would have been its length.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from itertools import groupby
 
 import numpy as np
-from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSTextFrame
+from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSStartedFrame, TTSTextFrame
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.processors.utterance import Utterance
 
 _BLOCK = 80
 _SILENT_BELOW = 250
@@ -28,6 +35,7 @@ _PAUSE_BLOCKS = 8
 _PAUSE_REACH_BLOCKS = 25
 _PAUSE_SIGNS = ",.;:!?"
 _NANOSECONDS = 1_000_000_000
+_SECONDS_A_LETTER = 0.065
 
 
 @dataclass
@@ -51,34 +59,14 @@ def heard_text(source: TTSTextFrame, text: str) -> HeardTextFrame:
     frame.append_to_context = source.append_to_context
     frame.includes_inter_frame_spaces = source.includes_inter_frame_spaces
     frame.transport_destination = source.transport_destination
+    frame.interruptible = source.interruptible
     if text != source.text:
         frame.raw_text = None
         frame.includes_inter_frame_spaces = False
     return frame
 
 
-@dataclass(slots=True)
-class _Utterance:
-    """One TTS context: a stretch of audio, and what is known of the words on it."""
-
-    begin: int | None = None
-    end: int = 0
-    began_at: int = 0
-    baseline: int | None = None
-    segment: int = 0
-    announced: AggregatedTextFrame | None = None
-    waiting: list[TTSTextFrame] = field(default_factory=list)
-    placed: list[tuple[int, TTSTextFrame]] = field(default_factory=list)
-    is_timed: bool = False
-    is_over: bool = False
-
-    def awaits_nothing_behind(self, word: TTSTextFrame) -> bool:
-        """Whether this is the last word of what was to be spoken."""
-        words = self.announced.text.split() if self.announced else []
-        return words[-1:] == [word.text]
-
-
-Lay = Callable[[HeardTextFrame, int], None]
+Lay = Callable[[AggregatedTextFrame, int], None]
 Sound = Callable[[int, int], bytes]
 
 
@@ -86,15 +74,20 @@ class WordLayer:
     """Lays words on audio.
 
     Args:
-        lay: Called with each word and the place where its sound ends.
+        lay: Called with each word, a ``HeardTextFrame``, and the place where its sound ends; and
+            with each text that is shown between words rather than spoken, and its place.
         sound: Gives the mu-law audio between two places, as far as it is still there.
     """
 
     def __init__(self, lay: Lay, sound: Sound):
         self._lay = lay
         self._sound = sound
-        self._utterances: dict[str | None, _Utterance] = {}
+        self._utterances: dict[str | None, Utterance] = {}
         self._last_pts = 0
+
+    def start(self, frame: TTSStartedFrame) -> None:
+        """Notes that an utterance begins."""
+        self._utterance(frame.context_id).start(frame)
 
     def audio(self, context_id: str | None, begin: int, end: int, now: int) -> None:
         """Notes audio of an utterance.
@@ -108,25 +101,59 @@ class WordLayer:
         utterance = self._utterance(context_id)
         if utterance.begin is None:
             utterance.begin = utterance.segment = begin
-            utterance.began_at = now
+            utterance.began_at, utterance.follows_pts = now, self._last_pts
         utterance.end = end
         self._settle(utterance)
 
     def announce(self, frame: AggregatedTextFrame) -> None:
         """Notes a text that is about to be spoken."""
-        self._utterance(frame.context_id).announced = frame
+        self._utterance(frame.context_id).announce(frame)
+
+    def show(self, frame: AggregatedTextFrame) -> bool:
+        """Lays a text that is not spoken behind the words before it.
+
+        Returns:
+            False if it belongs to no utterance: its place is where the audio ends.
+        """
+        if frame.context_id is None:
+            return False
+        utterance = self._utterance(frame.context_id)
+        if frame.pts:
+            utterance.waiting.append(frame)
+            self._settle(utterance)
+        else:
+            utterance.announce(frame)
+        return True
+
+    def end_reply(self, length: int) -> None:
+        """Lays what is to be shown where nothing is spoken.
+
+        Args:
+            length: Up to where there is audio.
+        """
+        for context_id, utterance in list(self._utterances.items()):
+            if not utterance.has_begun:
+                del self._utterances[context_id]
+                for text in utterance.take_shown():
+                    self._lay(text, length)
 
     def text(self, frame: TTSTextFrame) -> None:
         """Lays a word with a time, or a sentence without."""
         utterance = self._utterance(frame.context_id)
         if frame.pts:
             utterance.is_timed = True
+            utterance.waiting += utterance.take_shown()
             utterance.waiting.append(frame)
             self._settle(utterance)
+            return
+        texts = utterance.take_sentence(frame)
+        if utterance.text_leads is None:
+            utterance.text_leads = utterance.begin is None and utterance.has_begun
+        if utterance.text_leads:
+            utterance.leading += texts
         else:
-            self._lay_sentence(frame, utterance.segment, utterance.end)
+            self._lay_over(texts, utterance.segment, utterance.end)
             utterance.segment = utterance.end
-            utterance.announced = None
 
     def over(self, context_id: str | None) -> None:
         """Notes that an utterance has no more audio."""
@@ -134,62 +161,99 @@ class WordLayer:
         if utterance is not None:
             utterance.is_over = True
             self._settle(utterance)
+            texts = [*utterance.leading, *utterance.take_shown()]
+            self._lay_over(texts, utterance.segment, utterance.end)
 
     def cut(self, heard: int) -> None:
         """Lays what is known of the texts that were being spoken when they were cut.
 
-        A sentence whose text would have come behind its audio is laid by what was announced.
+        Sentences whose place is not known yet are laid by what was announced. What may not be
+        interrupted goes on, see :meth:`move`.
 
         Args:
             heard: Up to where audio was heard.
         """
-        for utterance in self._utterances.values():
+        protected: dict[str | None, Utterance] = {}
+        for context_id, utterance in self._utterances.items():
+            if utterance.is_protected:
+                protected[context_id] = utterance
+                continue
             self._settle(utterance)
             self._lay_last(utterance)
-            frame = utterance.announced
             begins = utterance.begin is not None and utterance.segment < min(heard, utterance.end)
-            if frame is not None and begins and not utterance.is_timed:
-                self._lay_unfinished(frame, utterance)
-        self._utterances.clear()
-        # Pipecat's words count from the present again after an interruption.
-        self._last_pts = 0
+            if begins and not utterance.is_timed:
+                self._lay_unfinished(utterance.take_unlaid(), utterance)
+        self._utterances = protected
+        # Pipecat's words count from the present again after an interruption, or from the last word
+        # that may not be interrupted.
+        self._last_pts = max((one.last_pts for one in protected.values()), default=0)
 
-    def _utterance(self, context_id: str | None) -> _Utterance:
-        return self._utterances.setdefault(context_id, _Utterance())
+    def move(self, length: int) -> bool:
+        """Follows audio that may not be interrupted to where it lies after a cut.
 
-    def _settle(self, utterance: _Utterance) -> None:
+        Args:
+            length: Up to where there is audio.
+
+        Returns:
+            Whether there is an utterance that goes on.
+        """
+        for utterance in sorted(self._utterances.values(), key=lambda one: -one.end):
+            if utterance.begin is not None:
+                length = utterance.move(length - utterance.end)
+        return bool(self._utterances)
+
+    def _utterance(self, context_id: str | None) -> Utterance:
+        return self._utterances.setdefault(context_id, Utterance())
+
+    def _settle(self, utterance: Utterance) -> None:
+        """Lays the words whose end is known: where the next one begins, or the audio ends."""
         if utterance.begin is None:
             return
         for frame in utterance.waiting:
             utterance.placed.append((self._place(utterance, frame), frame))
         utterance.waiting.clear()
-        while len(utterance.placed) > 1 and utterance.placed[1][0] <= utterance.end:
-            (begin, frame), (following, _) = utterance.placed[0], utterance.placed[1]
-            self._lay(heard_text(frame, frame.text), self._end_of_sound(begin, following))
-            del utterance.placed[0]
+        # Words that share a time share the stretch up to the next.
+        groups = [
+            (begin, [frame for _, frame in group])
+            for begin, group in groupby(utterance.placed, key=lambda placed: placed[0])
+        ]
+        ends = [begin for begin, _ in groups[1:]]
         if utterance.is_over:
-            for begin, frame in utterance.placed:
-                self._lay(heard_text(frame, frame.text), self._end_of_sound(begin, utterance.end))
-            utterance.placed.clear()
+            ends.append(utterance.end)
+        for (begin, frames), end in zip(groups, ends, strict=False):
+            if end > utterance.end:
+                break
+            self._lay_group(frames, begin, end)
+            del utterance.placed[: len(frames)]
 
-    def _lay_last(self, utterance: _Utterance) -> None:
-        """Lays the word behind which no audio came any more, if its sound had come to an end.
+    def _lay_last(self, utterance: Utterance) -> None:
+        """Lays the words behind which no audio came any more, if their sound had come to an end.
 
         It had if silence follows, or if no more words than these were to be spoken.
         """
         if not utterance.placed:
             return
-        begin, frame = utterance.placed[0]
+        begin = utterance.placed[0][0]
+        frames = [frame for place, frame in utterance.placed if place == begin]
         end = self._end_of_sound(begin, utterance.end)
-        if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frame)):
-            self._lay(heard_text(frame, frame.text), end)
+        if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frames[-1])):
+            self._lay_group(frames, begin, end)
 
-    def _place(self, utterance: _Utterance, frame: TTSTextFrame) -> int:
-        begin, pts = utterance.begin or 0, frame.pts or 0
+    def _place(self, utterance: Utterance, frame: AggregatedTextFrame) -> int:
+        begin, pts = utterance.begin or 0, frame.pts or utterance.last_pts
+        if not pts:
+            return begin
         if utterance.baseline is None:
-            utterance.baseline = max(self._last_pts, min(utterance.began_at, pts))
-        self._last_pts = max(self._last_pts, pts)
+            utterance.baseline = max(utterance.follows_pts, min(utterance.began_at, pts))
+        self._last_pts = utterance.last_pts = max(self._last_pts, pts)
         return begin + round((pts - utterance.baseline) * SAMPLE_RATE / _NANOSECONDS)
+
+    def _lay_group(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:
+        word, *others = frames
+        if not others and isinstance(word, TTSTextFrame):
+            self._lay(heard_text(word, word.text), self._end_of_sound(begin, end))
+        else:
+            self._lay_over(frames, begin, self._end_of_sound(begin, end))
 
     def _end_of_sound(self, begin: int, end: int) -> int:
         """Where the last sound before a place ends."""
@@ -197,20 +261,27 @@ class WordLayer:
         silent_blocks = len(blocks) - (int(np.flatnonzero(blocks)[-1]) + 1 if blocks.any() else 0)
         return end if silent_blocks == len(blocks) else max(begin, end - silent_blocks * _BLOCK)
 
-    def _lay_sentence(self, frame: TTSTextFrame, begin: int, end: int) -> None:
-        words = frame.text.split()
-        if not words or end <= begin:
-            self._lay(heard_text(frame, frame.text), end)
+    def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
+        """Lays the words of texts over a stretch, by their letters."""
+        if end <= begin:
+            for text in texts:
+                self._lay_one(text, text.text, end)
+            return
+        words = [(text, word) for text in texts for word in _words_of(text)]
+        if not words:
             return
         sounding = self._sounding_blocks(begin, end)
         pauses = sounding[:-1][np.diff(sounding) > _PAUSE_BLOCKS]
-        shares = np.cumsum([max(1, sum(map(str.isalnum, word))) for word in words], dtype=float)
-        last_blocks = sounding[np.rint(shares / shares[-1] * len(sounding)).astype(int) - 1]
-        for word, block in zip(words, last_blocks.tolist(), strict=True):
-            if word[-1] in _PAUSE_SIGNS and len(pauses):
+        shares = np.cumsum([_letters(text, word) for text, word in words], dtype=float)
+        last_blocks = np.rint(shares / max(1.0, shares[-1]) * len(sounding)).astype(int) - 1
+        for (text, word), block in zip(words, sounding[last_blocks.clip(0)].tolist(), strict=True):
+            if word[-1:] in _PAUSE_SIGNS and len(pauses):
                 nearest = int(pauses[np.argmin(np.abs(pauses - block))])
                 block = nearest if abs(nearest - block) <= _PAUSE_REACH_BLOCKS else block
-            self._lay(heard_text(frame, word), min(end, begin + (block + 1) * _BLOCK))
+            self._lay_one(text, word, min(end, begin + (block + 1) * _BLOCK))
+
+    def _lay_one(self, text: AggregatedTextFrame, word: str, end: int) -> None:
+        self._lay(heard_text(text, word) if isinstance(text, TTSTextFrame) else text, end)
 
     def _sounding_blocks(self, begin: int, end: int) -> np.ndarray:
         """Which blocks of a stretch hold sound; those whose audio is not there count as if."""
@@ -220,13 +291,20 @@ class WordLayer:
         loud[: len(known)] = known
         return np.flatnonzero(loud if loud.any() else ~loud)
 
-    def _lay_unfinished(self, announced: AggregatedTextFrame, utterance: _Utterance) -> None:
-        frame = TTSTextFrame(announced.text, announced.text_type)
-        frame.context_id = announced.context_id
-        # Speech takes some 65 ms a letter; more audio may have been to come.
-        expected = round(len(announced.text) * 0.065 * SAMPLE_RATE)
-        end = max(utterance.end, utterance.segment + expected)
-        self._lay_sentence(frame, utterance.segment, end)
+    def _lay_unfinished(self, texts: list[AggregatedTextFrame], utterance: Utterance) -> None:
+        # More audio may have been to come.
+        letters = sum(len(text.text) for text in texts if isinstance(text, TTSTextFrame))
+        expected = round(letters * _SECONDS_A_LETTER * SAMPLE_RATE)
+        self._lay_over(texts, utterance.segment, max(utterance.end, utterance.segment + expected))
+
+
+def _words_of(text: AggregatedTextFrame) -> list[str]:
+    is_whole = text.includes_inter_frame_spaces or not isinstance(text, TTSTextFrame)
+    return [text.text] if is_whole else text.text.split()
+
+
+def _letters(text: AggregatedTextFrame, word: str) -> int:
+    return max(1, sum(map(str.isalnum, word))) if isinstance(text, TTSTextFrame) else 0
 
 
 def _loud_blocks(mulaw: bytes) -> np.ndarray:

@@ -1,10 +1,10 @@
 from collections.abc import Iterable
 
-from pipecat.frames.frames import AggregatedTextFrame, TTSTextFrame
+from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from tests.transport.bots import tone
 from twilio_frames.audio import encode_mulaw, mulaw_silence
-from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.processors.words import WordLayer
 
 MILLISECOND = 1_000_000
 
@@ -17,7 +17,7 @@ class Audio:
         self.laid: list[tuple[str, int]] = []
         self.layer = WordLayer(self._lay, lambda begin, end: self.mulaw[begin:end])
 
-    def _lay(self, frame: HeardTextFrame, end: int) -> None:
+    def _lay(self, frame: AggregatedTextFrame, end: int) -> None:
         self.laid.append((frame.text, end))
 
     def say(self, seconds: float, *, pause: float = 0.0, at: int = 0, context: str = "c") -> None:
@@ -215,3 +215,61 @@ def test_last_word_there_was_to_say_is_laid():
     audio.layer.cut(heard=3200)
 
     assert near(audio.laid, [("one", 1600), ("two", 3200)])
+
+
+def announced(text: str, *, context: str = "c") -> AggregatedTextFrame:
+    frame = AggregatedTextFrame(text, "sentence", context)
+    frame.will_be_spoken = True
+    return frame
+
+
+def started(context: str = "c") -> TTSStartedFrame:
+    return TTSStartedFrame(context)
+
+
+def test_cut_lays_all_sentences_that_were_announced():
+    audio = Audio()
+    audio.layer.announce(announced("one two"))
+    audio.layer.announce(announced("three four"))
+    audio.say(0.5)
+
+    audio.layer.cut(heard=4000)
+
+    assert [word for word, _ in audio.laid] == ["one", "two", "three", "four"]
+    assert audio.laid[1][1] < 8000 < audio.laid[3][1]
+
+
+def test_text_ahead_of_its_audio_waits_for_it():
+    audio = Audio()
+    for text in (announced("aaa aaa"), announced("aaaaaa")):
+        audio.layer.announce(text)
+        audio.layer.start(started())
+        audio.sentence(text.text)
+    assert audio.laid == []
+    audio.say(1.0)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("aaa", 2000), ("aaa", 4000), ("aaaaaa", 8000)])
+
+
+def test_words_at_one_time_share_the_stretch():
+    audio = Audio()
+    audio.say(1.0, at=100)
+    for text, pts in (("one", 100), ("two", 100), ("three", 600)):
+        audio.word(text, pts)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("one", 2000), ("two", 4000), ("three", 8000)])
+
+
+def test_announced_text_that_is_not_remembered_is_not():
+    heard: list[AggregatedTextFrame] = []
+    layer = WordLayer(lambda frame, _: heard.append(frame), lambda begin, end: b"")
+    speech = started()
+    speech.append_to_context = False
+    layer.announce(announced("one"))
+    layer.start(speech)
+    layer.audio("c", 0, 8000, 0)
+    layer.cut(heard=8000)
+
+    assert [frame.append_to_context for frame in heard] == [False]

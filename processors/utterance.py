@@ -1,0 +1,113 @@
+"""One stretch of the bot's speech, and the texts that wait for their place on it."""
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass, field
+
+from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
+
+
+@dataclass(slots=True)
+class Utterance:
+    """One TTS context: where its audio lies, and what is known of the texts on it.
+
+    Parameters:
+        begin: Where its audio begins in the script; None while there is none.
+        end: Where it ends so far.
+        began_at: Pipecat's clock at its first audio, nanoseconds.
+        follows_pts: The time of the last word that was known then.
+        baseline: The time from which its words count; None before the first.
+        last_pts: The time of its last word.
+        segment: Up to where sentences have been laid.
+        announced: Texts that are about to be spoken, or to be shown between those, in order.
+        leading: Those whose text has come, ahead of their audio.
+        waiting: Words whose place is not known yet.
+        placed: Words with the places where they begin.
+        is_timed: Whether its words come with times.
+        is_over: Whether it has no more audio.
+        is_protected: Whether it may not be interrupted.
+        has_begun: Whether the service has said that it begins.
+        is_remembered: Whether it enters the memory.
+        text_leads: Whether texts come ahead of their audio; None before the first.
+    """
+
+    begin: int | None = None
+    end: int = 0
+    began_at: int = 0
+    follows_pts: int = 0
+    baseline: int | None = None
+    last_pts: int = 0
+    segment: int = 0
+    announced: deque[AggregatedTextFrame] = field(default_factory=deque)
+    leading: list[AggregatedTextFrame] = field(default_factory=list)
+    waiting: list[AggregatedTextFrame] = field(default_factory=list)
+    placed: list[tuple[int, AggregatedTextFrame]] = field(default_factory=list)
+    is_timed: bool = False
+    is_over: bool = False
+    is_protected: bool = False
+    has_begun: bool = False
+    is_remembered: bool = True
+    text_leads: bool | None = None
+
+    def start(self, frame: TTSStartedFrame) -> None:
+        """Notes what the service says of it."""
+        self.has_begun = True
+        self.is_remembered = frame.append_to_context
+        self.is_protected = not frame.interruptible
+
+    def announce(self, frame: AggregatedTextFrame) -> None:
+        """Notes a text to be spoken or shown, in the order in which they were made.
+
+        Pipecat may push what is shown ahead of the sentence before it.
+        """
+        insort(self.announced, frame, key=lambda text: text.id)
+
+    def awaits_nothing_behind(self, word: AggregatedTextFrame) -> bool:
+        """Whether this is the last word of what was to be spoken."""
+        texts = [text for text in self.announced if text.will_be_spoken]
+        return bool(texts) and texts[-1].text.split()[-1:] == [word.text]
+
+    def take_sentence(self, frame: TTSTextFrame) -> list[AggregatedTextFrame]:
+        """A sentence that was announced, along with what is to be shown beside it."""
+        texts: list[AggregatedTextFrame] = []
+        if frame.segment_id is None or any(text.id == frame.segment_id for text in self.announced):
+            while self.announced:
+                text = self.announced.popleft()
+                if text.will_be_spoken and frame.segment_id in (text.id, None):
+                    break
+                # A sentence that was announced before this one and left out made no sound.
+                if not text.will_be_spoken:
+                    texts.append(text)
+        texts.append(frame)
+        while self.announced and not self.announced[0].will_be_spoken:
+            texts.append(self.announced.popleft())
+        return texts
+
+    def take_shown(self) -> list[AggregatedTextFrame]:
+        """What is to be shown and not spoken."""
+        shown = [text for text in self.announced if not text.will_be_spoken]
+        self.announced = deque(text for text in self.announced if text.will_be_spoken)
+        return shown
+
+    def take_unlaid(self) -> list[AggregatedTextFrame]:
+        """The texts that have no place yet, those announced as they would have come."""
+        texts = [*self.leading, *map(self._spoken, self.announced)]
+        self.leading.clear()
+        self.announced.clear()
+        return texts
+
+    def _spoken(self, announced: AggregatedTextFrame) -> AggregatedTextFrame:
+        if not announced.will_be_spoken:
+            return announced
+        text = TTSTextFrame(announced.text, announced.text_type, context_id=announced.context_id)
+        text.append_to_context = self.is_remembered
+        text.interruptible = announced.interruptible
+        return text
+
+    def move(self, shift: int) -> int:
+        """Moves everything that is not laid yet; gives the place where it begins."""
+        self.begin = (self.begin or 0) + shift
+        self.segment += shift
+        self.end += shift
+        self.placed = [(place + shift, frame) for place, frame in self.placed]
+        return self.begin

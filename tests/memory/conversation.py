@@ -1,0 +1,374 @@
+"""A whole call against the simulated Twilio, with what the caller heard and what was remembered."""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    FunctionCallFromLLM,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.settings import LLMSettings, TTSSettings
+from pipecat.services.tts_service import TTSService
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+from truth_services import (  # pyright: ignore[reportMissingImports]
+    Behaviour,
+    Prompter,
+    SentenceSpeaker,
+    TimedSpeaker,
+    Timestamps,
+)
+from truth_words import (  # pyright: ignore[reportMissingImports]
+    heard_words,
+    pcm_of,
+    said,
+    sound,
+)
+
+from twilio_frames.call import Call, phone_worker
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.words import HeardTextFrame
+from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.testing import Caller, SimulatedTwilio
+
+TOKEN = "t" * 32
+LOOK_UP = "look_up"
+CUT = "\N{EM DASH}"
+
+
+class Voice(Enum):
+    """The ways in which TTS services tell about their words."""
+
+    TIMES_FIRST = "word times ahead of the audio"
+    TIMES_LAST = "word times behind the audio"
+    TEXT_LAST = "sentences behind their audio"
+    TEXT_FIRST = "sentences ahead of their audio"
+
+
+class Memory(Enum):
+    """Whose aggregators remember."""
+
+    OURS = "PhoneContextAggregator"
+    PIPECAT = "LLMContextAggregatorPair"
+
+
+@dataclass(frozen=True)
+class Look:
+    """The LLM calls the function."""
+
+
+Reply = Sequence[str | Look]
+
+
+class ScriptedLLM(LLMService):
+    """Replies what was laid ready: texts and function calls, in order."""
+
+    def __init__(self):
+        none: dict[str, Any] = {f.name: None for f in fields(LLMSettings) if f.name != "extra"}
+        super().__init__(settings=LLMSettings(**none))
+        self.replies: deque[Reply] = deque()
+        self.runs = 0
+        self._calls = 0
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, LLMContextFrame):
+            self.runs += 1
+            if self.replies:
+                await self._reply(self.replies.popleft(), frame.context)
+        else:
+            await self.push_frame(frame, direction)
+
+    async def _reply(self, reply: Reply, context: LLMContext) -> None:
+        await self.push_frame(LLMFullResponseStartFrame())
+        for part in reply:
+            if isinstance(part, Look):
+                await self._look_up(context)
+                continue
+            for word in part.split():
+                await self.push_frame(LLMTextFrame(f"{word} "))
+        await self.push_frame(LLMFullResponseEndFrame())
+
+    async def _look_up(self, context: LLMContext) -> None:
+        self._calls += 1
+        call = FunctionCallFromLLM(
+            function_name=LOOK_UP,
+            tool_call_id=f"call{self._calls}",
+            arguments={},
+            context=context,
+        )
+        await self.run_function_calls([call])
+
+
+class SocketSpeaker(TTSService):
+    """No timestamps, and the audio comes by another way than the text: the text is first."""
+
+    def __init__(self, **options: Any):
+        super().__init__(
+            settings=TTSSettings(model=None, voice=None, language=None),
+            push_start_frame=True,
+            pause_frame_processing=True,
+            **options,
+        )
+        self._orders: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue(100)
+        self._provider: asyncio.Task[None] | None = None
+
+    async def start(self, frame):
+        await super().start(frame)
+        self._provider = self.create_task(self._provide())
+
+    async def cleanup(self):
+        await super().cleanup()
+        if self._provider:
+            await self.cancel_task(self._provider)
+
+    async def run_tts(self, text: str, context_id: str):
+        self._orders.put_nowait((context_id, text))
+        yield None
+
+    async def flush_audio(self, context_id: str | None = None):
+        if context_id:
+            self._orders.put_nowait((context_id, None))
+
+    async def _provide(self) -> None:
+        while True:
+            context_id, text = await self._orders.get()
+            await asyncio.sleep(0.05)
+            if text is None:
+                await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id))
+                await self.remove_audio_context(context_id)
+                continue
+            mulaw = sound(said(text))
+            for begin in range(0, len(mulaw), 800):
+                if not self.audio_context_available(context_id):
+                    break
+                pcm = pcm_of(mulaw[begin : begin + 800])
+                frame = TTSAudioRawFrame(pcm, self.sample_rate, 1, context_id=context_id)
+                await self.append_to_audio_context(context_id, frame)
+                await asyncio.sleep(0.03)
+
+
+def speaker(voice: Voice) -> TTSService:
+    options: dict[str, Any] = {
+        "skip_text_types": ["code"],
+        "text_transforms": [("*", _without_stars)],
+    }
+    match voice:
+        case Voice.TIMES_FIRST:
+            return TimedSpeaker(Behaviour(), **options)
+        case Voice.TIMES_LAST:
+            return TimedSpeaker(Behaviour(timestamps=Timestamps.AFTER), **options)
+        case Voice.TEXT_LAST:
+            return SentenceSpeaker(Behaviour(), **options)
+        case Voice.TEXT_FIRST:
+            return SocketSpeaker(**options)
+
+
+async def _without_stars(text: str, text_type: str) -> str:
+    return text.replace("*", "")
+
+
+class Ears(FrameProcessor):
+    """Behind the output: which words the pipeline takes to have been heard, and who speaks."""
+
+    def __init__(self):
+        super().__init__()
+        self.words: list[str] = []
+        self.is_speaking = False
+        self._changed = asyncio.Condition()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        await super().process_frame(frame, direction)
+        async with self._changed:
+            match frame:
+                case HeardTextFrame():
+                    self.words.append(frame.text)
+                case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
+                    self.is_speaking = isinstance(frame, BotStartedSpeakingFrame)
+            self._changed.notify_all()
+        await self.push_frame(frame, direction)
+
+    async def until(self, is_true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(15), self._changed:
+            await self._changed.wait_for(is_true)
+
+
+@dataclass
+class Bot:
+    """One call's bot, as a test plays it."""
+
+    voice: Voice
+    memory: Memory
+    llm: ScriptedLLM = field(default_factory=ScriptedLLM)
+    context: LLMContext = field(default_factory=LLMContext)
+    prompter: Any = field(default_factory=Prompter)
+    ears: Ears = field(default_factory=Ears)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    looked_up: asyncio.Event = field(default_factory=asyncio.Event)
+    found: asyncio.Event = field(default_factory=asyncio.Event)
+    worker: PipelineWorker | None = None
+    call: Call | None = None
+
+    async def __call__(self, call: Call) -> None:
+        self.call = call
+        pair = PhoneContextAggregator if self.memory is Memory.OURS else LLMContextAggregatorPair
+        aggregators = pair(self.context)
+        self.llm.register_function(LOOK_UP, self._look_up)
+        self.tts = speaker(self.voice)
+        self.worker = phone_worker(
+            Pipeline(
+                [
+                    call.transport.input(),
+                    self.prompter,
+                    aggregators.user(),
+                    self.llm,
+                    self.tts,
+                    call.transport.output(),
+                    self.ears,
+                    aggregators.assistant(),
+                ]
+            )
+        )
+
+        async def started(*_: object) -> None:
+            self.ready.set()
+
+        self.worker.add_event_handler("on_pipeline_started", started)
+        await call.run(self.worker)
+
+    async def _look_up(self, params: FunctionCallParams) -> None:
+        self.looked_up.set()
+        await self.found.wait()
+        await params.result_callback({"found": "it"})
+
+    async def queue(self, *frames: Frame) -> None:
+        assert self.worker is not None
+        await self.worker.queue_frames(frames)
+
+    async def interrupt(self) -> None:
+        """As the user aggregator does when the caller's turn begins."""
+        await self.prompter.broadcast_interruption()
+
+    async def word(self, word: str) -> None:
+        """Waits until a word has been heard."""
+        await self.ears.until(lambda: any(word in one for one in self.ears.words))
+
+    async def speaks(self, seconds: float) -> None:
+        """Waits until the bot has been speaking for some time."""
+        await self.ears.until(lambda: self.ears.is_speaking)
+        await asyncio.sleep(seconds)
+
+    async def silence(self) -> None:
+        """Waits until the bot has said what it had to say."""
+        await self.ears.until(lambda: not self.ears.is_speaking)
+
+    async def remembers(self, is_true: Callable[[Sequence[str]], bool]) -> None:
+        """Waits for something to be in the memory."""
+        async with asyncio.timeout(10):
+            # A list of messages has nothing to await.
+            while not is_true(self.lines()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    def lines(self) -> list[str]:
+        """The memory, a line for each message."""
+        return [_line(message) for message in self.context.get_messages()]
+
+
+def _line(message: Any) -> str:
+    if calls := message.get("tool_calls"):
+        return "calls " + ", ".join(call["id"] for call in calls)
+    return f"{message['role']}: {message.get('content')}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call.
+
+    Parameters:
+        lines: The memory, a line for each message.
+        ear: All that was played to the caller, mu-law.
+        words_off: By how many words the memory of a reply that was cut may be off.
+    """
+
+    name: str
+    lines: list[str]
+    ear: bytes = field(repr=False)
+    runs: int
+    words_off: int
+
+    def heard(self, text: str) -> str:
+        """Those words of a text that were heard to their ends."""
+        found = heard_words(self.ear, said(text))
+        assert all(one.times == 1 for one in found)
+        return " ".join(one.word.written for one in found)
+
+    def remembers_cut(self, line: str, text: str) -> bool:
+        """Whether a line holds the words that were heard of a text, and that it was cut."""
+        heard, whole = self.heard(text).split(), text.split()
+        allowed = range(len(heard) - self.words_off, len(heard) + self.words_off + 1)
+        return any(line == f"assistant: {' '.join([*whole[:count], CUT])}" for count in allowed)
+
+
+Talk = Callable[[Bot], Awaitable[None]]
+
+
+@asynccontextmanager
+async def call(bot: Bot) -> AsyncIterator[Caller]:
+    settings = ServerSettings(auth_token=TOKEN)
+    async with (
+        SimulatedTwilio(auth_token=TOKEN) as twilio,
+        Server(create_app(bot, settings)) as server,
+        twilio.call(f"{server.url}/twiml") as caller,
+        asyncio.timeout(30),
+    ):
+        await bot.ready.wait()
+        yield caller
+
+
+async def _talk(talk: Talk, voice: Voice, memory: Memory) -> Outcome:
+    bot = Bot(voice, memory)
+    async with call(bot) as caller:
+        try:
+            await talk(bot)
+        except TimeoutError as error:
+            raise AssertionError(f"{voice.value}, {memory.value}: {bot.lines()}") from error
+        # What would be too much in the memory has time to get there.
+        await asyncio.sleep(0.2)
+        lines = bot.lines()
+        await caller.hang_up()
+        # Words that only their letters place may be off by one; so where their times are late.
+        words_off = voice is not Voice.TIMES_FIRST
+        name = f"{voice.value}, {memory.value}"
+        return Outcome(name, lines, caller.result.heard_bot, bot.llm.runs, words_off)
+
+
+async def outcomes(talk: Talk, voices: Sequence[Voice] = tuple(Voice)) -> list[Outcome]:
+    """Has the same talk with each voice and each memory, all at once."""
+    talks = [_talk(talk, voice, memory) for voice in voices for memory in Memory]
+    found = await asyncio.gather(*talks, return_exceptions=True)
+    errors = [one for one in found if isinstance(one, Exception)]
+    if errors:
+        raise ExceptionGroup("some of the calls went wrong", errors)
+    return [one for one in found if isinstance(one, Outcome)]
