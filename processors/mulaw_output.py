@@ -30,6 +30,7 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     CancelFrame,
     EndFrame,
+    FilterControlFrame,
     Frame,
     FunctionCallCancelFrame,
     FunctionCallsStartedFrame,
@@ -53,22 +54,25 @@ from pipecat.frames.frames import (
     UserMuteStoppedFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
+    VolumeFrame,
+    VolumeGainFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
-from twilio_frames.audio import SAMPLE_RATE, Resampler, decode_mulaw, encode_mulaw
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     BotHeldFrame,
     CallEndReason,
     CallerPausedFrame,
     CallerSpeakingFrame,
     MarkSentFrame,
-    MulawOutputFrame,
     ResumeFrame,
     SendMarkFrame,
 )
 from twilio_frames.processors.delivery import Delivery
+from twilio_frames.processors.foreign import DIGITS, ForeignMessages
+from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
@@ -86,6 +90,9 @@ class OutputTiming(Timing, Protocol):
     holds: bool
     hold_secs: float
     cut_mark: str
+
+
+_PAUSE = object()
 
 
 class _Finished:
@@ -112,7 +119,9 @@ class MulawOutput(BaseOutputTransport):
         self._delivery = Delivery(self.push_frame)
         self._script = self._playout.script
         self._words = WordLayer(self._lay_text, self._script.audio)
-        self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
+        self._sound = LineSound(params.audio_out_filter, params.audio_out_volume)
+        self._foreign = ForeignMessages()
+        self._gaps = 0
         self._runner: asyncio.Task[None] | None = None
         self._resuming: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -137,6 +146,7 @@ class MulawOutput(BaseOutputTransport):
     async def stop(self, frame: EndFrame):
         """Says what is queued, waits until it has been heard, and closes the line."""
         await self._flush()
+        self._script.add_audio(mulaw_silence(self._params.audio_out_end_silence_secs))
         self._script.add(_Finished(), is_protected=True)
         self._playout.wake()
         while self._line.is_open and not self._finished.is_set():
@@ -181,9 +191,9 @@ class MulawOutput(BaseOutputTransport):
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
             case OutputDTMFUrgentFrame() | OutputDTMFFrame():
-                await self._refuse_digits()
+                await self.push_error(DIGITS)
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
-                pass
+                self._foreign.leave_out(frame)
             case FunctionCallsStartedFrame():
                 self._delivery.expect(frame)
                 await self.push_frame(frame, direction)
@@ -277,7 +287,7 @@ class MulawOutput(BaseOutputTransport):
         self._delivery.interrupting()
         was_cut = await self._playout.interrupt()
         if not self._words.move(self._script.length):
-            self._resampler.reset()
+            self._sound.reset()
             self._utterances_open = 0
         if was_cut and self._words_unheard and self._timing.cut_mark:
             await self.push_frame(_cut_mark(self._timing.cut_mark))
@@ -287,12 +297,6 @@ class MulawOutput(BaseOutputTransport):
         await self._delivery.interrupted()
         if not is_protected:
             await self._stopped_speaking()
-
-    async def _refuse_digits(self) -> None:
-        await self.push_error(
-            "expected no digits to be sent on a media stream: Twilio does not recognise tones in "
-            "it. Give the call TwiML with <Play digits> instead"
-        )
 
     async def _lay(self, frame: Frame) -> None:
         if self._closing is not None and not isinstance(frame, TTSStoppedFrame):
@@ -305,7 +309,10 @@ class MulawOutput(BaseOutputTransport):
                 self._words.end_reply(self._script.length)
                 self._add(frame)
             case OutputAudioRawFrame():
-                self._lay_audio(frame)
+                await self._lay_audio(frame)
+            case VolumeFrame() | VolumeGainFrame() | FilterControlFrame():
+                await self._sound.control(frame)
+                self._add(frame)
             case TTSTextFrame():
                 self._words.text(frame)
             case SendMarkFrame():
@@ -337,26 +344,28 @@ class MulawOutput(BaseOutputTransport):
     def _add(self, frame: Frame) -> None:
         self._script.add(frame, is_protected=not frame.interruptible)
 
-    def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
-        if isinstance(frame, MulawOutputFrame) and frame.mulaw:
-            mulaw = frame.mulaw
-        else:
-            if frame.sample_rate != self._resampler.input_rate:
-                self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
-            mulaw = encode_mulaw(self._resampler.resample(frame.audio))
+    async def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
+        if not self._params.audio_out_enabled:
+            return
+        mulaw = await self._sound.mulaw_of(frame)
         begin = self._script.length
+        if mulaw and self._is_speaking and self._script.heard >= begin:
+            self._gaps += 1
         self._script.add_audio(mulaw, is_protected=not frame.interruptible)
-        if isinstance(frame, TTSAudioRawFrame) and mulaw:
+        if not isinstance(frame, TTSAudioRawFrame):
+            # Nothing says where it ends.
+            self._script.add(_PAUSE)
+        elif mulaw:
             now = self.get_clock().get_time()
             self._words.audio(frame.context_id, begin, self._script.length, now)
 
     async def _flush(self) -> None:
-        self._script.add_audio(encode_mulaw(self._resampler.flush()))
+        self._script.add_audio(await self._sound.flush())
 
     @property
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
-        return self._playout.underruns
+        return self._playout.underruns + self._gaps
 
     def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
         is_word = isinstance(frame, HeardTextFrame)
@@ -375,6 +384,11 @@ class MulawOutput(BaseOutputTransport):
         pcm = decode_mulaw(piece.audio)
         await self.push_frame(TTSAudioRawFrame(pcm, SAMPLE_RATE, 1))
 
+    async def _maybe_stopped_speaking(self) -> None:
+        # Behind one utterance the next may be heard without a pause.
+        if self._script.heard >= self._script.length:
+            await self._stopped_speaking()
+
     async def _stopped_speaking(self) -> None:
         if self._is_speaking:
             self._is_speaking = False
@@ -388,12 +402,14 @@ class MulawOutput(BaseOutputTransport):
                 self._words_unheard -= thing.append_to_context
                 await self._delivery.push(thing)
             case TTSStoppedFrame():
-                await self._stopped_speaking()
+                await self._maybe_stopped_speaking()
                 await self._delivery.push(thing)
             case Frame():
                 await self._delivery.push(thing)
-            case _:
+            case _Finished():
                 self._finished.set()
+            case _:
+                await self._maybe_stopped_speaking()
 
     async def _set_mark(self, frame: SendMarkFrame) -> None:
         if await self._line.send(SendMark(name=frame.mark)):

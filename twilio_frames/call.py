@@ -116,6 +116,11 @@ class Call:
         """Why the call ended, None while it is up."""
         return self._transport.end_reason
 
+    @property
+    def underruns(self) -> int:
+        """How often the caller heard a hole in a sentence because its audio came too late."""
+        return self._transport.underruns
+
     async def run(
         self,
         pipeline: BasePipeline | PipelineWorker,

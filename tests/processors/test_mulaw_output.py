@@ -6,23 +6,32 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import accumulate
 
+import numpy as np
 import pytest
+from loguru import logger
+from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     EndFrame,
+    Frame,
     InterruptionFrame,
+    OutputAudioRawFrame,
+    OutputTransportMessageFrame,
+    OutputTransportMessageUrgentFrame,
     TTSAudioRawFrame,
     TTSTextFrame,
+    VolumeFrame,
+    VolumeGainFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap, speech, tone
-from twilio_frames.audio import encode_mulaw
-from twilio_frames.frames import CallEndReason
+from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
+from twilio_frames.frames import CallEndReason, MulawOutputFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import BotMessage, Clear, Playback, SendMark, SendMedia
@@ -280,3 +289,105 @@ async def test_last_word_counts_though_the_provider_ran_dry():
         await asyncio.sleep(0.05)
 
     assert heard[:1] == ["word"]
+
+
+class Negative(BaseAudioFilter):
+    """Turns the sign of every sample."""
+
+    async def start(self, sample_rate: int):
+        self.rate = sample_rate
+
+    async def stop(self): ...
+
+    async def process_frame(self, frame): ...
+
+    async def filter(self, audio: bytes) -> bytes:
+        return (-np.frombuffer(audio, dtype=np.int16)).tobytes()
+
+
+async def said(params: TwilioParams, *before: Frame, mulaw: bool = False) -> np.ndarray:
+    """What a tone sounds like on the line."""
+    line = FakeLine()
+    frames = speech(0.1)
+    if mulaw:
+        frames[1] = MulawOutputFrame.of(encode_mulaw(tone(0.1)))
+    async with speaking(line, params) as (worker, tap):
+        await worker.queue_frames([*before, *frames])
+        await tap.wait_for(BotStoppedSpeakingFrame)
+    return np.frombuffer(decode_mulaw(line.audio()), dtype=np.int16)
+
+
+@pytest.mark.parametrize("mulaw", [False, True])
+async def test_volume_and_filter_of_pipecat_are_heard(mulaw: bool):
+    plain, half, negative = (
+        await said(TwilioParams(), mulaw=mulaw),
+        await said(TwilioParams(audio_out_volume=0.5), VolumeGainFrame(0.5), mulaw=mulaw),
+        await said(TwilioParams(audio_out_filter=Negative()), mulaw=mulaw),
+    )
+
+    # Mu-law is good to some four percent.
+    assert np.abs(half).max() == pytest.approx(np.abs(plain).max() / 4, rel=0.05)
+    assert np.corrcoef(plain, negative)[0, 1] == pytest.approx(-1.0)
+
+
+async def test_volume_frame_holds_from_there_on():
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames([*speech(0.1), VolumeFrame(0.5), *speech(0.1)])
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    first, second = np.split(np.abs(np.frombuffer(decode_mulaw(line.audio()), np.int16)), 2)
+    assert second.max() == pytest.approx(first.max() / 2, rel=0.05)
+
+
+async def test_end_silence_is_sent():
+    line = FakeLine()
+    async with speaking(line, TwilioParams(audio_out_end_silence_secs=1)) as (worker, _):
+        await worker.queue_frames([*speech(0.1), EndFrame()])
+        while line.is_open:
+            await asyncio.sleep(0.005)
+
+    assert line.audio()[800:] == mulaw_silence(1.0)
+
+
+async def test_foreign_messages_are_named_once():
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    async with speaking(FakeLine()) as (worker, tap):
+        await worker.queue_frames(
+            [
+                OutputTransportMessageUrgentFrame({"label": "rtvi-ai", "type": "bot-ready"}),
+                OutputTransportMessageFrame({"secret": "1"}),
+                OutputTransportMessageUrgentFrame({"secret": "2"}),
+                *speech(0.1),
+            ]
+        )
+        await tap.wait_for(BotStoppedSpeakingFrame)
+    logger.remove(sink)
+
+    (line,) = [line for line in lines if "no messages" in line]
+    assert "secret" not in line
+
+
+async def test_utterances_in_a_row_are_one_speech():
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames([*speech(0.2), *speech(0.2)])
+        await tap.wait_for(BotStartedSpeakingFrame)
+        began = time.monotonic()
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+        assert time.monotonic() - began > 0.35
+        assert len(tap.frames(BotStartedSpeakingFrame)) == 1
+
+
+async def test_sound_without_an_end_ends_with_its_audio():
+    line = FakeLine()
+    jingle = OutputAudioRawFrame(tone(0.2), 8000, 1)
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames([jingle, OutputAudioRawFrame(tone(0.2), 8000, 1)])
+        await tap.wait_for(BotStartedSpeakingFrame)
+        began = time.monotonic()
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+        assert time.monotonic() - began > 0.35

@@ -4,6 +4,7 @@ import statistics
 from contextlib import suppress
 
 import aiohttp
+from loguru import logger
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -314,3 +315,23 @@ async def test_expected_stop_is_a_transfer():
             await bot.before.wait_for(CallStartedFrame)
             bot.transport.expect_transfer()
         assert await bot.end_reason() == "transferred"
+
+
+async def test_late_audio_is_reported_at_the_end():
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    async with listening() as (url, bots), SimulatedTwilio() as twilio:
+        async with twilio.call(url) as caller:
+            bot = await bots.get()
+            start, audio, stop = speech(0.2)
+            await bot.worker.queue_frames([start, audio])
+            await caller.wait_until_bot_speaks()
+            while caller.hears_bot:
+                await caller.wait(0.02)
+            await bot.worker.queue_frames([speech(0.2)[1], stop])
+            await bot.before.wait_for(BotStoppedSpeakingFrame)
+            assert bot.transport.underruns == 1
+        await bot.end_reason()
+    logger.remove(sink)
+
+    assert any("the caller heard 1 hole" in line for line in lines)

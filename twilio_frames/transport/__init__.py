@@ -1,5 +1,6 @@
 """A Pipecat transport for Twilio Media Streams, over any of the usual WebSockets."""
 
+from loguru import logger
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
@@ -9,7 +10,7 @@ from twilio_frames.processors.taps import CallTap
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.input import TwilioInput
-from twilio_frames.transport.params import TwilioParams
+from twilio_frames.transport.params import TwilioParams, check_params
 from twilio_frames.transport.recorder import CallRecorder
 from twilio_frames.transport.sockets import media_socket
 
@@ -36,13 +37,15 @@ class TwilioTransport(BaseTransport):
         params: Audio, lead and time limits.
 
     Raises:
-        ConfigurationError: If ``websocket`` is something else, or is not open yet.
+        ConfigurationError: If ``websocket`` is something else, or is not open yet; or if ``params``
+            ask for what a phone line cannot do.
     """
 
     def __init__(self, websocket: object, params: TwilioParams | None = None):
         super().__init__()
         self._websocket = websocket
         self._params = params or TwilioParams()
+        check_params(self._params)
         self._connection = MediaConnection(media_socket(websocket), self._params)
         self._input = TwilioInput(
             self._connection,
@@ -127,6 +130,12 @@ class TwilioTransport(BaseTransport):
         await self._call_event_handler("on_call_started", start)
 
     async def _ended(self, reason: CallEndReason) -> None:
+        if self.underruns:
+            logger.warning(
+                f"call {self._connection.call_sid}: the caller heard {self.underruns} holes in the "
+                "bot's speech, because its audio came too late: the speech service is slower than "
+                "speech, or the event loop was blocked for longer than `lead_secs`"
+            )
         await self._call_event_handler("on_call_ended", reason)
         if reason is not CallEndReason.BOT_HUNG_UP:
             await self._call_event_handler("on_client_disconnected", self._websocket)

@@ -1,6 +1,37 @@
 """How a Twilio transport behaves."""
 
+from typing import Any
+
+from loguru import logger
 from pipecat.transports.base_transport import TransportParams
+
+from twilio_frames.errors import ConfigurationError
+
+_ONE_CHANNEL = "a phone line has one channel each way"
+_NO_VIDEO = "a phone line carries no video"
+# What Pipecat knows and no phone line can do: what stands there instead of it, and why.
+IMPOSSIBLE: dict[str, tuple[Any, str]] = {
+    "audio_out_mixer": (
+        None,
+        "this transport plays what the bot says and nothing beside it. Mix the sound into the "
+        "bot's audio in a processor ahead of the output",
+    ),
+    "audio_out_channels": (1, _ONE_CHANNEL),
+    "audio_in_channels": (1, _ONE_CHANNEL),
+    "audio_out_destinations": ([], "a media stream has one listener"),
+    "video_in_enabled": (False, _NO_VIDEO),
+    "video_out_enabled": (False, _NO_VIDEO),
+    "video_out_destinations": ([], _NO_VIDEO),
+}
+# What makes no difference.
+WITHOUT_EFFECT = {
+    "audio_out_sample_rate": "a phone line has 8000 Hz, to which audio of any rate is brought",
+    "audio_out_bitrate": "a phone line has 64 kbit/s",
+    "audio_out_10ms_chunks": "messages hold 100 ms",
+    "audio_out_auto_silence": "silence is never sent",
+    "audio_out_write_timeout_secs": "`send_timeout_secs` is the limit here",
+    "audio_in_stream_on_start": "the caller is heard from the start",
+}
 
 
 class TwilioParams(TransportParams):
@@ -52,3 +83,19 @@ class TwilioParams(TransportParams):
     playout_timeout_secs: float = 2.0
     time_limit_secs: float | None = None
     longest_gap_secs: float = 5.0
+
+
+def check_params(params: TwilioParams) -> None:
+    """Warns of parameters that make no difference.
+
+    Raises:
+        ConfigurationError: If there is one that a phone line cannot fulfil.
+    """
+    for name, (possible, reason) in IMPOSSIBLE.items():
+        if getattr(params, name) != possible:
+            shown = "a mixer" if name == "audio_out_mixer" else getattr(params, name)
+            raise ConfigurationError(f"expected {possible!r} at `{name}`, got {shown}: {reason}")
+    for name, reason in WITHOUT_EFFECT.items():
+        usual = {TwilioParams.model_fields[name].default, None}
+        if getattr(params, name) not in usual:
+            logger.warning(f"TwilioParams.{name} has no effect: {reason}")
