@@ -67,6 +67,16 @@ async def test_webhook_is_told_the_numbers():
     assert webhook.forms[0]["From"] == "+12125550111"
 
 
+async def test_apology_is_not_the_bot(tmp_path):
+    """What Twilio says in place of a bot that failed."""
+    webhook = Webhook("<Say>Sorry, something went wrong.</Say><Hangup/>")
+    async with serving(webhook=webhook) as host:
+        file = tmp_path / "call.json"
+        assert await run("call", f"http://{host}/twiml", "--seconds", "1", "--json", file) == 3
+
+    assert [turn["speaker"] for turn in json.loads(file.read_text())["turns"]] == ["bot"]
+
+
 async def test_nobody_there_is_said_plainly(capsys):
     assert await run("call", "http://127.0.0.1:1/twiml") == 1
     error = capsys.readouterr().err

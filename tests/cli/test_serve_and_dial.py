@@ -10,6 +10,7 @@ import pytest
 
 from tests.testing.bots import AUTH_TOKEN
 from twilio_frames.cli import main
+from twilio_frames.server import ServerSettings
 from twilio_frames.testing import CallEnd, SimulatedTwilio
 
 BOT = """
@@ -71,3 +72,12 @@ async def test_refused_number_is_explained(monkeypatch, capsys):
 
         assert await asyncio.to_thread(main, command) == 1
     assert "not a valid phone number" in capsys.readouterr().err
+
+
+def test_help_names_every_variable(capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    output = capsys.readouterr().out
+    named = set(re.findall(r"^  (TWILIO_[A-Z_]+) ", output, re.MULTILINE))
+
+    assert named == set(re.findall(r"``(TWILIO_[A-Z_]+)``", str(ServerSettings.__doc__)))

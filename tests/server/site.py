@@ -26,12 +26,20 @@ FORM = {
 }
 
 
+class Arrival(asyncio.Event):
+    """An event that does not keep a test waiting for good."""
+
+    async def wait(self):
+        async with asyncio.timeout(10):
+            return await super().wait()
+
+
 @dataclass
 class RecordingBot:
     """A bot that takes notes, and stays on the line until it is let go."""
 
     calls: list[Call] = field(default_factory=list)
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: Arrival = field(default_factory=Arrival)
     leave: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
 

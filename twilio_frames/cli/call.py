@@ -36,7 +36,8 @@ Rings a bot as Twilio would, and lets a caller speak with it. URL is the bot's T
 is done in the order given; before each, and after the last, the bot is listened to."""
 
 _EPILOG = """\
-exit status: 0 the bot was heard; 1 there was no call, or it broke off; 3 the bot was never heard.
+exit status: 0 the bot was heard; 1 there was no call, or it broke off; 3 the bot was never heard
+on a stream: what <Say> and <Play> say for it does not count.
 TWILIO_AUTH_TOKEN signs the requests, and TWILIO_ACCOUNT_SID names the account, where set."""
 
 
@@ -157,8 +158,16 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
         result = caller.result
     _summarize(result, options, console)
     write_json(options.json, "call", {"url": options.url} | result.to_dict())
-    is_bot_heard = any(turn.speaker == "bot" for turn in result.turns)
-    return 0 if is_bot_heard else BOT_WAS_SILENT
+    return 0 if is_bot_heard(result) else BOT_WAS_SILENT
+
+
+def is_bot_heard(result: CallResult) -> bool:
+    """Whether the bot itself spoke, and not only the TwiML around it."""
+    return any(
+        turn.speaker == "bot" and span.began_at < turn.ended_at and span.ended_at > turn.began_at
+        for turn in result.turns
+        for span in result.heard_spans
+    )
 
 
 async def _talk(caller: Caller, options: argparse.Namespace) -> None:

@@ -45,7 +45,7 @@ class Outcome:
     spoken_order: str
     is_served: bool
     success: str
-    transcript: list[dict[str, object]]
+    transcript: Transcript
     problem: str | None = None
 
 
@@ -118,7 +118,7 @@ async def _demonstrate(options: argparse.Namespace, folder: Path, console: Conso
     from twilio_frames.server import Server, ServerSettings, create_app
 
     transcript = Transcript(console, knows_words=True)
-    shop = Shop(on_reply=transcript.bot_says, on_understood=transcript.bot_understood)
+    shop = Shop(on_heard=transcript.bot_heard, on_understood=transcript.bot_understood)
     customer = (
         RecordedCustomer(shop.dialogue, options.caller)
         if options.caller
@@ -166,7 +166,7 @@ async def _ring(
         spoken_order=order.completed().spoken() if order.drink else "none",
         is_served=customer.is_served(),
         success=customer.success,
-        transcript=transcript.lines,
+        transcript=transcript,
         problem=problem,
     )
 
@@ -194,11 +194,13 @@ def _seconds(times: tuple[float, ...]) -> str:
 
 def _content(outcome: Outcome, folder: Path) -> dict[str, object]:
     """The JSON file: the call's result, the order, what was said, and where the files are."""
+    turns = [turn.to_dict() for turn in outcome.result.turns]
     return outcome.result.to_dict() | {
+        "turns": outcome.transcript.with_words(turns),
         "order": outcome.order,
         "order_in_words": outcome.spoken_order,
         "taken_right": outcome.is_served,
-        "transcript": outcome.transcript,
+        "transcript": outcome.transcript.in_order(),
         "problem": outcome.problem,
         "recording": str(folder / "call.wav"),
         "log": str(folder / "call.jsonl"),

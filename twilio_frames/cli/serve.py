@@ -14,9 +14,23 @@ if TYPE_CHECKING:
     from twilio_frames.server import Bot
 
 _EPILOG = """\
-The account, the public address and the limits are read from the environment (TWILIO_AUTH_TOKEN,
-TWILIO_ACCOUNT_SID, TWILIO_PHONE_NUMBER, TWILIO_FRAMES_PUBLIC_URL, ...): see
-twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time."""
+environment:
+  TWILIO_ACCOUNT_SID            the account
+  TWILIO_AUTH_TOKEN             its secret, by which webhooks and streams are checked
+  TWILIO_API_KEY                an API key for REST requests, instead of the auth token
+  TWILIO_API_SECRET             its secret
+  TWILIO_PHONE_NUMBER           the number calls are placed from
+  TWILIO_REGION                 a Twilio region such as ie1
+  TWILIO_EDGE                   a Twilio edge such as dublin
+  TWILIO_FRAMES_PUBLIC_URL      the address by which Twilio reaches this server
+  TWILIO_FRAMES_TRUST_PROXIES   1 to believe what a proxy in front says of that address
+  TWILIO_FRAMES_API_URL         where REST requests go instead of Twilio
+  TWILIO_FRAMES_DIAL_KEY        what proves that somebody may place calls
+  TWILIO_FRAMES_MAX_CALLS       how many calls may be up at once
+  TWILIO_FRAMES_DRAIN_SECONDS   how long calls may go on when the server is to end
+  TWILIO_FRAMES_APOLOGY         what is said when a bot fails; empty for nothing
+
+More stands in twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time."""
 
 
 def add_to(commands: Commands) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from twilio_frames.cli.console import Console
 from twilio_frames.testing import Caller
+from twilio_frames.testing.ear import JOINING_PAUSE
 
 _LOOK_EVERY = 0.05
 
@@ -12,11 +14,12 @@ _LOOK_EVERY = 0.05
 class Transcript:
     """Writes both sides' turns while they happen.
 
-    Without words from the bot, its turns are written when they have ended, with their length.
+    The bot's turns are written when they have ended, with the words that were heard, or their
+    length where those are not known.
 
     Args:
         console: Where to write.
-        knows_words: Whether the bot's words will come by :meth:`bot_says`.
+        knows_words: Whether the bot's words will come by :meth:`bot_heard`.
     """
 
     def __init__(self, console: Console, *, knows_words: bool = False):
@@ -25,15 +28,16 @@ class Transcript:
         self._bot_words: deque[str] = deque(maxlen=100)
         self._utterances = 0
         self._spells = 0
-        self.lines: list[dict[str, object]] = []
+        self._now = 0.0
+        self.lines: list[dict[str, Any]] = []
 
-    def bot_says(self, text: str) -> None:
-        """Takes the words of what the bot is about to say."""
+    def bot_heard(self, text: str) -> None:
+        """Takes words of the bot as they have been heard."""
         self._bot_words.append(text)
 
     def bot_understood(self, text: str) -> None:
         """Writes what the bot made of the caller's words."""
-        self.lines.append({"time": None, "speaker": "bot", "understood": text})
+        self.lines.append({"time": round(self._now, 3), "speaker": "bot", "understood": text})
         self._console.turn(None, "", f"understood: {text or 'nothing'}", "faint")
 
     async def follow(self, caller: Caller) -> None:
@@ -45,15 +49,21 @@ class Transcript:
 
     def update(self, caller: Caller) -> None:
         """Writes what is new."""
+        self._now = caller.now
         for utterance in caller.utterances[self._utterances :]:
+            began = utterance.speech_began_at
+            # Whether the bot was being heard shows when the pause in which it began is over.
+            if caller.is_connected and (began is None or caller.now - began < JOINING_PAUSE):
+                break
             self._utterances += 1
-            began = utterance.speech_began_at or 0.0
+            if began is None:
+                continue
             over = any(spell.began_at < began < spell.ended_at for spell in caller.bot_spells)
             words = f"{utterance.label}  (over the bot)" if over else utterance.label
             self._write(began, "caller", utterance.label, shown=words)
         for spell in caller.bot_spells[self._spells :]:
             is_last = spell is caller.bot_spells[-1]
-            if not self._knows_words and is_last and caller.hears_bot and caller.is_connected:
+            if is_last and caller.hears_bot and caller.is_connected:
                 return
             self._spells += 1
             if not self._knows_words:
@@ -65,3 +75,23 @@ class Transcript:
     def _write(self, time: float, speaker: str, words: str, *, shown: str = "") -> None:
         self.lines.append({"time": round(time, 3), "speaker": speaker, "words": words})
         self._console.turn(time, speaker, shown or words)
+
+    def in_order(self) -> list[dict[str, Any]]:
+        """The lines in the order in which what they tell of began."""
+        return sorted(self.lines, key=lambda line: line["time"])
+
+    def with_words(self, turns: list[dict[str, object]]) -> list[dict[str, object]]:
+        """The turns of a result, with the words that the bot was heard to say in each."""
+        said = [line for line in self.lines if line["speaker"] == "bot" and "words" in line]
+        return [
+            turn | {"words": _words_in(turn, said)} if _is_bots(turn) else turn for turn in turns
+        ]
+
+
+def _is_bots(turn: dict[str, object]) -> bool:
+    return turn["speaker"] == "bot"
+
+
+def _words_in(turn: dict[str, Any], said: list[dict[str, Any]]) -> str:
+    began, ended = turn["began_at"] - 0.001, turn["ended_at"]
+    return " ".join(line["words"] for line in said if began <= line["time"] <= ended)

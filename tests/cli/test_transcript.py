@@ -1,0 +1,96 @@
+"""What the terminal says of a call while it lasts."""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from twilio_frames.cli.console import Console
+from twilio_frames.cli.transcript import Transcript
+from twilio_frames.testing import Caller
+from twilio_frames.testing.ear import Spell
+
+
+@dataclass
+class Said:
+    label: str
+    speech_began_at: float | None
+
+
+@dataclass
+class FakeCaller:
+    """A caller at one moment."""
+
+    now: float = 0.0
+    utterances: list[Said] = field(default_factory=list)
+    bot_spells: list[Spell] = field(default_factory=list)
+    hears_bot: bool = False
+    is_connected: bool = True
+
+
+@pytest.fixture
+def transcript(capsys: pytest.CaptureFixture[str]) -> Transcript:
+    # The console writes to what stdout is when it is made.
+    return Transcript(Console(), knows_words=True)
+
+
+def show(transcript: Transcript, caller: FakeCaller) -> None:
+    transcript.update(cast(Caller, caller))
+
+
+def test_only_heard_words_are_written(transcript: Transcript, capsys):
+    caller = FakeCaller(now=1.0, bot_spells=[Spell(0.5, 1.0)], hears_bot=True)
+    for word in ("Large", "or", "\N{EM DASH}"):
+        transcript.bot_heard(word)
+        show(transcript, caller)
+    assert transcript.lines == []
+    caller.hears_bot = False
+    show(transcript, caller)
+
+    words = "Large or \N{EM DASH}"
+    assert transcript.lines == [{"time": 0.5, "speaker": "bot", "words": words}]
+    assert words in capsys.readouterr().out
+
+
+def test_talking_over_shows_in_a_pause_of_the_bot(transcript: Transcript, capsys):
+    bot = Spell(0.5, 2.0)
+    caller = FakeCaller(2.15, [Said("No!", 2.1)], [bot], hears_bot=True)
+    show(transcript, caller)
+    bot.ended_at, caller.now = 2.4, 2.45
+    show(transcript, caller)
+
+    assert "No!  (over the bot)" in capsys.readouterr().out
+
+
+def test_answer_right_behind_the_bot_is_not_over_it(transcript: Transcript, capsys):
+    caller = FakeCaller(2.15, [Said("Yes.", 2.1)], [Spell(0.5, 2.0)], hears_bot=True)
+    show(transcript, caller)
+    caller.now, caller.hears_bot = 2.45, False
+    show(transcript, caller)
+
+    assert "Yes." in (output := capsys.readouterr().out)
+    assert "over the bot" not in output
+
+
+def test_understanding_has_a_time(transcript: Transcript):
+    show(transcript, FakeCaller(now=3.5))
+    transcript.bot_understood("a tea")
+
+    assert transcript.lines == [{"time": 3.5, "speaker": "bot", "understood": "a tea"}]
+
+
+def test_turns_get_the_words_heard_in_them(transcript: Transcript):
+    transcript.lines += [
+        {"time": 0.5, "speaker": "bot", "words": "Hello."},
+        {"time": 1.4, "speaker": "bot", "words": "What will it be?"},
+        {"time": 3.0, "speaker": "caller", "words": "Tea."},
+        {"time": 3.6, "speaker": "bot", "understood": "tea"},
+    ]
+    turns: list[dict[str, object]] = [
+        {"speaker": "bot", "began_at": 0.5, "ended_at": 2.4, "words": ""},
+        {"speaker": "caller", "began_at": 3.0, "ended_at": 3.5, "words": "Tea."},
+    ]
+
+    bots, callers = transcript.with_words(turns)
+    assert bots["words"] == "Hello. What will it be?"
+    assert callers == turns[1]
