@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
-from pipecat.frames.frames import EndFrame, Frame
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallEndReason, CallStartedFrame
-from twilio_frames.rest import Credentials, TwilioRest
+from twilio_frames.rest import CallState, Credentials, TwilioRest
 from twilio_frames.transport import TwilioParams, TwilioTransport
 
 Play = Callable[[Call], Awaitable[object]]
@@ -217,3 +217,91 @@ async def test_cancelled_run_hangs_up_nobody(phone: Phone):
     assert (await websocket.receive()).type in CLOSED
     assert (await phone.outcome()).result() == (True, CallEndReason.ERROR)
     assert rest.hung_up == []
+
+
+async def test_cancelled_pipeline_hangs_up_nobody(phone: Phone):
+    rest = FakeRest()
+    ear = Ear()
+
+    async def play(call: Call) -> CallEndReason | None:
+        worker = phone_worker(line(call, ear))
+        running = asyncio.create_task(call.run(worker))
+        await ear.started.wait()
+        await worker.cancel()
+        return await running
+
+    websocket = await phone.ring(play, rest)
+
+    assert (await websocket.receive()).type in CLOSED
+    assert (await phone.outcome()).result() is not None
+    assert any(isinstance(frame, CancelFrame) for frame in ear.frames)
+    assert rest.hung_up == []
+
+
+async def test_crashed_bot_hangs_up_nobody(phone: Phone):
+    rest = FakeRest()
+    ear = Ear()
+
+    async def play(call: Call) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(call.run(line(call, ear)))
+            await ear.started.wait()
+            raise ZeroDivisionError
+
+    websocket = await phone.ring(play, rest)
+
+    assert (await websocket.receive()).type in CLOSED
+    with pytest.raises(ExceptionGroup):
+        (await phone.outcome()).result()
+    assert rest.hung_up == []
+
+
+class SlowRest(FakeRest):
+    """Takes its time to give a call other TwiML."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.updated: list[str] = []
+
+    async def update(self, call_sid: str, **_: object) -> CallState:
+        self.asked.set()
+        await self.answers.wait()
+        self.updated.append(call_sid)
+        return CallState(call_sid=call_sid, status="in-progress")
+
+
+@pytest.mark.parametrize("way", ["cancelled", "ended"])
+async def test_transfer_in_flight_is_finished(phone: Phone, way: str):
+    rest = SlowRest()
+    ear = Ear()
+
+    async def play(call: Call) -> bool:
+        worker = phone_worker(line(call, ear))
+        running = asyncio.create_task(call.run(worker))
+        await ear.started.wait()
+        transfer = asyncio.create_task(call.redirect(url="https://bot.example.com/other"))
+        await rest.asked.wait()
+        if way == "cancelled":
+            running.cancel()
+            transfer.cancel()
+        else:
+            await worker.cancel()
+        await asyncio.wait({running}, timeout=0.2)
+        was_done = running.done()
+        rest.answers.set()
+        await asyncio.wait({running, transfer}, timeout=10)
+        return was_done
+
+    websocket = await phone.ring(play, rest)
+    stop = json.dumps({"event": "stop", "streamSid": "MZ1", "stop": {}})
+
+    async def stop_when_updated() -> None:
+        await rest.answers.wait()
+        await websocket.send_str(stop)
+
+    stopping = asyncio.create_task(stop_when_updated())
+    assert (await phone.outcome()).result() is False
+    await stopping
+    assert rest.updated == ["CA1"]

@@ -179,7 +179,13 @@ async def test_nobody_listening_is_retryable(unused_tcp_port: int):
 
 
 @pytest.mark.parametrize(
-    "over", [refuse(404, 20404, "Not found"), refuse(400, 21220, "Not in progress")]
+    "over",
+    [
+        refuse(404, 20404, "Not found"),
+        refuse(400, 21220, "Not in progress"),
+        refuse(400, 20404, "Not found"),
+        (404, "<html>"),
+    ],
 )
 async def test_hanging_up_twice_is_fine(api: FakeApi, rest: TwilioRest, over: Answer):
     api.answers = [over]
@@ -195,7 +201,10 @@ async def test_hang_up_tries_again(api: FakeApi, rest: TwilioRest):
 
     await rest.hang_up("CA1")
 
+    # Of the same call: a second attempt cannot end another.
     assert len(api.requests) == 2
+    assert api.requests[0] == api.requests[1]
+    assert "/Calls/CA1.json" in api.requests[0][1]
 
 
 async def test_refused_hang_up_is_told(api: FakeApi, rest: TwilioRest):

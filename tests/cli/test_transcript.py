@@ -1,6 +1,7 @@
 """What the terminal says of a call while it lasts."""
 
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import cast
 
 import pytest
@@ -29,16 +30,20 @@ class FakeCaller:
 
 
 @pytest.fixture
-def transcript(capsys: pytest.CaptureFixture[str]) -> Transcript:
-    # The console writes to what stdout is when it is made.
-    return Transcript(Console(), knows_words=True)
+def output() -> StringIO:
+    return StringIO()
+
+
+@pytest.fixture
+def transcript(output: StringIO) -> Transcript:
+    return Transcript(Console(output), knows_words=True)
 
 
 def show(transcript: Transcript, caller: FakeCaller) -> None:
     transcript.update(cast(Caller, caller))
 
 
-def test_only_heard_words_are_written(transcript: Transcript, capsys):
+def test_only_heard_words_are_written(transcript: Transcript, output: StringIO):
     caller = FakeCaller(now=1.0, bot_spells=[Spell(0.5, 1.0)], hears_bot=True)
     for word in ("Large", "or", "\N{EM DASH}"):
         transcript.bot_heard(word)
@@ -49,27 +54,27 @@ def test_only_heard_words_are_written(transcript: Transcript, capsys):
 
     words = "Large or \N{EM DASH}"
     assert transcript.lines == [{"time": 0.5, "speaker": "bot", "words": words}]
-    assert words in capsys.readouterr().out
+    assert words in output.getvalue()
 
 
-def test_talking_over_shows_in_a_pause_of_the_bot(transcript: Transcript, capsys):
+def test_talking_over_shows_in_a_pause_of_the_bot(transcript: Transcript, output: StringIO):
     bot = Spell(0.5, 2.0)
     caller = FakeCaller(2.15, [Said("No!", 2.1)], [bot], hears_bot=True)
     show(transcript, caller)
     bot.ended_at, caller.now = 2.4, 2.45
     show(transcript, caller)
 
-    assert "No!  (over the bot)" in capsys.readouterr().out
+    assert "No!  (over the bot)" in output.getvalue()
 
 
-def test_answer_right_behind_the_bot_is_not_over_it(transcript: Transcript, capsys):
+def test_answer_right_behind_the_bot_is_not_over_it(transcript: Transcript, output: StringIO):
     caller = FakeCaller(2.15, [Said("Yes.", 2.1)], [Spell(0.5, 2.0)], hears_bot=True)
     show(transcript, caller)
     caller.now, caller.hears_bot = 2.45, False
     show(transcript, caller)
 
-    assert "Yes." in (output := capsys.readouterr().out)
-    assert "over the bot" not in output
+    assert "Yes." in output.getvalue()
+    assert "over the bot" not in output.getvalue()
 
 
 def test_understanding_has_a_time(transcript: Transcript):

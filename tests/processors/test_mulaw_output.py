@@ -391,3 +391,15 @@ async def test_sound_without_an_end_ends_with_its_audio():
         await tap.wait_for(BotStoppedSpeakingFrame)
 
         assert time.monotonic() - began > 0.35
+
+
+async def test_end_does_not_wait_for_lost_marks():
+    line = FakeLine(echoes=False)
+    async with speaking(line, TwilioParams(playout_timeout_secs=0.2)) as (worker, _):
+        began = time.monotonic()
+        await worker.queue_frames([*speech(0.3), EndFrame()])
+        while line.is_open:
+            await asyncio.sleep(0.005)
+
+        assert 0.45 < time.monotonic() - began < 2.0
+    assert line.closed_for is CallEndReason.BOT_HUNG_UP

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.server.site import FORM, RecordingBot
 from twilio_frames.errors import ConfigurationError
@@ -115,16 +117,41 @@ async def test_first_signal_lets_calls_finish(number: signal.Signals):
     assert serving.bot.calls[0].end_reason is CallEndReason.BOT_HUNG_UP
 
 
-async def test_second_signal_ends_at_once():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_second_signal_ends_at_once_and_hangs_up_nobody(number: signal.Signals):
+    requests: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        requests.append(request.path)
+        return web.json_response({"sid": "CA1", "status": "completed"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", note)
+    async with TestServer(app) as api:
+        settings = ServerSettings(
+            transport=QUICK,
+            drain_seconds=3600,
+            account_sid="AC1",
+            auth_token=None,
+            api_key="SK1",
+            api_secret="secret",
+            api_url=str(api.make_url("/")),
+        )
+        await _stop_twice(settings, number)
+
+    assert requests == []
+
+
+async def _stop_twice(settings: ServerSettings, number: signal.Signals) -> None:
     serving = Serving()
-    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_seconds=3600)))
+    run = asyncio.create_task(serving.run(settings))
     server = await serving.up
     async with aiohttp.ClientSession() as session:
         await ring(server, session)
         await serving.bot.arrived.wait()
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         await serving.announced("no new calls; 1 up")
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         await run
 
     assert serving.bot.calls[0].end_reason is CallEndReason.ERROR

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from loguru import logger
+from pipecat.frames.frames import BotStartedSpeakingFrame, InterruptionFrame
 
+from tests.transport.bots import Bot, listening, speech
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.processors.taps import CallTap
+from twilio_frames.testing import SimulatedTwilio
 from twilio_frames.transport import recorder as recorder_module
 from twilio_frames.transport.recorder import CallRecorder
 
@@ -251,3 +254,32 @@ async def test_nothing_comes_after_the_end(tmp_path: Path):
 
     assert await recorder.wait_until_written()
     assert read(tmp_path / "call.wav")[0] == [0] * 8000
+
+
+async def test_recording_is_what_the_caller_heard(tmp_path: Path):
+    """A whole call, with speech that was cut off, against the ear of the simulated Twilio."""
+    recorder = CallRecorder(tmp_path / "call.wav")
+
+    async def cut_in(bot: Bot) -> None:
+        bot.transport.add_tap(recorder)
+        await bot.worker.queue_frames(speech(3.0))
+        await bot.before.wait_for(BotStartedSpeakingFrame)
+        await asyncio.sleep(0.7)
+        await bot.worker.queue_frame(InterruptionFrame())
+
+    async with listening(behaviour=cut_in) as (url, _), SimulatedTwilio() as twilio:
+        async with twilio.call(url) as caller:
+            await caller.wait_for_bot()
+            await caller.wait(0.5)
+        result = caller.result
+
+    assert await recorder.wait_until_written()
+    left, right = read(tmp_path / "call.wav")
+    heard = np.frombuffer(decode_mulaw(result.heard_bot), np.int16)
+    sounds, recorded = np.flatnonzero(heard), np.flatnonzero(right)
+    assert len(left) / 8000 == pytest.approx(result.seconds, abs=0.1)
+    assert 0.5 < len(sounds) / 8000 < 1.5
+    # The same sound of the same length, at the same place but for the way of the first message.
+    assert len(recorded) == pytest.approx(len(sounds), abs=160)
+    assert recorded[0] == pytest.approx(sounds[0], abs=800)
+    assert np.array_equal(np.array(right)[recorded[0] :][:4000], heard[sounds[0] :][:4000])

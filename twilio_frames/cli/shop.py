@@ -58,6 +58,8 @@ class _Listener(BaseObserver):
             case TranscriptionFrame(text=text) if data.source is self._services.stt:
                 self._on_understood("" if text == UNINTELLIGIBLE else text)
             case HeardTextFrame(text=text) if data.source is self._output:
-                self._on_heard(text)
+                # The mark behind what was cut off is for the memory.
+                if any(map(str.isalnum, text)):
+                    self._on_heard(text)
             case _:
                 pass
