@@ -227,7 +227,7 @@ async def test_cancelled_pipeline_hangs_up_nobody(phone: Phone):
         worker = phone_worker(line(call, ear))
         running = asyncio.create_task(call.run(worker))
         await ear.started.wait()
-        await worker.cancel()
+        await worker.queue_frame(CancelFrame())
         return await running
 
     websocket = await phone.ring(play, rest)
