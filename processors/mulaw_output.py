@@ -283,13 +283,14 @@ class MulawOutput(BaseOutputTransport):
         was_held = self._playout.is_held or now - self._alarmed_at < _SECOND_THOUGHTS
         if was_held and not is_protected:
             self._policy.confirmed(now)
-        self._words.cut(self._script.sent)
+        was_unfinished = self._words.cut(self._script.sent)
         self._delivery.interrupting()
         was_cut = await self._playout.interrupt()
         if not self._words.move(self._script.length):
             self._sound.reset()
             self._utterances_open = 0
-        if was_cut and self._words_unheard and self._timing.cut_mark:
+        is_cut = was_unfinished or (was_cut and self._words_unheard)
+        if is_cut and self._timing.cut_mark:
             await self.push_frame(_cut_mark(self._timing.cut_mark))
         if not is_protected:
             self._words_unheard = 0

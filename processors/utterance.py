@@ -29,6 +29,7 @@ class Utterance:
         has_begun: Whether the service has said that it begins.
         is_remembered: Whether it enters the memory.
         text_leads: Whether texts come ahead of their audio; None before the first.
+        last_word: Of those that come with times, the last that came.
     """
 
     begin: int | None = None
@@ -48,6 +49,17 @@ class Utterance:
     has_begun: bool = False
     is_remembered: bool = True
     text_leads: bool | None = None
+    last_word: str = ""
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether more was to be said, for the memory, than is known to have a place."""
+        spoken = [text for text in self.announced if text.will_be_spoken]
+        if self.begin is None or not self.is_remembered:
+            return False
+        if self.is_timed:
+            return bool(spoken) and spoken[-1].text.split()[-1:] != [self.last_word]
+        return bool(spoken or self.leading)
 
     def start(self, frame: TTSStartedFrame) -> None:
         """Notes what the service says of it."""

@@ -141,7 +141,7 @@ class WordLayer:
         """Lays a word with a time, or a sentence without."""
         utterance = self._utterance(frame.context_id)
         if frame.pts:
-            utterance.is_timed = True
+            utterance.is_timed, utterance.last_word = True, frame.text
             utterance.waiting += utterance.take_shown()
             utterance.waiting.append(frame)
             self._settle(utterance)
@@ -164,7 +164,7 @@ class WordLayer:
             texts = [*utterance.leading, *utterance.take_shown()]
             self._lay_over(texts, utterance.segment, utterance.end)
 
-    def cut(self, heard: int) -> None:
+    def cut(self, heard: int) -> bool:
         """Lays what is known of the texts that were being spoken when they were cut.
 
         Sentences whose place is not known yet are laid by what was announced. What may not be
@@ -172,7 +172,11 @@ class WordLayer:
 
         Args:
             heard: Up to where audio was heard.
+
+        Returns:
+            Whether more was to be said than the words that were laid.
         """
+        was_unfinished = False
         protected: dict[str | None, Utterance] = {}
         for context_id, utterance in self._utterances.items():
             if utterance.is_protected:
@@ -183,10 +187,12 @@ class WordLayer:
             begins = utterance.begin is not None and utterance.segment < min(heard, utterance.end)
             if begins and not utterance.is_timed:
                 self._lay_unfinished(utterance.take_unlaid(), utterance)
+            was_unfinished = was_unfinished or utterance.is_unfinished
         self._utterances = protected
         # Pipecat's words count from the present again after an interruption, or from the last word
         # that may not be interrupted.
         self._last_pts = max((one.last_pts for one in protected.values()), default=0)
+        return was_unfinished
 
     def move(self, length: int) -> bool:
         """Follows audio that may not be interrupted to where it lies after a cut.

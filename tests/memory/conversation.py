@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from truth_services import (  # pyright: ignore[reportMissingImports]
     Behaviour,
     Prompter,
+    PythonSpeaker,
     SentenceSpeaker,
     TimedSpeaker,
     Timestamps,
@@ -63,6 +64,7 @@ class Voice(Enum):
 
     TIMES_FIRST = "word times ahead of the audio"
     TIMES_LAST = "word times behind the audio"
+    PYTHON = "PythonTTSService"
     TEXT_LAST = "sentences behind their audio"
     TEXT_FIRST = "sentences ahead of their audio"
 
@@ -180,6 +182,8 @@ def speaker(voice: Voice) -> TTSService:
             return TimedSpeaker(Behaviour(), **options)
         case Voice.TIMES_LAST:
             return TimedSpeaker(Behaviour(timestamps=Timestamps.AFTER), **options)
+        case Voice.PYTHON:
+            return PythonSpeaker(Behaviour(), **options)
         case Voice.TEXT_LAST:
             return SentenceSpeaker(Behaviour(), **options)
         case Voice.TEXT_FIRST:

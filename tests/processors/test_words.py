@@ -1,5 +1,6 @@
 from collections.abc import Iterable
 
+import pytest
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from tests.transport.bots import tone
@@ -273,3 +274,25 @@ def test_announced_text_that_is_not_remembered_is_not():
     layer.cut(heard=8000)
 
     assert [frame.append_to_context for frame in heard] == [False]
+
+
+@pytest.mark.parametrize(("last", "is_cut"), [("two", True), ("three", False)])
+def test_cut_tells_whether_words_were_to_come(last: str, is_cut: bool):
+    audio = Audio()
+    audio.announce("one two three")
+    audio.say(0.5, at=100)
+    audio.word("one", 100)
+    audio.word(last, 300)
+
+    assert audio.layer.cut(heard=4000) is is_cut
+
+
+def test_sentence_that_was_still_to_be_made_is_missed():
+    audio = Audio()
+    audio.announce("One.")
+    audio.layer.start(started())
+    audio.say(0.5)
+    audio.sentence("One.")
+    audio.announce("Two.")
+
+    assert audio.layer.cut(heard=4000)
