@@ -15,8 +15,7 @@ echo says what was heard (see ``twilio_frames.protocol.playback``).
 
 When the caller begins to speak, speech is *held*: sending stops, Twilio's buffer is cleared, the
 unheard rest is kept. An interruption drops the rest, after the words that were heard have been
-handed on; a false alarm lets it play on from the last word's end. Speech that is likely holds it
-*in doubt*, before the VAD is certain: if it was no speech, the bot says on as soon as that shows.
+handed on; a false alarm lets it play on from the last word's end (``hold.py``).
 """
 
 import asyncio
@@ -44,16 +43,11 @@ from pipecat.frames.frames import (
     OutputTransportMessageUrgentFrame,
     OutputTransportReadyFrame,
     StartFrame,
-    STTMetadataFrame,
     SystemFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
-    UserMuteStartedFrame,
-    UserMuteStoppedFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
     VolumeFrame,
     VolumeGainFrame,
 )
@@ -62,26 +56,20 @@ from pipecat.transports.base_output import BaseOutputTransport
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
-    BotHeldFrame,
     CallEndReason,
-    CallerPausedFrame,
-    CallerSpeakingFrame,
     MarkSentFrame,
-    ResumeFrame,
     SendMarkFrame,
 )
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
+from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
-from twilio_frames.protocol.holding import DOUBT, HoldPolicy
 from twilio_frames.protocol.script import Piece
 
 _BOT_SPEAKING_SECONDS = 0.2
-_BEYOND_THE_WORDS = 0.25
-_SECOND_THOUGHTS = 3.0
 
 
 class OutputTiming(Timing, Protocol):
@@ -123,15 +111,15 @@ class MulawOutput(BaseOutputTransport):
         self._foreign = ForeignMessages()
         self._gaps = 0
         self._runner: asyncio.Task[None] | None = None
-        self._resuming: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
-        self._policy = HoldPolicy()
-        self._alarmed_at = -_SECOND_THOUGHTS
+        self._hold = Hold(
+            self,
+            self._playout,
+            hold_secs=params.hold_secs if params.holds else None,
+            left_secs=self._left_secs,
+        )
         self._closing: LLMAssistantPushAggregationFrame | None = None
         self._is_speaking = False
-        self._is_held_in_doubt = False
-        self._caller_is_muted = False
-        self._recogniser_secs = 0.0
         self._utterances_open = 0
         self._words_unheard = 0
         self._told_speaking_at = 0.0
@@ -169,10 +157,10 @@ class MulawOutput(BaseOutputTransport):
         await self._line.close(CallEndReason.ERROR, "pipeline broke off")
 
     async def _stop_tasks(self) -> None:
-        for task in (self._runner, self._resuming):
-            if task is not None:
-                await self.cancel_task(task)
-        self._runner = self._resuming = None
+        await self._hold.stop()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await self.cancel_task(runner)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Lays what comes down the pipeline in the script; acts on the rest at once."""
@@ -201,88 +189,19 @@ class MulawOutput(BaseOutputTransport):
                 pass
             case SystemFrame():
                 await self.push_frame(frame, direction)
-                await self._follow_caller(frame)
+                await self._hold.follow(frame)
             case _ if direction is FrameDirection.UPSTREAM:
                 await self.push_frame(frame, direction)
             case _:
                 await self._lay(frame)
 
-    async def _follow_caller(self, frame: SystemFrame) -> None:
-        match frame:
-            case UserMuteStartedFrame():
-                self._caller_is_muted = True
-                await self._resume(alarm=0.0)
-            case UserMuteStoppedFrame():
-                self._caller_is_muted = False
-            case STTMetadataFrame():
-                self._recogniser_secs = frame.ttfs_p99_latency
-            case _ if self._caller_is_muted:
-                pass
-            case VADUserStartedSpeakingFrame():
-                await self._cancel_resuming()
-                self._is_held_in_doubt = False
-                await self._maybe_hold(0.0)
-            case CallerSpeakingFrame() if not self._playout.is_held:
-                await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
-            case CallerPausedFrame() if self._is_held_in_doubt:
-                await self._resume(alarm=DOUBT)
-            case VADUserStoppedSpeakingFrame() if self._playout.is_held:
-                await self._resume_later()
-            case ResumeFrame():
-                await self._resume()
-            case _:
-                pass
-
-    async def _maybe_hold(self, speech_secs: float, *, is_certain: bool = True) -> None:
-        if not self._timing.holds or not self._policy.may_hold(
-            time.monotonic(), speech_secs, is_certain=is_certain
-        ):
-            return
+    def _left_secs(self) -> float | None:
         left = (self._script.length - self._script.heard) / SAMPLE_RATE
-        if not await self._playout.hold():
-            return
-        left_secs = None if self._utterances_open else left
-        await self.broadcast_frame(BotHeldFrame, left_secs=left_secs)
-        if not is_certain:
-            self._is_held_in_doubt = True
-            await self._resume_later()
-
-    async def _resume(self, *, alarm: float = 1.0) -> None:
-        await self._cancel_resuming()
-        await self._say_on(alarm)
-
-    async def _say_on(self, alarm: float) -> None:
-        self._is_held_in_doubt = False
-        if self._playout.is_held:
-            if alarm:
-                self._alarmed_at = time.monotonic()
-                self._policy.false_alarm(self._alarmed_at, alarm)
-            await self._playout.resume()
-
-    async def _cancel_resuming(self) -> None:
-        task, self._resuming = self._resuming, None
-        if task is not None:
-            await self.cancel_task(task)
-
-    async def _resume_later(self) -> None:
-        await self._cancel_resuming()
-        self._resuming = self.create_task(self._resume_in_time())
-
-    async def _resume_in_time(self) -> None:
-        # The words decide, if they come: no recogniser is cut short.
-        words_secs = self._recogniser_secs + _BEYOND_THE_WORDS
-        await asyncio.sleep(max(self._timing.hold_secs, words_secs))
-        self._resuming = None
-        await self._say_on(1.0)
+        return None if self._utterances_open else left
 
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
-        await self._cancel_resuming()
-        self._is_held_in_doubt = False
         is_protected = self._script.is_protected
-        now = time.monotonic()
-        was_held = self._playout.is_held or now - self._alarmed_at < _SECOND_THOUGHTS
-        if was_held and not is_protected:
-            self._policy.confirmed(now)
+        await self._hold.interrupting(is_protected=is_protected)
         was_unfinished = self._words.cut(self._script.sent)
         self._delivery.interrupting()
         was_cut = await self._playout.interrupt()
@@ -290,7 +209,7 @@ class MulawOutput(BaseOutputTransport):
             self._sound.reset()
             self._utterances_open = 0
         is_cut = was_unfinished or (was_cut and self._words_unheard)
-        if is_cut and self._timing.cut_mark:
+        if is_cut and not is_protected and self._timing.cut_mark:
             await self.push_frame(_cut_mark(self._timing.cut_mark))
         if not is_protected:
             self._words_unheard = 0

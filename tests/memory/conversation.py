@@ -368,9 +368,19 @@ async def _talk(talk: Talk, voice: Voice, memory: Memory) -> Outcome:
         return Outcome(name, lines, caller.result.heard_bot, bot.llm.runs, words_off)
 
 
-async def outcomes(talk: Talk, voices: Sequence[Voice] = tuple(Voice)) -> list[Outcome]:
-    """Has the same talk with each voice and each memory, all at once."""
-    talks = [_talk(talk, voice, memory) for voice in voices for memory in Memory]
+Pair = tuple[Voice, Memory]
+Outcomes = Callable[[Talk], Awaitable[list[Outcome]]]
+
+ALL_PAIRS: tuple[Pair, ...] = tuple((voice, memory) for voice in Voice for memory in Memory)
+SOME_PAIRS: tuple[Pair, ...] = (
+    (Voice.TIMES_FIRST, Memory.PIPECAT),
+    (Voice.TEXT_LAST, Memory.OURS),
+)
+
+
+async def have_talk(talk: Talk, pairs: Sequence[Pair]) -> list[Outcome]:
+    """Has the same talk with each pair, all at once."""
+    talks = [_talk(talk, voice, memory) for voice, memory in pairs]
     found = await asyncio.gather(*talks, return_exceptions=True)
     errors = [one for one in found if isinstance(one, Exception)]
     if errors:

@@ -2,7 +2,7 @@
 
 from pipecat.frames.frames import LLMRunFrame
 
-from tests.memory.conversation import Bot, Look, outcomes
+from tests.memory.conversation import Bot, Look, Outcomes
 
 BEFORE = "Bada gime lopu nasi rito."
 AFTER = "Fesu dabo."
@@ -11,7 +11,7 @@ FOUND = 'tool: {"found": "it"}'
 CANCELLED = "tool: CANCELLED"
 
 
-async def test_function_call_stands_between_what_was_said():
+async def test_function_call_stands_between_what_was_said(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.found.set()
         bot.llm.replies += [[BEFORE, Look()], [AFTER]]
@@ -23,7 +23,7 @@ async def test_function_call_stands_between_what_was_said():
         assert outcome.runs == 2
 
 
-async def test_slow_function_is_answered_once():
+async def test_slow_function_is_answered_once(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.llm.replies += [[BEFORE, Look()], [AFTER]]
         await bot.queue(LLMRunFrame())
@@ -37,7 +37,7 @@ async def test_slow_function_is_answered_once():
         assert outcome.runs == 2
 
 
-async def test_function_call_without_words_is_remembered():
+async def test_function_call_without_words_is_remembered(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.found.set()
         bot.llm.replies += [[Look()], [AFTER]]
@@ -48,7 +48,7 @@ async def test_function_call_without_words_is_remembered():
         assert outcome.lines == [CALLED, FOUND, f"assistant: {AFTER}"], outcome.name
 
 
-async def test_caller_interrupts_while_the_function_runs():
+async def test_caller_interrupts_while_the_function_runs(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.llm.replies += [[BEFORE, Look()], [AFTER]]
         await bot.queue(LLMRunFrame())
@@ -62,7 +62,7 @@ async def test_caller_interrupts_while_the_function_runs():
         assert outcome.runs == 1
 
 
-async def test_caller_interrupts_the_words_before_a_function():
+async def test_caller_interrupts_the_words_before_a_function(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.llm.replies += [[BEFORE, Look()], [AFTER]]
         await bot.queue(LLMRunFrame())
@@ -77,7 +77,7 @@ async def test_caller_interrupts_the_words_before_a_function():
         assert rest == [CALLED, CANCELLED], outcome.name
 
 
-async def test_result_survives_an_interruption():
+async def test_result_survives_an_interruption(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.found.set()
         bot.llm.replies += [[BEFORE, Look()]]

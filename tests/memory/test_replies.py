@@ -14,7 +14,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
-from tests.memory.conversation import Bot, outcomes
+from tests.memory.conversation import Bot, Outcomes
 
 FIRST = "Bada gime. Lopu nasi."
 SECOND = "Rito fesu, dabo keni. Muta golu."
@@ -25,7 +25,7 @@ def remembered(count: int):
     return lambda lines: len(lines) >= count
 
 
-async def test_greeting_of_the_llm_is_remembered():
+async def test_greeting_of_the_llm_is_remembered(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.llm.replies.append([FIRST])
         await bot.queue(LLMRunFrame())
@@ -36,7 +36,7 @@ async def test_greeting_of_the_llm_is_remembered():
         assert outcome.heard(FIRST) == FIRST
 
 
-async def test_spoken_greeting_is_remembered():
+async def test_spoken_greeting_is_remembered(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(FIRST))
         await bot.remembers(remembered(1))
@@ -45,7 +45,7 @@ async def test_spoken_greeting_is_remembered():
         assert outcome.lines == [f"assistant: {FIRST}"], outcome.name
 
 
-async def test_cut_greeting_is_remembered_as_heard():
+async def test_cut_greeting_is_remembered_as_heard(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(SECOND))
         await bot.speaks(1.0)
@@ -57,7 +57,7 @@ async def test_cut_greeting_is_remembered_as_heard():
         assert outcome.remembers_cut(line, SECOND), (outcome.name, line)
 
 
-async def test_reply_cut_in_its_first_sentence():
+async def test_reply_cut_in_its_first_sentence(outcomes: Outcomes):
     """All its sentences are known to the TTS by then, and none of them has been laid."""
 
     async def talk(bot: Bot) -> None:
@@ -73,7 +73,7 @@ async def test_reply_cut_in_its_first_sentence():
         assert outcome.remembers_cut(line, SECOND), (outcome.name, line)
 
 
-async def test_speech_without_memory_is_not_remembered():
+async def test_speech_without_memory_is_not_remembered(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(FIRST, append_to_context=False), TTSSpeakFrame(THIRD))
         await bot.remembers(remembered(1))
@@ -83,7 +83,7 @@ async def test_speech_without_memory_is_not_remembered():
         assert outcome.lines == [f"assistant: {THIRD}"], outcome.name
 
 
-async def test_cut_speech_without_memory_is_not_remembered():
+async def test_cut_speech_without_memory_is_not_remembered(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(SECOND, append_to_context=False))
         await bot.speaks(0.5)
@@ -97,7 +97,7 @@ async def test_cut_speech_without_memory_is_not_remembered():
         assert outcome.lines == [f"assistant: {THIRD}"], outcome.name
 
 
-async def test_queued_utterances_are_cut_in_the_second():
+async def test_queued_utterances_are_cut_in_the_second(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(FIRST), TTSSpeakFrame(SECOND), TTSSpeakFrame(THIRD))
         await bot.remembers(remembered(1))
@@ -112,7 +112,7 @@ async def test_queued_utterances_are_cut_in_the_second():
         assert not outcome.heard(THIRD)
 
 
-async def test_queued_replies_are_messages_of_their_own():
+async def test_queued_replies_are_messages_of_their_own(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.llm.replies += [[FIRST], [THIRD]]
         await bot.queue(LLMRunFrame(), LLMRunFrame())
@@ -122,7 +122,7 @@ async def test_queued_replies_are_messages_of_their_own():
         assert outcome.lines == [f"assistant: {FIRST}", f"assistant: {THIRD}"], outcome.name
 
 
-async def test_stall_between_replies_does_not_mix_them():
+async def test_stall_between_replies_does_not_mix_them(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(FIRST), TTSSpeakFrame(SECOND), TTSSpeakFrame(THIRD))
         await bot.word("Lopu")
@@ -133,7 +133,7 @@ async def test_stall_between_replies_does_not_mix_them():
         assert outcome.lines == [f"assistant: {text}" for text in (FIRST, SECOND, THIRD)]
 
 
-async def test_appended_messages_are_not_spoken():
+async def test_appended_messages_are_not_spoken(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         message: LLMContextMessage = {"role": "user", "content": "Go on."}
         await bot.queue(LLMMessagesAppendFrame([message], run_llm=False))
@@ -144,7 +144,7 @@ async def test_appended_messages_are_not_spoken():
         assert outcome.lines == ["user: Go on.", f"assistant: {THIRD}"], outcome.name
 
 
-async def test_filtered_text_is_remembered_as_written():
+async def test_filtered_text_is_remembered_as_written(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         bot.llm.replies.append(["**Bada** gime. *Lopu* nasi."])
         await bot.queue(LLMRunFrame())
@@ -165,7 +165,7 @@ def with_code() -> list[Frame]:
     ]
 
 
-async def test_unspoken_text_stands_where_it_was_due():
+async def test_unspoken_text_stands_where_it_was_due(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(*with_code())
         await bot.remembers(remembered(1))
@@ -174,7 +174,7 @@ async def test_unspoken_text_stands_where_it_was_due():
         assert outcome.lines == [f"assistant: {FIRST} x = 1 {THIRD}"], outcome.name
 
 
-async def test_unspoken_text_behind_a_cut_is_forgotten():
+async def test_unspoken_text_behind_a_cut_is_forgotten(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(*with_code())
         await bot.speaks(0.4)
@@ -186,7 +186,7 @@ async def test_unspoken_text_behind_a_cut_is_forgotten():
         assert outcome.remembers_cut(line, FIRST), (outcome.name, line)
 
 
-async def test_silent_reply_is_remembered_behind_speech():
+async def test_silent_reply_is_remembered_behind_speech(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(FIRST))
         await bot.queue(
@@ -206,7 +206,7 @@ def silently(*frames: LLMFullResponseStartFrame | LLMTextFrame | LLMFullResponse
     return frames
 
 
-async def test_uninterruptible_speech_is_remembered_whole():
+async def test_uninterruptible_speech_is_remembered_whole(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         speech = TTSSpeakFrame(SECOND)
         speech.interruptible = False
@@ -226,7 +226,7 @@ async def test_uninterruptible_speech_is_remembered_whole():
         assert third == THIRD, (outcome.name, outcome.lines)
 
 
-async def test_uninterruptible_speech_behind_a_cut_is_remembered():
+async def test_uninterruptible_speech_behind_a_cut_is_remembered(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         speech = TTSSpeakFrame(SECOND)
         speech.interruptible = False

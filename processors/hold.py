@@ -1,0 +1,146 @@
+"""When the bot falls silent for its caller, and when it says on.
+
+Speech that is likely holds the bot *in doubt*, before the VAD is certain: if it was no speech, the
+bot says on as soon as that shows. Speech that is certain holds it until it is an interruption, or
+somebody who knows more (a turn strategy) says that it was a false alarm; at last, until the words
+would have been there.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from pipecat.frames.frames import (
+    STTMetadataFrame,
+    SystemFrame,
+    UserMuteStartedFrame,
+    UserMuteStoppedFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.frames import (
+    BotHeldFrame,
+    CallerPausedFrame,
+    CallerSpeakingFrame,
+    ResumeFrame,
+)
+from twilio_frames.processors.playout import Playout
+from twilio_frames.protocol.holding import DOUBT, HoldPolicy
+
+_BEYOND_THE_WORDS = 0.25
+_SECOND_THOUGHTS = 3.0
+
+
+class Hold:
+    """Holds a playout while the caller may want to speak.
+
+    Args:
+        processor: In whose name tasks run and frames are pushed.
+        playout: What is held.
+        hold_secs: How long at most behind the caller's speech, unless the words take longer; None
+            if the bot is never held.
+        left_secs: Gives how much is left to say, as far as that is known.
+    """
+
+    def __init__(
+        self,
+        processor: FrameProcessor,
+        playout: Playout,
+        *,
+        hold_secs: float | None,
+        left_secs: Callable[[], float | None],
+    ):
+        self._processor = processor
+        self._playout = playout
+        self._hold_secs = hold_secs
+        self._left_secs = left_secs
+        self._policy = HoldPolicy()
+        self._resuming: asyncio.Task[None] | None = None
+        self._alarmed_at = -_SECOND_THOUGHTS
+        self._is_in_doubt = False
+        self._caller_is_muted = False
+        self._recogniser_secs = 0.0
+
+    async def follow(self, frame: SystemFrame) -> None:
+        """Does what the caller's side asks for."""
+        match frame:
+            case UserMuteStartedFrame():
+                self._caller_is_muted = True
+                await self._resume(alarm=0.0)
+            case UserMuteStoppedFrame():
+                self._caller_is_muted = False
+            case STTMetadataFrame():
+                self._recogniser_secs = frame.ttfs_p99_latency
+            case _ if self._caller_is_muted:
+                pass
+            case VADUserStartedSpeakingFrame():
+                await self.stop()
+                self._is_in_doubt = False
+                await self._maybe_hold(0.0)
+            case CallerSpeakingFrame() if not self._playout.is_held:
+                await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
+            case CallerPausedFrame() if self._is_in_doubt:
+                await self._resume(alarm=DOUBT)
+            case VADUserStoppedSpeakingFrame() if self._playout.is_held:
+                await self._resume_later()
+            case ResumeFrame():
+                await self._resume()
+            case _:
+                pass
+
+    async def interrupting(self, *, is_protected: bool) -> None:
+        """The caller did want to speak.
+
+        Args:
+            is_protected: Whether the bot says on all the same.
+        """
+        await self.stop()
+        self._is_in_doubt = False
+        now = time.monotonic()
+        was_held = self._playout.is_held or now - self._alarmed_at < _SECOND_THOUGHTS
+        if was_held and not is_protected:
+            self._policy.confirmed(now)
+
+    async def stop(self) -> None:
+        """Lets the bot say on by itself no more."""
+        task, self._resuming = self._resuming, None
+        if task is not None:
+            await self._processor.cancel_task(task)
+
+    async def _maybe_hold(self, speech_secs: float, *, is_certain: bool = True) -> None:
+        if self._hold_secs is None or not self._policy.may_hold(
+            time.monotonic(), speech_secs, is_certain=is_certain
+        ):
+            return
+        left_secs = self._left_secs()
+        if not await self._playout.hold():
+            return
+        await self._processor.broadcast_frame(BotHeldFrame, left_secs=left_secs)
+        if not is_certain:
+            self._is_in_doubt = True
+            await self._resume_later()
+
+    async def _resume(self, *, alarm: float = 1.0) -> None:
+        await self.stop()
+        await self._say_on(alarm)
+
+    async def _say_on(self, alarm: float) -> None:
+        self._is_in_doubt = False
+        if self._playout.is_held:
+            if alarm:
+                self._alarmed_at = time.monotonic()
+                self._policy.false_alarm(self._alarmed_at, alarm)
+            await self._playout.resume()
+
+    async def _resume_later(self) -> None:
+        await self.stop()
+        self._resuming = self._processor.create_task(self._resume_in_time())
+
+    async def _resume_in_time(self) -> None:
+        # The words decide, if they come: no recogniser is cut short.
+        words_secs = self._recogniser_secs + _BEYOND_THE_WORDS
+        await asyncio.sleep(max(self._hold_secs or 0.0, words_secs))
+        self._resuming = None
+        await self._say_on(1.0)
