@@ -52,7 +52,7 @@ async def test_created_call_rings_and_is_answered(twilio, client):
     assert webhook.forms[0]["CallStatus"] == "in-progress"
     assert (fetched.status, ended.status) == ("in-progress", "completed")
     told = [form["CallStatus"] for form in status.forms]
-    assert told == ["queued", "ringing", "in-progress", "completed"]
+    assert told == ["initiated", "ringing", "in-progress", "completed"]
 
 
 async def test_completed_cuts_the_bot_off(twilio, client):

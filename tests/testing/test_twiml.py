@@ -9,12 +9,14 @@ from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.verbs import (
     ConnectStream,
     Dial,
+    Gather,
     Hangup,
     Pause,
     PlayDigits,
     Redirect,
     Reject,
     Say,
+    Target,
     Unsupported,
     read_twiml,
 )
@@ -108,12 +110,13 @@ async def test_reject_never_answers(twilio):
     assert caller.result.seconds == 0
 
 
-async def test_dial_is_an_event(twilio):
-    webhook = Webhook('<Dial action="/dialed"><Number>+12125550123</Number></Dial>', "<Hangup/>")
+async def test_unanswered_dial_is_told(twilio):
+    dial = '<Dial action="/dialed" timeout="0"><Number>+12125550123</Number></Dial>'
+    webhook = Webhook(dial, "<Hangup/>")
     async with serving(webhook=webhook) as host, twilio.call(f"http://{host}/twiml") as caller:
         await caller.wait_for_end(seconds=5)
 
-    assert webhook.forms[1]["DialCallStatus"] == "completed"
+    assert webhook.forms[1]["DialCallStatus"] == "no-answer"
     assert caller.log.events("dial")[0].details == {"kinds": ["number"]}
 
 
@@ -195,8 +198,13 @@ def test_every_verb_is_read():
         Redirect(url="http://h/d/x", method="GET"),
         Hangup(),
         Reject(reason="busy"),
-        Dial(targets=(("number", "+1"), ("client", "jo"))),
-        Unsupported(name="Gather"),
+        Dial(
+            targets=(
+                Target(kind="number", address="+1"),
+                Target(kind="client", address="jo"),
+            )
+        ),
+        Gather(action="http://h/d/t"),
         Unsupported(name="Connect Room"),
     ]
 

@@ -5,29 +5,38 @@ back when they are played or cleared, query strings of stream URLs are lost, a s
 is not opened again. What it measures is what the caller's ear would have heard.
 """
 
+from twilio_frames.testing.account import AccountRules, CallbackDisorder, StartDelays
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.call import Numbers, StatusCallback
+from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.conditions import LineConditions
 from twilio_frames.testing.log import CallLog, LogEntry
-from twilio_frames.testing.program import CallEnd
+from twilio_frames.testing.parties import Party, Voicemail
 from twilio_frames.testing.result import CallResult, HeardSpan, Turn
 from twilio_frames.testing.ringing import CallerOptions, RingingCall
+from twilio_frames.testing.signing import Signing
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
 __all__ = [
+    "AccountRules",
     "Alert",
     "CallEnd",
     "CallLog",
     "CallResult",
+    "CallbackDisorder",
     "Caller",
     "CallerOptions",
     "HeardSpan",
     "LineConditions",
     "LogEntry",
     "Numbers",
+    "Party",
     "RingingCall",
+    "Signing",
     "SimulatedTwilio",
+    "StartDelays",
     "StatusCallback",
     "Turn",
+    "Voicemail",
 ]

@@ -14,11 +14,13 @@ class Alert:
         code: Twilio's number for it.
         text: What was expected, what happened, and where.
         is_error: False for a warning, with which the call goes on unhurt.
+        call_sid: The call it is about, in :attr:`SimulatedTwilio.alerts`.
     """
 
     code: int
     text: str
     is_error: bool = True
+    call_sid: str = ""
 
     def __str__(self) -> str:
         return f"{'error' if self.is_error else 'warning'} {self.code}: {self.text}"

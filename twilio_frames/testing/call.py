@@ -10,23 +10,38 @@ is still buffered has been played; an end cuts it off. Both were seen on live ca
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from email.utils import formatdate
-from enum import Enum
+from typing import Any
 
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.call_facts import (
+    SIP_CODES,
+    CallEnd,
+    CallStatus,
+    Numbers,
+    StatusCallback,
+    final_status,
+)
+from twilio_frames.testing.call_recording import CallRecording
+from twilio_frames.testing.callbacks import Callbacks
 from twilio_frames.testing.conditions import LineConditions
+from twilio_frames.testing.connection import StreamConnection
 from twilio_frames.testing.ear import Ear
-from twilio_frames.testing.exchange import BOT_NUMBER, CALLER_NUMBER, Exchange
+from twilio_frames.testing.exchange import Exchange
 from twilio_frames.testing.line import Line
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.playback import MAX_BUFFERED
-from twilio_frames.testing.program import CallEnd, Instructions, Program
+from twilio_frames.testing.program import Instructions, Program
 from twilio_frames.testing.recording import Recording
+from twilio_frames.testing.rooms import Seat
 from twilio_frames.testing.stream import MediaStream
+from twilio_frames.testing.taps import Taps
+from twilio_frames.testing.verbs import StartRecording
 from twilio_frames.testing.voice import FRAME_SECONDS, Voice
-from twilio_frames.testing.webhooks import Callbacks
+
+__all__ = ["DEFAULT_SECONDS", "CallStatus", "Numbers", "SimulatedCall", "StatusCallback"]
 
 DEFAULT_SECONDS = 600.0
 """How long a simulated call may last; a trial account's real calls may as long."""
@@ -35,52 +50,15 @@ _MAX_ORDERS = 100
 _DRAIN_TURNS = round(MAX_BUFFERED / 8000 / FRAME_SECONDS) + 2
 
 
-class CallStatus(Enum):
-    """Twilio's ``CallStatus``."""
-
-    QUEUED = "queued"
-    RINGING = "ringing"
-    IN_PROGRESS = "in-progress"
-    COMPLETED = "completed"
-    BUSY = "busy"
-    NO_ANSWER = "no-answer"
-    CANCELED = "canceled"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusCallback:
-    """Where a call's progress is to be told, and which of it.
-
-    Parameters:
-        events: Of ``initiated``, ``ringing``, ``answered``, ``completed``.
-    """
-
-    url: str
-    events: Sequence[str] = ("completed",)
-    method: str = "POST"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
-    """Who calls whom.
-
-    Parameters:
-        direction: ``inbound``, or ``outbound-api`` for calls that the REST API made.
-    """
-
-    from_number: str = field(default=CALLER_NUMBER, repr=False)
-    to_number: str = field(default=BOT_NUMBER, repr=False)
-    direction: str = "inbound"
-
-
 class SimulatedCall:
     """One call.
 
     Args:
         exchange: What it shares with other calls.
         numbers: Who calls whom.
+        log: Takes down what happens.
         callback: Where its progress is told.
+        parent_sid: The call whose ``<Dial>`` made this one.
     """
 
     def __init__(
@@ -90,29 +68,48 @@ class SimulatedCall:
         numbers: Numbers,
         log: CallLog,
         callback: StatusCallback | None = None,
+        parent_sid: str = "",
     ):
         self.exchange = exchange
         self.sid = exchange.new_sid("CA")
+        self.parent_sid = parent_sid
         self.created_at = time.time()
+        self.answered_at: float | None = None
+        self.ended_at: float | None = None
         self.numbers = numbers
         self.status = CallStatus.QUEUED
         self.log = log
-        self.line = Line(Voice(), Ear())
+        self.taps = Taps()
+        self.line = Line(Voice(), Ear(), self.taps)
         self.stream: MediaStream | None = None
         self.streams: list[MediaStream] = []
+        self.forks: list[StreamConnection] = []
+        self.recordings: list[CallRecording] = []
+        self.seat: Seat | None = None
         self.alerts: list[Alert] = []
         self.end: CallEnd | None = None
+        self.answered_by: str | None = None
+        self.queue_seconds = 0.0
         self.seed = 0
         """Draws the jitter of the line."""
+        self.time_limit: float | None = None
+        """Seconds that the bot has set."""
+        self.on_answered: Callable[[], object] | None = None
+        self.on_key: Callable[[str], None] | None = None
+        """Gets the keys that are pressed while there is no stream."""
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
-        self.callbacks = Callbacks(exchange.webhooks, log)
+        self.callbacks = Callbacks(
+            exchange.webhooks, log, disorder=exchange.disorder, seed=int(self.sid[-8:], 16)
+        )
         self._callback = callback
         self._callback_number = 0
         self._recording: Recording | None = None
         self._orders: asyncio.Queue[Instructions | CallEnd] = asyncio.Queue(_MAX_ORDERS)
         self._life: asyncio.Task[None] | None = None
+        self._limit: asyncio.Timeout | None = None
         self._clock: asyncio.Task[None] | None = None
+        self._side_tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def is_answered(self) -> bool:
@@ -128,8 +125,15 @@ class SimulatedCall:
         self, voice: Voice, ear: Ear, recording: Recording | None, conditions: LineConditions
     ) -> None:
         """Gives the call its caller and its line; before :meth:`begin`."""
-        self.line = Line(voice, ear, recording, conditions)
+        self.line = Line(voice, ear, self.taps, conditions)
         self._recording = recording
+        if recording is not None:
+            self.taps.add(recording)
+
+    def initiate(self) -> None:
+        """Leaves the queue and is on its way to the other end."""
+        self.status = CallStatus.INITIATED
+        self.tell("initiated")
 
     def ring(self) -> None:
         """Rings at the other end."""
@@ -151,10 +155,15 @@ class SimulatedCall:
         if self._clock is not None:
             return
         self.status = CallStatus.IN_PROGRESS
+        self.answered_at = time.time()
         self.log.note("answered", call_sid=self.sid)
         self.tell("answered")
         self._clock = asyncio.create_task(self.line.run())
         self._clock.add_done_callback(self._on_clock_stopped)
+        if self.time_limit is not None:
+            self.limit(self.time_limit)
+        if self.on_answered is not None:
+            self.on_answered()
 
     def answer_later(self) -> None:
         """Has been picked up, but the line opens with the first instructions."""
@@ -165,10 +174,27 @@ class SimulatedCall:
         if self.end is None and not self._orders.full():
             self._orders.put_nowait(order)
 
+    def limit(self, seconds: float) -> None:
+        """Ends the call so many seconds after its answer."""
+        self.time_limit = seconds
+        if self._limit is not None and self.is_answered:
+            now = asyncio.get_running_loop().time()
+            self._limit.reschedule(now + max(0.0, seconds - self.seconds))
+
+    def press(self, digit: str) -> None:
+        """The caller presses a key: the bot is told, or whoever waits for keys."""
+        if self.stream is not None:
+            self.stream.press(digit)
+        elif self.on_key is not None:
+            self.on_key(digit)
+        if self.seat is not None:
+            self.seat.press(digit)
+
     def refuse(self, status: CallStatus) -> None:
         """Ends a call that nobody answered, as busy, unanswered or canceled."""
         self.status = status
         self.end = CallEnd.REJECTED
+        self.ended_at = time.time()
         self.log.note("ended", reason=self.end.value, status=status.value)
         self.tell("completed")
         self.ready.set()
@@ -194,38 +220,68 @@ class SimulatedCall:
             await self.callbacks.close()
             self.log.close()
 
-    def connect(self, stream: MediaStream) -> None:
-        """Connects the line to a bot's stream."""
+    def connect(self, stream: MediaStream, *, is_fork: bool = False) -> None:
+        """Connects the line to a bot's stream, or lets a server listen."""
+        if is_fork:
+            self.taps.add(stream)
+            return
         self.stream = stream
         self.streams.append(stream)
         self.line.listener = stream
         self.line.listen_to(stream)
 
-    def disconnect(self) -> None:
-        """Takes the bot's stream off the line."""
-        self.stream = None
+    def disconnect(self, stream: MediaStream | None = None) -> None:
+        """Takes a stream off the line, or whatever is on it."""
+        if stream is not None and stream is not self.stream:
+            self.taps.remove(stream)
+            return
+        self.stream = self.seat = None
         self.line.listener = None
         self.line.listen_to(None)
+
+    def sit_down(self, seat: Seat) -> None:
+        """Connects the line to others, in a room."""
+        self.seat = seat
+        self.line.listener = seat
+        self.line.listen_to(seat)
+
+    def record(self, request: StartRecording) -> CallRecording:
+        """Begins a recording that the bot has asked for."""
+        recording = CallRecording(self, request)
+        self.recordings.append(recording)
+        self.exchange.recordings[recording.sid] = recording
+        self.taps.add(recording)
+        return recording
+
+    def run_aside(self, doing: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+        """Has something done beside the instructions, until the call is over at most."""
+        task = asyncio.create_task(doing)
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)
+        return task
 
     def alert(self, alert: Alert) -> None:
         """Notes a complaint of Twilio's."""
         self.alerts.append(alert)
+        self.alert_account(alert)
+
+    def alert_account(self, alert: Alert) -> None:
+        """Notes a complaint that is no fault of the call's."""
+        self.exchange.alerts.append(replace(alert, call_sid=self.sid))
         self.log.note("alert", code=alert.code, text=alert.text)
 
     def parameters(self) -> dict[str, str]:
         """What every webhook says about the call."""
-        numbers = self.numbers
-        return {
+        said = self.numbers.parameters() | {
             "CallSid": self.sid,
             "AccountSid": self.exchange.account_sid,
-            "From": numbers.from_number,
-            "Caller": numbers.from_number,
-            "To": numbers.to_number,
-            "Called": numbers.to_number,
             "CallStatus": self.status.value,
-            "Direction": numbers.direction,
-            "ApiVersion": "2010-04-01",
         }
+        if self.parent_sid:
+            said["ParentCallSid"] = self.parent_sid
+        if self.answered_by is not None:
+            said["AnsweredBy"] = self.answered_by
+        return said
 
     def tell(self, event: str) -> None:
         """Sends the status callback for an event, if one is wanted."""
@@ -238,17 +294,19 @@ class SimulatedCall:
         }
         if event == "completed":
             parameters["CallDuration"] = str(round(self.seconds))
+            parameters["SipResponseCode"] = SIP_CODES.get(self.status, "")
         self._callback_number += 1
         self.callbacks.post(event, self._callback.url, parameters, self._callback.method)
 
     async def _live(self, instructions: Instructions, seconds: float) -> None:
         end = CallEnd.FAILED
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as self._limit:
                 end = await self._follow(instructions)
         except TimeoutError:
             end = CallEnd.TIME_LIMIT
         finally:
+            self._limit = None
             await self._hang_up(end)
 
     async def _follow(self, instructions: Instructions) -> CallEnd:
@@ -284,33 +342,38 @@ class SimulatedCall:
 
     async def _hang_up(self, end: CallEnd) -> None:
         self.end = end
+        self.ended_at = time.time()
         self.disconnect()
-        if self._clock is not None:
-            self._clock.remove_done_callback(self._on_clock_stopped)
-            self._clock.cancel()
-            stopped = await asyncio.gather(self._clock, return_exceptions=True)
-        else:
-            stopped = []
+        stopped = await self._stop_clock()
         self.line.finish()
+        await self._end_side_tasks()
         if self._recording is not None:
             self._recording.close()
-        self.status = _final_status(end, is_answered=self.is_answered)
+        self.status = final_status(end, is_answered=self.is_answered)
+        for recording in self.recordings:
+            recording.finish()
         self.log.note("ended", reason=end.value, seconds=round(self.seconds, 3))
         self.tell("completed")
         self.ready.set()
         self.ended.set()
-        for error in stopped:
-            if isinstance(error, Exception):
-                raise error
+        if stopped is not None:
+            raise stopped
+
+    async def _stop_clock(self) -> Exception | None:
+        """Stops the line; gives what had gone wrong with it."""
+        if self._clock is None:
+            return None
+        self._clock.remove_done_callback(self._on_clock_stopped)
+        self._clock.cancel()
+        (stopped,) = await asyncio.gather(self._clock, return_exceptions=True)
+        return stopped if isinstance(stopped, Exception) else None
+
+    async def _end_side_tasks(self) -> None:
+        tasks = list(self._side_tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _on_clock_stopped(self, clock: asyncio.Task[None]) -> None:
         """The clock only stops by itself when something went wrong; :meth:`_hang_up` raises it."""
         self.order(CallEnd.FAILED)
-
-
-def _final_status(end: CallEnd, *, is_answered: bool) -> CallStatus:
-    if is_answered:
-        return CallStatus.COMPLETED
-    if end is CallEnd.REJECTED:
-        return CallStatus.BUSY
-    return CallStatus.FAILED if end is CallEnd.FAILED else CallStatus.NO_ANSWER

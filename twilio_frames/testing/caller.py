@@ -188,8 +188,7 @@ class Caller:
             if digit.upper() not in KEYS:
                 raise ConfigurationError("expected the keys 0-9, *, #, A-D or w, got another one")
             self._require_call("press a key")
-            if self._call.stream is not None:
-                self._call.stream.press(digit.upper())
+            self._call.press(digit.upper())
             await self.wait(_KEY_SECONDS)
 
     async def hang_up(self) -> None:

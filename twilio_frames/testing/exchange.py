@@ -1,20 +1,35 @@
 """What every call of one simulated Twilio shares: the account, the HTTP client, the webhooks."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from twilio_frames.testing.account import AccountRules, CallbackDisorder, StartDelays
+from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.call_facts import BOT_NUMBER, CALLER_NUMBER
+from twilio_frames.testing.queues import CallQueue
+from twilio_frames.testing.rooms import Conference
+from twilio_frames.testing.signing import Signing
 from twilio_frames.testing.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from twilio_frames.testing.call import SimulatedCall
+    from twilio_frames.testing.call_recording import CallRecording
+    from twilio_frames.testing.ringing import RingingCall
 
 DEFAULT_ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 DEFAULT_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105  # opens nothing but a simulation
-CALLER_NUMBER = "+12125550100"
-BOT_NUMBER = "+12125550199"
+
+__all__ = [
+    "BOT_NUMBER",
+    "CALLER_NUMBER",
+    "DEFAULT_ACCOUNT_SID",
+    "DEFAULT_AUTH_TOKEN",
+    "Exchange",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +38,48 @@ class Exchange:
 
     Parameters:
         session: Sends only the headers it is told to.
+        ring: Lets a call ring at whoever answers its number; False if nobody could be told of it.
         calls: Every call there was, by its sid.
+        recordings: Those that the bot asked Twilio for, by their sids.
+        queues: Calls that ``<Enqueue>`` holds, by the queue's name.
+        conferences: Those that go on, by their names.
+        addresses: Where the REST API listens, once it does.
+        alerts: All of Twilio's complaints, as its Debugger lists them.
         random: Source of sids and of first timestamps; seeded, so that a run can be repeated.
     """
 
     account_sid: str
-    auth_token: str = field(repr=False)
+    signing: Signing
     session: aiohttp.ClientSession
     webhooks: Webhooks
     random: random.Random
+    ring: "Callable[[RingingCall], bool]"
+    rules: AccountRules = field(default_factory=AccountRules)
+    delays: StartDelays = field(default_factory=StartDelays)
+    disorder: CallbackDisorder = field(default_factory=CallbackDisorder)
     calls: "dict[str, SimulatedCall]" = field(default_factory=dict, repr=False)
+    recordings: "dict[str, CallRecording]" = field(default_factory=dict, repr=False)
+    queues: dict[str, CallQueue] = field(default_factory=dict, repr=False)
+    conferences: dict[str, Conference] = field(default_factory=dict, repr=False)
+    addresses: list[str] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list, repr=False)
+
+    @property
+    def live_calls(self) -> int:
+        """How many calls ring or go on."""
+        return sum(call.end is None for call in self.calls.values())
 
     def new_sid(self, kind: str) -> str:
         """A sid that has not been used, such as ``CA...`` for the kind ``CA``."""
         return f"{kind}{self.random.getrandbits(128):032x}"
+
+    def recording_url(self, sid: str) -> str:
+        """Where a recording can be fetched, behind which ``.wav`` may be written."""
+        address = self.addresses[0] if self.addresses else ""
+        return f"{address}/2010-04-01/Accounts/{self.account_sid}/Recordings/{sid}"
+
+    def queue(self, name: str) -> CallQueue:
+        """A queue, which comes about when it is first named."""
+        if name not in self.queues:
+            self.queues[name] = CallQueue(name, self.new_sid("QU"))
+        return self.queues[name]

@@ -21,7 +21,7 @@ from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE
 from twilio_frames.testing.conditions import PERFECT_LINE, Echo, LineConditions
 from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.playback import Played
-from twilio_frames.testing.recording import Recording
+from twilio_frames.testing.taps import Tap
 from twilio_frames.testing.voice import FRAME_BYTES, Voice
 
 
@@ -102,7 +102,7 @@ class Line:
     Args:
         voice: What the caller says.
         ear: What the caller hears.
-        recording: Takes both, if the call is to be recorded.
+        recording: Gets both, as they pass.
         conditions: Whether there is an echo on it. Delay and jitter are the stream's business.
     """
 
@@ -110,7 +110,7 @@ class Line:
         self,
         voice: Voice,
         ear: Ear,
-        recording: Recording | None = None,
+        recording: Tap | None = None,
         conditions: LineConditions = PERFECT_LINE,
     ):
         self.voice = voice

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing.call import DEFAULT_SECONDS, CallStatus, SimulatedCall
+from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.conditions import PERFECT_LINE, LineConditions
 from twilio_frames.testing.ear import Ear
-from twilio_frames.testing.program import CallEnd, Instructions
+from twilio_frames.testing.instructions import Instructions
 from twilio_frames.testing.recording import Recording
 from twilio_frames.testing.speech import CALLER_VOICE
 from twilio_frames.testing.voice import Voice

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ import aiohttp
 from aiohttp import web
 
 from twilio_frames.errors import CallFailedError, ConfigurationError
+from twilio_frames.testing.account import AccountRules, CallbackDisorder, StartDelays
+from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.call import Numbers, SimulatedCall, StatusCallback
 from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.exchange import (
@@ -18,10 +21,12 @@ from twilio_frames.testing.exchange import (
     DEFAULT_AUTH_TOKEN,
     Exchange,
 )
+from twilio_frames.testing.instructions import Fetch, Instructions
 from twilio_frames.testing.log import CallLog
-from twilio_frames.testing.program import Fetch, Instructions
-from twilio_frames.testing.rest_api import RestApi
+from twilio_frames.testing.parties import Party, PartyScript
+from twilio_frames.testing.rest.api import RestApi
 from twilio_frames.testing.ringing import CallerOptions, RingingCall, on_the_line
+from twilio_frames.testing.signing import Signing
 from twilio_frames.testing.verbs import ConnectStream
 from twilio_frames.testing.webhooks import Webhooks
 
@@ -48,6 +53,10 @@ class SimulatedTwilio:
         seed: Makes sids and first timestamps the same each time.
         webhook_seconds: How long a web server may take to answer; Twilio gives it 15.
         rest_port: Port of the REST API; 0 takes a free one.
+        rules: What the account may do: how many calls a second and at a time, to whom.
+        delays: How long Twilio takes over the beginning of a stream.
+        disorder: How many status callbacks come out of order, or twice.
+        signing: How requests are signed, if not plainly with the auth token.
     """
 
     def __init__(
@@ -59,6 +68,10 @@ class SimulatedTwilio:
         seed: int | None = None,
         webhook_seconds: float = 15.0,
         rest_port: int = 0,
+        rules: AccountRules | None = None,
+        delays: StartDelays | None = None,
+        disorder: CallbackDisorder | None = None,
+        signing: Signing | None = None,
     ):
         self.auth_token = auth_token
         self.account_sid = account_sid
@@ -67,6 +80,12 @@ class SimulatedTwilio:
         self._random = random.Random(seed)  # noqa: S311  # names things, protects nothing
         self._webhook_seconds = webhook_seconds
         self._rest_port = rest_port
+        self._rules = rules or AccountRules()
+        self._delays = delays or StartDelays()
+        self._disorder = disorder or CallbackDisorder()
+        self._signing = replace(signing or Signing(auth_token=auth_token), auth_token=auth_token)
+        self._parties: dict[str, Party] = {}
+        self._alerts: list[Alert] = []
         self._ringing: asyncio.Queue[RingingCall] = asyncio.Queue(_MAX_RINGING)
         self._exchange: Exchange | None = None
         self._opened = AsyncExitStack()
@@ -76,10 +95,15 @@ class SimulatedTwilio:
             session = await stack.enter_async_context(_client_session())
             self._exchange = Exchange(
                 account_sid=self.account_sid,
-                auth_token=self.auth_token,
+                signing=self._signing,
                 session=session,
-                webhooks=Webhooks(session, self.auth_token, seconds=self._webhook_seconds),
+                webhooks=Webhooks(session, self._signing, seconds=self._webhook_seconds),
                 random=self._random,
+                ring=self._ring,
+                rules=self._rules,
+                delays=self._delays,
+                disorder=self._disorder,
+                alerts=self._alerts,
             )
             await self._serve_rest(self._exchange, stack)
             self._opened = stack.pop_all()
@@ -89,6 +113,8 @@ class SimulatedTwilio:
         exchange, self._exchange = self._exchange, None
         while not self._ringing.empty():
             self._ringing.get_nowait()
+        for party in self._parties.values():
+            await party.close()
         for call in list(exchange.calls.values()) if exchange else ():
             await call.abandon()
         await self._opened.aclose()
@@ -127,20 +153,59 @@ class SimulatedTwilio:
         async with on_the_line(call, instructions, options or CallerOptions()) as caller:
             yield caller
 
+    @property
+    def alerts(self) -> list[Alert]:
+        """All errors and warnings of all calls so far, as Twilio's Debugger lists them.
+
+        It has one that no call's result has: 31921, which Twilio gives whenever a server closes a
+        stream's socket, also where a bot means to.
+        """
+        exchange = self._exchange
+        live = exchange.calls.values() if exchange else ()
+        return self._alerts + [
+            replace(alert, call_sid=call.sid)
+            for call in live
+            if call.stream is not None
+            for alert in call.stream.alerts
+        ]
+
+    def answer_with(
+        self,
+        number: str,
+        script: PartyScript | None,
+        *,
+        options: CallerOptions | None = None,
+        rings_for: float = 0.0,
+    ) -> Party:
+        """Has somebody answer a number, whoever calls it: a ``<Dial>``, or the REST API.
+
+        Args:
+            number: The number, or the name of a client.
+            script: What is done on each call, such as a :class:`Voicemail`; None to be busy.
+            options: How the party sounds, and what is kept of the calls.
+            rings_for: Seconds until it picks up.
+        """
+        party = self._parties[number] = Party(script, options=options, rings_for=rings_for)
+        return party
+
     async def wait_for_call(self, *, seconds: float = 10.0) -> RingingCall:
-        """Waits until a bot calls somebody over the REST API at :attr:`rest_url`.
+        """Waits until somebody is called for whom :meth:`answer_with` has no script.
+
+        Bots call over the REST API at :attr:`rest_url`, or with ``<Dial>``.
 
         Raises:
-            CallFailedError: If none does so in time.
+            CallFailedError: If nobody is in time.
         """
         self._require_exchange()
         try:
             async with asyncio.timeout(seconds):
-                return await self._ringing.get()
+                while not (ringing := await self._ringing.get()).is_ringing:
+                    pass
+                return ringing
         except TimeoutError:
             raise CallFailedError(
-                f"expected a call over the REST API within {seconds:g} s, got none at "
-                f"{self.rest_url}"
+                f"expected a call within {seconds:g} s, got none: does the bot ask the REST API "
+                f"at {self.rest_url}?"
             ) from None
 
     def _require_exchange(self) -> Exchange:
@@ -151,7 +216,7 @@ class SimulatedTwilio:
         return self._exchange
 
     async def _serve_rest(self, exchange: Exchange, stack: AsyncExitStack) -> None:
-        api = RestApi(exchange, api_keys=self._api_keys, ring=self._ring)
+        api = RestApi(exchange, api_keys=self._api_keys)
         runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -163,8 +228,13 @@ class SimulatedTwilio:
                 f"{error.strerror}: choose another"
             ) from error
         self.rest_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        exchange.addresses.append(self.rest_url)
 
     def _ring(self, ringing: RingingCall) -> bool:
+        party = self._parties.get(ringing.to_number)
+        if party is not None:
+            party.take(ringing)
+            return True
         if self._ringing.full():
             return False
         self._ringing.put_nowait(ringing)

@@ -11,6 +11,9 @@ Between each task and Twilio lies a delay line.
 Whatever the bot sends takes effect at the sample at which it arrives, and a timer sends each mark
 back when its audio has been played: nothing waits for the line's 20 ms.
 
+A fork (``<Start><Stream>``) is the same stream with one direction less: it is a tap on the line,
+which hands it both tracks, and whatever its server sends is passed over with a warning.
+
 The stream ends once, for one reason: we stopped it, the bot closed the socket, or the connection
 broke. What the bot sent before it closed still arrives.
 """
@@ -25,6 +28,8 @@ import aiohttp
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.protocol import (
+    INBOUND,
+    OUTBOUND,
     Clear,
     Connected,
     Dtmf,
@@ -75,6 +80,8 @@ class MediaStream:
         start: What the ``start`` message says.
         log: Takes every message.
         first_timestamp: Milliseconds; where the first frame lies. Twilio's captures have 99 to 171.
+        first_media: Seconds that pass before it, at least.
+        is_one_way: Whether the bot may only listen.
         clock: The line's.
         conditions: The delay and the jitter between Twilio and the bot.
         seed: Draws the jitter.
@@ -87,6 +94,8 @@ class MediaStream:
         *,
         log: CallLog,
         first_timestamp: int,
+        first_media: float = 0.0,
+        is_one_way: bool = False,
         clock: LineClock | None = None,
         conditions: LineConditions = PERFECT_LINE,
         seed: int = 0,
@@ -94,8 +103,11 @@ class MediaStream:
         self._websocket = websocket
         self._stream = Stream(Role.TWILIO)
         self._log = log
-        self._timestamp = first_timestamp % FRAME_MILLISECONDS
-        self._first_timestamp = first_timestamp
+        self._timestamp = first_timestamp
+        self._unwanted_frames = max(
+            first_timestamp // FRAME_MILLISECONDS, round(1000 * first_media / FRAME_MILLISECONDS)
+        )
+        self._is_one_way = is_one_way
         self._clock = clock or LineClock()
         self._outgoing = DelayLine[TwilioMessage](
             self._put_in_outbox,
@@ -138,17 +150,29 @@ class MediaStream:
 
     def send_frame(self, mulaw: bytes) -> None:
         """Sends 20 ms of the caller's audio; the first few of a stream are not yet wanted."""
+        self._send_frames({INBOUND: mulaw})
+
+    def write(self, caller: bytes, bot: bytes) -> None:
+        """Sends 20 ms of the tracks that a fork is to hear."""
+        sides = {INBOUND: caller, OUTBOUND: bot}
+        self._send_frames({track: sides[track] for track in self.start.tracks})
+
+    def _send_frames(self, frames: dict[str, bytes]) -> None:
+        if self.end is not None:
+            return
+        if self._unwanted_frames:
+            self._unwanted_frames -= 1
+            return
         timestamp = self._timestamp
         self._timestamp += FRAME_MILLISECONDS
-        if self.end is not None or timestamp < self._first_timestamp:
-            return
         if len(self._outbox) >= _MAX_UNSENT_MEDIA:
-            self.discarded_frames += 1
+            self.discarded_frames += len(frames)
             self._warn(
                 31930, "expected the bot to read its messages, got a full buffer: lost audio"
             )
             return
-        self._post(Media(payload=mulaw, timestamp=timestamp))
+        for track, mulaw in frames.items():
+            self._post(Media(payload=mulaw, timestamp=timestamp, track=track))
 
     def join(self, now: int) -> None:
         """Is heard from this sample of the line's clock on."""
@@ -238,6 +262,9 @@ class MediaStream:
 
     def _obey(self, data: str | bytes, at: float) -> None:
         """Does what a message says, at the moment it arrives."""
+        if self._is_one_way:
+            self._warn(31951, "expected a bot that only listens to a one-way stream, got a message")
+            return
         self._clock.catch_up(at)
         self.playback.advance(self._clock.sample_at(at))
         for event in self._stream.receive(data):

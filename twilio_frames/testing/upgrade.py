@@ -7,8 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from twilio_frames.protocol import MAX_MESSAGE
-from twilio_frames.signature import SIGNATURE_HEADER, sign
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.signing import Signing
 
 USER_AGENT = "Twilio.TmeWs/1.0"
 
@@ -48,13 +48,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def signed_url(url: str) -> str:
-    """The URL as Twilio signs it: always ``wss``."""
-    return urlunsplit(urlsplit(url)._replace(scheme="wss"))
-
-
 async def open_websocket(
-    session: aiohttp.ClientSession, url: str, *, auth_token: str, seconds: float
+    session: aiohttp.ClientSession, url: str, *, signing: Signing, seconds: float
 ) -> aiohttp.ClientWebSocketResponse | Alert:
     """Opens the WebSocket as Twilio does, or says why it could not.
 
@@ -63,14 +58,10 @@ async def open_websocket(
     Args:
         session: Must not add headers of its own (see ``simulated_twilio.py``).
         url: From :func:`stream_url`.
-        auth_token: Signs the upgrade.
+        signing: Signs the upgrade.
         seconds: How long the server may take to answer.
     """
-    headers = {
-        "User-Agent": USER_AGENT,
-        "Accept-Encoding": "gzip",
-        SIGNATURE_HEADER.lower(): sign(auth_token, signed_url(url)),
-    }
+    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"} | signing.upgrade_headers(url)
     try:
         async with asyncio.timeout(seconds):
             return await session.ws_connect(

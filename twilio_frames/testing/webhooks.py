@@ -1,23 +1,20 @@
-"""Twilio's requests to the bot's web server: signed, bounded in time, callbacks in order."""
+"""Twilio's requests to the bot's web server: signed, bounded in time, tried again where due."""
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urldefrag, urlencode, urlsplit, urlunsplit
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from yarl import URL
 
-from twilio_frames.signature import SIGNATURE_HEADER, sign
 from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.log import CallLog
+from twilio_frames.testing.overrides import Overrides, split_overrides
+from twilio_frames.testing.signing import Signing
 
 USER_AGENT = "TwilioProxy/1.1"
 MAX_RESPONSE = 64 * 1024
 """Bytes of TwiML that Twilio takes (error 11750)."""
-
-_MAX_WAITING = 1000
-_LAST_CALLBACKS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +23,25 @@ class Reply:
 
     Parameters:
         url: The address it came from, which relative ones in it start from.
+        content_type: The media type, such as ``text/xml``; empty if none was given.
     """
 
     url: str
-    text: str
+    body: bytes = field(repr=False)
+    content_type: str = ""
+
+    @property
+    def text(self) -> str:
+        """The answer as text."""
+        return self.body.decode("utf-8", "replace")
 
 
-def signed_url(url: str) -> str:
-    """A webhook's URL as Twilio signs it: over HTTPS without the port, over HTTP with it."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    if parts.scheme == "https" and parts.port is not None:
-        host = host.rpartition(":")[0]
-    return urlunsplit(parts._replace(netloc=host))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    """An attempt that came to nothing, and its kind in the words of the retry policy."""
+
+    alert: Alert
+    kind: str
 
 
 class Webhooks:
@@ -46,86 +49,106 @@ class Webhooks:
 
     Args:
         session: The HTTP client.
-        auth_token: Signs every request.
+        signing: Signs every request.
         seconds: How long a server may take; Twilio gives it 15.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, auth_token: str, *, seconds: float = 15.0):
+    def __init__(self, session: aiohttp.ClientSession, signing: Signing, *, seconds: float = 15.0):
         self._session = session
-        self._auth_token = auth_token
+        self._signing = signing
         self._seconds = seconds
 
     async def request(
-        self, url: str, parameters: Mapping[str, str], *, method: str = "POST"
+        self,
+        url: str,
+        parameters: Mapping[str, str],
+        *,
+        method: str = "POST",
+        max_bytes: int = MAX_RESPONSE,
     ) -> Reply | Alert:
-        """Sends one webhook; gives the answer, or what Twilio would complain of."""
-        # Connection overrides ("#rc=2") are for Twilio, not for the server.
-        url = urldefrag(url).url
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._request(url, parameters, method.upper())
-        except TimeoutError:
-            return Alert(code=11205, text=f"expected an answer within {self._seconds:g} s at {url}")
-        except (aiohttp.InvalidURL, ValueError):
-            return Alert(code=11100, text="expected a webhook URL, got a malformed one")
-        except (aiohttp.ClientError, ConnectionError):
-            return Alert(code=11205, text=f"expected a web server that answers, got none at {url}")
+        """Sends one webhook; gives the answer, or what Twilio would complain of.
 
-    async def _request(self, url: str, parameters: Mapping[str, str], method: str) -> Reply | Alert:
+        Args:
+            url: With overrides in its fragment, if any.
+            parameters: What the webhook says.
+            method: ``POST`` or ``GET``.
+            max_bytes: How long the answer may be.
+        """
+        url, overrides = split_overrides(url, total=self._seconds)
+        try:
+            async with asyncio.timeout(overrides.total):
+                return await self._persist(url, parameters, method.upper(), overrides, max_bytes)
+        except TimeoutError:
+            return _silent(url, overrides.total)
+
+    async def _persist(
+        self,
+        url: str,
+        parameters: Mapping[str, str],
+        method: str,
+        overrides: Overrides,
+        max_bytes: int,
+    ) -> Reply | Alert:
+        retries = overrides.retries
+        while True:
+            outcome = await self._attempt(url, parameters, method, overrides, max_bytes)
+            if isinstance(outcome, Reply):
+                return outcome
+            if not retries or not overrides.retries_after(outcome.kind):
+                return outcome.alert
+            retries -= 1
+
+    async def _attempt(
+        self,
+        url: str,
+        parameters: Mapping[str, str],
+        method: str,
+        overrides: Overrides,
+        max_bytes: int,
+    ) -> Reply | _Failure:
         form = parameters if method == "POST" else None
-        if form is None:
+        if form is None and parameters:
             url += ("&" if urlsplit(url).query else "?") + urlencode(parameters)
-        headers = {
-            "User-Agent": USER_AGENT,
-            "Accept": "*/*",
-            SIGNATURE_HEADER: sign(self._auth_token, signed_url(url), form),
-        }
-        async with self._session.request(
-            method, URL(url, encoded=True), data=form, headers=headers
-        ) as response:
-            body = await response.content.read(MAX_RESPONSE + 1)
-            if response.status >= 400:
-                return Alert(code=11200, text=f"{_refusal(response.status)} at {url}")
-            if len(body) > MAX_RESPONSE:
-                return Alert(code=11750, text=f"expected at most {MAX_RESPONSE} bytes at {url}")
-            return Reply(url=url, text=body.decode("utf-8", "replace"))
+        headers = {"User-Agent": USER_AGENT, "Accept": "*/*"}
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=overrides.connect, sock_read=overrides.read
+        )
+        try:
+            headers |= self._signing.webhook_headers(url, form)
+            async with self._session.request(
+                method, URL(url, encoded=True), data=form, headers=headers, timeout=limits
+            ) as response:
+                return await _read(response, url, max_bytes)
+        except aiohttp.ConnectionTimeoutError:
+            return _Failure(alert=_silent(url, overrides.connect), kind="ct")
+        except TimeoutError:
+            return _Failure(alert=_silent(url, overrides.read), kind="rt")
+        except (aiohttp.InvalidURL, ValueError):
+            alert = Alert(code=11100, text="expected a webhook URL, got a malformed one")
+            return _Failure(alert=alert, kind="url")
+        except (aiohttp.ClientError, ConnectionError):
+            text = f"expected a web server that answers, got none at {url}"
+            return _Failure(alert=Alert(code=11205, text=text), kind="ct")
+
+
+async def _read(response: aiohttp.ClientResponse, url: str, max_bytes: int) -> Reply | _Failure:
+    if response.status >= 400:
+        alert = Alert(code=11200, text=f"{_refusal(response.status)} at {url}")
+        return _Failure(alert=alert, kind="5xx" if response.status >= 500 else "4xx")
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > max_bytes:
+            alert = Alert(code=11750, text=f"expected at most {max_bytes} bytes at {url}")
+            return _Failure(alert=alert, kind="size")
+    given = "Content-Type" in response.headers
+    return Reply(url=url, body=bytes(body), content_type=response.content_type if given else "")
+
+
+def _silent(url: str, seconds: float) -> Alert:
+    return Alert(code=11205, text=f"expected an answer within {seconds:g} s at {url}")
 
 
 def _refusal(status: int) -> str:
     hint = "; do both sides have the same auth token and URL?" if status in (401, 403) else ""
     return f"expected HTTP status 200, got {status}{hint}"
-
-
-class Callbacks:
-    """The status callbacks of one call, sent one after another, in the order they arose."""
-
-    def __init__(self, webhooks: Webhooks, log: CallLog):
-        self._webhooks = webhooks
-        self._log = log
-        self._waiting: asyncio.Queue[tuple[str, str, dict[str, str], str] | None] = asyncio.Queue(
-            _MAX_WAITING
-        )
-        self._task = asyncio.create_task(self._send_all())
-
-    def post(self, name: str, url: str, parameters: dict[str, str], method: str = "POST") -> None:
-        """Has a callback sent soon; one too many is dropped, as Twilio promises none."""
-        if not self._waiting.full():
-            self._waiting.put_nowait((name, url, parameters, method))
-
-    async def close(self) -> None:
-        """Waits for what is to be sent, for a bounded time."""
-        if self._task.done():
-            return
-        try:
-            async with asyncio.timeout(_LAST_CALLBACKS_SECONDS):
-                await self._waiting.put(None)
-                await asyncio.shield(self._task)
-        except TimeoutError:
-            self._task.cancel()
-
-    async def _send_all(self) -> None:
-        while (callback := await self._waiting.get()) is not None:
-            name, url, parameters, method = callback
-            reply = await self._webhooks.request(url, parameters, method=method)
-            failure = str(reply) if isinstance(reply, Alert) else None
-            self._log.note("callback", name=name, failure=failure)

@@ -1,0 +1,102 @@
+"""What is known about a call from its beginning: who calls whom, how it stands, who is told. Pure.
+
+Source: https://www.twilio.com/docs/voice/api/call-resource
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+CALLER_NUMBER = "+12125550100"
+BOT_NUMBER = "+12125550199"
+
+
+class CallEnd(Enum):
+    """Why a call is over."""
+
+    CALLER_HUNG_UP = "caller hung up"
+    BOT_HUNG_UP = "bot hung up"
+    """The instructions ran out, said so, or the REST API ended the call."""
+    REJECTED = "rejected"
+    LINE_LOST = "line lost"
+    """The connection to the bot broke, and nothing was to be done after it."""
+    FAILED = "failed"
+    """An error of Twilio's: see the call's alerts."""
+    TIME_LIMIT = "time limit"
+
+
+class CallStatus(Enum):
+    """Twilio's ``CallStatus``."""
+
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    CANCELED = "canceled"
+    FAILED = "failed"
+
+
+SIP_CODES = {
+    CallStatus.COMPLETED: "200",
+    CallStatus.BUSY: "486",
+    CallStatus.NO_ANSWER: "487",
+    CallStatus.CANCELED: "487",
+    CallStatus.FAILED: "404",
+}
+"""``SipResponseCode`` of the last status callback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusCallback:
+    """Where a call's progress is to be told, and which of it.
+
+    Parameters:
+        events: Of ``initiated``, ``ringing``, ``answered``, ``completed``.
+    """
+
+    url: str
+    events: Sequence[str] = ("completed",)
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """Who calls whom.
+
+    Parameters:
+        direction: ``inbound``, ``outbound-api`` for calls that the REST API made, or
+            ``outbound-dial`` for those of ``<Dial>``.
+    """
+
+    from_number: str = field(default=CALLER_NUMBER, repr=False)
+    to_number: str = field(default=BOT_NUMBER, repr=False)
+    direction: str = "inbound"
+
+    def parameters(self) -> dict[str, str]:
+        """What a webhook says about them; Twilio adds to it without notice."""
+        said = {
+            "From": self.from_number,
+            "Caller": self.from_number,
+            "To": self.to_number,
+            "Called": self.to_number,
+            "Direction": self.direction,
+            "ApiVersion": "2010-04-01",
+        }
+        for side in ("From", "Caller", "To", "Called"):
+            said |= {f"{side}{place}": "" for place in ("City", "State", "Zip")}
+            said[f"{side}Country"] = "US"
+        if self.direction == "inbound":
+            said |= {"StirVerstat": "TN-Validation-Passed-A", "CallToken": "simulated"}
+        return said
+
+
+def final_status(end: CallEnd, *, is_answered: bool) -> CallStatus:
+    """The status of a call that is over."""
+    if is_answered:
+        return CallStatus.COMPLETED
+    if end is CallEnd.REJECTED:
+        return CallStatus.BUSY
+    return CallStatus.FAILED if end is CallEnd.FAILED else CallStatus.NO_ANSWER

@@ -1,0 +1,1 @@
+"""TwiML's verbs carried out, each family in a module of its own."""

@@ -1,0 +1,97 @@
+"""``<Say>``, ``<Play>``: what Twilio itself has the caller hear."""
+
+import asyncio
+import io
+import wave
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.playback import MAX_BUFFERED, Playback
+from twilio_frames.testing.speech import TWILIO_VOICE, to_mulaw, to_utterance
+from twilio_frames.testing.tones import tones
+from twilio_frames.testing.verbs import Play, Say
+from twilio_frames.testing.webhooks import Reply
+
+if TYPE_CHECKING:
+    from twilio_frames.testing.call import SimulatedCall
+
+_MAX_LOOPS = 1000
+"""What ``loop="0"``, for ever, amounts to in Twilio's own words."""
+
+_MAX_FILE = 40 * 1024 * 1024
+
+
+async def say(call: "SimulatedCall", verb: Say) -> None:
+    """Reads a text to the caller, by espeak-ng; silent where it is not installed."""
+    try:
+        mulaw = (await to_utterance(verb.text, voice=TWILIO_VOICE)).mulaw
+    except ConfigurationError:
+        call.log.note("say", seconds=0, reason="no synthesiser is installed")
+        return
+    call.log.note("say", seconds=round(len(mulaw) / SAMPLE_RATE, 2))
+    await _repeat(call, mulaw, verb.loop)
+
+
+async def play_file(call: "SimulatedCall", verb: Play) -> None:
+    """Fetches a file and plays it; only WAV files are heard."""
+    reply = await call.exchange.webhooks.request(verb.url, {}, method="GET", max_bytes=_MAX_FILE)
+    if isinstance(reply, Alert):
+        call.alert(reply)
+        return
+    await play_sound(call, reply, loop=verb.loop)
+
+
+async def play_sound(call: "SimulatedCall", reply: Reply, *, loop: int = 1) -> None:
+    """Plays a file that was fetched."""
+    if not reply.content_type.startswith("audio/"):
+        text = f"expected audio at {reply.url}, got {reply.content_type}: set the Content-Type"
+        call.alert(Alert(code=12300, text=text))
+        return
+    try:
+        mulaw = await asyncio.to_thread(_decode_wav, reply.body)
+    except (wave.Error, EOFError, ValueError):
+        call.log.note("play", seconds=0, reason="only WAV files of 16-bit samples are simulated")
+        return
+    call.log.note("play", seconds=round(len(mulaw) / SAMPLE_RATE, 2))
+    await _repeat(call, mulaw, loop)
+
+
+async def play_digits(call: "SimulatedCall", digits: str) -> None:
+    """Presses keys for the caller to hear."""
+    call.log.note("play_digits", count=len(digits))
+    await announce(call, tones(digits))
+
+
+async def announce(call: "SimulatedCall", mulaw: bytes) -> None:
+    """Plays Twilio's own audio to the caller, to its end."""
+    playback = Playback()
+    for begin in range(0, len(mulaw), MAX_BUFFERED):
+        playback.queue(mulaw[begin : begin + MAX_BUFFERED])
+        call.line.listen_to(playback)
+        call.ready.set()
+        try:
+            while not playback.is_idle:
+                await call.line.next_turn()
+        finally:
+            call.line.listen_to(None)
+
+
+async def _repeat(call: "SimulatedCall", mulaw: bytes, loop: int) -> None:
+    for _ in range(min(loop, _MAX_LOOPS) or _MAX_LOOPS):
+        await announce(call, mulaw)
+        if not mulaw:
+            return
+
+
+def _decode_wav(body: bytes) -> bytes:
+    with wave.open(io.BytesIO(body)) as file:
+        rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+        raw = file.readframes(file.getnframes())
+    if width != 2:
+        raise ValueError("expected 16-bit samples")
+    samples = np.frombuffer(raw, dtype="<i2").reshape(-1, channels)
+    return to_mulaw(samples.astype(np.int32).mean(axis=1).astype(np.int16).tobytes(), rate)

@@ -1,0 +1,69 @@
+"""``<Conference>``: many calls in one room.
+
+Source: https://www.twilio.com/docs/voice/twiml/conference
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from twilio_frames.testing.rooms import Conference
+from twilio_frames.testing.verbs import ConferenceRoom
+from twilio_frames.testing.waiting import until_any
+
+if TYPE_CHECKING:
+    from twilio_frames.testing.call import SimulatedCall
+
+
+async def confer(
+    call: "SimulatedCall", noun: ConferenceRoom, *, star: asyncio.Event, seconds: float
+) -> None:
+    """Stays in the conference until it ends, the time is up, or the caller presses ``*``."""
+    conference = _conference(call, noun.name)
+    call.ready.set()
+    if conference.size >= noun.max_participants:
+        call.log.note("conference_full")
+        return
+    seat = conference.enter(call.line.clock, is_muted=noun.is_muted)
+    call.sit_down(seat)
+    _tell(call, conference, noun, "join")
+    if noun.starts_on_enter and not conference.is_open:
+        conference.open()
+        _tell(call, conference, noun, "start")
+    try:
+        await until_any(seat.dismissed, star, seconds=seconds)
+    finally:
+        conference.leave(seat, closes=noun.ends_on_exit)
+        if call.seat is seat:
+            call.disconnect()
+        _tell(call, conference, noun, "leave")
+        if not conference.size:
+            call.exchange.conferences.pop(noun.name, None)
+            _tell(call, conference, noun, "end")
+
+
+def _conference(call: "SimulatedCall", name: str) -> Conference:
+    conferences = call.exchange.conferences
+    if name not in conferences:
+        conferences[name] = Conference(name, call.exchange.new_sid("CF"))
+    return conferences[name]
+
+
+def _tell(call: "SimulatedCall", conference: Conference, noun: ConferenceRoom, event: str) -> None:
+    call.log.note(f"conference_{event}")
+    if not noun.status_callback or event not in noun.events:
+        return
+    told = {
+        "AccountSid": call.exchange.account_sid,
+        "CallSid": call.sid,
+        "ConferenceSid": conference.sid,
+        "FriendlyName": conference.name,
+        "Muted": str(noun.is_muted).lower(),
+        "StartConferenceOnEnter": str(noun.starts_on_enter).lower(),
+        "EndConferenceOnExit": str(noun.ends_on_exit).lower(),
+        "StatusCallbackEvent": f"conference-{event}"
+        if event in ("start", "end")
+        else f"participant-{event}",
+    }
+    call.callbacks.post(
+        f"conference-{event}", noun.status_callback, told, noun.status_callback_method
+    )

@@ -1,0 +1,1 @@
+"""Twilio's REST API, as far as a voice bot needs it: calls, their recordings, their streams."""

@@ -1,0 +1,88 @@
+"""The REST API's door: who may ask, how many at a time, and where each question goes.
+
+Sources: https://www.twilio.com/docs/usage/requests-to-twilio,
+https://www.twilio.com/docs/api/errors/20429
+"""
+
+import asyncio
+import base64
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from twilio_frames.testing.exchange import Exchange
+from twilio_frames.testing.rest.answers import error, missing
+from twilio_frames.testing.rest.calls import CallsResource
+from twilio_frames.testing.rest.dialer import Dialer
+from twilio_frames.testing.rest.recordings import RecordingsResource
+from twilio_frames.testing.rest.streams import StreamsResource
+
+Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_ACCOUNT = "/2010-04-01/Accounts/{account}"
+
+
+class RestApi:
+    """The REST API of one account, as an aiohttp application.
+
+    Args:
+        exchange: Holds the calls.
+        api_keys: Secrets of API keys by their sids, accepted beside the auth token.
+    """
+
+    def __init__(self, exchange: Exchange, *, api_keys: Mapping[str, str]):
+        self._exchange = exchange
+        self._secrets = {exchange.account_sid: exchange.signing.auth_token} | dict(api_keys)
+        self._dialer = Dialer(exchange)
+        self._requests = 0
+
+    def application(self) -> web.Application:
+        """The application to serve."""
+        app = web.Application(middlewares=[self._guard])
+        CallsResource(self._exchange, self._dialer).add_to(app.router, _ACCOUNT)
+        RecordingsResource(self._exchange).add_to(app.router, _ACCOUNT)
+        StreamsResource(self._exchange).add_to(app.router, _ACCOUNT)
+        app.on_cleanup.append(self._close)
+        return app
+
+    async def _close(self, _: web.Application) -> None:
+        await self._dialer.close()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Route) -> web.StreamResponse:
+        self._requests += 1
+        try:
+            answer = await self._answer(request, handler)
+            answer.headers["Twilio-Concurrent-Requests"] = str(self._requests)
+            return answer
+        finally:
+            self._requests -= 1
+
+    async def _answer(self, request: web.Request, handler: Route) -> web.StreamResponse:
+        rules = self._exchange.rules
+        if not self._is_authorized(request.headers.get("Authorization", "")):
+            return error(401, 20003, "Authenticate")
+        if rules.concurrent_requests is not None and self._requests > rules.concurrent_requests:
+            return error(429, 20429, "Too Many Requests")
+        if request.match_info.get("account", self._exchange.account_sid) != (
+            self._exchange.account_sid
+        ):
+            return missing(request)
+        if rules.request_seconds:
+            await asyncio.sleep(rules.request_seconds)
+        try:
+            return await handler(request)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+            return missing(request)
+
+    def _is_authorized(self, header: str) -> bool:
+        scheme, _, encoded = header.partition(" ")
+        try:
+            name, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except ValueError:
+            return False
+        expected = self._secrets.get(name)
+        if scheme.lower() != "basic" or expected is None:
+            return False
+        return hmac.compare_digest(secret.encode(), expected.encode())
