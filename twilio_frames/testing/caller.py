@@ -189,12 +189,22 @@ class Caller:
                 raise ConfigurationError("expected the keys 0-9, *, #, A-D or w, got another one")
             self._require_call("press a key")
             self._call.press(digit.upper())
-            await self.wait(_KEY_SECONDS)
+            await self._release_key()
 
     async def hang_up(self) -> None:
         """Ends the call; does nothing if it is over."""
         self._call.order(CallEnd.CALLER_HUNG_UP)
         await self._call.ended.wait()
+
+    async def _release_key(self) -> None:
+        """Waits a moment; a key may well end the call."""
+        end = self.now + _KEY_SECONDS
+        await self._until(
+            lambda: self.now >= end,
+            what="a key is released",
+            seconds=5,
+            also_when_ended=lambda: True,
+        )
 
     def _has_bot_spoken(self) -> bool:
         """Whether the bot has spoken since the caller did.

@@ -62,8 +62,6 @@ class StreamConnection:
         if isinstance(opened, Alert):
             self._call.alert(opened)
             self._tell("stream-error", str(opened))
-            if not self._is_fork:
-                self._call.ready.set()
             return None
         self._opened = opened
         self._call.connect(opened, is_fork=self._is_fork)

@@ -173,7 +173,7 @@ class Program:
             case Play():
                 await play_file(call, verb)
             case Pause(seconds=seconds):
-                await asyncio.sleep(seconds)
+                await self._pause(seconds)
             case PlayDigits(digits=digits):
                 await play_digits(call, digits)
             case Gather():
@@ -195,6 +195,11 @@ class Program:
             case _:
                 assert_never(verb)
         return None
+
+    async def _pause(self, seconds: float) -> None:
+        if self._call.is_answered:
+            self._call.ready.set()
+        await asyncio.sleep(seconds)
 
     async def _connect(self, verb: ConnectStream) -> Instructions | None:
         connection = StreamConnection(self._call, verb)
