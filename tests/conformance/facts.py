@@ -99,7 +99,13 @@ NOT_SIMULATED = [
     ),
     _missing(
         "socket",
-        "31900, 31940, 31942 and 31952 tell of unknown errors and of connectors.",
+        "Twilio connects from any public address.",
+        OVERVIEW,
+        "It connects from this machine.",
+    ),
+    _missing(
+        "socket",
+        "31900, 31940, 31942, 31952 and 31960 tell of unknown errors and of connectors.",
         error(31940),
         "Only 31900 is given, for two rules that have no code of their own.",
     ),
@@ -163,6 +169,24 @@ NOT_SIMULATED = [
         "Conferences and their participants, and queues, are resources.",
         f"{DOCS}/voice/api/conference-participant-resource",
         "HTTP 404, error 20404. Calls meet by TwiML.",
+    ),
+    _missing(
+        "rest_api",
+        "`application_sid`, `byoc`, `call_token`, `call_reason` and `passports` shape a new call.",
+        CALLS,
+        "They are taken and passed over; without `url` and `twiml` there is error 21205.",
+    ),
+    _missing(
+        "refusals",
+        "An account makes one call a second, and new accounts have two or three at a time.",
+        RATES,
+        "Any number, unless `AccountRules` says so.",
+    ),
+    _missing(
+        "refusals",
+        "On a trial account Twilio speaks a notice before the call's own instructions.",
+        RATES,
+        "Nothing is said.",
     ),
     _missing(
         "rest_api",

@@ -154,6 +154,17 @@ async def test_url_replaces_the_stream(site: Site):
         await site.wait_for_post("/next")
 
 
+@fact("With the `url` the status callback can be changed as well.", CALLS)
+async def test_update_changes_the_callback(site: Site):
+    async with site.ring() as (bot, caller):
+        await bot.wait_for("media")
+        update = site.client.calls(caller.call_sid).update
+        url, callback = f"{site.url}/next", f"{site.url}/status"
+        await asyncio.to_thread(update, url=url, status_callback=callback)
+        await site.wait_for_post("/status")
+    assert site.posted("/status")[0]["CallStatus"] == "completed"
+
+
 @fact("`url` and `twiml` exclude each other in an update.", CALLS)
 async def test_update_takes_one_of_both(site: Site):
     async with site.ring() as (_, caller):

@@ -125,6 +125,18 @@ async def test_read_time_can_be_set(site: Site):
             pass
 
 
+@fact("All attempts together may take what `#tt=` says.", OVERRIDES)
+async def test_total_time_can_be_set(site: Site):
+    async def slowly() -> web.Response:
+        await asyncio.sleep(0.2)
+        return web.Response(status=503)
+
+    site.pages["/slow"] = slowly
+    with pytest.raises(CallFailedError, match=r"within 0\.3 s"):
+        async with site.ring("<Redirect>/slow#rc=5&amp;rp=5xx&amp;tt=300</Redirect>"):
+            pass
+
+
 @fact("`#rc=` and `#rp=` say how often, and after what, a webhook is tried again.", OVERRIDES)
 async def test_retries_can_be_set(site: Site):
     site.pages["/broken"] = lambda: web.Response(status=503)
@@ -177,6 +189,20 @@ async def test_last_callback_tells_the_duration(site: Site):
     last = site.posted("/status")[-1]
     assert (last["CallDuration"], last["SipResponseCode"]) == ("1", "200")
     assert last["Timestamp"]
+
+
+@fact("`completed` does not wait for a webhook that is in flight.", CALLS)
+async def test_completed_does_not_wait(site: Site):
+    async def slowly() -> web.Response:
+        await asyncio.sleep(3)
+        return web.Response()
+
+    site.pages["/slow"] = slowly
+    twiml = '<Play digits="1"/><Redirect>/slow</Redirect>'
+    async with site.ring(twiml, callback=True) as (_, caller):
+        await site.wait_for_post("/slow")
+    assert site.posted("/status")[-1]["CallStatus"] == "completed"
+    assert caller.result.seconds < 2
 
 
 @fact("Nothing promises that they arrive in order.", CALLS)

@@ -14,6 +14,8 @@ from twilio_frames.testing import (
     StartDelays,
     StatusCallback,
 )
+from twilio_frames.testing.line import LineClock
+from twilio_frames.testing.rooms import Room
 
 ANNA = "+12125550101"
 CONNECT = '<Connect><Stream url="/stream"/></Connect>'
@@ -139,3 +141,27 @@ async def test_second_dial_goes_on_ringing():
             assert caller.is_connected
 
     assert webhook.forms[1]["DialCallStatus"] == "no-answer"
+
+
+async def test_failure_nobody_asked_for_is_raised_at_the_end():
+    async def fail(caller: Caller) -> None:
+        raise ZeroDivisionError
+
+    async def ring() -> None:
+        async with (
+            serving(webhook=Webhook(DIAL)) as host,
+            SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio,
+        ):
+            twilio.answer_with(ANNA, fail)
+            async with twilio.call(f"http://{host}/twiml") as caller:
+                await caller.wait_for_end()
+
+    with pytest.raises(ZeroDivisionError):
+        await ring()
+
+
+async def test_party_that_comes_too_late_is_sent_away():
+    room = Room()
+    room.leave(room.enter(LineClock()))
+
+    assert room.enter(LineClock()).dismissed.is_set()

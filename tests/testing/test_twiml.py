@@ -1,6 +1,10 @@
 """Calls that begin with a webhook, and what their TwiML makes of them."""
 
+from xml.etree import ElementTree
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, Webhook, serving, tone
 from twilio_frames.errors import CallFailedError
@@ -219,3 +223,37 @@ def test_document_types_are_refused():
     bomb = '<!DOCTYPE r [<!ENTITY a "b">]><Response>&a;</Response>'
 
     assert isinstance(read_twiml(bomb, ""), Alert)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "<Redirect>http://[</Redirect>",
+        "<Redirect>ftp://example.com/</Redirect>",
+        '<Connect><Stream url="wss://["/></Connect>',
+        '<Connect><Stream url="ws://127.0.0.1:99999/"/></Connect>',
+        "<Play>http://127.0.0.1:99999/</Play>",
+    ],
+)
+async def test_malformed_url_is_complained_of(twilio, verb):
+    async with serving(webhook=Webhook(verb)) as host:
+        with pytest.raises(CallFailedError, match="error"):
+            async with twilio.call(f"http://{host}/twiml"):
+                pass
+
+
+@given(
+    name=st.sampled_from(
+        ["Say", "Play", "Pause", "Gather", "Dial", "Enqueue", "Redirect", "Start"]
+    ),
+    attribute=st.sampled_from(["length", "loop", "timeout", "timeLimit", "action", "url"]),
+    value=st.one_of(st.text("0123456789", max_size=5000), st.text(max_size=20)),
+    text=st.text(max_size=20),
+)
+def test_any_document_is_read_or_refused(name, attribute, value, text):
+    element = ElementTree.Element(name, {attribute: value})
+    element.text = text
+    document = f"<Response>{ElementTree.tostring(element, 'unicode')}</Response>"
+
+    for base_url in ("", "http://h/d/t"):
+        assert isinstance(read_twiml(document, base_url), Alert | list)

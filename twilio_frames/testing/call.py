@@ -102,7 +102,7 @@ class SimulatedCall:
         self.callbacks = Callbacks(
             exchange.webhooks, log, disorder=exchange.disorder, seed=int(self.sid[-8:], 16)
         )
-        self._callback = callback
+        self.callback = callback
         self._callback_number = 0
         self._recording: Recording | None = None
         self._orders: asyncio.Queue[Instructions | CallEnd] = asyncio.Queue(_MAX_ORDERS)
@@ -110,6 +110,7 @@ class SimulatedCall:
         self._limit: asyncio.Timeout | None = None
         self._clock: asyncio.Task[None] | None = None
         self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._side_errors: list[BaseException] = []
 
     @property
     def is_answered(self) -> bool:
@@ -257,7 +258,7 @@ class SimulatedCall:
         """Has something done beside the instructions, until the call is over at most."""
         task = asyncio.create_task(doing)
         self._side_tasks.add(task)
-        task.add_done_callback(self._side_tasks.discard)
+        task.add_done_callback(self._on_side_task_done)
         return task
 
     def alert(self, alert: Alert) -> None:
@@ -285,7 +286,7 @@ class SimulatedCall:
 
     def tell(self, event: str) -> None:
         """Sends the status callback for an event, if one is wanted."""
-        if self._callback is None or event not in self._callback.events:
+        if self.callback is None or event not in self.callback.events:
             return
         parameters = self.parameters() | {
             "CallbackSource": "call-progress-events",
@@ -296,7 +297,7 @@ class SimulatedCall:
             parameters["CallDuration"] = str(round(self.seconds))
             parameters["SipResponseCode"] = SIP_CODES.get(self.status, "")
         self._callback_number += 1
-        self.callbacks.post(event, self._callback.url, parameters, self._callback.method)
+        self.callbacks.post(event, self.callback.url, parameters, self.callback.method)
 
     async def _live(self, instructions: Instructions, seconds: float) -> None:
         end = CallEnd.FAILED
@@ -356,8 +357,9 @@ class SimulatedCall:
         self.tell("completed")
         self.ready.set()
         self.ended.set()
-        if stopped is not None:
-            raise stopped
+        for error in (stopped, *self._side_errors):
+            if error is not None:
+                raise error
 
     async def _stop_clock(self) -> Exception | None:
         """Stops the line; gives what had gone wrong with it."""
@@ -373,6 +375,12 @@ class SimulatedCall:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_side_task_done(self, task: asyncio.Task[Any]) -> None:
+        self._side_tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._side_errors.append(error)
 
     def _on_clock_stopped(self, clock: asyncio.Task[None]) -> None:
         """The clock only stops by itself when something went wrong; :meth:`_hang_up` raises it."""

@@ -25,6 +25,7 @@ MAX_ENTRIES = 200_000
 
 TO_BOT = "to_bot"
 FROM_BOT = "from_bot"
+TO_FORK = "to_fork"
 CALL = "call"
 
 
@@ -34,7 +35,8 @@ class LogEntry:
 
     Parameters:
         time: Seconds since the call began.
-        source: ``to_bot`` and ``from_bot`` for messages of the stream, ``call`` for the rest.
+        source: ``to_bot`` and ``from_bot`` for messages of the stream, ``to_fork`` for those of a
+            one-way stream, ``call`` for the rest.
         event: Twilio's name of the message, or of what happened.
         details: What is worth knowing. No audio, digits or parameter values; sizes instead.
     """

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urldefrag
 _MAX_CONNECT = 10.0
 _MAX_TOTAL = 15.0
 _MAX_RETRIES = 5
+_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,16 @@ def split_overrides(url: str, *, total: float = _MAX_TOTAL) -> tuple[str, Overri
         connect=min(_seconds(given, "ct", 5.0), _MAX_CONNECT),
         read=min(_seconds(given, "rt", total), _MAX_TOTAL),
         total=min(asked, total),
-        retries=min(int(given["rc"]), _MAX_RETRIES) if given.get("rc", "").isdecimal() else 1,
+        retries=min(_whole(given, "rc", 1), _MAX_RETRIES),
         policy=tuple(given.get("rp", "ct").split(",")),
     )
 
 
 def _seconds(given: dict[str, str], name: str, default: float) -> float:
     """The overrides are milliseconds."""
+    return _whole(given, name, round(1000 * default)) / 1000
+
+
+def _whole(given: dict[str, str], name: str, default: int) -> int:
     value = given.get(name, "")
-    return int(value) / 1000 if value.isdecimal() else default
+    return int(value[:_MAX_DIGITS]) if value.isdecimal() else default

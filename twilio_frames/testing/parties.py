@@ -45,7 +45,7 @@ class Party:
         self.results: list[CallResult] = []
         """What came of each call so far."""
         self.errors: list[Exception] = []
-        """What the script raised, but for calls that ended under it."""
+        """What the script raised, but for calls that ended under it, and nobody has seen yet."""
 
     def take(self, ringing: RingingCall) -> None:
         """Lets it ring here."""
@@ -68,7 +68,7 @@ class Party:
                 f"expected a call to this number to be over within {seconds:g} s, got none"
             ) from None
         if self.errors:
-            raise self.errors[0]
+            raise self.errors.pop(0)
         return self.results[-1]
 
     async def close(self) -> None:

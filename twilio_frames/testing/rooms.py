@@ -94,6 +94,7 @@ class Room:
     def __init__(self, *, closes_when_one_leaves: bool = True):
         self._closes_when_one_leaves = closes_when_one_leaves
         self._seats: list[Seat] = []
+        self._is_closed = False
         self.is_open = True
         """Whether those in it hear each other yet."""
 
@@ -106,6 +107,8 @@ class Room:
         """Takes a seat."""
         seat = Seat(self, clock, is_muted=is_muted)
         self._seats.append(seat)
+        if self._is_closed:
+            seat.dismissed.set()
         return seat
 
     def leave(self, seat: Seat, *, closes: bool = False) -> None:
@@ -119,8 +122,13 @@ class Room:
             return
         self._seats.remove(seat)
         if closes or self._closes_when_one_leaves:
-            for other in self._seats:
-                other.dismissed.set()
+            self.close()
+
+    def close(self) -> None:
+        """Sends everybody away, those too who have yet to come in."""
+        self._is_closed = True
+        for seat in self._seats:
+            seat.dismissed.set()
 
     def pass_on(self, speaker: Seat, key: Hashable, mulaw: bytes) -> None:
         """Lets everybody but the speaker hear something."""

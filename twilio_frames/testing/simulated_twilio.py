@@ -45,6 +45,16 @@ class SimulatedTwilio:
                 await caller.wait_for_bot()
             print(caller.result.answer_times)
 
+    Others answer the numbers that a bot calls, over the REST API or with ``<Dial>``::
+
+        voicemail = twilio.answer_with("+12125550123", Voicemail(greeting="Leave a message."))
+        sdk = Client(twilio.account_sid, twilio.auth_token)  # the official one
+        sdk.api.base_url = twilio.rest_url
+        sdk.calls.create(to="+12125550123", ..., machine_detection="DetectMessageEnd")
+        print((await voicemail.wait_for_result()).heard_spans)
+
+    What it keeps of Twilio's documentation, and what not, stands in ``docs/conformance.md``.
+
     Args:
         auth_token: Signs webhooks and upgrades, and opens the REST API; the bot's server must have
             the same.
@@ -109,7 +119,7 @@ class SimulatedTwilio:
             self._opened = stack.pop_all()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         exchange, self._exchange = self._exchange, None
         while not self._ringing.empty():
             self._ringing.get_nowait()
@@ -118,6 +128,9 @@ class SimulatedTwilio:
         for call in list(exchange.calls.values()) if exchange else ():
             await call.abandon()
         await self._opened.aclose()
+        errors = [error for party in self._parties.values() for error in party.errors]
+        if errors and kind is None:
+            raise errors[0]
 
     @asynccontextmanager
     async def call(

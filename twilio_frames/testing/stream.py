@@ -48,7 +48,7 @@ from twilio_frames.protocol import (
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.conditions import PERFECT_LINE, DelayLine, LineConditions
 from twilio_frames.testing.line import LineClock
-from twilio_frames.testing.log import FROM_BOT, TO_BOT, CallLog
+from twilio_frames.testing.log import FROM_BOT, TO_BOT, TO_FORK, CallLog
 from twilio_frames.testing.playback import Playback, Played
 
 FRAME_MILLISECONDS = 20
@@ -108,6 +108,7 @@ class MediaStream:
             first_timestamp // FRAME_MILLISECONDS, round(1000 * first_media / FRAME_MILLISECONDS)
         )
         self._is_one_way = is_one_way
+        self._log_source = TO_FORK if is_one_way else TO_BOT
         self._clock = clock or LineClock()
         self._outgoing = DelayLine[TwilioMessage](
             self._put_in_outbox,
@@ -240,7 +241,7 @@ class MediaStream:
                     message = self._outbox.popleft()
                     async with asyncio.timeout(SEND_SECONDS):
                         await self._websocket.send_str(self._stream.send(message))
-                    self._log.note_message(TO_BOT, message)
+                    self._log.note_message(self._log_source, message)
                 self._outbox_filled.clear()
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             # Where the bot has closed, what it sent before may still be under way.

@@ -74,7 +74,10 @@ class Webhooks:
             method: ``POST`` or ``GET``.
             max_bytes: How long the answer may be.
         """
-        url, overrides = split_overrides(url, total=self._seconds)
+        try:
+            url, overrides = split_overrides(url, total=self._seconds)
+        except ValueError:
+            return _malformed()
         try:
             async with asyncio.timeout(overrides.total):
                 return await self._persist(url, parameters, method.upper(), overrides, max_bytes)
@@ -124,8 +127,7 @@ class Webhooks:
         except TimeoutError:
             return _Failure(alert=_silent(url, overrides.read), kind="rt")
         except (aiohttp.InvalidURL, ValueError):
-            alert = Alert(code=11100, text="expected a webhook URL, got a malformed one")
-            return _Failure(alert=alert, kind="url")
+            return _Failure(alert=_malformed(), kind="url")
         except (aiohttp.ClientError, ConnectionError):
             text = f"expected a web server that answers, got none at {url}"
             return _Failure(alert=Alert(code=11205, text=text), kind="ct")
@@ -143,6 +145,10 @@ async def _read(response: aiohttp.ClientResponse, url: str, max_bytes: int) -> R
             return _Failure(alert=alert, kind="size")
     given = "Content-Type" in response.headers
     return Reply(url=url, body=bytes(body), content_type=response.content_type if given else "")
+
+
+def _malformed() -> Alert:
+    return Alert(code=11100, text="expected a webhook URL, got a malformed one")
 
 
 def _silent(url: str, seconds: float) -> Alert:

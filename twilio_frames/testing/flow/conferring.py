@@ -36,8 +36,10 @@ async def confer(
         if call.seat is seat:
             call.disconnect()
         _tell(call, conference, noun, "leave")
-        if not conference.size:
-            call.exchange.conferences.pop(noun.name, None)
+        is_current = call.exchange.conferences.get(noun.name) is conference
+        if is_current and (noun.ends_on_exit or not conference.size):
+            # Whoever comes from here on begins a new one.
+            del call.exchange.conferences[noun.name]
             _tell(call, conference, noun, "end")
 
 

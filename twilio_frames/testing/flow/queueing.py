@@ -12,7 +12,6 @@ from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.flow.dialing import sit
 from twilio_frames.testing.instructions import Fetch
 from twilio_frames.testing.queues import MAX_WAITING, CallQueue, QueuedCall
-from twilio_frames.testing.rooms import Room
 from twilio_frames.testing.verbs import Enqueue
 
 if TYPE_CHECKING:
@@ -34,20 +33,30 @@ async def enqueue(call: "SimulatedCall", verb: Enqueue, hold: Hold) -> Fetch | C
         return _action(verb, queue, "queue-full", 0.0)
     queued = await queue.enter(call.sid)
     call.log.note("enqueued", size=queue.size)
+    try:
+        return await _stay(call, verb, queue, queued, hold)
+    finally:
+        queue.leave(queued)
+        if queued.taken.done():
+            # Whoever has taken it must not wait for a call that has gone.
+            queued.taken.result().close()
+
+
+async def _stay(
+    call: "SimulatedCall", verb: Enqueue, queue: CallQueue, queued: QueuedCall, hold: Hold
+) -> Fetch | CallEnd | None:
     waiting = asyncio.create_task(_wait(call, verb, queue, queued, hold))
     try:
         await asyncio.wait({waiting, queued.taken}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        queue.leave(queued)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     seconds = asyncio.get_running_loop().time() - queued.since
     if not queued.taken.done():
         ended = waiting.result()
         return ended if ended is not None else _action(verb, queue, "leave", seconds)
-    room: Room = queued.taken.result()
     call.log.note("dequeued")
-    await sit(call, room)
+    await sit(call, queued.taken.result())
     return _action(verb, queue, "bridged", seconds)
 
 

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+_MAX_DIGITS = 9
+
 
 class Form:
     """A request's form; a name may come more than once.
@@ -31,7 +33,7 @@ class Form:
     def number(self, name: str, default: int) -> int:
         """A whole number."""
         value = self.one(name)
-        return int(value) if value.isdecimal() else default
+        return int(value[:_MAX_DIGITS]) if value.isdecimal() else default
 
     def flag(self, name: str) -> bool:
         """Whether it says ``true``."""
@@ -44,7 +46,7 @@ class Form:
 
 async def read_form(request: web.Request) -> Form:
     """The form of a request."""
-    return Form(await request.text())
+    return Form((await request.read()).decode("utf-8", "replace"))
 
 
 def page(request: web.Request, name: str, resources: Sequence[dict[str, object]]) -> web.Response:

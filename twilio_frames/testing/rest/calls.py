@@ -74,7 +74,7 @@ class CallsResource:
             self._exchange, numbers=numbers, log=CallLog(), callback=status_callback(form)
         )
         if form.one("TimeLimit").isdecimal():
-            call.time_limit = float(form.one("TimeLimit"))
+            call.time_limit = float(form.number("TimeLimit", 0))
         if form.flag("Record"):
             request = recording_request(
                 form, source="OutboundAPI", channels="mono", trim="trim-silence"
@@ -114,7 +114,9 @@ class CallsResource:
         if not call.is_answered:
             return not_in_progress()
         if limit.isdecimal():
-            call.limit(float(limit))
+            call.limit(float(form.number("TimeLimit", 0)))
+        if form.one("StatusCallback"):
+            call.callback = status_callback(form)
         if instructions is not None:
             call.order(instructions)
         return web.json_response(resource_of(call))

@@ -34,6 +34,8 @@ from twilio_frames.testing.verbs.nouns import (
 from twilio_frames.testing.verbs.schema import unknown_attributes
 
 _AUTOMATIC_SPEECH_TIMEOUT = 1.0
+_MAX_DIGITS = 9
+"""Of a number in an attribute; a longer one means for ever in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,16 +256,22 @@ def _conference(noun: ElementTree.Element | None, base_url: str) -> ConferenceRo
 
 def _stream_url(url: str, base_url: str) -> str:
     """A relative stream URL lies on the server the TwiML came from, under the WebSocket scheme."""
-    if urlsplit(url).scheme:
+    if "://" in url:
         return url
     parts = urlsplit(_absolute(url, base_url))
     return urlunsplit(parts._replace(scheme="ws" if parts.scheme == "http" else "wss"))
 
 
 def _absolute(url: str, base_url: str) -> str:
-    if url and not base_url and not urlsplit(url).scheme:
-        raise _RelativeUrlError
-    return urljoin(base_url, url) if url else ""
+    if not url:
+        return ""
+    try:
+        if not base_url and not urlsplit(url).scheme:
+            raise _RelativeUrlError
+        return urljoin(base_url, url)
+    except ValueError:
+        # Whoever asks for it complains of it.
+        return url
 
 
 def _method(element: ElementTree.Element, name: str = "method") -> str:
@@ -280,7 +288,7 @@ def _flag(element: ElementTree.Element, name: str, *, default: bool = False) -> 
 
 def _whole(element: ElementTree.Element, name: str, default: int) -> int:
     value = element.get(name, "")
-    return int(value) if value.isdecimal() else default
+    return int(value[:_MAX_DIGITS]) if value.isdecimal() else default
 
 
 def _seconds(element: ElementTree.Element, name: str, default: float) -> float:
