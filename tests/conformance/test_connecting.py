@@ -69,6 +69,17 @@ async def test_first_to_pick_up_is_connected(site: Site):
     assert slow.results == []
 
 
+@fact("With `sequential` they ring one after another.", verb("dial"))
+async def test_numbers_can_ring_in_turn(site: Site):
+    site.twilio.answer_with(ANNA, None)
+    site.twilio.answer_with(BEN, _say(tone(0.3, 300)))
+    numbers = f"<Number>{ANNA}</Number><Number>{BEN}</Number>"
+    async with site.ring(f'<Dial sequential="true" action="/dialed">{numbers}</Dial>') as both:
+        await both[1].wait_for_end(seconds=5)
+    assert tone(0.3, 300) in both[1].result.heard_bot
+    assert site.posted("/dialed")[0]["DialCallStatus"] == "completed"
+
+
 @fact("`answerOnBridge` answers the call when the other party picks up.", verb("dial"))
 async def test_bridge_answers_the_call(site: Site):
     site.twilio.answer_with(ANNA, _say(tone(0.1)), rings_for=0.5)
@@ -180,6 +191,15 @@ async def test_conference_ends_with_a_party(site: Site):
     assert len(site.posted("/after")) == 1
 
 
+@fact("`maxParticipants` keeps others out.", verb("conference"))
+async def test_full_conference_lets_nobody_in(site: Site):
+    twiml = '<Dial><Conference maxParticipants="1">room</Conference></Dial>'
+    async with site.ring(twiml) as (_, anna):
+        async with site.ring(twiml) as (_, ben):
+            await ben.wait_for_end(seconds=5)
+        assert anna.is_connected
+
+
 @fact("A conference's callback tells who joins and leaves.", verb("conference"))
 async def test_conference_tells_who_comes(site: Site):
     noun = '<Conference statusCallback="/c" statusCallbackEvent="start end join leave">'
@@ -211,6 +231,14 @@ async def test_queued_call_is_taken(site: Site):
     assert tone(0.3, 300) in customer.result.heard_bot
     assert site.posted("/out")[0]["QueueResult"] == "bridged"
     assert "QueueSid" in site.posted("/wait")[0]
+
+
+@fact("`<Hangup>` among what is played ends the call.", verb("enqueue"))
+async def test_hangup_ends_the_waiting(site: Site):
+    site.pages["/wait"] = "<Hangup/>"
+    async with site.ring('<Enqueue waitUrl="/wait" action="/out">support</Enqueue>') as both:
+        assert await both[1].wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
+    assert site.posted("/out") == []
 
 
 @fact("`<Leave>` ends the waiting.", verb("leave"))

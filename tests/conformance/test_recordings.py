@@ -8,7 +8,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from tests.conformance.facts import CALLS, RECORDINGS, fact
+from tests.conformance.facts import CALLS, RECORDINGS, error, fact
 from tests.conformance.site import (
     ANNA,
     TOKEN,
@@ -67,6 +67,14 @@ async def test_pause_may_be_skipped(site: Site):
         lengths[behaviour] = len((await _samples(site, begun.sid))[0])
     assert lengths["silence"] >= 8000
     assert lengths["skip"] < 4000
+
+
+@fact("A call that is over cannot be recorded: 21220.", error(21220))
+async def test_ended_call_is_not_recorded(site: Site):
+    async with site.ring() as (_, caller):
+        pass
+    recordings = site.client.calls(caller.call_sid).recordings
+    assert await refusal_of(asyncio.to_thread(recordings.create)) == 21220
 
 
 @fact("A recording is deleted.", RECORDINGS)

@@ -190,6 +190,15 @@ async def test_canceled_calls_off(site: Site):
     assert fetched.status == "canceled"
 
 
+@fact("A call that goes on can be ended, and not canceled.", CALLS)
+async def test_live_call_cannot_be_canceled(site: Site):
+    async with site.ring() as (bot, caller):
+        await bot.wait_for("media")
+        update = site.client.calls(caller.call_sid).update
+        assert await refusal_of(asyncio.to_thread(update, status="canceled")) == 21220
+        assert caller.is_connected
+
+
 @fact("A call that is not in progress cannot be given other instructions: 21220.", error(21220))
 async def test_ended_call_is_21220(site: Site):
     async with site.ring() as (_, caller):

@@ -15,7 +15,7 @@ from tests.conformance.facts import (
     fact,
     verb,
 )
-from tests.conformance.site import ANNA, BOT, CONNECT_STREAM, TOKEN, Site
+from tests.conformance.site import ANNA, BOT, CONNECT_STREAM, TOKEN, Site, wav
 from twilio_frames.errors import CallFailedError
 from twilio_frames.signature import HMAC_SHA256, SETTINGS_HEADER, SIGNATURE_HEADER
 from twilio_frames.testing import CallbackDisorder, Numbers, Signing, SimulatedTwilio
@@ -105,12 +105,20 @@ async def test_wrong_type_is_12300(site: Site):
             pass
 
 
-@fact("Plain text is read to the caller.", f"{verb('')[:-1]}")
+@fact("Plain text is read to the caller.", verb("")[:-1])
 async def test_plain_text_is_read_out(site: Site):
     site.pages["/text"] = lambda: web.Response(text="Good morning.")
     async with site.ring("<Redirect>/text</Redirect>") as (_, caller):
         await caller.wait_for_end(seconds=10)
     assert caller.log.events("say")
+
+
+@fact("Sound is played to the caller.", verb("")[:-1])
+async def test_sound_is_played(site: Site):
+    site.pages["/sound"] = lambda: web.Response(body=wav(0.3), content_type="audio/wav")
+    async with site.ring("<Redirect>/sound</Redirect>") as (_, caller):
+        await caller.wait_for_end(seconds=10)
+    assert caller.result.turns[0].speaker == "bot"
 
 
 @fact("The read time-out is what `#rt=` says, in milliseconds.", OVERRIDES)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
@@ -151,3 +152,49 @@ async def test_nobody_calls():
     async with SimulatedTwilio() as twilio:
         with pytest.raises(CallFailedError, match="got none"):
             await twilio.wait_for_call(seconds=0.01)
+
+
+@pytest.mark.parametrize("kind", ["recordings", "streams"])
+async def test_subresources_need_a_live_call(twilio, client, kind):
+    async with serving(TinyBot()) as host, twilio.call(f"ws://{host}/stream") as caller:
+        pass
+    arguments = {"url": f"ws://{host}/stream"} if kind == "streams" else {}
+
+    for sid, code in ((caller.call_sid, 21220), ("CA" + "0" * 32, 20404)):
+        with pytest.raises(TwilioRestException) as refused:
+            await asyncio.to_thread(getattr(client.calls(sid), kind).create, **arguments)
+        assert refused.value.code == code
+
+
+async def test_stream_name_is_taken_once(twilio, client):
+    bot = TinyBot()
+    async with serving(bot) as host, twilio.call(f"ws://{host}/stream") as caller:
+        await bot.wait_for("media")
+        create = client.calls(caller.call_sid).streams.create
+        await asyncio.to_thread(create, url=f"ws://{host}/stream", name="ear")
+        with pytest.raises(TwilioRestException):
+            await asyncio.to_thread(create, url=f"ws://{host}/stream", name="ear")
+
+
+async def test_live_recording_cannot_be_deleted(twilio, client):
+    bot = TinyBot()
+    async with serving(bot) as host, twilio.call(f"ws://{host}/stream") as caller:
+        await bot.wait_for("media")
+        recordings = client.calls(caller.call_sid).recordings
+        begun = await asyncio.to_thread(recordings.create)
+        with pytest.raises(TwilioRestException):
+            await asyncio.to_thread(recordings(begun.sid).delete)
+        with pytest.raises(TwilioRestException):
+            await asyncio.to_thread(recordings("RE" + "0" * 32).fetch)
+
+
+async def test_garbage_is_an_error_and_not_a_crash(twilio):
+    base = f"{twilio.rest_url}/2010-04-01/Accounts/{twilio.account_sid}/Calls.json"
+    login = aiohttp.encode_basic_auth(twilio.account_sid, AUTH_TOKEN)
+    async with aiohttp.ClientSession(headers={"Authorization": login}) as session:
+        async with session.post(base, data=b"\xff\xfe&To=%ff&From") as answer:
+            assert answer.status == 400
+        async with session.put(base) as answer:
+            assert answer.status == 404
+        async with session.get(base.replace("Calls", "Nothing")) as answer:
+            assert (await answer.json())["code"] == 20404
