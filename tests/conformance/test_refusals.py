@@ -52,11 +52,12 @@ async def test_queued_call_can_be_canceled(site: Site):
 @fact("`<Dial>` and calls from outside are not held up by that rate.", RATES)
 async def test_dial_is_not_queued(site: Site):
     twilio = SimulatedTwilio(auth_token=TOKEN, rules=AccountRules(calls_per_second=0.1))
-    twilio.answer_with(ANNA, Voicemail(greeting=tone(0.1), has_beep=False, seconds=1))
-    async with site.ring(f'<Dial timeLimit="1">{ANNA}</Dial>', twilio=twilio) as (_, first):
-        async with site.ring(f'<Dial timeLimit="1">{ANNA}</Dial>') as (_, second):
-            await second.wait_for_end(seconds=5)
-        await first.wait_for_end(seconds=5)
+    twilio.answer_with(ANNA, Voicemail(greeting=tone(0.1), has_beep=False))
+    dial = f'<Dial timeLimit="1">{ANNA}</Dial>'
+    async with site.ring(dial, twilio=twilio) as (_, first), site.ring(dial) as (_, second):
+        await asyncio.gather(*(caller.wait_for_end(seconds=5) for caller in (first, second)))
+    assert tone(0.1) in first.result.heard_bot
+    assert tone(0.1) in second.result.heard_bot
 
 
 @fact("More calls at a time than the account may have are error 10004.", error(10004))
