@@ -60,12 +60,14 @@ async def test_fax_is_a_fax():
     assert verdict_on(mulaw_silence(1), tone(2, 2100))[0] == "fax"
 
 
-@fact("`DetectMessageEnd` reports a machine at the end of its greeting: at the beep.", DETECTION)
+@fact(
+    "`DetectMessageEnd` reports a machine at the end of its greeting: behind the beep.", DETECTION
+)
 async def test_message_ends_with_a_beep():
     rules = DetectionRules(waits_for_end=True)
     verdict, milliseconds = verdict_on(speech(4), mulaw_silence(0.3), beep(), rules=rules)
     assert verdict == "machine_end_beep"
-    assert 4300 < milliseconds <= 4700
+    assert 4700 <= milliseconds <= 4740
 
 
 @fact("A greeting without a beep ends with silence.", DETECTION)

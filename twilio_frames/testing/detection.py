@@ -68,6 +68,7 @@ class Detector:
         self._tone: int | None = None
         self._tone_length = 0
         self._is_machine = False
+        self._has_beeped = False
         self._unheard = bytearray()
         self.milliseconds = 0
         """How much it has heard."""
@@ -87,7 +88,9 @@ class Detector:
         self.milliseconds += _FRAME_MILLISECONDS
         is_loud = bool(np.sqrt(np.mean(samples**2)) > _LOUD)
         self._follow_tone(_pitch(samples) if is_loud else None)
-        if self._tone_length:
+        if self._has_beeped and not self._tone_length:
+            self.verdict = "machine_end_beep"
+        elif self._tone_length:
             self._judge_tone()
         elif is_loud:
             if self._speech_began is None:
@@ -111,7 +114,7 @@ class Detector:
         if is_fax and self._speech_began is None and self._tone_length >= _FAX_MILLISECONDS:
             self.verdict = "fax"
         elif self._is_machine and self._tone_length >= _BEEP_MILLISECONDS:
-            self.verdict = "machine_end_beep"
+            self._has_beeped = True
 
     def _judge_speech(self) -> None:
         rules = self._rules
