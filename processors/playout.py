@@ -176,15 +176,15 @@ class Playout:
 
     async def _send(self, piece: Piece) -> None:
         playback = self._line.playback
-        plays_at = max(playback.ends_at, time.monotonic())
-        stretch = _Stretch(playback.sent, piece.begin, len(piece.audio), plays_at)
+        if time.monotonic() >= playback.ends_at:
+            await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        stretch = _Stretch(playback.sent, piece.begin, len(piece.audio), playback.ends_at)
         self._stretches.append(stretch)
         audio = _faded_in(piece.audio) if self._fades_in else piece.audio
         self._fades_in = False
-        if time.monotonic() >= playback.ends_at:
-            await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
         if not await self._line.send(SendMedia(payload=audio)):
             return
+        stretch.plays_at = playback.ends_at - len(audio) / SAMPLE_RATE
         await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
         await self._on_sent(piece)
         for thing in self.script.sent_things():
