@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from twilio_frames.protocol import BotMessage, Event, Playback
+
 
 class CallTap(Protocol):
     """Hears both sides of a call as they were heard.
@@ -30,4 +32,25 @@ class CallTap(Protocol):
 
     def line_ended(self, at: float) -> None:
         """The stream is over."""
+        ...
+
+
+class LineWatcher(Protocol):
+    """Sees the messages of a call's stream. The methods run on the event loop, and return at once.
+
+    Times are seconds of ``time.monotonic()``.
+    """
+
+    def received(self, event: Event, now: float) -> None:
+        """Something arrived: a message, or what was wrong with one."""
+        ...
+
+    def sending(self, message: BotMessage, playback: Playback, now: float) -> None:
+        """A message is about to be sent.
+
+        Args:
+            message: It.
+            playback: Where the audio sent before it stands.
+            now: The time.
+        """
         ...

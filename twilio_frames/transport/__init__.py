@@ -6,7 +6,7 @@ from pipecat.transports.base_transport import BaseTransport
 
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.mulaw_output import MulawOutput
-from twilio_frames.processors.taps import CallTap
+from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.input import TwilioInput
@@ -114,6 +114,15 @@ class TwilioTransport(BaseTransport):
     def add_tap(self, tap: CallTap) -> None:
         """Lets somebody listen in on both sides as they are heard, a recorder say."""
         self._connection.taps.append(tap)
+
+    @property
+    def opened_at(self) -> float:
+        """When the socket was taken over, by ``time.monotonic()``; taps count from then."""
+        return self._connection.opened_at
+
+    def add_watcher(self, watcher: LineWatcher) -> None:
+        """Lets somebody see the stream's messages, a call log say."""
+        self._connection.watchers.append(watcher)
 
     def expect_transfer(self, expected: bool = True) -> None:
         """Says that the call is about to get other TwiML: the ``stop`` to come is a transfer.

@@ -16,7 +16,7 @@ from loguru import logger
 from twilio_frames.audio import MULAW_SILENCE, EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
-from twilio_frames.processors.taps import CallTap
+from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import (
     BotMessage,
     Clear,
@@ -78,11 +78,15 @@ class MediaConnection:
         """Set before the call is given other TwiML: the ``stop`` that follows is a transfer."""
         self.taps: list[CallTap] = []
         """Who listens in."""
+        self.watchers: list[LineWatcher] = []
+        """Who sees the messages."""
         self._echo = EchoReference()
         self._caller_clock: float | None = None
+        self._started_at = math.inf
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
-        self._opened = self.last_received = time.monotonic()
+        self.opened_at = self.last_received = time.monotonic()
+        """When the socket was taken over: zero of what the taps are told."""
 
     async def wait_for_start(self) -> Start:
         """Reads up to ``start``; at once if it has been read.
@@ -134,6 +138,8 @@ class MediaConnection:
         self.last_received = time.monotonic()
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
+            for watcher in self.watchers:
+                watcher.received(event, self.last_received)
             if isinstance(event, Media):
                 if event.timestamp is not None:
                     self.playback.media_received(event.timestamp)
@@ -152,6 +158,8 @@ class MediaConnection:
                 self._count(event.kind.value, event.detail)
             case Unknown():
                 self._count("unknown event", "it has a name this package does not know")
+            case Start():
+                self._started_at = self.last_received - self.opened_at
             case Stop():
                 self._stopped()
             case _:
@@ -185,7 +193,7 @@ class MediaConnection:
             self._ended.set()
             self.on_end()
             for tap in self.taps:
-                tap.line_ended(time.monotonic() - self._opened)
+                tap.line_ended(time.monotonic() - self.opened_at)
 
     @property
     def call_sid(self) -> str:
@@ -223,6 +231,8 @@ class MediaConnection:
 
     def _note(self, message: BotMessage) -> None:
         now = time.monotonic()
+        for watcher in self.watchers:
+            watcher.sending(message, self.playback, now)
         match message:
             case SendMedia():
                 self._echo.note(message.payload, max(self.playback.ends_at, now))
@@ -256,20 +266,21 @@ class MediaConnection:
 
         Args:
             mulaw: The audio.
-            timestamp: Where it begins, milliseconds; counted from the first that was heard.
+            timestamp: Where it begins, milliseconds.
         """
         if not self.taps:
             return
-        now = time.monotonic() - self._opened
+        now = time.monotonic() - self.opened_at
         at = now if timestamp is None else timestamp / 1000
         if self._caller_clock is None:
-            self._caller_clock = now - at
+            # What came while the pipeline was made ready is read late, and all at once.
+            self._caller_clock = min(now - at, self._started_at)
         for tap in self.taps:
             tap.caller_audio(mulaw, self._caller_clock + at)
 
     def bot_heard(self, mulaw: bytes, played_at: float) -> None:
         """Tells who listens in what the caller heard of the bot, on the caller's side of time."""
-        at = max(0.0, played_at + self.playback.round_trip - self._opened)
+        at = max(0.0, played_at + self.playback.round_trip - self.opened_at)
         for tap in self.taps:
             tap.bot_audio(mulaw, at)
 
@@ -280,7 +291,7 @@ class MediaConnection:
             self._end(CallEndReason.LINE_LOST, "the caller's audio stopped coming")
         elif self.playback.overdue(now) > self._params.mark_timeout_secs:
             self._end(CallEndReason.LINE_LOST, "marks stopped coming back")
-        elif now - self._opened > (self._params.time_limit_secs or math.inf):
+        elif now - self.opened_at > (self._params.time_limit_secs or math.inf):
             self._end(CallEndReason.TIME_LIMIT, "the call was as long as calls may be")
         return self.end_reason is None
 

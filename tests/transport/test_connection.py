@@ -1,0 +1,79 @@
+from collections import deque
+
+import pytest
+
+from twilio_frames.protocol import Connected, Media, Role, SendMedia, Start, Stream
+from twilio_frames.transport.connection import MediaConnection
+from twilio_frames.transport.params import TwilioParams
+
+
+class Socket:
+    """A socket with everything in it that will ever come."""
+
+    def __init__(self, *messages):
+        twilio = Stream(Role.TWILIO)
+        self._texts = deque(twilio.send(message) for message in messages)
+        self.sent: list[str] = []
+
+    async def receive(self) -> str | None:
+        return self._texts.popleft() if self._texts else None
+
+    async def send(self, text: str) -> None:
+        self.sent.append(text)
+
+    async def close(self) -> None:
+        pass
+
+
+class Watcher:
+    """Keeps the names of what passes; a tap, too."""
+
+    def __init__(self):
+        self.seen: list[str] = []
+        self.places: list[float] = []
+
+    def received(self, event, now):
+        self.seen.append(f"< {type(event).__name__}")
+
+    def sending(self, message, playback, now):
+        self.seen.append(f"> {type(message).__name__} at {playback.sent}")
+
+    def caller_audio(self, mulaw, at):
+        self.places.append(at)
+
+    def bot_audio(self, mulaw, at):
+        pass
+
+    def line_ended(self, at):
+        pass
+
+
+BEGIN = (Connected(), Start(stream_sid="MZ1", call_sid="CA1"))
+
+
+@pytest.mark.parametrize(("timestamp", "place"), [(100, 0.1), (60_000, 0.5), (None, 0.5)])
+async def test_audio_read_late_lies_where_it_was_said(timestamp: int | None, place: float):
+    """A pipeline takes a while to start, and reads what came meanwhile all at once."""
+    connection = MediaConnection(Socket(*BEGIN), TwilioParams())
+    watcher = Watcher()
+    connection.taps.append(watcher)
+    await connection.wait_for_start()
+    connection.opened_at -= 0.5
+    connection.caller_heard(b"\xff" * 160, timestamp)
+
+    assert watcher.places == [pytest.approx(place, abs=0.05)]
+
+
+async def test_watcher_sees_the_messages():
+    socket = Socket(*BEGIN, Media(payload=b"\xff", timestamp=1))
+    connection = MediaConnection(socket, TwilioParams())
+    watcher = Watcher()
+    connection.watchers.append(watcher)
+    await connection.wait_for_start()
+    await connection.receive()
+    await connection.send(SendMedia(payload=b"\xff" * 80))
+    await connection.clear()
+
+    assert watcher.seen == [
+        "< Connected", "< Start", "< Media", "> SendMedia at 0", "> Clear at 80",
+    ]  # fmt: skip
