@@ -1,0 +1,58 @@
+"""The form of a call log: what its lines are called. ``docs/call-log.md`` says what is in them.
+
+A log is JSON Lines. Each line has ``t``, seconds since the stream's socket was taken over, and
+``kind``. A reader skips kinds and fields it does not know. What changes the meaning of a line that
+there is raises ``VERSION``; new kinds and fields do not.
+"""
+
+from enum import StrEnum
+
+FORMAT = "twilio-frames call log"
+VERSION = 1
+
+LEVEL_STEP = 0.1
+"""Seconds between two levels in a ``levels`` line."""
+
+
+class Kind(StrEnum):
+    """What a line tells."""
+
+    LOG = "log"
+    CALL = "call"
+    LINE = "line"
+    LEVELS = "levels"
+    SENT = "sent"
+    HEARD = "heard"
+    CUT = "cut"
+    MARK_SENT = "mark_sent"
+    MARK_REACHED = "mark_reached"
+    DIGIT = "digit"
+    GAP = "gap"
+    VIOLATION = "violation"
+    UNDERRUN = "underrun"
+    STALLED = "stalled"
+    VAD_STARTED = "vad_started"
+    VAD_STOPPED = "vad_stopped"
+    TURN_STARTED = "turn_started"
+    TURN_STOPPED = "turn_stopped"
+    TRANSCRIPT = "transcript"
+    BACKCHANNEL = "backchannel"
+    LLM_STARTED = "llm_started"
+    LLM_TEXT = "llm_text"
+    LLM_STOPPED = "llm_stopped"
+    FUNCTION_STARTED = "function_started"
+    FUNCTION_ENDED = "function_ended"
+    SAID = "said"
+    TTS_STARTED = "tts_started"
+    TTS_AUDIO = "tts_audio"
+    TTS_STOPPED = "tts_stopped"
+    BOT_STARTED = "bot_started"
+    BOT_STOPPED = "bot_stopped"
+    WORD = "word"
+    HELD = "held"
+    RESUMED = "resumed"
+    INTERRUPTED = "interrupted"
+    MEASURED = "measured"
+    ERROR = "error"
+    ENDED = "ended"
+    CLOSED = "closed"

@@ -1,0 +1,258 @@
+"""The report as a picture, for people who paste pictures: drawn without a browser.
+
+Pillow draws it; Pipecat brings Pillow along.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from io import BytesIO
+
+from PIL import Image, ImageDraw, ImageFont
+
+from twilio_frames.report.answers import Part
+from twilio_frames.report.content import tiles
+from twilio_frames.report.faces import DARK, LIGHT, Face
+from twilio_frames.report.finding import Severity, clock_text
+from twilio_frames.report.report import Report
+from twilio_frames.report.story import Reply, Span, Utterance
+from twilio_frames.report.waves import Peaks
+
+WIDTH = 1400
+"""The picture's width, pixels."""
+
+# Drawn larger and made smaller, so that round corners are smooth.
+_SCALE = 2
+_MARGIN = 28
+_HEAD = 128
+_ROW = 248
+_FINDING = 24
+_MOST_ROWS = 6
+_MOST_FINDINGS = 6
+_ROW_SECS = (30, 60, 120, 300, 600, 1200, 3600, 7200, 14400)
+_CAPTION_SCALE = 9.0
+_CAPTION_WIDTH = 150
+_LINE = 16
+
+Token = tuple[str, str]
+
+
+def picture(report: Report, *, dark: bool = False) -> bytes:
+    """The report as a PNG file.
+
+    Args:
+        report: The report.
+        dark: Light on dark.
+    """
+    return _Picture(report, DARK if dark else LIGHT).draw()
+
+
+@lru_cache(maxsize=16)
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size * _SCALE)
+
+
+class _Picture:
+    def __init__(self, report: Report, face: Face):
+        self._report = report
+        self._face = face
+        seconds = report.seconds
+        fitting = (each for each in _ROW_SECS if seconds <= each * _MOST_ROWS)
+        self._row_secs = min(next(fitting, seconds / _MOST_ROWS), max(seconds, 5.0))
+        self._rows = max(1, -int(-seconds // self._row_secs))
+        self._scale = (WIDTH - 2 * _MARGIN) / self._row_secs
+        self._shown = report.findings[:_MOST_FINDINGS]
+        height = _HEAD + self._rows * _ROW + _FINDING * (len(self._shown) or 1) + 66
+        self._image = Image.new("RGB", (WIDTH * _SCALE, height * _SCALE), face.back)
+        self._pen = ImageDraw.Draw(self._image)
+
+    def draw(self) -> bytes:
+        self._head()
+        for row in range(self._rows):
+            self._draw_row(row)
+        self._draw_findings(_HEAD + self._rows * _ROW)
+        size = (self._image.width // _SCALE, self._image.height // _SCALE)
+        small = self._image.resize(size, Image.Resampling.LANCZOS)
+        file = BytesIO()
+        # 256 colours are enough for flat faces, and a third of the size.
+        small.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(file, "PNG", optimize=True)
+        return file.getvalue()
+
+    def _text(self, x: float, y: float, text: str, colour: str, size: float = 13) -> float:
+        """Writes a text; gives its width."""
+        font = _font(size)
+        self._pen.text((x * _SCALE, y * _SCALE), text, fill=colour, font=font)
+        return font.getlength(text) / _SCALE
+
+    def _box(
+        self, left: float, top: float, width: float, height: float, colour: str, radius: float = 3
+    ) -> None:
+        right = left + max(width, 1.5)
+        corners = [left * _SCALE, top * _SCALE, right * _SCALE - 1, (top + height) * _SCALE - 1]
+        self._pen.rounded_rectangle(corners, radius * _SCALE, fill=colour)
+
+    def _head(self) -> None:
+        report, face = self._report, self._face
+        self._text(_MARGIN, 16, report.story.title, face.ink, 20)
+        x = float(_MARGIN)
+        for name, value, more in tiles(report):
+            self._text(x, 52, name, face.soft, 12)
+            width = self._text(x, 68, value, face.ink, 20)
+            self._text(x + width + 6, 75, more, face.soft, 12)
+            x += (WIDTH - 2 * _MARGIN) / len(tiles(report))
+        x = float(_MARGIN)
+        for part, colour in zip(Part, face.parts, strict=True):
+            self._box(x, 108, 10, 10, colour)
+            x += 14 + self._text(x + 14, 105, part, face.soft, 12) + 14
+
+    def _draw_row(self, row: int) -> None:
+        begin = row * self._row_secs
+        shown = Span(begin, begin + self._row_secs)
+        top = _HEAD + row * _ROW
+        story = self._report.story
+        self._ruler(shown, top)
+        for spans, colour, offset in (
+            ([each.span for each in story.utterances], self._face.caller_soft, 58),
+            (story.heard, self._face.bot_soft, 124),
+        ):
+            for left, width in self._clipped(spans, shown):
+                self._box(left, top + offset, width, 50, colour, 5)
+        for left, width in self._clipped((hold.span for hold in story.holds), shown):
+            self._box(left, top + 58, width, 116, self._face.hold, 4)
+        peaks = self._report.peaks
+        self._wave(peaks, "caller", shown, top + 83, self._face.caller)
+        self._wave(peaks, "bot", shown, top + 149, self._face.bot)
+        self._answers(shown, top + 111)
+        for left, width in self._clipped(story.flushed, shown):
+            self._hatched(left, top + 178, width)
+        if self._scale >= _CAPTION_SCALE:
+            said = [(each.span.begin, each.span.end, _said(each)) for each in story.utterances]
+            self._captions(said, shown, top + 22, 2)
+            told = [(*self._placed(each), _told(each)) for each in story.replies]
+            self._captions(told, shown, top + 178, 4)
+
+    def _placed(self, reply: Reply) -> tuple[float, float]:
+        after = (span.begin for span in self._report.story.heard if span.end > reply.made_at)
+        begin = max(next(after, reply.made_at), reply.made_at)
+        last = reply.heard[-1].ended_at if reply.heard else begin
+        return min(begin, last), last
+
+    def _clipped(self, spans: Iterable[Span], shown: Span) -> Iterable[tuple[float, float]]:
+        for span in spans:
+            begin, end = max(span.begin, shown.begin), min(span.end, shown.end)
+            if begin < end:
+                yield self._x(begin, shown), (end - begin) * self._scale
+
+    def _x(self, time: float, shown: Span) -> float:
+        return _MARGIN + (time - shown.begin) * self._scale
+
+    def _ruler(self, shown: Span, top: float) -> None:
+        steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600)
+        step = next((each for each in steps if each * self._scale >= 64), 3600)
+        for mark in range(-int(-shown.begin // step), int(shown.end // step) + 1):
+            x = self._x(mark * step, shown)
+            self._box(x, top + 4, 1, _ROW - 16, self._face.rule, 0)
+            if x < WIDTH - _MARGIN - 30:
+                self._text(x + 4, top + 3, clock_text(mark * step)[:-2], self._face.soft, 10.5)
+
+    def _wave(self, peaks: Peaks, side: str, shown: Span, middle: float, colour: str) -> None:
+        levels = peaks.caller if side == "caller" else peaks.bot
+        bar = max(1.0, min(3.0, peaks.step * self._scale))
+        width = min(self._row_secs, max(0.0, self._report.seconds - shown.begin)) * self._scale
+        for index in range(int(width / bar)):
+            at = shown.begin + index * bar / self._scale
+            begin = int(at / peaks.step)
+            end = max(begin + 1, int((at + bar / self._scale) / peaks.step))
+            loudest = int(levels[begin:end].max()) if begin < len(levels) else 0
+            reach = max(0.5, loudest / 255 * 27)
+            gap = 0.5 if bar > 2 else 0.0
+            left = _MARGIN + index * bar
+            self._box(left, middle - reach, bar - gap, 2 * reach, colour, 0)
+
+    def _answers(self, shown: Span, top: float) -> None:
+        colours = dict(zip(Part, self._face.parts, strict=True))
+        for answer in self._report.answers:
+            at = answer.began_at
+            for part, seconds in answer.parts.items():
+                for left, width in self._clipped([Span(at, at + seconds)], shown):
+                    self._box(left, top, width, 10, colours[part], 2)
+                at += seconds
+            is_told = shown.begin <= at < shown.end and not answer.is_greeting
+            if is_told and answer.seconds and answer.seconds * self._scale > 26:
+                x = self._x(at, shown) + 4
+                self._text(x, top - 2, f"{answer.seconds:.2f} s", self._face.ink, 11)
+
+    def _hatched(self, left: float, top: float, width: float) -> None:
+        steps = int(max(width, 4) // 4)
+        for step in range(steps):
+            x = (left + 4 * step) * _SCALE
+            line = (x, (top - 2) * _SCALE, x + 4 * _SCALE, (top - 8) * _SCALE)
+            self._pen.line(line, fill=self._face.bad, width=_SCALE)
+
+    def _captions(
+        self,
+        items: Sequence[tuple[float, float, list[Token]]],
+        shown: Span,
+        top: float,
+        most_lines: int,
+    ) -> None:
+        seen = [each for each in items if each[1] >= shown.begin and each[0] < shown.end]
+        free = float(_MARGIN)
+        for index, (begin, end, tokens) in enumerate(seen):
+            following = seen[index + 1][0] if index + 1 < len(seen) else shown.end
+            limit = self._x(min(following, shown.end), shown) - 8
+            latest = WIDTH - _MARGIN - _CAPTION_WIDTH
+            left = max(free, min(self._x(max(begin, shown.begin), shown), latest))
+            wanted = max(self._x(min(end, shown.end), shown), left + _CAPTION_WIDTH)
+            right = min(wanted, limit if index + 1 < len(seen) else WIDTH - _MARGIN)
+            if right - left > 34:
+                self._caption(tokens, left, right - left, top, most_lines)
+                free = right + 8
+
+    def _caption(
+        self, tokens: Sequence[Token], left: float, width: float, top: float, most_lines: int
+    ) -> None:
+        x, line = 0.0, 0
+        space = _font(13).getlength(" ") / _SCALE
+        for word, style in tokens:
+            size = _font(13).getlength(word) / _SCALE
+            if x > 0 and x + size > width:
+                x, line = 0.0, line + 1
+            if line >= most_lines:
+                return
+            colour = {"unheard": self._face.bad, "faint": self._face.soft}.get(
+                style, self._face.ink
+            )
+            y = top + line * _LINE
+            self._text(left + x, y, word, colour, 13)
+            if style == "unheard":
+                self._box(left + x, y + 8, size + space, 1, colour, 0)
+            x += size + space
+
+    def _draw_findings(self, top: float) -> None:
+        face = self._face
+        self._text(_MARGIN, top + 8, "What went wrong", face.ink, 15)
+        if not self._shown:
+            self._text(_MARGIN, top + 34, "Nothing.", face.soft)
+        colours = {
+            Severity.BAD: face.bad,
+            Severity.WARNING: face.warning,
+            Severity.NOTE: face.soft,
+        }
+        for index, finding in enumerate(self._shown):
+            y = top + 34 + index * _FINDING
+            self._box(_MARGIN, y + 4, 9, 9, colours[finding.severity], 4.5)
+            at = "" if finding.at is None else clock_text(finding.at)
+            self._text(_MARGIN + 18, y, at, face.soft)
+            self._text(_MARGIN + 78, y, finding.title, face.ink)
+
+
+def _said(utterance: Utterance) -> list[Token]:
+    style = "faint" if utterance.was_backchannel else "plain"
+    return [(word, style) for word in utterance.text.split()] or [("(no words)", "faint")]
+
+
+def _told(reply: Reply) -> list[Token]:
+    if not reply.is_known or not reply.text:
+        return [(word, "plain") for word in reply.text.split()]
+    heard = [(word.text, "plain") for word in reply.heard]
+    return heard + [(word, "unheard") for word in reply.unheard.split()]

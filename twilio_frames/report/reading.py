@@ -1,0 +1,140 @@
+"""A call log, read: its lines by kind. What cannot be read is skipped, and counted."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.report.lines import FORMAT, VERSION, Kind
+
+Line = dict[str, Any]
+
+
+class LoggedCall:
+    """The lines of one call's log.
+
+    Args:
+        lines: The lines, in any order.
+        unreadable: How many lines could not be read.
+    """
+
+    def __init__(self, lines: Iterable[Line], *, unreadable: int = 0):
+        self.unreadable = unreadable
+        """How many lines could not be read."""
+        self._by_kind: defaultdict[str, list[Line]] = defaultdict(list)
+        for line in lines:
+            self._by_kind[line["kind"]].append(line)
+        for group in self._by_kind.values():
+            group.sort(key=_time)
+
+    def of(self, *kinds: Kind) -> list[Line]:
+        """The lines of some kinds, by their time."""
+        if len(kinds) == 1:
+            return self._by_kind.get(kinds[0], [])
+        found = [line for kind in kinds for line in self._by_kind.get(kind, [])]
+        return sorted(found, key=_time)
+
+    def times(self, kind: Kind) -> list[float]:
+        """When lines of a kind were written."""
+        return [line["t"] for line in self.of(kind)]
+
+    def first(self, kind: Kind) -> Line:
+        """The first line of a kind; an empty one if there is none."""
+        found = self.of(kind)
+        return found[0] if found else {}
+
+    @property
+    def last_time(self) -> float:
+        """The latest time on any line, seconds."""
+        return max((group[-1]["t"] for group in self._by_kind.values()), default=0.0)
+
+
+def _time(line: Line) -> float:
+    return line["t"]
+
+
+def read_log(path: Path) -> LoggedCall:
+    """Reads a call log.
+
+    Raises:
+        ConfigurationError: If the file cannot be read, is no call log, or of a later version.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return parse_log(file, name=str(path))
+    except OSError as error:
+        raise ConfigurationError(
+            f"expected a call log at {path}, got {error.strerror}: name a file that can be read"
+        ) from error
+
+
+def parse_log(texts: Iterable[str], *, name: str = "the log") -> LoggedCall:
+    """Reads the lines of a call log.
+
+    Args:
+        texts: Its lines.
+        name: What to call it in an error's text.
+
+    Raises:
+        ConfigurationError: If they are no call log, or of a later version.
+    """
+    lines: list[Line] = []
+    unreadable = 0
+    for text in texts:
+        line = _parsed(text)
+        if line is not None:
+            lines.append(line)
+        elif text.strip():
+            unreadable += 1
+        if len(lines) <= 1:
+            _check_header(lines[0] if lines else None, name, is_over=False)
+    _check_header(lines[0] if lines else None, name, is_over=True)
+    return LoggedCall(lines, unreadable=unreadable)
+
+
+def _parsed(text: str) -> Line | None:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(line, dict) or not isinstance(line.get("kind"), str):
+        return None
+    return line if _is_number(line.get("t")) else None
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    # JSON's numbers, but for those that it lets pass and has no words for.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
+
+
+def _check_header(header: Line | None, name: str, *, is_over: bool) -> None:
+    if header is None and not is_over:
+        return
+    if header is None or header.get("format") != FORMAT:
+        raise ConfigurationError(
+            f"expected {name} to begin with a line of kind `log`, got something else: "
+            "name a file that twilio_frames.calllog.CallLog wrote"
+        )
+    version = header.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise ConfigurationError(
+            f"expected a call log of version {VERSION} or before at {name}, got {version!r}: "
+            "install a newer pipecat-twilio-frames"
+        )
+
+
+def number(line: Line, field: str, otherwise: float = 0.0) -> float:
+    """A field that should be a number."""
+    value = line.get(field)
+    return float(value) if _is_number(value) else otherwise
+
+
+def text(line: Line, field: str) -> str:
+    """A field that should be a text."""
+    value = line.get(field)
+    return value if isinstance(value, str) else ""
