@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
+from twilio_frames.calllog import CallLog
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import Start
@@ -64,6 +66,7 @@ class Call:
         self._ends_by_rest = False
         self._line_ended = asyncio.Event()
         self._requests: set[asyncio.Task[CallState]] = set()
+        self._logs: list[CallLog] = []
         self.observers: list[BaseObserver] = []
         """Pipecat observers that ``run()`` lets watch the pipeline."""
         self._parameters = MappingProxyType(
@@ -110,6 +113,19 @@ class Call:
     def direction(self) -> str | None:
         """``inbound``, or ``outbound-api`` for a call this side placed."""
         return self._parameters.get("direction")
+
+    def keep_log(self, path: Path | str, *, words: bool = False, digits: bool = False) -> CallLog:
+        """Write the call down as it goes, from here to its end; before ``run()``.
+
+        Args:
+            path: The file; what was there is gone.
+            words: Whether what was said is written down; else only how many words it was.
+            digits: Whether the keys that were pressed are; else only that one was.
+        """
+        log = CallLog(path, transport=self._transport, words=words, digits=digits)
+        self._logs.append(log)
+        self.observers.append(log)
+        return log
 
     @property
     def end_reason(self) -> CallEndReason | None:
@@ -159,6 +175,8 @@ class Call:
             if self._requests:
                 await asyncio.wait(self._requests)
             await self._transport.close()
+            for log in self._logs:
+                log.close()
         if self._ends_by_rest:
             await self._end_by_rest()
         return self.end_reason

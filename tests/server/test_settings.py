@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from twilio_frames.errors import ConfigurationError
@@ -17,6 +19,8 @@ def test_environment_is_read():
             "TWILIO_FRAMES_MAX_CALLS": "7",
             "TWILIO_FRAMES_DRAIN_SECONDS": "1.5",
             "TWILIO_FRAMES_APOLOGY": "",
+            "TWILIO_FRAMES_CALL_LOGS": "logs",
+            "TWILIO_FRAMES_LOG_WORDS": "1",
             "TWILIO_API_KEY": "",
         },
         token_seconds=5,
@@ -31,6 +35,8 @@ def test_environment_is_read():
         max_calls=7,
         drain_seconds=1.5,
         apology=None,
+        call_logs=Path("logs"),
+        log_words=True,
         token_seconds=5,
     )
 

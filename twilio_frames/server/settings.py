@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -50,6 +51,10 @@ class ServerSettings:
         busy: What is said to somebody who was called when all lines are busy.
         apology: What is said when a bot fails in a call (``TWILIO_FRAMES_APOLOGY``); None or
             empty: the call just ends.
+        call_logs: Folder for a log of each call, named by its sids
+            (``TWILIO_FRAMES_CALL_LOGS``); None for no logs.
+        log_words: Whether what was said is in the logs (``TWILIO_FRAMES_LOG_WORDS``).
+        log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
         transport: How each call's transport is set up.
     """
 
@@ -70,6 +75,9 @@ class ServerSettings:
     token_seconds: float = 60.0
     busy: str = "Sorry, all lines are busy. Please call again later."
     apology: str | None = "Sorry, something went wrong on our side. Please call again."
+    call_logs: Path | None = None
+    log_words: bool = False
+    log_digits: bool = False
     transport: TwilioParams | None = None
 
     def __post_init__(self):
@@ -152,6 +160,10 @@ def _text(_: str, text: str) -> str:
     return text
 
 
+def _folder(_: str, text: str) -> Path:
+    return Path(text)
+
+
 def _flag(variable: str, text: str) -> bool:
     known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     if text.lower() not in known:
@@ -186,4 +198,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "max_calls": ("TWILIO_FRAMES_MAX_CALLS", _number(int)),
     "drain_seconds": ("TWILIO_FRAMES_DRAIN_SECONDS", _number(float)),
     "apology": ("TWILIO_FRAMES_APOLOGY", _text),
+    "call_logs": ("TWILIO_FRAMES_CALL_LOGS", _folder),
+    "log_words": ("TWILIO_FRAMES_LOG_WORDS", _flag),
+    "log_digits": ("TWILIO_FRAMES_LOG_DIGITS", _flag),
 }

@@ -7,6 +7,7 @@ from aiohttp import WSCloseCode, web
 from loguru import logger
 
 from twilio_frames.call import TOKEN_PARAMETER, Call
+from twilio_frames.calllog import CallLog
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.protocol import Start
 from twilio_frames.server.incoming import check_upgrade, problem
@@ -36,20 +37,33 @@ async def stream(request: web.Request) -> web.StreamResponse:
         raise problem(web.HTTPUpgradeRequired, "expected the upgrade to a WebSocket")
     await websocket.prepare(request)
     transport = TwilioTransport(websocket, params=_params(state))
+    log: CallLog | None = None
     try:
         if start := await _admit(state, transport):
             call = Call(transport, start, rest=state.rest)
+            log = _keep_log(state, call)
             await state.switchboard.carry(call, state.records.open(start.call_sid))
         else:
             await _close(websocket)
     finally:
         await transport.close()
+        if log is not None:
+            log.close()
     return websocket
 
 
 def _params(state: ServerState) -> TwilioParams:
     given = state.settings.transport
     return given.model_copy() if given else TwilioParams()
+
+
+def _keep_log(state: ServerState, call: Call) -> CallLog | None:
+    settings = state.settings
+    # The sids were sent by whoever opened the stream: they may not lead out of the folder.
+    if settings.call_logs is None or not f"{call.call_sid}{call.stream_sid}".isalnum():
+        return None
+    path = settings.call_logs / f"{call.call_sid}-{call.stream_sid}.jsonl"
+    return call.keep_log(path, words=settings.log_words, digits=settings.log_digits)
 
 
 async def _admit(state: ServerState, transport: TwilioTransport) -> Start | None:

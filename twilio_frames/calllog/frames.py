@@ -1,0 +1,242 @@
+"""What a frame of the pipeline amounts to in a call log."""
+
+from pipecat.frames import frames as pipecat_frames
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    ErrorFrame,
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    InputDTMFFrame,
+    InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    MetricsFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+
+from twilio_frames.calllog.privacy import LogPrivacy, without_long_numbers
+from twilio_frames.calllog.writer import Line
+from twilio_frames.frames import (
+    AudioGapFrame,
+    BotHeldFrame,
+    CallEndedFrame,
+    CallStartedFrame,
+    MarkReachedFrame,
+    MarkSentFrame,
+    ResumeFrame,
+)
+from twilio_frames.processors.words import HeardTextFrame
+from twilio_frames.report.lines import Kind
+
+_NAME_LENGTH = 40
+# Known to Pipecat since 1.14.
+_BACKCHANNEL: type = getattr(pipecat_frames, "UserBackchannelFrame", CallEndedFrame)
+
+_PLAIN: dict[type[Frame], Kind] = {
+    UserStartedSpeakingFrame: Kind.TURN_STARTED,
+    UserStoppedSpeakingFrame: Kind.TURN_STOPPED,
+    BotStartedSpeakingFrame: Kind.BOT_STARTED,
+    BotStoppedSpeakingFrame: Kind.BOT_STOPPED,
+    ResumeFrame: Kind.RESUMED,
+    InterruptionFrame: Kind.INTERRUPTED,
+}
+"""Frames of which nothing but their time is of interest."""
+
+_TELLING = (
+    *_PLAIN,
+    *(AudioGapFrame, CallEndedFrame, CallStartedFrame, InputDTMFFrame, MarkReachedFrame),
+    *(MarkSentFrame, TranscriptionFrame, VADUserStartedSpeakingFrame),
+    *(VADUserStoppedSpeakingFrame, _BACKCHANNEL, LLMFullResponseEndFrame),
+    *(LLMFullResponseStartFrame, LLMTextFrame, FunctionCallInProgressFrame),
+    *(FunctionCallResultFrame, AggregatedTextFrame, BotHeldFrame, TTSAudioRawFrame),
+    *(TTSStartedFrame, TTSStoppedFrame, ErrorFrame, MetricsFrame),
+)
+
+# Pipecat's metrics by their class: what they are called in a log, and the field with the seconds.
+_METRICS = {
+    "TTFBMetricsData": ("ttfb", "value"),
+    "ProcessingMetricsData": ("processing", "value"),
+    "TextAggregationMetricsData": ("text_aggregation", "value"),
+    "TTFAMetricsData": ("ttfa", "ttfa"),
+    "TTFATMetricsData": ("ttfat", "ttfat"),
+}
+
+
+class FrameLines:
+    """Makes lines of frames; keeps what it takes to tell the first of something from the rest.
+
+    Args:
+        privacy: What may be written down.
+    """
+
+    def __init__(self, privacy: LogPrivacy):
+        self._privacy = privacy
+        self._telling: dict[type, bool] = {}
+        self._contexts: dict[str, int] = {}
+        self._llm_pieces: int | None = None
+        self._awaits_audio = False
+
+    def may_tell(self, kind: type[Frame]) -> bool:
+        """Whether frames of a class can amount to a line. Quick: most frames do not."""
+        telling = self._telling.get(kind)
+        if telling is None:
+            telling = self._telling[kind] = issubclass(kind, _TELLING)
+        return telling
+
+    def of(self, frame: Frame) -> list[Line]:
+        """The lines a frame amounts to, without their time; mostly one, sometimes none."""
+        if (plain := _PLAIN.get(type(frame))) is not None:
+            return [{"kind": plain}]
+        if isinstance(frame, MetricsFrame):
+            return _measured(frame)
+        line = self._of_caller(frame) or self._of_bot(frame) or self._of_line(frame)
+        return [line] if line else []
+
+    def _of_caller(self, frame: Frame) -> Line | None:
+        match frame:
+            case VADUserStartedSpeakingFrame():
+                return {"kind": Kind.VAD_STARTED, "after": round(frame.start_secs, 3)}
+            case VADUserStoppedSpeakingFrame():
+                return {"kind": Kind.VAD_STOPPED, "after": round(frame.stop_secs, 3)}
+            case TranscriptionFrame():
+                return {"kind": Kind.TRANSCRIPT, **self._privacy.text(frame.text)}
+            case InputDTMFFrame():
+                return {"kind": Kind.DIGIT, **self._privacy.digit(frame.button.value)}
+            case _ if isinstance(frame, _BACKCHANNEL) and (text := getattr(frame, "text", None)):
+                return {"kind": Kind.BACKCHANNEL, **self._privacy.text(text)}
+            case _:
+                return None
+
+    def _of_bot(self, frame: Frame) -> Line | None:
+        match frame:
+            case HeardTextFrame() | AggregatedTextFrame():
+                return self._spoken(frame)
+            case LLMFullResponseStartFrame() | LLMTextFrame() | LLMFullResponseEndFrame():
+                return self._reply(frame)
+            case TTSStartedFrame():
+                self._awaits_audio = True
+                return {"kind": Kind.TTS_STARTED, "context": self._number(frame.context_id)}
+            case TTSAudioRawFrame() if self._awaits_audio:
+                self._awaits_audio = False
+                return {"kind": Kind.TTS_AUDIO, "context": self._number(frame.context_id)}
+            case TTSStoppedFrame():
+                return {"kind": Kind.TTS_STOPPED, "context": self._number(frame.context_id)}
+            case BotHeldFrame(left_secs=left):
+                return {"kind": Kind.HELD, "left": None if left is None else round(left, 3)}
+            case FunctionCallInProgressFrame() | FunctionCallResultFrame():
+                return self._function(frame)
+            case _:
+                return None
+
+    def _spoken(self, frame: AggregatedTextFrame) -> Line | None:
+        is_heard = isinstance(frame, HeardTextFrame)
+        if is_heard:
+            # What stands for a cut in the assistant's memory was not heard.
+            tells = any(map(str.isalnum, frame.text))
+        else:
+            tells = frame.will_be_spoken and not isinstance(frame, TTSTextFrame)
+        if not tells:
+            return None
+        line: Line = {"kind": Kind.WORD if is_heard else Kind.SAID}
+        return line | {"context": self._number(frame.context_id), **self._privacy.text(frame.text)}
+
+    def _reply(self, frame: Frame) -> Line | None:
+        match frame:
+            case LLMFullResponseStartFrame():
+                self._llm_pieces = 0
+                return {"kind": Kind.LLM_STARTED}
+            case LLMTextFrame(text=text) if text.strip():
+                is_first = self._llm_pieces == 0
+                self._llm_pieces = (self._llm_pieces or 0) + 1
+                return {"kind": Kind.LLM_TEXT} if is_first else None
+            case LLMFullResponseEndFrame() if self._llm_pieces is not None:
+                pieces, self._llm_pieces = self._llm_pieces, None
+                return {"kind": Kind.LLM_STOPPED, "pieces": pieces}
+            case _:
+                return None
+
+    def _function(self, frame: FunctionCallInProgressFrame | FunctionCallResultFrame) -> Line:
+        # Neither arguments nor result: both hold what was said.
+        line: Line = {
+            "kind": Kind.FUNCTION_STARTED,
+            "name": frame.function_name[:_NAME_LENGTH],
+            "id": self._number(frame.tool_call_id),
+        }
+        if isinstance(frame, FunctionCallResultFrame):
+            failed = getattr(frame, "error", None) is not None
+            line |= {"kind": Kind.FUNCTION_ENDED, "failed": failed}
+        return line
+
+    def _of_line(self, frame: Frame) -> Line | None:
+        match frame:
+            case CallStartedFrame():
+                return _started(frame)
+            case CallEndedFrame(reason=reason, detail=detail):
+                return {"kind": Kind.ENDED, "reason": reason.value, "detail": detail}
+            case MarkSentFrame():
+                return {"kind": Kind.MARK_SENT, **_mark(frame.mark), "position": frame.position}
+            case MarkReachedFrame(position=position, flushed=flushed):
+                fields = {"position": position, "flushed": flushed}
+                return {"kind": Kind.MARK_REACHED, **_mark(frame.mark), **fields}
+            case AudioGapFrame(kind=what, milliseconds=milliseconds):
+                return {"kind": Kind.GAP, "what": what.value, "seconds": milliseconds / 1000}
+            case ErrorFrame():
+                return _error(frame)
+            case _:
+                return None
+
+    def _number(self, context_id: str | None) -> int | None:
+        """A small number that stands for an id; ids of services are long, and say nothing."""
+        if context_id is None:
+            return None
+        return self._contexts.setdefault(context_id, len(self._contexts))
+
+
+def _started(frame: CallStartedFrame) -> Line:
+    return {
+        "kind": Kind.CALL,
+        "call_sid": frame.call_sid,
+        "stream_sid": frame.stream_sid,
+        "tracks": list(frame.tracks),
+        # Not their values, which may be telephone numbers.
+        "parameters": sorted(name[:_NAME_LENGTH] for name in frame.parameters),
+    }
+
+
+def _mark(name: str) -> Line:
+    return {"mark": without_long_numbers(name[:_NAME_LENGTH])}
+
+
+def _error(frame: ErrorFrame) -> Line:
+    # Not its text, which may hold what was said.
+    category = getattr(frame, "category", None)
+    cause = getattr(frame, "exception", None)
+    return {
+        "kind": Kind.ERROR,
+        "processor": frame.processor.name if frame.processor else None,
+        "category": None if category is None else str(category),
+        "exception": None if cause is None else type(cause).__name__,
+    }
+
+
+def _measured(frame: MetricsFrame) -> list[Line]:
+    lines: list[Line] = []
+    for data in frame.data:
+        what, field = _METRICS.get(type(data).__name__, ("", ""))
+        seconds = getattr(data, field, None) if what else None
+        if seconds:
+            fields = {"processor": data.processor, "what": what, "seconds": round(seconds, 4)}
+            lines.append({"kind": Kind.MEASURED, **fields})
+    return lines
