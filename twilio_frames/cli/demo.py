@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands, existing_file, write_json
+from twilio_frames.cli.report import write_page
 from twilio_frames.cli.transcript import Transcript
 from twilio_frames.errors import CallFailedError, ConfigurationError, MissingExtraError
+from twilio_frames.report import read_report
 from twilio_frames.testing import (
     CallerOptions,
     CallResult,
@@ -31,6 +33,11 @@ MOST_SECONDS = 80.0
 """The demonstration stays under 90 seconds whatever happens."""
 
 _NOISE_LEVEL = -50.0
+_LOG = "call.jsonl"
+_RECORDING = "call.wav"
+_REPORT = "call.html"
+_TWILIO_LOG = "twilio.jsonl"
+_TWILIO_RECORDING = "twilio.wav"
 _EPILOG = """\
 exit status: 0 the order was taken right (with --caller: an order was taken and agreed to); 1 the
 call broke off; 3 the order was not taken right."""
@@ -71,7 +78,7 @@ def add_to(commands: Commands) -> None:
         "--keep",
         type=Path,
         metavar="DIR",
-        help="folder for call.wav and call.jsonl (default: in your cache folder)",
+        help="folder for recordings, logs and report (default: in your cache folder)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="the result, for programs")
 
@@ -86,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
     # Pipecat takes a second to import, which the other commands need not wait for.
     console.say("Opening the coffee shop ...")
     outcome = asyncio.run(_demonstrate(options, folder, console))
+    _write_report(folder)
     _summarize(outcome, folder, console)
     write_json(options.json, "demo", _content(outcome, folder))
     if outcome.problem is not None:
@@ -94,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def prepare_folder(wanted: Path | None) -> Path:
-    """The folder for recording and log, made if need be.
+    """The folder for recordings, logs and report, made if need be, without those of before.
 
     Raises:
         ConfigurationError: If the wanted one cannot be made.
@@ -103,6 +111,8 @@ def prepare_folder(wanted: Path | None) -> Path:
     folder = wanted or cache / "twilio-frames" / "demo"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in (_LOG, _RECORDING, _REPORT, _TWILIO_LOG, _TWILIO_RECORDING):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         if wanted is None:
             return Path(tempfile.mkdtemp(prefix="twilio-frames-"))
@@ -118,7 +128,12 @@ async def _demonstrate(options: argparse.Namespace, folder: Path, console: Conso
     from twilio_frames.server import Server, ServerSettings, create_app
 
     transcript = Transcript(console, knows_words=True)
-    shop = Shop(on_heard=transcript.bot_heard, on_understood=transcript.bot_understood)
+    shop = Shop(
+        on_heard=transcript.bot_heard,
+        on_understood=transcript.bot_understood,
+        log=folder / _LOG,
+        recording=folder / _RECORDING,
+    )
     customer = (
         RecordedCustomer(shop.dialogue, options.caller)
         if options.caller
@@ -142,8 +157,8 @@ async def _ring(
 ) -> Outcome:
     problem: str | None = None
     sound = CallerOptions(
-        record=folder / "call.wav",
-        log=folder / "call.jsonl",
+        record=folder / _TWILIO_RECORDING,
+        log=folder / _TWILIO_LOG,
         noise_level=_NOISE_LEVEL,
         seconds=MOST_SECONDS,
     )
@@ -171,6 +186,12 @@ async def _ring(
     )
 
 
+def _write_report(folder: Path) -> None:
+    """The call's report, by the bot's own log of it."""
+    if (folder / _LOG).is_file() and (folder / _RECORDING).is_file():
+        write_page(read_report(folder / _LOG, folder / _RECORDING), folder / _REPORT)
+
+
 def _summarize(outcome: Outcome, folder: Path, console: Console) -> None:
     result = outcome.result
     turns = [turn for turn in result.turns if turn.speaker == "caller"]
@@ -184,8 +205,9 @@ def _summarize(outcome: Outcome, folder: Path, console: Console) -> None:
     verdict = outcome.success if outcome.is_served else f"not {outcome.success}"
     colour = "good" if outcome.is_served else "bad"
     console.fact("order", f"{outcome.spoken_order} ({verdict})", colour)
-    console.fact("recording", str(folder / "call.wav"))
-    console.fact("log", str(folder / "call.jsonl"))
+    console.fact("recording", str(folder / _RECORDING))
+    console.fact("log", str(folder / _LOG))
+    console.fact("report (open in a browser)", str(folder / _REPORT))
 
 
 def _seconds(times: tuple[float, ...]) -> str:
@@ -193,7 +215,10 @@ def _seconds(times: tuple[float, ...]) -> str:
 
 
 def _content(outcome: Outcome, folder: Path) -> dict[str, object]:
-    """The JSON file: the call's result, the order, what was said, and where the files are."""
+    """The JSON file: the call's result, the order, what was said, and where the files are.
+
+    Recording, log and report are the bot's own; Twilio's hold what the simulated Twilio heard.
+    """
     turns = [turn.to_dict() for turn in outcome.result.turns]
     return outcome.result.to_dict() | {
         "turns": outcome.transcript.with_words(turns),
@@ -202,6 +227,9 @@ def _content(outcome: Outcome, folder: Path) -> dict[str, object]:
         "taken_right": outcome.is_served,
         "transcript": outcome.transcript.in_order(),
         "problem": outcome.problem,
-        "recording": str(folder / "call.wav"),
-        "log": str(folder / "call.jsonl"),
+        "recording": str(folder / _RECORDING),
+        "log": str(folder / _LOG),
+        "report": str(folder / _REPORT),
+        "twilio_recording": str(folder / _TWILIO_RECORDING),
+        "twilio_log": str(folder / _TWILIO_LOG),
     }

@@ -1,6 +1,8 @@
 """The coffee shop of the demonstration: the example bot, in this process, without any key."""
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from pipecat.frames.frames import TranscriptionFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -12,19 +14,31 @@ from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.coffee_shop.understanding import UNINTELLIGIBLE
 from twilio_frames.examples.services import Services, choose_services
 from twilio_frames.processors.words import HeardTextFrame
+from twilio_frames.transport import CallRecorder
 
 
 class Shop:
-    """A bot for one call, whose words can be listened to.
+    """A bot for one call, whose words can be listened to and whose call is written down.
 
     Args:
         on_heard: Called with the bot's words as they have been heard.
         on_understood: Called with the words of each of the caller's turns; empty if it was not
             understood.
+        log: File for the call's log.
+        recording: File for the call's recording, on the log's clock.
     """
 
-    def __init__(self, *, on_heard: Callable[[str], None], on_understood: Callable[[str], None]):
+    def __init__(
+        self,
+        *,
+        on_heard: Callable[[str], None],
+        on_understood: Callable[[str], None],
+        log: Path,
+        recording: Path,
+    ):
         self.dialogue = Dialogue()
+        self._log = log
+        self._recording = recording
         self._on_heard = on_heard
         self._on_understood = on_understood
 
@@ -33,7 +47,13 @@ class Shop:
         services = await choose_services(self.dialogue, keys={})
         output = call.transport.output()
         call.observers.append(_Listener(services, output, self._on_heard, self._on_understood))
-        await bot(call, services)
+        recorder = CallRecorder(self._recording)
+        call.transport.add_tap(recorder)
+        log = call.keep_log(self._log, words=True, digits=True)
+        try:
+            await bot(call, services)
+        finally:
+            await asyncio.gather(recorder.wait_until_written(), log.wait_until_written())
 
 
 class _Listener(BaseObserver):
