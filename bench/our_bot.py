@@ -1,7 +1,11 @@
-"""A bot of this package on aiohttp, with stand-ins for its services; its port goes to stdout."""
+"""A bot of this package on aiohttp, with stand-ins for its services; its port goes to stdout.
+
+With a folder named it keeps a log of each call there.
+"""
 
 import asyncio
 import sys
+from pathlib import Path
 
 from aiohttp import web
 from loguru import logger
@@ -33,7 +37,10 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
             context.assistant(),
         ]
     )
-    await Call(transport, start).run(pipeline)
+    call = Call(transport, start)
+    if len(sys.argv) > 1:
+        call.keep_log(Path(sys.argv[1]) / f"{start.call_sid}.jsonl", words=True)
+    await call.run(pipeline)
     return websocket
 
 

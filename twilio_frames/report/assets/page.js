@@ -37,4 +37,4 @@ showTiles();
 showFindings();
 showLegend();
 showTalk();
-performance.mark("drawn");
+requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("drawn")));
