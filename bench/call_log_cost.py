@@ -56,9 +56,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
-        figures = asyncio.run(
-            measure(options.calls, options.seconds, options.rounds, Path(made))
-        )
+        figures = asyncio.run(measure(options.calls, options.seconds, options.rounds, Path(made)))
         logs = [path.stat().st_size for path in Path(made).glob("*.jsonl")]
     for side, share in figures.items():
         print(f"{side + ' logs':<16}{share:.3f} % of a core a call")

@@ -27,10 +27,44 @@ from twilio_frames.report.lines import FORMAT, VERSION, Kind
 from twilio_frames.report.picture import picture
 from twilio_frames.transport.wav import StereoWav
 
-_WORDS = (
-    "your parcel is on its way and will be with you on Friday before noon if the weather holds "
-    "would you like it to be left with a neighbour or shall the driver ring the bell"
-).split()
+_WORDS = [
+    "your",
+    "parcel",
+    "is",
+    "on",
+    "its",
+    "way",
+    "and",
+    "will",
+    "be",
+    "with",
+    "you",
+    "on",
+    "Friday",
+    "before",
+    "noon",
+    "if",
+    "the",
+    "weather",
+    "holds",
+    "would",
+    "you",
+    "like",
+    "it",
+    "to",
+    "be",
+    "left",
+    "with",
+    "a",
+    "neighbour",
+    "or",
+    "shall",
+    "the",
+    "driver",
+    "ring",
+    "the",
+    "bell",
+]
 _WORD_SECS = 0.34
 
 

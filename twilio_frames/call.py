@@ -13,7 +13,7 @@ from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
-from twilio_frames.calllog import CallLog
+from twilio_frames.calllog import CallLog, add_observers
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import Start
@@ -37,7 +37,8 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
 
     Args:
         pipeline: The bot's pipeline, with the transport's input and output in it.
-        options: More arguments of ``PipelineWorker``; they win over what is set here.
+        options: More arguments of ``PipelineWorker``; they win over what is set here. A
+            :class:`twilio_frames.calllog.CallLog` may be among its ``observers``.
     """
     params = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)
     defaults = {
@@ -46,7 +47,10 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
         "enable_turn_tracking": False,
         "idle_timeout_secs": None,
     }
-    return PipelineWorker(pipeline, **(defaults | options))
+    observers = options.pop("observers", None) or []
+    worker = PipelineWorker(pipeline, **(defaults | options))
+    add_observers(worker, observers)
+    return worker
 
 
 class Call:
@@ -158,8 +162,7 @@ class Call:
             self._worker = pipeline
         else:
             self._worker = phone_worker(pipeline, **options)
-        for observer in self.observers:
-            self._worker.add_observer(observer)
+        add_observers(self._worker, self.observers)
         await self._worker.queue_frames(begin_with)
         runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
         follower = asyncio.create_task(self._follow_line(runner))

@@ -18,6 +18,7 @@ from twilio_frames.report.lines import FORMAT, VERSION, Kind
 from twilio_frames.transport import TwilioTransport
 
 _TICK_SECS = 0.25
+_TICKS_A_WRITE = 4
 _STALL_SECS = 0.05
 _FRAMES_KNOWN = 256
 _WIND_UP_SECS = 15.0
@@ -63,6 +64,7 @@ class CallLog(BaseObserver):
         self._line: LineNotes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
+        self._ticks = 0
         self._line_ended_at: float | None = None
         self._is_closed = False
         self._begin(words=words, digits=digits)
@@ -154,7 +156,9 @@ class CallLog(BaseObserver):
             self._note({"kind": Kind.STALLED, "seconds": round(late, 3)}, self._due_at)
         if self._line is not None and self._line_ended_at is None:
             self._line.tick(self.now)
-        self._writer.flush()
+        self._ticks += 1
+        if self._ticks % _TICKS_A_WRITE == 0:
+            self._writer.flush()
         if self._line_ended_at is not None and self.now - self._line_ended_at > _WIND_UP_SECS:
             # Nobody else closes the log of a call that never had a pipeline.
             self.close()

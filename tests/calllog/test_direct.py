@@ -1,0 +1,61 @@
+import json
+
+from pipecat.frames.frames import EndFrame, Frame, TranscriptionFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.pipeline.worker_observer import WorkerObserver
+from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.workers.runner import WorkerRunner
+
+from twilio_frames.call import phone_worker
+from twilio_frames.calllog import CallLog, add_observers
+
+
+class Other(BaseObserver):
+    def __init__(self):
+        super().__init__(observe_every_push=False)
+        self.seen: list[type[Frame]] = []
+
+    async def on_push_frame(self, data: FramePushed):
+        self.seen.append(type(data.frame))
+
+
+async def run(worker: PipelineWorker):
+    await worker.queue_frames([TranscriptionFrame("hello", "", ""), EndFrame()])
+    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+
+async def kinds(log: CallLog, path) -> list[str]:
+    assert await log.wait_until_written()
+    return [json.loads(text)["kind"] for text in path.read_text().splitlines()]
+
+
+async def test_logs_and_others_are_told(tmp_path):
+    log, first, later = CallLog(tmp_path / "call.jsonl"), Other(), Other()
+    worker = phone_worker(Pipeline([IdentityFilter()]), observers=[first, log])
+    worker.add_observer(later)
+    await run(worker)
+
+    assert await kinds(log, tmp_path / "call.jsonl") == ["log", "transcript", "closed"]
+    assert first.seen.count(TranscriptionFrame) == later.seen.count(TranscriptionFrame) == 1
+
+
+async def test_log_has_no_queue(tmp_path):
+    """A queue and a task would cost more than the log."""
+    worker = PipelineWorker(Pipeline([IdentityFilter()]), enable_rtvi=False)
+    log = CallLog(tmp_path / "call.jsonl")
+    add_observers(worker, [log])
+    await run(worker)
+
+    distributor = worker._observer  # pyright: ignore[reportPrivateUsage]
+    assert log not in distributor._observers  # pyright: ignore[reportPrivateUsage]
+
+
+def test_pipecat_keeps_observers_where_we_think():
+    worker = PipelineWorker(Pipeline([IdentityFilter()]), enable_rtvi=False)
+
+    assert type(worker._observer) is WorkerObserver  # pyright: ignore[reportPrivateUsage]
+    assert isinstance(worker._observer._observers, list)  # pyright: ignore[reportPrivateUsage]
