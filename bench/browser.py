@@ -1,3 +1,5 @@
+# ruff: noqa: ASYNC110
+# Another process has nothing to await.
 """A Chromium without a window, spoken to over its DevTools protocol; loopback only."""
 
 import asyncio
@@ -107,10 +109,10 @@ class Browser:
             mobile=width < 600,
         )
 
-    async def open(self, path: Path, *, fragment: str = "") -> None:
-        """Opens a file, and waits until it has drawn itself."""
+    async def open(self, address: str) -> None:
+        """Opens a report, and waits until it has drawn itself."""
         await self.do("Page.navigate", url="about:blank")
-        await self.do("Page.navigate", url=path.resolve().as_uri() + fragment)
+        await self.do("Page.navigate", url=address)
         async with asyncio.timeout(60):
             while not await self.ask("performance.getEntriesByName('drawn').length"):
                 await asyncio.sleep(0.02)

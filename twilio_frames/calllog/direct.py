@@ -36,7 +36,7 @@ class _LogsFirst(WorkerObserver):
     """Pipecat's distributor of what is to be observed, with logs that stand before it."""
 
     def __init__(self, logs: list[CallLog], others: WorkerObserver):
-        super().__init__(observers=others._observers)  # pyright: ignore[reportPrivateUsage] See above.
+        super().__init__(observers=others._observers)
         self._logs = logs
 
     async def on_push_frame(self, data: FramePushed) -> None:

@@ -25,6 +25,9 @@ _SCALE = 2
 _MARGIN = 28
 _HEAD = 128
 _ROW = 248
+# Rows of long calls have no captions.
+_LOW_ROW = 150
+_CAPTION_LINES = 36
 _FINDING = 24
 _MOST_ROWS = 6
 _MOST_FINDINGS = 6
@@ -60,8 +63,11 @@ class _Picture:
         self._row_secs = min(next(fitting, seconds / _MOST_ROWS), max(seconds, 5.0))
         self._rows = max(1, -int(-seconds // self._row_secs))
         self._scale = (WIDTH - 2 * _MARGIN) / self._row_secs
+        has_captions = self._scale >= _CAPTION_SCALE
+        self._row = _ROW if has_captions else _LOW_ROW
+        self._lift = 0 if has_captions else _CAPTION_LINES
         self._shown = report.findings[:_MOST_FINDINGS]
-        height = _HEAD + self._rows * _ROW + _FINDING * (len(self._shown) or 1) + 66
+        height = _HEAD + self._rows * self._row + _FINDING * (len(self._shown) or 1) + 66
         self._image = Image.new("RGB", (WIDTH * _SCALE, height * _SCALE), face.back)
         self._pen = ImageDraw.Draw(self._image)
 
@@ -69,7 +75,7 @@ class _Picture:
         self._head()
         for row in range(self._rows):
             self._draw_row(row)
-        self._draw_findings(_HEAD + self._rows * _ROW)
+        self._draw_findings(_HEAD + self._rows * self._row)
         size = (self._image.width // _SCALE, self._image.height // _SCALE)
         small = self._image.resize(size, Image.Resampling.LANCZOS)
         file = BytesIO()
@@ -107,9 +113,10 @@ class _Picture:
     def _draw_row(self, row: int) -> None:
         begin = row * self._row_secs
         shown = Span(begin, begin + self._row_secs)
-        top = _HEAD + row * _ROW
+        top = _HEAD + row * self._row
         story = self._report.story
         self._ruler(shown, top)
+        top -= self._lift
         for spans, colour, offset in (
             ([each.span for each in story.utterances], self._face.caller_soft, 58),
             (story.heard, self._face.bot_soft, 124),
@@ -150,7 +157,7 @@ class _Picture:
         step = next((each for each in steps if each * self._scale >= 64), 3600)
         for mark in range(-int(-shown.begin // step), int(shown.end // step) + 1):
             x = self._x(mark * step, shown)
-            self._box(x, top + 4, 1, _ROW - 16, self._face.rule, 0)
+            self._box(x, top + 4, 1, self._row - 16, self._face.rule, 0)
             if x < WIDTH - _MARGIN - 30:
                 self._text(x + 4, top + 3, clock_text(mark * step)[:-2], self._face.soft, 10.5)
 

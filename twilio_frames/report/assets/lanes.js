@@ -113,12 +113,15 @@ const CAPTION_WIDTH = 150;
 
 function captions(context, items, lane, colour) {
   context.font = FONT;
+  const widths = items.map(({ tokens }) => context.measureText(tokens.map(([word]) => word).join(" ")).width + 4);
+  // Text keeps to the screen, and begins where the sound does if it can.
+  const wanted = items.map(({ begin }, index) =>
+    Math.min(view.x(begin), view.width - Math.min(widths[index], CAPTION_WIDTH)));
   let free = 0;
   items.forEach(({ begin, end, tokens }, index) => {
-    const needed = context.measureText(tokens.map(([word]) => word).join(" ")).width + 4;
-    const next = index + 1 < items.length ? view.x(items[index + 1].begin) - 8 : view.width;
-    // Text keeps to the screen, and begins where the sound does if it can.
-    const left = Math.max(free, Math.min(view.x(begin), view.width - Math.min(needed, CAPTION_WIDTH)));
+    const needed = widths[index];
+    const next = index + 1 < items.length ? wanted[index + 1] - 8 : view.width;
+    const left = Math.max(free, wanted[index]);
     const right = Math.min(next, view.width, Math.max(view.x(end), left + CAPTION_WIDTH));
     if (right - left <= 34 || view.x(end) < 0 || view.x(begin) > view.width) return;
     caption(context, tokens, left, right - left, lane, colour);
@@ -171,20 +174,38 @@ function words(context) {
   }
 }
 
+const longestWait = Math.max(0.5, ...content.answers.map((each) => (each.heard ?? each.from) - each.from));
+
+// Too small for its parts: as high as it was long, in the colour of the slowest.
+function smallAnswer(context, answer, [top, height]) {
+  const slowest = answer.parts.reduce((one, other) => (other[1] > one[1] ? other : one));
+  const size = Math.max(2, height * (answer.heard - answer.from) / longestWait);
+  context.fillStyle = colours[partName(slowest[0])];
+  context.fillRect(view.x(answer.from), top + height - size, Math.max(1.5, 2 * view.scale), size);
+}
+
 function answers(context) {
   const [top, height] = LANES.answers;
   for (const answer of onScreen(content.answers, view.begin, (each) => each.from)) {
+    if (answer.heard === null) continue;
+    if (longestWait * view.scale < 12) {
+      smallAnswer(context, answer, LANES.answers);
+      continue;
+    }
     let at = answer.from;
     for (const [part, seconds] of answer.parts) {
       if (seconds > 0) box(context, colours[partName(part)], at, at + seconds, top + 2, height - 4, 2);
       at += seconds;
     }
     const width = view.x(at) - view.x(answer.from);
-    if (answer.heard !== null && width > 26 && !answer.greeting) {
+    if (width > 26 && !answer.greeting) {
       context.font = SMALL;
       context.textBaseline = "middle";
       context.fillStyle = colours.ink;
-      context.fillText(`${(at - answer.from).toFixed(2)} s`, view.x(at) + 4, top + height / 2 + 0.5);
+      const text = `${(at - answer.from).toFixed(2)} s`;
+      const size = context.measureText(text).width;
+      const left = view.x(at) + 4 + size < view.width ? view.x(at) + 4 : view.x(answer.from) - 4 - size;
+      context.fillText(text, left, top + height / 2 + 0.5);
     }
   }
 }
@@ -236,8 +257,8 @@ function eventsLane(context) {
     context.fillRect(x, top, 1.5, height - 6);
     if (x < free) return;
     context.font = SMALL;
-    const next = index + 1 < seen.length ? view.x(seen[index + 1][0]) : Infinity;
-    const room = next - x - 16;
+    const next = index + 1 < seen.length ? view.x(seen[index + 1][0]) : view.width;
+    const room = Math.min(next, view.width) - x - 20;
     const label = context.measureText(text).width < room ? `${SIGNS[sort]} ${text}` : SIGNS[sort];
     context.fillText(label, x + 5, top + height / 2 - 2);
     free = x + 8 + context.measureText(label).width;

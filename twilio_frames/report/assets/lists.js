@@ -55,8 +55,6 @@ function showLegend() {
     ...(content.flushed.length ? [entry("bad", "flushed, never heard", hatch)] : []));
 }
 
-const longestWait = Math.max(0.5, ...content.answers.map((each) => (each.heard ?? each.from) - each.from));
-
 function waitRow(answer) {
   const seconds = answer.heard - answer.from;
   const told = answer.parts.filter(([, secs]) => secs >= 0.05)
