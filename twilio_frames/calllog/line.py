@@ -16,6 +16,8 @@ _LEVELS_SECS = 5.0
 _LATEST_AUDIO_SECS = 4.0
 _BYTES_PER_SECOND = 8000
 _LEVELS_PER_SECOND = round(1 / LEVEL_STEP)
+_EACH = 4
+_LEVEL_SAMPLES = _BYTES_PER_SECOND // _LEVELS_PER_SECOND // _EACH
 _VIOLATIONS_TOLD = 20
 
 
@@ -37,11 +39,11 @@ class _Levels:
     def note(self, mulaw: bytes, at: float) -> None:
         if not mulaw:
             return
-        loudness = mulaw.translate(LOUDNESS)
-        step_bytes = round(LEVEL_STEP * _BYTES_PER_SECOND)
-        for begin in range(0, len(loudness), step_bytes):
-            slot = int((at + begin / _BYTES_PER_SECOND) * _LEVELS_PER_SECOND)
-            loudest = max(loudness[begin : begin + step_bytes])
+        # Every fourth sample tells as much, in a quarter of the time.
+        loudness = mulaw[::_EACH].translate(LOUDNESS)
+        for begin in range(0, len(loudness), _LEVEL_SAMPLES):
+            slot = int((at + begin * _EACH / _BYTES_PER_SECOND) * _LEVELS_PER_SECOND)
+            loudest = max(loudness[begin : begin + _LEVEL_SAMPLES])
             if loudest > self._levels.get(slot, 0):
                 self._levels[slot] = loudest
 
