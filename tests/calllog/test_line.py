@@ -26,7 +26,7 @@ class Notes:
 
     def clear(self, at: float):
         self.notes.sending(Clear(), self.playback, at)
-        self.playback.clear_sent("fence", at)
+        self.playback.clear_sent(["fence"], at)
 
     def of(self, kind: str) -> list[dict]:
         return [line for line in self.lines if line["kind"] == kind]
@@ -59,6 +59,15 @@ def test_cut_says_what_was_thrown_away(notes: Notes):
     assert notes.of("cut") == [
         {"kind": "cut", "t": 0.25, "position": 2000, "bound": 16, "flushed": 0.75}
     ]
+
+
+def test_silence_that_dates_a_cut_is_not_speech(notes: Notes):
+    notes.send(1.0, 100.0)
+    notes.clear(100.25)
+    notes.send(0.01, 100.26)
+    notes.notes.tick(9.0)
+
+    assert [(line["begin"], line["end"]) for line in notes.of("sent")] == [(0.0, 1.0)]
 
 
 def test_underrun_says_how_long(notes: Notes):

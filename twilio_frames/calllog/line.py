@@ -133,6 +133,9 @@ class LineNotes:
         """Notes what is sent, and what a ``clear`` throws away."""
         self._playback = playback
         if isinstance(message, SendMedia):
+            if playback.is_cutting:
+                # Moments of silence between marks, by which the cut is dated.
+                return
             self._note_underrun(max(0.0, now - playback.ends_at))
             seconds = len(message.payload) / _BYTES_PER_SECOND
             plays_at = max(playback.ends_at, now) - self._opened_at
