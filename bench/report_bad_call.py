@@ -52,7 +52,8 @@ class Shop:
     def __init__(self, folder: Path):
         self._folder = folder
 
-    async def __call__(self, call: Call) -> None:
+    async def take_call(self, call: Call) -> None:
+        """The bot, for a server."""
         dialogue = Dialogue()
         services = replace(await choose_services(dialogue, keys={}), llm=SlowLLM(dialogue))
         recorder = CallRecorder(self._folder / "call.wav")
@@ -84,7 +85,7 @@ async def ring(folder: Path) -> None:
     """Makes the call."""
     async with SimulatedTwilio(seed=3) as twilio:
         settings = ServerSettings(account_sid=twilio.account_sid, auth_token=twilio.auth_token)
-        async with Server(create_app(Shop(folder), settings)) as server:
+        async with Server(create_app(Shop(folder).take_call, settings)) as server:
             options = CallerOptions(noise_level=-50.0, line=_FAR_LINE)
             async with twilio.call(f"{server.url}/twiml", options=options) as caller:
                 await talk(caller)

@@ -29,6 +29,9 @@ environment:
   TWILIO_FRAMES_MAX_CALLS       how many calls may be up at once
   TWILIO_FRAMES_DRAIN_SECONDS   how long calls may go on when the server is to end
   TWILIO_FRAMES_APOLOGY         what is said when a bot fails; empty for nothing
+  TWILIO_FRAMES_CALL_LOGS       a folder for a log of each call; see twilio-frames report
+  TWILIO_FRAMES_LOG_WORDS       1 for the words that were said in them
+  TWILIO_FRAMES_LOG_DIGITS      1 for the keys that were pressed
 
 More stands in twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time."""
 
