@@ -15,7 +15,15 @@ EMBED_SECS = 900.0
 """Calls up to this length have their audio in the page, if nothing else is asked for."""
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
-_SCRIPTS = ("view.js", "lanes.js", "timeline.js", "player.js", "lists.js", "page.js")
+_SCRIPTS = (
+    "view.js",
+    "captions.js",
+    "lanes.js",
+    "timeline.js",
+    "player.js",
+    "lists.js",
+    "page.js",
+)
 
 
 def page(report: Report, *, beside: Path | None = None, embed: bool | None = None) -> str:
