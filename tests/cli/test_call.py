@@ -9,6 +9,7 @@ import pytest
 from tests.testing.bots import TinyBot, Webhook, serving, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.cli import main
+from twilio_frames.testing import timekeeping
 
 
 async def run(*arguments: object) -> int:
@@ -52,6 +53,14 @@ async def test_script_is_done_in_order(tmp_path, capsys):
         json.loads(line)["event"] for line in (tmp_path / "call.jsonl").read_text().splitlines()
     ]
     assert events.index("answered") < events.index("dtmf") < events.index("ended")
+
+
+async def test_late_simulator_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(timekeeping, "LATE_P99", 0.0)
+    async with serving(TinyBot(greet)) as host:
+        await run("call", f"ws://{host}/stream", "--seconds", "0.3")
+
+    assert "not to be trusted" in capsys.readouterr().out
 
 
 async def test_silent_bot_has_its_status():

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import random
 import time
 from itertools import pairwise
 
@@ -12,7 +11,8 @@ import pytest
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, SimulatedTwilio
-from twilio_frames.testing.conditions import DelayLine, Echo
+from twilio_frames.testing.conditions import DelayLine
+from twilio_frames.testing.route import Route
 
 DELAY = 0.1
 
@@ -117,15 +117,14 @@ async def test_delay_does_not_cut_the_end(twilio):
 
 async def test_delay_line_keeps_order():
     arrived: list[tuple[int, float]] = []
+    began = asyncio.get_running_loop().time()
     line = DelayLine[int](
         lambda number, at: arrived.append((number, at)),
-        delay=0.02,
-        jitter=0.03,
-        source=random.Random(4),
+        Route(delay=0.02, jitter=0.03, seed=4),
+        answered_at=lambda: began,
     )
-    began = asyncio.get_running_loop().time()
     for number in range(40):
-        line.put(number, began + number / 1000)
+        line.put(number, began + number / 100)
     async with asyncio.timeout(2):
         while not line.is_empty:  # noqa: ASYNC110  # it tells nobody when it is
             await asyncio.sleep(0.005)
@@ -133,48 +132,9 @@ async def test_delay_line_keeps_order():
     assert [number for number, _ in arrived] == list(range(40))
     times = [at for _, at in arrived]
     assert all(after >= before for before, after in pairwise(times))
-    waits = [at - began - number / 1000 for number, at in arrived]
+    waits = [at - began - number / 100 for number, at in arrived]
     assert min(waits) >= 0.02
     assert 0.03 < max(waits) <= 0.05 + 1e-6
-
-
-async def test_jitter_is_the_same_each_time():
-    def arrivals(seed: int) -> list[float]:
-        times: list[float] = []
-        now = asyncio.get_running_loop().time() + 60
-        line = DelayLine[int](
-            lambda number, at: times.append(round(at - now - number, 6)),
-            delay=0.0,
-            jitter=0.05,
-            source=random.Random(seed),
-        )
-        for number in range(20):
-            line.put(number, now + number)
-        line.deliver_due(now + 60)
-        line.close()
-        return times
-
-    assert arrivals(1) == arrivals(1) != arrivals(2)
-
-
-def test_echo_is_late_and_quiet():
-    echo = Echo(level=-20, delay=0.2)
-    played, silence = tone(0.2), b"\xff" * 1600
-
-    before = echo.mix(silence, played)
-    after = echo.mix(silence, silence)
-
-    assert before == silence
-    level = pcm(after).std() / pcm(played).std()
-    assert 20 * np.log10(level) == pytest.approx(-20, abs=0.5)
-
-
-def test_echo_lies_under_the_speech():
-    echo = Echo(level=-20, delay=0.0)
-    mixed = pcm(echo.mix(tone(0.1, 300), tone(0.1, 1000)))
-
-    expected = pcm(tone(0.1, 300)) + 0.1 * pcm(tone(0.1, 1000))
-    assert np.abs(mixed - expected).max() < 300
 
 
 async def test_bot_hears_its_echo(twilio):

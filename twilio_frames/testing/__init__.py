@@ -15,8 +15,10 @@ from twilio_frames.testing.log import CallLog, LogEntry
 from twilio_frames.testing.parties import Party, Voicemail
 from twilio_frames.testing.result import CallResult, HeardSpan, Turn
 from twilio_frames.testing.ringing import CallerOptions, RingingCall
+from twilio_frames.testing.route import Stall
 from twilio_frames.testing.signing import Signing
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
+from twilio_frames.testing.timekeeping import Timekeeping
 
 __all__ = [
     "AccountRules",
@@ -35,8 +37,10 @@ __all__ = [
     "RingingCall",
     "Signing",
     "SimulatedTwilio",
+    "Stall",
     "StartDelays",
     "StatusCallback",
+    "Timekeeping",
     "Turn",
     "Voicemail",
 ]

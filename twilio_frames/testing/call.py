@@ -91,7 +91,7 @@ class SimulatedCall:
         self.answered_by: str | None = None
         self.queue_seconds = 0.0
         self.seed = 0
-        """Draws the jitter of the line."""
+        """Draws all that the line does by chance; before :meth:`equip`."""
         self.time_limit: float | None = None
         """Seconds that the bot has set."""
         self.on_answered: Callable[[], object] | None = None
@@ -126,7 +126,7 @@ class SimulatedCall:
         self, voice: Voice, ear: Ear, recording: Recording | None, conditions: LineConditions
     ) -> None:
         """Gives the call its caller and its line; before :meth:`begin`."""
-        self.line = Line(voice, ear, self.taps, conditions)
+        self.line = Line(voice, ear, self.taps, conditions, seed=self.seed)
         self._recording = recording
         if recording is not None:
             self.taps.add(recording)

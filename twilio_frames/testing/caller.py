@@ -98,8 +98,7 @@ class Caller:
             alerts=(*call.alerts, *(call.stream.alerts if call.stream else ())),
             violations=tuple(error for stream in streams for error in stream.violations),
             cut_off_seconds=sum(stream.cut_off_seconds for stream in streams),
-            clock_late=self._line.lateness.percentile(0.99),
-            clock_worst=self._line.lateness.worst,
+            timekeeping=self._line.lateness.timekeeping,
         )
 
     async def say(self, speech: Speech) -> Utterance:

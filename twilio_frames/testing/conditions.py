@@ -1,46 +1,66 @@
-"""What a telephone line does to a call: delay, jitter, echo. Seeded, so that it can be repeated."""
+"""What a line does to a call: the network between, and the telephone at its end.
+
+Everything is seeded, so that a run can be repeated: the same network (``route.py``), the same
+noise, the same sound (``telephone.py``), whatever else differs.
+"""
 
 import asyncio
-import math
-import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
-
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw, mulaw_silence
+from twilio_frames.testing.route import Route, Stall
 
 T = TypeVar("T")
-
-_PACKET_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineConditions:
-    """How good a line is. By default it is perfect.
+    """How good a line is. By default it is perfect. Times are seconds, from the answer.
 
-    Delay and jitter lie between Twilio and the bot. What the caller hears is dated where it is
-    heard, behind them. Messages keep their order, as over TCP: one that is held up holds up those
-    behind it. Those sent within 5 ms travel together: what makes a line uneven lasts longer.
+    Delay, jitter and stalls lie between Twilio and the bot. What the caller hears is dated where it
+    is heard, behind them. Messages keep their order, as over TCP: one that is held up holds up
+    those behind it. What Twilio sends over connections of its own can overtake: status callbacks
+    (see ``SimulatedTwilio``), not the messages of a stream.
 
     Parameters:
-        delay_to_bot: Seconds each message to the bot is under way.
+        delay_to_bot: How long each message to the bot is under way.
         delay_from_bot: The same for messages from the bot.
-        jitter_to_bot: Seconds a message may take longer; each packet draws its share of them.
+        jitter_to_bot: By how much longer a message may take. What leaves within 5 ms travels
+            together: what makes a line uneven lasts longer.
         jitter_from_bot: The same for messages from the bot.
+        stalls: When the network stands still, both ways; what it held back comes in a burst.
+        stalls_a_minute: How often it does besides, on average.
+        stall_seconds: How long it does then, at most.
+        lost_at: When the connection breaks, without a word of closing.
+        half_open_at: When the bot's peer is gone and nobody tells: nothing arrives any more, either
+            way, but the connection stands until the call ends.
+        reading_rate: Bytes a second at which what the bot sends is taken off the network; a second
+            of audio is about 12,000 of them. None for as fast as it comes.
         echo_level: The bot's voice in what the caller's telephone picks up, dB against what was
             played: -20 for a speakerphone. None for no echo.
-        echo_delay: Seconds by which it comes later, at least.
+        echo_delay: By how much later it comes, at least.
+        comfort_noise: Level of the noise that a mobile telephone puts where nobody speaks, dB of
+            full scale, -65 say. None for a telephone that sends all it hears.
+        is_over_a_law: Whether the call crosses a network of A-law, as from Europe: both voices are
+            coded twice.
     """
 
     delay_to_bot: float = 0.0
     delay_from_bot: float = 0.0
     jitter_to_bot: float = 0.0
     jitter_from_bot: float = 0.0
+    stalls: tuple[Stall, ...] = ()
+    stalls_a_minute: float = 0.0
+    stall_seconds: float = 0.5
+    lost_at: float | None = None
+    half_open_at: float | None = None
+    reading_rate: float | None = None
     echo_level: float | None = None
     echo_delay: float = 0.2
+    comfort_noise: float | None = None
+    is_over_a_law: bool = False
 
     @classmethod
     def one_way(cls, delay: float, *, jitter: float = 0.0) -> "LineConditions":
@@ -52,36 +72,48 @@ class LineConditions:
             jitter_from_bot=jitter,
         )
 
+    def route_to_bot(self, seed: int) -> Route:
+        """The network that messages to the bot cross."""
+        return self._route(self.delay_to_bot, self.jitter_to_bot, 2 * seed)
+
+    def route_from_bot(self, seed: int) -> Route:
+        """The network that messages from the bot cross."""
+        return self._route(self.delay_from_bot, self.jitter_from_bot, 2 * seed + 1)
+
+    def _route(self, delay: float, jitter: float, seed: int) -> Route:
+        return Route(
+            delay=delay,
+            jitter=jitter,
+            stalls=self.stalls,
+            stalls_a_minute=self.stalls_a_minute,
+            stall_seconds=self.stall_seconds,
+            seed=seed,
+        )
+
 
 PERFECT_LINE = LineConditions()
 
 
 class DelayLine(Generic[T]):
-    """Hands things on after a time, in the order they came.
+    """Hands things on when they have crossed a network, in the order they came.
 
     Args:
         deliver: Gets each thing, and the time on the event loop's clock at which it arrived.
-        delay: Seconds each takes.
-        jitter: Seconds by which it may take longer.
-        source: Draws the jitter.
+        route: The network.
+        answered_at: Gives the time on the event loop's clock from which the route's times count.
     """
 
     def __init__(
         self,
         deliver: Callable[[T, float], None],
+        route: Route,
         *,
-        delay: float,
-        jitter: float,
-        source: random.Random,
+        answered_at: Callable[[], float],
     ):
         self._deliver = deliver
-        self._delay = delay
-        self._jitter = jitter
-        self._random = source
+        self._route = route
+        self._answered_at = answered_at
         self._waiting: deque[tuple[float, T]] = deque()
-        self._latest = 0.0
-        self._packet_at = -math.inf
-        self._uneven = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -92,7 +124,7 @@ class DelayLine(Generic[T]):
     @property
     def longest(self) -> float:
         """Seconds that a thing can take."""
-        return self._delay + self._jitter
+        return self._route.longest
 
     def put(self, thing: T, at: float) -> None:
         """Sends a thing off.
@@ -101,14 +133,11 @@ class DelayLine(Generic[T]):
             thing: It.
             at: When it leaves, on the event loop's clock.
         """
-        if not self._delay and not self._jitter:
+        if self._route.is_direct:
             self._deliver(thing, at)
             return
-        if at - self._packet_at >= _PACKET_SECONDS:
-            self._packet_at, self._uneven = at, self._jitter * self._random.random()
-        due = at + self._delay + self._uneven
-        self._latest = max(self._latest, due)
-        self._waiting.append((self._latest, thing))
+        began = self._answered_at()
+        self._waiting.append((began + self._route.arrival(at - began), thing))
         self._set_timer()
 
     def deliver_due(self, now: float) -> None:
@@ -135,32 +164,3 @@ class DelayLine(Generic[T]):
         due = self._waiting[0][0] if self._waiting else 0.0
         self.deliver_due(max(due, asyncio.get_running_loop().time()))
         self._set_timer()
-
-
-class Echo:
-    """What of the bot's voice comes back into the caller's microphone.
-
-    Args:
-        level: dB against what was played.
-        delay: Seconds by which it comes later.
-    """
-
-    def __init__(self, level: float, delay: float):
-        self._gain = 10 ** (level / 20)
-        self._under_way = bytearray(mulaw_silence(round(delay * SAMPLE_RATE) / SAMPLE_RATE))
-
-    def mix(self, said: bytes, heard: bytes) -> bytes:
-        """The caller's audio with the echo in it.
-
-        Args:
-            said: What the caller said, mu-law.
-            heard: What was played to the caller in the same time, mu-law.
-        """
-        self._under_way += heard
-        echo = bytes(self._under_way[: len(heard)])
-        del self._under_way[: len(heard)]
-        played = self._gain * np.frombuffer(decode_mulaw(echo), dtype=np.int16)
-        if not played.any():
-            return said
-        speech = np.frombuffer(decode_mulaw(said), dtype=np.int16) + played
-        return encode_mulaw(speech.clip(-32768, 32767).astype(np.int16).tobytes())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from twilio_frames.protocol import INBOUND, OUTBOUND, Start
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.broken_socket import over
 from twilio_frames.testing.stream import MediaStream, StreamEnd
 from twilio_frames.testing.upgrade import open_websocket, stream_url
 from twilio_frames.testing.verbs import MAX_PARAMETER, ConnectStream, StartStream
@@ -102,7 +103,7 @@ class StreamConnection:
         )
         line = self._call.line
         return MediaStream(
-            websocket,
+            over(websocket, line.conditions, line.clock),
             start,
             log=self._call.log,
             first_timestamp=exchange.random.randint(*_FIRST_TIMESTAMPS),

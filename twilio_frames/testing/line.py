@@ -18,34 +18,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE
-from twilio_frames.testing.conditions import PERFECT_LINE, Echo, LineConditions
+from twilio_frames.testing.conditions import PERFECT_LINE, LineConditions
 from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.playback import Played
 from twilio_frames.testing.taps import Tap
+from twilio_frames.testing.telephone import ComfortNoise, Echo, over_a_law
+from twilio_frames.testing.timekeeping import Lateness
 from twilio_frames.testing.voice import FRAME_BYTES, Voice
-
-
-class Lateness:
-    """How late the line's turns came, counted by the millisecond."""
-
-    def __init__(self) -> None:
-        self._counts = [0] * 1001
-        self.worst = 0.0
-
-    def count(self, seconds: float) -> None:
-        """Takes in one turn."""
-        self._counts[min(int(seconds * 1000), 1000)] += 1
-        self.worst = max(self.worst, seconds)
-
-    def percentile(self, share: float) -> float:
-        """Seconds that this share of the turns kept to, rounded up to a millisecond."""
-        wanted = share * sum(self._counts)
-        so_far = 0
-        for milliseconds, count in enumerate(self._counts):
-            so_far += count
-            if count and so_far >= wanted:
-                return (milliseconds + 1) / 1000
-        return 0.0
 
 
 class LineClock:
@@ -103,7 +82,8 @@ class Line:
         voice: What the caller says.
         ear: What the caller hears.
         recording: Gets both, as they pass.
-        conditions: Whether there is an echo on it. Delay and jitter are the stream's business.
+        conditions: How it sounds. Delay, jitter and what breaks are the stream's business.
+        seed: Makes comfort noise the same each time.
     """
 
     def __init__(
@@ -112,10 +92,12 @@ class Line:
         ear: Ear,
         recording: Tap | None = None,
         conditions: LineConditions = PERFECT_LINE,
+        *,
+        seed: int = 0,
     ):
         self.voice = voice
         self.ear = ear
-        self.listener: Listener | None = None
+        self._listener: Listener | None = None
         self.clock = LineClock()
         self.lateness = Lateness()
         self.conditions = conditions
@@ -123,10 +105,24 @@ class Line:
         self._recording = recording
         level = conditions.echo_level
         self._echo = None if level is None else Echo(level, conditions.echo_delay)
+        self._seed = seed
+        self._comfort_noise = self._new_comfort_noise()
         self._said: bytes | None = None
         self._heard = bytearray()
         self._turns = 0
         self._waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def listener(self) -> Listener | None:
+        """Whom the caller talks to; None for nobody."""
+        return self._listener
+
+    @listener.setter
+    def listener(self, listener: Listener | None) -> None:
+        # What it hears of the background must not depend on how long it took to be connected.
+        self.voice.restart_background()
+        self._comfort_noise = self._new_comfort_noise()
+        self._listener = listener
 
     def listen_to(self, source: Source | None) -> None:
         """Hears a source from here on, or silence; what the one before has played was heard."""
@@ -188,10 +184,18 @@ class Line:
         del self._heard[:FRAME_BYTES]
         if self._echo is not None:
             said = self._echo.mix(said, heard)
-        if self.listener is not None:
-            self.listener.send_frame(said)
+        if self._comfort_noise is not None:
+            said = self._comfort_noise.pass_on(said)
+        if self.conditions.is_over_a_law:
+            said = over_a_law(said)
+        if self._listener is not None:
+            self._listener.send_frame(said)
         if self._recording is not None:
             self._recording.write(said, heard)
+
+    def _new_comfort_noise(self) -> ComfortNoise | None:
+        level = self.conditions.comfort_noise
+        return None if level is None else ComfortNoise(level, seed=self._seed)
 
     def _hear(self, until: int) -> None:
         """Takes in what was heard up to a sample."""
@@ -199,13 +203,14 @@ class Line:
         if size <= 0:
             return
         played = self._source.play(size) if self._source else _silence(size)
-        self._heard += played.audio
+        audio = over_a_law(played.audio) if self.conditions.is_over_a_law else played.audio
+        self._heard += audio
         begin = 0
         for end in played.cleared_at:
-            self.ear.hear(played.audio[begin:end], from_bot=played.from_bot > 0)
+            self.ear.hear(audio[begin:end], from_bot=played.from_bot > 0)
             self.ear.break_off()
             begin = end
-        self.ear.hear(played.audio[begin:], from_bot=played.from_bot > 0)
+        self.ear.hear(audio[begin:], from_bot=played.from_bot > 0)
 
 
 def _silence(size: int) -> Played:

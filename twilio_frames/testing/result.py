@@ -9,6 +9,7 @@ from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.ear import Spell
 from twilio_frames.testing.playback import Playback
 from twilio_frames.testing.program import CallEnd
+from twilio_frames.testing.timekeeping import Timekeeping
 from twilio_frames.testing.voice import Utterance
 
 CALLER = "caller"
@@ -92,10 +93,8 @@ class CallResult:
         violations: Messages of the bot that broke a rule; each was passed over.
         cut_off_seconds: Length of the bot's audio that was buffered when its streams ended, and
             was never heard: a goodbye that was clipped, say.
-        clock_late: Seconds by which 99 % of the simulated line's own turns were late at most, and
-            so may be what it sent, and the receipt of what it was sent. What was played in between
-            is known to the sample.
-        clock_worst: The same for the latest turn.
+        timekeeping: How late the simulated line's own turns were, and so may be what it sent, and
+            the receipt of what it was sent. What was played in between is known to the sample.
     """
 
     call_sid: str
@@ -107,8 +106,22 @@ class CallResult:
     alerts: tuple[Alert, ...]
     violations: tuple[Violation, ...]
     cut_off_seconds: float
-    clock_late: float
-    clock_worst: float
+    timekeeping: Timekeeping
+
+    @property
+    def is_trustworthy(self) -> bool:
+        """Whether the simulator kept time. If not, no time of this call says anything."""
+        return self.timekeeping.is_trustworthy
+
+    @property
+    def clock_late(self) -> float:
+        """Seconds by which 99 % of the simulated line's own turns were late at most."""
+        return self.timekeeping.p99
+
+    @property
+    def clock_worst(self) -> float:
+        """Seconds by which the latest of them was late."""
+        return self.timekeeping.worst
 
     @property
     def answer_times(self) -> tuple[float, ...]:
@@ -138,6 +151,8 @@ class CallResult:
             "cut_off_seconds": _rounded(self.cut_off_seconds),
             "clock_late": _rounded(self.clock_late),
             "clock_worst": _rounded(self.clock_worst),
+            "timekeeping": self.timekeeping.to_dict(),
+            "is_trustworthy": self.is_trustworthy,
         }
 
 

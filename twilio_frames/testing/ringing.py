@@ -27,8 +27,8 @@ class CallerOptions:
         log: File for every message and event, as JSON lines.
         noise_level: Background noise, dB of full scale (-60 is a quiet room); None for digital
             silence.
-        line: What the line does to the call: delay, jitter, echo.
-        seed: Makes the noise and the jitter the same each time.
+        line: What the line does to the call: delay, jitter, what breaks, echo.
+        seed: Makes the noise and all that the line does the same each time.
         voice: The voice in which text is said, an espeak-ng name.
         keep_audio: Whether the result holds what was heard.
         seconds: How long the call may last at most.
@@ -54,13 +54,13 @@ async def on_the_line(
         CallFailedError: If no call comes about; it says what Twilio would.
     """
     call.log.write_to(options.log)
+    call.seed = options.seed
     call.equip(
         Voice(noise_level=options.noise_level, seed=options.seed),
         Ear(keep_audio=options.keep_audio),
         Recording(options.record) if options.record else None,
         options.line,
     )
-    call.seed = options.seed
     caller = Caller(call, recording=options.record, voice=options.voice)
     call.begin(instructions, seconds=options.seconds)
     try:

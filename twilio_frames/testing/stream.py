@@ -19,7 +19,6 @@ broke. What the bot sent before it closed still arrives.
 """
 
 import asyncio
-import random
 from collections import deque
 from contextlib import suppress
 from enum import Enum
@@ -46,6 +45,7 @@ from twilio_frames.protocol import (
     Violation,
 )
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.broken_socket import WebSocket
 from twilio_frames.testing.conditions import PERFECT_LINE, DelayLine, LineConditions
 from twilio_frames.testing.line import LineClock
 from twilio_frames.testing.log import FROM_BOT, TO_BOT, TO_FORK, CallLog
@@ -89,7 +89,7 @@ class MediaStream:
 
     def __init__(
         self,
-        websocket: aiohttp.ClientWebSocketResponse,
+        websocket: WebSocket,
         start: Start,
         *,
         log: CallLog,
@@ -112,15 +112,13 @@ class MediaStream:
         self._clock = clock or LineClock()
         self._outgoing = DelayLine[TwilioMessage](
             self._put_in_outbox,
-            delay=conditions.delay_to_bot,
-            jitter=conditions.jitter_to_bot,
-            source=random.Random(2 * seed),  # noqa: S311  # protects nothing
+            conditions.route_to_bot(seed),
+            answered_at=self._answered_at,
         )
         self._incoming = DelayLine[str | bytes](
             self._obey,
-            delay=conditions.delay_from_bot,
-            jitter=conditions.jitter_from_bot,
-            source=random.Random(2 * seed + 1),  # noqa: S311
+            conditions.route_from_bot(seed),
+            answered_at=self._answered_at,
         )
         self._has_bot_closed = False
         self._mark_timer: asyncio.TimerHandle | None = None
@@ -221,6 +219,9 @@ class MediaStream:
         with suppress(TimeoutError):
             async with asyncio.timeout(2 * CLOSE_SECONDS):
                 await self._websocket.close()
+
+    def _answered_at(self) -> float:
+        return self._clock.time_of(0)
 
     def _post(self, message: TwilioMessage, *, at: float | None = None) -> None:
         """Sends a message off, by now or at a time that has just passed."""

@@ -79,6 +79,7 @@ class Voice:
         self._saying: Utterance | None = None
         self._offset = 0
         self._frames = 0
+        self._background_began = 0
         self.utterances: list[Utterance] = []
 
     @property
@@ -95,6 +96,10 @@ class Voice:
         self._waiting.clear()
         if self._saying is not None:
             self._end_utterance(self._saying)
+
+    def restart_background(self) -> None:
+        """Has the background noise begin anew with the next frame."""
+        self._background_began = self._frames + 1
 
     def next_frame(self) -> bytes:
         """The next 20 ms, mu-law."""
@@ -132,7 +137,8 @@ class Voice:
     def _background(self) -> bytes:
         if self._noise is None:
             return _SILENT_FRAME
-        begin = self._frames * FRAME_BYTES % len(self._noise)
+        frame = self._frames - self._background_began
+        begin = frame * FRAME_BYTES % len(self._noise)
         return self._noise[begin : begin + FRAME_BYTES]
 
 
