@@ -20,6 +20,17 @@ class Console:
         self._output = output or sys.stdout
         self._has_colours = self._output.isatty()
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks on as it is written."""
+        return self._has_colours
+
+    def wipe(self, lines: int) -> None:
+        """Takes back the last lines; only on a terminal."""
+        if lines and self._has_colours:
+            self._output.write(f"\x1b[{lines}F\x1b[J")
+            self._output.flush()
+
     def say(self, text: str = "", colour: str | None = None) -> None:
         """Writes a line."""
         self._output.write(self._painted(text, colour) + "\n")

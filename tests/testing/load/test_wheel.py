@@ -1,0 +1,68 @@
+"""The shared clock."""
+
+import asyncio
+from itertools import pairwise
+
+from twilio_frames.testing.load.wheel import SLOTS, ClockWheel
+
+
+class Rider:
+    def __init__(self) -> None:
+        self.turns: list[float] = []
+
+    def take_turn(self, due: float) -> None:
+        self.turns.append(due)
+
+
+async def turn(wheel: ClockWheel, seconds: float) -> None:
+    turning = asyncio.create_task(wheel.run())
+    await asyncio.sleep(seconds)
+    turning.cancel()
+    await asyncio.gather(turning, return_exceptions=True)
+
+
+async def test_turns_are_twenty_milliseconds_apart():
+    wheel, rider = ClockWheel(), Rider()
+    wheel.join(rider)
+    await turn(wheel, 0.3)
+
+    steps = [round(after - before, 6) for before, after in pairwise(rider.turns)]
+    assert len(steps) >= 10
+    assert set(steps) == {0.02}
+
+
+async def test_riders_keep_different_phases():
+    wheel, riders = ClockWheel(seed=2), [Rider() for _ in range(2 * SLOTS)]
+    for rider in riders:
+        wheel.join(rider)
+    await turn(wheel, 0.1)
+
+    phases = [round(rider.turns[0] % 0.02, 4) % 0.02 for rider in riders]
+    assert len(set(phases)) == SLOTS
+
+
+async def test_stall_is_made_up_for():
+    wheel, rider = ClockWheel(), Rider()
+    wheel.join(rider)
+    turning = asyncio.create_task(wheel.run())
+    await asyncio.sleep(0.05)
+    before = len(rider.turns)
+    end = asyncio.get_running_loop().time() + 0.2
+    while asyncio.get_running_loop().time() < end:
+        pass
+    await asyncio.sleep(0.01)
+    turning.cancel()
+
+    assert len(rider.turns) - before >= 9
+    assert wheel.lateness.worst > 0.15
+    assert not wheel.lateness.timekeeping.is_trustworthy
+
+
+async def test_who_left_is_not_served():
+    wheel, rider = ClockWheel(), Rider()
+    wheel.join(rider)
+    wheel.leave(rider)
+    wheel.leave(rider)
+    await turn(wheel, 0.05)
+
+    assert rider.turns == []

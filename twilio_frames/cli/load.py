@@ -1,0 +1,293 @@
+"""``twilio-frames load URL --calls N``: many calls at once, and whether the bot bears them."""
+
+import argparse
+import asyncio
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+
+from twilio_frames.cli.console import Console
+from twilio_frames.cli.load_view import LoadView, show_result, show_step, show_verdict
+from twilio_frames.cli.options import (
+    Commands,
+    existing_file,
+    from_environment,
+    name_and_value,
+    positive_seconds,
+    write_json,
+)
+from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
+from twilio_frames.testing.load import (
+    LoadPlan,
+    LoadResult,
+    Manners,
+    QualityLimits,
+    Repertoire,
+    prepare,
+    run_load,
+    search_largest,
+)
+from twilio_frames.testing.load.phrases import DEFAULT_WORDS
+from twilio_frames.testing.load.run import CALLS_PER_SECOND, SETTLING_SECONDS
+from twilio_frames.testing.speech import Speech
+
+FELL_SHORT = 3
+
+_DESCRIPTION = """\
+Keeps N calls up, each with a caller of its own who asks, listens and now and then talks over the
+bot, and says what the callers noticed. URL is the bot's TwiML webhook (http://...) or its stream
+(ws://..., opened without TwiML); of several, each is tried in turn. A caller whom the bot hangs up
+on calls again."""
+
+_EPILOG = """\
+exit status: 0 quality was held; 1 it could not be tried; 3 the bot fell short of a limit, or the
+simulator did not keep time and nothing is known. With --search: 0 if any number of calls held.
+For figures worth having, give the bot and this command a core each (`taskset -c 0 ...`).
+TWILIO_AUTH_TOKEN signs the requests, and TWILIO_ACCOUNT_SID names the account, where set."""
+
+
+def add_to(commands: Commands) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "load",
+        help="call a bot many times at once",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, log_level="WARNING")
+    parser.add_argument("urls", metavar="URL", nargs="+")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
+    _add_amount(parser)
+    _add_search(parser)
+    _add_callers(parser)
+    _add_limits(parser)
+
+
+def _add_amount(parser: argparse.ArgumentParser) -> None:
+    amount = parser.add_argument_group("how much")
+    amount.add_argument(
+        "--calls", type=_count, default=10, metavar="N", help="calls at once (%(default)s)"
+    )
+    amount.add_argument(
+        "--ramp",
+        type=positive_seconds,
+        metavar="S",
+        help=f"seconds over which they are made (so many that it is {CALLS_PER_SECOND:g} a second)",
+    )
+    amount.add_argument(
+        "--settling",
+        type=positive_seconds,
+        default=SETTLING_SECONDS,
+        metavar="S",
+        help="how long they are left alone when all are up (%(default)g)",
+    )
+    amount.add_argument(
+        "--seconds",
+        type=positive_seconds,
+        default=30.0,
+        metavar="S",
+        help="how long they are measured then (%(default)g)",
+    )
+    amount.add_argument("--seed", type=int, default=0, help="draws all that callers do (0)")
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    search = parser.add_argument_group("the largest number of calls that holds its quality")
+    search.add_argument(
+        "--search",
+        action="store_true",
+        help="look for it: double the calls until the limits are broken, then close in",
+    )
+    search.add_argument(
+        "--first", type=_count, default=4, metavar="N", help="calls to begin with (%(default)s)"
+    )
+    search.add_argument(
+        "--most", type=_count, default=512, metavar="N", help="calls to end at (%(default)s)"
+    )
+
+
+def _add_callers(parser: argparse.ArgumentParser) -> None:
+    callers, manners = parser.add_argument_group("the callers"), Manners()
+    callers.add_argument(
+        "--say", action="append", default=[], metavar="TEXT", help="one of the things they say"
+    )
+    callers.add_argument(
+        "--wav", action="append", default=[], type=existing_file, metavar="FILE", help="another"
+    )
+    callers.add_argument(
+        "--noise", type=float, default=-55.0, metavar="DB", help="of full scale (%(default)g)"
+    )
+    callers.add_argument(
+        "--interrupting",
+        type=_share,
+        default=manners.interrupting,
+        metavar="SHARE",
+        help="share of the bot's answers that are talked over (%(default)g)",
+    )
+    callers.add_argument(
+        "--patience",
+        type=positive_seconds,
+        default=manners.patience,
+        metavar="S",
+        help="how long an answer is waited for (%(default)g)",
+    )
+    callers.add_argument(
+        "--parameter",
+        type=name_and_value,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="custom parameter of a stream rung by its ws:// URL",
+    )
+    callers.add_argument(
+        "--auth-token", default=from_environment("TWILIO_AUTH_TOKEN", DEFAULT_AUTH_TOKEN)
+    )
+    callers.add_argument(
+        "--account-sid", default=from_environment("TWILIO_ACCOUNT_SID", DEFAULT_ACCOUNT_SID)
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group, limits = parser.add_argument_group("quality"), QualityLimits()
+    group.add_argument(
+        "--first-audio",
+        type=positive_seconds,
+        default=limits.first_audio,
+        metavar="S",
+        help="that 95 %% of the bot's first sounds may take (%(default)g)",
+    )
+    group.add_argument(
+        "--times-slower",
+        type=float,
+        default=limits.times_slower,
+        metavar="X",
+        help="than in the first step of a search (%(default)g)",
+    )
+    group.add_argument(
+        "--barge-in",
+        type=positive_seconds,
+        metavar="S",
+        help="that the bot may speak on, in 95 %% of the cases (any)",
+    )
+    group.add_argument(
+        "--gaps",
+        type=float,
+        default=limits.gaps_per_minute,
+        metavar="X",
+        help="over 60 ms, in each minute of the bot's speech (%(default)g)",
+    )
+    group.add_argument(
+        "--failed", type=int, default=limits.failed, metavar="N", help="calls that may (0)"
+    )
+    group.add_argument(
+        "--late",
+        type=positive_seconds,
+        default=limits.lateness,
+        metavar="S",
+        help="that the simulator itself may be late, in 99 %% of its turns (%(default)g)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Makes the calls; gives the exit status."""
+    console = Console()
+    try:
+        return asyncio.run(_load(options, console))
+    finally:
+        gc.unfreeze()
+
+
+async def _load(options: argparse.Namespace, console: Console) -> int:
+    repertoire = await prepare(_speech(options), noise_level=options.noise, seed=options.seed)
+    # What is there by now stays, and a collection that walks through it would hold up the clock.
+    gc.collect()
+    gc.freeze()
+    found: list[dict[str, object]] = []
+    are_good = True
+    for url in options.urls:
+        if options.search:
+            outcome, is_good = await _search(url, options, repertoire, console)
+        else:
+            outcome, is_good = await _once(url, options, repertoire, console)
+        found.append(outcome)
+        are_good &= is_good
+    write_json(options.json, "load", {"loads": found})
+    return 0 if are_good else FELL_SHORT
+
+
+async def _once(
+    url: str, options: argparse.Namespace, repertoire: Repertoire, console: Console
+) -> tuple[dict[str, object], bool]:
+    result = await _run(url, options.calls, options, repertoire, console)
+    limits = _limits(options)
+    show_result(console, result, limits)
+    shortfalls, is_trusted = limits.shortfalls(result), limits.trusts(result)
+    outcome = {**result.to_dict(), "shortfalls": shortfalls, "is_trusted": is_trusted}
+    return outcome, is_trusted and not shortfalls
+
+
+async def _search(
+    url: str, options: argparse.Namespace, repertoire: Repertoire, console: Console
+) -> tuple[dict[str, object], bool]:
+    found = await search_largest(
+        lambda calls: _run(url, calls, options, repertoire, console),
+        _limits(options),
+        first=options.first,
+        most=options.most,
+        on_step=lambda step: show_step(console, step),
+    )
+    show_verdict(console, url, found)
+    return {"url": url, **found.to_dict()}, found.largest > 0
+
+
+async def _run(
+    url: str, calls: int, options: argparse.Namespace, repertoire: Repertoire, console: Console
+) -> LoadResult:
+    plan = LoadPlan(
+        url=url,
+        calls=calls,
+        seconds=options.seconds,
+        ramp=options.ramp,
+        settling=options.settling,
+        manners=Manners(interrupting=options.interrupting, patience=options.patience),
+        parameters=dict(options.parameter),
+        auth_token=options.auth_token,
+        account_sid=options.account_sid,
+        seed=options.seed,
+    )
+    with LoadView(console, url) as view:
+        return await run_load(plan, repertoire=repertoire, on_progress=view.show)
+
+
+def _speech(options: argparse.Namespace) -> Sequence[Speech]:
+    return [*options.say, *options.wav] or DEFAULT_WORDS
+
+
+def _limits(options: argparse.Namespace) -> QualityLimits:
+    return QualityLimits(
+        first_audio=options.first_audio,
+        times_slower=options.times_slower,
+        barge_in=options.barge_in,
+        gaps_per_minute=options.gaps,
+        failed=options.failed,
+        lateness=options.late,
+    )
+
+
+def _count(text: str) -> int:
+    """An argument that counts calls."""
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 10000, got {text!r}")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    """An argument from 0 to 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
+    return share

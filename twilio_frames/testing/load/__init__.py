@@ -1,0 +1,38 @@
+"""Many calls at once, from one process at little processor time, and whether the bot bears them.
+
+::
+
+    result = await run_load(LoadPlan(url="ws://127.0.0.1:8000/stream", calls=50, seconds=30))
+    print(result.figures.first_audio.p95, result.figures.gaps_per_minute)
+
+The callers are independent of each other: each has its own phase, phrases, pauses and
+interruptions, all drawn from one seed. They hear the bot by arithmetic alone (``playout.py``), and
+share one clock (``wheel.py``) and the encoded audio of all that they say (``phrases.py``).
+"""
+
+from twilio_frames.testing.load.call import Ending, Outcome
+from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadResult, Spread
+from twilio_frames.testing.load.phrases import Phrase, Repertoire, prepare
+from twilio_frames.testing.load.quality import QualityLimits
+from twilio_frames.testing.load.run import LoadPlan, run_load
+from twilio_frames.testing.load.search import SearchResult, Step, search_largest
+from twilio_frames.testing.load.talk import Manners
+
+__all__ = [
+    "Ending",
+    "LoadFigures",
+    "LoadPlan",
+    "LoadProgress",
+    "LoadResult",
+    "Manners",
+    "Outcome",
+    "Phrase",
+    "QualityLimits",
+    "Repertoire",
+    "SearchResult",
+    "Spread",
+    "Step",
+    "prepare",
+    "run_load",
+    "search_largest",
+]

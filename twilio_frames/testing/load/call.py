@@ -1,0 +1,216 @@
+"""One call of a load: it is set up by a task, and then lives on the shared clock alone."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from twilio_frames.protocol import Clear, Role, SendMark, SendMedia, Violation, decode
+from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.load.account import Account
+from twilio_frames.testing.load.bot_socket import BotSocket, open_bot_socket
+from twilio_frames.testing.load.dialing import find_stream
+from twilio_frames.testing.load.messages import StreamMessages
+from twilio_frames.testing.load.playout import PlayOut
+from twilio_frames.testing.load.talk import Talk, TalkFigures
+from twilio_frames.testing.upgrade import stream_url
+from twilio_frames.testing.verbs import ConnectStream
+
+DEAD_SECONDS = 10.0
+"""How long the bot may not read at all before the connection counts as lost."""
+
+_FIRST_TIMESTAMPS = range(99, 172)
+_NORMAL_CODES = (1000, 1001, 1005)
+
+
+class Ending(Enum):
+    """How a call ended."""
+
+    HUNG_UP = "hung up by the caller"
+    HUNG_UP_BY_BOT = "hung up by the bot"
+    REFUSED = "refused"
+    """It never came to a stream."""
+    LOST = "lost"
+    """The connection broke, or the bot closed it with an error."""
+    SILENT = "silent"
+    """The bot was never heard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a call.
+
+    Parameters:
+        reason: Why it failed, in words; empty if it did not.
+        seconds: How long it lasted, from the stream's ``start``.
+    """
+
+    ending: Ending
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the bot is to be blamed for its end."""
+        return self.ending not in (Ending.HUNG_UP, Ending.HUNG_UP_BY_BOT)
+
+
+class LoadCall:
+    """One call.
+
+    Args:
+        account: What it shares with the others.
+        seed: Draws what the caller does.
+        on_up: Is told when the call is connected.
+    """
+
+    def __init__(self, account: Account, *, seed: int, on_up: Callable[[], None]):
+        self.playout = PlayOut()
+        self.talk: Talk | None = None
+        """The caller; None until the call is connected."""
+        self.violations = 0
+        """Messages of it that broke a rule."""
+        self.lost_frames = 0
+        """Of 20 ms: what the bot did not read in time."""
+        self._account = account
+        self._on_up = on_up
+        self._seed = seed
+        source = random.Random(seed)  # noqa: S311  # names things, protects nothing
+        self._call_sid = f"CA{source.getrandbits(128):032x}"
+        self._messages = StreamMessages(
+            f"MZ{source.getrandbits(128):032x}", first_timestamp=source.choice(_FIRST_TIMESTAMPS)
+        )
+        self._socket: BotSocket | None = None
+        self._hanging_up = asyncio.Event()
+        self._mark_timer: asyncio.TimerHandle | None = None
+        self._blocked_since: float | None = None
+        self._now = asyncio.get_running_loop().time
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the caller and the bot are connected."""
+        return self.talk is not None and self._socket is not None and self._socket.is_open
+
+    async def run(self) -> Outcome:
+        """Calls, and stays until somebody hangs up."""
+        stream = await find_stream(self._account, self._call_sid)
+        if isinstance(stream, str):
+            return Outcome(ending=Ending.REFUSED, reason=stream)
+        opened = await self._open(stream)
+        if isinstance(opened, Alert):
+            return Outcome(ending=Ending.REFUSED, reason=str(opened))
+        self._socket = opened
+        began = self._begin(opened, stream)
+        try:
+            await _either(self._hanging_up, opened.closed)
+            return self._outcome(opened, self._now() - began)
+        finally:
+            self._account.wheel.leave(self)
+            if self._mark_timer is not None:
+                self._mark_timer.cancel()
+            opened.send(self._messages.stop(self._call_sid, self._account.account_sid))
+            await opened.close()
+
+    def start_counting(self) -> None:
+        """Forgets what was counted so far."""
+        self.violations = self.lost_frames = 0
+        self.playout.start_counting()
+        if self.talk is not None:
+            self.talk.figures = TalkFigures()
+
+    def hang_up(self) -> None:
+        """Ends the call."""
+        self._hanging_up.set()
+
+    def take_turn(self, due: float) -> None:
+        """Sends what was said in the last 20 ms."""
+        socket, talk = self._socket, self.talk
+        if socket is None or talk is None:
+            return
+        frame = talk.next_frame(due)
+        if not socket.is_blocked:
+            self._blocked_since = None
+            socket.send(self._messages.media(frame))
+            return
+        self._messages.skip_media()
+        self.lost_frames += 1
+        self._blocked_since = self._blocked_since or due
+        if due - self._blocked_since > DEAD_SECONDS:
+            self._hanging_up.set()
+
+    def _begin(self, socket: BotSocket, stream: ConnectStream) -> float:
+        account, messages, now = self._account, self._messages, self._now()
+        socket.send(messages.connected())
+        socket.send(messages.start(self._call_sid, account.account_sid, stream.parameters))
+        self.talk = Talk(
+            account.repertoire,
+            self.playout,
+            manners=account.manners,
+            seed=self._seed,
+            began=now,
+        )
+        account.wheel.join(self)
+        self._on_up()
+        return now
+
+    def _outcome(self, socket: BotSocket, seconds: float) -> Outcome:
+        if self._blocked_since is not None and self._hanging_up.is_set():
+            reason = f"expected the bot to read its messages, it did not for {DEAD_SECONDS:g} s"
+            return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
+        if socket.closed.is_set() and socket.close_code not in _NORMAL_CODES:
+            reason = f"expected the bot to stay connected, lost it ({socket.close_code})"
+            return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
+        patience = self._account.manners.patience
+        if not self.playout.spells and (socket.closed.is_set() or seconds > patience):
+            reason = f"expected to hear the bot, heard nothing in {seconds:.0f} s"
+            return Outcome(ending=Ending.SILENT, reason=reason, seconds=seconds)
+        ending = Ending.HUNG_UP_BY_BOT if socket.closed.is_set() else Ending.HUNG_UP
+        return Outcome(ending=ending, seconds=seconds)
+
+    def _receive(self, data: str | bytes) -> None:
+        """Obeys one message of the bot's."""
+        now = self._now()
+        match decode(data, Role.BOT):
+            case SendMedia(payload=payload):
+                self.playout.queue(payload, now)
+            case SendMark(name=name):
+                self.playout.mark(name)
+                self._return_marks(self.playout.take_reached(now))
+            case Clear():
+                self._return_marks(self.playout.clear(now))
+            case Violation():
+                self.violations += 1
+
+    def _return_marks(self, names: list[str]) -> None:
+        """Sends marks back, and sets the timer for the next."""
+        if self._socket is not None:
+            for name in names:
+                self._socket.send(self._messages.mark(name))
+        if self._mark_timer is not None:
+            self._mark_timer.cancel()
+            self._mark_timer = None
+        due = self.playout.next_mark
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._mark_timer = loop.call_at(due, self._on_mark_due, due)
+
+    def _on_mark_due(self, due: float) -> None:
+        self._mark_timer = None
+        self._return_marks(self.playout.take_reached(max(due, self._now())))
+
+    async def _open(self, stream: ConnectStream) -> BotSocket | Alert:
+        url = stream_url(stream.url)
+        if isinstance(url, Alert):
+            return url
+        return await open_bot_socket(url, signing=self._account.signing, receive=self._receive)
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Waits for the first of two events."""
+    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()

@@ -1,0 +1,81 @@
+"""The clock that all calls of a load share: it turns once in 20 ms, and each call has its place.
+
+Theory of operation
+-------------------
+A task and a timer for each call would wake the event loop 50 times a second and call. So the 20 ms
+are cut into 20 slots; a call lies in one of them and is served when it comes up, together with the
+others that lie there. Calls that are spread over the slots keep different phases, as real ones do.
+
+The clock is absolute: turn *n* of slot *s* is due ``20 * n + s`` ms after the wheel began to turn.
+A slot that comes late is made up for at once, and how late each call was served is counted.
+"""
+
+import asyncio
+import random
+from typing import Protocol
+
+from twilio_frames.testing.timekeeping import Lateness
+from twilio_frames.testing.voice import FRAME_SECONDS
+
+SLOTS = 20
+_SLOT_SECONDS = FRAME_SECONDS / SLOTS
+
+
+class Rider(Protocol):
+    """Something that is served once in 20 ms."""
+
+    def take_turn(self, due: float) -> None:
+        """Does what is due at this time of the event loop's clock."""
+        ...
+
+
+class ClockWheel:
+    """The shared clock.
+
+    Args:
+        seed: Draws in which order the slots are taken.
+    """
+
+    def __init__(self, *, seed: int = 0):
+        self.lateness = Lateness()
+        """How late each call was served, over all calls."""
+        self._slots: list[list[Rider]] = [[] for _ in range(SLOTS)]
+        self._order = list(range(SLOTS))
+        random.Random(seed).shuffle(self._order)  # noqa: S311  # protects nothing
+
+    def join(self, rider: Rider) -> None:
+        """Serves a rider from its next turn on, in a slot that few others share."""
+        min((self._slots[index] for index in self._order), key=len).append(rider)
+
+    def leave(self, rider: Rider) -> None:
+        """Serves it no more; does nothing if it is not served."""
+        for slot in self._slots:
+            if rider in slot:
+                slot.remove(rider)
+
+    def start_counting(self) -> Lateness:
+        """Counts lateness anew; gives what was counted so far."""
+        before, self.lateness = self.lateness, Lateness()
+        return before
+
+    async def run(self) -> None:
+        """Turns until cancelled."""
+        now = asyncio.get_running_loop().time
+        began, ticks = now(), 0
+        while True:
+            slot = self._slots[ticks % SLOTS]
+            if slot:
+                due = began + ticks * _SLOT_SECONDS
+                # Even when late: what the bots have sent wants to be read in between.
+                await asyncio.sleep(max(0.0, due - now()))
+                self._serve(slot, due)
+            elif ticks % SLOTS == 0:
+                await asyncio.sleep(max(0.0, began + ticks * _SLOT_SECONDS - now()))
+            ticks += 1
+
+    def _serve(self, slot: list[Rider], due: float) -> None:
+        now = asyncio.get_running_loop().time
+        # A rider may leave while it is being served.
+        for rider in tuple(slot):
+            self.lateness.count(max(0.0, now() - due))
+            rider.take_turn(due)
