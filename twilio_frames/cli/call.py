@@ -16,6 +16,7 @@ from twilio_frames.cli.options import (
     positive_seconds,
     write_json,
 )
+from twilio_frames.cli.scripted import call_scripted, refuse_mixture
 from twilio_frames.cli.transcript import Transcript
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import Caller, CallerOptions, CallResult, Numbers, SimulatedTwilio
@@ -25,19 +26,27 @@ from twilio_frames.testing.exchange import (
     DEFAULT_ACCOUNT_SID,
     DEFAULT_AUTH_TOKEN,
 )
+from twilio_frames.testing.replay import Replay, read_replay
 
 BOT_WAS_SILENT = 3
+NOISE_LEVEL = -55.0
 LISTEN_SECONDS = 10.0
 """How long a caller without a script stays on the line."""
+
+_MOST_AT_ONCE = 100
 
 _DESCRIPTION = """\
 Rings a bot as Twilio would, and lets a caller speak with it. URL is the bot's TwiML webhook
 (http://...) or its stream (ws://..., opened without TwiML). What the caller says, plays and presses
-is done in the order given; before each, and after the last, the bot is listened to."""
+is done in the order given; before each, and after the last, the bot is listened to.
+
+With --script, the caller follows YAML files that say as well what is expected of the bot; with
+--replay, the caller of a recorded call is heard again: docs/callers.md has both."""
 
 _EPILOG = """\
-exit status: 0 the bot was heard; 1 there was no call, or it broke off; 3 the bot was never heard
-on a stream: what <Say> and <Play> say for it does not count.
+exit status: 0 the bot was heard, with --script all was as expected; 1 there was no call, or it
+broke off; 3 the bot was never heard on a stream (what <Say> and <Play> say for it does not count),
+with --script not all was as expected.
 TWILIO_AUTH_TOKEN signs the requests, and TWILIO_ACCOUNT_SID names the account, where set."""
 
 
@@ -76,11 +85,13 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=run, log_level="WARNING", steps=[])
     parser.add_argument("url", metavar="URL")
     _add_script(parser)
+    _add_scripted(parser)
     _add_line(parser)
     files = parser.add_argument_group("files")
     files.add_argument("--record", type=Path, help="stereo WAV: caller left, bot right")
     files.add_argument("--log", type=Path, help="every message with its time, JSON lines")
     files.add_argument("--json", type=Path, help="the result, for programs")
+    files.add_argument("--junit", type=Path, help="what --script expected and got, as JUnit XML")
 
 
 def _add_script(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +118,39 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_scripted(parser: argparse.ArgumentParser) -> None:
+    scripted = parser.add_argument_group("scripted and recorded callers")
+    scripted.add_argument(
+        "--script",
+        nargs="+",
+        action="extend",
+        type=existing_file,
+        default=[],
+        metavar="FILE",
+        help="follows these YAML files, scenario by scenario",
+    )
+    scripted.add_argument(
+        "--at-once", type=_count, default=1, metavar="N", help="so many scenarios at one time"
+    )
+    scripted.add_argument(
+        "--replay",
+        type=existing_file,
+        metavar="FILE",
+        help="plays the caller of recorded Media Streams messages, of a call log or of a WAV file",
+    )
+    scripted.add_argument(
+        "--skip-malformed",
+        action="store_true",
+        help="with --replay: goes without the lines that cannot be read, and says what is lost",
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f"expected a number up to {_MOST_AT_ONCE}, got {text!r}")
+    return int(text)
+
+
 def _add_line(parser: argparse.ArgumentParser) -> None:
     line = parser.add_argument_group("the line")
     line.add_argument("--from", dest="from_number", default=CALLER_NUMBER, metavar="NUMBER")
@@ -114,9 +158,9 @@ def _add_line(parser: argparse.ArgumentParser) -> None:
     line.add_argument(
         "--noise",
         type=float,
-        default=-55.0,
         metavar="DB",
-        help="background noise, dB of full scale (%(default)g; no real line is silent)",
+        help=f"background noise, dB of full scale ({NOISE_LEVEL:g}, with --replay none but the "
+        "recording's own; no real line is silent)",
     )
     line.add_argument(
         "--parameter",
@@ -136,22 +180,31 @@ def _add_line(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Makes the call; gives the exit status."""
+    refuse_mixture(options)
+    if options.noise is None and options.replay is None:
+        options.noise = NOISE_LEVEL
+    if options.script:
+        return asyncio.run(call_scripted(options, Console()))
     return asyncio.run(_call(options, Console()))
 
 
 async def _call(options: argparse.Namespace, console: Console) -> int:
+    replay = _replay(options, console)
     console.say(f"Ringing {options.url}")
     sound = CallerOptions(record=options.record, log=options.log, noise_level=options.noise)
     numbers = Numbers(from_number=options.from_number, to_number=options.to_number)
     twilio = SimulatedTwilio(auth_token=options.auth_token, account_sid=options.account_sid)
     async with twilio:
         async with twilio.call(
-            options.url, parameters=dict(options.parameter), numbers=numbers, options=sound
+            options.url,
+            parameters={**(replay.parameters if replay else {}), **dict(options.parameter)},
+            numbers=numbers,
+            options=sound,
         ) as caller:
             transcript = Transcript(console)
             following = asyncio.create_task(transcript.follow(caller))
             try:
-                await _talk(caller, options)
+                await (replay.perform(caller) if replay else _talk(caller, options))
             finally:
                 following.cancel()
         transcript.update(caller)
@@ -168,6 +221,17 @@ def is_bot_heard(result: CallResult) -> bool:
         for turn in result.turns
         for span in result.heard_spans
     )
+
+
+def _replay(options: argparse.Namespace, console: Console) -> Replay | None:
+    """The recorded caller, if there is one; says what of the recording is lost."""
+    if options.replay is None:
+        return None
+    replay = read_replay(options.replay, skip_malformed=options.skip_malformed)
+    console.say(f"Replaying {replay.name}, {replay.seconds:.1f} s")
+    for lost in replay.lost:
+        console.fact("not replayed", lost, "bad")
+    return replay
 
 
 async def _talk(caller: Caller, options: argparse.Namespace) -> None:

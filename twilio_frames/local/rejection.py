@@ -15,7 +15,7 @@ import numpy.typing as npt
 from twilio_frames.local.cepstra import FRAMES_PER_SECOND
 from twilio_frames.local.decoder import Segment
 
-__all__ = ["SOUNDS_GRAMMAR", "SOUND_PRONUNCIATIONS", "confidence"]
+__all__ = ["SOUNDS_GRAMMAR", "SOUND_PRONUNCIATIONS", "confidence", "fit_per_frame"]
 
 _PHONES = (
     *("AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY"),
@@ -60,7 +60,7 @@ def confidence(heard: Sequence[Segment], sounds: Sequence[Segment], frames: int)
     spoken = _where_words(heard, frames)
     if not spoken.any():
         return 0.0
-    difference = _per_frame(heard, frames) - _per_frame(sounds, frames)
+    difference = fit_per_frame(heard, frames) - fit_per_frame(sounds, frames)
     better = float(difference[spoken].mean())
     better += _ALLOWANCE * max(0.0, 1 - float(spoken.sum()) / _SHORT)
     better -= _REMAINDER_COST * _remainder(_where_words(sounds, frames) & ~spoken)
@@ -74,7 +74,8 @@ def _where_words(segments: Iterable[Segment], frames: int) -> npt.NDArray[np.boo
     return covered
 
 
-def _per_frame(segments: Iterable[Segment], frames: int) -> npt.NDArray[np.float64]:
+def fit_per_frame(segments: Iterable[Segment], frames: int) -> npt.NDArray[np.float64]:
+    """How well each hundredth of a second fits, as a natural logarithm."""
     scores = np.zeros(frames)
     for segment in segments:
         scores[segment.start : segment.end + 1] = segment.score / (segment.end - segment.start + 1)

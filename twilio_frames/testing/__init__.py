@@ -10,12 +10,19 @@ from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.call import Numbers, StatusCallback
 from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.caller import Caller
+from twilio_frames.testing.checks import Check
 from twilio_frames.testing.conditions import LineConditions
+from twilio_frames.testing.hearing import HeardWord
 from twilio_frames.testing.log import CallLog, LogEntry
+from twilio_frames.testing.measures import HeardSpan, Stretch
 from twilio_frames.testing.parties import Party, Voicemail
-from twilio_frames.testing.result import CallResult, HeardSpan, Turn
+from twilio_frames.testing.phone import Desk, Phone
+from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
+from twilio_frames.testing.result import CallResult, Turn
 from twilio_frames.testing.ringing import CallerOptions, RingingCall
 from twilio_frames.testing.route import Stall
+from twilio_frames.testing.script import Event, Expectation, Limits, Script, ScriptTurn, SendAfter
+from twilio_frames.testing.script_file import read_scripts
 from twilio_frames.testing.signing import Signing
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 from twilio_frames.testing.timekeeping import Timekeeping
@@ -29,18 +36,32 @@ __all__ = [
     "CallbackDisorder",
     "Caller",
     "CallerOptions",
+    "Check",
+    "Desk",
+    "Event",
+    "Expectation",
     "HeardSpan",
+    "HeardWord",
+    "Limits",
     "LineConditions",
     "LogEntry",
     "Numbers",
     "Party",
+    "Phone",
+    "PhoneCall",
     "RingingCall",
+    "Script",
+    "ScriptTurn",
+    "SendAfter",
     "Signing",
     "SimulatedTwilio",
     "Stall",
     "StartDelays",
     "StatusCallback",
     "Timekeeping",
+    "Stretch",
     "Turn",
+    "UnexpectedCallError",
     "Voicemail",
+    "read_scripts",
 ]

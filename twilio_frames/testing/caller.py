@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from twilio_frames.errors import CallFailedError, ConfigurationError
+from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.call import SimulatedCall
-from twilio_frames.testing.ear import Spell
+from twilio_frames.testing.ear import JOINING_PAUSE, Spell
+from twilio_frames.testing.hearing import Hearing
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.result import CallResult, heard_spans_of, turns_of
@@ -17,8 +19,10 @@ from twilio_frames.testing.voice import Utterance
 BOT_SECONDS = 30.0
 """How long a caller waits for the bot to do something, unless told otherwise."""
 
+STUBBORN_SECONDS = 1.0
+"""A bot that speaks on for longer after the caller did has spoken anew."""
+
 _SPEAKING_SECONDS = 600.0
-_STUBBORN_SECONDS = 1.0
 _KEY_SECONDS = 0.2
 
 
@@ -40,8 +44,11 @@ class Caller:
         self._call = call
         self._line = call.line
         self._voice = voice
-        self._listened_from = 0.0
+        self._saying: Utterance | None = None
+        self._pressed_at = 0.0
         self.recording = recording
+        self.hearing = Hearing()
+        """Tells which words were heard."""
 
     @property
     def call_sid(self) -> str:
@@ -84,6 +91,27 @@ class Caller:
         return self._line.ear.spells
 
     @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Twilio's errors and warnings so far."""
+        call = self._call
+        return (*call.alerts, *(call.stream.alerts if call.stream else ()))
+
+    @property
+    def end(self) -> CallEnd | None:
+        """Why the call ended; None while it goes on."""
+        return self._call.end
+
+    @property
+    def last_input_at(self) -> float:
+        """When the caller last said or pressed something: its end, infinite while it goes on."""
+        if self._saying is None:
+            return self._pressed_at
+        if self._saying.ended_at is None:
+            return float("inf")
+        spoken = min(self._saying.speech_ended_at or 0.0, self._saying.ended_at)
+        return max(self._pressed_at, spoken)
+
+    @property
     def result(self) -> CallResult:
         """What came of the call so far; complete once it is over."""
         call, ear = self._call, self._line.ear
@@ -95,11 +123,51 @@ class Caller:
             turns=turns_of(self._line.voice.utterances, ear.spells),
             heard_bot=ear.audio,
             heard_spans=heard_spans_of([stream.playback for stream in streams]),
-            alerts=(*call.alerts, *(call.stream.alerts if call.stream else ())),
+            alerts=self.alerts,
             violations=tuple(error for stream in streams for error in stream.violations),
             cut_off_seconds=sum(stream.cut_off_seconds for stream in streams),
             timekeeping=self._line.lateness.timekeeping,
         )
+
+    @property
+    def heard_so_far(self) -> bytes:
+        """All that was played to the caller so far, silence included, mu-law."""
+        return self._line.ear.audio
+
+    @property
+    def bot_has_spoken(self) -> bool:
+        """Whether the bot has spoken since the caller last said or pressed something.
+
+        The tail of what was talked over is no answer, but a bot that speaks on and on has spoken.
+        """
+        return self._has_bot_spoken()
+
+    def bot_is_silent(self, seconds: float) -> bool:
+        """Whether the bot has said all that is buffered, and nothing was heard for so long."""
+        return self._has_bot_finished(seconds)
+
+    async def start_saying(self, speech: Speech) -> Utterance:
+        """Begins to say it, and goes on with the script while it is being said.
+
+        Args:
+            speech: Words, the path of a WAV file, or mu-law audio.
+
+        Raises:
+            CallFailedError: If the call is over.
+            ConfigurationError: If the file cannot be read.
+            MissingExtraError: If words are given and the ``local`` extra is not installed.
+        """
+        utterance = await to_utterance(speech, voice=self._voice)
+        self._require_call("say something")
+        self._line.voice.say(utterance)
+        self._saying = utterance
+        return utterance
+
+    def stop_saying(self) -> None:
+        """Falls silent, be it in mid-word."""
+        self._line.voice.fall_silent()
+        self._saying = None
+        self._pressed_at = self.now
 
     async def say(self, speech: Speech) -> Utterance:
         """Says it, from start to end, whether or not the bot is speaking.
@@ -112,16 +180,12 @@ class Caller:
             ConfigurationError: If the file cannot be read.
             MissingExtraError: If words are given and the ``local`` extra is not installed.
         """
-        utterance = await to_utterance(speech, voice=self._voice)
-        self._require_call("say something")
-        self._line.voice.say(utterance)
-        self._listened_from = float("inf")
+        utterance = await self.start_saying(speech)
         await self._until(
             lambda: utterance.ended_at is not None,
             what="what is being said has ended",
             seconds=_SPEAKING_SECONDS,
         )
-        self._listened_from = utterance.speech_ended_at or self.now
         return utterance
 
     async def wait_for_bot(self, *, silence: float = 0.8, seconds: float = BOT_SECONDS) -> None:
@@ -162,6 +226,54 @@ class Caller:
             seconds=seconds,
         )
 
+    async def wait_until_bot_is_silent(
+        self, *, silence: float = JOINING_PAUSE, seconds: float = BOT_SECONDS
+    ) -> None:
+        """Waits until nothing has been heard for a while, whatever is buffered.
+
+        Args:
+            silence: How long nothing must have been heard.
+            seconds: How long to wait at most.
+        """
+        await self._until(
+            lambda: self._line.ear.silent_seconds >= silence,
+            what="the bot is silent",
+            seconds=seconds,
+        )
+
+    async def has_heard(self, phrase: str, *, since: float = 0.0) -> bool:
+        """Whether the bot's words were heard so far, one after another.
+
+        Capitals and punctuation do not matter. Where the bot's voice is not known, the local
+        recogniser listens, and can be wrong.
+
+        Args:
+            phrase: The words.
+            since: Seconds from the answer; what was heard before does not count.
+
+        Raises:
+            MissingExtraError: If the recogniser is needed and the ``local`` extra not installed.
+            ConfigurationError: If it does not know how to pronounce a word; it names the word.
+        """
+        return await self.hearing.has_heard(phrase, self.heard_so_far, since)
+
+    async def wait_until(self, is_true: Callable[[], bool], *, seconds: float) -> bool:
+        """Waits until something has come true; looks every 20 ms.
+
+        Args:
+            is_true: Tells whether it has.
+            seconds: How long to wait at most.
+
+        Returns:
+            Whether it has; False also when the call has ended meanwhile.
+        """
+        until = self.now + seconds
+        while not is_true():
+            if not self.is_connected or self.now >= until:
+                return False
+            await self._line.next_turn()
+        return True
+
     async def wait(self, seconds: float) -> None:
         """Says nothing for so long."""
         end = self.now + seconds
@@ -188,6 +300,7 @@ class Caller:
                 raise ConfigurationError("expected the keys 0-9, *, #, A-D or w, got another one")
             self._require_call("press a key")
             self._call.press(digit.upper())
+            self._pressed_at = self.now
             await self._release_key()
 
     async def hang_up(self) -> None:
@@ -206,15 +319,11 @@ class Caller:
         )
 
     def _has_bot_spoken(self) -> bool:
-        """Whether the bot has spoken since the caller did.
-
-        The tail of what was talked over is no answer, but a bot that speaks on and on has spoken.
-        """
         spells = self._line.ear.spells
         if not spells:
             return False
-        is_answer = spells[-1].began_at >= self._listened_from
-        return is_answer or spells[-1].ended_at > self._listened_from + _STUBBORN_SECONDS
+        is_answer = spells[-1].began_at >= self.last_input_at
+        return is_answer or spells[-1].ended_at > self.last_input_at + STUBBORN_SECONDS
 
     def _has_bot_finished(self, silence: float) -> bool:
         stream = self._call.stream

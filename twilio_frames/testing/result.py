@@ -7,6 +7,7 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.protocol import Violation
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.ear import Spell
+from twilio_frames.testing.measures import HeardSpan, Stretch, gaps, silences
 from twilio_frames.testing.playback import Playback
 from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.timekeeping import Timekeeping
@@ -50,31 +51,6 @@ class Turn:
             "answered_after": _rounded(self.answered_after),
             "silenced_after": _rounded(self.silenced_after),
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardSpan:
-    """A stretch of the bot's audio that the caller heard without a break.
-
-    Byte *n* of it was heard from ``began_at + (n - begin) / 8000`` on.
-
-    Parameters:
-        begin: Its first byte, counted over all the audio of all the media messages that the bot
-            sent on the stream.
-        end: The byte behind its last.
-        began_at: Seconds from the answer to its beginning.
-        stream: Which of the call's streams, from 0.
-    """
-
-    begin: int
-    end: int
-    began_at: float
-    stream: int = 0
-
-    @property
-    def ended_at(self) -> float:
-        """Seconds from the answer to its end."""
-        return self.began_at + (self.end - self.begin) / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +109,31 @@ class CallResult:
         """Seconds from the start of each talking over to the bot's last sound."""
         return tuple(turn.silenced_after for turn in self.turns if turn.silenced_after is not None)
 
+    @property
+    def first_audio(self) -> float | None:
+        """Seconds from the answer to the bot's first sound; None if there was none."""
+        return next((turn.began_at for turn in self.turns if turn.speaker == BOT), None)
+
+    @property
+    def gaps(self) -> tuple[Stretch, ...]:
+        """Holes in the middle of the bot's speech."""
+        return gaps(self.heard_spans, self.heard_bot)
+
+    @property
+    def dead_air(self) -> tuple[Stretch, ...]:
+        """The stretches in which nobody spoke, the wait for the first word included."""
+        return silences([(turn.began_at, turn.ended_at) for turn in self.turns], self.seconds)
+
+    @property
+    def warnings(self) -> tuple[Alert, ...]:
+        """Twilio's warnings, with which a call goes on."""
+        return tuple(alert for alert in self.alerts if not alert.is_error)
+
+    @property
+    def errors(self) -> tuple[Alert, ...]:
+        """Twilio's errors."""
+        return tuple(alert for alert in self.alerts if alert.is_error)
+
     def to_dict(self) -> dict[str, object]:
         """The result for a JSON file, without the audio; times in seconds."""
         return {
@@ -140,6 +141,9 @@ class CallResult:
             "end": self.end.value if self.end else None,
             "seconds": _rounded(self.seconds),
             "turns": [turn.to_dict() for turn in self.turns],
+            "first_audio": _rounded(self.first_audio),
+            "gaps": [_stretch(gap) for gap in self.gaps],
+            "dead_air": _rounded(max((air.seconds for air in self.dead_air), default=0.0)),
             "alerts": [
                 {"code": alert.code, "text": alert.text, "is_error": alert.is_error}
                 for alert in self.alerts
@@ -218,3 +222,7 @@ def _caller_turn(
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
+
+
+def _stretch(stretch: Stretch) -> dict[str, object]:
+    return {"began_at": _rounded(stretch.began_at), "seconds": _rounded(stretch.seconds)}

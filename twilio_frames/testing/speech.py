@@ -2,11 +2,12 @@
 
 import asyncio
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 from twilio_frames.testing.voice import Utterance
 
@@ -14,8 +15,8 @@ CALLER_VOICE = "en-us+f2"
 CALLER_WORDS_PER_MINUTE = 150
 TWILIO_VOICE = "en-us"
 
-Speech = str | Path | bytes
-"""Words to be spoken, a WAV file, or mu-law audio."""
+Speech = str | Path | bytes | Utterance
+"""Words to be spoken, a WAV file, mu-law audio, or an utterance that has not been said yet."""
 
 
 async def to_utterance(speech: Speech, *, voice: str = CALLER_VOICE) -> Utterance:
@@ -26,6 +27,8 @@ async def to_utterance(speech: Speech, *, voice: str = CALLER_VOICE) -> Utteranc
         MissingExtraError: If words are to be spoken and the ``local`` extra is not installed.
     """
     match speech:
+        case Utterance():
+            return speech
         case bytes():
             return Utterance(mulaw=speech, label=f"({len(speech) / SAMPLE_RATE:.1f} s of audio)")
         case Path():
@@ -33,6 +36,27 @@ async def to_utterance(speech: Speech, *, voice: str = CALLER_VOICE) -> Utteranc
             return Utterance(mulaw=mulaw, label=f"({speech.name})")
         case str():
             return Utterance(mulaw=await _spoken(speech, voice), label=speech)
+
+
+async def to_one_utterance(
+    parts: Sequence[Speech | float], *, voice: str = CALLER_VOICE
+) -> Utterance:
+    """The audio of several things that are said as one, with pauses of so many seconds.
+
+    Raises:
+        ConfigurationError: If a file is no WAV file of 16-bit samples.
+        MissingExtraError: If words are to be spoken and the ``local`` extra is not installed.
+    """
+    sounds: list[bytes] = []
+    labels: list[str] = []
+    for part in parts:
+        if isinstance(part, int | float):
+            sounds.append(mulaw_silence(part))
+        else:
+            utterance = await to_utterance(part, voice=voice)
+            sounds.append(utterance.mulaw)
+            labels.append(utterance.label)
+    return Utterance(mulaw=b"".join(sounds), label=" ".join(labels))
 
 
 def read_wav(path: Path) -> bytes:

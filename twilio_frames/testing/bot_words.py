@@ -1,0 +1,78 @@
+"""Listens in to a bot in this process: which words it says, and how each of them sounds."""
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    InterruptionFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.services.tts_service import TTSService
+
+from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.testing.hearing import KnownWord
+from twilio_frames.testing.voice import audible_samples
+
+
+class BotWords(BaseObserver):
+    """An observer of one call's pipeline that takes the words from its speech service.
+
+    It sees what the service says, not what becomes of it: whether it was heard is for the ear.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sound = bytearray()
+        self._placed_to = 0
+        self._utterance = 0
+        self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
+        self._layer = WordLayer(self._lay, self._audio)
+        self._words: list[KnownWord] = []
+
+    def words(self) -> list[KnownWord]:
+        """The words said so far, in order."""
+        return self._words
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        """Takes each frame where it comes from, not each time it is passed on."""
+        frame = data.frame
+        if not isinstance(data.source, TTSService):
+            return
+        match frame:
+            case TTSAudioRawFrame():
+                self._take_audio(frame, data.timestamp)
+            case TTSTextFrame():
+                self._layer.text(frame)
+            case TTSStoppedFrame():
+                self._layer.over(frame.context_id)
+                self._utterance += 1
+                self._placed_to = len(self._sound)
+            case AggregatedTextFrame() if frame.will_be_spoken:
+                self._layer.announce(frame)
+            case InterruptionFrame():
+                self._layer.cut(len(self._sound))
+                self._utterance += 1
+                self._placed_to = len(self._sound)
+            case _:
+                pass
+
+    def _take_audio(self, frame: TTSAudioRawFrame, now: int) -> None:
+        if frame.sample_rate != self._resampler.input_rate:
+            self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
+        begin = len(self._sound)
+        self._sound += encode_mulaw(self._resampler.resample(frame.audio))
+        self._layer.audio(frame.context_id, begin, len(self._sound), now)
+
+    def _audio(self, begin: int, end: int) -> bytes:
+        return bytes(self._sound[begin:end])
+
+    def _lay(self, frame: HeardTextFrame, end: int) -> None:
+        sound = self._audio(self._placed_to, end)
+        self._placed_to = max(self._placed_to, end)
+        loud = audible_samples(sound)
+        if len(loud):
+            mulaw = sound[int(loud[0]) : int(loud[-1]) + 1]
+            word = KnownWord(text=frame.text, mulaw=mulaw, utterance=self._utterance)
+            self._words.append(word)

@@ -1,0 +1,248 @@
+"""Which words the caller heard: by their sound where it is known, else by a recogniser.
+
+Theory of operation
+-------------------
+Where the bot's words and the sound of each are known (``bot_words.py`` listens in where they are
+spoken), the ear is searched for these sounds: a word was heard if its whole sound was, whatever was
+sent, held back, cleared or resampled on the way. That is the truth to the word.
+
+Elsewhere a recogniser is asked whether certain words were said. It can be wrong.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.errors import MissingExtraError
+from twilio_frames.testing.numerals import spelled_out
+
+if TYPE_CHECKING:
+    from twilio_frames.local.spotter import Spotter
+
+_MOST_MISSED = 2
+"""Words in a row that were not found, after which the rest of an utterance was not heard."""
+
+_ALIKE = 0.9
+_NOT_SPOKEN = re.compile(r"[^\w']+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownWord:
+    """A word of the bot's, and how it sounds.
+
+    Parameters:
+        text: As it stands in the text.
+        mulaw: Its sound, without the silence around it.
+        utterance: Which utterance it belongs to. One that is cut is not taken up again later.
+    """
+
+    text: str = field(repr=False)
+    mulaw: bytes = field(repr=False)
+    utterance: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardWord:
+    """A word that was heard to its end.
+
+    Parameters:
+        text: As it stands in the text.
+        began_at: Seconds from the beginning of the audio.
+        ended_at: Seconds from there to the end of its last sound.
+    """
+
+    text: str = field(repr=False)
+    began_at: float
+    ended_at: float
+
+
+def plain_words(text: str) -> list[str]:
+    """The words of a text as they are said: lower case, numbers spelled out, no punctuation."""
+    straight = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").lower()
+    words = _NOT_SPOKEN.sub(" ", spelled_out(straight)).split()
+    return [word.strip("'_") for word in words if word.strip("'_")]
+
+
+def contains(heard: Sequence[str], phrase: str) -> bool:
+    """Whether words that were heard hold a phrase, word after word."""
+    said = [plain for word in heard for plain in plain_words(word)]
+    wanted = plain_words(phrase)
+    size = len(wanted)
+    return any(said[at : at + size] == wanted for at in range(len(said) - size + 1))
+
+
+def heard_words(mulaw: bytes, words: Sequence[KnownWord]) -> list[HeardWord]:
+    """The words that were heard to their ends.
+
+    Args:
+        mulaw: What was played to the caller.
+        words: Those that may be in it, in the order they were to be said.
+    """
+    search = _Search(mulaw)
+    utterances = [list(each) for _, each in groupby(words, key=lambda word: word.utterance)]
+    begins = search.begins(utterances)
+    ends = [*(begin for begin, _ in begins[1:]), len(mulaw)]
+    return [
+        heard
+        for (begin, utterance), end in zip(begins, ends, strict=False)
+        for heard in search.words(utterance, begin, end)
+    ]
+
+
+class _Search:
+    """Looks for sounds in what was heard."""
+
+    def __init__(self, mulaw: bytes):
+        self._mulaw = mulaw
+        self._ear: np.ndarray | None = None
+
+    def begins(self, utterances: Sequence[list[KnownWord]]) -> list[tuple[int, list[KnownWord]]]:
+        """Where each utterance begins, of which anything was heard.
+
+        What follows of one must come before the next begins: after a cut the same words may well
+        be said again.
+        """
+        found: list[tuple[int, list[KnownWord]]] = []
+        at = 0
+        for utterance in utterances:
+            begin = self.find(utterance[0].mulaw, at, len(self._mulaw))
+            if begin is not None:
+                found.append((begin, utterance))
+                at = begin + len(utterance[0].mulaw)
+        return found
+
+    def words(self, utterance: Sequence[KnownWord], begin: int, end: int) -> Iterator[HeardWord]:
+        """Those words of an utterance that were heard between two places."""
+        at = begin
+        missed = 0
+        for word in utterance:
+            place = self.find(word.mulaw, at, end)
+            if place is None:
+                missed += 1
+                if missed == _MOST_MISSED:
+                    return
+                continue
+            missed = 0
+            at = place + len(word.mulaw)
+            began_at, ended_at = place / SAMPLE_RATE, at / SAMPLE_RATE
+            yield HeardWord(text=word.text, began_at=began_at, ended_at=ended_at)
+
+    def find(self, sound: bytes, begin: int, end: int) -> int | None:
+        """Where a sound is between two places; None if it is not."""
+        exact = self._mulaw.find(sound, begin, end)
+        if exact >= 0:
+            return exact
+        # On its way through a resampler the sound has changed a little.
+        if self._ear is None:
+            self._ear = _samples(self._mulaw)
+        place = _most_alike(self._ear[begin:end], _samples(sound))
+        return None if place is None else begin + place
+
+
+def _samples(mulaw: bytes) -> np.ndarray:
+    return np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.float32)
+
+
+def _most_alike(ear: np.ndarray, sound: np.ndarray) -> int | None:
+    """Where a sound is; None if nowhere."""
+    size = len(sound)
+    if not size or len(ear) < size:
+        return None
+    length = 1 << (len(ear) + size - 1).bit_length()
+    product = np.fft.rfft(ear, length) * np.conj(np.fft.rfft(sound, length))
+    correlation = np.fft.irfft(product, length)[: len(ear) - size + 1]
+    sums = np.concatenate([[0.0], np.cumsum(ear.astype(np.float64) ** 2)])
+    energy = float((sound.astype(np.float64) ** 2).sum())
+    heard = sums[size:] - sums[:-size]
+    alike = correlation / np.sqrt(np.maximum(heard * energy, 1.0))
+    # Of a word that was cut too little is there, and next to silence everything is like it.
+    alike[heard < _ALIKE * _ALIKE * energy] = 0.0
+    best = int(np.argmax(alike))
+    return best if alike[best] >= _ALIKE else None
+
+
+class Hearing:
+    """Tells whether words were heard.
+
+    Args:
+        known: Gives the bot's words so far with their sounds; None if the bot's voice is not known.
+    """
+
+    def __init__(self, known: Callable[[], Sequence[KnownWord]] | None = None):
+        self._known = known
+        self._spotter: Spotter | None = None
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether it knows the bot's words, and their sounds."""
+        return bool(self._known and self._known())
+
+    def words(self, mulaw: bytes, begin: float = 0.0) -> list[HeardWord] | None:
+        """The words that were heard; None if the bot's voice is not known.
+
+        Args:
+            mulaw: All that was played to the caller since the answer.
+            begin: Seconds from the answer; words that began before are left out.
+        """
+        known = self._known() if self._known else ()
+        if not known:
+            return None
+        return [word for word in heard_words(mulaw, known) if word.began_at >= begin]
+
+    async def prepare(self, phrases: Sequence[str]) -> None:
+        """Makes the recogniser ready for phrases, if it will be needed.
+
+        Raises:
+            MissingExtraError: If it is needed and the ``local`` extra is not installed.
+            ConfigurationError: If a word has no pronunciation; it names the word.
+        """
+        if phrases and self._known is None:
+            await asyncio.to_thread(self._learn, phrases)
+
+    async def has_heard(self, phrase: str, mulaw: bytes, begin: float = 0.0) -> bool:
+        """Whether a phrase is in what was heard, while the event loop goes on."""
+        return await asyncio.to_thread(self.has_heard_in_thread, phrase, mulaw, begin)
+
+    def has_heard_in_thread(self, phrase: str, mulaw: bytes, begin: float = 0.0) -> bool:
+        """The same for a thread that may wait.
+
+        Args:
+            phrase: The words, one after another; capitals and punctuation do not matter.
+            mulaw: All that was played to the caller since the answer.
+            begin: Seconds from the answer; what was heard before is left out.
+
+        Raises:
+            MissingExtraError: If the recogniser is needed and not installed.
+            ConfigurationError: If a word has no pronunciation; it names the word.
+        """
+        known = self.words(mulaw, begin)
+        if known is not None:
+            return contains([word.text for word in known], phrase)
+        spotter = self._learn([phrase])
+        pcm = decode_mulaw(mulaw[round(begin * SAMPLE_RATE) :])
+        return spotter.find(_spoken(phrase), pcm) is not None
+
+    def _learn(self, phrases: Sequence[str]) -> "Spotter":
+        if self._spotter is None:
+            self._spotter = _make_spotter()
+        for phrase in phrases:
+            self._spotter.learn(_spoken(phrase))
+        return self._spotter
+
+
+def _spoken(phrase: str) -> str:
+    return " ".join(plain_words(phrase))
+
+
+def _make_spotter() -> "Spotter":
+    try:
+        from twilio_frames.local.spotter import Spotter
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "pocketsphinx", "local") from error
+    return Spotter()

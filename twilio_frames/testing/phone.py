@@ -1,0 +1,323 @@
+"""A telephone for tests: rings a bot, wherever it is, and gives what came of the call.
+
+The bot may be a URL, a bot for this package's server, or a web application (aiohttp or ASGI, such
+as FastAPI); what is no URL yet is served on a free port of this machine while the call lasts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.testing.call import Numbers, StatusCallback
+from twilio_frames.testing.caller import Caller
+from twilio_frames.testing.checks import judge
+from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
+from twilio_frames.testing.hearing import Hearing, KnownWord
+from twilio_frames.testing.performance import Performance
+from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
+from twilio_frames.testing.ringing import CallerOptions
+from twilio_frames.testing.script import Event, Expectation, Limits, Script, ScriptTurn
+from twilio_frames.testing.script_file import read_scripts
+from twilio_frames.testing.serving import Kind, kind_of, serving
+from twilio_frames.testing.simulated_twilio import SimulatedTwilio
+
+if TYPE_CHECKING:
+    from twilio_frames.call import Call
+    from twilio_frames.server import ServerSettings
+    from twilio_frames.testing.bot_words import BotWords
+
+WEBHOOK_PATH = "/twiml"
+"""Where this package's server has its TwiML webhook."""
+
+STREAM = "ws:"
+"""In front of a path: it is a stream's."""
+
+_SPEAKS = Expectation(event=Event.BOT_STOPPED_SPEAKING)
+_NO_LIMITS = Limits(warnings=None, errors=None)
+
+Behaviour = Callable[[Caller], Awaitable[object]]
+"""A caller in Python: a coroutine function that is given the telephone."""
+
+TalksAs = Behaviour | Script | Path | str | Sequence[str] | None
+"""Who calls: a coroutine function, a script, a YAML file with one, or what is said turn by turn;
+None for somebody who only listens to what the bot says first."""
+
+
+class Desk:
+    """A bot that can be rung, and the Twilio that rings it.
+
+    Args:
+        twilio: Who rings.
+        url: What is rung: a TwiML webhook or a stream.
+        base_url: Where the bot is served.
+    """
+
+    def __init__(self, twilio: SimulatedTwilio, url: str, base_url: str, words: "_WordsOfCalls"):
+        self.twilio = twilio
+        self.url = url
+        self.base_url = base_url
+        self._words = words
+
+    @asynccontextmanager
+    async def call(
+        self,
+        *,
+        options: CallerOptions | None = None,
+        parameters: Mapping[str, str] | None = None,
+        numbers: Numbers | None = None,
+        status_callback: StatusCallback | None = None,
+    ) -> AsyncIterator[Caller]:
+        """Rings the bot; gives the caller once it is connected. Leaving it hangs up.
+
+        Args:
+            options: How the caller sounds, and what is kept of the call.
+            parameters: Custom parameters of a stream that is opened without TwiML.
+            numbers: Who calls whom.
+            status_callback: Where the call's progress is told.
+        """
+        async with self.twilio.call(
+            self.url,
+            options=options,
+            parameters=parameters,
+            numbers=numbers,
+            status_callback=status_callback,
+        ) as caller:
+            caller.hearing = self.hearing(caller.call_sid)
+            yield caller
+
+    def hearing(self, call_sid: str) -> Hearing:
+        """Tells which words the caller heard on a call."""
+        return Hearing(self._words.of(call_sid))
+
+    async def ring(
+        self,
+        caller: TalksAs = None,
+        *,
+        limits: Limits | None = None,
+        options: CallerOptions | None = None,
+        parameters: Mapping[str, str] | None = None,
+        numbers: Numbers | None = None,
+    ) -> PhoneCall:
+        """Rings the bot, has the caller talk, and hangs up unless the bot has.
+
+        Args:
+            caller: Who calls.
+            limits: What the whole call is judged by; those of a script count as well.
+            options: How the caller sounds, and what is kept of the call; a script's own line,
+                voice and noise come before them.
+            parameters: Custom parameters of a stream that is opened without TwiML.
+            numbers: Who calls whom.
+
+        Raises:
+            UnexpectedCallError: If something a script or the limits expect did not come about. It
+                is an AssertionError too.
+            CallFailedError: If no call comes about, or a caller in Python waits in vain.
+            ConfigurationError: If the caller is none that can talk.
+        """
+        script = _script(caller)
+        performance = Performance(script, Hearing(self._words.of(""))) if script else None
+        if performance is not None:
+            await performance.prepare()
+            options = performance.script.options(options or CallerOptions())
+            numbers = numbers or performance.script.numbers()
+            parameters = {**performance.script.parameters, **(parameters or {})}
+        async with self.call(options=options, parameters=parameters, numbers=numbers) as telephone:
+            if performance is not None:
+                performance.hearing = telephone.hearing
+                await performance.perform(telephone)
+            elif callable(caller):
+                await caller(telephone)
+        return _finished(telephone, performance, limits)
+
+
+class Phone:
+    """Rings bots. Each is rung by a simulated Twilio of its own, so calls may run side by side.
+
+    Args:
+        auth_token: Signs webhooks and streams; a server under test must have the same.
+        account_sid: The account it plays.
+        seed: Makes sids the same each time.
+    """
+
+    def __init__(
+        self,
+        *,
+        auth_token: str = DEFAULT_AUTH_TOKEN,
+        account_sid: str = DEFAULT_ACCOUNT_SID,
+        seed: int | None = None,
+    ):
+        self.auth_token = auth_token
+        self.account_sid = account_sid
+        self.seed = seed
+
+    @asynccontextmanager
+    async def desk(
+        self,
+        bot: Any,
+        *,
+        path: str = WEBHOOK_PATH,
+        settings: "ServerSettings | None" = None,
+    ) -> AsyncIterator[Desk]:
+        """Puts a bot on a desk, where it can be rung more than once.
+
+        Args:
+            bot: A bot, a web application (aiohttp or ASGI), or a function that makes one when it is
+                given the simulated Twilio; or the URL of a webhook or stream.
+            path: Where a web application has its TwiML webhook; with ``ws:`` in front, its stream,
+                which is opened without TwiML: ``ws:/stream``.
+            settings: Of the server that serves a bot; account and token are the phone's own.
+
+        Raises:
+            ConfigurationError: If the bot is none of these.
+        """
+        twilio = SimulatedTwilio(
+            auth_token=self.auth_token, account_sid=self.account_sid, seed=self.seed
+        )
+        async with twilio:
+            if kind_of(bot) is Kind.FACTORY:
+                bot = bot(twilio)
+            words = _WordsOfCalls(is_bot_known=kind_of(bot) is Kind.BOT)
+            async with serving(bot, twilio, settings=settings, on_call=words.listen) as base_url:
+                url = base_url if isinstance(bot, str) else _url(base_url, path)
+                yield Desk(twilio, url, base_url, words)
+
+    async def ring(
+        self,
+        bot: Any,
+        caller: TalksAs = None,
+        *,
+        path: str = WEBHOOK_PATH,
+        settings: "ServerSettings | None" = None,
+        **call: Any,
+    ) -> PhoneCall:
+        """Rings a bot once; see :meth:`desk` and :meth:`Desk.ring`.
+
+        Args:
+            bot: A URL, a bot, or a web application.
+            caller: Who calls.
+            path: Where a web application has its TwiML webhook, or its stream.
+            settings: Of the server that serves a bot.
+            call: More arguments of :meth:`Desk.ring`.
+        """
+        async with self.desk(bot, path=path, settings=settings) as desk:
+            return await desk.ring(caller, **call)
+
+    def ring_sync(self, bot: Any, caller: TalksAs = None, **how: Any) -> PhoneCall:
+        """The same as :meth:`ring` for a test that is no coroutine.
+
+        Raises:
+            ConfigurationError: If an event loop runs already.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.ring(bot, caller, **how))
+        raise ConfigurationError(
+            "expected a test without an event loop, got one with: `await phone.ring(...)` there"
+        )
+
+    @asynccontextmanager
+    async def call(
+        self,
+        bot: Any,
+        *,
+        path: str = WEBHOOK_PATH,
+        settings: "ServerSettings | None" = None,
+        **call: Any,
+    ) -> AsyncIterator[Caller]:
+        """Rings a bot once, to talk from the test; see :meth:`desk` and :meth:`Desk.call`.
+
+        Args:
+            bot: A URL, a bot, or a web application.
+            path: Where a web application has its TwiML webhook, or its stream.
+            settings: Of the server that serves a bot.
+            call: More arguments of :meth:`Desk.call`.
+        """
+        async with (
+            self.desk(bot, path=path, settings=settings) as desk,
+            desk.call(**call) as caller,
+        ):
+            yield caller
+
+
+class _WordsOfCalls:
+    """What the bots of a desk say, call by call."""
+
+    def __init__(self, *, is_bot_known: bool):
+        self._is_bot_known = is_bot_known
+        self._calls: dict[str, BotWords] = {}
+
+    def listen(self, call: "Call") -> None:
+        """Listens in to a call's pipeline."""
+        from twilio_frames.testing.bot_words import BotWords
+
+        self._calls[call.call_sid] = words = BotWords()
+        call.observers.append(words)
+
+    def of(self, call_sid: str) -> Callable[[], Sequence[KnownWord]] | None:
+        """Gives the words of a call, as they come; None for a bot that cannot be listened to."""
+        if not self._is_bot_known:
+            return None
+        return lambda: self._calls[call_sid].words() if call_sid in self._calls else ()
+
+
+def _url(base_url: str, path: str) -> str:
+    stream = path.removeprefix(STREAM)
+    if stream != path:
+        return base_url.replace("http", "ws", 1) + stream
+    return base_url + path
+
+
+def _script(caller: TalksAs) -> Script | None:
+    """The script of a caller; None for one in Python."""
+    match caller:
+        case Script():
+            return caller
+        case None:
+            return Script(
+                name="listener", turns=(ScriptTurn(expect=(_SPEAKS,)),), limits=_NO_LIMITS
+            )
+        case Path():
+            return _only(read_scripts(caller), caller)
+        case str():
+            return _said([caller])
+        case _ if callable(caller):
+            return None
+        case _ if isinstance(caller, Sequence) and all(isinstance(each, str) for each in caller):
+            return _said(caller)
+    raise ConfigurationError(
+        "expected a caller: a coroutine function, a Script, the Path of a YAML file or what is "
+        f"said, got {type(caller).__name__}: pass one of these"
+    )
+
+
+def _only(scripts: Sequence[Script], path: Path) -> Script:
+    if len(scripts) != 1:
+        raise ConfigurationError(
+            f"expected one scenario, got {len(scripts)} at {path}: read them with read_scripts() "
+            "and ring once for each"
+        )
+    return scripts[0]
+
+
+def _said(texts: Sequence[str]) -> Script:
+    """Waits for the greeting, and after each text for an answer."""
+    heard = (_SPEAKS,)
+    turns = (ScriptTurn(expect=heard), *(ScriptTurn(say=(text,), expect=heard) for text in texts))
+    return Script(name="caller", turns=turns, limits=_NO_LIMITS)
+
+
+def _finished(caller: Caller, performance: Performance | None, limits: Limits | None) -> PhoneCall:
+    checks = list(performance.checks) if performance else []
+    for wanted in (performance.script.limits if performance else None, limits):
+        if wanted is not None:
+            checks += judge(caller.result, wanted, caller.log.entries)
+    call = PhoneCall(
+        result=caller.result, log=caller.log, checks=tuple(checks), hearing=caller.hearing
+    )
+    if call.failures:
+        raise UnexpectedCallError(call.failures)
+    return call

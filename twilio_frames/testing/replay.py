@@ -1,0 +1,211 @@
+"""A call that was recorded becomes a caller: the same sounds and keys at the same times."""
+
+import asyncio
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
+from twilio_frames.errors import CallFailedError, ConfigurationError
+from twilio_frames.testing.caller import Caller
+from twilio_frames.testing.capture import Capture, read_capture
+from twilio_frames.testing.logged_call import LoggedCaller, read_logged_caller
+from twilio_frames.testing.speech import Speech, to_mulaw
+from twilio_frames.testing.tones import KEYS
+from twilio_frames.testing.voice import FRAME_BYTES, Utterance, audible_samples
+
+_PAUSE_SECONDS = 0.7
+"""A shorter silence does not part two utterances."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Something that is said at a time.
+
+    Parameters:
+        at: Seconds from the beginning.
+        speech: What; audio that was recorded in one piece follows on without a gap.
+    """
+
+    at: float
+    speech: Speech = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A caller who does what another did.
+
+    Parameters:
+        name: The file it came from.
+        said: What is said, by its time.
+        digits: Keys, with the second at which each is pressed.
+        seconds: How long the caller stays.
+        parameters: Custom parameters of the stream.
+        lost: What of the recording cannot be replayed, in words.
+    """
+
+    name: str
+    said: tuple[Said, ...] = field(repr=False)
+    digits: tuple[tuple[float, str], ...] = field(default=(), repr=False)
+    seconds: float = 0.0
+    parameters: dict[str, str] = field(default_factory=dict, repr=False)
+    lost: tuple[str, ...] = ()
+
+    async def perform(self, caller: Caller) -> None:
+        """Does it all, from now on; ends early if the call does."""
+        began = caller.now
+        pressing = asyncio.create_task(self._press_all(caller, began))
+        try:
+            await self._say_all(caller, began)
+            await _wait_until(caller, began + self.seconds)
+            await pressing
+        except CallFailedError:
+            if caller.is_connected:
+                raise
+        finally:
+            pressing.cancel()
+
+    async def _say_all(self, caller: Caller, began: float) -> None:
+        until = 0.0
+        for said in self.said:
+            # What follows on is handed over early, so that not a sample is between them.
+            if said.at > until + 0.001:
+                await _wait_until(caller, began + said.at)
+            if not caller.is_connected:
+                return
+            utterance = await caller.start_saying(said.speech)
+            until = said.at + len(utterance.mulaw) / SAMPLE_RATE
+
+    async def _press_all(self, caller: Caller, began: float) -> None:
+        for at, digit in self.digits:
+            await _wait_until(caller, began + at)
+            if not caller.is_connected:
+                return
+            await caller.press(digit)
+
+
+async def _wait_until(caller: Caller, moment: float) -> None:
+    await caller.wait_until(lambda: caller.now >= moment, seconds=max(0.0, moment - caller.now) + 5)
+
+
+def read_replay(path: Path, *, skip_malformed: bool = False) -> Replay:
+    """The caller of a recorded call: of Media Streams messages, a call log, or a WAV file.
+
+    A call log has no audio. Its recording is looked for beside it, under the same name with
+    ``.wav``; where there is none, the words that the log holds are spoken at their times.
+
+    Args:
+        path: The file.
+        skip_malformed: Whether to go without the lines that cannot be read.
+
+    Raises:
+        ConfigurationError: If it cannot be read, or there is nothing in it to replay; with the
+            number of the line.
+    """
+    if path.suffix.lower() == ".wav":
+        return _from_recording(path, LoggedCaller())
+    logged = read_logged_caller(path, skip_malformed=skip_malformed)
+    if logged is None:
+        return _from_capture(path, read_capture(path), skip_malformed=skip_malformed)
+    recording = path.with_suffix(".wav")
+    return _from_recording(recording, logged) if recording.is_file() else _from_words(path, logged)
+
+
+def _from_capture(path: Path, capture: Capture, *, skip_malformed: bool) -> Replay:
+    if capture.malformed and not skip_malformed:
+        first = capture.malformed[0]
+        others = f" (and in {len(capture.malformed) - 1} more)" * (len(capture.malformed) > 1)
+        raise ConfigurationError(
+            f"{first.problem} at {path}:{first.line}{others}: mend the line or skip such lines; "
+            f"{capture.missing_seconds:.2f} s of the caller's audio are then silence"
+        )
+    digits = tuple((at, digit) for at, digit in capture.digits if digit.upper() in KEYS)
+    return Replay(
+        name=path.name,
+        said=tuple(_pieces(bytes(capture.audio), path.name)),
+        digits=digits,
+        seconds=capture.seconds,
+        parameters=capture.parameters,
+        lost=tuple(_lost(capture)),
+    )
+
+
+def _lost(capture: Capture) -> Iterator[str]:
+    if capture.malformed:
+        numbers = ", ".join(str(line.line) for line in capture.malformed[:10])
+        more = ", ..." if len(capture.malformed) > 10 else ""
+        yield f"{len(capture.malformed)} lines that are no messages ({numbers}{more})"
+    if capture.missing_seconds >= 0.001:
+        yield f"{capture.missing_seconds:.2f} s of audio that are missing: silence instead"
+    if capture.from_bot:
+        yield f"{capture.from_bot} messages of the bot's"
+    if capture.other_streams:
+        yield f"{capture.other_streams} messages of other streams"
+
+
+def _pieces(mulaw: bytes, name: str) -> Iterator[Said]:
+    """The audio cut in the middle of its silences, on the border of frames, without loss."""
+    begin = 0
+    for end in [*_cuts(mulaw), len(mulaw)]:
+        piece = mulaw[begin:end]
+        if piece:
+            utterance = Utterance(mulaw=piece, label=f"({name})")
+            yield Said(at=begin / SAMPLE_RATE, speech=utterance)
+        begin = end
+
+
+def _cuts(mulaw: bytes) -> Iterator[int]:
+    loud = audible_samples(mulaw)
+    pauses = np.flatnonzero(np.diff(loud) > _PAUSE_SECONDS * SAMPLE_RATE)
+    for pause in pauses:
+        middle = (int(loud[pause]) + int(loud[pause + 1])) // 2
+        yield middle // FRAME_BYTES * FRAME_BYTES
+
+
+def _from_recording(path: Path, logged: LoggedCaller) -> Replay:
+    mulaw = _callers_side(path)
+    return Replay(
+        name=path.name,
+        said=tuple(_pieces(mulaw, path.name)),
+        digits=logged.digits,
+        seconds=max(len(mulaw) / SAMPLE_RATE, logged.seconds),
+        lost=logged.lost,
+    )
+
+
+def _callers_side(path: Path) -> bytes:
+    """The left channel of a WAV file, which is the caller's in every recording of this package."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            raw = file.readframes(file.getnframes())
+    except (OSError, EOFError, wave.Error) as error:
+        raise ConfigurationError(
+            f"expected a WAV file at {path}, got {error}: pass a recording of 16-bit PCM"
+        ) from error
+    if width != 2:
+        raise ConfigurationError(
+            f"expected 16-bit samples, got {8 * width}-bit ones in {path}: convert the file"
+        )
+    left = np.frombuffer(raw, dtype="<i2").reshape(-1, channels)[:, 0]
+    mulaw = to_mulaw(np.ascontiguousarray(left).tobytes(), rate)
+    rest = -len(mulaw) % FRAME_BYTES
+    return mulaw + mulaw_silence(rest / SAMPLE_RATE)
+
+
+def _from_words(path: Path, logged: LoggedCaller) -> Replay:
+    if not logged.words:
+        raise ConfigurationError(
+            f"expected a recording beside the log or words in it, got neither at {path}: keep the "
+            f"recording as {path.with_suffix('.wav').name}, or log with words"
+        )
+    return Replay(
+        name=path.name,
+        said=tuple(Said(at=at, speech=text) for at, text in logged.words),
+        digits=logged.digits,
+        seconds=logged.seconds,
+        lost=(*logged.lost, "the caller's voice: the words are spoken instead"),
+    )

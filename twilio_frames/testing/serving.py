@@ -1,0 +1,166 @@
+"""An address for a bot that is to be rung: on a free port of this machine, while it is needed."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from twilio_frames.errors import ConfigurationError, MissingExtraError
+
+if TYPE_CHECKING:
+    from twilio_frames.call import Call
+    from twilio_frames.server import ServerSettings
+    from twilio_frames.testing.simulated_twilio import SimulatedTwilio
+
+_START_SECONDS = 10.0
+_SHUTDOWN_SECONDS = 2.0
+
+OnCall = Callable[["Call"], None]
+
+
+@asynccontextmanager
+async def serving(
+    bot: Any,
+    twilio: "SimulatedTwilio",
+    *,
+    settings: "ServerSettings | None" = None,
+    on_call: OnCall | None = None,
+) -> AsyncIterator[str]:
+    """Serves a bot or a web application; gives its address, without a slash at the end.
+
+    Args:
+        bot: A bot, an aiohttp application, an ASGI application, or an address, which is given back.
+        twilio: Who will ring it.
+        settings: Of the server for a bot; account, token and REST address are the Twilio's own.
+        on_call: Called with each call before the bot is.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+        MissingExtraError: If an ASGI application is to be served, and uvicorn is not installed.
+    """
+    match kind_of(bot):
+        case Kind.URL:
+            yield bot.rstrip("/")
+        case Kind.AIOHTTP:
+            async with _serving_aiohttp(bot) as url:
+                yield url
+        case Kind.ASGI:
+            async with _serving_asgi(bot) as url:
+                yield url
+        case Kind.BOT:
+            async with _serving_bot(bot, twilio, settings, on_call) as url:
+                yield url
+        case Kind.FACTORY | Kind.OTHER:
+            raise ConfigurationError(
+                "expected a URL, a bot (`async def bot(call)`) or a web application (aiohttp or "
+                f"ASGI), got {type(bot).__name__}: pass one of these"
+            )
+
+
+class Kind(Enum):
+    """What can be rung, and what can become it."""
+
+    URL = "an address"
+    AIOHTTP = "an aiohttp application"
+    ASGI = "an ASGI application"
+    BOT = "a coroutine function that takes a call"
+    FACTORY = "a function that makes one of these"
+    OTHER = "something else"
+
+
+def kind_of(bot: Any) -> Kind:
+    """What somebody wants to ring."""
+    if isinstance(bot, str):
+        return Kind.URL
+    if isinstance(bot, web.Application):
+        return Kind.AIOHTTP
+    match _parameters_of(bot):
+        case 3:
+            return Kind.ASGI
+        case 1 if _is_coroutine_function(bot):
+            return Kind.BOT
+        case 1:
+            return Kind.FACTORY
+        case _:
+            return Kind.OTHER
+
+
+def _is_coroutine_function(bot: Any) -> bool:
+    return inspect.iscoroutinefunction(bot) or inspect.iscoroutinefunction(type(bot).__call__)
+
+
+def _parameters_of(bot: Any) -> int:
+    """How many arguments it must be called with; 0 if it cannot be called."""
+    if not callable(bot):
+        return 0
+    return sum(
+        parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        for parameter in inspect.signature(bot).parameters.values()
+    )
+
+
+@asynccontextmanager
+async def _serving_bot(
+    bot: Any,
+    twilio: "SimulatedTwilio",
+    settings: "ServerSettings | None",
+    on_call: OnCall | None,
+) -> AsyncIterator[str]:
+    from twilio_frames.server import Server, ServerSettings, create_app
+
+    async def take_call(call: "Call") -> None:
+        if on_call is not None:
+            on_call(call)
+        await bot(call)
+
+    own = replace(
+        settings or ServerSettings(),
+        account_sid=twilio.account_sid,
+        auth_token=twilio.auth_token,
+        api_url=twilio.rest_url,
+    )
+    async with Server(create_app(take_call, own)) as server:
+        yield server.url
+
+
+@asynccontextmanager
+async def _serving_aiohttp(app: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(
+        app, handle_signals=False, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _serving_asgi(app: Any) -> AsyncIterator[str]:
+    try:
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("uvicorn", "test") from error
+    config = uvicorn.Config(app, port=0, log_level="error", ws="websockets-sansio")
+    server = uvicorn.Server(config)
+    # Its own start would take over the signals of the test's process.
+    running = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while not server.started and not running.done():  # noqa: ASYNC110  # nothing to await
+                await asyncio.sleep(0.01)
+        if running.done():
+            raise ConfigurationError(
+                "expected an ASGI application that starts, got one that does not: see its log"
+            )
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await asyncio.gather(running, return_exceptions=True)
