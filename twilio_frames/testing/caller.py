@@ -11,7 +11,7 @@ from twilio_frames.testing.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.hearing import Hearing
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.program import CallEnd
-from twilio_frames.testing.result import CallResult, heard_spans_of, turns_of
+from twilio_frames.testing.result import CallResult, heard_spans_of, turns_of, with_words
 from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance
 from twilio_frames.testing.tones import KEYS
 from twilio_frames.testing.voice import Utterance
@@ -120,7 +120,9 @@ class Caller:
             call_sid=call.sid,
             end=call.end,
             seconds=ear.now,
-            turns=turns_of(self._line.voice.utterances, ear.spells),
+            turns=with_words(
+                turns_of(self._line.voice.utterances, ear.spells), self.hearing.words(ear.audio)
+            ),
             heard_bot=ear.audio,
             heard_spans=heard_spans_of([stream.playback for stream in streams]),
             alerts=self.alerts,

@@ -7,6 +7,7 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.protocol import Violation
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.ear import Spell
+from twilio_frames.testing.hearing import HeardWord
 from twilio_frames.testing.measures import HeardSpan, Stretch, gaps, silences
 from twilio_frames.testing.playback import Playback
 from twilio_frames.testing.program import CallEnd
@@ -182,6 +183,26 @@ def turns_of(utterances: Sequence[Utterance], spells: Sequence[Spell]) -> tuple[
         following = spoken[index + 1] if index + 1 < len(spoken) else None
         turns.append(_caller_turn(utterance, following, spells))
     return tuple(sorted(turns, key=lambda turn: turn.began_at))
+
+
+def with_words(turns: Sequence[Turn], words: Sequence[HeardWord] | None) -> tuple[Turn, ...]:
+    """The turns with the bot's words in them.
+
+    Args:
+        turns: Both sides'.
+        words: The bot's words that were heard; None if they are not known.
+    """
+    return tuple(
+        replace(turn, words=" ".join(word.text for word in words if _is_in(word, turn)))
+        if words is not None and turn.speaker == BOT
+        else turn
+        for turn in turns
+    )
+
+
+def _is_in(word: HeardWord, turn: Turn) -> bool:
+    middle = (word.began_at + word.ended_at) / 2
+    return turn.began_at <= middle <= turn.ended_at
 
 
 def _bot_turns(spoken: Sequence[Utterance], spells: Sequence[Spell]) -> list[Turn]:
