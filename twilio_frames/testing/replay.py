@@ -17,6 +17,12 @@ from twilio_frames.testing.speech import Speech, to_mulaw
 from twilio_frames.testing.tones import KEYS
 from twilio_frames.testing.voice import FRAME_BYTES, Utterance, audible_samples
 
+_OPENING_SECONDS = 0.2
+"""Of what is said while a stream opens, up to its first timestamp, the bot gets nothing."""
+
+_CLOSING_SECONDS = 0.1
+"""What was said last must have left before the caller hangs up."""
+
 _PAUSE_SECONDS = 0.7
 """A shorter silence does not part two utterances."""
 
@@ -56,11 +62,11 @@ class Replay:
 
     async def perform(self, caller: Caller) -> None:
         """Does it all, from now on; ends early if the call does."""
-        began = caller.now
+        began = caller.now + _OPENING_SECONDS
         pressing = asyncio.create_task(self._press_all(caller, began))
         try:
             await self._say_all(caller, began)
-            await _wait_until(caller, began + self.seconds)
+            await _wait_until(caller, began + self.seconds + _CLOSING_SECONDS)
             await pressing
         except CallFailedError:
             if caller.is_connected:
@@ -69,7 +75,7 @@ class Replay:
             pressing.cancel()
 
     async def _say_all(self, caller: Caller, began: float) -> None:
-        until = 0.0
+        until = -1.0
         for said in self.said:
             # What follows on is handed over early, so that not a sample is between them.
             if said.at > until + 0.001:
