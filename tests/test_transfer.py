@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 from pipecat.frames.frames import EndFrame
 from pipecat.pipeline.pipeline import Pipeline
 
@@ -10,11 +11,9 @@ from tests.transport.bots import Tap, speech
 from twilio_frames.call import Call
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallEndReason, CallStartedFrame
-from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.server import ServerSettings, create_app
+from twilio_frames.testing import Caller, Phone, SimulatedTwilio
 
-TOKEN = "t" * 32
-SID = "AC" + "1" * 32
 AFTERWARDS = "<Response><Say>One moment.</Say><Hangup/></Response>"
 
 
@@ -48,45 +47,53 @@ class TransferBot:
             await call.hang_up()
 
 
-async def ring(bot: TransferBot, *, account: str = SID) -> CallEndReason | None:
-    async with SimulatedTwilio(auth_token=TOKEN, account_sid=SID) as twilio:
-        settings = ServerSettings(auth_token=TOKEN, account_sid=account, api_url=twilio.rest_url)
-        async with (
-            Server(create_app(bot, settings)) as server,
-            twilio.call(f"{server.url}/twiml") as caller,
-            asyncio.timeout(15),
-        ):
-            await caller.wait_for_end()
-            return await bot.ended
+async def wait_for_end(caller: Caller):
+    await caller.wait_for_end(seconds=15)
 
 
-async def test_stop_that_was_asked_for_is_a_transfer():
-    assert await ring(TransferBot()) is CallEndReason.TRANSFERRED
+async def reason_of(bot: TransferBot) -> CallEndReason | None:
+    return await asyncio.wait_for(bot.ended, 15)
 
 
-async def test_end_of_the_pipeline_waits_for_the_transfer():
-    assert await ring(TransferBot(ends_meanwhile=True)) is CallEndReason.TRANSFERRED
+async def test_stop_that_was_asked_for_is_a_transfer(phone: Phone):
+    bot = TransferBot()
+    async with phone.call(bot) as caller:
+        await wait_for_end(caller)
+
+        assert await reason_of(bot) is CallEndReason.TRANSFERRED
 
 
-async def test_refused_transfer_leaves_the_call_up():
+async def test_end_of_the_pipeline_waits_for_the_transfer(phone: Phone):
+    bot = TransferBot(ends_meanwhile=True)
+    async with phone.call(bot) as caller:
+        await wait_for_end(caller)
+
+        assert await reason_of(bot) is CallEndReason.TRANSFERRED
+
+
+async def test_refused_transfer_leaves_the_call_up(phone: Phone):
     bot = TransferBot()
 
-    assert await ring(bot, account="AC" + "2" * 32) is CallEndReason.BOT_HUNG_UP
+    def with_a_strange_account(twilio: SimulatedTwilio) -> web.Application:
+        settings = ServerSettings(
+            auth_token=twilio.auth_token, account_sid="AC" + "2" * 32, api_url=twilio.rest_url
+        )
+        return create_app(bot, settings)
+
+    async with phone.call(with_a_strange_account) as caller:
+        await wait_for_end(caller)
+
+        assert await reason_of(bot) is CallEndReason.BOT_HUNG_UP
     assert bot.error is not None
 
 
-async def test_transfer_needs_credentials():
+async def test_transfer_needs_credentials(phone: Phone):
     async def bot(call: Call) -> None:
         with pytest.raises(ConfigurationError, match="TWILIO_ACCOUNT_SID"):
             await call.redirect(twiml=AFTERWARDS)
         checked.set()
 
     checked = asyncio.Event()
-    settings = ServerSettings(auth_token=TOKEN)
-    async with (
-        SimulatedTwilio(auth_token=TOKEN) as twilio,
-        Server(create_app(bot, settings)) as server,
-        twilio.call(f"{server.url}/twiml"),
-        asyncio.timeout(10),
-    ):
+    settings = ServerSettings(auth_token=phone.auth_token)
+    async with phone.call(create_app(bot, settings)), asyncio.timeout(10):
         await checked.wait()

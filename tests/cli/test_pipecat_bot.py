@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI, Response, WebSocket
 from pipecat.frames.frames import (
     EndFrame,
@@ -24,9 +21,8 @@ from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.workers.runner import WorkerRunner
 
-from tests.testing.bots import AUTH_TOKEN
 from twilio_frames.cli import main
-from twilio_frames.testing import CallEnd, SimulatedTwilio
+from twilio_frames.testing import Caller, Limits, Phone, SimulatedTwilio
 
 
 class Beeper(FrameProcessor):
@@ -47,7 +43,7 @@ class Beeper(FrameProcessor):
         await self.push_frame(OutputAudioRawFrame(audio=pcm, sample_rate=8000, num_channels=1))
 
 
-def stock_app(rest_url: str) -> FastAPI:
+def stock_app(twilio: SimulatedTwilio) -> FastAPI:
     app = FastAPI()
 
     @app.post("/twiml")
@@ -62,9 +58,9 @@ def stock_app(rest_url: str) -> FastAPI:
         serializer = TwilioFrameSerializer(
             stream_sid=call["stream_id"],
             call_sid=call["call_id"],
-            account_sid=SimulatedTwilio().account_sid,
-            auth_token=AUTH_TOKEN,
-            base_url=rest_url,
+            account_sid=twilio.account_sid,
+            auth_token=twilio.auth_token,
+            base_url=twilio.rest_url,
         )
         params = FastAPIWebsocketParams(
             audio_in_enabled=True, audio_out_enabled=True, serializer=serializer
@@ -87,27 +83,11 @@ def stock_app(rest_url: str) -> FastAPI:
     return app
 
 
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="websockets-sansio")
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    async with asyncio.timeout(5):
-        while not server.started:  # noqa: ASYNC110  # uvicorn offers nothing to await
-            await asyncio.sleep(0.01)
-    try:
-        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await running
-
-
-async def test_stock_bot_is_rung_by_its_webhook(tmp_path):
+async def test_stock_bot_is_rung_by_its_webhook(phone: Phone, tmp_path):
     result = tmp_path / "result.json"
-    async with SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio:
-        async with serving(stock_app(twilio.rest_url)) as host:
-            command = ["call", f"http://{host}/twiml", "--seconds", "1.5", "--json", str(result)]
-            status = await asyncio.to_thread(main, command)
+    async with phone.desk(stock_app) as desk:
+        command = ["call", desk.url, "--seconds", "1.5", "--json", str(result)]
+        status = await asyncio.to_thread(main, command)
 
     (turn,) = json.loads(result.read_text())["turns"]
     assert status == 0
@@ -116,14 +96,12 @@ async def test_stock_bot_is_rung_by_its_webhook(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
-async def test_stock_bot_hangs_up_over_rest():
-    async with SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio:
-        async with (
-            serving(stock_app(twilio.rest_url)) as host,
-            twilio.call(f"http://{host}/twiml") as caller,
-        ):
-            await caller.wait_for_bot(silence=0.3)
-            await caller.press("1")
-            assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
+async def test_stock_bot_hangs_up_over_rest(phone: Phone):
+    async def press_a_key(caller: Caller):
+        await caller.wait_for_bot(silence=0.3)
+        await caller.press("1")
+        await caller.wait_for_end(seconds=5)
 
-    assert caller.result.seconds < 5
+    call = await phone.ring(stock_app, press_a_key, limits=Limits(end="bot hung up", call=5))
+
+    assert call.result.first_audio is not None

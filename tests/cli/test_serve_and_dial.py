@@ -11,7 +11,7 @@ import pytest
 from tests.testing.bots import AUTH_TOKEN
 from twilio_frames.cli import main
 from twilio_frames.server import ServerSettings
-from twilio_frames.testing import CallEnd, SimulatedTwilio
+from twilio_frames.testing import CallEnd, Phone, SimulatedTwilio
 
 BOT = """
 async def bot(call):
@@ -20,7 +20,7 @@ async def bot(call):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's here")
-async def test_served_bot_takes_a_call(tmp_path):
+async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
     (tmp_path / "phone_bot.py").write_text(BOT)
     serving = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -28,7 +28,7 @@ async def test_served_bot_takes_a_call(tmp_path):
         "import sys; from twilio_frames.cli import main; sys.exit(main())",
         *("serve", "phone_bot:bot", "--port", "0"),
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "TWILIO_AUTH_TOKEN": AUTH_TOKEN},
+        env={"PATH": os.environ["PATH"], "TWILIO_AUTH_TOKEN": phone.auth_token},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -37,9 +37,8 @@ async def test_served_bot_takes_a_call(tmp_path):
         async with asyncio.timeout(30):
             while not (found := re.search(rb"http://\S+/twiml", await serving.stdout.readline())):
                 assert serving.returncode is None
-        async with SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio:
-            async with twilio.call(found[0].decode()) as caller:
-                assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
+        async with phone.call(found[0].decode()) as caller:
+            assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
     finally:
         serving.send_signal(signal.SIGINT)
         async with asyncio.timeout(10):

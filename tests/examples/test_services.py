@@ -19,8 +19,7 @@ from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.services import choose_services
 from twilio_frames.local.llm import DialogueLLMService
 from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.testing import Phone
 
 KEYS = {"DEEPGRAM_API_KEY": "dg", "OPENAI_API_KEY": "sk", "CARTESIA_API_KEY": "ca"}
 
@@ -116,20 +115,14 @@ async def test_missing_vendor_is_named(monkeypatch: pytest.MonkeyPatch):
         await choose_services(Dialogue(), KEYS)
 
 
-async def test_vendors_take_part_in_a_call():
+async def test_vendors_take_part_in_a_call(phone: Phone):
     vendors = Vendors()
     async with serving(vendors) as urls:
 
         async def vendor_bot(call: Call) -> None:
             await bot(call, await choose_services(Dialogue(), KEYS | urls))
 
-        settings = ServerSettings(auth_token="t" * 32)
-        async with (
-            Server(create_app(vendor_bot, settings)) as server,
-            SimulatedTwilio(auth_token="t" * 32) as twilio,
-            twilio.call(f"{server.url}/twiml"),
-            asyncio.timeout(10),
-        ):
+        async with phone.call(vendor_bot), asyncio.timeout(10):
             await vendors.heard_audio.wait()
             await vendors.was_asked.wait()
             await vendors.spoke.wait()

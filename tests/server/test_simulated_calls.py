@@ -9,8 +9,8 @@ import pytest
 from pipecat.pipeline.pipeline import Pipeline
 
 from twilio_frames.frames import CallEndReason
-from twilio_frames.server import Call, Server, ServerSettings, create_app
-from twilio_frames.testing import CallEnd, SimulatedTwilio
+from twilio_frames.server import Call, ServerSettings
+from twilio_frames.testing import CallEnd, Desk, Phone
 
 
 @dataclass
@@ -32,77 +32,65 @@ class Bot:
 
 
 @dataclass
-class Exchange:
-    """A bot, its server, and a Twilio."""
+class Office:
+    """A bot, and the desk it can be rung from."""
 
     bot: Bot
-    server: Server
-    twilio: SimulatedTwilio
-
-    @property
-    def webhook(self) -> str:
-        return f"{self.server.url}/twiml"
+    desk: Desk
 
 
 @pytest.fixture
-async def exchange() -> AsyncIterator[Exchange]:
+async def office(phone: Phone) -> AsyncIterator[Office]:
     bot = Bot()
-    async with SimulatedTwilio(seed=1) as twilio:
-        settings = ServerSettings(
-            account_sid=twilio.account_sid,
-            auth_token=twilio.auth_token,
-            phone_number="+14155550199",
-            api_url=twilio.rest_url,
-            apology="Sorry.",
-        )
-        async with Server(create_app(bot, settings)) as server:
-            yield Exchange(bot, server, twilio)
+    settings = ServerSettings(phone_number="+14155550199", apology="Sorry.")
+    async with phone.desk(bot, settings=settings) as desk:
+        yield Office(bot, desk)
 
 
-async def end_of(exchange: Exchange) -> CallEndReason | None:
-    return await asyncio.wait_for(exchange.bot.ended.get(), 10)
+async def end_of(office: Office) -> CallEndReason | None:
+    return await asyncio.wait_for(office.bot.ended.get(), 10)
 
 
-async def test_caller_hangs_up(exchange: Exchange):
-    async with exchange.twilio.call(exchange.webhook) as caller:
-        await exchange.bot.up.wait()
+async def test_caller_hangs_up(office: Office):
+    async with office.desk.call() as caller:
+        await office.bot.up.wait()
         await caller.hang_up()
 
-    assert await end_of(exchange) is CallEndReason.CALLER_HUNG_UP
-    assert exchange.bot.calls[0].call_sid == caller.call_sid
-    assert exchange.bot.calls[0].direction == "inbound"
+    assert await end_of(office) is CallEndReason.CALLER_HUNG_UP
+    assert office.bot.calls[0].call_sid == caller.call_sid
+    assert office.bot.calls[0].direction == "inbound"
 
 
-async def test_bot_hangs_up(exchange: Exchange):
-    async with exchange.twilio.call(exchange.webhook) as caller:
-        await exchange.bot.up.wait()
-        await exchange.bot.calls[0].hang_up()
+async def test_bot_hangs_up(office: Office):
+    async with office.desk.call() as caller:
+        await office.bot.up.wait()
+        await office.bot.calls[0].hang_up()
 
         assert await caller.wait_for_end(seconds=10) is CallEnd.BOT_HUNG_UP
-    assert await end_of(exchange) is CallEndReason.BOT_HUNG_UP
+    assert await end_of(office) is CallEndReason.BOT_HUNG_UP
     assert "say" not in [entry.event for entry in caller.log.entries]
 
 
-async def test_failed_bot_apologises(exchange: Exchange):
-    exchange.bot.fails = True
-    async with exchange.twilio.call(exchange.webhook) as caller:
+async def test_failed_bot_apologises(office: Office):
+    office.bot.fails = True
+    async with office.desk.call() as caller:
         assert await caller.wait_for_end(seconds=20) is CallEnd.BOT_HUNG_UP
 
     assert "say" in [entry.event for entry in caller.log.entries]
 
 
-async def test_placed_call_is_followed(exchange: Exchange):
-    async with aiohttp.ClientSession(exchange.server.url) as session:
+async def test_placed_call_is_followed(office: Office):
+    async with aiohttp.ClientSession(office.desk.base_url) as session:
         answer = await session.post("/call", json={"to": "+14155550100"})
         call_sid = (await answer.json())["call_sid"]
-        ringing = await exchange.twilio.wait_for_call()
+        ringing = await office.desk.twilio.wait_for_call()
         assert (ringing.call_sid, ringing.to_number) == (call_sid, "+14155550100")
 
         async with ringing.answer() as caller:
-            await exchange.bot.up.wait()
-            await exchange.bot.calls[0].hang_up(by_rest=True)
+            await office.bot.up.wait()
+            await office.bot.calls[0].hang_up(by_rest=True)
             assert await caller.wait_for_end(seconds=10) is CallEnd.BOT_HUNG_UP
 
-        assert exchange.bot.calls[0].direction == "outbound-api"
+        assert office.bot.calls[0].direction == "outbound-api"
         state = await (await session.get(f"/calls/{call_sid}")).json()
         assert (state["status"], state["end_reason"]) == ("completed", "bot hung up")

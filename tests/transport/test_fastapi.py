@@ -1,11 +1,8 @@
 """The transport inside a plain FastAPI application, and Pipecat's own with our serializer."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, WebSocket
 from pipecat.frames.frames import EndFrame, InputDTMFFrame
 from pipecat.pipeline.pipeline import Pipeline
@@ -21,29 +18,11 @@ from twilio_frames.audio import encode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallStartedFrame, MulawInputFrame
 from twilio_frames.processors.serializer import TwilioSerializer
-from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.testing import Phone
 from twilio_frames.transport import TwilioTransport
 
 
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    config = uvicorn.Config(
-        app, port=0, log_level="warning", lifespan="off", ws="websockets-sansio"
-    )
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    async with asyncio.timeout(5):
-        while not server.started:  # noqa: ASYNC110  # uvicorn offers nothing to await
-            await asyncio.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
-    try:
-        yield f"ws://{host}:{port}/stream"
-    finally:
-        server.should_exit = True
-        await running
-
-
-async def test_transport_runs_in_fastapi():
+async def test_transport_runs_in_fastapi(phone: Phone):
     app = FastAPI()
     bots: asyncio.Queue[Bot] = asyncio.Queue()
 
@@ -54,20 +33,19 @@ async def test_transport_runs_in_fastapi():
         bots.put_nowait(bot)
         await bot.run()
 
-    async with serving(app) as url, SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
-            bot = await bots.get()
-            await bot.before.wait_for(CallStartedFrame)
-            await caller.press("7")
-            await bot.before.wait_for(InputDTMFFrame)
-            await bot.worker.queue_frames([*speech(0.5), EndFrame()])
-            await caller.wait_for_end(seconds=5)
+    async with phone.call(app, path="ws:/stream") as caller:
+        bot = await bots.get()
+        await bot.before.wait_for(CallStartedFrame)
+        await caller.press("7")
+        await bot.before.wait_for(InputDTMFFrame)
+        await bot.worker.queue_frames([*speech(0.5), EndFrame()])
+        await caller.wait_for_end(seconds=5)
         assert await bot.end_reason() == "bot hung up"
 
     assert encode_mulaw(tone(0.5)) in caller.result.heard_bot
 
 
-async def test_caller_ends_a_fastapi_call():
+async def test_caller_ends_a_fastapi_call(phone: Phone):
     app = FastAPI()
     bots: asyncio.Queue[Bot] = asyncio.Queue()
 
@@ -78,14 +56,14 @@ async def test_caller_ends_a_fastapi_call():
         bots.put_nowait(bot)
         await bot.run()
 
-    async with serving(app) as url, SimulatedTwilio() as twilio:
-        async with twilio.call(url):
+    async with phone.desk(app, path="ws:/stream") as desk:
+        async with desk.call():
             bot = await bots.get()
             await bot.before.wait_for(CallStartedFrame)
         assert await bot.end_reason() == "caller hung up"
 
 
-async def test_serializer_serves_pipecats_transport():
+async def test_serializer_serves_pipecats_transport(phone: Phone):
     app = FastAPI()
     taps: asyncio.Queue[tuple[Tap, PipelineWorker]] = asyncio.Queue()
 
@@ -110,15 +88,14 @@ async def test_serializer_serves_pipecats_transport():
         await runner.add_workers(worker)
         await runner.run()
 
-    async with serving(app) as url, SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
-            tap, worker = await taps.get()
-            await tap.wait_for(CallStartedFrame)
-            await caller.press("3")
-            await tap.wait_for(InputDTMFFrame)
-            await tap.wait_for(MulawInputFrame, count=3)
-            await worker.queue_frames([*speech(0.5), EndFrame()])
-            await caller.wait_for_end(seconds=5)
+    async with phone.call(app, path="ws:/stream") as caller:
+        tap, worker = await taps.get()
+        await tap.wait_for(CallStartedFrame)
+        await caller.press("3")
+        await tap.wait_for(InputDTMFFrame)
+        await tap.wait_for(MulawInputFrame, count=3)
+        await worker.queue_frames([*speech(0.5), EndFrame()])
+        await caller.wait_for_end(seconds=5)
 
     assert encode_mulaw(tone(0.4)) in caller.result.heard_bot
     assert not caller.result.violations

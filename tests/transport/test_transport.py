@@ -26,7 +26,7 @@ from twilio_frames.frames import (
     SendMarkFrame,
 )
 from twilio_frames.protocol import Connected, Media, Role, Start, Stop, Stream
-from twilio_frames.testing import CallerOptions, LineConditions, SimulatedTwilio
+from twilio_frames.testing import CallerOptions, LineConditions, Phone
 from twilio_frames.transport import TwilioParams
 
 START = Start(stream_sid="MZ1", call_sid="CA1", account_sid="AC1")
@@ -56,9 +56,9 @@ class Wire:
         await self.socket.send_str(self.twilio.send(Stop()))
 
 
-async def test_call_becomes_frames():
-    async with listening() as (url, bots), SimulatedTwilio() as twilio:
-        async with twilio.call(url, parameters={"name": "Jane"}) as caller:
+async def test_call_becomes_frames(phone: Phone):
+    async with listening() as (url, bots):
+        async with phone.call(url, parameters={"name": "Jane"}) as caller:
             bot = await bots.get()
             started = await bot.before.wait_for(CallStartedFrame)
             await caller.press("5#")
@@ -77,13 +77,13 @@ async def test_call_becomes_frames():
     assert audio.audio == decode_mulaw(audio.mulaw)
 
 
-async def test_caller_hears_every_sample():
+async def test_caller_hears_every_sample(phone: Phone):
     async def speak(bot: Bot):
         await bot.before.wait_for(CallStartedFrame)
         await bot.worker.queue_frames([*speech(0.73), EndFrame()])
 
-    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
+    async with listening(behaviour=speak) as (url, bots):
+        async with phone.call(url) as caller:
             await caller.wait_for_end(seconds=10)
         bot = await bots.get()
         assert await bot.end_reason() == "bot hung up"
@@ -91,13 +91,13 @@ async def test_caller_hears_every_sample():
     assert encode_mulaw(tone(0.73)) in caller.result.heard_bot
 
 
-async def test_stopped_speaking_follows_the_ear():
+async def test_stopped_speaking_follows_the_ear(phone: Phone):
     async def speak(bot: Bot):
         await bot.before.wait_for(CallStartedFrame)
         await bot.worker.queue_frames(speech(1.0))
 
-    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
+    async with listening(behaviour=speak) as (url, bots):
+        async with phone.call(url) as caller:
             bot = await bots.get()
             await bot.before.wait_for(BotStartedSpeakingFrame)
             await bot.before.wait_for(BotStoppedSpeakingFrame)
@@ -108,13 +108,13 @@ async def test_stopped_speaking_follows_the_ear():
     assert -0.05 < stopped - turn.ended_at < 0.3
 
 
-async def test_interruption_clears_twilios_buffer():
+async def test_interruption_clears_twilios_buffer(phone: Phone):
     async def speak(bot: Bot):
         await bot.before.wait_for(CallStartedFrame)
         await bot.worker.queue_frames(speech(3.0))
 
-    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
+    async with listening(behaviour=speak) as (url, bots):
+        async with phone.call(url) as caller:
             bot = await bots.get()
             await caller.wait_until_bot_speaks(for_seconds=0.5)
             await bot.worker.queue_frame(InterruptionFrame())
@@ -126,7 +126,7 @@ async def test_interruption_clears_twilios_buffer():
     assert 0.5 <= turn.ended_at - turn.began_at < 1.5
 
 
-async def test_uneven_line_tells_where_speech_was_cut():
+async def test_uneven_line_tells_where_speech_was_cut(phone: Phone):
     cuts: list[int] = []
 
     async def speak(bot: Bot):
@@ -142,8 +142,8 @@ async def test_uneven_line_tells_where_speech_was_cut():
         await bot.worker.queue_frame(EndFrame())
 
     options = CallerOptions(line=LineConditions.one_way(0.05, jitter=0.1), seed=1)
-    async with listening(behaviour=speak) as (url, _), SimulatedTwilio() as twilio:
-        async with twilio.call(url, options=options) as caller:
+    async with listening(behaviour=speak) as (url, _):
+        async with phone.call(url, options=options) as caller:
             await caller.wait_for_end(seconds=15)
 
     ends = [span.end for span in caller.result.heard_spans]
@@ -152,7 +152,7 @@ async def test_uneven_line_tells_where_speech_was_cut():
     assert statistics.median(off) < 80
 
 
-async def test_mulaw_passes_unconverted():
+async def test_mulaw_passes_unconverted(phone: Phone):
     mulaw = encode_mulaw(tone(0.4))
 
     async def speak(bot: Bot):
@@ -160,20 +160,20 @@ async def test_mulaw_passes_unconverted():
         start, _, stop = speech(0)
         await bot.worker.queue_frames([start, MulawOutputFrame.of(mulaw), stop, EndFrame()])
 
-    async with listening(behaviour=speak) as (url, _), SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
+    async with listening(behaviour=speak) as (url, _):
+        async with phone.call(url) as caller:
             await caller.wait_for_end(seconds=10)
 
     assert mulaw in caller.result.heard_bot
 
 
-async def test_marks_are_sent_and_reached():
+async def test_marks_are_sent_and_reached(phone: Phone):
     async def speak(bot: Bot):
         await bot.before.wait_for(CallStartedFrame)
         await bot.worker.queue_frames([*speech(0.3), SendMarkFrame(mark="here")])
 
-    async with listening(behaviour=speak) as (url, bots), SimulatedTwilio() as twilio:
-        async with twilio.call(url):
+    async with listening(behaviour=speak) as (url, bots):
+        async with phone.call(url):
             bot = await bots.get()
             sent = await bot.before.wait_for(MarkSentFrame)
             reached = await bot.before.wait_for(MarkReachedFrame)
@@ -300,17 +300,17 @@ async def test_unread_marks_are_a_lost_line():
         assert await ending == "line lost"
 
 
-async def test_time_limit_ends_the_call():
+async def test_time_limit_ends_the_call(phone: Phone):
     params = TwilioParams(time_limit_secs=0.2)
-    async with listening(params) as (url, bots), SimulatedTwilio() as twilio, twilio.call(url):
+    async with listening(params) as (url, bots), phone.call(url):
         bot = await bots.get()
 
         assert await bot.end_reason() == "time limit"
 
 
-async def test_expected_stop_is_a_transfer():
-    async with listening() as (url, bots), SimulatedTwilio() as twilio:
-        async with twilio.call(url):
+async def test_expected_stop_is_a_transfer(phone: Phone):
+    async with listening() as (url, bots):
+        async with phone.call(url):
             bot = await bots.get()
             await bot.before.wait_for(CallStartedFrame)
             bot.transport.expect_transfer()
