@@ -16,20 +16,20 @@ from twilio_frames.testing.script import (
     SendAfter,
 )
 from twilio_frames.testing.speech import Speech
-from twilio_frames.testing.tones import KEYS
+from twilio_frames.testing.tones import KEYS as DTMF_KEYS
 from twilio_frames.testing.yaml_values import Located, read_yaml
 
 _ENDS = {end.value: end for end in CallEnd}
 _FILE_KEYS = {"name", "scenarios"}
-_SCENARIO_KEYS = {
+SCENARIO_KEYS = {
     *("name", "turns", "stop_on_failure", "limits", "voice", "line", "noise_db"),
     *("parameters", "from", "to"),
 }
 _UNUSED_KEYS = {"user", "judge", "context", "trigger_disconnect"}
 """Keys of Pipecat's scenarios about what no caller can see: who judges it, and by which model."""
 
-_TURN_KEYS = {"user", "say", "audio", "dtmf", "wait_ms", "hang_up", "send_after", "expect"}
-_EXPECTATION_KEYS = {
+TURN_KEYS = {"user", "say", "audio", "dtmf", "wait_ms", "hang_up", "send_after", "expect"}
+EXPECTATION_KEYS = {
     *("event", "within_ms", "text_contains", "text_excludes", "reason", "code", "absent"),
     "check_from",
 }
@@ -42,6 +42,7 @@ _LIMIT_KEYS = {
     "call_ms": "call",
     "cut_off_ms": "cut_off",
 }
+LIMITS_KEYS = {*_LIMIT_KEYS, "warnings", "errors", "end", "flow"}
 _LINE_KEYS = {
     "delay_ms": ("delay_to_bot", "delay_from_bot"),
     "jitter_ms": ("jitter_to_bot", "jitter_from_bot"),
@@ -102,7 +103,7 @@ def _script(keys: Mapping[str, Located], name: str, item: Located, path: Path) -
             "a scenario with `turns`",
             "a caller that a language model plays is not there; write down what is said",
         )
-    _know(keys, _SCENARIO_KEYS | _UNUSED_KEYS, "a scenario")
+    _know(keys, SCENARIO_KEYS | _UNUSED_KEYS, "a scenario")
     if "turns" not in keys:
         raise item.error("a scenario with `turns`", "write down what the caller says")
     voice = keys["voice"].text("voice") if "voice" in keys else ""
@@ -136,7 +137,7 @@ def _know(keys: Mapping[str, Located], known: Iterable[str], what: str) -> None:
 
 def _turn(item: Located, path: Path) -> ScriptTurn:
     keys = item.mapping("turns")
-    _know(keys, _TURN_KEYS, "a turn")
+    _know(keys, TURN_KEYS, "a turn")
     say = _say(keys, path)
     dtmf = _dtmf(keys["dtmf"]) if "dtmf" in keys else ""
     if say and dtmf:
@@ -204,7 +205,7 @@ def _dtmf(item: Located) -> str:
     # YAML makes a number of keys without quotes.
     whole = isinstance(item.value, int) and not isinstance(item.value, bool)
     keys = str(item.value) if whole else item.text("dtmf")
-    if any(key.upper() not in KEYS and key != "w" for key in keys):
+    if any(key.upper() not in DTMF_KEYS and key != "w" for key in keys):
         raise ConfigurationError(
             f"expected the keys 0-9 * # A-D or w for `dtmf`, got another one at {item.where}: "
             "put them in quotes"
@@ -242,7 +243,7 @@ def _event(item: Located, known: Iterable[Event]) -> Event:
 
 def _expectation(item: Located) -> Expectation:
     keys = item.mapping("expect")
-    _know(keys, _EXPECTATION_KEYS, "an expectation")
+    _know(keys, EXPECTATION_KEYS, "an expectation")
     if "event" not in keys:
         raise item.error("an `event`", f"name one of {', '.join(Event)}")
     event = _event(keys["event"], Event)
@@ -284,8 +285,7 @@ def _end(item: Located) -> str:
 
 def _limits(item: Located) -> Limits:
     keys = item.mapping("limits")
-    others = ("warnings", "errors", "end", "flow")
-    _know(keys, (*_LIMIT_KEYS, *others), "`limits`")
+    _know(keys, LIMITS_KEYS, "`limits`")
     seconds = {_LIMIT_KEYS[name]: keys[name].seconds(name) for name in _LIMIT_KEYS if name in keys}
     counts = {name: _count(keys[name], name) for name in ("warnings", "errors") if name in keys}
     flow = keys["flow"].items("flow") if "flow" in keys else []
