@@ -27,6 +27,8 @@ from twilio_frames.testing.performance import Performance
 NOT_AS_EXPECTED = 3
 NO_CALL = 1
 
+_LATE_SECONDS = 0.02
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedCall:
@@ -159,7 +161,11 @@ async def _call(
     performance.judge(caller)
     checks = tuple(performance.checks)
     _summarize(console, script, checks, None)
-    return ScriptedCall(script=script, checks=checks, result=caller.result, files=kept)
+    result = caller.result
+    if result.clock_late > _LATE_SECONDS:
+        late = f"{result.clock_late * 1000:.0f} ms (the simulation itself was late)"
+        console.fact("times are good to", late, "bad")
+    return ScriptedCall(script=script, checks=checks, result=result, files=kept)
 
 
 async def _perform(

@@ -75,16 +75,13 @@ class Spotter:
         if phrase not in self._decoders:
             self._decoders[phrase] = Decoder(_grammar(phrase), self._pronunciations)
 
-    def find(self, phrase: str, pcm: bytes, sample_rate: int = SAMPLE_RATE) -> Spotted | None:
+    def find(self, phrase: str, pcm: bytes) -> Spotted | None:
         """Where a phrase was said first; None if it was not. Takes a tenth of the audio's time.
 
         Args:
             phrase: The words.
             pcm: Signed 16-bit native-endian mono samples, 8000 a second.
-            sample_rate: Hz; no other than 8000.
         """
-        if sample_rate != SAMPLE_RATE:
-            raise ValueError(f"expected {SAMPLE_RATE} samples a second, got {sample_rate}")
         samples = np.frombuffer(pcm, np.int16)
         window, step = (
             int(seconds * SAMPLE_RATE)
