@@ -6,6 +6,8 @@ import wave
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.audio import decode_mulaw, mulaw_silence
@@ -43,6 +45,23 @@ def messages(audio: bytes = AUDIO, first: int = 135) -> list[dict]:
     return told
 
 
+SHARDS = (
+    '{"event": "media", "media": {"payload": "fn5+", "timestamp": "1"}, "sequenceNumber": "1"}',
+    '{"event": "media", "media": {"payload": "fn5+", "timestamp": 99999999999999}}',
+    '{"event": "media", "media": {"payload": 7}}',
+    '{"event": "start", "start": {"mediaFormat": 5, "customParameters": [1]}}',
+    '{"event": "start", "start": {"mediaFormat": {"sampleRate": []}}}',
+    '{"event": ["media"], "message": {"message": {"message": {"message": {}}}}}',
+    '{"format": "twilio-frames call log"}',
+    '{"t": "x", "kind": "transcript", "text": "hi"}',
+    '{"source": "call", "event": "ended", "seconds": null}',
+    "{'event': 'dtmf', 'dtmf': {'digit': 5}}",
+    '[{"event": "stop"}, 5, "{"]',
+    "[[[[",
+    "{" * 2000,
+)
+
+
 @pytest.fixture
 def write(tmp_path):
     def write_lines(*lines: object, name: str = "call.jsonl"):
@@ -60,6 +79,25 @@ def test_posted_messages_are_a_caller(write):
     assert bytes(capture.audio) == AUDIO
     assert (capture.parameters, capture.has_stop) == ({"table": "7"}, True)
     assert (capture.malformed, capture.missing_seconds) == ([], 0)
+
+
+def test_start_may_lack_parameters(write):
+    told = messages()
+    del told[1]["start"]["customParameters"]
+
+    assert read_replay(write(*told)).parameters == {}
+
+
+@given(st.lists(st.one_of(st.text(max_size=30), st.sampled_from(SHARDS)), max_size=6))
+def test_no_text_breaks_the_reader(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("capture") / "call.jsonl"
+    path.write_text("\n".join(lines), "utf-8", "replace")
+
+    try:
+        replay = read_replay(path, skip_malformed=True)
+    except ConfigurationError:
+        return
+    assert replay.said
 
 
 def as_array(told: list[dict]) -> list[str]:

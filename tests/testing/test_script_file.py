@@ -4,6 +4,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing import Event, Expectation, LineConditions, SendAfter, read_scripts
@@ -61,6 +63,14 @@ FULL = """\
           - wait_ms: 1500
           - hang_up: true
 """
+
+
+SHARDS = (
+    *("name: 5", "turns:", "  - user: hello", "  - dtmf: 0x1f", "    expect:", "<<: *x", "{{{{"),
+    *("      - event: response", "        within_ms: 1e999", "? [a, b]", "&x a: &x b"),
+    *("scenarios: &s [*s]", "name: 2001-02-30", "--- !!int x", "limits: {gap_ms: .inf}"),
+    "turns: [!include any.yaml]",
+)  # fmt: skip
 
 
 def test_scenarios_become_scripts(write):
@@ -178,6 +188,18 @@ def test_mistakes_are_told_with_their_line(write, text, line, problem):
 
     assert problem in str(told.value)
     assert f"{path}:{line}" in str(told.value)
+
+
+@given(st.lists(st.one_of(st.text(max_size=20), st.sampled_from(SHARDS)), max_size=6))
+def test_no_text_breaks_the_reader(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("script") / "any.yaml"
+    path.write_text("\n".join(lines), "utf-8", "replace")
+
+    try:
+        scripts = read_scripts(path)
+    except ConfigurationError:
+        return
+    assert all(script.turns is not None for script in scripts)
 
 
 def test_files_that_include_themselves_are_refused(write):

@@ -19,14 +19,21 @@ from twilio_frames.cli.options import (
 from twilio_frames.cli.scripted import call_scripted, refuse_mixture
 from twilio_frames.cli.transcript import Transcript
 from twilio_frames.errors import CallFailedError
-from twilio_frames.testing import Caller, CallerOptions, CallResult, Numbers, SimulatedTwilio
+from twilio_frames.testing import (
+    Caller,
+    CallerOptions,
+    CallResult,
+    Numbers,
+    Replay,
+    SimulatedTwilio,
+    read_replay,
+)
 from twilio_frames.testing.exchange import (
     BOT_NUMBER,
     CALLER_NUMBER,
     DEFAULT_ACCOUNT_SID,
     DEFAULT_AUTH_TOKEN,
 )
-from twilio_frames.testing.replay import Replay, read_replay
 
 BOT_WAS_SILENT = 3
 NOISE_LEVEL = -55.0

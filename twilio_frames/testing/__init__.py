@@ -18,6 +18,7 @@ from twilio_frames.testing.measures import HeardSpan, Stretch
 from twilio_frames.testing.parties import Party, Voicemail
 from twilio_frames.testing.phone import Desk, Phone
 from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
+from twilio_frames.testing.replay import Replay, read_replay
 from twilio_frames.testing.result import CallResult, Turn
 from twilio_frames.testing.ringing import CallerOptions, RingingCall
 from twilio_frames.testing.route import Stall
@@ -49,6 +50,7 @@ __all__ = [
     "Party",
     "Phone",
     "PhoneCall",
+    "Replay",
     "RingingCall",
     "Script",
     "ScriptTurn",
@@ -63,5 +65,6 @@ __all__ = [
     "Turn",
     "UnexpectedCallError",
     "Voicemail",
+    "read_replay",
     "read_scripts",
 ]

@@ -99,12 +99,12 @@ def _nothing_in(capture: Capture, path: Path) -> str:
     return text + ": record what Twilio sends, one message a line"
 
 
-def _messages(text: str) -> Iterator[tuple[int, str | dict[str, Any]]]:
+def _messages(text: str) -> Iterator[tuple[int, object]]:
     """Line numbers, and what stands there; a file that is one array counts by its items."""
     if text.lstrip().startswith("["):
         try:
             items = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             items = None
         if isinstance(items, list):
             yield from enumerate(items, start=1)
@@ -121,14 +121,15 @@ class _Reader:
         self._stream_sid: str | None = None
         self._first_timestamp: int | None = None
 
-    def take(self, number: int, item: str | dict[str, Any]) -> None:
+    def take(self, number: int, item: object) -> None:
+        """Takes what stands on a line."""
         try:
             self._take(item)
         except _NotAMessageError as error:
             self.capture.malformed.append(Malformed(number, str(error)))
 
-    def _take(self, item: str | dict[str, Any]) -> None:
-        message, is_from_bot = _unwrapped(item if isinstance(item, dict) else _parsed(item))
+    def _take(self, item: object) -> None:
+        message, is_from_bot = _unwrapped(_parsed(item) if isinstance(item, str) else item)
         if is_from_bot or _is_bots(message):
             self.capture.from_bot += 1
             return
@@ -197,7 +198,7 @@ def _parsed(line: str) -> dict[str, Any]:
     text = line[begin:].strip().rstrip(",;")
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         value = _printed_by_python(text)
         if value is None:
             raise _NotAMessageError("expected a message in JSON, got a broken one") from error
@@ -213,20 +214,19 @@ def _printed_by_python(text: str) -> object:
         return None
 
 
-def _unwrapped(value: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+def _unwrapped(value: object) -> tuple[dict[str, Any], bool]:
     """The message in whatever is around it, and whether the bot is said to have sent it."""
     is_from_bot = False
     for _ in range(3):
+        if not isinstance(value, dict):
+            break
         direction = value.get("direction", value.get("dir", value.get("source")))
         is_from_bot = is_from_bot or str(direction).lower() in _FROM_BOT
-        if value.get("event") in _EVENTS:
+        if str(value.get("event")) in _EVENTS:
             return value, is_from_bot
-        inner = next((value[name] for name in _WRAPPED_IN if name in value), None)
-        if isinstance(inner, str) and "{" in inner:
-            inner = _parsed(inner)
-        if not isinstance(inner, dict):
-            break
-        value = inner
+        value = next((value[name] for name in _WRAPPED_IN if name in value), None)
+        if isinstance(value, str) and "{" in value:
+            value = _parsed(value)
     raise _NotAMessageError(f"expected one of the events {', '.join(sorted(_EVENTS))}, got none")
 
 

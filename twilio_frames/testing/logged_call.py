@@ -66,7 +66,7 @@ def read_logged_caller(path: Path, *, skip_malformed: bool = False) -> LoggedCal
 def _parsed(line: str) -> _Line | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

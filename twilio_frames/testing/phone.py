@@ -18,6 +18,7 @@ from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOK
 from twilio_frames.testing.hearing import Hearing, KnownWord
 from twilio_frames.testing.performance import Performance
 from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
+from twilio_frames.testing.replay import Replay
 from twilio_frames.testing.ringing import CallerOptions
 from twilio_frames.testing.script import Event, Expectation, Limits, Script, ScriptTurn
 from twilio_frames.testing.script_file import read_scripts
@@ -41,9 +42,9 @@ _NO_LIMITS = Limits(warnings=None, errors=None)
 Behaviour = Callable[[Caller], Awaitable[object]]
 """A caller in Python: a coroutine function that is given the telephone."""
 
-TalksAs = Behaviour | Script | Path | str | Sequence[str] | None
-"""Who calls: a coroutine function, a script, a YAML file with one, or what is said turn by turn;
-None for somebody who only listens to what the bot says first."""
+TalksAs = Behaviour | Script | Replay | Path | str | Sequence[str] | None
+"""Who calls: a coroutine function, a script, a YAML file with one, a recorded caller, or what is
+said turn by turn; None for somebody who only listens to what the bot says first."""
 
 
 class Desk:
@@ -124,10 +125,14 @@ class Desk:
             options = performance.script.options(options or CallerOptions())
             numbers = numbers or performance.script.numbers()
             parameters = {**performance.script.parameters, **(parameters or {})}
+        if isinstance(caller, Replay):
+            parameters = {**caller.parameters, **(parameters or {})}
         async with self.call(options=options, parameters=parameters, numbers=numbers) as telephone:
             if performance is not None:
                 performance.hearing = telephone.hearing
                 await performance.perform(telephone)
+            elif isinstance(caller, Replay):
+                await caller.perform(telephone)
             elif callable(caller):
                 await caller(telephone)
         return _finished(telephone, performance, limits)
@@ -276,6 +281,8 @@ def _script(caller: TalksAs) -> Script | None:
     match caller:
         case Script():
             return caller
+        case Replay():
+            return None
         case None:
             return Script(
                 name="listener", turns=(ScriptTurn(expect=(_SPEAKS,)),), limits=_NO_LIMITS
@@ -289,8 +296,8 @@ def _script(caller: TalksAs) -> Script | None:
         case _ if isinstance(caller, Sequence) and all(isinstance(each, str) for each in caller):
             return _said(caller)
     raise ConfigurationError(
-        "expected a caller: a coroutine function, a Script, the Path of a YAML file or what is "
-        f"said, got {type(caller).__name__}: pass one of these"
+        "expected a caller: a coroutine function, a Script, a Replay, the Path of a YAML file or "
+        f"what is said, got {type(caller).__name__}: pass one of these"
     )
 
 
