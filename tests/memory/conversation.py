@@ -51,10 +51,8 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.words import HeardTextFrame
-from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing import Caller, SimulatedTwilio
+from twilio_frames.testing import Caller, Phone
 
-TOKEN = "t" * 32
 LOOK_UP = "look_up"
 CUT = "\N{EM DASH}"
 
@@ -340,13 +338,7 @@ Talk = Callable[[Bot], Awaitable[None]]
 
 @asynccontextmanager
 async def call(bot: Bot) -> AsyncIterator[Caller]:
-    settings = ServerSettings(auth_token=TOKEN)
-    async with (
-        SimulatedTwilio(auth_token=TOKEN) as twilio,
-        Server(create_app(bot, settings)) as server,
-        twilio.call(f"{server.url}/twiml") as caller,
-        asyncio.timeout(30),
-    ):
+    async with Phone().call(bot) as caller, asyncio.timeout(30):
         await bot.ready.wait()
         yield caller
 

@@ -15,7 +15,7 @@ from pipecat.frames.frames import BotStartedSpeakingFrame, InterruptionFrame
 from tests.transport.bots import Bot, listening, speech
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.processors.taps import CallTap
-from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.testing import Phone
 from twilio_frames.transport import recorder as recorder_module
 from twilio_frames.transport.recorder import CallRecorder
 
@@ -256,7 +256,7 @@ async def test_nothing_comes_after_the_end(tmp_path: Path):
     assert read(tmp_path / "call.wav")[0] == [0] * 8000
 
 
-async def test_recording_is_what_the_caller_heard(tmp_path: Path):
+async def test_recording_is_what_the_caller_heard(tmp_path: Path, phone: Phone):
     """A whole call, with speech that was cut off, against the ear of the simulated Twilio."""
     recorder = CallRecorder(tmp_path / "call.wav")
 
@@ -267,8 +267,8 @@ async def test_recording_is_what_the_caller_heard(tmp_path: Path):
         await asyncio.sleep(0.7)
         await bot.worker.queue_frame(InterruptionFrame())
 
-    async with listening(behaviour=cut_in) as (url, _), SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
+    async with listening(behaviour=cut_in) as (url, _):
+        async with phone.call(url) as caller:
             await caller.wait_for_bot()
             await caller.wait(0.5)
         result = caller.result

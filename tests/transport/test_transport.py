@@ -317,11 +317,11 @@ async def test_expected_stop_is_a_transfer(phone: Phone):
         assert await bot.end_reason() == "transferred"
 
 
-async def test_late_audio_is_reported_at_the_end():
+async def test_late_audio_is_reported_at_the_end(phone: Phone):
     lines: list[str] = []
     sink = logger.add(lines.append, level="WARNING", format="{message}")
-    async with listening() as (url, bots), SimulatedTwilio() as twilio:
-        async with twilio.call(url) as caller:
+    async with listening() as (url, bots):
+        async with phone.call(url) as caller:
             bot = await bots.get()
             start, audio, stop = speech(0.2)
             await bot.worker.queue_frames([start, audio])

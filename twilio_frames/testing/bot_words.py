@@ -4,6 +4,7 @@ from pipecat.frames.frames import (
     AggregatedTextFrame,
     InterruptionFrame,
     TTSAudioRawFrame,
+    TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
@@ -45,6 +46,8 @@ class BotWords(BaseObserver):
                 self._take_audio(frame, data.timestamp)
             case TTSTextFrame():
                 self._layer.text(frame)
+            case TTSStartedFrame():
+                self._layer.start(frame)
             case TTSStoppedFrame():
                 self._layer.over(frame.context_id)
                 self._utterance += 1
@@ -68,7 +71,9 @@ class BotWords(BaseObserver):
     def _audio(self, begin: int, end: int) -> bytes:
         return bytes(self._sound[begin:end])
 
-    def _lay(self, frame: HeardTextFrame, end: int) -> None:
+    def _lay(self, frame: AggregatedTextFrame, end: int) -> None:
+        if not isinstance(frame, HeardTextFrame):
+            return
         sound = self._audio(self._placed_to, end)
         self._placed_to = max(self._placed_to, end)
         loud = audible_samples(sound)
