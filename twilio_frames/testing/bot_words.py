@@ -1,7 +1,11 @@
 """Listens in to a bot in this process: which words it says, and how each of them sounds."""
 
+import threading
+from collections import deque
+
 from pipecat.frames.frames import (
     AggregatedTextFrame,
+    Frame,
     InterruptionFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
@@ -16,15 +20,23 @@ from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.testing.hearing import KnownWord
 from twilio_frames.testing.voice import audible_samples
 
+_TELLING = (
+    *(AggregatedTextFrame, InterruptionFrame, TTSAudioRawFrame),
+    *(TTSStartedFrame, TTSStoppedFrame),
+)
+
 
 class BotWords(BaseObserver):
     """An observer of one call's pipeline that takes the words from its speech service.
 
     It sees what the service says, not what becomes of it: whether it was heard is for the ear.
+    While the call goes on it only takes notes; what they amount to is found out when it is asked.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self._notes: deque[tuple[Frame, int]] = deque()
+        self._reading = threading.Lock()
         self._sound = bytearray()
         self._placed_to = 0
         self._utterance = 0
@@ -32,34 +44,40 @@ class BotWords(BaseObserver):
         self._layer = WordLayer(self._lay, self._audio)
         self._words: list[KnownWord] = []
 
-    def words(self) -> list[KnownWord]:
-        """The words said so far, in order."""
-        return self._words
-
     async def on_push_frame(self, data: FramePushed) -> None:
-        """Takes each frame where it comes from, not each time it is passed on."""
-        frame = data.frame
-        if not isinstance(data.source, TTSService):
-            return
+        """Notes each frame where it comes from, not each time it is passed on."""
+        if isinstance(data.source, TTSService) and isinstance(data.frame, _TELLING):
+            self._notes.append((data.frame, data.timestamp))
+
+    def words(self) -> list[KnownWord]:
+        """The words said so far, in order. May be asked by any thread."""
+        with self._reading:
+            while self._notes:
+                self._read(*self._notes.popleft())
+            return list(self._words)
+
+    def _read(self, frame: Frame, now: int) -> None:
         match frame:
             case TTSAudioRawFrame():
-                self._take_audio(frame, data.timestamp)
+                self._take_audio(frame, now)
             case TTSTextFrame():
                 self._layer.text(frame)
             case TTSStartedFrame():
                 self._layer.start(frame)
             case TTSStoppedFrame():
                 self._layer.over(frame.context_id)
-                self._utterance += 1
-                self._placed_to = len(self._sound)
+                self._begin_utterance()
             case AggregatedTextFrame() if frame.will_be_spoken:
                 self._layer.announce(frame)
             case InterruptionFrame():
                 self._layer.cut(len(self._sound))
-                self._utterance += 1
-                self._placed_to = len(self._sound)
+                self._begin_utterance()
             case _:
                 pass
+
+    def _begin_utterance(self) -> None:
+        self._utterance += 1
+        self._placed_to = len(self._sound)
 
     def _take_audio(self, frame: TTSAudioRawFrame, now: int) -> None:
         if frame.sample_rate != self._resampler.input_rate:
