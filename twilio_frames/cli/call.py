@@ -211,7 +211,9 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
             transcript = Transcript(console)
             following = asyncio.create_task(transcript.follow(caller))
             try:
-                await (replay.perform(caller) if replay else _talk(caller, options))
+                if replay is not None:
+                    await replay.perform(caller)
+                await _talk(caller, options, stay=0.0 if replay else LISTEN_SECONDS)
             finally:
                 following.cancel()
         transcript.update(caller)
@@ -241,10 +243,10 @@ def _replay(options: argparse.Namespace, console: Console) -> Replay | None:
     return replay
 
 
-async def _talk(caller: Caller, options: argparse.Namespace) -> None:
+async def _talk(caller: Caller, options: argparse.Namespace, *, stay: float) -> None:
     """Does the script's steps, listening before each one. Ends early if the bot hangs up."""
     steps: list[Step] = options.steps
-    stay = options.seconds or (0.0 if steps else LISTEN_SECONDS)
+    stay = options.seconds or (0.0 if steps else stay)
     try:
         for step in steps:
             await _listen(caller, options.patience)

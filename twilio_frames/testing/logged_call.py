@@ -103,7 +103,7 @@ def _words(entries: list[_Line]) -> Iterator[tuple[float, str]]:
     began: float | None = None
     for entry in entries:
         match entry.get("kind"):
-            case "vad_started" if began is None:
+            case "vad_started" | "turn_started" if began is None:
                 began = max(0.0, _time(entry) - _number(entry.get("after")))
             case "transcript":
                 text = entry.get("text")
