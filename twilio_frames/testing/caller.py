@@ -7,10 +7,10 @@ from pathlib import Path
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.call import SimulatedCall
+from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.hearing import Hearing
 from twilio_frames.testing.log import CallLog
-from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.result import CallResult, heard_spans_of, turns_of, with_words
 from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance
 from twilio_frames.testing.tones import KEYS

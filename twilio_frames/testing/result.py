@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.protocol import Violation
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.ear import Spell
 from twilio_frames.testing.hearing import HeardWord
 from twilio_frames.testing.measures import HeardSpan, Stretch, gaps, silences
 from twilio_frames.testing.playback import Playback
-from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.timekeeping import Timekeeping
 from twilio_frames.testing.voice import Utterance
 

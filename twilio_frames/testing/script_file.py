@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.conditions import LineConditions
-from twilio_frames.testing.program import CallEnd
 from twilio_frames.testing.script import (
     Event,
     Expectation,
