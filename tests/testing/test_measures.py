@@ -4,9 +4,20 @@ import pytest
 
 from tests.testing.bots import tone
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.testing import Alert, CallEnd, CallResult, HeardSpan, Limits, LogEntry, Turn
+from twilio_frames.testing import (
+    Alert,
+    CallEnd,
+    CallResult,
+    Check,
+    HeardSpan,
+    Limits,
+    LogEntry,
+    Turn,
+    UnexpectedCallError,
+)
 from twilio_frames.testing.checks import judge
 from twilio_frames.testing.measures import gaps, silences
+from twilio_frames.testing.timekeeping import Timekeeping
 
 
 def spans(*edges: tuple[int, int, float]) -> list[HeardSpan]:
@@ -17,7 +28,8 @@ def result(**changes) -> CallResult:
     given = {
         "call_sid": "CA1", "end": CallEnd.BOT_HUNG_UP, "seconds": 10.0, "turns": (),
         "heard_bot": b"", "heard_spans": (), "alerts": (), "violations": (),
-        "cut_off_seconds": 0.0, "clock_late": 0.001, "clock_worst": 0.001,
+        "cut_off_seconds": 0.0,
+        "timekeeping": Timekeeping(turns=500, p50=0.0, p99=0.001, worst=0.001),
     }  # fmt: skip
     return CallResult(**{**given, **changes})
 
@@ -117,3 +129,11 @@ def test_bot_that_never_spoke_has_no_time():
         "expected to hear the bot, got nothing",
         "expected an answer to each turn, got 1 without one",
     ]
+
+
+def test_late_simulator_is_told_with_what_failed():
+    late = result(timekeeping=Timekeeping(turns=500, p50=0.01, p99=0.08, worst=0.2))
+    check = Check(expected="an answer", got="none", passed=False)
+
+    assert "did not keep time" in str(UnexpectedCallError([check], late))
+    assert "did not keep time" not in str(UnexpectedCallError([check], result()))

@@ -73,6 +73,30 @@ SHARDS = (
 )  # fmt: skip
 
 
+def test_line_may_be_bad_in_every_way(write):
+    (script,) = read_scripts(
+        write(
+            """
+name: bad
+line:
+  stalls_a_minute: 6
+  stall_ms: 300
+  lost_at_ms: 9000
+  half_open_at_ms: 8000
+  reading_rate: 12000
+  comfort_noise_db: -65
+  a_law: true
+turns: [{wait_ms: 100}]
+"""
+        )
+    )
+
+    assert script.line == LineConditions(
+        stalls_a_minute=6, stall_seconds=0.3, lost_at=9.0, half_open_at=8.0, reading_rate=12000,
+        comfort_noise=-65, is_over_a_law=True,
+    )  # fmt: skip
+
+
 def test_scenarios_become_scripts(write):
     order, silent = read_scripts(write(FULL))
 

@@ -27,8 +27,6 @@ from twilio_frames.testing.performance import Performance
 NOT_AS_EXPECTED = 3
 NO_CALL = 1
 
-_LATE_SECONDS = 0.02
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedCall:
@@ -162,9 +160,8 @@ async def _call(
     checks = tuple(performance.checks)
     _summarize(console, script, checks, None)
     result = caller.result
-    if result.clock_late > _LATE_SECONDS:
-        late = f"{result.clock_late * 1000:.0f} ms (the simulation itself was late)"
-        console.fact("times are good to", late, "bad")
+    if not result.is_trustworthy:
+        console.fact("not to be trusted", result.timekeeping.warning, "bad")
     return ScriptedCall(script=script, checks=checks, result=result, files=kept)
 
 

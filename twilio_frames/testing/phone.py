@@ -326,5 +326,5 @@ def _finished(caller: Caller, performance: Performance | None, limits: Limits | 
         result=caller.result, log=caller.log, checks=tuple(checks), hearing=caller.hearing
     )
     if call.failures:
-        raise UnexpectedCallError(call.failures)
+        raise UnexpectedCallError(call.failures, call.result)
     return call

@@ -16,10 +16,12 @@ class UnexpectedCallError(CallFailedError, AssertionError):
 
     Args:
         checks: Those that failed.
+        result: What came of the call; it says whether the simulator kept time.
     """
 
-    def __init__(self, checks: Sequence[Check]):
-        super().__init__("\n".join(str(check) for check in checks))
+    def __init__(self, checks: Sequence[Check], result: CallResult):
+        warning = [] if result.is_trustworthy else [result.timekeeping.warning]
+        super().__init__("\n".join([*(str(check) for check in checks), *warning]))
         self.checks = tuple(checks)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.call_facts import CallEnd
-from twilio_frames.testing.conditions import LineConditions
 from twilio_frames.testing.script import (
     Event,
     Expectation,
@@ -15,6 +14,7 @@ from twilio_frames.testing.script import (
     ScriptTurn,
     SendAfter,
 )
+from twilio_frames.testing.script_line import level_of, line_of
 from twilio_frames.testing.speech import Speech
 from twilio_frames.testing.tones import KEYS as DTMF_KEYS
 from twilio_frames.testing.yaml_values import Located, read_yaml
@@ -43,11 +43,6 @@ _LIMIT_KEYS = {
     "cut_off_ms": "cut_off",
 }
 LIMITS_KEYS = {*_LIMIT_KEYS, "warnings", "errors", "end", "flow"}
-_LINE_KEYS = {
-    "delay_ms": ("delay_to_bot", "delay_from_bot"),
-    "jitter_ms": ("jitter_to_bot", "jitter_from_bot"),
-    "echo_delay_ms": ("echo_delay",),
-}
 _SPEECH_EVENTS = (Event.BOT_STARTED_SPEAKING, Event.BOT_STOPPED_SPEAKING)
 
 
@@ -116,8 +111,8 @@ def _script(keys: Mapping[str, Located], name: str, item: Located, path: Path) -
         limits=_limits(keys["limits"]) if "limits" in keys else Limits(where=item.where),
         stop_on_failure=stop,
         voice=voice,
-        line=_line(keys["line"]) if "line" in keys else None,
-        noise_level=_level(keys["noise_db"], "noise_db") if "noise_db" in keys else None,
+        line=line_of(keys["line"]) if "line" in keys else None,
+        noise_level=level_of(keys["noise_db"], "noise_db") if "noise_db" in keys else None,
         parameters={key: str(value.value) for key, value in parameters.items()},
         from_number=numbers.get("from", ""),
         to_number=numbers.get("to", ""),
@@ -299,22 +294,3 @@ def _limits(item: Located) -> Limits:
 
 def _count(item: Located, name: str) -> int | None:
     return None if item.value == "any" else item.whole(name)
-
-
-def _line(item: Located) -> LineConditions:
-    keys = item.mapping("line")
-    _know(keys, (*_LINE_KEYS, "echo_db"), "`line`")
-    given: dict[str, float] = {}
-    for name, parameters in _LINE_KEYS.items():
-        if name in keys:
-            given |= dict.fromkeys(parameters, keys[name].seconds(name))
-    if "echo_db" in keys:
-        given["echo_level"] = _level(keys["echo_db"], "echo_db")
-    return LineConditions(**given)
-
-
-def _level(item: Located, name: str) -> float:
-    level = item.number(name, "decibels", least=-200.0)
-    if level > 0:
-        raise item.error(f"decibels of full scale for `{name}`", "give a number of 0 or less")
-    return level
