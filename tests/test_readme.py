@@ -30,3 +30,17 @@ def test_commands_are_the_ones_that_are_run():
     assert 'pip install ".[test]" && pytest' in ci
     assert 'pip install ".[local]" && twilio-frames demo' in README
     assert 'pip install ".[local]" && twilio-frames demo' in ci
+
+
+def test_facts_are_counted_right():
+    (told,) = re.findall(r"(\d+) facts of Twilio's documentation", README)
+    conformance = (ROOT / "docs" / "conformance.md").read_text("utf-8")
+
+    assert f"{told} facts" in conformance
+
+
+def test_named_documents_exist():
+    named = set(re.findall(r"\]\((docs/[\w./-]+)\)", README))
+
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
