@@ -10,9 +10,8 @@ from typing import Any
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import (
     Commands,
+    add_account,
     existing_file,
-    from_environment,
-    name_and_value,
     positive_seconds,
     write_json,
 )
@@ -31,8 +30,6 @@ from twilio_frames.testing import (
 from twilio_frames.testing.exchange import (
     BOT_NUMBER,
     CALLER_NUMBER,
-    DEFAULT_ACCOUNT_SID,
-    DEFAULT_AUTH_TOKEN,
 )
 
 BOT_WAS_SILENT = 3
@@ -169,20 +166,7 @@ def _add_line(parser: argparse.ArgumentParser) -> None:
         help=f"background noise, dB of full scale ({NOISE_LEVEL:g}, with --replay none but the "
         "recording's own; no real line is silent)",
     )
-    line.add_argument(
-        "--parameter",
-        type=name_and_value,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="custom parameter of a stream rung by its ws:// URL",
-    )
-    line.add_argument(
-        "--auth-token", default=from_environment("TWILIO_AUTH_TOKEN", DEFAULT_AUTH_TOKEN)
-    )
-    line.add_argument(
-        "--account-sid", default=from_environment("TWILIO_ACCOUNT_SID", DEFAULT_ACCOUNT_SID)
-    )
+    add_account(line)
 
 
 def run(options: argparse.Namespace) -> int:

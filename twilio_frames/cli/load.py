@@ -10,13 +10,11 @@ from twilio_frames.cli.console import Console
 from twilio_frames.cli.load_view import LoadView, show_result, show_step, show_verdict
 from twilio_frames.cli.options import (
     Commands,
+    add_account,
     existing_file,
-    from_environment,
-    name_and_value,
     positive_seconds,
     write_json,
 )
-from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 from twilio_frames.testing.load import (
     LoadPlan,
     LoadResult,
@@ -132,20 +130,7 @@ def _add_callers(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how long an answer is waited for (%(default)g)",
     )
-    callers.add_argument(
-        "--parameter",
-        type=name_and_value,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="custom parameter of a stream rung by its ws:// URL",
-    )
-    callers.add_argument(
-        "--auth-token", default=from_environment("TWILIO_AUTH_TOKEN", DEFAULT_AUTH_TOKEN)
-    )
-    callers.add_argument(
-        "--account-sid", default=from_environment("TWILIO_ACCOUNT_SID", DEFAULT_ACCOUNT_SID)
-    )
+    add_account(callers)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from twilio_frames import __version__
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 
 
 class Commands(Protocol):
@@ -16,6 +17,14 @@ class Commands(Protocol):
 
     def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
         """Adds a command."""
+        ...
+
+
+class Options(Protocol):
+    """Where an option is added: a parser, or a group of one."""
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """Adds an option."""
         ...
 
 
@@ -44,6 +53,24 @@ def name_and_value(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
     return name, value
+
+
+def add_account(group: Options) -> None:
+    """Adds the options that say in whose name the simulated Twilio rings, and with what."""
+    group.add_argument(
+        "--parameter",
+        type=name_and_value,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="custom parameter of a stream rung by its ws:// URL",
+    )
+    group.add_argument(
+        "--auth-token", default=from_environment("TWILIO_AUTH_TOKEN", DEFAULT_AUTH_TOKEN)
+    )
+    group.add_argument(
+        "--account-sid", default=from_environment("TWILIO_ACCOUNT_SID", DEFAULT_ACCOUNT_SID)
+    )
 
 
 def from_environment(name: str, default: str) -> str:

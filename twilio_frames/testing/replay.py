@@ -1,7 +1,6 @@
 """A call that was recorded becomes a caller: the same sounds and keys at the same times."""
 
 import asyncio
-import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.capture import Capture, read_capture
 from twilio_frames.testing.logged_call import LoggedCaller, read_logged_caller
-from twilio_frames.testing.speech import Speech, to_mulaw
+from twilio_frames.testing.speech import Speech, read_wav
 from twilio_frames.testing.tones import KEYS
 from twilio_frames.testing.voice import FRAME_BYTES, Utterance, audible_samples
 
@@ -184,20 +183,7 @@ def _from_recording(path: Path, logged: LoggedCaller) -> Replay:
 
 def _callers_side(path: Path) -> bytes:
     """The left channel of a WAV file, which is the caller's in every recording of this package."""
-    try:
-        with wave.open(str(path), "rb") as file:
-            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            raw = file.readframes(file.getnframes())
-    except (OSError, EOFError, wave.Error) as error:
-        raise ConfigurationError(
-            f"expected a WAV file at {path}, got {error}: pass a recording of 16-bit PCM"
-        ) from error
-    if width != 2:
-        raise ConfigurationError(
-            f"expected 16-bit samples, got {8 * width}-bit ones in {path}: convert the file"
-        )
-    left = np.frombuffer(raw, dtype="<i2").reshape(-1, channels)[:, 0]
-    mulaw = to_mulaw(np.ascontiguousarray(left).tobytes(), rate)
+    mulaw = read_wav(path, channel=0)
     rest = -len(mulaw) % FRAME_BYTES
     return mulaw + mulaw_silence(rest / SAMPLE_RATE)
 

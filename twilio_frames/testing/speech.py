@@ -59,8 +59,12 @@ async def to_one_utterance(
     return Utterance(mulaw=b"".join(sounds), label=" ".join(labels))
 
 
-def read_wav(path: Path) -> bytes:
-    """A WAV file's sound as mu-law: any rate, 16-bit; several channels are mixed into one.
+def read_wav(path: Path, *, channel: int | None = None) -> bytes:
+    """A WAV file's sound as mu-law: any rate, 16-bit.
+
+    Args:
+        path: The file.
+        channel: Which of its channels, the left one is 0; by default all are mixed into one.
 
     Raises:
         ConfigurationError: If it cannot be read, or has other samples.
@@ -78,8 +82,8 @@ def read_wav(path: Path) -> bytes:
             f"expected 16-bit samples, got {8 * width}-bit ones in {path}: convert the file"
         )
     samples = np.frombuffer(raw, dtype="<i2").reshape(-1, channels)
-    mono = samples.astype(np.int32).mean(axis=1).astype(np.int16).tobytes()
-    return to_mulaw(mono, rate)
+    mono = samples.mean(axis=1) if channel is None else samples[:, channel]
+    return to_mulaw(mono.astype(np.int16).tobytes(), rate)
 
 
 def to_mulaw(pcm: bytes, rate: int) -> bytes:
