@@ -1,16 +1,23 @@
 """The bot's audio as the line takes it: mu-law, 8000 Hz, filtered and as loud as it should be."""
 
+import numpy as np
 from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
-from pipecat.audio.utils import scale_audio
-from pipecat.frames.frames import (
-    FilterControlFrame,
-    OutputAudioRawFrame,
-    VolumeFrame,
-    VolumeGainFrame,
-)
+from pipecat.frames import frames as pipecat_frames
+from pipecat.frames.frames import FilterControlFrame, Frame, OutputAudioRawFrame
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, decode_mulaw, encode_mulaw
 from twilio_frames.frames import MulawOutputFrame
+
+SOUND_CONTROLS: tuple[type[Frame], ...] = (
+    FilterControlFrame,
+    # Known to Pipecat since 1.14.
+    *(
+        getattr(pipecat_frames, name)
+        for name in ("VolumeFrame", "VolumeGainFrame")
+        if hasattr(pipecat_frames, name)
+    ),
+)
+"""The frames that change how the audio behind them sounds."""
 
 
 class LineSound:
@@ -27,17 +34,13 @@ class LineSound:
         self._gain = 1.0
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
 
-    async def control(self, frame: VolumeFrame | VolumeGainFrame | FilterControlFrame) -> None:
-        """Changes the volume or the filter, for the audio behind the frame."""
-        match frame:
-            case VolumeFrame():
-                self._volume = frame.volume
-            case VolumeGainFrame():
-                self._gain = frame.gain
-            case FilterControlFrame() if self._filter is not None:
-                await self._filter.process_frame(frame)
-            case _:
-                pass
+    async def control(self, frame: Frame) -> None:
+        """Changes the volume or the filter, for the audio behind one of ``SOUND_CONTROLS``."""
+        if not isinstance(frame, FilterControlFrame):
+            self._volume = getattr(frame, "volume", self._volume)
+            self._gain = getattr(frame, "gain", self._gain)
+        elif self._filter is not None:
+            await self._filter.process_frame(frame)
 
     async def mulaw_of(self, frame: OutputAudioRawFrame) -> bytes:
         """A frame's audio for the line; what the resampler keeps back comes with the next."""
@@ -60,4 +63,7 @@ class LineSound:
         if self._filter is not None and pcm:
             pcm = await self._filter.filter(pcm)
         volume = self._volume * self._gain
-        return encode_mulaw(pcm if volume == 1.0 else scale_audio(pcm, volume))
+        if volume != 1.0:
+            samples = volume * np.frombuffer(pcm, dtype=np.int16).astype(np.float32)
+            pcm = samples.clip(-32768, 32767).astype(np.int16).tobytes()
+        return encode_mulaw(pcm)

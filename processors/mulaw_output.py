@@ -29,7 +29,6 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     CancelFrame,
     EndFrame,
-    FilterControlFrame,
     Frame,
     FunctionCallCancelFrame,
     FunctionCallsStartedFrame,
@@ -48,8 +47,6 @@ from pipecat.frames.frames import (
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
-    VolumeFrame,
-    VolumeGainFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
@@ -63,7 +60,7 @@ from twilio_frames.frames import (
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
 from twilio_frames.processors.hold import Hold
-from twilio_frames.processors.line_sound import LineSound
+from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
@@ -107,7 +104,9 @@ class MulawOutput(BaseOutputTransport):
         self._delivery = Delivery(self.push_frame)
         self._script = self._playout.script
         self._words = WordLayer(self._lay_text, self._script.audio)
-        self._sound = LineSound(params.audio_out_filter, params.audio_out_volume)
+        self._sound = LineSound(
+            getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
+        )
         self._foreign = ForeignMessages()
         self._gaps = 0
         self._runner: asyncio.Task[None] | None = None
@@ -230,7 +229,7 @@ class MulawOutput(BaseOutputTransport):
                 self._add(frame)
             case OutputAudioRawFrame():
                 await self._lay_audio(frame)
-            case VolumeFrame() | VolumeGainFrame() | FilterControlFrame():
+            case _ if isinstance(frame, SOUND_CONTROLS):
                 await self._sound.control(frame)
                 self._add(frame)
             case TTSTextFrame():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from loguru import logger
 from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
-from pipecat.transports.base_transport import TransportParams, VideoInSourceParams
+from pipecat.transports.base_transport import TransportParams
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.transport import TwilioParams
@@ -49,7 +49,7 @@ def test_usual_parameters_are_quiet(warnings):
         {"audio_out_channels": 2},
         {"audio_in_channels": 2},
         {"audio_out_destinations": ["room"]},
-        {"video_in_enabled": True, "video_in_sources": {"camera": VideoInSourceParams()}},
+        {"video_in_enabled": True},
         {"video_out_enabled": True},
         {"video_out_destinations": ["room"]},
     ],
