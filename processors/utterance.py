@@ -82,10 +82,12 @@ class Utterance:
     def take_sentence(self, frame: TTSTextFrame) -> list[AggregatedTextFrame]:
         """A sentence that was announced, along with what is to be shown beside it."""
         texts: list[AggregatedTextFrame] = []
-        if frame.segment_id is None or any(text.id == frame.segment_id for text in self.announced):
+        # Known to Pipecat since 1.13.
+        segment_id = getattr(frame, "segment_id", None)
+        if segment_id is None or any(text.id == segment_id for text in self.announced):
             while self.announced:
                 text = self.announced.popleft()
-                if text.will_be_spoken and frame.segment_id in (text.id, None):
+                if text.will_be_spoken and segment_id in (text.id, None):
                     break
                 # A sentence that was announced before this one and left out made no sound.
                 if not text.will_be_spoken:
@@ -111,7 +113,7 @@ class Utterance:
     def _spoken(self, announced: AggregatedTextFrame) -> AggregatedTextFrame:
         if not announced.will_be_spoken:
             return announced
-        text = TTSTextFrame(announced.text, announced.text_type, context_id=announced.context_id)
+        text = TTSTextFrame(announced.text, "sentence", context_id=announced.context_id)
         text.append_to_context = self.is_remembered
         text.interruptible = announced.interruptible
         return text
