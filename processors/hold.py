@@ -29,6 +29,9 @@ from twilio_frames.frames import (
 from twilio_frames.processors.playout import Playout
 from twilio_frames.protocol.holding import DOUBT, HoldPolicy
 
+LONGEST_HOLD = 5.0
+"""Seconds of a sound that goes on, a television's say, after which the bot says on over it."""
+
 _BEYOND_THE_WORDS = 0.25
 _SECOND_THOUGHTS = 3.0
 
@@ -60,6 +63,7 @@ class Hold:
         self._resuming: asyncio.Task[None] | None = None
         self._alarmed_at = -_SECOND_THOUGHTS
         self._is_in_doubt = False
+        self._has_given_up = False
         self._caller_is_muted = False
         self._recogniser_secs = 0.0
 
@@ -77,9 +81,11 @@ class Hold:
                 pass
             case VADUserStartedSpeakingFrame():
                 await self.stop()
-                self._is_in_doubt = False
+                self._is_in_doubt = self._has_given_up = False
                 await self._maybe_hold(0.0)
-            case CallerSpeakingFrame() if not self._playout.is_held:
+                if self._playout.is_held and self._resuming is None:
+                    self._resume_in(LONGEST_HOLD)
+            case CallerSpeakingFrame() if not (self._playout.is_held or self._has_given_up):
                 await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
             case CallerPausedFrame() if self._is_in_doubt:
                 await self._resume(alarm=DOUBT)
@@ -118,7 +124,10 @@ class Hold:
         if not await self._playout.hold():
             return
         await self._processor.broadcast_frame(BotHeldFrame, left_secs=left_secs)
-        if not is_certain:
+        if is_certain:
+            await self.stop()
+            self._resume_in(LONGEST_HOLD)
+        else:
             self._is_in_doubt = True
             await self._resume_later()
 
@@ -136,11 +145,15 @@ class Hold:
 
     async def _resume_later(self) -> None:
         await self.stop()
-        self._resuming = self._processor.create_task(self._resume_in_time())
-
-    async def _resume_in_time(self) -> None:
         # The words decide, if they come: no recogniser is cut short.
         words_secs = self._recogniser_secs + _BEYOND_THE_WORDS
-        await asyncio.sleep(max(self._hold_secs or 0.0, words_secs))
+        self._resume_in(max(self._hold_secs or 0.0, words_secs))
+
+    def _resume_in(self, secs: float) -> None:
+        self._resuming = self._processor.create_task(self._wait_and_resume(secs))
+
+    async def _wait_and_resume(self, secs: float) -> None:
+        await asyncio.sleep(secs)
         self._resuming = None
+        self._has_given_up = True
         await self._say_on(1.0)

@@ -114,6 +114,7 @@ class Playout:
         self._is_cutting = False
         self._fades_in = False
         self._marks_are_lost = False
+        self._heard_last = 0
         line.on_echo = self._wake.set
         line.on_end = self._line_ended
 
@@ -131,10 +132,12 @@ class Playout:
         self._wake.set()
 
     def _line_ended(self) -> None:
-        """Tells who listens in what was heard last, by the clock: no mark comes any more."""
+        """Finds out what was heard last, by the clock: no mark comes any more."""
         if not self._is_cutting:
             playback = self._line.playback
-            self._in_script(playback.position(time.monotonic() - playback.round_trip))
+            self._heard_last = self._in_script(
+                playback.position(time.monotonic() - playback.round_trip)
+            )
         self._wake.set()
 
     async def run(self) -> None:
@@ -192,9 +195,11 @@ class Playout:
 
     async def _deliver_heard(self) -> None:
         async with self._delivering:
-            if self._is_cutting or not self._line.is_open:
+            if self._is_cutting:
                 return
-            for thing in self.script.hear(self._in_script(self._heard_on_line())):
+            is_open = self._line.is_open
+            heard = self._in_script(self._heard_on_line()) if is_open else self._heard_last
+            for thing in self.script.hear(heard):
                 await self._deliver(thing)
 
     def _heard_on_line(self) -> int:
@@ -269,7 +274,7 @@ class Playout:
             was_cut = self.script.heard < self.script.length
             self._stretches.clear()
             # Words that were placed only now may lie on what has long been heard.
-            for thing in [*self.script.hear(self.script.heard), *self.script.drop()]:
+            for thing in [*self.script.hear(self._heard_last), *self.script.drop()]:
                 await self._deliver(thing)
             self.is_held = False
         self._wake.set()

@@ -72,6 +72,14 @@ class LineWriter:
         self.written += len(lines)
         self._writing = _thread().submit(self._write, lines, is_last)
 
+    def _encoded(self, line: Line) -> bytes:
+        try:
+            return msgspec.json.encode(line) + b"\n"
+        except UnicodeEncodeError:
+            # Half a surrogate pair is no text that a file could hold.
+            self.dropped += 1
+            return b""
+
     def _write(self, lines: list[Line], is_last: bool) -> None:
         if self.failure is not None:
             return
@@ -79,7 +87,7 @@ class LineWriter:
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self._path.open("wb", buffering=0)
-            self._file.write(msgspec.json.Encoder().encode_lines(lines))
+            self._file.write(b"".join(map(self._encoded, lines)))
             if is_last:
                 self._file.close()
         except OSError as error:

@@ -78,7 +78,7 @@ def write_page(report: Report, path: Path, *, embed: bool | None = None) -> None
     Raises:
         ConfigurationError: If the file cannot be written.
     """
-    _write(path, page(report, beside=path, embed=embed).encode())
+    _write(path, page(report, beside=path, embed=embed).encode(errors="replace"))
 
 
 def _write_picture(report: Report, path: Path, *, dark: bool) -> None:

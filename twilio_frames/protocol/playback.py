@@ -35,6 +35,7 @@ from twilio_frames.protocol.dating import CallerClock, Window
 _BYTES_PER_SECOND = 8000
 _CLOCK_SECONDS = 0.002
 _DELAYS_KEPT = 16
+_MOST_MARKS = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ class Playback:
         """How many marks have come back."""
         self.cut: Cut | None = None
         """Where the last ``clear`` cut; None before the first."""
-        self._outstanding: deque[_Mark] = deque()
+        self._outstanding: deque[_Mark] = deque(maxlen=_MOST_MARKS)
         self._cutting: _Cutting | None = None
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
         self._caller_clock = CallerClock()
@@ -251,7 +252,8 @@ class Playback:
         self.cut = cut = self._corrected(cutting)
         self.heard = max(self.heard, cutting.sent)
         marks = cutting.echoes + [mark for mark in self._outstanding if mark.is_cut]
-        self._outstanding = deque(mark for mark in self._outstanding if not mark.is_cut)
+        left = (mark for mark in self._outstanding if not mark.is_cut)
+        self._outstanding = deque(left, maxlen=_MOST_MARKS)
         return [_echo(mark, flushed=mark.position > cut.position) for mark in marks]
 
     def _corrected(self, cutting: _Cutting) -> Cut:

@@ -11,9 +11,12 @@ No I/O happens here, and no clock is read.
 from bisect import bisect_right, insort
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_LONGEST_WORD = 10 * 8000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,19 +101,18 @@ class Script(Generic[T]):
 
         Gives None if all has been sent.
         """
-        for piece in self._pieces:
-            if piece.end > self.sent:
-                break
-        else:
+        pieces = dropwhile(lambda piece: piece.end <= self.sent, self._pieces)
+        first = next(pieces, None)
+        if first is None:
             return None
-        end = min(piece.end, self.sent + longest, self._next_due_after(self.sent, piece.end))
-        taken = Piece(
-            audio=piece.audio[self.sent - piece.begin : end - piece.begin],
-            begin=self.sent,
-            is_protected=piece.is_protected,
-        )
-        self.sent = end
-        return taken
+        begin, wanted = self.sent, self._next_due_after(self.sent, self.sent + longest)
+        audio = first.audio[begin - first.begin : wanted - first.begin]
+        for piece in pieces:
+            if begin + len(audio) >= wanted or piece.is_protected != first.is_protected:
+                break
+            audio += piece.audio[: wanted - piece.begin]
+        self.sent = begin + len(audio)
+        return Piece(audio=audio, begin=begin, is_protected=first.is_protected)
 
     def _next_due_after(self, position: int, otherwise: int) -> int:
         nearest = otherwise
@@ -193,6 +195,8 @@ class Script(Generic[T]):
         for due in passed:
             if due.is_boundary and due.position > self._restarts[-1]:
                 self._restarts.append(due.position)
+        if self.heard - self._restarts[-1] > _LONGEST_WORD:
+            self._restarts.append(self.heard)
         while self._pieces and self._pieces[0].end <= self._restarts[0]:
             self._pieces.popleft()
         return [due.thing for due in passed]
