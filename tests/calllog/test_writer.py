@@ -69,3 +69,18 @@ async def test_lines_after_the_end_are_dropped(tmp_path):
 
     assert await writer.wait_until_written(10)
     assert writer.dropped == 1
+
+
+async def test_text_that_no_file_can_hold_costs_its_line_only(tmp_path):
+    path = tmp_path / "call.jsonl"
+    writer = LineWriter(path)
+    for text in ("before", "\ud800", "behind"):
+        writer.add({"text": text})
+    writer.end()
+
+    assert await writer.wait_until_written(10)
+    assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == [
+        "before",
+        "behind",
+    ]
+    assert writer.dropped == 1

@@ -8,6 +8,7 @@ import pytest
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
+    EndFrame,
     Frame,
     InterruptionFrame,
     STTMetadataFrame,
@@ -26,6 +27,7 @@ from twilio_frames.frames import (
     CallerSpeakingFrame,
     ResumeFrame,
 )
+from twilio_frames.processors import hold
 from twilio_frames.protocol import Clear, SendMedia
 from twilio_frames.transport import TwilioParams
 
@@ -222,3 +224,33 @@ async def test_interruption_after_all_makes_up_for_the_alarm():
             await until_resumed(line)
             await worker.queue_frame(InterruptionFrame())
             await tap.wait_for(BotStoppedSpeakingFrame, count=count)
+
+
+async def test_sound_that_never_ends_does_not_silence_the_bot(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hold, "LONGEST_HOLD", 0.3)
+    line = FakeLine()
+    async with speaking(line, TwilioParams(hold_secs=0.1)) as (worker, tap):
+        await worker.queue_frames(speech(0.8))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        await worker.queue_frame(ON())
+        await until_cleared(line)
+        await worker.queue_frame(CallerSpeakingFrame(speech_secs=0.5))
+        await until_resumed(line)
+        await worker.queue_frame(CallerSpeakingFrame(speech_secs=0.9))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    assert clears(line) == 1
+
+
+async def test_end_of_the_call_does_not_wait_for_a_sound_to_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hold, "LONGEST_HOLD", 0.3)
+    line = FakeLine()
+    async with speaking(line, TwilioParams(hold_secs=0.1)) as (worker, tap):
+        await worker.queue_frames(speech(0.5))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        await worker.queue_frame(ON())
+        await until_cleared(line)
+        await worker.queue_frame(EndFrame())
+        async with asyncio.timeout(5):
+            while line.is_open:
+                await asyncio.sleep(0.01)

@@ -410,3 +410,31 @@ async def test_end_does_not_wait_for_lost_marks():
 
         assert 0.45 < time.monotonic() - began < 2.0
     assert line.closed_for is CallEndReason.BOT_HUNG_UP
+
+
+async def test_words_heard_before_the_line_ended_are_remembered():
+    """The last marks never come back; the clock says what was heard."""
+    line = FakeLine(echoes=False)
+    async with speaking(line) as (worker, tap):
+        start, audio, _ = speech(0.8)
+        assert isinstance(audio, TTSAudioRawFrame)
+        audio.context_id = "c"
+        words: list[TTSTextFrame] = []
+        for number, text in enumerate(("one", "two")):
+            word = TTSTextFrame(text, "word")
+            word.context_id, word.pts = "c", 1 + number * 300_000_000
+            words.append(word)
+        heard: list[str] = []
+
+        @worker.event_handler("on_frame_reached_downstream")
+        async def on_frame(_worker, frame):
+            heard.append(frame.text)
+
+        worker.set_reached_downstream_filter((HeardTextFrame,))
+        await worker.queue_frames([start, audio, *words])
+        await tap.wait_for(BotStartedSpeakingFrame)
+        await asyncio.sleep(0.5)
+        await line.close(CallEndReason.LINE_LOST, "gone")
+        await asyncio.sleep(0.1)
+
+    assert heard == ["one"]

@@ -129,3 +129,38 @@ def test_holds_lose_nothing_and_repeat_no_word(
     due += script.hear(script.length)
 
     assert due == [str(number) for number in range(len(words))]
+
+
+def test_small_pieces_are_sent_together():
+    script: Script[str] = Script()
+    for number in range(10):
+        script.add_audio(bytes([number]) * 160)
+    script.add("word", at=1000)
+
+    taken = [script.take(739), script.take(739), script.take(739)]
+
+    assert [len(piece.audio) for piece in taken if piece] == [739, 261, 600]
+    assert b"".join(piece.audio for piece in taken if piece) == script.audio(0, 1600)
+
+
+def test_protected_audio_is_sent_apart():
+    script: Script[str] = Script()
+    script.add_audio(b"a" * 100)
+    script.add_audio(b"b" * 100, is_protected=True)
+
+    first, second = script.take(739), script.take(739)
+
+    assert first
+    assert second
+    assert (first.audio, first.is_protected) == (b"a" * 100, False)
+    assert (second.audio, second.is_protected) == (b"b" * 100, True)
+
+
+def test_sound_without_words_is_forgotten_when_heard():
+    script: Script[str] = Script()
+    for _ in range(60 * 50):
+        script.add_audio(bytes(160))
+        script.take(160)
+        script.hear(script.sent)
+
+    assert len(script.audio(0, script.length)) < 25 * 8000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
-from twilio_frames.audio import decode_mulaw, mulaw_silence
+from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing import SimulatedTwilio
 from twilio_frames.testing.capture import read_capture
@@ -279,3 +279,13 @@ def test_log_of_the_simulation_needs_its_recording(write, tmp_path):
     write_recording(tmp_path / "call.wav", AUDIO)
     assert read_replay(path).seconds == 3.5
     assert read_replay(tmp_path / "call.wav").seconds == pytest.approx(len(AUDIO) / 8000, abs=0.02)
+
+
+def test_noise_of_the_line_is_not_taken_for_speech(write):
+    noise = np.random.default_rng(1).normal(0, 80, len(AUDIO))
+    pcm = np.frombuffer(decode_mulaw(AUDIO), dtype=np.int16) + noise
+    noisy = encode_mulaw(pcm.clip(-32768, 32767).astype(np.int16).tobytes())
+
+    replay = read_replay(write([json.dumps(each) for each in messages(noisy)]))
+
+    assert len(replay.said) == 2

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.capture import Capture, read_capture
 from twilio_frames.testing.logged_call import LoggedCaller, read_logged_caller
 from twilio_frames.testing.speech import Speech, read_wav
 from twilio_frames.testing.tones import KEYS
-from twilio_frames.testing.voice import FRAME_BYTES, Utterance, audible_samples
+from twilio_frames.testing.voice import AUDIBLE, FRAME_BYTES, Utterance, audible_samples
 
 _OPENING_SECONDS = 0.2
 """Of what is said while a stream opens, up to its first timestamp, the bot gets nothing."""
@@ -22,6 +22,8 @@ _OPENING_SECONDS = 0.2
 _CLOSING_SECONDS = 0.1
 """What was said last must have left before the caller hangs up."""
 
+_ABOVE_NOISE = 3.0
+_NOISY_SHARE = 0.2
 _PAUSE_SECONDS = 0.7
 """A shorter silence does not part two utterances."""
 
@@ -153,17 +155,27 @@ def _lost(capture: Capture) -> Iterator[str]:
 
 def _pieces(mulaw: bytes, name: str) -> Iterator[Said]:
     """The audio cut in the middle of its silences, on the border of frames, without loss."""
-    begin = 0
-    for end in [*_cuts(mulaw), len(mulaw)]:
+    begin, audible = 0, _above_the_noise(mulaw)
+    for end in [*_cuts(mulaw, audible), len(mulaw)]:
         piece = mulaw[begin:end]
         if piece:
-            utterance = Utterance(mulaw=piece, label=f"({name})")
+            utterance = Utterance(mulaw=piece, label=f"({name})", audible=audible)
             yield Said(at=begin / SAMPLE_RATE, speech=utterance)
         begin = end
 
 
-def _cuts(mulaw: bytes) -> Iterator[int]:
-    loud = audible_samples(mulaw)
+def _above_the_noise(mulaw: bytes) -> int:
+    """The amplitude from which on a sound is more than the line's own noise."""
+    samples = np.abs(np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.int32))
+    whole = len(samples) // FRAME_BYTES * FRAME_BYTES
+    if not whole:
+        return AUDIBLE
+    peaks = samples[:whole].reshape(-1, FRAME_BYTES).max(axis=1)
+    return max(AUDIBLE, round(_ABOVE_NOISE * float(np.quantile(peaks, _NOISY_SHARE))))
+
+
+def _cuts(mulaw: bytes, audible: int) -> Iterator[int]:
+    loud = audible_samples(mulaw, audible)
     pauses = np.flatnonzero(np.diff(loud) > _PAUSE_SECONDS * SAMPLE_RATE)
     for pause in pauses:
         middle = (int(loud[pause]) + int(loud[pause + 1])) // 2

@@ -31,19 +31,21 @@ class Utterance:
     Parameters:
         mulaw: The audio, 8000 bytes a second.
         label: What it is called in transcripts: its words, or the name of its file.
+        audible: The smallest 16-bit amplitude in it that counts as sound.
         began_at: Seconds on the line's clock where the audio began; None until then.
         ended_at: The same for its end.
     """
 
     mulaw: bytes = field(repr=False)
     label: str = field(repr=False)
+    audible: int = AUDIBLE
     began_at: float | None = None
     ended_at: float | None = None
     _audible: tuple[int, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Finds where the sound begins and ends, for a file may have silence around it."""
-        loud = audible_samples(self.mulaw)
+        loud = audible_samples(self.mulaw, self.audible)
         whole = (0, len(self.mulaw))
         self._audible = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else whole
 
@@ -58,10 +60,10 @@ class Utterance:
         return None if self.began_at is None else self.began_at + self._audible[1] / SAMPLE_RATE
 
 
-def audible_samples(mulaw: bytes) -> "np.ndarray":
+def audible_samples(mulaw: bytes, audible: int = AUDIBLE) -> "np.ndarray":
     """Indices of the samples that are loud enough to be heard."""
     pcm = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.int32)
-    return np.flatnonzero(np.abs(pcm) > AUDIBLE)
+    return np.flatnonzero(np.abs(pcm) > audible)
 
 
 class Voice:
