@@ -20,8 +20,8 @@ from twilio_frames.calllog.writer import _thread as thread  # pyright: ignore[re
 from twilio_frames.frames import BotHeldFrame, CallStartedFrame, ResumeFrame, SendMarkFrame
 from twilio_frames.report.reading import read_log
 from twilio_frames.report.story import tell
-from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.server import ServerSettings
+from twilio_frames.testing import Phone
 
 TOKEN = {"account_sid": "AC1", "auth_token": "0" * 32}
 
@@ -50,7 +50,7 @@ async def finish(log: CallLog):
     assert await log.wait_until_written()
 
 
-async def test_call_is_written_down(tmp_path):
+async def test_call_is_written_down(phone: Phone, tmp_path):
     """A call over loopback: the bot says a second, and a mark behind it."""
     path = tmp_path / "call.jsonl"
 
@@ -66,11 +66,8 @@ async def test_call_is_written_down(tmp_path):
         await running
         assert await log.wait_until_written()
 
-    async with SimulatedTwilio() as twilio:
-        settings = ServerSettings(account_sid=twilio.account_sid, auth_token=twilio.auth_token)
-        async with Server(create_app(bot, settings)) as server:
-            async with twilio.call(f"{server.url}/twiml") as caller:
-                await caller.wait_for_end()
+    async with phone.call(bot) as caller:
+        await caller.wait_for_end()
 
     log = read_log(path)
     story = tell(log)
@@ -160,21 +157,16 @@ async def test_word_frames_of_services_are_not_heard_words(tmp_path):
     assert kinds_of(tmp_path / "call.jsonl") == ["log", "closed"]
 
 
-async def test_server_keeps_logs_where_asked(tmp_path):
+async def test_server_keeps_logs_where_asked(phone: Phone, tmp_path):
     ended = asyncio.Event()
 
     async def bot(call: Call):
         await call.hang_up()
         ended.set()
 
-    async with SimulatedTwilio() as twilio:
-        settings = ServerSettings(
-            account_sid=twilio.account_sid, auth_token=twilio.auth_token, call_logs=tmp_path
-        )
-        async with Server(create_app(bot, settings)) as server:
-            async with twilio.call(f"{server.url}/twiml") as caller:
-                await ended.wait()
-                await caller.wait_for_end()
+    async with phone.call(bot, settings=ServerSettings(call_logs=tmp_path)) as caller:
+        await ended.wait()
+        await caller.wait_for_end()
 
     await asyncio.to_thread(thread().shutdown)
     thread.cache_clear()

@@ -144,7 +144,10 @@ class _Load:
             await asyncio.wait(callers, timeout=_HANG_UP_SECONDS)
             for task in (*callers, wheel):
                 task.cancel()
-            await asyncio.gather(*callers, wheel, return_exceptions=True)
+            ends = await asyncio.gather(*callers, wheel, return_exceptions=True)
+        broken = [end for end in ends if isinstance(end, Exception)]
+        if broken:
+            raise ExceptionGroup("the load driver itself broke", broken)
         # Who never heard the bot says so when hanging up.
         return replace(result, failed=self._failed, failures=dict(self._failures))
 
