@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 from loguru import logger
 from pipecat.pipeline.pipeline import Pipeline
-from stand_ins import Responder, Speaker, Transcriber, note
+from stand_ins import Responder, Speaker, Transcriber, serve
 
 from twilio_frames.call import Call
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -44,18 +44,7 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
     return websocket
 
 
-async def serve() -> None:
-    """Serves until it is killed."""
-    app = web.Application()
-    app.router.add_get("/stream", stream)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    note("serving", url=f"ws://127.0.0.1:{runner.addresses[0][1]}/stream")
-    await asyncio.Event().wait()
-
-
 if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
-    asyncio.run(serve())
+    asyncio.run(serve(stream))

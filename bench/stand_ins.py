@@ -10,11 +10,12 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from aiohttp import web
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     Frame,
@@ -47,6 +48,17 @@ def note(event: str, **details: object) -> None:
     """Tells the process that measures; the time is the machine's monotonic clock."""
     sys.stdout.write(json.dumps({"event": event, "time": time.monotonic()} | details) + "\n")
     sys.stdout.flush()
+
+
+async def serve(stream: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+    """Serves a bot's streams on a free port until it is killed, and tells where."""
+    app = web.Application()
+    app.router.add_get("/stream", stream)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    note("serving", url=f"ws://127.0.0.1:{runner.addresses[0][1]}/stream")
+    await asyncio.Event().wait()
 
 
 def _none_of(kind: type[ServiceSettings]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import base64
 
 import numpy as np
 from aiohttp import web
-from stand_ins import note
+from stand_ins import serve
 
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.protocol import Media, Role, Start, decode
@@ -85,16 +85,5 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def serve() -> None:
-    """Serves until it is killed."""
-    app = web.Application()
-    app.router.add_get("/stream", stream)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    note("serving", url=f"ws://127.0.0.1:{runner.addresses[0][1]}/stream")
-    await asyncio.Event().wait()
-
-
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(stream))

@@ -83,8 +83,6 @@ class Hold:
                 await self.stop()
                 self._is_in_doubt = self._has_given_up = False
                 await self._maybe_hold(0.0)
-                if self._playout.is_held and self._resuming is None:
-                    self._resume_in(LONGEST_HOLD)
             case CallerSpeakingFrame() if not (self._playout.is_held or self._has_given_up):
                 await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
             case CallerPausedFrame() if self._is_in_doubt:
@@ -116,17 +114,16 @@ class Hold:
             await self._processor.cancel_task(task)
 
     async def _maybe_hold(self, speech_secs: float, *, is_certain: bool = True) -> None:
-        if self._hold_secs is None or not self._policy.may_hold(
-            time.monotonic(), speech_secs, is_certain=is_certain
-        ):
-            return
         left_secs = self._left_secs()
-        if not await self._playout.hold():
+        may_hold = self._hold_secs is not None and self._policy.may_hold(
+            time.monotonic(), speech_secs, is_certain=is_certain
+        )
+        if may_hold and await self._playout.hold():
+            await self._processor.broadcast_frame(BotHeldFrame, left_secs=left_secs)
+        if not self._playout.is_held:
             return
-        await self._processor.broadcast_frame(BotHeldFrame, left_secs=left_secs)
         if is_certain:
-            await self.stop()
-            self._resume_in(LONGEST_HOLD)
+            await self._resume_in(LONGEST_HOLD)
         else:
             self._is_in_doubt = True
             await self._resume_later()
@@ -144,12 +141,12 @@ class Hold:
             await self._playout.resume()
 
     async def _resume_later(self) -> None:
-        await self.stop()
         # The words decide, if they come: no recogniser is cut short.
         words_secs = self._recogniser_secs + _BEYOND_THE_WORDS
-        self._resume_in(max(self._hold_secs or 0.0, words_secs))
+        await self._resume_in(max(self._hold_secs or 0.0, words_secs))
 
-    def _resume_in(self, secs: float) -> None:
+    async def _resume_in(self, secs: float) -> None:
+        await self.stop()
         self._resuming = self._processor.create_task(self._wait_and_resume(secs))
 
     async def _wait_and_resume(self, secs: float) -> None:

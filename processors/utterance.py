@@ -54,12 +54,20 @@ class Utterance:
     @property
     def is_unfinished(self) -> bool:
         """Whether more was to be said, for the memory, than is known to have a place."""
-        spoken = [text for text in self.announced if text.will_be_spoken]
         if self.begin is None or not self.is_remembered:
             return False
+        spoken = self._to_be_spoken
         if self.is_timed:
-            return bool(spoken) and spoken[-1].text.split()[-1:] != [self.last_word]
+            return bool(spoken) and not self._ends_with(self.last_word)
         return bool(spoken or self.leading)
+
+    @property
+    def _to_be_spoken(self) -> list[AggregatedTextFrame]:
+        return [text for text in self.announced if text.will_be_spoken]
+
+    def _ends_with(self, word: str) -> bool:
+        spoken = self._to_be_spoken
+        return bool(spoken) and spoken[-1].text.split()[-1:] == [word]
 
     def start(self, frame: TTSStartedFrame) -> None:
         """Notes what the service says of it."""
@@ -76,8 +84,7 @@ class Utterance:
 
     def awaits_nothing_behind(self, word: AggregatedTextFrame) -> bool:
         """Whether this is the last word of what was to be spoken."""
-        texts = [text for text in self.announced if text.will_be_spoken]
-        return bool(texts) and texts[-1].text.split()[-1:] == [word.text]
+        return self._ends_with(word.text)
 
     def take_sentence(self, frame: TTSTextFrame) -> list[AggregatedTextFrame]:
         """A sentence that was announced, along with what is to be shown beside it."""
@@ -100,7 +107,7 @@ class Utterance:
     def take_shown(self) -> list[AggregatedTextFrame]:
         """What is to be shown and not spoken."""
         shown = [text for text in self.announced if not text.will_be_spoken]
-        self.announced = deque(text for text in self.announced if text.will_be_spoken)
+        self.announced = deque(self._to_be_spoken)
         return shown
 
     def take_unlaid(self) -> list[AggregatedTextFrame]:

@@ -23,8 +23,6 @@ from twilio_frames.report.story import tell
 from twilio_frames.server import ServerSettings
 from twilio_frames.testing import Phone
 
-TOKEN = {"account_sid": "AC1", "auth_token": "0" * 32}
-
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in path.read_text().splitlines()]

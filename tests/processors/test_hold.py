@@ -19,7 +19,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.pipeline.worker import PipelineWorker
 
-from tests.processors.test_mulaw_output import FakeLine, speaking
+from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import speech
 from twilio_frames.frames import (
     BotHeldFrame,

@@ -2,21 +2,14 @@
 # The far end of a fake line has nothing to await.
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from itertools import accumulate
 
-import numpy as np
-import pytest
 from loguru import logger
-from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
-from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     EndFrame,
-    Frame,
     InterruptionFrame,
     OutputAudioRawFrame,
     OutputTransportMessageFrame,
@@ -24,97 +17,13 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSTextFrame,
 )
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.workers.runner import WorkerRunner
 
-from tests.transport.bots import Tap, speech, tone
-from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
-from twilio_frames.frames import CallEndReason, MulawOutputFrame
-from twilio_frames.processors.mulaw_output import MulawOutput
-from twilio_frames.processors.words import HeardTextFrame
-from twilio_frames.protocol import BotMessage, Clear, Playback, SendMark, SendMedia
+from tests.processors.output_rig import FakeLine, speaking, words_heard
+from tests.transport.bots import speech, tone
+from twilio_frames.audio import encode_mulaw
+from twilio_frames.frames import CallEndReason
+from twilio_frames.protocol import Clear, SendMark, SendMedia
 from twilio_frames.transport import TwilioParams
-
-
-class FakeLine:
-    """A line that keeps what is sent; its far end plays nothing and echoes what it is told to."""
-
-    def __init__(self, *, echoes: bool = True):
-        self.playback = Playback()
-        self.sent: list[tuple[float, BotMessage]] = []
-        self.closed_for: CallEndReason | None = None
-        self.on_echo: Callable[[], None] = lambda: None
-        self.on_end: Callable[[], None] = lambda: None
-        self.heard = b""
-        self._echoes = echoes
-
-    @property
-    def is_open(self) -> bool:
-        return self.closed_for is None
-
-    async def send(self, message: BotMessage) -> bool:
-        if not self.is_open:
-            return False
-        now = time.monotonic()
-        self.sent.append((now, message))
-        match message:
-            case SendMedia():
-                self.playback.audio_sent(len(message.payload), now)
-            case SendMark():
-                self.playback.mark_sent(message.name, now)
-                if self._echoes:
-                    due = max(0.0, self.playback.ends_at - now)
-                    asyncio.get_running_loop().call_later(due, self._echo, message.name)
-            case Clear():
-                pass
-        return True
-
-    async def clear(self) -> bool:
-        if not await self.send(Clear()):
-            return False
-        self.playback.clear_sent(["fence"], time.monotonic())
-        if self._echoes:
-            asyncio.get_running_loop().call_soon(self._echo, "fence")
-        return True
-
-    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
-        self.heard += mulaw
-
-    def _echo(self, name: str) -> None:
-        self.playback.mark_echoed(name, time.monotonic())
-        self.on_echo()
-
-    async def close(self, reason: CallEndReason, detail: str) -> None:
-        self.closed_for = self.closed_for or reason
-        self.on_end()
-
-    def audio(self) -> bytes:
-        return b"".join(m.payload for _, m in self.sent if isinstance(m, SendMedia))
-
-    def of(self, kind: type[BotMessage]) -> list[tuple[float, BotMessage]]:
-        return [(sent_at, message) for sent_at, message in self.sent if isinstance(message, kind)]
-
-
-@asynccontextmanager
-async def speaking(
-    line: FakeLine, params: TwilioParams | None = None, *, rate: int = 8000
-) -> AsyncIterator[tuple[PipelineWorker, Tap]]:
-    tap = Tap()
-    output = MulawOutput(line, params or TwilioParams())
-    worker = PipelineWorker(
-        Pipeline([tap, output]),
-        params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=rate),
-        enable_rtvi=False,
-    )
-    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
-    await runner.add_workers(worker)
-    running = asyncio.create_task(runner.run())
-    try:
-        yield worker, tap
-    finally:
-        await worker.cancel()
-        await running
 
 
 async def test_twilio_is_kept_one_lead_ahead():
@@ -249,18 +158,6 @@ async def test_end_waits_for_the_last_word():
     assert line.closed_for is CallEndReason.BOT_HUNG_UP
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 24000])
-async def test_no_rate_loses_a_sample(rate: int):
-    line = FakeLine()
-    async with speaking(line) as (worker, tap):
-        await worker.queue_frames(speech(0.37, rate=rate))
-        await tap.wait_for(BotStoppedSpeakingFrame)
-
-    assert abs(len(line.audio()) - 2960) <= 1
-    if rate == 8000:
-        assert line.audio().startswith(encode_mulaw(tone(0.37)))
-
-
 async def test_last_word_counts_though_the_provider_ran_dry():
     """All that was sent has been heard, and the utterance has not been ended, when it is cut."""
     line = FakeLine()
@@ -273,13 +170,7 @@ async def test_last_word_counts_though_the_provider_ran_dry():
         word = TTSTextFrame("word", "word")
         word.context_id = "c"
         word.pts = 1
-        heard: list[str] = []
-
-        @worker.event_handler("on_frame_reached_downstream")
-        async def on_frame(_worker, frame):
-            heard.append(frame.text)
-
-        worker.set_reached_downstream_filter((HeardTextFrame,))
+        heard = words_heard(worker)
         await worker.queue_frames([announced, start, audio, word])
         await tap.wait_for(BotStartedSpeakingFrame)
         await asyncio.sleep(0.5)
@@ -288,73 +179,6 @@ async def test_last_word_counts_though_the_provider_ran_dry():
         await asyncio.sleep(0.05)
 
     assert heard[:1] == ["word"]
-
-
-class Negative(BaseAudioFilter):
-    """Turns the sign of every sample."""
-
-    async def start(self, sample_rate: int):
-        self.rate = sample_rate
-
-    async def stop(self): ...
-
-    async def process_frame(self, frame): ...
-
-    async def filter(self, audio: bytes) -> bytes:
-        return (-np.frombuffer(audio, dtype=np.int16)).tobytes()
-
-
-async def said(params: TwilioParams, *before: Frame, mulaw: bool = False) -> np.ndarray:
-    """What a tone sounds like on the line."""
-    line = FakeLine()
-    frames = speech(0.1)
-    if mulaw:
-        frames[1] = MulawOutputFrame.of(encode_mulaw(tone(0.1)))
-    async with speaking(line, params) as (worker, tap):
-        await worker.queue_frames([*before, *frames])
-        await tap.wait_for(BotStoppedSpeakingFrame)
-    return np.frombuffer(decode_mulaw(line.audio()), dtype=np.int16)
-
-
-has_volume = pytest.mark.skipif(
-    not hasattr(pipecat_frames, "VolumeFrame"), reason="Pipecat knows volume since 1.14"
-)
-
-
-@has_volume
-@pytest.mark.parametrize("mulaw", [False, True])
-async def test_volume_and_filter_of_pipecat_are_heard(mulaw: bool):
-    gain = pipecat_frames.VolumeGainFrame(0.5)
-    plain, half, negative = (
-        await said(TwilioParams(), mulaw=mulaw),
-        await said(TwilioParams(audio_out_volume=0.5), gain, mulaw=mulaw),
-        await said(TwilioParams(audio_out_filter=Negative()), mulaw=mulaw),
-    )
-
-    # Mu-law is good to some four percent.
-    assert np.abs(half).max() == pytest.approx(np.abs(plain).max() / 4, rel=0.05)
-    assert np.corrcoef(plain, negative)[0, 1] == pytest.approx(-1.0)
-
-
-@has_volume
-async def test_volume_frame_holds_from_there_on():
-    line = FakeLine()
-    async with speaking(line) as (worker, tap):
-        await worker.queue_frames([*speech(0.1), pipecat_frames.VolumeFrame(0.5), *speech(0.1)])
-        await tap.wait_for(BotStoppedSpeakingFrame)
-
-    first, second = np.split(np.abs(np.frombuffer(decode_mulaw(line.audio()), np.int16)), 2)
-    assert second.max() == pytest.approx(first.max() / 2, rel=0.05)
-
-
-async def test_end_silence_is_sent():
-    line = FakeLine()
-    async with speaking(line, TwilioParams(audio_out_end_silence_secs=1)) as (worker, _):
-        await worker.queue_frames([*speech(0.1), EndFrame()])
-        while line.is_open:
-            await asyncio.sleep(0.005)
-
-    assert line.audio()[800:] == mulaw_silence(1.0)
 
 
 async def test_foreign_messages_are_named_once():
@@ -424,13 +248,7 @@ async def test_words_heard_before_the_line_ended_are_remembered():
             word = TTSTextFrame(text, "word")
             word.context_id, word.pts = "c", 1 + number * 300_000_000
             words.append(word)
-        heard: list[str] = []
-
-        @worker.event_handler("on_frame_reached_downstream")
-        async def on_frame(_worker, frame):
-            heard.append(frame.text)
-
-        worker.set_reached_downstream_filter((HeardTextFrame,))
+        heard = words_heard(worker)
         await worker.queue_frames([start, audio, *words])
         await tap.wait_for(BotStartedSpeakingFrame)
         await asyncio.sleep(0.5)

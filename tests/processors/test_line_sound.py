@@ -1,0 +1,96 @@
+import asyncio
+
+import numpy as np
+import pytest
+from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
+from pipecat.frames import frames as pipecat_frames
+from pipecat.frames.frames import (
+    BotStoppedSpeakingFrame,
+    EndFrame,
+    Frame,
+)
+
+from tests.processors.output_rig import FakeLine, speaking
+from tests.transport.bots import speech, tone
+from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
+from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.transport import TwilioParams
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 24000])
+async def test_no_rate_loses_a_sample(rate: int):
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(speech(0.37, rate=rate))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    assert abs(len(line.audio()) - 2960) <= 1
+    if rate == 8000:
+        assert line.audio().startswith(encode_mulaw(tone(0.37)))
+
+
+class Negative(BaseAudioFilter):
+    """Turns the sign of every sample."""
+
+    async def start(self, sample_rate: int):
+        self.rate = sample_rate
+
+    async def stop(self): ...
+
+    async def process_frame(self, frame): ...
+
+    async def filter(self, audio: bytes) -> bytes:
+        return (-np.frombuffer(audio, dtype=np.int16)).tobytes()
+
+
+async def said(params: TwilioParams, *before: Frame, mulaw: bool = False) -> np.ndarray:
+    """What a tone sounds like on the line."""
+    line = FakeLine()
+    frames = speech(0.1)
+    if mulaw:
+        frames[1] = MulawOutputFrame.of(encode_mulaw(tone(0.1)))
+    async with speaking(line, params) as (worker, tap):
+        await worker.queue_frames([*before, *frames])
+        await tap.wait_for(BotStoppedSpeakingFrame)
+    return np.frombuffer(decode_mulaw(line.audio()), dtype=np.int16)
+
+
+has_volume = pytest.mark.skipif(
+    not hasattr(pipecat_frames, "VolumeFrame"), reason="Pipecat knows volume since 1.14"
+)
+
+
+@has_volume
+@pytest.mark.parametrize("mulaw", [False, True])
+async def test_volume_and_filter_of_pipecat_are_heard(mulaw: bool):
+    gain = pipecat_frames.VolumeGainFrame(0.5)
+    plain, half, negative = (
+        await said(TwilioParams(), mulaw=mulaw),
+        await said(TwilioParams(audio_out_volume=0.5), gain, mulaw=mulaw),
+        await said(TwilioParams(audio_out_filter=Negative()), mulaw=mulaw),
+    )
+
+    # Mu-law is good to some four percent.
+    assert np.abs(half).max() == pytest.approx(np.abs(plain).max() / 4, rel=0.05)
+    assert np.corrcoef(plain, negative)[0, 1] == pytest.approx(-1.0)
+
+
+@has_volume
+async def test_volume_frame_holds_from_there_on():
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames([*speech(0.1), pipecat_frames.VolumeFrame(0.5), *speech(0.1)])
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    first, second = np.split(np.abs(np.frombuffer(decode_mulaw(line.audio()), np.int16)), 2)
+    assert second.max() == pytest.approx(first.max() / 2, rel=0.05)
+
+
+async def test_end_silence_is_sent():
+    line = FakeLine()
+    async with speaking(line, TwilioParams(audio_out_end_silence_secs=1)) as (worker, _):
+        await worker.queue_frames([*speech(0.1), EndFrame()])
+        while line.is_open:  # noqa: ASYNC110  # a fake line has nothing to await
+            await asyncio.sleep(0.005)
+
+    assert line.audio()[800:] == mulaw_silence(1.0)
