@@ -1,0 +1,11 @@
+"""Vendors on this machine: servers that speak Deepgram's, OpenAI's or Cartesia's wire protocol.
+
+The vendor's real client is pointed at one by its address, with any key. Each server notes what it
+was asked, answers as it was told to, and has bad days on demand: a :data:`Fault` for each
+connection or request.
+"""
+
+from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.server import VendorServer, Visit
+
+__all__ = ["Drop", "Fault", "Garbage", "Hang", "Refusal", "Slow", "VendorServer", "Visit"]

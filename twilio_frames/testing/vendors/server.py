@@ -1,0 +1,154 @@
+"""What the servers that stand in for vendors share: an address, faults, and who came."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+from aiohttp import web
+
+from twilio_frames.testing.vendors.faults import Fault, Refusal
+
+_SHUTDOWN_SECONDS = 0.1
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One connection or request that reached a vendor's server.
+
+    Parameters:
+        at: When, seconds of ``time.monotonic()``.
+        path: The path that was asked for.
+        query: The query's parameters; of a parameter that comes twice, the last.
+        key: The key that came with it, without its scheme; empty if none did.
+        fault: What went wrong with it, None if nothing did.
+    """
+
+    at: float
+    path: str
+    query: dict[str, str]
+    key: str = field(repr=False)
+    fault: Fault | None
+
+
+class VendorServer(ABC):
+    """A server on a free port of this machine that a vendor's client takes for the vendor.
+
+    An asynchronous context manager: it serves while it is entered. Connections that are open when
+    it is left are broken off.
+
+    Args:
+        faults: What goes wrong, connection by connection (or request by request, over HTTP); None
+            for one that goes well. When they are used up, all goes well.
+            ``itertools.repeat(Refusal(status=401))`` refuses for ever.
+    """
+
+    def __init__(self, *, faults: Iterable[Fault | None] = ()):
+        self._faults: Iterator[Fault | None] = iter(faults)
+        self._runner: web.AppRunner | None = None
+        self._open: list[web.Request] = []
+        self._came = asyncio.Condition()
+        self.visits: list[Visit] = []
+        """Who came, in order."""
+
+    @abstractmethod
+    def routes(self) -> list[web.RouteDef]:
+        """What is served, and where."""
+
+    @property
+    def url(self) -> str:
+        """The address, ``http://127.0.0.1:PORT``."""
+        if self._runner is None:
+            raise RuntimeError("expected the server to be entered with `async with`, it was not")
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    @property
+    def ws_url(self) -> str:
+        """The same for WebSockets, ``ws://127.0.0.1:PORT``."""
+        return self.url.replace("http", "ws", 1)
+
+    async def __aenter__(self) -> Self:
+        """Begins to serve."""
+        app = web.Application(middlewares=[self._meet])
+        app.router.add_routes(self.routes())
+        runner = web.AppRunner(
+            app, handle_signals=False, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self._runner = runner
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Breaks off what is open, and ends."""
+        runner, self._runner = self._runner, None
+        self.drop()
+        if runner is not None:
+            await runner.cleanup()
+
+    def drop(self) -> None:
+        """Breaks all connections that are open, without a goodbye."""
+        for request in tuple(self._open):
+            break_off(request)
+
+    def go_wrong(self, *faults: Fault | None) -> None:
+        """Has the next connections or requests meet these, in the place of what was to come."""
+        self._faults = iter(faults)
+
+    async def visited(self, times: int = 1) -> Visit:
+        """Waits until so many connections or requests have come; gives the last of them."""
+        async with self._came:
+            await self._came.wait_for(lambda: len(self.visits) >= times)
+        return self.visits[times - 1]
+
+    @web.middleware
+    async def _meet(self, request: web.Request, handler) -> web.StreamResponse:
+        fault = next(self._faults, None)
+        visit = Visit(
+            at=time.monotonic(),
+            path=request.path,
+            query=dict(request.query),
+            key=_key_of(request),
+            fault=fault,
+        )
+        request[VISIT] = visit
+        async with self._came:
+            self.visits.append(visit)
+            self._came.notify_all()
+        if isinstance(fault, Refusal):
+            return self.refuse(fault)
+        self._open.append(request)
+        try:
+            return await handler(request)
+        finally:
+            self._open.remove(request)
+
+    def refuse(self, refusal: Refusal) -> web.Response:
+        """The HTTP answer of a refusal; vendors whose clients read its body make their own."""
+        headers = {}
+        if refusal.retry_after is not None:
+            headers["Retry-After"] = f"{refusal.retry_after:g}"
+        return web.json_response(
+            {"error": {"message": "refused", "type": "refused", "code": refusal.status}},
+            status=refusal.status,
+            headers=headers,
+        )
+
+
+VISIT = web.RequestKey("VISIT", Visit)
+"""Where a request keeps its visit, and with it its fault."""
+
+
+def break_off(request: web.Request) -> None:
+    """Breaks a request's connection, without a goodbye."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _key_of(request: web.Request) -> str:
+    for header in ("Authorization", "X-API-Key", "xi-api-key", "api-key"):
+        if value := request.headers.get(header):
+            return value.rpartition(" ")[2]
+    return request.query.get("api_key", "")
