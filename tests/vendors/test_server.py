@@ -10,7 +10,7 @@ from twilio_frames.testing.vendors.server import VISIT, break_off
 
 class Echo(VendorServer):
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/echo", self._echo)]
+        return [web.post("/echo", self._echo)]
 
     async def _echo(self, request: web.Request) -> web.StreamResponse:
         if isinstance(request[VISIT].fault, Drop):
@@ -21,7 +21,7 @@ class Echo(VendorServer):
 async def ask(url: str) -> int:
     async with aiohttp.ClientSession() as session:
         headers = {"Authorization": "Token secret"}
-        async with session.get(f"{url}/echo?model=nova", headers=headers) as response:
+        async with session.post(f"{url}/echo?model=nova", headers=headers) as response:
             return response.status
 
 
