@@ -14,6 +14,7 @@ from twilio_frames.testing.checks import Check
 from twilio_frames.testing.conditions import LineConditions
 from twilio_frames.testing.hearing import HeardWord
 from twilio_frames.testing.log import CallLog, LogEntry
+from twilio_frames.testing.loop_watch import LoopBlock, LoopWatch
 from twilio_frames.testing.measures import HeardSpan, Stretch
 from twilio_frames.testing.parties import Party, Voicemail
 from twilio_frames.testing.phone import Desk, Phone
@@ -46,6 +47,8 @@ __all__ = [
     "Limits",
     "LineConditions",
     "LogEntry",
+    "LoopBlock",
+    "LoopWatch",
     "Numbers",
     "Party",
     "Phone",

@@ -1,0 +1,38 @@
+"""What blocks the event loop is found, with its place."""
+
+import asyncio
+import time
+
+from twilio_frames.testing import LoopWatch
+
+
+def dawdle():
+    time.sleep(0.2)
+
+
+async def test_block_is_found_with_its_place():
+    async with LoopWatch() as watch:
+        await asyncio.sleep(0.05)
+        dawdle()
+        await asyncio.sleep(0.05)
+
+    assert watch.worst is not None
+    assert watch.worst.seconds >= 0.19
+    assert watch.worst.cpu_seconds < 0.1
+    assert "dawdle" in watch.worst.stack
+
+
+async def test_block_at_the_end_counts():
+    async with LoopWatch() as watch:
+        await asyncio.sleep(0.05)
+        dawdle()
+
+    assert watch.worst is not None
+    assert watch.worst.seconds >= 0.19
+
+
+async def test_waiting_is_no_block():
+    async with LoopWatch(limit=0.15) as watch:
+        await asyncio.sleep(0.4)
+
+    assert watch.blocks == []
