@@ -7,83 +7,28 @@ last bytes were.
 """
 
 import random
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, decode_mulaw
+from twilio_frames.testing.known_speech import SaidWord as Word
+from twilio_frames.testing.known_speech import WordVoice as Voice
+from twilio_frames.testing.known_speech import bare_word, burst, said, sound
+
+__all__ = ["Voice", "Word", "bare_word", "burst", "said", "sound"]
 
 TAIL = 40
 """Bytes at the end of a word by which it is found."""
 
-COMMA_SECONDS = 0.25
-
-Voice = Callable[[str], bytes]
-"""What a word sounds like, mu-law."""
-
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
-# Both signs of the louder half of the mu-law scale: no code among them is silence.
-_LOUD = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
-
-
-@lru_cache(maxsize=4096)
-def burst(word: str) -> bytes:
-    """A burst of noise that only this word has."""
-    source = np.random.default_rng(list(word.encode()))
-    size = int(source.integers(round(0.2 * SAMPLE_RATE), round(0.4 * SAMPLE_RATE)))
-    return source.choice(_LOUD, size).tobytes()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """A word as it is said.
-
-    Parameters:
-        text: The bare word.
-        written: As it stands in the text.
-        mulaw: Its sound.
-        pause: Bytes of silence behind it.
-    """
-
-    text: str
-    written: str
-    mulaw: bytes = field(repr=False)
-    pause: int = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes it takes, the pause included."""
-        return len(self.mulaw) + self.pause
-
-
-def said(text: str, voice: Voice = burst) -> list[Word]:
-    """The words of a text as they are said."""
-    words: list[Word] = []
-    for written in text.split():
-        bare = bare_word(written)
-        pause = round(COMMA_SECONDS * SAMPLE_RATE) if written.endswith(",") else 0
-        words.append(Word(text=bare, written=written, mulaw=voice(bare), pause=pause))
-    return words
-
-
-def sound(words: Sequence[Word]) -> bytes:
-    """What the words sound like in a row, mu-law."""
-    silence = bytes([MULAW_SILENCE])
-    return b"".join(word.mulaw + silence * word.pause for word in words)
 
 
 def pcm_of(mulaw: bytes) -> bytes:
     """16-bit PCM that becomes the same mu-law bytes again."""
     return decode_mulaw(mulaw)
-
-
-def bare_word(written: str) -> str:
-    """A word without its punctuation and capital."""
-    return re.sub(r"[^a-z]", "", written.lower())
 
 
 class Author:

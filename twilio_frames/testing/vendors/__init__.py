@@ -5,7 +5,26 @@ was asked, answers as it was told to, and has bad days on demand: a :data:`Fault
 connection or request.
 """
 
+from twilio_frames.testing.vendors.cartesia import (
+    CartesiaServer,
+    ContextError,
+    SpokenContext,
+    WordTimes,
+)
 from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.server import VendorServer, Visit
 
-__all__ = ["Drop", "Fault", "Garbage", "Hang", "Refusal", "Slow", "VendorServer", "Visit"]
+__all__ = [
+    "CartesiaServer",
+    "ContextError",
+    "Drop",
+    "Fault",
+    "Garbage",
+    "Hang",
+    "Refusal",
+    "Slow",
+    "SpokenContext",
+    "VendorServer",
+    "Visit",
+    "WordTimes",
+]
