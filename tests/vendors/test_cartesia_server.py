@@ -25,6 +25,7 @@ from twilio_frames.testing.vendors import (
 
 HEADERS = {"X-API-Key": "secret", "Cartesia-Version": "2026-03-01"}
 OUTPUT = {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": 8000}
+MORE: dict[str, Any] = {"continue": True}
 TEXT = "Bada gime, lopu."
 
 
@@ -98,9 +99,9 @@ async def test_word_times_come_when_told(word_times: WordTimes):
 
 async def test_transcripts_of_a_context_go_on():
     async with server() as cartesia, connected(cartesia) as socket:
-        await socket.send_json(request("Bada gime. ", **{"continue": True}))
-        await socket.send_json(request("Lopu.", **{"continue": True}))
-        await socket.send_json(request("", **{"continue": False}))
+        await socket.send_json(request("Bada gime. ", **MORE))
+        await socket.send_json(request("Lopu.", **MORE))
+        await socket.send_json(request(""))
         events = await answer(socket)
 
     assert audio_of(events) == sound(said("bada gime lopu"))
@@ -110,10 +111,8 @@ async def test_transcripts_of_a_context_go_on():
 async def test_buffered_tokens_become_words():
     async with server() as cartesia, connected(cartesia) as socket:
         for token in ("Ba", "da", " gi", "me", "."):
-            await socket.send_json(
-                request(token, **{"continue": True, "max_buffer_delay_ms": 3000})
-            )
-        await socket.send_json(request("", **{"continue": False, "max_buffer_delay_ms": 3000}))
+            await socket.send_json(request(token, **MORE, max_buffer_delay_ms=3000))
+        await socket.send_json(request("", max_buffer_delay_ms=3000))
         events = await answer(socket)
 
     assert audio_of(events) == sound(said("bada gime"))
@@ -135,7 +134,7 @@ async def test_cancelled_context_falls_silent():
 
 async def test_context_expires():
     async with server(expiry_secs=0.05) as cartesia, connected(cartesia) as socket:
-        await socket.send_json(request(**{"continue": True}))
+        await socket.send_json(request(**MORE))
         await answer(socket)
         await socket.send_json(request())
         event = (await answer(socket, "error"))[-1]
@@ -176,7 +175,7 @@ async def test_wrong_requests_are_refused(wrong: dict[str, Any], status: int):
 
 async def test_context_keeps_its_settings():
     async with server() as cartesia, connected(cartesia) as socket:
-        await socket.send_json(request(**{"continue": True}))
+        await socket.send_json(request(**MORE))
         await socket.send_json(request(model_id="sonic-2"))
         event = (await answer(socket, "error"))[-1]
 

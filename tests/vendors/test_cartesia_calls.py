@@ -1,0 +1,307 @@
+"""Whole calls with Cartesia's voice: what the caller hears of it, on good days and on bad ones."""
+
+import itertools
+import time
+
+from tests.vendors.cartesia_bot import Bot, call, eventually
+from tests.vendors.faults import bad_day
+from twilio_frames.testing.known_speech import burst, said, sound
+from twilio_frames.testing.vendors import (
+    CartesiaServer,
+    ContextError,
+    Drop,
+    Garbage,
+    Hang,
+    Refusal,
+    Slow,
+)
+
+FIRST = "Bada gime. Lopu nasi."
+LONG = "Rito fesu, dabo keni. Muta golu peki sabo. Tori vezu."
+THIRD = "Visa relo."
+SORRY = burst("sorry")
+
+
+async def hears_once(bot: Bot, *texts: str) -> None:
+    """Each word is heard once, bit for bit, and remembered."""
+    assert await bot.remembers(len(texts)) == list(texts)
+    # The memory may be some milliseconds ahead of the ear.
+    await bot.hears(sum(len(text.split()) for text in texts), *texts)
+    for text in texts:
+        assert set(bot.times_heard(text)) == {1}, (text, bot.times_heard(text))
+
+
+def silence_within(bot: Bot, text: str) -> float:
+    """The longest pause between the words of a text, seconds."""
+    words = said(text)
+    places = [(bot.heard.index(word.mulaw), word) for word in words]
+    return max(
+        (begin - (before + len(word.mulaw) + word.pause)) / 8000
+        for (before, word), (begin, _) in itertools.pairwise(places)
+    )
+
+
+async def test_every_byte_reaches_the_ear():
+    cartesia = CartesiaServer()
+    async with call(cartesia) as bot:
+        await eventually(lambda: cartesia.open_connections == 1)
+        assert not cartesia.contexts, "the connection is there before the first word"
+        await bot.reply(FIRST)
+        await bot.speak(THIRD, LONG)
+        await hears_once(bot, FIRST, THIRD, LONG)
+
+        assert [context.text for context in cartesia.contexts] == [FIRST, THIRD, LONG]
+        for context, text in zip(cartesia.contexts, (FIRST, THIRD, LONG), strict=True):
+            assert context.audio == sound(said(text))
+            assert context.audio in bot.heard
+        assert (cartesia.connections, cartesia.complaints) == (1, [])
+        assert not bot.errors.frames
+
+
+async def test_interruption_is_remembered_as_heard():
+    cartesia = CartesiaServer(speed=2.0)
+    async with call(cartesia) as bot:
+        await bot.reply(LONG)
+        await bot.word("dabo")
+        await bot.interrupt()
+        await bot.reply(THIRD)
+        cut, after = await bot.remembers(2)
+
+        assert cut == bot.heard_part(LONG)
+        assert 3 <= len(cut.split()) - 1 < len(LONG.split())
+        assert after == THIRD
+        await bot.hears(2, THIRD)
+        assert [context.text for context in cartesia.cancelled] == [LONG]
+        assert (cartesia.connections, cartesia.complaints) == (1, [])
+
+
+async def test_cut_utterance_is_not_taken_up_again():
+    cartesia = CartesiaServer(faults=[Drop(after=12)])
+    async with call(cartesia) as bot:
+        await bot.reply(LONG)
+        await bot.word("Rito")
+        await bot.interrupt()
+        await bot.speak(THIRD)
+        cut, after = await bot.remembers(2)
+
+        assert (cut, after) == (bot.heard_part(LONG), THIRD)
+
+
+@bad_day("cartesia", "socket drops at the start", "Nothing: it is open again before a word is due.")
+async def test_drop_at_the_start_is_not_heard():
+    cartesia = CartesiaServer(faults=[Drop()])
+    async with call(cartesia) as bot:
+        await eventually(lambda: cartesia.connections == 2)
+        await bot.reply(FIRST)
+        await hears_once(bot, FIRST)
+
+        assert silence_within(bot, FIRST) < 0.05
+        assert not bot.errors.frames
+
+
+@bad_day(
+    "cartesia",
+    "socket drops in mid-word",
+    "Every word once and whole; a short pause at most, and none if Cartesia was ahead.",
+)
+async def test_drop_in_mid_word_is_not_heard():
+    cartesia = CartesiaServer(faults=[Drop(after=12)])
+    async with call(cartesia) as bot:
+        await bot.reply(LONG)
+        await hears_once(bot, LONG)
+
+        assert cartesia.contexts[1].text == LONG[LONG.index("keni") :]
+        assert bot.begun(LONG) == len(LONG.split()), "no word was begun twice"
+        assert silence_within(bot, LONG) < 0.5
+        assert cartesia.connections == 2
+
+
+@bad_day(
+    "cartesia",
+    "socket drops in mid-reply, again and again",
+    "Every word of every utterance once; the word that broke off while nothing was ahead of it, "
+    "from its beginning.",
+)
+async def test_drops_in_mid_reply_lose_no_word():
+    cartesia = CartesiaServer(speed=1.5, faults=[Drop(after=5), Drop(after=7), Drop(after=9)])
+    async with call(cartesia) as bot:
+        await bot.reply(LONG)
+        await bot.speak(THIRD)
+        await hears_once(bot, LONG, THIRD)
+
+        assert cartesia.connections == 4
+        assert not bot.errors.frames
+
+
+@bad_day(
+    "cartesia",
+    "HTTP 401: the key is rejected",
+    "The apology that was given as audio, once; the rest of the call is without this voice.",
+)
+async def test_rejected_key_is_one_error_and_an_apology():
+    cartesia = CartesiaServer(faults=itertools.repeat(Refusal(status=401)))
+    async with call(cartesia, apology_audio=SORRY) as bot:
+        await bot.errors.came.wait()
+        await bot.speak(FIRST, THIRD)
+        await eventually(lambda: SORRY in bot.heard)
+        await bot.reply(LONG)
+        await eventually(lambda: not bot.tts.get_audio_contexts() and bot.llm.runs == 1)
+
+        assert [error.category for error in bot.errors.frames if error.category] != []
+        assert len(bot.errors.frames) == 1
+        assert "401" in bot.errors.frames[0].error
+        assert "secret" not in bot.errors.frames[0].error
+        assert not bot.tts.is_usable
+        assert len(cartesia.visits) == 1, "it is not tried again"
+        assert bot.heard.count(SORRY) == 1
+        assert bot.lines() == []
+        assert bot.caller is not None
+        assert bot.caller.is_connected
+
+
+@bad_day(
+    "cartesia",
+    "HTTP 429: too many connections, twice",
+    "The first word as late as the back-off; nothing else.",
+)
+async def test_busy_cartesia_is_asked_again():
+    cartesia = CartesiaServer(faults=[Refusal(status=429), Refusal(status=429, retry_after=0.5)])
+    async with call(cartesia) as bot:
+        await bot.reply(FIRST)
+        await hears_once(bot, FIRST)
+
+        first, second, third = (visit.at for visit in cartesia.visits)
+        assert third - second >= 0.5
+        assert second >= first
+        assert not bot.errors.frames
+
+
+@bad_day(
+    "cartesia",
+    "HTTP 500, for longer than the patience",
+    "The apology once, in the place of what could not be said; all that is said later.",
+)
+async def test_outage_is_apologised_for_once():
+    cartesia = CartesiaServer(faults=itertools.repeat(Refusal(status=500)))
+    async with call(cartesia, apology_audio=SORRY, patience=0.5) as bot:
+        await bot.speak(FIRST, THIRD)
+        await eventually(lambda: SORRY in bot.heard)
+        assert not bot.tts.is_usable
+        cartesia.go_wrong()
+        await eventually(lambda: bot.tts.is_usable)
+        await bot.reply(LONG)
+        await hears_once(bot, LONG)
+
+        assert len(bot.errors.frames) == 1
+        assert bot.heard.count(SORRY) == 1
+        assert not any(bot.times_heard(FIRST))
+
+
+@bad_day(
+    "cartesia", "hangs before the first audio", "The first word as late as the time limit; all."
+)
+async def test_hang_before_the_reply_is_got_over():
+    cartesia = CartesiaServer(faults=[Hang()])
+    async with call(cartesia, time_limit=0.6) as bot:
+        began = time.monotonic()
+        await bot.reply(FIRST)
+        await hears_once(bot, FIRST)
+
+        assert cartesia.connections == 2
+        assert time.monotonic() - began < 10
+        assert not bot.errors.frames
+
+
+@bad_day("cartesia", "hangs in mid-reply", "A pause as long as the time limit; each word once.")
+async def test_hang_in_mid_reply_is_got_over():
+    cartesia = CartesiaServer(faults=[Hang(after=12)])
+    async with call(cartesia, time_limit=0.6) as bot:
+        await bot.reply(LONG)
+        await hears_once(bot, LONG)
+
+        assert bot.begun(LONG) == len(LONG.split())
+        assert cartesia.connections == 2
+        assert not bot.errors.frames
+
+
+@bad_day("cartesia", "hangs for ever", "The apology once, for each outage; the call goes on.")
+async def test_hang_for_ever_ends_in_an_apology():
+    cartesia = CartesiaServer(faults=[Hang()] * 3)
+    async with call(cartesia, time_limit=0.3, patience=0.7, apology_audio=SORRY) as bot:
+        await bot.reply(FIRST)
+        await eventually(lambda: SORRY in bot.heard)
+        await bot.reply(THIRD)
+        await hears_once(bot, THIRD)
+
+        assert bot.heard.count(SORRY) == 1
+        assert len(bot.errors.frames) == 1
+
+
+@bad_day("cartesia", "slow first audio, 1.5 s", "The first word that much later; nothing else.")
+async def test_slow_first_audio_is_waited_for():
+    cartesia = CartesiaServer(faults=[Slow(seconds=1.5)])
+    async with call(cartesia) as bot:
+        await bot.speak(THIRD)
+        await hears_once(bot, THIRD)
+
+        assert cartesia.connections == 1
+        assert len(cartesia.contexts) == 1
+        assert not bot.errors.frames
+
+
+@bad_day("cartesia", "garbage in the middle of the audio", "Nothing.")
+async def test_garbage_is_skipped_and_counted():
+    cartesia = CartesiaServer(faults=[Garbage(after=3)])
+    async with call(cartesia) as bot:
+        await bot.reply(FIRST)
+        await hears_once(bot, FIRST)
+
+        assert bytes(cartesia.contexts[0].audio) in bot.heard
+        assert bot.tts.unread_messages == 6
+        assert cartesia.connections == 1
+        assert not bot.errors.frames
+
+
+@bad_day(
+    "cartesia",
+    "an `error` message for one utterance, status 500 or 429",
+    "Each word once, after a short pause; other utterances are not touched.",
+)
+async def test_failed_context_is_asked_for_again():
+    errors = [ContextError(status=500, after=9), ContextError(status=429)]
+    cartesia = CartesiaServer(context_errors=errors)
+    async with call(cartesia) as bot:
+        await bot.speak(LONG, FIRST)
+        await hears_once(bot, LONG, FIRST)
+
+        assert cartesia.connections == 1
+        assert not bot.errors.frames
+
+
+@bad_day(
+    "cartesia",
+    "an `error` message for one utterance, status 400",
+    "The apology once; all other utterances.",
+)
+async def test_refused_context_is_left_out_alone():
+    cartesia = CartesiaServer(context_errors=[None, ContextError(status=400)])
+    async with call(cartesia, apology_audio=SORRY) as bot:
+        await bot.speak(FIRST, LONG, THIRD)
+        await hears_once(bot, FIRST, THIRD)
+
+        assert not any(bot.times_heard(LONG))
+        await eventually(lambda: SORRY in bot.heard)
+        assert len(bot.errors.frames) == 1
+        assert bot.tts.is_usable
+        assert cartesia.connections == 1
+
+
+@bad_day("cartesia", "an idle connection is closed", "Nothing: it is opened again at once.")
+async def test_idle_connection_costs_nothing():
+    cartesia = CartesiaServer(idle_secs=0.4)
+    async with call(cartesia) as bot:
+        await eventually(lambda: cartesia.connections >= 2)
+        await bot.speak(FIRST)
+        await hears_once(bot, FIRST)
+
+        assert not bot.errors.frames

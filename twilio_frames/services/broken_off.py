@@ -1,0 +1,132 @@
+"""Utterances that a TTS service cannot say to their end."""
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from pipecat.frames.frames import (
+    AggregatedTextProgressFrame,
+    ControlFrame,
+    Frame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.tts_service import TTSService
+
+from twilio_frames.frames import MulawOutputFrame
+
+__all__ = ["BreakingOffTTSService"]
+
+
+@dataclass
+class _StillWaitingFrame(ControlFrame):
+    """Keeps Pipecat from ending an audio context whose audio is late."""
+
+
+@dataclass
+class _BrokenOffFrame(ControlFrame):
+    """Stands in an audio context where the rest of it could not be said."""
+
+    context_id: str = ""
+
+
+class BreakingOffTTSService(TTSService):
+    """A base that ends audio contexts, at their end or before, and keeps the memory right.
+
+    What was not said does not enter the memory: Pipecat would take the words that are left when a
+    context ends for words whose times a vendor forgot to tell.
+
+    Args:
+        apology_audio: Mu-law audio that is played when something cannot be said: once, until
+            :meth:`speaks_again`.
+        **kwargs: Passed on.
+    """
+
+    def __init__(self, *, apology_audio: bytes = b"", **kwargs: Any):
+        super().__init__(**kwargs)
+        self._apology_audio = apology_audio
+        self._has_apologised = False
+        self._apologies = count(1)
+        # Contexts that are ending by what stands in their queues, and those with words unsaid.
+        self._ending: set[str] = set()
+        self._broken_off: set[str] = set()
+
+    def is_ending(self, context_id: str) -> bool:
+        """Whether no more can be said in an audio context, though it may still play."""
+        return context_id in self._ending
+
+    def speaks_again(self) -> None:
+        """Notes that all is well: the next trouble is worth an apology of its own."""
+        self._has_apologised = False
+
+    async def still_waiting(self, context_id: str) -> None:
+        """Keeps an audio context open whose audio is late; to be told every second or two."""
+        await self.append_to_audio_context(context_id, _StillWaitingFrame())
+
+    async def end_context(self, context_id: str) -> None:
+        """Ends an audio context behind what was said in it."""
+        if self.audio_context_available(context_id):
+            self._ending.add(context_id)
+            stopped = TTSStoppedFrame(context_id=context_id)
+            await self.append_to_audio_context(context_id, stopped)
+            await self.remove_audio_context(context_id)
+
+    async def break_off_context(self, context_id: str) -> None:
+        """Ends an audio context whose rest cannot be said, and apologises."""
+        if self.audio_context_available(context_id):
+            broken = _BrokenOffFrame(context_id=context_id)
+            await self.append_to_audio_context(context_id, broken)
+            await self.end_context(context_id)
+            await self._apologise()
+
+    async def _apologise(self) -> None:
+        if not self._apology_audio or self._has_apologised:
+            return
+        self._has_apologised = True
+        # A context of its own: the words before it end where their sound does.
+        context_id = f"apology-{next(self._apologies)}"
+        self._ending.add(context_id)
+        await self.create_audio_context(context_id)
+        for frame in (
+            TTSStartedFrame(context_id=context_id, append_to_context=False),
+            MulawOutputFrame.of(self._apology_audio, context_id=context_id),
+            TTSStoppedFrame(context_id=context_id),
+        ):
+            await self.append_to_audio_context(context_id, frame)
+        await self.remove_audio_context(context_id)
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Pushes a frame, unless it is a word that was not said."""
+        match frame:
+            case _StillWaitingFrame():
+                return
+            case _BrokenOffFrame():
+                self._broken_off.add(frame.context_id)
+                return
+            case TTSTextFrame() | AggregatedTextProgressFrame():
+                if frame.context_id in self._broken_off:
+                    return
+            case _:
+                pass
+        await super().push_frame(frame, direction)
+
+    async def on_audio_context_interrupted(self, context_id: str) -> None:
+        """Forgets a context; Pipecat calls it."""
+        self._forget_context(context_id)
+
+    async def on_audio_context_completed(self, context_id: str) -> None:
+        """Forgets a context; Pipecat calls it."""
+        self._forget_context(context_id)
+
+    def _forget_context(self, context_id: str) -> None:
+        self._ending.discard(context_id)
+        self._broken_off.discard(context_id)
+
+    async def _record_context_audio_outcome(self, context_id: str, received_audio: bool) -> None:
+        # Why a context that was broken off is silent has been told.
+        if received_audio or context_id not in self._broken_off:
+            await super()._record_context_audio_outcome(context_id, received_audio)

@@ -1,0 +1,245 @@
+"""A vendor's WebSocket that is kept up as long as a call lasts.
+
+Theory of operation
+-------------------
+The first connection is opened before anything is to be said. One that is lost is opened again at
+once, then after pauses that double, with jitter, so that a thousand calls do not come back in step.
+A connection counts as well again when something useful came by it (:meth:`KeptSocket.prove`) or
+when it has lasted a while: one that is taken and broken at once is trouble, too. Trouble beyond the
+patience is told once, and trying goes on.
+
+A vendor may close a connection that was idle for long. So one that nearly has been is replaced,
+the new one first.
+"""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from loguru import logger
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_LONGEST_RETRY_AFTER = 30.0
+_WELL_AFTER_SECS = 5.0
+_OPEN_SECS = 5.0
+_SEND_SECS = 1.0
+_CLOSE_SECS = 0.5
+_FINAL = (400, 401, 402, 403, 404)
+_UNREACHABLE = (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI)
+
+
+class SocketOwner(Protocol):
+    """Whom a kept socket tells."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection may be replaced."""
+        ...
+
+    async def on_socket_open(self) -> None:
+        """A connection has been opened."""
+
+    async def on_socket_message(self, message: str | bytes) -> None:
+        """A message has come."""
+
+    async def on_socket_lost(self, reason: str) -> None:
+        """The connection is gone; another one is tried."""
+
+    async def on_socket_trouble(self, error: Exception) -> None:
+        """No connection has been well for longer than the patience; trying goes on."""
+
+    async def on_socket_refused(self, status: int) -> None:
+        """The vendor will have no connection, for good."""
+
+
+class KeptSocket:
+    """One connection, opened again whenever it is lost.
+
+    Args:
+        owner: Who is told.
+        url: The address, ``wss://`` or ``ws://``.
+        headers: Of the handshake.
+        patience: Seconds of trouble after which the owner is told.
+        renew_secs: After how long without a message of ours a connection is replaced.
+    """
+
+    def __init__(
+        self,
+        owner: SocketOwner,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        patience: float,
+        renew_secs: float,
+    ):
+        self._owner = owner
+        self._url = url
+        self._headers = headers
+        self._patience = patience
+        self._renew_secs = renew_secs
+        self._connection: ClientConnection | None = None
+        self._opened_at = 0.0
+        self._sent_at = 0.0
+        self._failures = 0
+        self._troubled_since: float | None = None
+        self._has_told_trouble = False
+        self._is_broken_off = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    def prove(self) -> None:
+        """Notes that something useful has come by the connection."""
+        self._failures = 0
+        self._troubled_since = None
+        self._has_told_trouble = False
+
+    async def run(self) -> None:
+        """Keeps a connection up until it is cancelled, or refused for good."""
+        try:
+            while True:
+                try:
+                    self._connection = await self._open()
+                except _UNREACHABLE as error:
+                    status = _status_of(error)
+                    if status in _FINAL:
+                        await self._owner.on_socket_refused(status)
+                        return
+                    await self._pause(error)
+                    continue
+                await self._owner.on_socket_open()
+                await self._pause(await self._receive())
+        finally:
+            await self._close()
+
+    async def send(self, message: str) -> bool:
+        """Sends a message; False if it cannot be, and the connection is lost or soon will be."""
+        connection = self._connection
+        if connection is None:
+            return False
+        try:
+            async with asyncio.timeout(_SEND_SECS):
+                await connection.send(message)
+        except (ConnectionClosed, TimeoutError):
+            self.break_off()
+            return False
+        self._sent_at = time.monotonic()
+        return True
+
+    def break_off(self) -> None:
+        """Ends a connection that is of no use, without a goodbye; another one is opened."""
+        if self._connection is not None:
+            self._is_broken_off = True
+            self._connection.transport.abort()
+
+    async def _open(self) -> ClientConnection:
+        connection = await connect(
+            self._url,
+            additional_headers=dict(self._headers),
+            ssl=await _tls() if self._url.startswith("wss:") else None,
+            # Speech does not get smaller by it.
+            compression=None,
+            open_timeout=_OPEN_SECS,
+            close_timeout=_CLOSE_SECS,
+        )
+        self._opened_at = self._sent_at = time.monotonic()
+        return connection
+
+    async def _receive(self) -> Exception:
+        """Hands on what comes until the connection is lost; gives the reason."""
+        while True:
+            connection = self._connection
+            if connection is None:
+                return ConnectionError("closed")
+            due = self._sent_at + self._renew_secs - time.monotonic()
+            try:
+                async with asyncio.timeout(max(0.01, due)):
+                    message = await connection.recv()
+            except TimeoutError:
+                await self._renew(connection)
+                continue
+            except ConnectionClosed as error:
+                lasted = time.monotonic() - self._opened_at
+                if lasted > _WELL_AFTER_SECS and not self._is_broken_off:
+                    self.prove()
+                self._connection, self._is_broken_off = None, False
+                await self._owner.on_socket_lost(_reason_of(error))
+                return error
+            await self._owner.on_socket_message(message)
+
+    async def _renew(self, old: ClientConnection) -> None:
+        """Opens another connection and closes the idle one, unless it has come into use."""
+        if time.monotonic() - self._sent_at < self._renew_secs:
+            return
+        try:
+            new = await self._open()
+        except _UNREACHABLE as error:
+            logger.debug(f"kept the idle connection: {type(error).__name__}")
+            self._sent_at = time.monotonic()
+            return
+        if self._owner.is_idle:
+            self._connection, new = new, old
+        await new.close()
+
+    async def _pause(self, error: Exception) -> None:
+        now = time.monotonic()
+        if self._troubled_since is None:
+            self._troubled_since = now
+        pause = max(backoff(self._failures), _retry_after(error))
+        self._failures += 1
+        if now + pause - self._troubled_since > self._patience and not self._has_told_trouble:
+            self._has_told_trouble = True
+            await self._owner.on_socket_trouble(error)
+        await asyncio.sleep(pause)
+
+    async def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: none, then twice as long each time."""
+    if not failures:
+        return 0.0
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, protects nothing
+
+
+_contexts: list[ssl.SSLContext] = []
+
+
+async def _tls() -> ssl.SSLContext:
+    # Reading the certificates takes tens of milliseconds: once, and off the event loop.
+    if not _contexts:
+        _contexts.append(await asyncio.to_thread(ssl.create_default_context))
+    return _contexts[0]
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, InvalidURI):
+        return 400
+    return error.response.status_code if isinstance(error, InvalidStatus) else 0
+
+
+def _retry_after(error: Exception) -> float:
+    if not isinstance(error, InvalidStatus):
+        return 0.0
+    try:
+        seconds = float(error.response.headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+
+
+def _reason_of(error: ConnectionClosed) -> str:
+    closed = error.rcvd
+    return f"closed with {closed.code}" if closed is not None else "broken off"
