@@ -212,10 +212,15 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         if text is None or speech.ask_id is None:
             return
         self._asks[speech.ask_id] = speech
-        message = self._build_msg(
-            text=text, continue_transcript=not speech.is_complete, context_id=speech.ask_id
-        )
-        await self._socket.send(message)
+        # Settings may have changed meanwhile; within a context Cartesia has them stay as they are.
+        speech.request = speech.request or json.loads(self._build_msg())
+        message = {
+            **speech.request,
+            "transcript": text,
+            "continue": not speech.is_complete,
+            "context_id": speech.ask_id,
+        }
+        await self._socket.send(json.dumps(message))
 
     # What is said
 

@@ -59,6 +59,8 @@ class CartesiaSpeech:
         self.context_id = context_id
         self.is_complete = False
         """Whether no more text follows."""
+        self.request: dict[str, object] = {}
+        """What goes out with each of its texts: voice, model, language."""
         self.ask_id: str | None = None
         """The ask that is open, if one is."""
         self.refused_since: float | None = None
