@@ -19,7 +19,9 @@ from pipecat.frames.frames import (
     TTSTextFrame,
     TTSUpdateSettingsFrame,
 )
+from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategyFailover
 from pipecat.pipeline.worker import PipelineParams
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.services.cartesia.tts import CartesiaHttpTTSService, CartesiaTTSService
 from pipecat.services.tts_service import TextAggregationMode
@@ -174,12 +176,30 @@ async def test_key_that_is_not_taken_ends_the_service(status: int, category: Err
             assert len(cartesia.visits) == 1
 
 
-async def test_broken_reply_is_remembered_to_where_it_broke():
+async def test_left_out_text_is_told_and_not_remembered():
+    left_out: list[str] = []
+
+    async def note(_: object, text: str) -> None:
+        left_out.append(text)
+
     async with server(context_errors=[ContextError(status=400)]) as cartesia:
-        down, up = await have(service(cartesia), *reply("Bada gime. ", "Lopu."), *reply("Rito."))
+        tts = service(cartesia)
+        tts.add_event_handler("on_left_out", note)
+        down, up = await have(tts, *reply("Bada gime. ", "Lopu."), *reply("Rito."))
 
     assert text_of(down) == "Rito."
+    assert left_out == ["Bada gime. Lopu."]
     assert len(errors_of(up)) == 1
+
+
+async def test_switcher_fails_over_when_the_key_is_not_taken():
+    async with server(faults=[Refusal(status=401)]) as refusing, server() as second:
+        services: list[FrameProcessor] = [service(refusing), service(second)]
+        switcher = ServiceSwitcher(services, ServiceSwitcherStrategyFailover)
+        down, _ = await have(switcher, SleepFrame(sleep=0.3), TTSSpeakFrame(TEXT))
+
+    assert mulaw_of(down) == sound(said(TEXT))
+    assert second.contexts[0].text == TEXT
 
 
 async def test_voice_may_change_in_mid_reply():

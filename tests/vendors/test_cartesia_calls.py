@@ -1,7 +1,10 @@
 """Whole calls with Cartesia's voice: what the caller hears of it, on good days and on bad ones."""
 
 import itertools
+import random
 import time
+
+import pytest
 
 from tests.vendors.cartesia_bot import Bot, call, eventually, without_silence
 from tests.vendors.faults import bad_day
@@ -14,6 +17,7 @@ from twilio_frames.testing.vendors import (
     Hang,
     Refusal,
     Slow,
+    WordTimes,
 )
 
 FIRST = "Bada gime. Lopu nasi."
@@ -306,3 +310,27 @@ async def test_idle_connection_costs_nothing():
         await hears_once(bot, FIRST)
 
         assert not bot.errors.frames
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_mixture_of_faults_loses_no_word(seed: int):
+    """Where the times of words are told; else a word in doubt is said twice."""
+    chance = random.Random(seed)
+    faults = [
+        chance.choice([Drop, Hang, Garbage])(after=chance.randint(0, 30)),
+        chance.choice([None, Refusal(status=503)]),
+        chance.choice([Drop, Hang])(after=chance.randint(0, 30)),
+    ]
+    word_times = chance.choice(list(WordTimes))
+    speed = chance.choice([1.2, 2, 5, 20])
+    cartesia = CartesiaServer(faults=faults, speed=speed, word_times=word_times)
+    async with call(cartesia, time_limit=0.6) as bot:
+        await bot.reply(LONG)
+        await bot.speak(THIRD)
+        assert await bot.remembers(2) == [LONG, THIRD]
+        await bot.hears(len([*LONG.split(), *THIRD.split()]), LONG, THIRD)
+
+        times = {*bot.times_heard(LONG), *bot.times_heard(THIRD)}
+        is_told = word_times in (WordTimes.BEFORE, WordTimes.ALONG)
+        assert times == {1} if is_told else min(times) == 1

@@ -50,7 +50,8 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
     does not enter the memory.
 
     A key that is not taken makes the service unusable at once, trouble beyond the patience until a
-    connection comes about again: see Pipecat's ``is_usable`` and ``ServiceSwitcher``.
+    connection comes about again: see Pipecat's ``is_usable`` and ``ServiceSwitcher``. The event
+    ``on_left_out`` (service, text) tells what of an utterance is never said, for another voice.
 
     Args:
         api_key: Cartesia's.
@@ -90,6 +91,7 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         self._handing = asyncio.Lock()
         self._busy = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._register_event_handler("on_left_out")
 
     # The connection
 
@@ -366,6 +368,9 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         if speech is not None and speech.ask_id is not None:
             await self._cancel_ask(speech.ask_id)
         await self.break_off_context(context_id)
+        if speech is not None:
+            speech.lose()
+            await self._call_event_handler("on_left_out", speech.unsaid)
 
     async def _cancel_ask(self, ask_id: str) -> None:
         await self._socket.send(json.dumps({"context_id": ask_id, "cancel": True}))

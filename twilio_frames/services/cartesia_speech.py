@@ -149,6 +149,11 @@ class CartesiaSpeech:
         self._whole_to = self._received
 
     @property
+    def unsaid(self) -> str:
+        """The text that has not been asked for, or not again."""
+        return self._unsent.strip()
+
+    @property
     def is_said(self) -> bool:
         """Whether all was said and handed on."""
         is_quiet = self.ask_id is None and not _has_words(self._unsent)
