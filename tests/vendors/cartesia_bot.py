@@ -123,10 +123,10 @@ class Bot:
         sound = self.heard_sound
         return [sound.count(word.mulaw) for word in said(text)]
 
-    async def hears(self, words: int, *texts: str) -> None:
-        """Waits until so many words of some texts have been heard."""
+    async def hears(self, *texts: str) -> None:
+        """Waits until each word of some texts has been heard."""
         async with asyncio.timeout(5):
-            while sum(sum(self.times_heard(text)) for text in texts) < words:  # noqa: ASYNC110
+            while not all(all(self.times_heard(text)) for text in texts):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
     def begun(self, text: str) -> int:

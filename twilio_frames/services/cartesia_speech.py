@@ -22,7 +22,8 @@ import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE
 
-_BYTES_A_LETTER = 520
+_BYTES_A_LETTER = 560
+_DOUBTFUL_BYTES = 1600
 _BLOCK = 80
 _LOUD_BELOW = 0x60
 """Mu-law codes without their sign grow as the sound gets softer; this one is some 370 of 32767."""
@@ -269,7 +270,7 @@ class CartesiaSpeech:
             return place
         known = max((word.end for word in self._words), default=self._ask_began)
         size = self._handed - max(known, min(self._whole_to, self._handed))
-        sounding = _sounding(bytes(self._tail[-size:])) if size > 0 else 0
+        sounding = _sounding(bytes(self._tail[-size:])) - _DOUBTFUL_BYTES if size > 0 else 0
         for token in re.compile(r"\S+").finditer(self._asked, place):
             sounding -= _BYTES_A_LETTER * max(1, sum(map(str.isalnum, token.group())))
             if sounding < 0:
