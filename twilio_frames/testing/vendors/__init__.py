@@ -11,12 +11,16 @@ from twilio_frames.testing.vendors.cartesia import (
     SpokenContext,
     WordTimes,
 )
+from twilio_frames.testing.vendors.deepgram import DeepgramServer, DeepgramStream
 from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.server import VendorServer, Visit
+from twilio_frames.testing.vendors.word_sounds import WordSounds
 
 __all__ = [
     "CartesiaServer",
     "ContextError",
+    "DeepgramServer",
+    "DeepgramStream",
     "Drop",
     "Fault",
     "Garbage",
@@ -26,5 +30,6 @@ __all__ = [
     "SpokenContext",
     "VendorServer",
     "Visit",
+    "WordSounds",
     "WordTimes",
 ]
