@@ -110,6 +110,11 @@ class DeepgramServer(VendorServer):
         """The connections that were taken up, in order."""
 
     @property
+    def audio(self) -> bytes:
+        """All audio that came, stream behind stream, as it came."""
+        return b"".join(stream.audio for stream in self.streams)
+
+    @property
     def transcripts(self) -> list[str]:
         """The final transcripts that were sent, over all streams."""
         return [text for stream in self.streams for text in stream.transcripts]
