@@ -449,4 +449,5 @@ def test_private_names_of_pipecat_are_there():
         *("_disconnect", "_do_reconnect", "_on_message", "_record_stt_audio_usage", "_user_id"),
     ):
         assert hasattr(DeepgramSTTService, name) or name in vars(stt), name
-    assert {"get_environment", "get_headers"} <= set(dir(stt._client._client_wrapper))
+    wrapper = vars(vars(stt)["_client"])["_client_wrapper"]
+    assert {"get_environment", "get_headers"} <= set(dir(wrapper))

@@ -8,6 +8,7 @@ import numpy as np
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
 from twilio_frames.testing.hearing import HeardWord
 from twilio_frames.testing.speech import CALLER_VOICE, CALLER_WORDS_PER_MINUTE, to_mulaw
+from twilio_frames.testing.voice import audible_samples
 
 _BURST_SECONDS = (0.2, 0.4)
 # Both signs of the louder half of the mu-law scale.
@@ -70,7 +71,7 @@ class WordSounds:
         begins = [round(word.start * SAMPLE_RATE) for word in speech.words]
         ends = [*begins[1:], len(mulaw)]
         for word, begin, end in zip(speech.words, begins, ends, strict=True):
-            self._note(word.text, mulaw[begin:end])
+            self._note(word.text, _without_silence(mulaw[begin:end]))
         return mulaw
 
     def hear(self, mulaw: bytes) -> Sequence[HeardWord]:
@@ -89,3 +90,8 @@ class WordSounds:
     def _note(self, word: str, sound: bytes) -> None:
         self._words.append(word)
         self._sounds[sound] = word
+
+
+def _without_silence(mulaw: bytes) -> bytes:
+    loud = audible_samples(mulaw)
+    return mulaw[int(loud[0]) : int(loud[-1]) + 1] if len(loud) else mulaw
