@@ -9,16 +9,18 @@ from pipecat.frames.frames import (
     ErrorFrame,
     InputAudioRawFrame,
     TranscriptionFrame,
+    TTSSpeakFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
-from twilio_frames.audio import decode_mulaw
+from twilio_frames.audio import decode_mulaw, mulaw_silence
 from twilio_frames.frames import MulawInputFrame
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.testing.vendors import DeepgramServer
@@ -31,7 +33,7 @@ _FRAME = 160
 class Rig:
     """A pipeline of the service alone, between two taps."""
 
-    def __init__(self, stt: DeepgramSTTService):
+    def __init__(self, stt: FrameProcessor):
         self.stt = stt
         self.before, self.after = Tap(), Tap()
         self.said = bytearray()
@@ -85,6 +87,14 @@ class Rig:
         frames = self.before.frames(ErrorFrame)
         return [frame for frame in frames if isinstance(frame, ErrorFrame)]
 
+    async def apology(self) -> str:
+        """Listens to silence until there is an apology."""
+        while not (spoken := self.after.frames(TTSSpeakFrame)):
+            await self.say(mulaw_silence(0.1), speed=5)
+        (frame,) = spoken
+        assert isinstance(frame, TTSSpeakFrame)
+        return frame.text
+
     async def has_words(self, count: int) -> None:
         """Waits for so many final words."""
         async with asyncio.timeout(15):
@@ -97,7 +107,7 @@ def service(server: DeepgramServer, **options: Any) -> PhoneDeepgramSTTService:
 
 
 @asynccontextmanager
-async def hearing(stt: DeepgramSTTService) -> AsyncIterator[Rig]:
+async def hearing(stt: FrameProcessor) -> AsyncIterator[Rig]:
     """Runs the pipeline while it lasts."""
     rig = Rig(stt)
     runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)

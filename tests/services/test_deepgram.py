@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from pipecat.frames.frames import (
@@ -12,6 +15,7 @@ from pipecat.frames.frames import (
     TTSSpeakFrame,
 )
 from pipecat.metrics.metrics import STTUsageMetricsData
+from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategyFailover
 from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.server import ServerConnection, serve
@@ -34,8 +38,24 @@ from twilio_frames.testing.vendors import (
     WordSounds,
 )
 
-SHORT = Patience(retry_secs=0.5, hang_secs=0.4)
 ANY_BYTES = bytes(range(256)) * 40
+
+
+@asynccontextmanager
+async def serve_nothing() -> AsyncIterator[str]:
+    """A server that takes connections and says nothing."""
+
+    async def be_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ones.append(writer)
+
+    open_ones: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(be_silent, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        for writer in open_ones:
+            writer.close()
+        server.close()
 
 
 async def test_mulaw_goes_out_as_it_came():
@@ -265,8 +285,8 @@ async def test_hang_is_noticed():
 
 async def test_silence_is_no_hang():
     async with DeepgramServer(faults=[Hang()]) as server:
-        async with hearing(service(server, patience=Patience(hang_secs=0.2))) as rig:
-            await rig.say(mulaw_silence(4), speed=10)
+        async with hearing(service(server, patience=Patience(hang_secs=1.0))) as rig:
+            await rig.say(mulaw_silence(15), speed=10)
             assert len(server.streams) == 1
 
 
@@ -311,8 +331,7 @@ async def test_lasting_refusal_is_one_error(status: int, category: ErrorCategory
     async with DeepgramServer(faults=[Refusal(status=status)] * 9) as server:
         stt = service(server)
         async with hearing(stt) as rig:
-            spoken = await rig.after.wait_for(TTSSpeakFrame)
-            await rig.say(mulaw_silence(0.5), speed=100)
+            assert await rig.apology() == APOLOGY
 
     (error,) = rig.errors
     assert error.category is category
@@ -320,22 +339,20 @@ async def test_lasting_refusal_is_one_error(status: int, category: ErrorCategory
     assert f"HTTP {status}" in error.error
     assert not stt.is_usable
     assert len(server.visits) == 1
-    assert isinstance(spoken, TTSSpeakFrame)
-    assert spoken.text == APOLOGY
 
 
 async def test_error_says_what_deepgram_said():
     async with DeepgramServer() as server:
         stt = service(server, settings=Settings(keywords=["latte"]))
         async with hearing(stt) as rig:
-            await rig.after.wait_for(TTSSpeakFrame)
+            await rig.apology()
     assert "Keywords are not supported for Nova-3" in rig.errors[0].error
 
 
 async def test_apology_again_if_caller_speaks():
     async with DeepgramServer(faults=[Refusal(status=401)]) as server:
         async with hearing(service(server, apology="I'm deaf.")) as rig:
-            await rig.after.wait_for(TTSSpeakFrame)
+            await rig.apology()
             for _ in range(5):
                 await rig.begin_to_speak()
                 await rig.fall_silent()
@@ -358,7 +375,7 @@ async def test_other_settings_are_another_chance():
     async with DeepgramServer(hears=sounds.hear, faults=[Refusal(status=400)]) as server:
         stt = service(server)
         async with hearing(stt) as rig:
-            await rig.after.wait_for(TTSSpeakFrame)
+            await rig.apology()
             await rig.worker.queue_frame(STTUpdateSettingsFrame(delta=Settings(model="nova-2")))
             await server.until(lambda: bool(server.streams))
             await rig.say(sounds.bursts("hello") + mulaw_silence(0.5))
@@ -406,7 +423,7 @@ async def test_patience_ends_and_hearing_comes_back(fault: Refusal | Drop | Hang
             while not rig.errors:
                 await rig.say(sounds.bursts("noise"), speed=10)
             assert not stt.is_usable
-            await rig.after.wait_for(TTSSpeakFrame)
+            await rig.apology()
             usable = asyncio.Event()
             stt.add_event_handler("on_usable_changed", lambda *_: usable.set())
             server.go_wrong()
@@ -422,23 +439,42 @@ async def test_patience_ends_and_hearing_comes_back(fault: Refusal | Drop | Hang
 
 async def test_call_does_not_wait_for_deepgram():
     """The pipeline starts while the server has not even answered."""
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(30), "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    began = asyncio.get_running_loop().time()
-    async with hearing(PhoneDeepgramSTTService(api_key="any", base_url=url)):
-        assert asyncio.get_running_loop().time() - began < 2
-    silent.close()
+    async with serve_nothing() as url:
+        patience = Patience(open_secs=60)
+        async with hearing(PhoneDeepgramSTTService(api_key="any", base_url=url, patience=patience)):
+            pass
 
 
-async def test_construction_is_quick():
+async def test_another_service_takes_over():
+    """Pipecat's switch goes over to it, and the caller hears no apology."""
+    sounds = WordSounds()
+    refused, heard = asyncio.Event(), asyncio.Event()
+    async with (
+        DeepgramServer(faults=[Refusal(status=401)] * 9) as bad,
+        DeepgramServer(hears=sounds.hear) as good,
+    ):
+        first, second = service(bad), service(good)
+        switch = ServiceSwitcher([first, second], ServiceSwitcherStrategyFailover)
+        first.add_event_handler("on_usable_changed", lambda *_: refused.set())
+        switch.strategy.add_event_handler("on_service_switched", lambda *_: heard.set())
+        async with hearing(switch) as rig:
+            await refused.wait()
+            await heard.wait()
+            await rig.say(mulaw_silence(2), speed=10)
+            await rig.say(sounds.bursts("hello there", pause=0.0) + mulaw_silence(0.5))
+            await rig.has_words(2)
+    assert rig.words == ["hello", "there"]
+    assert not rig.after.frames(TTSSpeakFrame)
+
+
+def test_construction_is_quick():
     """What takes time was done at the import: a TLS context alone takes some 30 ms."""
     PhoneDeepgramSTTService(api_key="any")
-    loop = asyncio.get_running_loop()
     took = []
     for _ in range(5):
-        began = loop.time()
+        began = time.thread_time()
         PhoneDeepgramSTTService(api_key="any")
-        took.append(loop.time() - began)
+        took.append(time.thread_time() - began)
     assert min(took) < 0.02
 
 

@@ -260,9 +260,9 @@ async def test_idle_stream_is_closed():
 
 
 async def test_keepalive_keeps_it_open():
-    async with DeepgramServer(idle_seconds=0.4) as server, listening(server) as socket:
-        for _ in range(4):
-            await asyncio.sleep(0.2)
+    async with DeepgramServer(idle_seconds=1.0) as server, listening(server) as socket:
+        for _ in range(3):
+            await asyncio.sleep(0.4)
             await socket.send_keep_alive()
         await socket.send_close_stream()
         assert isinstance((await messages(socket))[-1], ListenV1Metadata)

@@ -6,6 +6,7 @@ modules take half a second.
 
 import asyncio
 import copy
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +44,13 @@ from twilio_frames.frames import MulawInputFrame
 from twilio_frames.services.deepgram_connection import LastingConnection, Patience, Problem
 from twilio_frames.services.deepgram_socket import Refused
 
-__all__ = ["APOLOGY", "PHONE_SETTINGS", "PhoneDeepgramSTTService", "UtteranceEndFrame"]
+__all__ = [
+    "APOLOGY",
+    "PHONE_SETTINGS",
+    "Patience",
+    "PhoneDeepgramSTTService",
+    "UtteranceEndFrame",
+]
 
 APOLOGY = "I'm sorry, I can't hear you at the moment."
 
@@ -134,6 +141,7 @@ class PhoneDeepgramSTTService(DeepgramSTTService):
             )
         self._apology = apology
         self._apologies = 0
+        self._apologizes_at: float | None = None
         self._is_deaf = self._is_connected = False
         self._has_started = asyncio.Event()
         self._has_met_garbage = False
@@ -162,6 +170,10 @@ class PhoneDeepgramSTTService(DeepgramSTTService):
         self, frame: InputAudioRawFrame, direction: FrameDirection
     ) -> None:
         """Has the frame's audio sent, unless the service is muted or not usable."""
+        if self._apologizes_at is not None and time.monotonic() >= self._apologizes_at:
+            # The caller is still brought here: no other service has taken over.
+            self._apologizes_at = None
+            await self._apologize()
         if self.is_muted or not self.is_usable:
             return
         self._user_id = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
@@ -233,14 +245,13 @@ class PhoneDeepgramSTTService(DeepgramSTTService):
             )
         category = problem.category if is_refusal else ErrorCategory.CONNECTIVITY
         await self.push_error(text, category=category, force_treat_as_permanent=True)
-        # A switch to another service happens first, and keeps the apology from the caller.
-        await asyncio.sleep(_FAILOVER_SECONDS)
-        await self._apologize()
+        self._apologizes_at = time.monotonic() + _FAILOVER_SECONDS
 
     async def recover(self) -> None:
         """Hears again."""
         logger.info(f"{self}: connected to Deepgram again")
         self._is_deaf = False
+        self._apologizes_at = None
         await self.set_usable(True)
 
     async def _take_results(self, results: ListenV1Results) -> None:
@@ -296,6 +307,7 @@ class PhoneDeepgramSTTService(DeepgramSTTService):
         """Opens a stream with the settings there are; nothing that was said is lost."""
         await self._disconnect()
         self._is_deaf = False
+        self._apologizes_at = None
         await self._connect()
 
 

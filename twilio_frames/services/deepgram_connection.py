@@ -30,6 +30,7 @@ _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 4.0
 _LONGEST_PAUSE_AFTER_GIVING_UP = 10.0
 _LOUD = -45.0
+_TIMES_WITHOUT_INTERIMS = 3
 _SPEECH_SECONDS = 0.3
 
 
@@ -114,6 +115,7 @@ class LastingConnection:
         self._opened_at = self._sent_at = 0.0
         self._loud = 0
         self._spoken_at: float | None = None
+        self._silence_limit = patience.hang_secs
 
     @property
     def is_open(self) -> bool:
@@ -172,10 +174,14 @@ class LastingConnection:
 
     async def _connect(self) -> Problem:
         patience = self._patience
+        query = self._query()
+        # Without interim results there is nothing to hear of somebody who speaks on.
+        times = 1 if query.get("interim_results") == "true" else _TIMES_WITHOUT_INTERIMS
+        self._silence_limit = times * patience.hang_secs
         try:
             async with dial(
                 self._client,
-                self._query(),
+                query,
                 seconds=patience.open_secs,
                 silence=patience.hang_secs,
             ) as socket:
@@ -276,10 +282,9 @@ class LastingConnection:
         # Deepgram always has something to say of audio, were it that there were no words; it takes
         # its own silence for a failure too: NET-0000 in
         # https://developers.deepgram.com/docs/stt-troubleshooting-websocket-data-and-net-errors
-        if self._spoken_at is not None and now - self._spoken_at >= self._patience.hang_secs:
+        if self._spoken_at is not None and now - self._spoken_at >= self._silence_limit:
             logger.warning(
-                f"Deepgram has not answered for {self._patience.hang_secs:g} s: its connection is "
-                "replaced"
+                f"Deepgram has not answered for {self._silence_limit:g} s: its connection is replaced"
             )
             raise TimeoutError
         if now - self._sent_at >= _KEEP_ALIVE_SECONDS:
