@@ -283,9 +283,8 @@ class LastingConnection:
         # its own silence for a failure too: NET-0000 in
         # https://developers.deepgram.com/docs/stt-troubleshooting-websocket-data-and-net-errors
         if self._spoken_at is not None and now - self._spoken_at >= self._silence_limit:
-            logger.warning(
-                f"Deepgram has not answered for {self._silence_limit:g} s: its connection is replaced"
-            )
+            limit = self._silence_limit
+            logger.warning(f"no answer of Deepgram's for {limit:g} s: its connection is replaced")
             raise TimeoutError
         if now - self._sent_at >= _KEEP_ALIVE_SECONDS:
             self._sent_at = now
