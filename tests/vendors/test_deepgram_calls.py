@@ -64,7 +64,7 @@ class Bot:
                 self.after,
                 context.user(),
                 Echo(),
-                EspeakTTSService(),
+                EspeakTTSService(settings=EspeakTTSService.Settings(words_per_minute=300)),
                 call.transport.output(),
                 context.assistant(),
             ]
@@ -126,9 +126,13 @@ async def test_mulaw_is_the_same_at_deepgram(phone: Phone):
         await order(caller, rung)
         await rung.say(caller, MORE)
         assert await caller.has_heard("you said and two muffins")
+        said.extend(utterance.mulaw for utterance in caller.utterances)
 
+    said: list[bytes] = []
     rung = await ring(phone, talk)
 
+    assert len(said) == 2
+    assert all(mulaw in rung.server.audio for mulaw in said)
     frames = rung.bot.before.frames(MulawInputFrame)
     came = b"".join(f.mulaw for f in frames if isinstance(f, MulawInputFrame))
     assert came.startswith(rung.server.audio)
@@ -213,11 +217,12 @@ async def test_refused_for_a_while(phone: Phone):
 )
 async def test_refused_for_long(phone: Phone):
     async def talk(caller: Caller, rung: Rung) -> None:
+        await caller.wait_until_bot_speaks()
+        rung.server.go_wrong()
         await caller.wait_for_bot()
         assert await caller.has_heard("I'm sorry, I can't hear you at the moment")
         stt = rung.bot.stt
         assert stt is not None
-        rung.server.go_wrong()
         assert await caller.wait_until(lambda: stt.is_usable, seconds=15)
         await order(caller, rung)
 
