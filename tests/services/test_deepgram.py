@@ -11,6 +11,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     MetricsFrame,
+    STTMuteFrame,
     STTUpdateSettingsFrame,
     TTSSpeakFrame,
 )
@@ -23,6 +24,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.services import deepgram_connection
 from twilio_frames.services.deepgram import (
     APOLOGY,
     Patience,
@@ -305,6 +307,36 @@ async def test_unanswered_ping_is_noticed():
         stt.add_event_handler("on_disconnected", lambda _: lost.set())
         async with hearing(stt), asyncio.timeout(10):
             await lost.wait()
+
+
+async def test_stream_is_kept_open_without_audio(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(deepgram_connection, "_KEEP_ALIVE_SECONDS", 0.1)
+    async with DeepgramServer(idle_seconds=1.5) as server, hearing(service(server)) as rig:
+        await rig.worker.queue_frame(STTMuteFrame(mute=True))
+        await rig.say(mulaw_silence(20), speed=10)
+        assert len(server.streams) == 1
+        assert server.audio == b""
+        assert {"type": "KeepAlive"} in server.streams[0].messages
+
+
+async def test_own_failure_does_not_end_hearing(monkeypatch: pytest.MonkeyPatch):
+    """A message that this side cannot cope with costs a connection, not the call."""
+    sounds = WordSounds()
+    async with DeepgramServer(hears=sounds.hear) as server:
+        stt = service(server)
+        take, failures = stt.take_message, iter([RuntimeError("the caller's words")])
+
+        async def fail_once(message: object) -> None:
+            for failure in failures:
+                raise failure
+            await take(message)
+
+        monkeypatch.setattr(stt, "take_message", fail_once)
+        async with hearing(stt) as rig:
+            await rig.say(sounds.bursts("one two", pause=0.0) + mulaw_silence(0.5))
+            await rig.has_words(2)
+    assert rig.words == ["one", "two"]
+    assert len(server.streams) == 2
 
 
 async def test_garbage_is_left_out():

@@ -1,7 +1,7 @@
 """Whole calls with a local Deepgram: what the caller hears on its bad days."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,11 +100,11 @@ class Rung:
 
 
 async def ring(
-    phone: Phone, talk: Talk, *faults: Fault | None, latency: float = 0.05, **options: Any
+    phone: Phone, talk: Talk, *faults: Fault | None, script: Sequence[str] = (), **options: Any
 ) -> Rung:
     """Has a call; whatever happens in it, it is the caller who hangs up."""
     sounds = WordSounds()
-    async with DeepgramServer(hears=sounds.hear, latency=latency, faults=faults) as server:
+    async with DeepgramServer(hears=script or sounds.hear, latency=0.05, faults=faults) as server:
         bot = Bot(server, options)
         rung = Rung(server, bot, sounds)
         async with phone.call(bot) as caller, asyncio.timeout(60):
@@ -247,7 +247,7 @@ async def test_hang_in_mid_word(phone: Phone):
 
 @bad_day("deepgram", "slow: the first words come 1.5 s late", "A longer pause, no word is missing.")
 async def test_slow(phone: Phone):
-    rung = await ring(phone, order, Slow(seconds=1.5))
+    rung = await ring(phone, order, Slow(seconds=1.5), script=[ORDER])
     assert len(rung.server.streams) == 1
     assert rung.bot.words == ORDER.split()
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,7 +190,10 @@ class LastingConnection:
         except InvalidStatus as error:
             return Refused(error)
         except (OSError, WebSocketException) as error:
-            return f"{type(error).__name__}"
+            return type(error).__name__
+        except Exception as error:
+            # Whatever it was, the caller is to be heard again.
+            return _report(error)
 
     async def _serve(self, socket: DeepgramSocket) -> str:
         self._audio.begin_stream()
@@ -246,6 +250,9 @@ class LastingConnection:
                 await self._look_after(socket)
         except (OSError, WebSocketException):
             socket.break_off()
+        except Exception as error:
+            _report(error)
+            socket.break_off()
 
     async def _send_next(self, socket: DeepgramSocket) -> None:
         is_asked = self._finalize_at > self._finalized
@@ -293,3 +300,10 @@ class LastingConnection:
             self._has_given_up = False
             self.prove_alive()
             await self._owner.recover()
+
+
+def _report(error: Exception) -> str:
+    # Not the exception's text, which may hold the caller's words.
+    where = "".join(traceback.format_tb(error.__traceback__)[-3:])
+    logger.error(f"{type(error).__name__} on a connection to Deepgram:\n{where}")
+    return type(error).__name__
