@@ -56,17 +56,20 @@ from twilio_frames.frames import (
     CallEndReason,
     MarkSentFrame,
     SendMarkFrame,
+    SpeechCutFrame,
 )
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
 from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
+from twilio_frames.processors.utterance_audio import UtteranceAudio
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.script import Piece
 
 _BOT_SPEAKING_SECONDS = 0.2
+_BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 
 
 class OutputTiming(Timing, Protocol):
@@ -107,6 +110,7 @@ class MulawOutput(BaseOutputTransport):
         self._sound = LineSound(
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
+        self._utterances = UtteranceAudio()
         self._foreign = ForeignMessages()
         self._gaps = 0
         self._runner: asyncio.Task[None] | None = None
@@ -204,6 +208,7 @@ class MulawOutput(BaseOutputTransport):
         was_unfinished = self._words.cut(self._script.sent)
         self._delivery.interrupting()
         was_cut = await self._playout.interrupt()
+        await self._tell_cuts(self._script.sent if is_protected else self._script.heard)
         if not self._words.move(self._script.length):
             self._sound.reset()
             self._utterances_open = 0
@@ -216,6 +221,17 @@ class MulawOutput(BaseOutputTransport):
         await self._delivery.interrupted()
         if not is_protected:
             await self._stopped_speaking()
+
+    async def _tell_cuts(self, heard: int) -> None:
+        cut = self._line.playback.cut
+        bound_ms = -(-cut.bound // _BYTES_A_MILLISECOND) if cut else 0
+        for context_id, length in self._utterances.cut(heard).items():
+            await self.broadcast_frame(
+                SpeechCutFrame,
+                context_id=context_id,
+                heard_ms=length // _BYTES_A_MILLISECOND,
+                bound_ms=bound_ms,
+            )
 
     async def _lay(self, frame: Frame) -> None:
         if self._closing is not None and not isinstance(frame, TTSStoppedFrame):
@@ -244,6 +260,7 @@ class MulawOutput(BaseOutputTransport):
                 await self._flush()
                 self._utterances_open = max(0, self._utterances_open - 1)
                 self._words.over(frame.context_id)
+                self._utterances.over(frame.context_id)
                 self._close()
                 self._add(frame)
             case AggregatedTextFrame() if frame.will_be_spoken:
@@ -277,6 +294,10 @@ class MulawOutput(BaseOutputTransport):
         elif mulaw:
             now = self.get_clock().get_time()
             self._words.audio(frame.context_id, begin, self._script.length, now)
+            if frame.interruptible:
+                self._utterances.add(
+                    frame.context_id, begin, self._script.length, heard=self._script.heard
+                )
 
     async def _flush(self) -> None:
         self._script.add_audio(await self._sound.flush())

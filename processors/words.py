@@ -13,7 +13,8 @@ to wait. A word ends where its sound does, before the next word.
 *Without.* The words of a sentence are laid over its stretch by their letters; silence inside it
 takes no part, and a comma is where a pause is near. A service that makes a sentence's audio at once
 pushes the text behind it. One that hears of its audio by another way, over a WebSocket say, pushes
-the text ahead: the sentences of such an utterance share its audio, and are laid when it is over.
+the text ahead; a model that speaks itself gives its text in pieces, beside the audio. The texts of
+such an utterance share its audio, and are laid when it is over.
 
 What was to be spoken is known beforehand, by announcements. Where an utterance is cut before its
 texts could be laid, they are laid over what would have been its length.
@@ -148,7 +149,9 @@ class WordLayer:
             return
         texts = utterance.take_sentence(frame)
         if utterance.text_leads is None:
-            utterance.text_leads = utterance.begin is None and utterance.has_begun
+            # Pieces of running text come beside their audio: neither ends where the other does.
+            is_ahead = utterance.begin is None and utterance.has_begun
+            utterance.text_leads = is_ahead or frame.includes_inter_frame_spaces
         if utterance.text_leads:
             utterance.leading += texts
         else:

@@ -28,6 +28,7 @@ __all__ = [
     "NoWordsFrame",
     "ResumeFrame",
     "SendMarkFrame",
+    "SpeechCutFrame",
 ]
 
 
@@ -210,6 +211,24 @@ class BotHeldFrame(SystemFrame):
 @dataclass
 class ResumeFrame(SystemFrame):
     """A false alarm: the bot is to say on what it was about to say when it was held."""
+
+
+@dataclass
+class SpeechCutFrame(SystemFrame):
+    """Speech was interrupted; this much of it was heard. Pushed both ways once that is known.
+
+    For whoever keeps a memory of its own of what the bot said, a speech-to-speech model say. Comes
+    once for each utterance that was not heard to its end, those included of which nothing was.
+
+    Parameters:
+        context_id: Which utterance: the ``context_id`` of its audio frames.
+        heard_ms: How much of its audio was heard, milliseconds.
+        bound_ms: By how much that may be off, as far as is known.
+    """
+
+    context_id: str | None
+    heard_ms: int
+    bound_ms: int = 0
 
 
 @dataclass

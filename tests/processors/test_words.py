@@ -296,3 +296,21 @@ def test_sentence_that_was_still_to_be_made_is_missed():
     audio.announce("Two.")
 
     assert audio.layer.cut(heard=4000)
+
+
+@pytest.mark.parametrize("audio_first", [True, False])
+def test_running_text_is_laid_over_the_whole(audio_first: bool):
+    audio = Audio()
+    audio.layer.start(TTSStartedFrame(context_id="c"))
+    if audio_first:
+        audio.say(0.25)
+    for piece in ("one", " two", " ten", " six"):
+        frame = TTSTextFrame(piece, "sentence")
+        frame.context_id, frame.includes_inter_frame_spaces = "c", True
+        audio.layer.text(frame)
+    audio.say(0.75 if audio_first else 1.0)
+    assert audio.laid == []
+    audio.layer.over("c")
+
+    expected = [("one", 2000), (" two", 4000), (" ten", 6000), (" six", 8000)]
+    assert near(audio.laid, expected)
