@@ -13,6 +13,13 @@ from twilio_frames.testing.vendors.cartesia import (
 )
 from twilio_frames.testing.vendors.deepgram import DeepgramServer, DeepgramStream
 from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.realtime import RealtimeServer
+from twilio_frames.testing.vendors.realtime_replies import (
+    FailedReply,
+    FunctionCallReply,
+    SpokenReply,
+)
+from twilio_frames.testing.vendors.realtime_session import Pacing
 from twilio_frames.testing.vendors.server import VendorServer, Visit
 from twilio_frames.testing.vendors.word_sounds import WordSounds
 
@@ -22,12 +29,17 @@ __all__ = [
     "DeepgramServer",
     "DeepgramStream",
     "Drop",
+    "FailedReply",
     "Fault",
+    "FunctionCallReply",
     "Garbage",
     "Hang",
+    "Pacing",
+    "RealtimeServer",
     "Refusal",
     "Slow",
     "SpokenContext",
+    "SpokenReply",
     "VendorServer",
     "Visit",
     "WordSounds",
