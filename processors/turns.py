@@ -37,6 +37,7 @@ from twilio_frames.frames import (
     CallerSpeakingFrame,
     NoWordsFrame,
     ResumeFrame,
+    TurnTranscriptionFrame,
 )
 from twilio_frames.processors.backchannels import Backchannels
 
@@ -165,6 +166,8 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
                 return await self._take_pause(frame)
             case VADUserStoppedSpeakingFrame():
                 return await self._speech_stopped()
+            case TurnTranscriptionFrame():
+                pass
             case InterimTranscriptionFrame() | TranscriptionFrame():
                 return await self._take_words(frame)
             case NoWordsFrame() if self._undecided:

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pipecat.frames.frames import DataFrame, InputAudioRawFrame, SystemFrame, TTSAudioRawFrame
+from pipecat.frames.frames import (
+    DataFrame,
+    InputAudioRawFrame,
+    SystemFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+)
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.protocol import BreakKind, MediaFormat, Start
@@ -29,6 +35,7 @@ __all__ = [
     "ResumeFrame",
     "SendMarkFrame",
     "SpeechCutFrame",
+    "TurnTranscriptionFrame",
 ]
 
 
@@ -193,6 +200,14 @@ class CallerPausedFrame(SystemFrame):
 @dataclass
 class NoWordsFrame(SystemFrame):
     """The recogniser has no words to give for what it heard last."""
+
+
+@dataclass
+class TurnTranscriptionFrame(TranscriptionFrame):
+    """What the caller said in a turn that is over, for the memory: it says nothing of the present.
+
+    From a speech-to-speech model, which has taken the turn in already.
+    """
 
 
 @dataclass

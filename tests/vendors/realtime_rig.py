@@ -1,0 +1,96 @@
+"""A bot with a realtime model, on the phone, and what came of its calls."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipecat.frames.frames import ErrorFrame, LLMRunFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+
+from tests.transport.bots import Tap
+from twilio_frames.audio import encode_mulaw
+from twilio_frames.call import Call
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
+from twilio_frames.testing.tones import tones
+from twilio_frames.testing.vendors import RealtimeServer
+
+INSTRUCTIONS = "You answer the telephone of a bakery."
+FILLER = tones("12")
+APOLOGY = tones("789")
+
+Make = Callable[[RealtimeServer], OpenAIRealtimeLLMService]
+
+
+def ours(**options: Any) -> Make:
+    """Our service, pointed at the server."""
+    options = {"filler_audio": FILLER, "apology_audio": APOLOGY} | options
+
+    def make(server: RealtimeServer) -> OpenAIRealtimeLLMService:
+        settings = options.pop("settings", None) or PhoneOpenAIRealtimeLLMService.Settings(
+            system_instruction=INSTRUCTIONS
+        )
+        return PhoneOpenAIRealtimeLLMService(
+            api_key="secret", base_url=server.realtime_url, settings=settings, **options
+        )
+
+    return make
+
+
+@dataclass
+class RealtimeBot:
+    """Takes calls; keeps the conversation of the last one, and its errors."""
+
+    server: RealtimeServer
+    make: Make = field(default_factory=ours)
+    strategies: Any = None
+    context: LLMContext = field(default_factory=LLMContext)
+    errors: list[str] = field(default_factory=list)
+    tap: Tap = field(default_factory=Tap)
+    functions: dict[str, Any] = field(default_factory=dict)
+    llm: OpenAIRealtimeLLMService | None = None
+
+    async def __call__(self, call: Call) -> None:
+        aggregator = PhoneContextAggregator(self.context, turn_strategies=self.strategies)
+        self.llm = llm = self.make(self.server)
+        for name, function in self.functions.items():
+            llm.register_function(name, function)
+        pipeline = Pipeline([
+            call.transport.input(),
+            PhoneVAD(),
+            self.tap,
+            aggregator.user(),
+            llm,
+            call.transport.output(),
+            aggregator.assistant(),
+        ])  # fmt: skip
+        await call.run(pipeline, begin_with=[LLMRunFrame()])
+
+    @property
+    def said(self) -> list[str]:
+        """What the memory holds of the bot, message by message."""
+        return [
+            str(message["content"])
+            for message in self.context.get_messages()
+            if isinstance(message, dict)
+            and message.get("role") == "assistant"
+            and message.get("content")
+        ]
+
+    @property
+    def told(self) -> list[str]:
+        """The errors that were reported."""
+        return [str(frame.error) for frame in self.tap.frames(ErrorFrame)]  # pyright: ignore
+
+
+def voiced(seconds: float, seed: int = 1) -> bytes:
+    """A sound that the VAD takes for speech."""
+    import numpy as np
+
+    time = np.arange(round(seconds * 8000)) / 8000
+    wave = sum(np.sin(2 * np.pi * 120 * n * time) / n for n in range(1, 20))
+    swing = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * time)
+    return encode_mulaw((6000 * wave * swing).astype(np.int16).tobytes())

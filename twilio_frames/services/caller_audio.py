@@ -1,0 +1,92 @@
+"""The caller's audio on its way to a model that hears: in batches, and kept until answered."""
+
+from collections.abc import Iterator
+
+_BYTES_PER_SECOND = 8000
+_LONGEST_KEPT = 60 * _BYTES_PER_SECOND
+_PADDING_SECONDS = 0.3
+_UNMARKED_SECONDS = 0.5
+
+
+class CallerAudio:
+    """Mu-law audio of the caller, counted from the call's begin.
+
+    Args:
+        flows: Whether all of it goes to the model, for a server that detects turns itself; or only
+            that of turns, from a moment before their first sound.
+        batch_secs: How much goes in one message.
+    """
+
+    def __init__(self, *, flows: bool, batch_secs: float):
+        self.flows = flows
+        self.in_turn = False
+        """Whether the caller's turn is open."""
+        self._batch = max(1, round(batch_secs * _BYTES_PER_SECOND))
+        self._kept = bytearray()
+        self._heard = 0
+        self._sent = 0
+        self._onset: int | None = None
+        self._turn: int | None = None
+        self._end = 0
+
+    def hear(self, mulaw: bytes) -> None:
+        """Takes in audio."""
+        self._kept += mulaw
+        self._heard += len(mulaw)
+        del self._kept[: max(0, len(self._kept) - _LONGEST_KEPT)]
+
+    def mark_onset(self, seconds_ago: float = 0.0) -> None:
+        """Notes that speech began, unless that is known."""
+        if self._onset is None:
+            before = round((seconds_ago + _PADDING_SECONDS) * _BYTES_PER_SECOND)
+            self._onset = max(0, self._heard - before)
+
+    def forget_onset(self) -> None:
+        """Notes that it was no turn: what was said stays here."""
+        self._onset = None
+
+    def begin_turn(self) -> None:
+        """The turn has begun: from its first sound on, the audio is the model's."""
+        unmarked = self._heard - round(_UNMARKED_SECONDS * _BYTES_PER_SECOND)
+        self._turn = max(0, unmarked if self._onset is None else self._onset)
+        self._onset = None
+        self.in_turn = True
+        if not self.flows:
+            self._sent = self._turn
+
+    def end_turn(self) -> None:
+        """The turn is over; its audio is kept until it is answered."""
+        self.in_turn = False
+        self._onset = None
+        self._end = self._heard
+
+    def answered(self) -> None:
+        """The model has taken the turn in."""
+        if not self.in_turn:
+            self._turn = None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether there is a turn that the model has not answered."""
+        return self._turn is not None
+
+    def start_over(self) -> None:
+        """Sends once more what a model that knows nothing has to hear: the turn, and the rest."""
+        if self._turn is not None:
+            self._sent = self._turn
+        elif not self.flows:
+            self._sent = self._end = self._heard
+
+    def batches(self, *, rest: bool = False) -> Iterator[bytes]:
+        """The audio to be sent, a message each.
+
+        Args:
+            rest: Whether the last one may be shorter.
+        """
+        end = self._heard if self.flows or self.in_turn else self._end
+        first = self._heard - len(self._kept)
+        self._sent = max(self._sent, first)
+        while (left := end - self._sent) >= (1 if rest else self._batch):
+            begin = self._sent - first
+            self._sent += min(left, self._batch)
+            yield bytes(self._kept[begin : self._sent - first])

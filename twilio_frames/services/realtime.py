@@ -1,0 +1,204 @@
+"""OpenAI's Realtime models on the phone line: mu-law both ways, and a memory of what was heard.
+
+Theory of operation
+-------------------
+The model hears and speaks mu-law, so the caller's bytes go out as Twilio sent them and the model's
+come to the ear as it made them.
+
+*Whose turn it is* the pipeline says, as with any other service: ``PhoneVAD`` and the turn
+strategies before this service. Only what they take for a turn reaches the model. While the caller
+may want to speak the output is held; a cough costs a moment of silence and leaves no trace, since
+the model has not heard of it. With ``turn_detection`` in the session the server decides instead,
+and cuts its reply off itself.
+
+*What was heard* the output says, with a :class:`twilio_frames.frames.SpeechCutFrame` once Twilio's
+marks have come back; that is where the model's message is truncated.
+
+*A session that breaks* is opened again, and the conversation laid before it anew: the context, with
+what was heard; the turn that was not answered, as the caller spoke it.
+"""
+
+import base64
+import time
+from dataclasses import replace
+from typing import Any
+
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    StartFrame,
+    STTMetadataFrame,
+    VADUserStartedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.openai.realtime import events
+from pipecat.utils.types import is_given
+
+from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.frames import (
+    CallerPausedFrame,
+    CallerSpeakingFrame,
+    MulawInputFrame,
+    ResumeFrame,
+)
+from twilio_frames.services.caller_audio import CallerAudio
+from twilio_frames.services.realtime_replies import RealtimeReplies
+from twilio_frames.services.realtime_settings import phone_session
+
+__all__ = ["PhoneOpenAIRealtimeLLMService"]
+
+
+class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
+    """Pipecat's ``OpenAIRealtimeLLMService`` for a phone call.
+
+    Stands between the two halves of the context, in the place of STT, LLM and TTS. It needs a VAD
+    and turn strategies before it, such as ``PhoneVAD`` and ``PhoneContextAggregator``; with
+    ``turn_detection`` given in the session, Pipecat's ``ExternalUserTurnStrategies`` instead.
+
+    Args:
+        api_key: OpenAI's key.
+        settings: Pipecat's. Audio is mu-law whatever they say; the caller's words are transcribed
+            unless they say how; turns are the pipeline's unless they say otherwise.
+        filler_audio: Mu-law, played once when an answer keeps the caller waiting.
+        apology_audio: Mu-law, played when no answer will come.
+        patience_secs: Silence after which the filler is played.
+        answer_secs: Silence of the model's while it owes an answer, after which its session counts
+            as dead.
+        batch_secs: How much of the caller's audio goes in one message.
+        **kwargs: Pipecat's own, ``base_url`` among them.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        settings: RealtimeReplies.Settings | None = None,
+        filler_audio: bytes = b"",
+        apology_audio: bytes = b"",
+        patience_secs: float = 2.0,
+        answer_secs: float = 5.0,
+        batch_secs: float = 0.06,
+        **kwargs: Any,
+    ):
+        asked = settings or self.Settings()
+        given = asked.session_properties
+        session = phone_session(given if is_given(given) else None)
+        super().__init__(
+            api_key=api_key,
+            settings=replace(asked, session_properties=session),
+            filler_audio=filler_audio,
+            apology_audio=apology_audio,
+            patience_secs=patience_secs,
+            answer_secs=answer_secs,
+            **kwargs,
+        )
+        self._audio = CallerAudio(
+            flows=not self._is_turn_detection_disabled(), batch_secs=batch_secs
+        )
+        self._resamplers: dict[int, Resampler] = {}
+        self._has_recogniser = False
+
+    async def start(self, frame: StartFrame) -> None:
+        """Starts; tells the pipeline that no words come while it is undecided whose turn it is."""
+        await super().start(frame)
+        if self._is_turn_detection_disabled() and not self._has_recogniser:
+            await self.broadcast_frame(
+                STTMetadataFrame, service_name=self.name, ttfs_p99_latency=0.0
+            )
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Follows when the caller speaks; passes everything on to Pipecat's service."""
+        match frame:
+            case CallerSpeakingFrame():
+                self._audio.mark_onset(frame.speech_secs)
+            case VADUserStartedSpeakingFrame():
+                self._audio.mark_onset(frame.start_secs)
+            case ResumeFrame():
+                self._audio.forget_onset()
+            case CallerPausedFrame(is_certain=False):
+                self._audio.forget_onset()
+            case STTMetadataFrame():
+                self._has_recogniser = True
+            case _:
+                pass
+        await super().process_frame(frame, direction)
+
+    # The caller's audio.
+
+    async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
+        self._audio.hear(self._mulaw_of(frame))
+        await self._send_batches()
+
+    def _mulaw_of(self, frame: InputAudioRawFrame) -> bytes:
+        if isinstance(frame, MulawInputFrame) and frame.mulaw:
+            return frame.mulaw
+        rate = frame.sample_rate
+        resampler = self._resamplers.setdefault(rate, Resampler(rate, SAMPLE_RATE))
+        return encode_mulaw(resampler.resample(frame.audio))
+
+    async def _send_batches(self, *, rest: bool = False) -> None:
+        if self._link is None or not self._api_session_ready:
+            return
+        for batch in self._audio.batches(rest=rest):
+            audio = base64.b64encode(batch).decode()
+            await self.send_client_event(events.InputAudioBufferAppendEvent(audio=audio))
+
+    # Turns, as the pipeline tells of them.
+
+    async def _handle_user_started_speaking(self, frame: Frame) -> None:
+        if not self._audio.flows:
+            self._audio.begin_turn()
+            await self._send_batches()
+
+    async def _handle_user_stopped_speaking(self, frame: Frame) -> None:
+        if self._audio.flows or not self._audio.in_turn:
+            return
+        self._audio.end_turn()
+        if self._api_session_ready:
+            await self._commit()
+        await self._create_response()
+
+    async def _commit(self) -> None:
+        await self._send_batches(rest=True)
+        await self.send_client_event(events.InputAudioBufferCommitEvent())
+
+    # Turns, as the server tells of them.
+
+    async def _handle_evt_speech_started(self, evt: events.InputAudioBufferSpeechStarted) -> None:
+        self._audio.mark_onset()
+        self._audio.begin_turn()
+        await super()._handle_evt_speech_started(evt)
+
+    async def _handle_evt_speech_stopped(self, evt: events.InputAudioBufferSpeechStopped) -> None:
+        self._audio.end_turn()
+        self._debt.open(time.monotonic())
+        await super()._handle_evt_speech_stopped(evt)
+
+    def _answered(self) -> None:
+        super()._answered()
+        self._audio.answered()
+
+    # Sessions.
+
+    async def _lost(self) -> None:
+        if self._speech.current is not None:
+            # Part of the answer is heard, so the turn has been taken in.
+            self._audio.answered()
+        await super()._lost()
+
+    async def _restore(self) -> None:
+        await super()._restore()
+        self._audio.start_over()
+        if self._audio.flows:
+            # The server hears the turn again, and answers by itself.
+            waits = self._audio.is_unanswered
+            self._run_llm_when_api_session_ready &= not waits
+            return
+        if self._audio.is_unanswered and not self._audio.in_turn:
+            self._api_session_ready = True
+            await self._commit()
+
+    async def _update_settings(self, delta: Any) -> Any:
+        if is_given(delta.session_properties):
+            delta.session_properties = phone_session(delta.session_properties)
+        return await super()._update_settings(delta)
