@@ -10,8 +10,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 
 from tests.transport.bots import Tap
-from twilio_frames.audio import encode_mulaw
 from twilio_frames.call import Call
+from twilio_frames.frames import MulawInputFrame
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
@@ -70,27 +70,25 @@ class RealtimeBot:
         await call.run(pipeline, begin_with=[LLMRunFrame()])
 
     @property
+    def messages(self) -> list[Any]:
+        """What the memory holds."""
+        return [message for message in self.context.get_messages() if isinstance(message, dict)]
+
+    @property
     def said(self) -> list[str]:
         """What the memory holds of the bot, message by message."""
         return [
             str(message["content"])
-            for message in self.context.get_messages()
-            if isinstance(message, dict)
-            and message.get("role") == "assistant"
-            and message.get("content")
+            for message in self.messages
+            if message["role"] == "assistant" and message.get("content")
         ]
 
     @property
     def told(self) -> list[str]:
         """The errors that were reported."""
-        return [str(frame.error) for frame in self.tap.frames(ErrorFrame)]  # pyright: ignore
+        return [frame.error for frame, _ in self.tap.seen if isinstance(frame, ErrorFrame)]
 
-
-def voiced(seconds: float, seed: int = 1) -> bytes:
-    """A sound that the VAD takes for speech."""
-    import numpy as np
-
-    time = np.arange(round(seconds * 8000)) / 8000
-    wave = sum(np.sin(2 * np.pi * 120 * n * time) / n for n in range(1, 20))
-    swing = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * time)
-    return encode_mulaw((6000 * wave * swing).astype(np.int16).tobytes())
+    def caller_audio(self) -> bytes:
+        """What Twilio sent of the caller."""
+        frames = [frame for frame, _ in self.tap.seen if isinstance(frame, MulawInputFrame)]
+        return b"".join(frame.mulaw for frame in frames)
