@@ -27,14 +27,15 @@ Make = Callable[[RealtimeServer], OpenAIRealtimeLLMService]
 
 def ours(**options: Any) -> Make:
     """Our service, pointed at the server."""
-    options = {"filler_audio": FILLER, "apology_audio": APOLOGY} | options
+    options = {
+        "filler_audio": FILLER,
+        "apology_audio": APOLOGY,
+        "settings": PhoneOpenAIRealtimeLLMService.Settings(system_instruction=INSTRUCTIONS),
+    } | options
 
     def make(server: RealtimeServer) -> OpenAIRealtimeLLMService:
-        settings = options.pop("settings", None) or PhoneOpenAIRealtimeLLMService.Settings(
-            system_instruction=INSTRUCTIONS
-        )
         return PhoneOpenAIRealtimeLLMService(
-            api_key="secret", base_url=server.realtime_url, settings=settings, **options
+            api_key="secret", base_url=server.realtime_url, **options
         )
 
     return make
