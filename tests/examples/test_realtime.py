@@ -1,0 +1,24 @@
+import pytest
+
+from twilio_frames.examples.realtime import INSTRUCTIONS, bot
+from twilio_frames.testing import Caller, Phone
+from twilio_frames.testing.vendors import FunctionCallReply, RealtimeServer, SpokenReply
+
+
+async def test_library_tells_its_hours(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    async def caller(caller: Caller) -> None:
+        await caller.wait_for_bot(silence=0.3)
+        await caller.say("Are you open on Sunday afternoon?")
+        await caller.wait_for_bot(silence=0.3)
+
+    hours = FunctionCallReply(name="opening_hours", arguments={"day": "Sunday"})
+    answer = SpokenReply.of("Closed, sorry.")
+    async with RealtimeServer(replies=["Library.", hours, answer]) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "secret")
+        monkeypatch.setenv("OPENAI_REALTIME_URL", server.realtime_url)
+        call = await phone.ring(bot, caller)
+
+    assert server.session.settings.values["instructions"] == INSTRUCTIONS
+    assert [tool["name"] for tool in server.session.settings.values["tools"]] == ["opening_hours"]
+    assert '{"hours": "closed"}' in [item.text for item in server.memory]
+    assert answer.mulaw.rstrip(b"\xff") in call.result.heard_bot
