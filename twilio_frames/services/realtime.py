@@ -96,7 +96,6 @@ class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
             flows=not self._is_turn_detection_disabled(), batch_secs=batch_secs
         )
         self._resamplers: dict[int, Resampler] = {}
-        self._has_recogniser = False
 
     async def start(self, frame: StartFrame) -> None:
         """Starts; tells the pipeline that no words come while it is undecided whose turn it is."""
@@ -117,8 +116,6 @@ class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
                 self._audio.forget_onset()
             case CallerPausedFrame(is_certain=False):
                 self._audio.forget_onset()
-            case STTMetadataFrame():
-                self._has_recogniser = True
             case _:
                 pass
         await super().process_frame(frame, direction)

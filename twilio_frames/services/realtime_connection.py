@@ -107,11 +107,11 @@ class RealtimeConnection(OpenAIRealtimeLLMService):
         self._disconnecting = True
         self._api_session_ready = False
         await self.stop_all_metrics()
+        link = self._link
         for task in (self._watcher, self._keeper):
             if task is not None:
                 await self.cancel_task(task)
-        self._watcher = self._keeper = None
-        link, self._link, self._websocket = self._link, None, None
+        self._watcher = self._keeper = self._link = self._websocket = None
         if link is not None:
             await self._close(link)
         self._disconnecting = False

@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     Frame,
     LLMFullResponseEndFrame,
+    STTMetadataFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
@@ -60,6 +61,7 @@ class RealtimeReplies(RealtimeConnection):
         self._bot_began_at: float | None = None
         self._retrying: asyncio.Task[None] | None = None
         self._last_transcript = ""
+        self._has_recogniser = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Tells the model what was heard; passes everything on to Pipecat's service."""
@@ -70,6 +72,8 @@ class RealtimeReplies(RealtimeConnection):
                 self._bot_began_at, self._is_unheard = None, False
             case SpeechCutFrame():
                 await self._take_cut(frame)
+            case STTMetadataFrame():
+                self._has_recogniser = True
             case _:
                 pass
         await super().process_frame(frame, direction)
@@ -102,6 +106,9 @@ class RealtimeReplies(RealtimeConnection):
             await super().handle_evt_input_audio_transcription_completed(evt)
             return
         await self._call_event_handler("on_conversation_item_updated", evt.item_id, None)
+        if self._has_recogniser:
+            # It has told the caller's words already.
+            return
         words = TurnTranscriptionFrame(evt.transcript, "", time_now_iso8601(), result=evt)
         await self.push_frame(words, FrameDirection.UPSTREAM)
 

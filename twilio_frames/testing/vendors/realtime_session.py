@@ -76,6 +76,8 @@ class RealtimeSession:
         """The audio the client appended, as it came."""
         self.refused: list[str] = []
         """Codes of the errors it was told."""
+        self.over = asyncio.Event()
+        """Set when the connection has ended."""
         self.pacing = pacing
         self.replies = replies
         self.fault = fault
@@ -103,6 +105,7 @@ class RealtimeSession:
                 if message.type is web.WSMsgType.TEXT:
                     await self._take(message.data)
         finally:
+            self.over.set()
             if self.response is not None:
                 await self.response.stop()
             for task in tuple(self._tasks):
