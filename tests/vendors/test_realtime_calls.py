@@ -19,7 +19,14 @@ from tests.vendors.realtime_rig import (
     ours,
 )
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
-from twilio_frames.testing import Caller, CallerOptions, CallResult, LineConditions, Phone
+from twilio_frames.testing import (
+    Caller,
+    CallerOptions,
+    CallResult,
+    LineConditions,
+    LoopWatch,
+    Phone,
+)
 from twilio_frames.testing.vendors import (
     Drop,
     FailedReply,
@@ -204,6 +211,22 @@ async def test_function_is_called_in_mid_call(phone: Phone):
     assert server.memory[3].text == '{"opens": "Monday"}'
     assert heard(ANSWER, result)
     assert server.session.refused == []
+
+
+async def test_event_loop_is_never_held_up(phone: Phone):
+    async with RealtimeServer(replies=[GREETING, ANSWER]) as server:
+        bot = RealtimeBot(server)
+        async with phone.desk(bot) as desk:
+            # The first call of a process imports and loads what all others use.
+            await desk.ring(None)
+            async with LoopWatch() as watch, desk.call() as caller:
+                await caller.wait(0.8)
+                await caller.say(QUESTION)
+                await caller.wait(1.0)
+
+    # A busy machine lets others run; that is no fault of the call's.
+    blocks = [block for block in watch.blocks if block.cpu_seconds > 0.02]
+    assert not blocks, "\n".join(map(str, blocks))
 
 
 async def test_greeting_is_soon(phone: Phone):
