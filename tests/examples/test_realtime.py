@@ -7,9 +7,9 @@ from twilio_frames.testing.vendors import FunctionCallReply, RealtimeServer, Spo
 
 async def test_library_tells_its_hours(phone: Phone, monkeypatch: pytest.MonkeyPatch):
     async def caller(caller: Caller) -> None:
-        await caller.wait_for_bot(silence=0.3)
+        await caller.wait_for_bot(silence=0.6)
         await caller.say("Are you open on Sunday afternoon?")
-        await caller.wait_for_bot(silence=0.3)
+        await caller.wait_for_bot(silence=0.6)
 
     hours = FunctionCallReply(name="opening_hours", arguments={"day": "Sunday"})
     answer = SpokenReply.of("Closed, sorry.")
@@ -21,4 +21,5 @@ async def test_library_tells_its_hours(phone: Phone, monkeypatch: pytest.MonkeyP
     assert server.session.settings.values["instructions"] == INSTRUCTIONS
     assert [tool["name"] for tool in server.session.settings.values["tools"]] == ["opening_hours"]
     assert '{"hours": "closed"}' in [item.text for item in server.memory]
-    assert answer.mulaw.rstrip(b"\xff") in call.result.heard_bot
+    # A busy machine makes holes in what is heard.
+    assert answer.mulaw.replace(b"\xff", b"") in call.result.heard_bot.replace(b"\xff", b"")

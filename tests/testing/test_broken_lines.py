@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, SimulatedTwilio
 from twilio_frames.testing.route import Stall
+from twilio_frames.testing.timekeeping import Lateness
 
 
 @pytest.fixture
@@ -161,3 +162,11 @@ async def test_own_timekeeping_is_in_the_result(twilio):
     assert not late.is_trustworthy
     assert not caller.result.is_trustworthy
     assert "did not keep time" in late.warning
+
+
+def test_turn_that_comes_early_is_in_time():
+    lateness = Lateness()
+    lateness.count(-5.0)
+
+    assert lateness.timekeeping.worst == 0.0
+    assert lateness.timekeeping.turns == 1

@@ -57,6 +57,7 @@ class RealtimeBot:
     async def __call__(self, call: Call) -> None:
         aggregator = PhoneContextAggregator(self.context, turn_strategies=self.strategies)
         self.llm = llm = self.make(self.server)
+        self.tap = Tap()
         for name, function in self.functions.items():
             llm.register_function(name, function)
         pipeline = Pipeline([

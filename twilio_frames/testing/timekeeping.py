@@ -69,8 +69,8 @@ class Lateness:
         self.worst = 0.0
 
     def count(self, seconds: float) -> None:
-        """Takes in one turn."""
-        self._counts[min(int(seconds * _STEPS_A_SECOND), _STEPS)] += 1
+        """Takes in one turn; one that came early was in time."""
+        self._counts[max(0, min(int(seconds * _STEPS_A_SECOND), _STEPS))] += 1
         if seconds > self.worst:
             self.worst = seconds
 
