@@ -5,11 +5,14 @@ With a folder named it keeps a log of each call there.
 
 import asyncio
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 from loguru import logger
 from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.frame_processor import FrameProcessor
 from stand_ins import Responder, Speaker, Transcriber, serve
 
 from twilio_frames.call import Call
@@ -17,29 +20,40 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.transport import TwilioTransport
 
+Services = Callable[[str], Sequence[FrameProcessor]]
+"""Makes STT, LLM and TTS for a call."""
 
-async def stream(request: web.Request) -> web.WebSocketResponse:
-    """One call."""
+
+def stand_ins(call_sid: str) -> Sequence[FrameProcessor]:
+    """Services that cost next to nothing."""
+    return Transcriber(audio_passthrough=False), Responder(), Speaker(call_sid)
+
+
+async def talk(
+    request: web.Request, services: Services = stand_ins, logs: Path | None = None
+) -> web.WebSocketResponse:
+    """One call, with its log in a folder if one is named."""
     websocket = web.WebSocketResponse()
     await websocket.prepare(request)
     transport = TwilioTransport(websocket)
     start = await transport.wait_for_start()
     context = PhoneContextAggregator()
+    stt, llm, tts = services(start.call_sid)
     pipeline = Pipeline(
         [
             transport.input(),
             PhoneVAD(),
-            Transcriber(audio_passthrough=False),
+            stt,
             context.user(),
-            Responder(),
-            Speaker(start.call_sid),
+            llm,
+            tts,
             transport.output(),
             context.assistant(),
         ]
     )
     call = Call(transport, start)
-    if len(sys.argv) > 1:
-        call.keep_log(Path(sys.argv[1]) / f"{start.call_sid}.jsonl", words=True)
+    if logs is not None:
+        call.keep_log(logs / f"{start.call_sid}.jsonl", words=True)
     await call.run(pipeline)
     return websocket
 
@@ -47,4 +61,5 @@ async def stream(request: web.Request) -> web.WebSocketResponse:
 if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
-    asyncio.run(serve(stream))
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    asyncio.run(serve(partial(talk, logs=folder)))

@@ -7,6 +7,7 @@ Smart Turn, costs more still. Its port goes to stdout.
 
 import asyncio
 import sys
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from fastapi import FastAPI, WebSocket
@@ -19,6 +20,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.runner.utils import parse_telephony_websocket
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
@@ -27,23 +29,29 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 from stand_ins import Responder, Speaker, Transcriber, note
 
-app = FastAPI()
+Services = Callable[[str], Sequence[FrameProcessor]]
+"""Makes STT, LLM and TTS for a call."""
 
 
-@app.websocket("/stream")
-async def stream(websocket: WebSocket) -> None:
+def stand_ins(call_sid: str) -> Sequence[FrameProcessor]:
+    """Services that cost next to nothing."""
+    return Transcriber(), Responder(), Speaker(call_sid)
+
+
+async def talk(websocket: WebSocket, services: Services) -> None:
     """One call."""
     await websocket.accept()
     _, call = await parse_telephony_websocket(websocket)
     transport = _transport(websocket, call["stream_id"], call["call_id"])
     context = LLMContextAggregatorPair(LLMContext(), user_params=_user_params())
+    stt, llm, tts = services(call["call_id"])
     pipeline = Pipeline(
         [
             transport.input(),
-            Transcriber(),
+            stt,
             context.user(),
-            Responder(),
-            Speaker(call["call_id"]),
+            llm,
+            tts,
             transport.output(),
             context.assistant(),
         ]
@@ -89,8 +97,14 @@ async def _run(transport: FastAPIWebsocketTransport, worker: PipelineWorker) -> 
     await runner.run()
 
 
-async def serve() -> None:
+async def serve(services: Services) -> None:
     """Serves until it is killed."""
+    app = FastAPI()
+
+    @app.websocket("/stream")
+    async def stream(websocket: WebSocket) -> None:
+        await talk(websocket, services)
+
     config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
@@ -104,4 +118,4 @@ async def serve() -> None:
 if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
-    asyncio.run(serve())
+    asyncio.run(serve(stand_ins))
