@@ -34,6 +34,11 @@ class LineSound:
         self._gain = 1.0
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether mu-law goes through as it is."""
+        return self._filter is None and self._volume * self._gain == 1.0
+
     async def control(self, frame: Frame) -> None:
         """Changes the volume or the filter, for the audio behind one of ``SOUND_CONTROLS``."""
         if not isinstance(frame, FilterControlFrame):
@@ -45,8 +50,9 @@ class LineSound:
     async def mulaw_of(self, frame: OutputAudioRawFrame) -> bytes:
         """A frame's audio for the line; what the resampler keeps back comes with the next."""
         if isinstance(frame, MulawOutputFrame) and frame.mulaw:
-            is_plain = self._filter is None and self._volume * self._gain == 1.0
-            return frame.mulaw if is_plain else await self._worked_on(decode_mulaw(frame.mulaw))
+            if self.is_plain:
+                return frame.mulaw
+            return await self._worked_on(decode_mulaw(frame.mulaw))
         if frame.sample_rate != self._resampler.input_rate:
             self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
         return await self._worked_on(self._resampler.resample(frame.audio))

@@ -55,11 +55,14 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     CallEndReason,
     MarkSentFrame,
+    MulawOutputFrame,
     SendMarkFrame,
     SpeechCutFrame,
 )
+from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
+from twilio_frames.processors.head_start import HeadStart
 from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
@@ -103,7 +106,10 @@ class MulawOutput(BaseOutputTransport):
         super().__init__(params, **kwargs)
         self._line = line
         self._timing: OutputTiming = params
-        self._playout = Playout(line, params, deliver=self._due, on_sent=self._piece_sent)
+        self._head_start = HeadStart(line, deliver=self._due, on_sent=self._piece_sent)
+        self._playout = Playout(
+            line, params, deliver=self._head_start.deliver, on_sent=self._head_start.sent
+        )
         self._delivery = Delivery(self.push_frame)
         self._script = self._playout.script
         self._words = WordLayer(self._lay_text, self._script.audio)
@@ -121,6 +127,7 @@ class MulawOutput(BaseOutputTransport):
             hold_secs=params.hold_secs if params.holds else None,
             left_secs=self._left_secs,
         )
+        self._first_words: list[SpeakClipFrame] = []
         self._closing: LLMAssistantPushAggregationFrame | None = None
         self._is_speaking = False
         self._utterances_open = 0
@@ -130,9 +137,21 @@ class MulawOutput(BaseOutputTransport):
     async def start(self, frame: StartFrame):
         """Makes ready to speak."""
         await super().start(frame)
+        await self._head_start.come_up()
         if self._runner is None:
-            self._runner = self.create_task(self._playout.run())
+            self._runner = self.create_task(self._head_start.run(self._playout))
+        while self._first_words:
+            await self._lay(self._first_words.pop(0))
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
+
+    async def say_first(self, frame: SpeakClipFrame) -> None:
+        """Says a clip as soon as the line lets it, whether or not the pipeline is up."""
+        if self._head_start.is_up or self._sound.is_plain:
+            await self._lay(frame)
+            self._head_start.begin(self._playout)
+        else:
+            # A filter runs only once the pipeline does.
+            self._first_words.append(frame)
 
     async def stop(self, frame: EndFrame):
         """Says what is queued, waits until it has been heard, and closes the line."""
@@ -245,6 +264,8 @@ class MulawOutput(BaseOutputTransport):
                 self._add(frame)
             case OutputAudioRawFrame():
                 await self._lay_audio(frame)
+            case SpeakClipFrame():
+                await self._lay_clip(frame)
             case _ if isinstance(frame, SOUND_CONTROLS):
                 await self._sound.control(frame)
                 self._add(frame)
@@ -298,6 +319,19 @@ class MulawOutput(BaseOutputTransport):
                 self._utterances.add(
                     frame.context_id, begin, self._script.length, heard=self._script.heard
                 )
+
+    async def _lay_clip(self, frame: SpeakClipFrame) -> None:
+        if not self._params.audio_out_enabled:
+            return
+        await self._flush()
+        is_protected, begin = not frame.interruptible, self._script.length
+        mulaw = await self._sound.mulaw_of(MulawOutputFrame.of(frame.clip.mulaw))
+        self._script.add_audio(mulaw, is_protected=is_protected)
+        for due, at in frames_on(frame):
+            if isinstance(due, HeardTextFrame):
+                self._lay_text(due, begin + at)
+            else:
+                self._script.add(due, at=begin + at, is_protected=is_protected)
 
     async def _flush(self) -> None:
         self._script.add_audio(await self._sound.flush())

@@ -140,9 +140,13 @@ class Playout:
             )
         self._wake.set()
 
-    async def run(self) -> None:
-        """Sends and delivers until it is cancelled."""
-        while True:
+    async def run(self, goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Sends and delivers until it is cancelled.
+
+        Args:
+            goes_on: Asked at each step whether there is to be another.
+        """
+        while goes_on():
             self._wake.clear()
             await self._deliver_heard()
             await self._rest(await self._send_due())

@@ -30,7 +30,8 @@ from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSStartedFr
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.processors.utterance import Utterance
 
-_BLOCK = 80
+BLOCK = 80
+"""Samples that count as loud or silent together."""
 _SILENT_BELOW = 250
 _PAUSE_BLOCKS = 8
 _PAUSE_REACH_BLOCKS = 25
@@ -266,9 +267,9 @@ class WordLayer:
 
     def _end_of_sound(self, begin: int, end: int) -> int:
         """Where the last sound before a place ends."""
-        blocks = _loud_blocks(self._sound(begin, end))
+        blocks = loud_blocks(self._sound(begin, end))
         silent_blocks = len(blocks) - (int(np.flatnonzero(blocks)[-1]) + 1 if blocks.any() else 0)
-        return end if silent_blocks == len(blocks) else max(begin, end - silent_blocks * _BLOCK)
+        return end if silent_blocks == len(blocks) else max(begin, end - silent_blocks * BLOCK)
 
     def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
         """Lays the words of texts over a stretch, by their letters."""
@@ -287,16 +288,16 @@ class WordLayer:
             if word[-1:] in _PAUSE_SIGNS and len(pauses):
                 nearest = int(pauses[np.argmin(np.abs(pauses - block))])
                 block = nearest if abs(nearest - block) <= _PAUSE_REACH_BLOCKS else block
-            self._lay_one(text, word, min(end, begin + (block + 1) * _BLOCK))
+            self._lay_one(text, word, min(end, begin + (block + 1) * BLOCK))
 
     def _lay_one(self, text: AggregatedTextFrame, word: str, end: int) -> None:
         self._lay(heard_text(text, word) if isinstance(text, TTSTextFrame) else text, end)
 
     def _sounding_blocks(self, begin: int, end: int) -> np.ndarray:
         """Which blocks of a stretch hold sound; those whose audio is not there count as if."""
-        blocks = max(1, -(-(end - begin) // _BLOCK))
+        blocks = max(1, -(-(end - begin) // BLOCK))
         loud = np.ones(blocks, dtype=bool)
-        known = _loud_blocks(self._sound(begin, end))[:blocks]
+        known = loud_blocks(self._sound(begin, end))[:blocks]
         loud[: len(known)] = known
         return np.flatnonzero(loud if loud.any() else ~loud)
 
@@ -316,10 +317,10 @@ def _letters(text: AggregatedTextFrame, word: str) -> int:
     return max(1, sum(map(str.isalnum, word))) if isinstance(text, TTSTextFrame) else 0
 
 
-def _loud_blocks(mulaw: bytes) -> np.ndarray:
-    """Which blocks of 10 ms hold sound."""
+def loud_blocks(mulaw: bytes) -> np.ndarray:
+    """Which blocks of 10 ms, :data:`BLOCK` samples, hold sound; the last may be shorter."""
     samples = np.abs(np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.int32))
-    whole = len(samples) // _BLOCK * _BLOCK
-    loud = samples[:whole].reshape(-1, _BLOCK).max(axis=1) > _SILENT_BELOW
+    whole = len(samples) // BLOCK * BLOCK
+    loud = samples[:whole].reshape(-1, BLOCK).max(axis=1) > _SILENT_BELOW
     rest = samples[whole:]
     return np.append(loud, rest.max() > _SILENT_BELOW) if len(rest) else loud

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import EndFrame, Frame
+from pipecat.frames.frames import EndFrame, Frame, TTSSpeakFrame
 from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
@@ -16,6 +16,8 @@ from pipecat.workers.runner import WorkerRunner
 from twilio_frames.calllog import CallLog, add_observers
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.greeting import Greeting
 from twilio_frames.protocol import Start
 from twilio_frames.rest import CallState, TwilioRest
 from twilio_frames.transport import TwilioTransport
@@ -71,6 +73,7 @@ class Call:
         self._line_ended = asyncio.Event()
         self._requests: set[asyncio.Task[CallState]] = set()
         self._logs: list[CallLog] = []
+        self._first_frames: list[Frame] = []
         self.observers: list[BaseObserver] = []
         """Pipecat observers that ``run()`` lets watch the pipeline."""
         self._parameters = MappingProxyType(
@@ -141,10 +144,29 @@ class Call:
         """How often the caller heard a hole in a sentence because its audio came too late."""
         return self._transport.underruns
 
+    async def greet(self, greeting: Clip | Greeting | str) -> None:
+        """Says something now, before the pipeline is there; for ``run(greeting=...)`` too late.
+
+        Worth a line of its own ahead of whatever takes long in a bot. Speech that is ready is on
+        its way at once; what is not is said by the pipeline's TTS service, first of all.
+
+        Args:
+            greeting: A clip, a :class:`twilio_frames.processors.greeting.Greeting`, or a text.
+        """
+        clip = greeting.clip if isinstance(greeting, Greeting) else greeting
+        if isinstance(clip, Clip):
+            await self._transport.greet(clip)
+            return
+        if isinstance(greeting, Greeting):
+            greeting.prepare_soon()
+        text = greeting.text if isinstance(greeting, Greeting) else str(greeting)
+        self._first_frames.append(TTSSpeakFrame(text))
+
     async def run(
         self,
         pipeline: BasePipeline | PipelineWorker,
         *,
+        greeting: Clip | Greeting | str | None = None,
         begin_with: Sequence[Frame] = (),
         **options: Any,
     ) -> CallEndReason | None:
@@ -152,18 +174,22 @@ class Call:
 
         Args:
             pipeline: A pipeline, or a worker made for it (see ``phone_worker``).
+            greeting: What is said first. A clip, or a ``Greeting`` whose recording is ready, is
+                heard at once; the pipeline's TTS service says a text, or one that is not ready.
             begin_with: Frames for the pipeline's start; an ``LLMRunFrame`` lets the bot greet.
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
             RestError: ``hang_up(by_rest=True)`` was asked for, and Twilio refused.
         """
+        if greeting is not None:
+            await self.greet(greeting)
         if isinstance(pipeline, PipelineWorker):
             self._worker = pipeline
         else:
             self._worker = phone_worker(pipeline, **options)
         add_observers(self._worker, self.observers)
-        await self._worker.queue_frames(begin_with)
+        await self._worker.queue_frames([*self._first_frames, *begin_with])
         runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
         follower = asyncio.create_task(self._follow_line(runner))
         try:

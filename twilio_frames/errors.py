@@ -11,6 +11,7 @@
     ├── StreamTimeoutError                     the other end of a stream did not do its part in time
     ├── RecognitionError                       the local recogniser could not listen
     ├── SynthesisError                         the local synthesiser could not speak
+    ├── ClipError                              speech could not be recorded ahead of its call
     └── CallFailedError                        a call could not be carried out
 
 What the *other* side does wrong on a stream is never an exception: it is a value, see
@@ -19,6 +20,7 @@ What the *other* side does wrong on a stream is never an exception: it is a valu
 
 __all__ = [
     "CallFailedError",
+    "ClipError",
     "ConfigurationError",
     "LocalProtocolError",
     "MissingExtraError",
@@ -98,6 +100,10 @@ class RecognitionError(TwilioFramesError):
 
 class SynthesisError(TwilioFramesError):
     """The local synthesiser could not speak."""
+
+
+class ClipError(TwilioFramesError):
+    """Speech could not be recorded ahead of its call."""
 
 
 class CallFailedError(TwilioFramesError):

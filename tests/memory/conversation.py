@@ -49,6 +49,7 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
 )
 
 from twilio_frames.call import Call, phone_worker
+from twilio_frames.processors.clips import Clip, ClipWord
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.testing import Caller, Phone
@@ -170,6 +171,15 @@ class SocketSpeaker(TTSService):
                 await asyncio.sleep(0.03)
 
 
+def clip(text: str) -> Clip:
+    """A text as it sounds here, with the true ends of its words."""
+    words, end = [], 0
+    for word in said(text):
+        words.append(ClipWord(text=word.written, end=end + len(word.mulaw)))
+        end += len(word.mulaw) + word.pause
+    return Clip(mulaw=sound(said(text)), text=text, words=tuple(words))
+
+
 def speaker(voice: Voice) -> TTSService:
     options: dict[str, Any] = {
         "skip_text_types": ["code"],
@@ -217,6 +227,25 @@ class Ears(FrameProcessor):
             await self._changed.wait_for(is_true)
 
 
+class Gate(FrameProcessor):
+    """Lets nothing by before it is opened, as a service does that is still connecting."""
+
+    def __init__(self, opened: asyncio.Event):
+        super().__init__()
+        self._opened = opened
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        await super().process_frame(frame, direction)
+        await self._opened.wait()
+        await self.push_frame(frame, direction)
+
+
+def _opened() -> asyncio.Event:
+    opened = asyncio.Event()
+    opened.set()
+    return opened
+
+
 @dataclass
 class Bot:
     """One call's bot, as a test plays it."""
@@ -232,6 +261,8 @@ class Bot:
     found: asyncio.Event = field(default_factory=asyncio.Event)
     worker: PipelineWorker | None = None
     call: Call | None = None
+    greeting: Clip | None = None
+    begins: asyncio.Event = field(default_factory=_opened)
 
     async def __call__(self, call: Call) -> None:
         self.call = call
@@ -244,6 +275,7 @@ class Bot:
                 [
                     call.transport.input(),
                     self.prompter,
+                    Gate(self.begins),
                     aggregators.user(),
                     self.llm,
                     self.tts,
@@ -258,7 +290,7 @@ class Bot:
             self.ready.set()
 
         self.worker.add_event_handler("on_pipeline_started", started)
-        await call.run(self.worker)
+        await call.run(self.worker, greeting=self.greeting)
 
     async def _look_up(self, params: FunctionCallParams) -> None:
         self.looked_up.set()
@@ -304,6 +336,13 @@ def _line(message: Any) -> str:
     return f"{message['role']}: {message.get('content')}"
 
 
+def words_heard_of(ear: bytes, text: str) -> str:
+    """Those words of a text that were heard to their ends, each of them once."""
+    found = heard_words(ear, said(text))
+    assert all(one.times == 1 for one in found)
+    return " ".join(one.word.written for one in found)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a call.
@@ -322,9 +361,7 @@ class Outcome:
 
     def heard(self, text: str) -> str:
         """Those words of a text that were heard to their ends."""
-        found = heard_words(self.ear, said(text))
-        assert all(one.times == 1 for one in found)
-        return " ".join(one.word.written for one in found)
+        return words_heard_of(self.ear, text)
 
     def remembers_cut(self, line: str, text: str) -> bool:
         """Whether a line holds the words that were heard of a text, and that it was cut."""

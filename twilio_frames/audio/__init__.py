@@ -14,6 +14,7 @@ from twilio_frames.audio.mulaw import (
     pcm_level,
 )
 from twilio_frames.audio.resampler import Resampler
+from twilio_frames.audio.wav import mulaw_of_wav
 
 __all__ = [
     "MULAW_SILENCE",
@@ -23,6 +24,7 @@ __all__ = [
     "Resampler",
     "decode_mulaw",
     "encode_mulaw",
+    "mulaw_of_wav",
     "mulaw_seconds",
     "mulaw_silence",
     "pcm_level",

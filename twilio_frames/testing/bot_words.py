@@ -16,6 +16,8 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.services.tts_service import TTSService
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.processors.clips import Clip, SpeakClipFrame
+from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.testing.hearing import KnownWord
 from twilio_frames.testing.voice import audible_samples
@@ -46,7 +48,10 @@ class BotWords(BaseObserver):
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Notes each frame where it comes from, not each time it is passed on."""
-        if isinstance(data.source, TTSService) and isinstance(data.frame, _TELLING):
+        is_said = isinstance(data.source, TTSService) and isinstance(data.frame, _TELLING)
+        # A clip may never have been in the pipeline before the output tells of it.
+        is_clip = isinstance(data.source, MulawOutput) and isinstance(data.frame, SpeakClipFrame)
+        if is_said or is_clip:
             self._notes.append((data.frame, data.timestamp))
 
     def words(self) -> list[KnownWord]:
@@ -69,6 +74,8 @@ class BotWords(BaseObserver):
                 self._begin_utterance()
             case AggregatedTextFrame() if frame.will_be_spoken:
                 self._layer.announce(frame)
+            case SpeakClipFrame():
+                self._take_clip(frame.clip)
             case InterruptionFrame():
                 self._layer.cut(len(self._sound))
                 self._begin_utterance()
@@ -85,6 +92,14 @@ class BotWords(BaseObserver):
         begin = len(self._sound)
         self._sound += encode_mulaw(self._resampler.resample(frame.audio))
         self._layer.audio(frame.context_id, begin, len(self._sound), now)
+
+    def _take_clip(self, clip: Clip) -> None:
+        self._begin_utterance()
+        begin = len(self._sound)
+        self._sound += clip.mulaw
+        for word in clip.words:
+            self._lay(HeardTextFrame(word.text, "word"), begin + word.end)
+        self._begin_utterance()
 
     def _audio(self, begin: int, end: int) -> bytes:
         return bytes(self._sound[begin:end])

@@ -5,6 +5,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
 from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import Playback, Start
@@ -101,6 +102,29 @@ class TwilioTransport(BaseTransport):
             CallFailedError: If the socket closed first, or the audio is of no known format.
         """
         return await self._connection.wait_for_start()
+
+    async def greet(
+        self, clip: Clip, *, append_to_context: bool = True, interruptible: bool = True
+    ) -> None:
+        """Says a clip as soon as the stream has begun, even before the pipeline is up.
+
+        It is remembered, held and interrupted like anything else the bot says. Once the pipeline
+        is up this is the same as a :class:`twilio_frames.processors.clips.SpeakClipFrame` at the
+        output: it is said behind what has been queued there.
+
+        Args:
+            clip: What is said.
+            append_to_context: Whether the words that are heard of it are remembered.
+            interruptible: Whether the caller may talk over it.
+
+        Raises:
+            StreamTimeoutError: If the stream did not begin in time.
+            CallFailedError: If the socket closed first, or the audio is of no known format.
+        """
+        await self.wait_for_start()
+        frame = SpeakClipFrame(clip, append_to_context)
+        frame.interruptible = interruptible
+        await self._output.say_first(frame)
 
     async def close(
         self, reason: CallEndReason = CallEndReason.BOT_HUNG_UP, detail: str = "closed"
