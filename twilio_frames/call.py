@@ -28,6 +28,7 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its val
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
 
 _WIND_UP_SECONDS = 10.0
+_PREPARED_SECONDS = 5.0
 
 
 def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
@@ -62,12 +63,21 @@ class Call:
         transport: The call's transport, whose ``start`` message has come.
         start: That message.
         rest: The account's REST API, for ``hang_up(by_rest=True)``.
+        prepared: What has been made ready for the call, or is being made.
     """
 
-    def __init__(self, transport: TwilioTransport, start: Start, *, rest: TwilioRest | None = None):
+    def __init__(
+        self,
+        transport: TwilioTransport,
+        start: Start,
+        *,
+        rest: TwilioRest | None = None,
+        prepared: "asyncio.Task[Any] | None" = None,
+    ):
         self._transport = transport
         self._start = start
         self._rest = rest
+        self._prepared = prepared
         self._worker: PipelineWorker | None = None
         self._ends_by_rest = False
         self._line_ended = asyncio.Event()
@@ -133,6 +143,29 @@ class Call:
         self._logs.append(log)
         self.observers.append(log)
         return log
+
+    async def prepared(self) -> Any:
+        """What the server's ``prepare`` made for this call; from then on it is the bot's to close.
+
+        Waits for it, for some seconds at most. None if it failed or took longer, if there is no
+        ``prepare``, and the second time.
+        """
+        if (task := self.take_prepared()) is None:
+            return None
+        try:
+            async with asyncio.timeout(_PREPARED_SECONDS):
+                return await task
+        except TimeoutError:
+            logger.bind(call_sid=self.call_sid).warning(
+                f"{self.call_sid}: what was to be prepared took over {_PREPARED_SECONDS:g} s from "
+                "the stream's start; the bot goes on without"
+            )
+            return None
+
+    def take_prepared(self) -> "asyncio.Task[Any] | None":
+        """The task behind :meth:`prepared`, once; whoever takes it sees to its end."""
+        task, self._prepared = self._prepared, None
+        return task
 
     @property
     def end_reason(self) -> CallEndReason | None:

@@ -14,8 +14,20 @@ from twilio_frames.server import ServerSettings
 from twilio_frames.testing import CallEnd, Phone, SimulatedTwilio
 
 BOT = """
+is_warm = False
+
+async def warm_up():
+    global is_warm
+    is_warm = True
+
+async def prepare(coming):
+    return coming.call_sid
+
 async def bot(call):
-    await call.hang_up()
+    if is_warm and await call.prepared() == call.call_sid:
+        await call.hang_up()
+    else:
+        raise RuntimeError("expected a bot that is warm and prepared")
 """
 
 
@@ -39,6 +51,7 @@ async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
                 assert serving.returncode is None
         async with phone.call(found[0].decode()) as caller:
             assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
+            assert "say" not in [entry.event for entry in caller.log.entries]
     finally:
         serving.send_signal(signal.SIGINT)
         async with asyncio.timeout(10):

@@ -20,7 +20,8 @@ async def open_site() -> AsyncIterator[Open]:
     async def open_one(**changes: Any) -> Site:
         bot = RecordingBot()
         given: dict[str, Any] = {"auth_token": TOKEN, "transport": QUICK, **changes}
-        app = create_app(bot, ServerSettings(**given))
+        hooks = {name: given.pop(name, None) for name in ("warm_up", "prepare")}
+        app = create_app(bot, ServerSettings(**given), **hooks)
         client = TestClient(TestServer(app))
         await client.start_server()
         sites.append(Site(client=client, state=app[STATE], bot=bot))

@@ -3,8 +3,9 @@
 import argparse
 import asyncio
 import importlib
+import inspect
 import sys
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands
@@ -33,6 +34,9 @@ environment:
   TWILIO_FRAMES_LOG_WORDS       1 for the words that were said in them
   TWILIO_FRAMES_LOG_DIGITS      1 for the keys that were pressed
 
+Coroutine functions beside the bot that are called if they are there: warm_up() before calls are
+taken, prepare(coming_call) while a call's stream is still to come.
+
 More stands in twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time."""
 
 
@@ -57,9 +61,17 @@ def run(options: argparse.Namespace) -> int:
     from twilio_frames.server import serve
 
     bot = load_bot(options.bot)
+    hooks = {name: _beside(bot, name) for name in ("warm_up", "prepare")}
     console = Console()
-    asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say))
+    asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say, **hooks))
     return 0
+
+
+def _beside(bot: "Bot", name: str) -> Any:
+    """A coroutine function of the bot's, or of the module in which the bot is written."""
+    module = sys.modules.get(getattr(bot, "__module__", ""))
+    hook = getattr(bot, name, getattr(module, name, None))
+    return hook if inspect.iscoroutinefunction(hook) else None
 
 
 def load_bot(name: str) -> "Bot":

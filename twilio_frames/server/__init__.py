@@ -11,7 +11,8 @@
 from twilio_frames.call import Call
 from twilio_frames.server.app import create_app
 from twilio_frames.server.listening import Server, serve
+from twilio_frames.server.preparing import ComingCall
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.switchboard import Bot
 
-__all__ = ["Bot", "Call", "Server", "ServerSettings", "create_app", "serve"]
+__all__ = ["Bot", "Call", "ComingCall", "Server", "ServerSettings", "create_app", "serve"]

@@ -1,22 +1,38 @@
 """The web application that Twilio and the page talk to."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from loguru import logger
 
 from twilio_frames import __version__
+from twilio_frames.processors.warming import warm_up as processors_warm_up
 from twilio_frames.server import dialing, page, stream, webhooks
 from twilio_frames.server.incoming import LARGEST_BODY, problem
+from twilio_frames.server.preparing import Prepare
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, make_state
 from twilio_frames.server.switchboard import Bot
 from twilio_frames.server.trust import is_local
 
-__all__ = ["create_app"]
+__all__ = ["WarmUp", "create_app"]
+
+WarmUp = Callable[[], Awaitable[object]]
+"""What a bot does once, before its process takes calls."""
+
+_WARM_UP_SECONDS = 60.0
 
 
-def create_app(bot: Bot, settings: ServerSettings | None = None) -> web.Application:
+def create_app(
+    bot: Bot,
+    settings: ServerSettings | None = None,
+    *,
+    warm_up: WarmUp | None = None,
+    prepare: Prepare | None = None,
+) -> web.Application:
     """Make the application that answers calls with a bot.
 
     ======  =================  ==================================================
@@ -33,11 +49,18 @@ def create_app(bot: Bot, settings: ServerSettings | None = None) -> web.Applicat
     Args:
         bot: A coroutine function that carries one call; it is called once per call.
         settings: Account, addresses and limits; None for those of the environment.
+        warm_up: Awaited before calls are taken: a greeting is recorded here. None for the bot's
+            own ``warm_up``, if it has one.
+        prepare: Awaited for each call from its webhook on, while its stream is still to come; what
+            it gives is ``await call.prepared()``. If the stream never comes, it is cancelled, or
+            what it gave closed (``aclose()``). None for the bot's own ``prepare``.
 
     Raises:
         ConfigurationError: The settings cannot work.
     """
-    state = make_state(bot, settings or ServerSettings.from_environment())
+    prepare = prepare or getattr(bot, "prepare", None)
+    warm_up = warm_up or getattr(bot, "warm_up", None)
+    state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
     app = web.Application(middlewares=[_strangers_stay_out], client_max_size=LARGEST_BODY)
     app[STATE] = state
     app.router.add_get("/", page.page)
@@ -48,6 +71,7 @@ def create_app(bot: Bot, settings: ServerSettings | None = None) -> web.Applicat
     app.router.add_post("/after-stream", webhooks.after_stream)
     app.router.add_post("/status", webhooks.status)
     app.router.add_get("/healthz", healthz)
+    app.on_startup.append(partial(_warm_up, own=warm_up))
     app.on_shutdown.append(_end_calls)
     app.cleanup_ctx.append(_close_rest)
     return app
@@ -83,8 +107,23 @@ async def _strangers_stay_out(request: web.Request, handler: Handler) -> web.Str
     return await handler(request)
 
 
+async def _warm_up(app: web.Application, *, own: WarmUp | None) -> None:
+    try:
+        async with asyncio.timeout(_WARM_UP_SECONDS):
+            if own is not None:
+                await own()
+            if app[STATE].settings.warm:
+                await processors_warm_up()
+    except TimeoutError:
+        logger.warning(
+            f"warming up took over {_WARM_UP_SECONDS:g} s and was given up: calls are taken, the "
+            "first ones may begin slowly"
+        )
+
+
 async def _end_calls(app: web.Application) -> None:
     await app[STATE].switchboard.cancel()
+    await app[STATE].preparations.close()
 
 
 async def _close_rest(app: web.Application) -> AsyncIterator[None]:

@@ -10,7 +10,8 @@ from aiohttp import web
 from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.server.app import create_app
+from twilio_frames.server.app import WarmUp, create_app
+from twilio_frames.server.preparing import Prepare
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
 from twilio_frames.server.switchboard import Bot, Switchboard
@@ -119,6 +120,8 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    warm_up: WarmUp | None = None,
+    prepare: Prepare | None = None,
     started: Callable[[Server], None] | None = None,
     announce: Callable[[str], None] = logger.info,
 ) -> None:
@@ -132,6 +135,8 @@ async def serve(
         settings: Account, addresses and limits; None for those of the environment.
         host: The address to listen on.
         port: The port to listen on; 0 for any that is free.
+        warm_up: Awaited before calls are taken, see :func:`create_app`.
+        prepare: Awaited for each call that is about to begin, see :func:`create_app`.
         started: Called with the server when it listens.
         announce: Called with each line that is worth the operator's attention.
 
@@ -140,7 +145,8 @@ async def serve(
     """
     settings = settings or ServerSettings.from_environment()
     signals = _Signals()
-    async with Server(create_app(bot, settings), host=host, port=port) as server:
+    app = create_app(bot, settings, warm_up=warm_up, prepare=prepare)
+    async with Server(app, host=host, port=port) as server:
         with signals.caught():
             for line in _welcome(server, settings):
                 announce(line)

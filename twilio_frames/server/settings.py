@@ -56,6 +56,8 @@ class ServerSettings:
         log_words: Whether what was said is in the logs (``TWILIO_FRAMES_LOG_WORDS``).
         log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
         transport: How each call's transport is set up.
+        warm: Whether the first call is made as quick as the others before calls are taken, see
+            :func:`twilio_frames.processors.warming.warm_up`.
     """
 
     account_sid: str | None = None
@@ -79,6 +81,7 @@ class ServerSettings:
     log_words: bool = False
     log_digits: bool = False
     transport: TwilioParams | None = None
+    warm: bool = True
 
     def __post_init__(self):
         for name in ("public_url", "api_url"):

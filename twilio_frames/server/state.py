@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from twilio_frames.rest import TwilioRest
+from twilio_frames.server.preparing import Preparations, Prepare
 from twilio_frames.server.records import CallRecords
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.switchboard import Bot, Switchboard
@@ -25,6 +26,7 @@ class ServerState:
         switchboard: The calls that are up.
         records: The calls that are remembered.
         tokens: The streams that may come.
+        preparations: What bots make ready for them.
         validator: Checks signatures; None without an auth token.
         rest: The REST API; None without an account.
         dial_key: What places calls from elsewhere; None if nothing does.
@@ -34,6 +36,7 @@ class ServerState:
     settings: ServerSettings
     switchboard: Switchboard
     tokens: StreamTokens
+    preparations: Preparations
     validator: SignatureValidator | None
     rest: TwilioRest | None
     dial_key: str | None = field(repr=False)
@@ -51,7 +54,7 @@ STATE = web.AppKey("STATE", ServerState)
 """Where an application keeps its state."""
 
 
-def make_state(bot: Bot, settings: ServerSettings) -> ServerState:
+def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = None) -> ServerState:
     """Build what the routes need from the settings.
 
     Raises:
@@ -70,6 +73,7 @@ def make_state(bot: Bot, settings: ServerSettings) -> ServerState:
         settings=settings,
         switchboard=Switchboard(bot),
         tokens=StreamTokens(lifetime=settings.token_seconds),
+        preparations=Preparations(prepare, lifetime=settings.token_seconds),
         validator=validator,
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,

@@ -38,15 +38,19 @@ async def stream(request: web.Request) -> web.StreamResponse:
     await websocket.prepare(request)
     transport = TwilioTransport(websocket, params=_params(state))
     log: CallLog | None = None
+    call: Call | None = None
     try:
         if start := await _admit(state, transport):
-            call = Call(transport, start, rest=state.rest)
+            prepared = state.preparations.take(start.call_sid)
+            call = Call(transport, start, rest=state.rest, prepared=prepared)
             log = _keep_log(state, call)
             await state.switchboard.carry(call, state.records.open(start.call_sid))
         else:
             await _close(websocket)
     finally:
         await transport.close()
+        if call is not None and (unused := call.take_prepared()) is not None:
+            state.preparations.give_back(unused)
         if log is not None:
             log.close()
     return websocket

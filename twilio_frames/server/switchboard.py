@@ -13,7 +13,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.rest import without_numbers
 from twilio_frames.server.records import CallRecord
 
-__all__ = ["Bot", "Switchboard"]
+__all__ = ["Bot", "Switchboard", "describe"]
 
 Bot = Callable[[Call], Awaitable[None]]
 """What answers calls: one coroutine per call."""
@@ -74,7 +74,7 @@ class Switchboard:
         except asyncio.CancelledError:
             log.warning(f"{call.call_sid}: the bot was cancelled")
         except Exception as error:
-            log.error(f"{call.call_sid}: the bot failed: {_describe(error)}")
+            log.error(f"{call.call_sid}: the bot failed: {describe(error)}")
         # Before the line is closed: Twilio asks at once how it ended.
         record.end_stream(call, reason)
         await call.transport.close(reason, "the bot is done")
@@ -116,7 +116,7 @@ class Switchboard:
             await asyncio.wait(calls, timeout=2 * _CANCEL_SECONDS)
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """Where and what kind; the text of what a bot raised may hold anything a caller said.
 
     This package's own errors are written to be logged.

@@ -9,6 +9,7 @@ from loguru import logger
 from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.rest import without_numbers
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
+from twilio_frames.server.preparing import ComingCall
 from twilio_frames.server.records import CallRecord, StreamPhase
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
@@ -35,6 +36,7 @@ async def twiml(request: web.Request) -> web.Response:
         record.phase = StreamPhase.AWAITED
     base = own_url(request)
     parameters = _parameters(request, form)
+    state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
     parameters[TOKEN_PARAMETER] = state.tokens.issue(call_sid)
     return _answer(
         connect_stream(

@@ -125,7 +125,8 @@ async def _serving_bot(
         auth_token=twilio.auth_token,
         api_url=twilio.rest_url,
     )
-    async with Server(create_app(take_call, own)) as server:
+    hooks = {name: getattr(bot, name, None) for name in ("warm_up", "prepare")}
+    async with Server(create_app(take_call, own, **hooks)) as server:
         yield server.url
 
 

@@ -1,0 +1,70 @@
+"""What only a process's first call takes long for, done ahead of it.
+
+Pipecat imports its LLM adapter when the first LLM service is made, half a second of it; Silero's
+model is built for the first voice; the first sentence loads the rules of its language. And Python's
+garbage collector goes through everything that was ever imported, a tenth of a second at a time in
+which no call is served, unless it is told that those things stay.
+"""
+
+import asyncio
+import gc
+import importlib
+import importlib.util
+from collections.abc import Sequence
+
+from pipecat.utils.string import match_endofsentence
+
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.processors import silero
+
+__all__ = ["warm_up"]
+
+# Where the adapter is that an LLM service takes unless it names another, by Pipecat's version.
+_ADAPTERS = ("pipecat.adapters.llm", "pipecat.adapters")
+_ADAPTER = "services.open_ai_adapter"
+_SENTENCES = "One sentence. And another one, for Dr. Smith."
+
+_frozen = False
+
+
+async def warm_up(*modules: str, freeze: bool = True) -> None:
+    """Makes a process's first call as quick as its second, off the event loop.
+
+    This package's server does it before it listens. Elsewhere await it at the start of the
+    application, FastAPI's lifespan say. Doing it again costs next to nothing.
+
+    Args:
+        modules: More to import: those of services that the bot imports only when it needs them.
+        freeze: Whether all objects there are by then are left out of garbage collection for good.
+            Done once a process.
+
+    Raises:
+        ConfigurationError: If a module cannot be imported.
+    """
+    await asyncio.to_thread(_import, modules)
+    await silero.warm_up()
+    if freeze:
+        await asyncio.to_thread(_freeze)
+
+
+def _import(modules: Sequence[str]) -> None:
+    for package in _ADAPTERS:
+        if importlib.util.find_spec("openai") and importlib.util.find_spec(package):
+            importlib.import_module(f"{package}.{_ADAPTER}")
+            break
+    match_endofsentence(_SENTENCES)
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"expected the module {name} to warm up, got: {error}: install it, or leave it out"
+            ) from error
+
+
+def _freeze() -> None:
+    global _frozen
+    if not _frozen:
+        _frozen = True
+        gc.collect()
+        gc.freeze()
