@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,18 @@ class BenchProcess:
     Args:
         arguments: The file's name, and its arguments.
         core: The processor core it is kept on; None for any.
+        environment: Variables it sees beside those of this process.
     """
 
-    def __init__(self, *arguments: str, core: int | None = None):
+    def __init__(
+        self,
+        *arguments: str,
+        core: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ):
         self._arguments = arguments
         self._core = core
+        self._environment = {**os.environ, **(environment or {})}
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -34,7 +41,13 @@ class BenchProcess:
     async def __aenter__(self) -> "BenchProcess":
         name, *rest = self._arguments
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "ignore", str(_HERE / name), *rest, stdout=PIPE
+            sys.executable,
+            "-W",
+            "ignore",
+            str(_HERE / name),
+            *rest,
+            stdout=PIPE,
+            env=self._environment,
         )
         if self._core is not None:
             os.sched_setaffinity(self._process.pid, {self._core})

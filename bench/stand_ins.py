@@ -4,10 +4,14 @@ The transcript is there as soon as the VAD hears silence, a response is twelve w
 and its speech is there at once: four seconds of a buzz without any pause, so that each quiet
 moment within it is a gap. Keys the caller presses make them do what a measurement needs:
 ``5`` blocks the event loop for 200 ms, ``1`` has the bot say something.
+
+They can be as far away as a vendor's are: ``BENCH_CONNECT_SECONDS`` is what STT and TTS take each
+to connect, ``BENCH_SPEECH_SECONDS`` what the TTS takes to its first audio.
 """
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -24,6 +28,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
+    StartFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
@@ -37,8 +42,11 @@ from pipecat.services.tts_service import TTSService
 
 ANSWER_SECONDS = 4.0
 STALL_SECONDS = 0.2
+CONNECT_SECONDS = float(os.environ.get("BENCH_CONNECT_SECONDS", "0"))
+SPEECH_SECONDS = float(os.environ.get("BENCH_SPEECH_SECONDS", "0"))
 STALL_KEY = "5"
 SPEAK_KEY = "1"
+GREETING = "Hello, how can I help?"
 
 _WORDS = ("Sure, ", "that ", "is ", "on ", "its ", "way ", "and ", "will ", "arrive ", "there ")
 _CHUNK_SAMPLES = 800
@@ -81,6 +89,11 @@ class Transcriber(STTService):
         super().__init__(
             settings=STTSettings(**_none_of(STTSettings)), ttfs_p99_latency=0.0, **kwargs
         )
+
+    async def start(self, frame: StartFrame) -> None:
+        """Connects."""
+        await super().start(frame)
+        await asyncio.sleep(CONNECT_SECONDS)
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Makes nothing of the audio itself."""
@@ -135,8 +148,14 @@ class Speaker(TTSService):
         super().__init__(settings=settings, push_start_frame=True, push_stop_frames=True, **kwargs)
         self._call_sid = call_sid
 
+    async def start(self, frame: StartFrame) -> None:
+        """Connects."""
+        await super().start(frame)
+        await asyncio.sleep(CONNECT_SECONDS)
+
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Has all of the speech at once, in pieces of 100 ms."""
+        await asyncio.sleep(SPEECH_SECONDS)
         for begin in range(0, len(_BUZZ), 2 * _CHUNK_SAMPLES):
             piece = _BUZZ[begin : begin + 2 * _CHUNK_SAMPLES]
             yield TTSAudioRawFrame(piece, 8000, 1, context_id=context_id)

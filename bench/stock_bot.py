@@ -2,7 +2,7 @@
 
 Silero in the user aggregator, 8 kHz both ways, metrics on, Pipecat's default observers; on FastAPI
 and uvicorn. The end of a turn is ``SpeechTimeoutUserTurnStopStrategy``: the template's default,
-Smart Turn, costs more still. Its port goes to stdout.
+Smart Turn, costs more still. Its port goes to stdout. With ``greet`` it speaks first.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI, WebSocket
 from loguru import logger
 from pipecat.audio.vad.silero import SileroVADAnalyzer
+from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -27,7 +28,7 @@ from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPI
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
-from stand_ins import Responder, Speaker, Transcriber, note
+from stand_ins import GREETING, Responder, Speaker, Transcriber, note
 
 Services = Callable[[str], Sequence[FrameProcessor]]
 """Makes STT, LLM and TTS for a call."""
@@ -92,6 +93,8 @@ async def _run(transport: FastAPIWebsocketTransport, worker: PipelineWorker) -> 
         await worker.cancel()
 
     transport.add_event_handler("on_client_disconnected", hung_up)
+    if "greet" in sys.argv:
+        await worker.queue_frame(TTSSpeakFrame(GREETING))
     runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
     await runner.add_workers(worker)
     await runner.run()

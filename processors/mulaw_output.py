@@ -66,6 +66,7 @@ from twilio_frames.processors.head_start import HeadStart
 from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
+from twilio_frames.processors.rate_advice import advise_on_recognisers, advise_on_speech
 from twilio_frames.processors.utterance_audio import UtteranceAudio
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.protocol import SendMark
@@ -138,6 +139,7 @@ class MulawOutput(BaseOutputTransport):
         """Makes ready to speak."""
         await super().start(frame)
         await self._head_start.come_up()
+        advise_on_recognisers(self)
         if self._runner is None:
             self._runner = self.create_task(self._head_start.run(self._playout))
         while self._first_words:
@@ -304,6 +306,8 @@ class MulawOutput(BaseOutputTransport):
     async def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
         if not self._params.audio_out_enabled:
             return
+        if frame.sample_rate != SAMPLE_RATE:
+            advise_on_speech(self, frame.sample_rate)
         mulaw = await self._sound.mulaw_of(frame)
         begin = self._script.length
         if mulaw and self._is_speaking and self._script.heard >= begin:
