@@ -1,15 +1,19 @@
 """What only a process's first call takes long for, done ahead of it.
 
 Pipecat imports its LLM adapter when the first LLM service is made, half a second of it; Silero's
-model is built for the first voice; the first sentence loads the rules of its language. And Python's
+model is built for the first voice; the first sentence loads the rules of its language. Each TLS
+context, one for each client that opens a connection, reads the certificates of all authorities,
+some 30 ms of it, unless they share one. And Python's
 garbage collector goes through everything that was ever imported, a tenth of a second at a time in
 which no call is served, unless it is told that those things stay.
 """
 
 import asyncio
+import functools
 import gc
 import importlib
 import importlib.util
+import ssl
 from collections.abc import Sequence
 
 from pipecat.utils.string import match_endofsentence
@@ -17,7 +21,7 @@ from pipecat.utils.string import match_endofsentence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors import silero
 
-__all__ = ["warm_up"]
+__all__ = ["tls_context", "warm_up"]
 
 # Where the adapter is that an LLM service takes unless it names another, by Pipecat's version.
 _ADAPTERS = ("pipecat.adapters.llm", "pipecat.adapters")
@@ -42,9 +46,19 @@ async def warm_up(*modules: str, freeze: bool = True) -> None:
         ConfigurationError: If a module cannot be imported.
     """
     await asyncio.to_thread(_import, modules)
+    await asyncio.to_thread(tls_context)
     await silero.warm_up()
     if freeze:
         await asyncio.to_thread(_freeze)
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """The TLS context for connections to vendors, one for the process; do not change it.
+
+    The first time blocks for the disk; :func:`warm_up` sees to that.
+    """
+    return ssl.create_default_context()
 
 
 def _import(modules: Sequence[str]) -> None:

@@ -38,6 +38,9 @@ async def test_greeting_heard_before_the_pipeline_is_up_is_remembered():
         await caller.hang_up()
 
     assert heard(caller, GREETING) == GREETING
+    words = caller.hearing.words(caller.result.heard_bot)
+    assert words is not None
+    assert " ".join(word.text for word in words) == f"{GREETING} {REPLY}"
     assert bot.lines() == [f"assistant: {GREETING}", f"assistant: {REPLY}"]
 
 

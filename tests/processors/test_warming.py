@@ -9,7 +9,7 @@ from twilio_frames.processors.warming import warm_up
 FIRST_CALL = """
 import asyncio, gc, sys
 from twilio_frames.processors import silero
-from twilio_frames.processors.warming import warm_up
+from twilio_frames.processors.warming import tls_context, warm_up
 
 async def first_call():
     from pipecat.services.llm_service import LLMService
@@ -28,6 +28,7 @@ async def main():
     from twilio_frames.processors.vad import PhoneVAD
     await warm_up()
     assert silero._session.cache_info().currsize == 1
+    assert tls_context.cache_info().currsize == 1
     assert gc.get_freeze_count() > 1000
     assert await first_call() == []
 
