@@ -112,9 +112,8 @@ async def main(arguments: argparse.Namespace) -> None:
             if name == next(iter(BOTS)):
                 print(f"{'':28}" + "".join(f"{column:>15}" for column in rows[name]))
             shown = "".join(f"{value:15.0f}" for value in rows[name].values())
-            print(
-                f"{name:28}{shown}" + (f"   ({waits.untrusted} left out)" * bool(waits.untrusted))
-            )
+            rung = 1 + calls + rounds * AT_ONCE
+            print(f"{name:28}{shown}   {waits.late} of {rung} on a late clock")
         ours, stock = rows["ours, recorded greeting"], rows["stock Pipecat"]
         ratios = "".join(f"{stock[column] / ours[column]:14.1f}x" for column in ours)
         print(f"{'stock / ours, recorded':28}{ratios}")

@@ -8,11 +8,17 @@ told of all of it in order.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from pipecat.frames.frames import Frame
+
 from twilio_frames.processors.playout import Line, Playout
 from twilio_frames.protocol.script import Piece
+
+HAPPENED_AT = "happened_at"
+"""Where the ``metadata`` of a frame that comes late says when it fell due, ``time.monotonic()``."""
 
 
 class HeadStart:
@@ -44,6 +50,8 @@ class HeadStart:
         if self.is_up:
             await self._deliver(thing)
         else:
+            if isinstance(thing, Frame):
+                thing.metadata[HAPPENED_AT] = time.monotonic()
             self._kept.append(thing)
 
     async def sent(self, piece: Piece) -> None:

@@ -178,10 +178,10 @@ class Call:
         return self._transport.underruns
 
     async def greet(self, greeting: Clip | Greeting | str) -> None:
-        """Says something now, before the pipeline is there; for ``run(greeting=...)`` too late.
+        """Says something before the pipeline is there, ahead of what takes long in a bot.
 
-        Worth a line of its own ahead of whatever takes long in a bot. Speech that is ready is on
-        its way at once; what is not is said by the pipeline's TTS service, first of all.
+        ``run(greeting=...)`` does the same when it is called. Speech that is ready is on its way at
+        once; what is not is said by the pipeline's TTS service, first of all.
 
         Args:
             greeting: A clip, a :class:`twilio_frames.processors.greeting.Greeting`, or a text.

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
+    FilterControlFrame,
     InterruptionFrame,
     LLMAssistantPushAggregationFrame,
     StartFrame,
@@ -154,8 +156,30 @@ async def test_clip_that_may_not_be_interrupted_is_said_to_its_end():
     assert voice.line.audio() == CLIP.mulaw
 
 
-async def test_louder_clip_waits_for_the_pipeline():
-    async with Voice(TwilioParams(audio_out_volume=0.5)) as voice:
+class Halved(BaseAudioFilter):
+    """Works only once it has been started."""
+
+    is_started = False
+
+    async def start(self, sample_rate: int):
+        self.is_started = True
+
+    async def stop(self):
+        self.is_started = False
+
+    async def process_frame(self, frame: FilterControlFrame):
+        pass
+
+    async def filter(self, audio: bytes) -> bytes:
+        assert self.is_started
+        return (np.frombuffer(audio, dtype=np.int16) // 2).tobytes()
+
+
+@pytest.mark.skipif(
+    "audio_out_filter" not in TwilioParams.model_fields, reason="known to Pipecat since 1.14"
+)
+async def test_clip_that_is_filtered_waits_for_the_pipeline():
+    async with Voice(TwilioParams(audio_out_filter=Halved())) as voice:
         await voice.output.say_first(SpeakClipFrame(CLIP))
         assert not voice.line.of(SendMedia)
 

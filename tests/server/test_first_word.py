@@ -20,6 +20,10 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.report.lines import Kind
+from twilio_frames.report.reading import read_log
+from twilio_frames.report.story import tell
+from twilio_frames.server import ServerSettings
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.loop_watch import LoopWatch
 
@@ -103,6 +107,25 @@ async def test_recorded_greeting_is_heard_while_services_connect(phone: Phone, g
 
     assert words == [{"role": "assistant", "content": TEXT}]
     assert pitch(caller) == pytest.approx(440, abs=5)
+
+
+async def test_log_tells_when_each_word_of_the_greeting_was_heard(
+    phone: Phone, greeting: Greeting, tmp_path: Path
+):
+    bot = Bot(greeting)
+    settings = ServerSettings(call_logs=tmp_path / "logs")
+    async with phone.desk(bot, settings=settings) as desk:
+        async with desk.call() as caller:
+            await caller.wait_for_bot(silence=0.3)
+            bot.connected.set()
+            await remembered(await bot.contexts.get())
+    (path,) = await asyncio.to_thread(lambda: list((tmp_path / "logs").iterdir()))
+    story = tell(await asyncio.to_thread(read_log, path))
+
+    words = [line["t"] for line in story.log.of(Kind.WORD)]
+    assert len(words) == 4
+    heard = story.heard[0]
+    assert words == pytest.approx([heard.begin + 0.2 * n for n in (1, 2, 3, 4)], abs=0.1)
 
 
 async def test_greeting_that_is_not_ready_is_spoken_live_and_recorded_for_the_next(

@@ -14,6 +14,7 @@ from twilio_frames.calllog.frames import FrameLines
 from twilio_frames.calllog.line import LineNotes
 from twilio_frames.calllog.privacy import LogPrivacy
 from twilio_frames.calllog.writer import Line, LineWriter
+from twilio_frames.processors.head_start import HAPPENED_AT
 from twilio_frames.report.lines import FORMAT, VERSION, Kind
 from twilio_frames.transport import TwilioTransport
 
@@ -134,10 +135,14 @@ class CallLog(BaseObserver):
     def _time_of(self, data: FramePushed) -> float:
         """When a frame was pushed; that is some time ago if observers had to wait for their turn.
 
+        A frame that waited for its pipeline to be up says itself when it fell due.
+
         The pipeline's clock runs as ours does, from another zero: the difference is the smallest
         that was seen.
         """
         now = self.now
+        if (happened_at := data.frame.metadata.get(HAPPENED_AT)) is not None:
+            return happened_at - self._opened_at
         if not data.timestamp:
             return now
         stamp = data.timestamp / _NANOSECONDS
