@@ -13,6 +13,8 @@ from twilio_frames.testing.vendors.cartesia import (
 )
 from twilio_frames.testing.vendors.deepgram import DeepgramServer, DeepgramStream
 from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.openai import ChatRequest, OpenAIServer
+from twilio_frames.testing.vendors.openai_replies import FunctionCall
 from twilio_frames.testing.vendors.realtime import RealtimeServer
 from twilio_frames.testing.vendors.realtime_replies import (
     FailedReply,
@@ -25,15 +27,18 @@ from twilio_frames.testing.vendors.word_sounds import WordSounds
 
 __all__ = [
     "CartesiaServer",
+    "ChatRequest",
     "ContextError",
     "DeepgramServer",
     "DeepgramStream",
     "Drop",
     "FailedReply",
     "Fault",
+    "FunctionCall",
     "FunctionCallReply",
     "Garbage",
     "Hang",
+    "OpenAIServer",
     "Pacing",
     "RealtimeServer",
     "Refusal",

@@ -97,6 +97,10 @@ class VendorServer(ABC):
         """Has the next connections or requests meet these, in the place of what was to come."""
         self._faults = iter(faults)
 
+    def can_go_wrong(self, request: web.Request) -> bool:
+        """Whether a connection or request takes the next of the faults; else all goes well."""
+        return True
+
     async def visited(self, times: int = 1) -> Visit:
         """Waits until so many connections or requests have come; gives the last of them."""
         async with self._came:
@@ -105,7 +109,7 @@ class VendorServer(ABC):
 
     @web.middleware
     async def _meet(self, request: web.Request, handler) -> web.StreamResponse:
-        fault = next(self._faults, None)
+        fault = next(self._faults, None) if self.can_go_wrong(request) else None
         visit = Visit(
             at=time.monotonic(),
             path=request.path,
