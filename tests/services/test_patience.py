@@ -1,0 +1,49 @@
+"""Waits between attempts grow, are random, and keep to a budget."""
+
+import pytest
+
+from twilio_frames.services.patience import Backoff
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def longest(low: float, high: float) -> float:
+    return high
+
+
+def test_waits_grow_to_a_limit():
+    backoff = Backoff(1000, draw=longest, clock=Clock())
+    waits = [backoff.next_wait() for _ in range(6)]
+    assert waits == pytest.approx([0.4, 0.8, 1.6, 3.2, 4.0, 4.0])
+
+
+def test_waits_are_anything_up_to_that():
+    drawn: list[tuple[float, float]] = []
+
+    def draw(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return low
+
+    backoff = Backoff(10, draw=draw, clock=Clock())
+    assert [backoff.next_wait(), backoff.next_wait()] == [0.0, 0.0]
+    assert drawn == [(0.0, 0.4), (0.0, 0.8)]
+
+
+def test_budget_ends_the_attempts():
+    clock = Clock()
+    backoff = Backoff(2, draw=longest, clock=clock)
+    assert backoff.next_wait() is not None
+    clock.now = 1.9
+    assert backoff.next_wait() is None
+
+
+def test_vendors_wish_is_kept_if_it_fits():
+    backoff = Backoff(5, draw=longest, clock=Clock())
+    assert backoff.next_wait(3) == pytest.approx(3.4)
+    assert backoff.next_wait(4.9) is None

@@ -1,0 +1,66 @@
+"""How long to wait for a vendor, and how often to ask again."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Backoff", "Patience"]
+
+_FIRST_WAIT = 0.4
+_LONGEST_WAIT = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a caller can be kept waiting for a reply; seconds.
+
+    Parameters:
+        connect: For a connection.
+        first_token: For the first words of a reply, or the first piece of a function call.
+        between_tokens: For each piece that follows.
+        reply: For the whole reply, all attempts included.
+        retries: A further attempt begins no later than this after the first began.
+    """
+
+    connect: float = 3.0
+    first_token: float = 6.0
+    between_tokens: float = 4.0
+    reply: float = 60.0
+    retries: float = 10.0
+
+
+class Backoff:
+    """When to ask again: after random times that grow, within a budget.
+
+    Full jitter: each wait is anything between nothing and a limit that doubles, so that many calls
+    that failed together do not come back together.
+
+    Args:
+        budget: Seconds from here within which a further attempt may begin.
+        draw: Gives a number between its two arguments.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        budget: float,
+        *,
+        draw: Callable[[float, float], float] = random.uniform,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._draw = draw
+        self._clock = clock
+        self._end = clock() + budget
+        self._limit = _FIRST_WAIT
+
+    def next_wait(self, retry_after: float | None = None) -> float | None:
+        """How long to wait before the next attempt; None to give up.
+
+        Args:
+            retry_after: What the vendor asked for. It is kept, with some jitter on top; where it
+                does not fit into the budget there is no further attempt.
+        """
+        wait = self._draw(0.0, self._limit) + (retry_after or 0.0)
+        self._limit = min(self._limit * 2, _LONGEST_WAIT)
+        return wait if self._clock() + wait <= self._end else None
