@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from twilio_frames.call import Call
     from twilio_frames.server import ServerSettings
     from twilio_frames.testing.bot_words import BotWords
+    from twilio_frames.testing.text import TextConversation
 
 WEBHOOK_PATH = "/twiml"
 """Where this package's server has its TwiML webhook."""
@@ -246,6 +247,17 @@ class Phone:
             desk.call(**call) as caller,
         ):
             yield caller
+
+    def text(self, bot: "Callable[[Call], Awaitable[Any]]", **options: Any) -> "TextConversation":
+        """Talks with a bot in writing, without any sound and at once; use it with ``async with``.
+
+        Args:
+            bot: The bot, ``async def bot(call)``.
+            options: More arguments of :class:`twilio_frames.testing.text.TextConversation`.
+        """
+        from twilio_frames.testing.text import TextConversation
+
+        return TextConversation(bot, **options)
 
 
 class _WordsOfCalls:
