@@ -1,0 +1,54 @@
+"""A bot whose mind is a LangChain chain, with a memory of what the caller heard.
+
+What you will hear: a greeting, then whatever the model makes of a coffee order. Talk over it: what
+you did not hear of its words it does not believe to have said.
+
+What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does; `pip
+install 'pipecat-twilio-frames[langchain]'`. Ears and voice are those of ``bot.py``.
+
+Run it::
+
+    twilio-frames serve twilio_frames.examples.langchain_bot:bot
+"""
+
+import os
+
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_openai import ChatOpenAI
+from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pydantic import SecretStr
+
+from twilio_frames.call import Call
+from twilio_frames.examples.coffee_shop.dialogue import Dialogue
+from twilio_frames.examples.services import choose_services
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.services.langchain import PhoneLangchainProcessor
+
+PROMPT = ChatPromptTemplate.from_messages([
+    ("system", "You take coffee orders by phone. One short sentence at a time, no markup."),
+    MessagesPlaceholder("history"),
+    ("human", "{input}"),
+])  # fmt: skip
+
+
+async def bot(call: Call) -> None:
+    """Takes one caller's order."""
+    services, context = await choose_services(Dialogue()), PhoneContextAggregator()
+    model = ChatOpenAI(
+        model=os.environ.get("OPENAI_MODEL", "gpt-4.1"),
+        api_key=SecretStr(os.environ.get("OPENAI_API_KEY") or "none"),
+        max_retries=1,
+    )
+    pipeline = Pipeline([
+        call.transport.input(),
+        PhoneVAD(),
+        services.stt,
+        context.user(),
+        PhoneLangchainProcessor(PROMPT | model),
+        services.tts,
+        call.transport.output(),
+        context.assistant(),
+    ])  # fmt: skip
+    await call.run(pipeline, begin_with=[TTSSpeakFrame("Hello! What can I get you?")])

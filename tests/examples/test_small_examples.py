@@ -1,0 +1,96 @@
+"""The small examples do on the telephone what their first lines promise."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twilio_frames.audio import decode_mulaw
+from twilio_frames.examples import function_calls, own_llm, own_stt, own_tts, text_only
+from twilio_frames.testing import CallEnd, Caller, Phone
+from twilio_frames.testing.vendors.openai import FunctionCall, OpenAIServer
+
+SMALL = ("function_calls", "langchain_bot", "own_llm", "own_stt", "own_tts")
+
+
+def ordering(text: str) -> Callable[[Caller], Awaitable[None]]:
+    async def caller(telephone: Caller) -> None:
+        await telephone.wait_for_bot(silence=0.5)
+        await telephone.say(text)
+        await telephone.wait_for_bot(silence=0.5)
+
+    return caller
+
+
+async def test_own_llm_says_everything_back(phone: Phone):
+    call = await phone.ring(own_llm.bot, ordering("a large latte please"))
+
+    said = call.result.turns[-1].words or ""
+    assert "You said:" in said
+    assert "large latte" in said
+    assert "That was" in said
+
+
+async def test_own_stt_times_the_caller(phone: Phone):
+    call = await phone.ring(own_stt.bot, ordering("a large latte with oat milk please"))
+
+    said = call.result.turns[-1].words or ""
+    assert "You said: about 2 seconds." in said or "You said: about 1 seconds." in said
+
+
+async def test_own_tts_hums_each_word(phone: Phone):
+    call = await phone.ring(own_tts.bot, ordering("a large latte please"))
+
+    samples = np.frombuffer(decode_mulaw(call.result.heard_bot), np.int16)
+    loud = np.flatnonzero(np.abs(samples.astype(int)) > 4000)
+    first_word = samples[loud[0] : loud[0] + 8000 // 4]
+    pitch = np.argmax(np.abs(np.fft.rfft(first_word, 8000)))
+    assert pitch == pytest.approx(own_tts.SCALE[sum(b"Hello!") % 8], abs=5)
+    assert len(call.result.turns) == 2
+    async with phone.text(own_tts.bot) as talk:
+        assert await talk.reply() == "Hello! I say everything back."
+
+
+async def test_functions_are_called(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    replies = [
+        FunctionCall("price_of", {"drink": "latte"}),
+        "It costs four dollars fifty.",
+        FunctionCall("hang_up"),
+    ]
+    async with OpenAIServer(replies) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+
+        async def caller(telephone: Caller) -> None:
+            await ordering("a large latte please")(telephone)
+            await telephone.say("goodbye")
+            assert await telephone.wait_for_end() is CallEnd.BOT_HUNG_UP
+
+        call = await phone.ring(function_calls.bot, caller)
+
+    assert call.heard("it costs four dollars fifty")
+    assert call.heard("goodbye")
+    assert server.asked[1].messages[-1]["content"] == '{"dollars": 4.5}'
+
+
+async def test_function_knows_the_menu(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    replies = [FunctionCall("price_of", {"drink": "tea"}), "Not on the menu."]
+    async with OpenAIServer(replies) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        async with phone.text(function_calls.bot) as talk:
+            await talk.reply()
+            assert await talk.say("And a tea?") == "Not on the menu."
+        assert server.asked[1].messages[-1]["content"] == '{"dollars": "not on the menu"}'
+
+
+@pytest.mark.parametrize("test", [text_only.test_order_is_taken, text_only.test_caller_cuts_in])
+async def test_text_only_tests_pass(phone: Phone, test: Callable[[Phone], Awaitable[None]]):
+    await test(phone)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_examples_stay_small(name: str):
+    source = Path(own_llm.__file__).with_name(f"{name}.py").read_text()
+    assert len(source.splitlines()) <= 60
+    for part in ("What you will hear:", "What it needs:", "Run it::", f"examples.{name}:bot"):
+        assert part in source

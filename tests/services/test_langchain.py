@@ -1,0 +1,180 @@
+"""A LangChain chain behind the telephone: what it is told, and what is heard when it fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableGenerator
+from loguru import logger
+from pipecat.frames.frames import ErrorFrame, TTSSpeakFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frameworks.langchain import LangchainProcessor
+from pipecat.utils.errors import ErrorCategory
+
+from twilio_frames.call import Call
+from twilio_frames.local.tts import EspeakTTSService
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.services.langchain import PhoneLangchainProcessor, heard_messages
+from twilio_frames.testing import Phone
+
+APOLOGY = "I'm sorry, something went wrong. Could you say that again?"
+
+
+class Errors(BaseObserver):
+    def __init__(self):
+        super().__init__()
+        self.seen: dict[int, ErrorFrame] = {}
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        if isinstance(data.frame, ErrorFrame):
+            self.seen[data.frame.id] = data.frame
+
+
+def bot_with(answer: Callable, errors: Errors | None = None, **options):
+    """A bot whose chain is a function of its input."""
+
+    async def stream(inputs: AsyncIterator[dict]) -> AsyncIterator[object]:
+        async for given in inputs:
+            async for piece in answer(given):
+                yield piece
+
+    async def bot(call: Call) -> None:
+        context = PhoneContextAggregator()
+        if errors:
+            call.observers.append(errors)
+        pipeline = Pipeline([
+            call.transport.input(),
+            context.user(),
+            PhoneLangchainProcessor(RunnableGenerator(stream), **options),
+            EspeakTTSService(),
+            call.transport.output(),
+            context.assistant(),
+        ])  # fmt: skip
+        await call.run(pipeline, begin_with=[TTSSpeakFrame("Good morning.")])
+
+    return bot
+
+
+async def test_chain_is_told_what_was_heard(phone: Phone):
+    told = []
+
+    async def answer(given):
+        told.append(given)
+        yield "One two "
+        yield AIMessageChunk(content="three four.")
+
+    async with phone.text(bot_with(answer)) as talk:
+        assert await talk.reply() == "Good morning."
+        assert await talk.say("Hello.", cut_after=2) == "One two"
+        assert await talk.say("No, wait.") == "One two three four."
+
+    assert told == [
+        {"input": "Hello.", "history": [AIMessage("Good morning.")]},
+        {
+            "input": "No, wait.",
+            "history": [AIMessage("Good morning."), HumanMessage("Hello."), AIMessage("One two")],
+        },
+    ]
+
+
+async def test_exception_is_answered_in_words(phone: Phone):
+    errors, logged = Errors(), []
+
+    async def answer(given):
+        if given["input"] == "My secret.":
+            yield "Let me"
+            raise ValueError("My secret.")
+        yield "Fine."
+
+    sink = logger.add(logged.append, level="TRACE")
+    try:
+        async with phone.text(bot_with(answer, errors)) as talk:
+            await talk.reply()
+            assert await talk.say("My secret.") == f"Let me {APOLOGY}"
+            assert await talk.say("Again.") == "Fine."
+    finally:
+        logger.remove(sink)
+
+    (error,) = errors.seen.values()
+    assert error.category is ErrorCategory.APPLICATION
+    assert "ValueError" in error.error
+    assert "secret" not in error.error
+    assert not [line for line in logged if "langchain" in line and "secret" in line]
+
+
+async def test_hanging_chain_is_given_up(phone: Phone):
+    errors = Errors()
+
+    async def answer(given):
+        if given["input"] == "Hang.":
+            await asyncio.sleep(60)
+        yield "Fine."
+
+    bot = bot_with(answer, errors, time_limit=0.1, apology="Sorry?")
+    async with phone.text(bot) as talk:
+        await talk.reply()
+        assert await talk.say("Hang.") == "Sorry?"
+        assert await talk.say("Again.") == "Fine."
+    assert len(errors.seen) == 1
+
+
+async def test_interruption_cancels_the_chain(phone: Phone):
+    cancelled = []
+
+    async def answer(given):
+        yield "One two three. "
+        yield "Four"
+        try:
+            await asyncio.sleep(60 if given["input"] == "Go." else 0)
+        except asyncio.CancelledError:
+            cancelled.append(given["input"])
+            raise
+
+    async with phone.text(bot_with(answer)) as talk:
+        await talk.reply()
+        await talk.say("Go.", cut_after=3)
+        assert await talk.say("Stop.") == "One two three. Four"
+    assert cancelled == ["Go."]
+
+
+async def test_thoughts_are_not_spoken(phone: Phone):
+    async def answer(_):
+        yield AIMessageChunk(content=[{"type": "reasoning", "reasoning": "Hm."}])
+        yield AIMessageChunk(content=[{"type": "text", "text": "Fine."}])
+        yield {"not": "words"}
+
+    async with phone.text(bot_with(answer)) as talk:
+        await talk.reply()
+        assert await talk.say("Hello.") == "Fine."
+
+
+async def test_chain_may_do_without_history(phone: Phone):
+    async def answer(given):
+        yield ", ".join(given)
+
+    async with phone.text(bot_with(answer, history_key=None, transcript_key="words")) as talk:
+        await talk.reply()
+        assert await talk.say("Hello.") == "words"
+
+
+def test_function_calls_are_left_out():
+    context = LLMContext(
+        [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": "Hello."},
+            {"role": "assistant", "tool_calls": []},
+            {"role": "tool", "content": "{}", "tool_call_id": "1"},
+            {"role": "assistant", "content": "Hi."},
+        ]
+    )
+    assert heard_messages(context) == [
+        SystemMessage("Be brief."), HumanMessage("Hello."), AIMessage("Hi."),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["_ainvoke"])
+def test_pipecat_still_has_the_name(name: str):
+    assert name in vars(LangchainProcessor)
