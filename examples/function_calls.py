@@ -14,13 +14,13 @@ from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
-from pipecat.services.openai.llm import OpenAILLMService
 
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.services import choose_services
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.services.openai import PhoneOpenAILLMService
 
 PRICES = {"latte": 4.5, "espresso": 3.0, "mocha": 5.0}
 
@@ -45,8 +45,12 @@ async def bot(call: Call) -> None:
 
     context = PhoneContextAggregator(LLMContext(tools=[price_of, hang_up]))
     services = await choose_services(Dialogue())
-    settings = OpenAILLMService.Settings(model="gpt-4.1", system_instruction="You sell coffee.")
-    llm = OpenAILLMService(api_key=os.environ.get("OPENAI_API_KEY") or "none", settings=settings)
+    llm = PhoneOpenAILLMService(
+        base_url=os.environ.get("OPENAI_BASE_URL"),
+        settings=PhoneOpenAILLMService.Settings(
+            model="gpt-4.1", system_instruction="You sell coffee by phone. Be brief, no markup."
+        ),
+    )
     pipeline = Pipeline([
         call.transport.input(),
         PhoneVAD(),
