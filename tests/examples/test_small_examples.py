@@ -11,7 +11,7 @@ from twilio_frames.examples import function_calls, own_llm, own_stt, own_tts, te
 from twilio_frames.testing import CallEnd, Caller, Phone
 from twilio_frames.testing.vendors.openai import FunctionCall, OpenAIServer
 
-SMALL = ("function_calls", "langchain_bot", "own_llm", "own_stt", "own_tts")
+SMALL = ("function_calls", "google_speech", "langchain_bot", "own_llm", "own_stt", "own_tts")
 
 
 def ordering(text: str) -> Callable[[Caller], Awaitable[None]]:
@@ -47,7 +47,7 @@ async def test_own_tts_hums_each_word(phone: Phone):
     first_word = samples[loud[0] : loud[0] + 8000 // 4]
     pitch = np.argmax(np.abs(np.fft.rfft(first_word, 8000)))
     assert pitch == pytest.approx(own_tts.SCALE[sum(b"Hello!") % 8], abs=5)
-    assert len(call.result.turns) == 2
+    assert [turn.speaker for turn in call.result.turns] == ["bot", "caller", "bot"]
     async with phone.text(own_tts.bot) as talk:
         assert await talk.reply() == "Hello! I say everything back."
 

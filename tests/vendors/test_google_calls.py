@@ -1,0 +1,254 @@
+"""Whole calls on Google's real clients, and what the caller hears on their bad days."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import repeat
+from typing import Any
+
+import pytest
+from pipecat.frames.frames import ErrorFrame, LLMRunFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.utils.errors import ErrorCategory
+
+from tests.vendors.faults import bad_day
+from twilio_frames.audio import MULAW_SILENCE
+from twilio_frames.call import Call
+from twilio_frames.examples import google_speech
+from twilio_frames.examples.own_llm import Parrot
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
+from twilio_frames.testing import Caller, Phone, PhoneCall
+from twilio_frames.testing.known_speech import burst
+from twilio_frames.testing.vendors import Drop, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.google import GoogleServer
+
+GREETING = "hello i say everything back"
+HEARD = ["a latte please", "a large one"]
+
+
+class Rig(BaseObserver):
+    """A bot on Google's services that says everything back, and what became of it."""
+
+    def __init__(self, server: GoogleServer, *, tts: dict[str, Any], stt: dict[str, Any]):
+        super().__init__()
+        self._server, self._tts, self._stt = server, tts, stt
+        self.context = LLMContext()
+        self.errors: dict[int, ErrorFrame] = {}
+
+    async def __call__(self, call: Call) -> None:
+        memory = PhoneContextAggregator(self.context)
+        target = self._server.target
+        call.observers.append(self)
+        pipeline = Pipeline([
+            call.transport.input(),
+            PhoneVAD(),
+            PhoneGoogleSTTService(target=target, **self._stt),
+            memory.user(),
+            Parrot(),
+            PhoneGoogleTTSService(target=target, **self._tts),
+            call.transport.output(),
+            memory.assistant(),
+        ])  # fmt: skip
+        await call.run(pipeline, begin_with=[LLMRunFrame()])
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        if isinstance(data.frame, ErrorFrame):
+            self.errors[data.frame.id] = data.frame
+
+    @property
+    def remembered(self) -> list[object]:
+        messages = self.context.get_messages()
+        return [message.get("content") for message in messages if isinstance(message, dict)]
+
+
+@asynccontextmanager
+async def google(
+    *, tts: dict[str, Any] | None = None, stt: dict[str, Any] | None = None, **server: Any
+) -> AsyncIterator[tuple[GoogleServer, Callable[[Call], Awaitable[None]], Rig]]:
+    async with GoogleServer(hears=HEARD, **server) as vendor:
+        rig = Rig(vendor, tts=tts or {}, stt=stt or {})
+
+        async def bot(call: Call) -> None:
+            await rig(call)
+
+        yield vendor, bot, rig
+
+
+def said(telephone: Caller, words: str, times: int = 1) -> bool:
+    """Whether these words were heard, each to its last byte."""
+    audio = telephone.heard_so_far
+    return all(audio.count(burst(word)) >= times for word in words.split())
+
+
+async def hear(telephone: Caller, words: str, *, seconds: float = 20.0) -> None:
+    heard = await telephone.wait_until(lambda: said(telephone, words), seconds=seconds)
+    assert heard, f"expected the caller to hear {words!r}"
+
+
+async def order(telephone: Caller) -> None:
+    """Says two things; each is said back."""
+    await telephone.wait_for_bot(silence=0.5)
+    await telephone.say("a latte please")
+    await hear(telephone, "said a latte please that was")
+    await telephone.wait_for_bot(silence=0.3)
+    await telephone.say("a large one")
+    await hear(telephone, "large one")
+
+
+async def patient(telephone: Caller) -> None:
+    """Hears the greeting to its end, before saying two things."""
+    await hear(telephone, "i say everything back")
+    await order(telephone)
+
+
+def missed(call: PhoneCall) -> list[str]:
+    """The greeting's words that were not heard to their last byte, be it with a hole in them."""
+    heard = call.result.heard_bot.replace(bytes([MULAW_SILENCE]), b"")
+    return [word for word in GREETING.split() if burst(word) not in heard]
+
+
+def was_all_understood(rig: Rig) -> bool:
+    return [words for words in rig.remembered if words in HEARD] == HEARD
+
+
+async def test_google_example_takes_an_order(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    async with GoogleServer(hears=["a large latte"]) as server:
+        monkeypatch.setenv("GOOGLE_SPEECH_TARGET", server.target)
+
+        async def caller(telephone: Caller) -> None:
+            await telephone.wait_for_bot(silence=0.5)
+            await telephone.say("a large latte")
+            # Bit for bit, each word to its last byte.
+            await hear(telephone, "hello and welcome to the coffee shop latte any special milk")
+
+        await phone.ring(google_speech.bot, caller)
+        (stream,), speech = server.streams, server.speeches[0]
+
+    decoding = stream.config.config.explicit_decoding_config
+    assert (decoding.encoding.name, decoding.sample_rate_hertz) == ("MULAW", 8000)
+    assert stream.config.config.model == "telephony"
+    voice = speech.config.streaming_audio_config
+    assert (voice.audio_encoding.name, voice.sample_rate_hertz) == ("MULAW", 8000)
+
+
+@bad_day(
+    "google", "both connections break in mid-word", "Every word, the broken one with a short hole."
+)
+async def test_google_drops_in_mid_word(phone: Phone):
+    faults = {"faults": [Drop(after=1)], "tts_faults": [None, Drop(after=4)]}
+    async with google(**faults) as (server, bot, rig):
+        call = await phone.ring(bot, order)
+
+    assert was_all_understood(rig)
+    assert [stream.finals for stream in server.streams] == [[], HEARD]
+    assert missed(call) == []
+    assert rig.remembered[0] == "Hello! I say everything back."
+    assert not rig.errors
+
+
+@bad_day("google", "both are away at the start (503, 429, 500, drop)", "Everything, a bit later.")
+async def test_google_comes_late(phone: Phone):
+    faults = [Refusal(status=503), Drop(), Refusal(status=429), Refusal(status=500)]
+    tts_faults = [Refusal(status=503), Refusal(status=429), None, Refusal(status=500), Drop()]
+    async with google(faults=faults, tts_faults=tts_faults) as (_, bot, rig):
+        call = await phone.ring(bot, order)
+
+    assert was_all_understood(rig)
+    assert missed(call) == []
+    assert not rig.errors
+
+
+@bad_day("google", "both hang behind the first words", "A pause; then all that was to be said.")
+async def test_google_hangs(phone: Phone):
+    faults = {"faults": [Hang(after=1)], "tts_faults": [Hang(after=2)]}
+    tight = {"stt": {"answer_limit": 1.0}, "tts": {"time_limit": 0.5}}
+    async with google(**faults, **tight) as (_, bot, rig):
+        await phone.ring(bot, patient)
+
+    assert was_all_understood(rig)
+    assert rig.remembered[0] == "Hello! I say everything back."
+    assert not rig.errors
+
+
+@bad_day("google", "both send garbage; the voice is slow", "Everything, as late as it comes.")
+async def test_google_sends_garbage(phone: Phone):
+    faults = {"faults": [Garbage(after=1)], "tts_faults": [Garbage(after=1), Slow(seconds=1.0)]}
+    async with google(**faults) as (_, bot, rig):
+        call = await phone.ring(bot, patient)
+
+    assert was_all_understood(rig)
+    assert missed(call) == []
+    assert not rig.errors
+
+
+@bad_day(
+    "google",
+    "the recogniser takes no key (401)",
+    "\"I'm sorry, I can't hear you at the moment\", and again when the caller speaks.",
+)
+async def test_google_refuses_to_hear(phone: Phone):
+    async with google(faults=repeat(Refusal(status=401))) as (server, bot, rig):
+
+        async def caller(telephone: Caller) -> None:
+            await hear(telephone, "im sorry i cant hear you at the moment")
+            await telephone.wait_for_bot(silence=0.5)
+            await telephone.say("a latte please")
+            assert await telephone.wait_until(
+                lambda: said(telephone, "cant hear moment", times=2), seconds=15
+            )
+
+        await phone.ring(bot, caller)
+        asked = [visit for visit in server.visits if visit.path == "StreamingRecognize"]
+
+    assert len(asked) == 1
+    (error,) = rig.errors.values()
+    assert error.category is ErrorCategory.AUTHENTICATION
+
+
+@bad_day("google", "the recogniser stays away", "\"I'm sorry, I can't hear you at the moment\".")
+async def test_google_stays_away(phone: Phone):
+    faults = repeat(Refusal(status=503), 9)
+    async with google(faults=faults, stt={"patience": 1.0}) as (_, bot, rig):
+
+        async def caller(telephone: Caller) -> None:
+            await hear(telephone, "im sorry i cant hear you at the moment")
+            await telephone.wait_for_bot(silence=0.5)
+            # And then it is back.
+            await telephone.wait(2)
+            await telephone.say("a latte please")
+            await hear(telephone, "said a latte please", seconds=15)
+
+        await phone.ring(bot, caller)
+
+    (error,) = rig.errors.values()
+    assert error.category is ErrorCategory.CONNECTIVITY
+
+
+@bad_day(
+    "google", "the voice takes no key (401)", "The apology that was kept ready, once; then silence."
+)
+async def test_google_refuses_to_speak(phone: Phone):
+    sorry = burst("sorry") * 2
+    faults = repeat(Refusal(status=401))
+    async with google(tts_faults=faults, tts={"apology_audio": sorry}) as (server, bot, rig):
+
+        async def caller(telephone: Caller) -> None:
+            await hear(telephone, "sorry")
+            await telephone.wait_for_bot(silence=0.5)
+            await telephone.say("a latte please")
+            # The call goes on: the caller is still heard.
+            while HEARD[0] not in rig.remembered:
+                await telephone.wait(0.1)
+
+        call = await asyncio.wait_for(phone.ring(bot, caller), 30)
+        asked = [visit for visit in server.visits if visit.path == "StreamingSynthesize"]
+
+    assert call.result.heard_bot.count(sorry) == 1
+    assert len(asked) == 1
+    assert rig.remembered == HEARD[:1]
+    (error,) = rig.errors.values()
+    assert error.category is ErrorCategory.AUTHENTICATION

@@ -1,0 +1,351 @@
+"""Google hears the caller, in the mu-law that Twilio sent, by its model for telephones."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+from google.api_core.exceptions import Aborted, GoogleAPICallError
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import speech_v2
+from google.cloud.speech_v2.services.speech.transports import SpeechGrpcAsyncIOTransport
+from google.cloud.speech_v2.types import cloud_speech
+from loguru import logger
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    StartFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.google import stt as pipecat_google
+from pipecat.services.google.stt import GoogleSTTService, GoogleSTTSettings
+from pipecat.transcriptions.language import Language
+from pipecat.utils.time import time_now_iso8601
+
+from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import MulawInputFrame
+from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.unanswered import UnansweredAudio
+
+__all__ = ["APOLOGY", "PhoneGoogleSTTService"]
+
+APOLOGY = "I'm sorry, I can't hear you at the moment."
+
+_MOST_APOLOGIES = 3
+_MOST_IGNORED = 3
+_SHORT = 0.3
+_TTFS_P99_SECS = 1.0
+_MOST_AUDIO = 12_000
+_KEPT_SECS = 20.0
+_QUIET_SECS = 4.0
+_LEAD_SECS = 1.5
+_BACKOFF_SECS = (0.1, 2.0)
+# Google ends a stream after 300 s.
+_LONG_SECS, _LONGEST_SECS = 240.0, 290.0
+
+
+class _UnansweredError(Exception):
+    """No result came for what the caller said."""
+
+
+class PhoneGoogleSTTService(GoogleSTTService):
+    """Pipecat's Google recogniser for a phone call: mu-law as it came, and no word lost.
+
+    Google gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
+    audio ends here: no processor behind it gets any. The model is ``telephony``, unless the
+    settings say another one. Credentials are read, and the connection is made, while the pipeline
+    is set up.
+
+    A stream that breaks, or leaves the caller without an answer, is replaced, and the new one is
+    sent all that has no final result yet; so is one that gets too long, in a pause of the caller's.
+    What Google refuses for good, or trouble beyond the patience, is one error of the pipeline, and
+    the caller hears the apology.
+
+    Args:
+        credentials: A service account's JSON.
+        credentials_path: A file with it.
+        location: Google's region, ``global`` or ``us-central1`` say.
+        target: ``host:port`` of another server that speaks as Google does, without TLS.
+        settings: What differs from Pipecat's, ``model``, ``languages`` say.
+        apology: Said when the caller cannot be heard, and again if the caller speaks nonetheless;
+            empty to stay silent.
+        answer_limit: Seconds behind the caller's last word in which a result must come.
+        patience: Seconds of trouble before it is told.
+        **kwargs: Passed to Pipecat's service.
+
+    Raises:
+        ConfigurationError: If another sample rate is asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        credentials: str | None = None,
+        credentials_path: str | None = None,
+        location: str = "global",
+        target: str = "",
+        settings: GoogleSTTSettings | None = None,
+        apology: str = APOLOGY,
+        answer_limit: float = 3.0,
+        patience: float = 8.0,
+        **kwargs: Any,
+    ):
+        if kwargs.setdefault("sample_rate", SAMPLE_RATE) != SAMPLE_RATE:
+            raise ConfigurationError(
+                f"expected sample_rate={SAMPLE_RATE}, got {kwargs['sample_rate']!r}: leave it out, "
+                "or use Pipecat's GoogleSTTService"
+            )
+        ours = GoogleSTTSettings(model="telephony")
+        if settings is not None:
+            ours.apply_update(settings)
+        usual = {"audio_passthrough": False, "ttfs_p99_latency": _TTFS_P99_SECS}
+        with _no_client_yet():
+            super().__init__(location=location, settings=ours, **{**usual, **kwargs})
+        self._access = GoogleAccess(
+            credentials=credentials, credentials_path=credentials_path, target=target
+        )
+        self._apology = apology
+        self._apologies = 0
+        self._answer_limit = answer_limit
+        self._patience = patience
+        self._phone_client: speech_v2.SpeechAsyncClient | None = None
+        self._unanswered = UnansweredAudio(most_seconds=_KEPT_SECS)
+        self._more = asyncio.Event()
+        self._has_started = asyncio.Event()
+        self._resampler: Resampler | None = None
+        self._is_speaking = self._is_deaf = False
+        self._stopped_at = 0.0
+        self._opened_at = 0.0
+        self._trouble_since: float | None = None
+        self._ignored = 0
+        # Up to where final results have come, seconds of audio since the call began.
+        self._heard_to = 0.0
+        self._limit: asyncio.Timeout | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Takes the audio, and waits for an answer when the caller falls silent."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case StartFrame():
+                self._has_started.set()
+            case VADUserStartedSpeakingFrame():
+                self._is_speaking = True
+            case VADUserStoppedSpeakingFrame():
+                self._is_speaking, self._stopped_at = False, time.monotonic()
+                if self._is_deaf:
+                    await self._apologise()
+                elif self._unanswered.end / SAMPLE_RATE - frame.stop_secs - self._heard_to > _SHORT:
+                    self._await_answer()
+            case _:
+                pass
+
+    def _await_answer(self) -> None:
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._answer_limit)
+
+    async def process_audio_frame(
+        self, frame: InputAudioRawFrame, direction: FrameDirection
+    ) -> None:
+        """Has the frame's audio sent, unless the service is muted or not usable."""
+        if not self.is_muted and self.is_usable:
+            await self.process_generator(self.run_stt(self._mulaw_of(frame)))
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Has mu-law audio sent; what was said comes later."""
+        self._unanswered.add(audio)
+        if not self._is_speaking and time.monotonic() - self._stopped_at > _QUIET_SECS:
+            # Nobody has spoken: nothing of it has to be sent again.
+            end = self._unanswered.sent / SAMPLE_RATE - self._unanswered.stream_begin
+            self._unanswered.answered(end - _LEAD_SECS)
+        self._more.set()
+        yield None
+
+    def _mulaw_of(self, frame: InputAudioRawFrame) -> bytes:
+        if isinstance(frame, MulawInputFrame) and frame.mulaw:
+            return frame.mulaw
+        if self._resampler is None or self._resampler.input_rate != frame.sample_rate:
+            self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
+        return encode_mulaw(self._resampler.resample(frame.audio))
+
+    # Pipecat's own names from here: what its _connect() runs as a task.
+
+    async def _stream_audio(self) -> None:
+        try:
+            await self._open()
+        except NoCredentialsError as error:
+            await self._give_up(error)
+            return
+        failures = 0
+        while self.is_usable:
+            while not self._unanswered.unsent:
+                self._more.clear()
+                await self._more.wait()
+            began = time.monotonic()
+            try:
+                await self._carry_stream()
+                error = None
+            except Aborted:
+                # Too long, or without audio: Google's limits, which this service keeps or meant to.
+                error = None
+            except _UnansweredError:
+                error = None
+                await self._note_silence()
+            except (GoogleAPICallError, TimeoutError) as failure:
+                error = failure
+                await self._note_trouble(failure)
+            failures = failures + 1 if error or time.monotonic() - began < 1 else 0
+            least, most = _BACKOFF_SECS
+            if failures:
+                pause = min(least * 2 ** (failures - 1), most)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+
+    async def _open(self) -> None:
+        if self._phone_client is not None:
+            return
+        credentials, self._project_id = await self._access.identify()
+        region = "" if self._location == "global" else f"{self._location}-"
+        self._phone_client = self._access.client(
+            speech_v2.SpeechAsyncClient,
+            SpeechGrpcAsyncIOTransport,
+            credentials,
+            f"{region}speech.googleapis.com",
+        )
+
+    async def _carry_stream(self) -> None:
+        """Sends audio and takes results, until the stream ends or breaks."""
+        assert self._phone_client is not None  # noqa: S101 - _open() made it
+        self._unanswered.begin_stream()
+        self._opened_at = time.monotonic()
+        async with asyncio.timeout(self._answer_limit):
+            call = await self._phone_client.streaming_recognize(requests=self._requests())
+        # What was not answered is sent again: this stream has no longer for it.
+        limit = self._answer_limit + 1 if self._ignored == 1 else None
+        try:
+            async with asyncio.timeout(limit) as self._limit:
+                async for response in call:
+                    self._trouble_since, self._ignored, self._is_deaf = None, 0, False
+                    await self._take(response)
+        except TimeoutError:
+            raise _UnansweredError from None
+        finally:
+            self._limit = None
+            cast(Any, call).cancel()
+
+    async def _requests(self) -> AsyncIterator[cloud_speech.StreamingRecognizeRequest]:
+        assert self._config is not None  # noqa: S101 - Pipecat made it when it connected
+        decoding = self._config.config.explicit_decoding_config
+        decoding.encoding = cloud_speech.ExplicitDecodingConfig.AudioEncoding.MULAW
+        decoding.sample_rate_hertz = SAMPLE_RATE
+        recognizer = f"projects/{self._project_id}/locations/{self._location}/recognizers/_"
+        yield cloud_speech.StreamingRecognizeRequest(
+            recognizer=recognizer, streaming_config=self._config
+        )
+        while not self._is_long_enough():
+            if piece := self._unanswered.next(_MOST_AUDIO):
+                yield cloud_speech.StreamingRecognizeRequest(audio=piece)
+            else:
+                self._more.clear()
+                await self._more.wait()
+
+    def _is_long_enough(self) -> bool:
+        age = time.monotonic() - self._opened_at
+        return age > (_LONGEST_SECS if self._is_speaking else _LONG_SECS)
+
+    async def _take(self, response: cloud_speech.StreamingRecognizeResponse | None) -> None:
+        if response is None:
+            # gRPC gives None for what it cannot read.
+            logger.warning(f"{self}: Google sent what is no response, and it is skipped")
+            return
+        interim = ""
+        for result in response.results:
+            text = result.alternatives[0].transcript.strip() if result.alternatives else ""
+            if not result.is_final:
+                interim = f"{interim} {text}".strip()
+                continue
+            if self._limit is not None and not self._limit.expired():
+                self._limit.reschedule(None)
+            end = cast(Any, result.result_end_offset).total_seconds()
+            self._unanswered.answered(end)
+            self._heard_to = self._unanswered.stream_begin + end
+            if text:
+                await self._tell(TranscriptionFrame, text, result, finalized=True)
+                await self._handle_transcription(text, is_final=True, language=self._language)
+        if interim:
+            await self._tell(InterimTranscriptionFrame, interim, response.results[-1])
+
+    @property
+    def _language(self) -> Language:
+        return cast(Language, self._get_language_codes()[0])
+
+    async def _tell(self, kind: Any, text: str, result: Any, **more: Any) -> None:
+        if more:
+            await self.emit_stt_usage_metrics()
+        now = time_now_iso8601()
+        await self.push_frame(kind(text, self._user_id, now, self._language, result=result, **more))
+
+    async def _note_trouble(self, error: Exception) -> None:
+        now = time.monotonic()
+        logger.warning(f"{self}: Google's stream broke off ({type(error).__name__})")
+        if category_of(error).is_permanent:
+            await self._give_up(error)
+        elif self._trouble_since is None:
+            self._trouble_since = now
+        elif now - self._trouble_since > self._patience and not self._is_deaf:
+            await self._give_up(error)
+
+    async def _note_silence(self) -> None:
+        """The caller spoke, and no result came: a stream that hangs, or no words were in it."""
+        self._ignored += 1
+        logger.warning(f"{self}: Google has no answer to what the caller said")
+        if self._ignored > 1:
+            self._unanswered.clear()
+        if self._ignored == _MOST_IGNORED:
+            await self._give_up(TimeoutError())
+
+    async def _give_up(self, error: Exception) -> None:
+        self._is_deaf = True
+        await self.push_error(
+            f"expected Google to hear the caller, got {type(error).__name__}: check the "
+            "credentials, the project, the quota, the model and the network",
+            exception=error,
+            category=category_of(error),
+        )
+        await self._apologise()
+
+    async def _apologise(self) -> None:
+        if self._apology and self._apologies < _MOST_APOLOGIES:
+            self._apologies += 1
+            await self._has_started.wait()
+            await self.push_frame(TTSSpeakFrame(self._apology))
+
+    async def cleanup(self) -> None:
+        """Closes the connection."""
+        await super().cleanup()
+        if self._phone_client is not None:
+            await self._phone_client.transport.close()
+
+
+@contextmanager
+def _no_client_yet() -> Iterator[None]:
+    """Has Pipecat's constructor make no client, for which it would read files and ask the net."""
+    names = {
+        "default": lambda **_: (AnonymousCredentials(), "unknown"),
+        "speech_v2": SimpleNamespace(SpeechAsyncClient=lambda **_: None),
+    }
+    kept = {name: getattr(pipecat_google, name) for name in names}
+    for name, stand_in in names.items():
+        setattr(pipecat_google, name, stand_in)
+    try:
+        yield
+    finally:
+        for name, own in kept.items():
+            setattr(pipecat_google, name, own)

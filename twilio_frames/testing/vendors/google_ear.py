@@ -1,0 +1,117 @@
+"""From audio to Google's results: where speech begins and ends, what is final and what is not.
+
+Pure: mu-law goes in, results come out. Time is the audio's own.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, pcm_level
+
+_STEP = SAMPLE_RATE // 50
+_LOUD = -45.0
+"""dB of full scale from which on 20 ms of audio are sound."""
+_SHORTEST_SPEECH = 0.1
+_PAUSE = 0.5
+_INTERIM_SECONDS = 0.5
+_SECONDS_PER_WORD = 0.35
+
+GoogleHears = Sequence[str] | Callable[[bytes], str]
+"""What is heard: the utterances one after the other, or a function of an utterance's mu-law."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleHeard:
+    """One result.
+
+    Parameters:
+        text: The words.
+        is_final: Whether they will not change.
+        end: Up to where they cover the stream's audio, seconds.
+    """
+
+    text: str
+    is_final: bool
+    end: float
+
+
+class GoogleScript:
+    """Tells which words are in an utterance.
+
+    Args:
+        hears: The utterances one after the other, whoever says them; or a function of the audio.
+    """
+
+    def __init__(self, hears: GoogleHears):
+        self._hear = hears if callable(hears) else None
+        self._texts = [] if callable(hears) else list(hears)
+
+    def interim(self, seconds: float) -> str:
+        """The words after so many seconds of an utterance; empty if they are not known yet."""
+        words = (self._texts[0] if self._texts else "").split()
+        return " ".join(words[: int(seconds / _SECONDS_PER_WORD)])
+
+    def final(self, mulaw: bytes) -> str:
+        """The words of an utterance; the next one follows."""
+        if self._hear is not None:
+            return self._hear(mulaw)
+        return self._texts.pop(0) if self._texts else ""
+
+
+class GoogleEar:
+    """Listens to one stream.
+
+    Args:
+        script: Tells the words.
+        interim_results: Whether words that may change are told.
+    """
+
+    def __init__(self, script: GoogleScript, *, interim_results: bool):
+        self._script = script
+        self._interim = interim_results
+        self._audio = bytearray()
+        self._heard = 0
+        self._loud = 0
+        self._began: int | None = None
+        self._ended = 0
+        self._told = 0
+
+    @property
+    def seconds(self) -> float:
+        """How much audio has come."""
+        return len(self._audio) / SAMPLE_RATE
+
+    def take(self, mulaw: bytes) -> Iterator[GoogleHeard]:
+        """Takes in some more audio; gives what there is to tell."""
+        self._audio += mulaw
+        while self._heard + _STEP <= len(self._audio):
+            step = bytes(self._audio[self._heard : self._heard + _STEP])
+            self._heard += _STEP
+            yield from self._step(pcm_level(decode_mulaw(step)) >= _LOUD)
+
+    def finish(self) -> Iterator[GoogleHeard]:
+        """Tells all that is left, since no more audio comes."""
+        if self._began is not None:
+            yield self._final()
+
+    def _step(self, is_loud: bool) -> Iterator[GoogleHeard]:
+        if is_loud:
+            self._loud += _STEP
+            self._ended = self._heard
+            if self._began is None and self._loud >= _SHORTEST_SPEECH * SAMPLE_RATE:
+                self._began = self._told = self._heard - self._loud
+        silence = (self._heard - self._ended) / SAMPLE_RATE
+        if self._began is None:
+            if silence >= _SHORTEST_SPEECH:
+                self._loud = 0
+        elif silence >= _PAUSE:
+            yield self._final()
+        elif self._interim and (self._heard - self._told) / SAMPLE_RATE >= _INTERIM_SECONDS:
+            self._told = self._heard
+            if text := self._script.interim((self._heard - self._began) / SAMPLE_RATE):
+                yield GoogleHeard(text=text, is_final=False, end=self._heard / SAMPLE_RATE)
+
+    def _final(self) -> GoogleHeard:
+        began, self._began, self._loud = self._began, None, 0
+        text = self._script.final(bytes(self._audio[began : self._ended]))
+        return GoogleHeard(text=text, is_final=True, end=self._heard / SAMPLE_RATE)
