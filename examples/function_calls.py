@@ -22,6 +22,7 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.openai import PhoneOpenAILLMService
 
+SETTINGS = PhoneOpenAILLMService.Settings(model="gpt-4.1", system_instruction="You sell coffee.")
 PRICES = {"latte": 4.5, "espresso": 3.0, "mocha": 5.0}
 
 
@@ -45,18 +46,12 @@ async def bot(call: Call) -> None:
 
     context = PhoneContextAggregator(LLMContext(tools=[price_of, hang_up]))
     services = await choose_services(Dialogue())
-    llm = PhoneOpenAILLMService(
-        base_url=os.environ.get("OPENAI_BASE_URL"),
-        settings=PhoneOpenAILLMService.Settings(
-            model="gpt-4.1", system_instruction="You sell coffee by phone. Be brief, no markup."
-        ),
-    )
     pipeline = Pipeline([
         call.transport.input(),
         PhoneVAD(),
         services.stt,
         context.user(),
-        llm,
+        PhoneOpenAILLMService(base_url=os.environ.get("OPENAI_BASE_URL"), settings=SETTINGS),
         services.tts,
         call.transport.output(),
         context.assistant(),

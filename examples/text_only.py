@@ -6,7 +6,7 @@ What it needs: ``pip install 'pipecat-twilio-frames[test]'``.
 
 Run it::
 
-    pytest --pyargs twilio_frames.examples.text_only
+    pytest -o asyncio_mode=auto --pyargs twilio_frames.examples.text_only
 """
 
 from twilio_frames.examples.bot import bot

@@ -91,6 +91,6 @@ async def test_text_only_tests_pass(phone: Phone, test: Callable[[Phone], Awaita
 @pytest.mark.parametrize("name", SMALL)
 def test_small_examples_stay_small(name: str):
     source = Path(own_llm.__file__).with_name(f"{name}.py").read_text()
-    assert len(source.splitlines()) <= 60
+    assert len(source.splitlines()) < 60
     for part in ("What you will hear:", "What it needs:", "Run it::", f"examples.{name}:bot"):
         assert part in source

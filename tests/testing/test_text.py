@@ -134,7 +134,7 @@ async def test_ten_turns_take_no_time(phone: Phone):
         began = time.process_time()
         for turn in range(1, 11):
             assert await talk.say("Hello.") == f"Turn {turn}. One two three four."
-        assert time.process_time() - began < 0.6
+        assert time.process_time() - began < 1.0
 
 
 async def test_bot_hangs_up(phone: Phone):
@@ -225,7 +225,7 @@ async def test_silence_is_no_reply(phone: Phone):
     async def bot(call: Call) -> None:
         await call.run(pipeline_of(call, Counting()))
 
-    async with phone.text(bot, time_limit=0.1) as talk:
+    async with phone.text(bot, time_limit=1.0) as talk:
         with pytest.raises(CallFailedError, match="got 0 words of it"):
             await talk.reply()
         assert await talk.say("Hello.") == "Turn 1. One two three four."

@@ -212,6 +212,8 @@ class PhoneGoogleSTTService(GoogleSTTService):
         if self._phone_client is not None:
             return
         credentials, self._project_id = await self._access.identify()
+        if not self._project_id:
+            raise NoCredentialsError("expected a project")
         region = "" if self._location == "global" else f"{self._location}-"
         self._phone_client = self._access.client(
             speech_v2.SpeechAsyncClient,

@@ -36,7 +36,7 @@ from twilio_frames.testing.text_call import TextCall
 
 _NUMBERS = {"from": "+15005550001", "to": "+15005550002", "direction": "inbound"}
 _SETTLE_SECONDS = 0.02
-_DEAF_SECONDS = 0.2
+_DEAF_SECONDS = 1.0
 _WIND_UP_SECONDS = 5.0
 
 

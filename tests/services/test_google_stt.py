@@ -1,0 +1,160 @@
+"""Google's recogniser over a call's length: limits, pauses and silences lose no word."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import repeat
+
+import numpy as np
+import pytest
+from pipecat.frames.frames import (
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.workers.runner import WorkerRunner
+
+from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
+from twilio_frames.call import phone_worker
+from twilio_frames.frames import MulawInputFrame
+from twilio_frames.services import google_stt
+from twilio_frames.services.google import APOLOGY, PhoneGoogleSTTService
+from twilio_frames.testing.vendors import Hang
+from twilio_frames.testing.vendors.google import GoogleServer
+
+PAUSE = mulaw_silence(0.7)
+
+
+def loud(seconds: float) -> bytes:
+    noise = np.random.default_rng(1).normal(0, 8000, round(seconds * 8000))
+    return encode_mulaw(np.clip(noise, -30000, 30000).astype(np.int16).tobytes())
+
+
+class Line(FrameProcessor):
+    """What stands around the recogniser: the caller before it, and what it tells behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts: list[str] = []
+        self.apologies: list[str] = []
+        self.errors: list[str] = []
+        self._news = asyncio.Condition()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        async with self._news:
+            match frame:
+                case TranscriptionFrame():
+                    self.texts.append(frame.text)
+                case TTSSpeakFrame():
+                    self.apologies.append(frame.text)
+                case _:
+                    pass
+            self._news.notify_all()
+        await self.push_frame(frame, direction)
+
+    async def until(self, is_true) -> None:
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(is_true)
+
+
+@asynccontextmanager
+async def listening(server: GoogleServer, **options) -> AsyncIterator[tuple[Line, object]]:
+    """Gives what is told, and a function that says something."""
+    line = Line()
+    stt = PhoneGoogleSTTService(target=server.target, **options)
+    worker = phone_worker(Pipeline([stt, line]))
+    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+
+    @worker.event_handler("on_pipeline_error")
+    async def on_pipeline_error(_, frame: ErrorFrame) -> None:
+        line.errors.append(frame.error)
+
+    async def say(mulaw: bytes) -> None:
+        await worker.queue_frame(VADUserStartedSpeakingFrame())
+        for begin in range(0, len(mulaw), 160):
+            piece = mulaw[begin : begin + 160]
+            frame = MulawInputFrame(
+                audio=decode_mulaw(piece), sample_rate=8000, num_channels=1, mulaw=piece
+            )
+            await worker.queue_frame(frame)
+        await asyncio.sleep(0.05)
+        await worker.queue_frame(VADUserStoppedSpeakingFrame(stop_secs=0.6))
+
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+    try:
+        yield line, say
+    finally:
+        await worker.queue_frame(EndFrame())
+        await asyncio.wait_for(running, 5)
+
+
+async def test_long_streams_are_replaced(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(google_stt, "_LONG_SECS", 0.2)
+    async with GoogleServer(hears=["one", "two", "three"]) as server:
+        async with listening(server) as (line, say):
+            for number in (1, 2, 3):
+                await say(loud(0.4) + PAUSE)
+                await line.until(lambda number=number: len(line.texts) == number)
+                await asyncio.sleep(0.3)
+
+    assert line.texts == ["one", "two", "three"]
+    assert len(server.streams) >= 2
+    assert not line.errors
+
+
+async def test_google_ends_a_long_stream_and_no_word_is_lost():
+    async with GoogleServer(hears=["one", "two"], stream_secs=1.6) as server:
+        async with listening(server) as (line, say):
+            await say(loud(0.4) + PAUSE)
+            await line.until(lambda: line.texts == ["one"])
+            # Google's limit is reached in the middle of this.
+            await say(loud(1.0) + PAUSE)
+            await line.until(lambda: line.texts == ["one", "two"])
+
+    assert len(server.streams) == 2
+    assert not line.errors
+
+
+async def test_stream_without_audio_is_no_trouble():
+    async with GoogleServer(hears=["one", "two"], idle_secs=0.2) as server:
+        async with listening(server) as (line, say):
+            await say(loud(0.4) + PAUSE)
+            await line.until(lambda: line.texts == ["one"])
+            await asyncio.sleep(0.5)
+            await say(loud(0.4) + PAUSE)
+            await line.until(lambda: line.texts == ["one", "two"])
+
+    assert not line.errors
+
+
+async def test_noise_is_sent_again_once():
+    async with GoogleServer() as server:
+        async with listening(server, answer_limit=0.2) as (line, say):
+            server.go_wrong(*repeat(Hang(), 3))
+            await say(loud(0.5) + PAUSE)
+            while len(server.streams) < 2 or not server.streams[1].is_over:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    first, second = (bytes(stream.audio) for stream in server.streams[:2])
+    assert first == second
+    assert not line.apologies
+
+
+async def test_google_that_never_answers_is_told():
+    async with GoogleServer(faults=repeat(Hang())) as server:
+        async with listening(server, answer_limit=0.2) as (line, say):
+            for _ in range(4):
+                await say(loud(0.5) + PAUSE)
+                await asyncio.sleep(0.5)
+            await line.until(lambda: APOLOGY in line.apologies)
+
+    assert len(line.errors) == 1
+    assert "TimeoutError" in line.errors[0]
