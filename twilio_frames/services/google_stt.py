@@ -127,6 +127,8 @@ class PhoneGoogleSTTService(GoogleSTTService):
         self._opened_at = 0.0
         self._trouble_since: float | None = None
         self._ignored = 0
+        self._is_answer_due = False
+        self._streams = 0
         # Up to where final results have come, seconds of audio since the call began.
         self._heard_to = 0.0
         self._limit: asyncio.Timeout | None = None
@@ -149,6 +151,7 @@ class PhoneGoogleSTTService(GoogleSTTService):
                 pass
 
     def _await_answer(self) -> None:
+        self._is_answer_due = True
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + self._answer_limit)
 
@@ -229,8 +232,8 @@ class PhoneGoogleSTTService(GoogleSTTService):
         self._opened_at = time.monotonic()
         async with asyncio.timeout(self._answer_limit):
             call = await self._phone_client.streaming_recognize(requests=self._requests())
-        # What was not answered is sent again: this stream has no longer for it.
-        limit = self._answer_limit + 1 if self._ignored == 1 else None
+        # What was not answered yet is sent now: this stream has no longer for it.
+        limit = self._answer_limit + 1 if self._is_answer_due else None
         try:
             async with asyncio.timeout(limit) as self._limit:
                 async for response in call:
@@ -240,10 +243,14 @@ class PhoneGoogleSTTService(GoogleSTTService):
             raise _UnansweredError from None
         finally:
             self._limit = None
+            # gRPC may go on to ask a stream that is over for its audio.
+            self._streams += 1
+            self._more.set()
             cast(Any, call).cancel()
 
     async def _requests(self) -> AsyncIterator[cloud_speech.StreamingRecognizeRequest]:
         assert self._config is not None  # noqa: S101 - Pipecat made it when it connected
+        stream = self._streams
         decoding = self._config.config.explicit_decoding_config
         decoding.encoding = cloud_speech.ExplicitDecodingConfig.AudioEncoding.MULAW
         decoding.sample_rate_hertz = SAMPLE_RATE
@@ -251,7 +258,7 @@ class PhoneGoogleSTTService(GoogleSTTService):
         yield cloud_speech.StreamingRecognizeRequest(
             recognizer=recognizer, streaming_config=self._config
         )
-        while not self._is_long_enough():
+        while stream == self._streams and not self._is_long_enough():
             if piece := self._unanswered.next(_MOST_AUDIO):
                 yield cloud_speech.StreamingRecognizeRequest(audio=piece)
             else:
@@ -273,6 +280,7 @@ class PhoneGoogleSTTService(GoogleSTTService):
             if not result.is_final:
                 interim = f"{interim} {text}".strip()
                 continue
+            self._is_answer_due = False
             if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(None)
             end = cast(Any, result.result_end_offset).total_seconds()
@@ -309,6 +317,7 @@ class PhoneGoogleSTTService(GoogleSTTService):
         self._ignored += 1
         logger.warning(f"{self}: Google has no answer to what the caller said")
         if self._ignored > 1:
+            self._is_answer_due = False
             self._unanswered.clear()
         if self._ignored == _MOST_IGNORED:
             await self._give_up(TimeoutError())
