@@ -27,6 +27,7 @@ __all__ = [
     "CallStartedFrame",
     "CallerPausedFrame",
     "CallerSpeakingFrame",
+    "FailureKind",
     "MarkReachedFrame",
     "MarkSentFrame",
     "MulawInputFrame",
@@ -36,6 +37,8 @@ __all__ = [
     "SendMarkFrame",
     "SpeechCutFrame",
     "TurnTranscriptionFrame",
+    "VendorRole",
+    "VendorSwitchedFrame",
 ]
 
 
@@ -284,3 +287,48 @@ class MulawOutputFrame(TTSAudioRawFrame):
             context_id=context_id,
             mulaw=mulaw,
         )
+
+
+class VendorRole(StrEnum):
+    """What a vendor does on a call."""
+
+    STT = "stt"
+    LLM = "llm"
+    TTS = "tts"
+
+
+class FailureKind(StrEnum):
+    """In what way a vendor failed."""
+
+    REFUSED = "refused"
+    """It did not take the key, the model, the voice or another part of the request."""
+    BUSY = "busy"
+    """Too many requests, or the account's allowance is used up."""
+    CONNECTION = "connection"
+    """It could not be reached, or the connection broke."""
+    SERVER = "server"
+    """It said that it has a fault of its own."""
+    LATE = "late"
+    """Nothing came in time."""
+    OTHER = "other"
+    """It said something else."""
+
+
+@dataclass
+class VendorSwitchedFrame(SystemFrame):
+    """Another vendor has taken over. Pushed downstream where it did.
+
+    Parameters:
+        role: What they do.
+        vendor: Who did it.
+        successor: Who does it from here on.
+        failure: What it was for; None if the successor is the first choice, tried again.
+    """
+
+    role: VendorRole
+    vendor: str
+    successor: str
+    failure: FailureKind | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.role}: {self.vendor} to {self.successor})"

@@ -1,0 +1,309 @@
+"""LLMs that stand by for one another."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from pipecat.frames import frames as pipecat_frames
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallsStartedFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    LLMThoughtTextFrame,
+    TTSSpeakFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.pipeline.llm_switcher import LLMSwitcher
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import LLMService
+
+from twilio_frames.processors.fallback.continuing import Overlap, WholeWords, continuation
+from twilio_frames.processors.fallback.health import FailureKind, VendorList, VendorRole
+from twilio_frames.processors.fallback.switch import Fallback, FallbackStrategy
+
+_FUNCTION_FRAMES = tuple(
+    getattr(pipecat_frames, name)
+    for name in (
+        "FunctionCallInProgressFrame",
+        "FunctionCallResultFrame",
+        "FunctionCallCancelFrame",
+    )
+)
+_REPLY_FRAMES = (
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    LLMFullResponseEndFrame,
+    TTSSpeakFrame,
+)
+# Known to Pipecat since 1.13.
+_WITHDRAWAL: type = getattr(pipecat_frames, "EagerEndOfTurnCancelFrame", InterruptionFrame)
+
+
+@dataclass(slots=True)
+class _Reply:
+    """A reply in progress.
+
+    Parameters:
+        frame: What asked for it.
+        given_at: When the LLM that is at it was asked.
+        is_speculative: Whether it is held until the caller's turn is known to be over.
+        is_open: Whether its beginning has been announced.
+        said: What has been said of it, in whole words.
+        has_come: Whether the LLM that is at it has begun to answer.
+        has_called: Whether it called functions.
+        words: Holds back the word that may not be whole.
+        overlap: Finds what the LLM before said already; None for the first.
+    """
+
+    frame: LLMContextFrame
+    given_at: float = field(default_factory=time.monotonic)
+    is_speculative: bool = False
+    is_open: bool = False
+    said: str = ""
+    has_come: bool = False
+    has_called: bool = False
+    words: WholeWords = field(default_factory=WholeWords)
+    overlap: Overlap | None = None
+
+
+class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
+    """LLMs of which the next takes over when one fails or keeps the caller waiting.
+
+    It stands where one LLM service stands. Functions registered on it are registered on all. A
+    reply that was not begun is asked of the next LLM with the same conversation. One that was begun
+    is gone on with from the word where it broke off; functions that were called are not called
+    again. While the caller waits too long, a filler is said, once a turn. If none of them answers,
+    an apology is, and the call goes on.
+
+    Example::
+
+        llm = LLMFallback([PhoneOpenAILLMService(api_key=key), local_llm])
+    """
+
+    def __init__(
+        self,
+        services: Sequence[LLMService],
+        *,
+        patience_secs: float = 3.0,
+        filler: str = "One moment, please.",
+        filler_secs: float = 1.8,
+        apology: str = "I'm sorry, I can't answer right now. Please try again in a moment.",
+        ends_call: bool = False,
+        names: Sequence[str] | None = None,
+        vendors: VendorList | None = None,
+    ):
+        """Makes the fallback of one call.
+
+        Args:
+            services: LLM services in order of preference, at least two.
+            patience_secs: Seconds that an LLM may take for its first piece of text, and for each
+                next one. It should be less than the time limits of the services themselves.
+            filler: Said when the caller has heard nothing for ``filler_secs``; empty for nothing.
+            filler_secs: Seconds from the end of the caller's turn.
+            apology: Said when none of the services answers; empty to stay silent.
+            ends_call: Whether the call ends then.
+            names: The vendors' names; by default made of the services' classes.
+            vendors: Where the vendors' health is kept, by default for the whole process.
+        """
+        super().__init__(
+            cast("Sequence[FrameProcessor]", services),
+            role=VendorRole.LLM,
+            ends_call=ends_call,
+            names=names,
+            vendors=vendors,
+        )
+        self._patience_secs = patience_secs
+        self._filler = filler
+        self._filler_secs = filler_secs
+        self._apology = apology
+        self._replies: list[_Reply] = []
+        self._is_filled = False
+        self._has_given_up = False
+        self._token = self.deadline(self._token_is_late)
+        self._silence = self.deadline(self._silence_is_long)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the caller waits for a reply."""
+        return any(not reply.is_speculative for reply in self._replies)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Follows the conversation; has a reply made by the first LLM that may."""
+        if direction is FrameDirection.DOWNSTREAM:
+            match frame:
+                case LLMContextFrame():
+                    if not self._replies:
+                        await self.choose()
+                    self._ask(frame)
+                case InterruptionFrame():
+                    self._forget()
+                case UserStartedSpeakingFrame():
+                    self._is_filled = False
+                case UserStoppedSpeakingFrame() if self._replies:
+                    if self._replies[0].is_speculative:
+                        self._replies[0].is_speculative = False
+                        self._await_token(is_first=True)
+                case TTSSpeakFrame() if self._replies:
+                    # Somebody has said something meanwhile.
+                    self._silence.clear()
+                case _ if isinstance(frame, _WITHDRAWAL):
+                    if self._replies and self._replies[0].is_speculative:
+                        self._forget()
+        await super().process_frame(frame, direction)
+
+    def _ask(self, frame: LLMContextFrame) -> None:
+        is_speculative = getattr(frame, "speculation", False)
+        self._has_given_up = False
+        self._replies.append(_Reply(frame=frame, is_speculative=is_speculative))
+        if len(self._replies) == 1 and not is_speculative:
+            self._await_token(is_first=True)
+
+    def _await_token(self, *, is_first: bool = False) -> None:
+        self._token.set(self._patience_secs)
+        if is_first and self._filler and not self._is_filled:
+            self._silence.set(self._filler_secs)
+
+    def _forget(self) -> None:
+        self._replies.clear()
+        self._progress.set()
+        self._token.clear()
+        self._silence.clear()
+
+    def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
+        """Whether a frame reaches a service; what asks for a reply is kept with the reply."""
+        is_in = super().is_let_in(service, frame)
+        if isinstance(frame, LLMContextFrame):
+            self._owed.pop(frame.id, None)
+        return is_in
+
+    def is_let_up(self, service: FrameProcessor, frame: Frame) -> bool:
+        """Whether a frame passes upwards; functions that were called earlier have their results."""
+        return super().is_let_up(service, frame) or isinstance(frame, _FUNCTION_FRAMES)
+
+    async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
+        """What becomes of a frame of a service: the reply is told in whole words, once."""
+        if isinstance(frame, _FUNCTION_FRAMES):
+            return (frame,)
+        is_passing = frame.id in self._owed
+        passed = await super().let_out(service, frame)
+        if is_passing or not passed or not self._replies:
+            is_late = self._has_given_up and isinstance(frame, _REPLY_FRAMES)
+            return () if is_late and not is_passing else passed
+        reply = self._replies[0]
+        match frame:
+            case LLMFullResponseStartFrame():
+                passed = () if reply.is_open else (frame,)
+                reply.is_open = True
+            case LLMTextFrame():
+                self._note_answer(reply)
+                passed = self._told(reply, frame)
+            case LLMThoughtTextFrame():
+                self._await_token()
+            case FunctionCallsStartedFrame():
+                self._note_answer(reply)
+                reply.has_called = True
+                self._token.clear()
+            case LLMFullResponseEndFrame():
+                passed = (*self._rest(reply), frame)
+                self._end_reply()
+            case TTSSpeakFrame():
+                # A service's own filler, or ours: one of them.
+                passed = () if self._is_filled else (frame,)
+                self._is_filled = True
+            case _:
+                pass
+        return passed
+
+    def _note_answer(self, reply: _Reply) -> None:
+        if not reply.has_come:
+            reply.has_come = True
+            self._health[self.active].succeeded(time.monotonic() - reply.given_at)
+        self._silence.clear()
+        self._await_token()
+
+    def _told(self, reply: _Reply, frame: LLMTextFrame) -> Iterable[Frame]:
+        text = reply.words.take(frame.text)
+        if reply.overlap is not None:
+            text = reply.overlap.take(text)
+        if not text:
+            return ()
+        reply.said += text
+        return (frame if text == frame.text else _same(frame, text),)
+
+    def _rest(self, reply: _Reply) -> Iterable[Frame]:
+        text = reply.words.rest()
+        if reply.overlap is not None:
+            text = reply.overlap.take(text) + reply.overlap.rest()
+        return (LLMTextFrame(text),) if text else ()
+
+    def _end_reply(self) -> None:
+        self._replies.pop(0)
+        self._progress.set()
+        self._token.clear()
+        self._silence.clear()
+        if self._replies:
+            self._replies[0].given_at = time.monotonic()
+            self._await_token(is_first=True)
+
+    def hand_over(self, before: FrameProcessor, service: FrameProcessor) -> list[Frame]:
+        """The replies that are not done, ahead of what waits behind them."""
+        frames = [self._asked_again(reply) for reply in self._replies]
+        if self._replies and not self._replies[0].is_speculative:
+            self._await_token()
+        return [*frames, *super().hand_over(before, service)]
+
+    def _asked_again(self, reply: _Reply) -> Frame:
+        reply.given_at, reply.has_come = time.monotonic(), False
+        reply.words = WholeWords()
+        if reply.has_called:
+            # Their results ask for the next reply.
+            return LLMFullResponseEndFrame()
+        context = reply.frame.context
+        if reply.said:
+            reply.overlap = Overlap(reply.said)
+            context = continuation(context, reply.said)
+        frame = LLMContextFrame(context)
+        if reply.is_speculative:
+            frame.speculation = True
+        return frame
+
+    async def _token_is_late(self) -> None:
+        if self._replies:
+            await self.fail(FailureKind.LATE)
+
+    async def _silence_is_long(self) -> None:
+        if self._replies and not self._is_filled and not self._replies[0].said:
+            self._is_filled = True
+            await self.push_frame(TTSSpeakFrame(self._filler, append_to_context=False))
+
+    async def give_up(self) -> None:
+        """Apologises in the place of the reply."""
+        if not self._replies:
+            return
+        reply = self._replies[0]
+        owed = list(self._owed.values())
+        self._owed.clear()
+        self._forget()
+        self._has_given_up = True
+        if not reply.is_open:
+            await self.push_frame(LLMFullResponseStartFrame())
+        if self._apology:
+            await self.push_frame(
+                LLMTextFrame(f" {self._apology}" if reply.said else self._apology)
+            )
+        await self.push_frame(LLMFullResponseEndFrame())
+        for frame in owed:
+            await self.push_frame(frame)
+
+
+def _same(frame: LLMTextFrame, text: str) -> LLMTextFrame:
+    """The same with another text."""
+    other = type(frame)(text)
+    other.skip_tts, other.append_to_context = frame.skip_tts, frame.append_to_context
+    return other

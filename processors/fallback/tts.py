@@ -1,0 +1,229 @@
+"""Voices that stand by for one another."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    ServiceUpdateSettingsFrame,
+    SystemFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.tts_service import TTSService
+
+from twilio_frames.processors.fallback.health import FailureKind, VendorList, VendorRole
+from twilio_frames.processors.fallback.switch import Fallback
+from twilio_frames.processors.fallback.unspoken import Unspoken
+from twilio_frames.processors.fallback.voices import Speech
+
+_SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)
+_BYTES_PER_SAMPLE = 2
+
+
+class TTSFallback(Fallback):
+    """Voices of which the next takes over when one fails or falls silent.
+
+    It stands where one TTS service stands. What was given to a voice and has not been spoken is
+    spoken by the next, from the word where the first broke off, in order and once. The memory of
+    the call holds what was heard of both.
+
+    Example::
+
+        tts = TTSFallback([PhoneCartesiaTTSService(api_key=key), EspeakTTSService(synthesiser)])
+    """
+
+    def __init__(
+        self,
+        services: Sequence[TTSService],
+        *,
+        patience_secs: float = 1.5,
+        ends_call: bool = False,
+        names: Sequence[str] | None = None,
+        vendors: VendorList | None = None,
+    ):
+        """Makes the fallback of one call.
+
+        Args:
+            services: TTS services in order of preference, at least two.
+            patience_secs: Seconds that a voice may take for the first audio of a text, and for each
+                next piece. It must be less than the 3 s after which Pipecat takes a text for spoken
+                in any case.
+            ends_call: Whether the call ends when none of the services speaks.
+            names: The vendors' names; by default made of the services' classes.
+            vendors: Where the vendors' health is kept, by default for the whole process.
+        """
+        super().__init__(
+            cast("Sequence[FrameProcessor]", services),
+            role=VendorRole.TTS,
+            ends_call=ends_call,
+            names=names,
+            vendors=vendors,
+        )
+        self._patience_secs = patience_secs
+        self._unspoken = Unspoken()
+        self._speeches: dict[str | None, Speech] = {}
+        self._last_pts = 0
+        self._given_at: float | None = None
+        self._closing: list[Frame] = []
+        self._has_given_up = False
+        self._audio = self.deadline(self._audio_is_late)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether there is a text to be spoken."""
+        return self._unspoken.has_whole_text or self._words_announced > 0
+
+    @property
+    def _words_announced(self) -> int:
+        return sum(speech.words_left for speech in self._speeches.values())
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Has what begins to be said spoken by the first voice that may."""
+        if direction is FrameDirection.DOWNSTREAM:
+            if isinstance(frame, InterruptionFrame):
+                self._unspoken.interrupt()
+                self._speeches.clear()
+                self._last_pts = 0
+                self._watch()
+            elif isinstance(frame, LLMFullResponseStartFrame | TTSSpeakFrame):
+                self._has_given_up = False
+                if self._unspoken.is_empty and not self._speeches:
+                    await self.choose()
+        await super().process_frame(frame, direction)
+
+    def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
+        """Whether a frame reaches a voice; what it is to do is kept until it has done it."""
+        if isinstance(frame, SystemFrame | ServiceUpdateSettingsFrame):
+            return super().is_let_in(service, frame)
+        if service is not self.active:
+            return False
+        self._unspoken.take(frame)
+        self._watch()
+        return True
+
+    async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
+        """What becomes of a frame of a voice: nobody else has spoken it."""
+        is_late = service is not self.active or self._has_given_up
+        if is_late and (isinstance(frame, _SPOKEN) or service is not self.active):
+            return ()
+        passed: tuple[Frame, ...] = (frame,)
+        match frame:
+            case TTSAudioRawFrame():
+                self._note_audio(frame)
+            case TTSStartedFrame():
+                self._speech(frame.context_id).start(frame)
+            case TTSStoppedFrame():
+                passed = self._stopped(frame)
+            case TTSTextFrame():
+                passed = self._worded(frame)
+            case AggregatedTextFrame() if frame.will_be_spoken:
+                self._speech(frame.context_id).announce(frame)
+            case _:
+                self._unspoken.done(frame)
+        self._watch()
+        return passed
+
+    def _speech(self, context_id: str | None) -> Speech:
+        return self._speeches.setdefault(context_id, Speech(context_id))
+
+    def _note_audio(self, frame: TTSAudioRawFrame) -> None:
+        if self._given_at is not None:
+            self._health[self.active].succeeded(time.monotonic() - self._given_at)
+            self._given_at = None
+        secs = len(frame.audio) / (_BYTES_PER_SAMPLE * frame.num_channels * frame.sample_rate)
+        now = self.get_clock().get_time()
+        speech = self._speeches.get(frame.context_id)
+        if speech is not None:
+            self._unspoken.spoke(speech.audio(secs, now, self._last_pts))
+        if self.is_at_work:
+            self._audio.set(self._patience_secs)
+
+    def _worded(self, frame: TTSTextFrame) -> tuple[Frame, ...]:
+        speech = self._speech(frame.context_id)
+        if frame.pts:
+            self._unspoken.spoke(speech.word(frame))
+            self._last_pts = max(self._last_pts, frame.pts)
+        elif speech.leads():
+            speech.held.append(frame)
+            return ()
+        else:
+            self._unspoken.spoke(speech.text(frame))
+        return (frame,)
+
+    def _stopped(self, frame: TTSStoppedFrame) -> tuple[Frame, ...]:
+        speech = self._speeches.pop(frame.context_id, None)
+        if speech is None:
+            return (frame,)
+        self._unspoken.spoke(speech.stopped())
+        return (*_joined(speech.held), frame)
+
+    def _watch(self) -> None:
+        """Expects audio while there is something to be spoken."""
+        if not self.is_at_work:
+            self._audio.clear()
+            self._given_at = None
+            self._progress.set()
+        elif not self._audio.is_set:
+            self._given_at = time.monotonic()
+            self._audio.set(self._patience_secs)
+
+    async def _audio_is_late(self) -> None:
+        speeches = list(self._speeches.values())
+        if speeches and all(speech.may_be_complete for speech in speeches):
+            # The voice waits for a while before it says that it is done.
+            self._audio.set(self._patience_secs)
+        elif self.is_at_work:
+            await self.fail(FailureKind.LATE)
+
+    def hand_over(self, before: FrameProcessor, service: FrameProcessor) -> list[Frame]:
+        """What has not been spoken, beginning behind the word where the voice broke off."""
+        self._break_off()
+        self._given_at = time.monotonic()
+        self._audio.set(self._patience_secs)
+        return self._unspoken.frames()
+
+    def _break_off(self) -> None:
+        for speech in self._speeches.values():
+            words, text = speech.broken_off()
+            self._unspoken.spoke(words)
+            if text:
+                spoken = TTSTextFrame(text, "sentence", context_id=speech.context_id)
+                spoken.append_to_context = speech.is_remembered
+                self._closing.append(spoken)
+            self._closing.append(TTSStoppedFrame(context_id=speech.context_id))
+        self._speeches.clear()
+
+    async def close_work(self) -> None:
+        """Ends, for those behind, what the voice before was saying."""
+        closing, self._closing = self._closing, []
+        for frame in closing:
+            await self.push_frame(frame)
+
+    async def give_up(self) -> None:
+        """Passes on what is not to be spoken, and stays silent."""
+        self._break_off()
+        left = self._unspoken.frames()
+        self._unspoken = Unspoken()
+        self._has_given_up = True
+        self._watch()
+        await self.close_work()
+        for frame in left:
+            if not isinstance(frame, TTSSpeakFrame | AggregatedTextFrame | LLMTextFrame):
+                await self._parallel_push_frame(frame, FrameDirection.DOWNSTREAM)
+
+
+def _joined(held: list[TTSTextFrame]) -> tuple[Frame, ...]:
+    """Texts that came ahead of their audio, as one behind it."""
+    if len(held) > 1:
+        held[0].text = " ".join(frame.text for frame in held)
+    return tuple(held[:1])
