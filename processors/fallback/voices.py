@@ -114,7 +114,8 @@ class Speech:
     def may_be_complete(self) -> bool:
         """Whether there is so much audio that all of it may have been spoken."""
         if self.is_timed:
-            return not self.words_left
+            begun = sum(words for begin, words in self.due if begin < self.secs)
+            return self.words_left <= begun
         letters = sum(_letters(text) for text in self.announced)
         return bool(self.secs) and (
             self.secs - self.segment_secs >= letters * _QUICKEST_SECONDS_A_LETTER
