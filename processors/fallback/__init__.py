@@ -1,6 +1,9 @@
 """A second vendor that takes over in mid-call, and how well each does."""
 
-from twilio_frames.processors.fallback.health import (
+from twilio_frames.processors.fallback.llm import LLMFallback
+from twilio_frames.processors.fallback.stt import STTFallback
+from twilio_frames.processors.fallback.tts import TTSFallback
+from twilio_frames.processors.vendor_health import (
     VENDORS,
     FailureKind,
     VendorHealth,
@@ -8,9 +11,6 @@ from twilio_frames.processors.fallback.health import (
     VendorRole,
     VendorState,
 )
-from twilio_frames.processors.fallback.llm import LLMFallback
-from twilio_frames.processors.fallback.stt import STTFallback
-from twilio_frames.processors.fallback.tts import TTSFallback
 
 __all__ = [
     "VENDORS",

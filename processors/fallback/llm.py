@@ -24,8 +24,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
 
 from twilio_frames.processors.fallback.continuing import Overlap, WholeWords, continuation
-from twilio_frames.processors.fallback.health import FailureKind, VendorList, VendorRole
 from twilio_frames.processors.fallback.switch import Fallback, FallbackStrategy
+from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
 
 _FUNCTION_FRAMES = tuple(
     getattr(pipecat_frames, name)

@@ -19,9 +19,9 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import NoWordsFrame
-from twilio_frames.processors.fallback.health import FailureKind, VendorList, VendorRole
 from twilio_frames.processors.fallback.switch import Fallback
 from twilio_frames.processors.fallback.unanswered import UnansweredSpeech
+from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
 
 _VAD = (VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame)
 _HISTORY = (InputAudioRawFrame, *_VAD)

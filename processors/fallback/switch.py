@@ -45,7 +45,10 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.fallback.deadline import Deadline
-from twilio_frames.processors.fallback.health import (
+from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.processors.stt import UtteranceSTTService
+from twilio_frames.processors.tts import PythonTTSService
+from twilio_frames.processors.vendor_health import (
     VENDORS,
     FailureKind,
     VendorHealth,
@@ -53,9 +56,6 @@ from twilio_frames.processors.fallback.health import (
     VendorRole,
     kind_of,
 )
-from twilio_frames.processors.llm import PythonLLMService
-from twilio_frames.processors.stt import UtteranceSTTService
-from twilio_frames.processors.tts import PythonTTSService
 
 _LIFECYCLE = (StartFrame, EndFrame, CancelFrame)
 # Not work, and of use to others whoever is active.

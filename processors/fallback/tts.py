@@ -21,10 +21,10 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
-from twilio_frames.processors.fallback.health import FailureKind, VendorList, VendorRole
 from twilio_frames.processors.fallback.switch import Fallback
 from twilio_frames.processors.fallback.unspoken import Unspoken
 from twilio_frames.processors.fallback.voices import Speech
+from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
 
 _SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)
 _BYTES_PER_SAMPLE = 2

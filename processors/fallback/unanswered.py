@@ -47,7 +47,7 @@ class UnansweredSpeech:
         match frame:
             case InputAudioRawFrame():
                 self._frames.append(frame)
-                self._secs += _secs(frame)
+                self._secs = round(self._secs + _secs(frame), 6)
                 self._now += _secs(frame)
             case VADUserStartedSpeakingFrame():
                 self._began, self._speech_began_at = frame, self._now
@@ -73,7 +73,12 @@ class UnansweredSpeech:
             self._shorten(self._overlap_secs)
         else:
             self.is_unanswered = False
+            self._drop_speech()
             self._shorten(self._before_secs)
+
+    def _drop_speech(self) -> None:
+        while any(isinstance(frame, VADUserStoppedSpeakingFrame) for frame in self._frames):
+            self._drop_first()
 
     def frames(self) -> list[Frame]:
         """All that is kept, as a service has to be given it."""
@@ -84,9 +89,13 @@ class UnansweredSpeech:
 
     def _shorten(self, secs: float) -> None:
         while self._frames and self._secs > secs:
-            frame = self._frames.popleft()
-            if isinstance(frame, InputAudioRawFrame):
-                self._secs -= _secs(frame)
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        frame = self._frames.popleft()
+        if isinstance(frame, InputAudioRawFrame):
+            # Sums of floats would be off by a frame at times.
+            self._secs = round(self._secs - _secs(frame), 6)
 
 
 def _secs(frame: InputAudioRawFrame) -> float:

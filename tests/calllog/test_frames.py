@@ -32,8 +32,11 @@ from twilio_frames.frames import (
     AudioGapFrame,
     BotHeldFrame,
     CallStartedFrame,
+    FailureKind,
     MarkReachedFrame,
     MulawOutputFrame,
+    VendorRole,
+    VendorSwitchedFrame,
 )
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import BreakKind, MediaFormat
@@ -210,4 +213,20 @@ def test_timings_are_kept_and_usage_is_not():
 
     assert lines_of(frame) == [
         {"kind": "measured", "processor": "LLM#0", "what": "ttfb", "seconds": 0.25}
+    ]
+
+
+def test_takeover_is_told():
+    frame = VendorSwitchedFrame(
+        role=VendorRole.LLM, vendor="openai", successor="local", failure=FailureKind.LATE
+    )
+
+    assert lines_of(frame) == [
+        {
+            "kind": "switched",
+            "role": "llm",
+            "vendor": "openai",
+            "successor": "local",
+            "failure": "late",
+        }
     ]

@@ -72,6 +72,11 @@ def test_slow_greeting_is_told():
         (line(3.0, "line", received=9, longest_wait=0.8), "The network stalled: no audio came"),
         (line(3.0, "violation", rule="not_json"), "A malformed message came, and was skipped"),
         (line(3.0, "error", processor="LLM#0", exception="TimeoutError"), "LLM#0 reported"),
+        (
+            line(3.0, "switched", role="tts", vendor="a", successor="b", failure="late"),
+            "b took over from a (tts)",
+        ),
+        (line(3.0, "switched", role="tts", vendor="b", successor="a", failure=None), None),
         (line(3.0, "function_ended", name="f", id=1, failed=True), None),
     ],
 )

@@ -4,6 +4,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from tests.server.site import FORM, Open, Site
+from twilio_frames.frames import FailureKind, VendorRole
+from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.server.trust import Refusals, is_loopback, is_same_origin, websocket_url
 
 
@@ -15,6 +17,16 @@ async def test_healthz_counts_calls(site: Site):
 
     assert (quiet["status"], quiet["calls"], busy["calls"]) == ("ok", 0, 1)
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", quiet["version"])
+
+
+async def test_healthz_shows_vendors_on_this_machine_alone(site: Site):
+    VENDORS.of(VendorRole.TTS, "a voice").failed(FailureKind.LATE)
+    here = await (await site.client.get("/healthz")).json()
+    there = await (await site.client.get("/healthz", headers={"Host": "bot.example.com"})).json()
+
+    shown = next(vendor for vendor in here["vendors"] if vendor["vendor"] == "a voice")
+    assert (shown["role"], shown["state"], shown["last_failure"]) == ("tts", "down", "late")
+    assert "vendors" not in there
 
 
 async def test_draining_is_unhealthy(site: Site):

@@ -36,6 +36,7 @@ from twilio_frames.frames import (
     MarkReachedFrame,
     MarkSentFrame,
     ResumeFrame,
+    VendorSwitchedFrame,
 )
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.report.lines import Kind
@@ -61,7 +62,7 @@ _TELLING = (
     *(VADUserStoppedSpeakingFrame, _BACKCHANNEL, LLMFullResponseEndFrame),
     *(LLMFullResponseStartFrame, LLMTextFrame, FunctionCallInProgressFrame),
     *(FunctionCallResultFrame, AggregatedTextFrame, BotHeldFrame, TTSAudioRawFrame),
-    *(TTSStartedFrame, TTSStoppedFrame, ErrorFrame, MetricsFrame),
+    *(TTSStartedFrame, TTSStoppedFrame, ErrorFrame, MetricsFrame, VendorSwitchedFrame),
 )
 
 # Pipecat's metrics by their class: what they are called in a log, and the field with the seconds.
@@ -194,6 +195,10 @@ class FrameLines:
                 return {"kind": Kind.GAP, "what": what.value, "seconds": milliseconds / 1000}
             case ErrorFrame():
                 return _error(frame)
+            case VendorSwitchedFrame(role=role, vendor=vendor, successor=successor):
+                why = None if frame.failure is None else frame.failure.value
+                fields = {"role": role.value, "vendor": vendor, "successor": successor}
+                return {"kind": Kind.SWITCHED, **fields, "failure": why}
             case _:
                 return None
 

@@ -89,6 +89,8 @@ def events(story: Story) -> list[list[Any]]:
         found.append([line["t"], "trouble", f"malformed message: {text(line, 'rule')}"])
     for line in log.of(Kind.ERROR):
         found.append([line["t"], "trouble", f"error: {text(line, 'processor')}"])
+    for line in log.of(Kind.SWITCHED):
+        found.append([line["t"], "trouble", f"{text(line, 'successor')} takes over"])
     return [[_rounded(at), sort, words] for at, sort, words in sorted(found, key=_first)]
 
 

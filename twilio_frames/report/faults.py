@@ -21,6 +21,7 @@ def faults(story: Story) -> Iterator[Finding]:
     yield from _messages(story)
     yield from _functions(story)
     yield from _errors(story)
+    yield from _takeovers(story)
     yield from _log(story)
 
 
@@ -128,6 +129,19 @@ def _errors(story: Story) -> Iterator[Finding]:
             title=times(len(seen), title),
             detail=f"{places(seen).capitalize()}.",
         )
+
+
+def _takeovers(story: Story) -> Iterator[Finding]:
+    for line in story.log.of(Kind.SWITCHED):
+        if failure := text(line, "failure"):
+            names = f"{text(line, 'successor')} took over from {text(line, 'vendor')}"
+            yield Finding(
+                severity=Severity.WARNING,
+                cost=2.0,
+                at=line["t"],
+                title=f"{names} ({text(line, 'role')})",
+                detail=f"What it was for: {failure}.",
+            )
 
 
 def _log(story: Story) -> Iterator[Finding]:

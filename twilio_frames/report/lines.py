@@ -54,5 +54,6 @@ class Kind(StrEnum):
     INTERRUPTED = "interrupted"
     MEASURED = "measured"
     ERROR = "error"
+    SWITCHED = "switched"
     ENDED = "ended"
     CLOSED = "closed"

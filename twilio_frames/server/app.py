@@ -10,6 +10,7 @@ from loguru import logger
 
 from twilio_frames import __version__
 from twilio_frames.processors.warming import warm_up as processors_warm_up
+from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.server import dialing, page, stream, webhooks
 from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.preparing import Prepare
@@ -43,7 +44,7 @@ def create_app(
     GET     ``/stream``        the WebSocket Twilio connects the call's audio to
     POST    ``/after-stream``  what Twilio asks when a stream has ended
     POST    ``/status``        call and stream status callbacks
-    GET     ``/healthz``       whether calls are taken, and how many are up
+    GET     ``/healthz``       whether calls are taken, how many are up; how vendors do
     ======  =================  ==================================================
 
     Args:
@@ -78,17 +79,20 @@ def create_app(
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """``GET /healthz``: 200 while calls are taken, 503 when the server is about to stop."""
+    """``GET /healthz``: 200 while calls are taken, 503 when the server is about to stop.
+
+    Who asks on this machine also sees how the vendors do; elsewhere nobody need know who they are.
+    """
     switchboard = request.app[STATE].switchboard
     draining = switchboard.draining
-    return web.json_response(
-        {
-            "status": "draining" if draining else "ok",
-            "calls": len(switchboard),
-            "version": __version__,
-        },
-        status=503 if draining else 200,
-    )
+    state = {
+        "status": "draining" if draining else "ok",
+        "calls": len(switchboard),
+        "version": __version__,
+    }
+    if is_local(request):
+        state["vendors"] = VENDORS.as_json()
+    return web.json_response(state, status=503 if draining else 200)
 
 
 @web.middleware
