@@ -23,7 +23,7 @@ from pipecat.services.tts_service import TTSService
 
 from twilio_frames.processors.fallback.switch import Fallback
 from twilio_frames.processors.fallback.unspoken import Unspoken
-from twilio_frames.processors.fallback.voices import Speech
+from twilio_frames.processors.fallback.voices import Speech, WordTimes
 from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
 
 _SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)
@@ -72,7 +72,7 @@ class TTSFallback(Fallback):
         self._patience_secs = patience_secs
         self._unspoken = Unspoken()
         self._speeches: dict[str | None, Speech] = {}
-        self._last_pts = 0
+        self._times = WordTimes()
         self._given_at: float | None = None
         self._closing: list[Frame] = []
         self._has_given_up = False
@@ -93,7 +93,7 @@ class TTSFallback(Fallback):
             if isinstance(frame, InterruptionFrame):
                 self._unspoken.interrupt()
                 self._speeches.clear()
-                self._last_pts = 0
+                self._times = WordTimes()
                 self._watch()
             elif isinstance(frame, LLMFullResponseStartFrame | TTSSpeakFrame):
                 self._has_given_up = False
@@ -117,9 +117,11 @@ class TTSFallback(Fallback):
         if is_late and (isinstance(frame, _SPOKEN) or service is not self.active):
             return ()
         passed: tuple[Frame, ...] = (frame,)
+        if frame.pts and not isinstance(frame, TTSTextFrame):
+            frame.pts += self._times.shift
         match frame:
             case TTSAudioRawFrame():
-                self._note_audio(frame)
+                passed = self._heard(frame)
             case TTSStartedFrame():
                 self._speech(frame.context_id).start(frame)
             case TTSStoppedFrame():
@@ -136,36 +138,50 @@ class TTSFallback(Fallback):
     def _speech(self, context_id: str | None) -> Speech:
         return self._speeches.setdefault(context_id, Speech(context_id))
 
-    def _note_audio(self, frame: TTSAudioRawFrame) -> None:
+    def _begun(self, context_id: str | None, now: int) -> Speech:
+        """The speech of a context of which audio or a word has come."""
+        speech = self._speech(context_id)
+        if speech.follows_pts is None:
+            speech.follows_pts = self._times.begin(now)
+        return speech
+
+    def _heard(self, frame: TTSAudioRawFrame) -> tuple[Frame, ...]:
         if self._given_at is not None:
             self._health[self.active].succeeded(time.monotonic() - self._given_at)
             self._given_at = None
         secs = len(frame.audio) / (_BYTES_PER_SAMPLE * frame.num_channels * frame.sample_rate)
         now = self.get_clock().get_time()
-        speech = self._speeches.get(frame.context_id)
-        if speech is not None:
-            self._unspoken.spoke(speech.audio(secs, now, self._last_pts))
+        speech = self._begun(frame.context_id, now)
+        self._times.has_audio()
+        words, told = speech.audio(secs, now)
+        self._unspoken.spoke(words)
         if self.is_at_work:
             self._audio.set(self._patience_secs)
+        return (frame, *told)
 
     def _worded(self, frame: TTSTextFrame) -> tuple[Frame, ...]:
         speech = self._speech(frame.context_id)
         if frame.pts:
-            self._unspoken.spoke(speech.word(frame))
-            self._last_pts = max(self._last_pts, frame.pts)
-        elif speech.leads():
+            speech = self._begun(frame.context_id, self.get_clock().get_time())
+            frame.pts = self._times.of_word(frame.pts)
+            words, told = speech.word(frame)
+            self._unspoken.spoke(words)
+            if speech.secs:
+                self._times.has_audio()
+            return tuple(told)
+        if speech.leads():
             speech.held.append(frame)
             return ()
-        else:
-            self._unspoken.spoke(speech.text(frame))
+        self._unspoken.spoke(speech.text(frame))
         return (frame,)
 
     def _stopped(self, frame: TTSStoppedFrame) -> tuple[Frame, ...]:
         speech = self._speeches.pop(frame.context_id, None)
         if speech is None:
             return (frame,)
-        self._unspoken.spoke(speech.stopped())
-        return (*_joined(speech.held), frame)
+        words, told = speech.stopped()
+        self._unspoken.spoke(words)
+        return (*told, frame)
 
     def _watch(self) -> None:
         """Expects audio while there is something to be spoken."""
@@ -188,6 +204,7 @@ class TTSFallback(Fallback):
     def hand_over(self, before: FrameProcessor, service: FrameProcessor) -> list[Frame]:
         """What has not been spoken, beginning behind the word where the voice broke off."""
         self._break_off()
+        self._times.take_over()
         self._given_at = time.monotonic()
         self._audio.set(self._patience_secs)
         return self._unspoken.frames()
@@ -220,10 +237,3 @@ class TTSFallback(Fallback):
         for frame in left:
             if not isinstance(frame, TTSSpeakFrame | AggregatedTextFrame | LLMTextFrame):
                 await self._parallel_push_frame(frame, FrameDirection.DOWNSTREAM)
-
-
-def _joined(held: list[TTSTextFrame]) -> tuple[Frame, ...]:
-    """Texts that came ahead of their audio, as one behind it."""
-    if len(held) > 1:
-        held[0].text = " ".join(frame.text for frame in held)
-    return tuple(held[:1])

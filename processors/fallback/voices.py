@@ -8,9 +8,47 @@ from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextF
 from twilio_frames.processors.fallback.unspoken import words_in
 
 _NANOSECONDS = 1_000_000_000
-# How long a voice takes for a letter: as a rule, and at the quickest.
-_SECONDS_A_LETTER = 0.065
-_QUICKEST_SECONDS_A_LETTER = 0.04
+# How long a voice takes for a letter: at its slowest (rather a word twice than none), and quickest.
+_SECONDS_A_LETTER = 0.09
+_QUICKEST_SECONDS_A_LETTER = 0.055
+
+
+@dataclass(slots=True)
+class WordTimes:
+    """Makes the times of all voices' words one course.
+
+    A voice counts its words from where their audio was made, or from its own last word; whoever
+    lays words on audio, from the last word of all.
+
+    Parameters:
+        shift: By how much the times of the voice that speaks are off.
+        own: The last word's time as that voice gave it.
+        last: The last word's time of all that have audio.
+    """
+
+    shift: int = 0
+    own: int = 0
+    last: int = 0
+    _waiting: int = 0
+
+    def take_over(self) -> None:
+        """Another voice speaks from here on, which has not spoken yet."""
+        self.own = self._waiting = 0
+
+    def begin(self, now: int) -> int:
+        """A context begins to be spoken; gives the time of the last word before it."""
+        self.shift = max(self.last, now) - max(self.own, now)
+        return self.last
+
+    def of_word(self, pts: int) -> int:
+        """The time of a word for those behind."""
+        self.own = max(self.own, pts)
+        self._waiting = max(self._waiting, pts + self.shift)
+        return pts + self.shift
+
+    def has_audio(self) -> None:
+        """There is audio for the words that have come: those behind count from them on."""
+        self.last = max(self.last, self._waiting)
 
 
 @dataclass(slots=True)
@@ -23,10 +61,10 @@ class Speech:
         announced: Texts that are to be spoken and were not yet, in order.
         secs: How much audio there is.
         began_at: Pipeline clock at its first audio, nanoseconds.
-        follows_pts: The time of the last word known then.
+        follows_pts: The time of the last word before it; None before it has begun.
         baseline: The time from which its words count; None before the first.
         segment_secs: Up to where texts have been spoken, of those without times.
-        due: Words that lie on audio which may not have come: where they begin, how many they are.
+        due: Words whose audio may not have come to its end, and where they begin.
         held: Texts without times that came ahead of their audio.
         is_timed: Whether words come with times.
     """
@@ -36,10 +74,10 @@ class Speech:
     announced: deque[str] = field(default_factory=deque)
     secs: float = 0.0
     began_at: int = 0
-    follows_pts: int = 0
+    follows_pts: int | None = None
     baseline: int | None = None
     segment_secs: float = 0.0
-    due: deque[tuple[float, int]] = field(default_factory=deque)
+    due: deque[tuple[float, TTSTextFrame]] = field(default_factory=deque)
     held: list[TTSTextFrame] = field(default_factory=list)
     is_timed: bool = False
 
@@ -56,27 +94,37 @@ class Speech:
         """Notes a text that is about to be spoken."""
         self.announced.append(frame.text)
 
-    def audio(self, secs: float, now: int, last_pts: int) -> int:
-        """Notes audio; gives how many words are spoken with it."""
+    def audio(self, secs: float, now: int) -> tuple[int, list[TTSTextFrame]]:
+        """Notes audio; gives how many words are spoken with it, and the words themselves."""
         if not self.secs:
-            self.began_at, self.follows_pts = now, last_pts
+            self.began_at = now
         self.secs += secs
         return self._settled()
 
-    def word(self, frame: TTSTextFrame) -> int:
-        """Notes a word with its time; gives how many are known to be spoken with it."""
+    def word(self, frame: TTSTextFrame) -> tuple[int, list[TTSTextFrame]]:
+        """Notes a word with its time; gives the same."""
         pts = frame.pts or 0
         self.is_timed = True
         if self.baseline is None:
-            self.baseline = max(self.follows_pts, min(self.began_at or pts, pts))
-        self.due.append(((pts - self.baseline) / _NANOSECONDS, words_in(frame.text)))
+            self.baseline = max(self.follows_pts or 0, min(self.began_at or pts, pts))
+        self.due.append(((pts - self.baseline) / _NANOSECONDS, frame))
         return self._settled()
 
-    def _settled(self) -> int:
-        spoken = 0
-        while len(self.due) > 1 and self.due[1][0] <= self.secs:
-            spoken += self.due.popleft()[1]
-        return self._spoke(spoken)
+    def _settled(self) -> tuple[int, list[TTSTextFrame]]:
+        """The words whose audio has come, up to where the next begins.
+
+        Those behind take a word that they are told for one that is heard.
+        """
+        told: list[TTSTextFrame] = []
+        while self.due and self.secs and self._end_of_first() <= self.secs:
+            told.append(self.due.popleft()[1])
+        return self._spoke(sum(words_in(frame.text) for frame in told)), told
+
+    def _end_of_first(self) -> float:
+        if len(self.due) > 1:
+            return self.due[1][0]
+        begin, frame = self.due[0]
+        return begin + _letters(frame.text) * _QUICKEST_SECONDS_A_LETTER
 
     def text(self, frame: TTSTextFrame) -> int:
         """Notes a text without times behind its audio; gives how many words it is."""
@@ -87,10 +135,11 @@ class Speech:
         """Whether a text that comes without a time comes ahead of its audio."""
         return bool(self.held) or self.secs <= self.segment_secs
 
-    def stopped(self) -> int:
-        """The voice says that it is over; gives how many words are spoken with it."""
+    def stopped(self) -> tuple[int, list[TTSTextFrame]]:
+        """The voice says that it is over; gives how many words are spoken, and what is told."""
+        told = [*(frame for _, frame in self.due), *joined(self.held)]
         self.due.clear()
-        return self._spoke(self.words_left) if self.secs else 0
+        return (self._spoke(self.words_left) if self.secs else 0), told
 
     def broken_off(self) -> tuple[int, str]:
         """What was spoken of it when it broke off, beyond what is known to be.
@@ -99,8 +148,7 @@ class Speech:
             How many words; and the words themselves, where the voice has not told them yet.
         """
         if self.is_timed:
-            begun = [words for begin, words in self.due if begin < self.secs]
-            return (sum(begun[:1]) if len(self.due) == 1 else 0), ""
+            return 0, ""
         words = " ".join(self.announced).split()
         letters = (self.secs - self.segment_secs) / _SECONDS_A_LETTER
         spoken = 0
@@ -114,8 +162,11 @@ class Speech:
     def may_be_complete(self) -> bool:
         """Whether there is so much audio that all of it may have been spoken."""
         if self.is_timed:
-            begun = sum(words for begin, words in self.due if begin < self.secs)
-            return self.words_left <= begun
+            begun = [frame.text for begin, frame in self.due if begin < self.secs]
+            return self.words_left <= sum(map(words_in, begun))
+        if not self.held:
+            # A text that comes behind its audio says by itself that this is complete.
+            return False
         letters = sum(_letters(text) for text in self.announced)
         return bool(self.secs) and (
             self.secs - self.segment_secs >= letters * _QUICKEST_SECONDS_A_LETTER
@@ -133,6 +184,13 @@ class Speech:
                 self.announced.appendleft(" ".join(text[kept:]))
             left -= length if length <= left else 0
         return words
+
+
+def joined(held: list[TTSTextFrame]) -> list[TTSTextFrame]:
+    """Texts that came ahead of their audio, as one behind it."""
+    if len(held) > 1:
+        held[0].text = " ".join(frame.text for frame in held)
+    return held[:1]
 
 
 def _letters(text: str) -> int:

@@ -71,7 +71,7 @@ class ScriptedLLM(PythonLLMService):
 
 
 class ScriptedTTS(PythonTTSService):
-    """Speaks 0.2 s a word, in tones of its own; a word of its script breaks it off there."""
+    """Speaks 0.4 s a word, in tones of its own; a word of its script breaks it off there."""
 
     def __init__(self, *, fails_at: dict[str, str | Exception] | None = None, **kwargs):
         super().__init__(**kwargs)
@@ -83,7 +83,7 @@ class ScriptedTTS(PythonTTSService):
         for word in text.split():
             match self.fails_at.get(word):
                 case None:
-                    pcm = tone(0.2, rate=8000)
+                    pcm = tone(0.4, rate=8000)
                     yield SpeechChunk(pcm=pcm, sample_rate=8000, words=(SpokenWord(text=word),))
                 case Exception() as error:
                     raise error
