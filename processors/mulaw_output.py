@@ -58,6 +58,7 @@ from twilio_frames.frames import (
     MulawOutputFrame,
     SendMarkFrame,
     SpeechCutFrame,
+    SpeechBrokenOffFrame,
 )
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.delivery import Delivery
@@ -282,6 +283,8 @@ class MulawOutput(BaseOutputTransport):
             case TTSStoppedFrame():
                 await self._flush()
                 self._utterances_open = max(0, self._utterances_open - 1)
+                if isinstance(frame, SpeechBrokenOffFrame):
+                    self._words.broken_off(frame.context_id, frame.spoken_words)
                 self._words.over(frame.context_id)
                 self._utterances.over(frame.context_id)
                 self._close()

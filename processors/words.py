@@ -168,6 +168,29 @@ class WordLayer:
             texts = [*utterance.leading, *utterance.take_shown()]
             self._lay_over(texts, utterance.segment, utterance.end)
 
+    def broken_off(self, context_id: str | None, spoken_words: int) -> None:
+        """Notes that an utterance has no more audio, though more of it was to be spoken.
+
+        Args:
+            context_id: Which utterance.
+            spoken_words: Of the words whose place is not known, how many lie on its audio.
+        """
+        utterance = self._utterances.pop(context_id, None)
+        if utterance is None:
+            return
+        self._settle(utterance)
+        texts: list[AggregatedTextFrame] = []
+        if utterance.placed and spoken_words:
+            begin = utterance.placed[0][0]
+            last = [frame for place, frame in utterance.placed if place == begin]
+            self._lay_group(last, begin, utterance.end)
+        for text in () if utterance.is_timed else utterance.leading:
+            words = text.text.split()[:spoken_words]
+            spoken_words -= len(words)
+            if words and isinstance(text, TTSTextFrame):
+                texts.append(heard_text(text, " ".join(words)))
+        self._lay_over(texts, utterance.segment, utterance.end)
+
     def cut(self, heard: int) -> bool:
         """Lays what is known of the texts that were being spoken when they were cut.
 

@@ -14,6 +14,8 @@ from pipecat.frames.frames import (
     SystemFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
 )
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
@@ -37,6 +39,7 @@ __all__ = [
     "SendMarkFrame",
     "SpeechCutFrame",
     "TurnTranscriptionFrame",
+    "SpeechBrokenOffFrame",
     "VendorRole",
     "VendorSwitchedFrame",
 ]
@@ -287,6 +290,18 @@ class MulawOutputFrame(TTSAudioRawFrame):
             context_id=context_id,
             mulaw=mulaw,
         )
+
+
+@dataclass
+class SpeechBrokenOffFrame(TTSStoppedFrame):
+    """An utterance has no more audio although more of it was to be spoken.
+
+    Parameters:
+        spoken_words: How many words were spoken beyond those that are known by their place: of the
+            texts that came ahead of their audio; or the last word with a time, if it was whole.
+    """
+
+    spoken_words: int = 0
 
 
 class VendorRole(StrEnum):

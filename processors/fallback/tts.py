@@ -21,6 +21,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
+from twilio_frames.frames import SpeechBrokenOffFrame
 from twilio_frames.processors.fallback.switch import Fallback
 from twilio_frames.processors.fallback.unspoken import Unspoken
 from twilio_frames.processors.fallback.voices import Speech, WordTimes
@@ -116,24 +117,23 @@ class TTSFallback(Fallback):
         is_late = service is not self.active or self._has_given_up
         if is_late and (isinstance(frame, _SPOKEN) or service is not self.active):
             return ()
-        passed: tuple[Frame, ...] = (frame,)
         if frame.pts and not isinstance(frame, TTSTextFrame):
             frame.pts += self._times.shift
         match frame:
             case TTSAudioRawFrame():
-                passed = self._heard(frame)
+                self._note_audio(frame)
             case TTSStartedFrame():
                 self._speech(frame.context_id).start(frame)
             case TTSStoppedFrame():
-                passed = self._stopped(frame)
+                self._note_end(frame)
             case TTSTextFrame():
-                passed = self._worded(frame)
+                self._note_words(frame)
             case AggregatedTextFrame() if frame.will_be_spoken:
                 self._speech(frame.context_id).announce(frame)
             case _:
                 self._unspoken.done(frame)
         self._watch()
-        return passed
+        return (frame,)
 
     def _speech(self, context_id: str | None) -> Speech:
         return self._speeches.setdefault(context_id, Speech(context_id))
@@ -145,7 +145,7 @@ class TTSFallback(Fallback):
             speech.follows_pts = self._times.begin(now)
         return speech
 
-    def _heard(self, frame: TTSAudioRawFrame) -> tuple[Frame, ...]:
+    def _note_audio(self, frame: TTSAudioRawFrame) -> None:
         if self._given_at is not None:
             self._health[self.active].succeeded(time.monotonic() - self._given_at)
             self._given_at = None
@@ -153,35 +153,24 @@ class TTSFallback(Fallback):
         now = self.get_clock().get_time()
         speech = self._begun(frame.context_id, now)
         self._times.has_audio()
-        words, told = speech.audio(secs, now)
-        self._unspoken.spoke(words)
+        self._unspoken.spoke(speech.audio(secs, now))
         if self.is_at_work:
             self._audio.set(self._patience_secs)
-        return (frame, *told)
 
-    def _worded(self, frame: TTSTextFrame) -> tuple[Frame, ...]:
+    def _note_words(self, frame: TTSTextFrame) -> None:
         speech = self._speech(frame.context_id)
         if frame.pts:
             speech = self._begun(frame.context_id, self.get_clock().get_time())
             frame.pts = self._times.of_word(frame.pts)
-            words, told = speech.word(frame)
-            self._unspoken.spoke(words)
+            self._unspoken.spoke(speech.word(frame))
             if speech.secs:
                 self._times.has_audio()
-            return tuple(told)
-        if speech.leads():
-            speech.held.append(frame)
-            return ()
-        self._unspoken.spoke(speech.text(frame))
-        return (frame,)
+        elif not speech.lead(frame):
+            self._unspoken.spoke(speech.text(frame))
 
-    def _stopped(self, frame: TTSStoppedFrame) -> tuple[Frame, ...]:
-        speech = self._speeches.pop(frame.context_id, None)
-        if speech is None:
-            return (frame,)
-        words, told = speech.stopped()
-        self._unspoken.spoke(words)
-        return (*told, frame)
+    def _note_end(self, frame: TTSStoppedFrame) -> None:
+        if (speech := self._speeches.pop(frame.context_id, None)) is not None:
+            self._unspoken.spoke(speech.stopped())
 
     def _watch(self) -> None:
         """Expects audio while there is something to be spoken."""
@@ -217,7 +206,10 @@ class TTSFallback(Fallback):
                 spoken = TTSTextFrame(text, "sentence", context_id=speech.context_id)
                 spoken.append_to_context = speech.is_remembered
                 self._closing.append(spoken)
-            self._closing.append(TTSStoppedFrame(context_id=speech.context_id))
+                words = 0
+            self._closing.append(
+                SpeechBrokenOffFrame(context_id=speech.context_id, spoken_words=words)
+            )
         self._speeches.clear()
 
     async def close_work(self) -> None:

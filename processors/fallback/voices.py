@@ -65,7 +65,7 @@ class Speech:
         baseline: The time from which its words count; None before the first.
         segment_secs: Up to where texts have been spoken, of those without times.
         due: Words whose audio may not have come to its end, and where they begin.
-        held: Texts without times that came ahead of their audio.
+        leads: Whether texts come without times, ahead of their audio.
         is_timed: Whether words come with times.
     """
 
@@ -77,8 +77,8 @@ class Speech:
     follows_pts: int | None = None
     baseline: int | None = None
     segment_secs: float = 0.0
-    due: deque[tuple[float, TTSTextFrame]] = field(default_factory=deque)
-    held: list[TTSTextFrame] = field(default_factory=list)
+    due: deque[tuple[float, str]] = field(default_factory=deque)
+    leads: bool = False
     is_timed: bool = False
 
     @property
@@ -94,52 +94,44 @@ class Speech:
         """Notes a text that is about to be spoken."""
         self.announced.append(frame.text)
 
-    def audio(self, secs: float, now: int) -> tuple[int, list[TTSTextFrame]]:
-        """Notes audio; gives how many words are spoken with it, and the words themselves."""
+    def audio(self, secs: float, now: int) -> int:
+        """Notes audio; gives how many words are spoken with it."""
         if not self.secs:
             self.began_at = now
         self.secs += secs
         return self._settled()
 
-    def word(self, frame: TTSTextFrame) -> tuple[int, list[TTSTextFrame]]:
-        """Notes a word with its time; gives the same."""
+    def word(self, frame: TTSTextFrame) -> int:
+        """Notes a word with its time; gives how many are known to be spoken with it."""
         pts = frame.pts or 0
         self.is_timed = True
         if self.baseline is None:
             self.baseline = max(self.follows_pts or 0, min(self.began_at or pts, pts))
-        self.due.append(((pts - self.baseline) / _NANOSECONDS, frame))
+        self.due.append(((pts - self.baseline) / _NANOSECONDS, frame.text))
         return self._settled()
 
-    def _settled(self) -> tuple[int, list[TTSTextFrame]]:
-        """The words whose audio has come, up to where the next begins.
-
-        Those behind take a word that they are told for one that is heard.
-        """
-        told: list[TTSTextFrame] = []
-        while self.due and self.secs and self._end_of_first() <= self.secs:
-            told.append(self.due.popleft()[1])
-        return self._spoke(sum(words_in(frame.text) for frame in told)), told
-
-    def _end_of_first(self) -> float:
-        if len(self.due) > 1:
-            return self.due[1][0]
-        begin, frame = self.due[0]
-        return begin + _letters(frame.text) * _QUICKEST_SECONDS_A_LETTER
+    def _settled(self) -> int:
+        """The words whose audio has come, up to where the next begins."""
+        spoken = 0
+        while len(self.due) > 1 and self.due[1][0] <= self.secs:
+            spoken += words_in(self.due.popleft()[1])
+        return self._spoke(spoken)
 
     def text(self, frame: TTSTextFrame) -> int:
         """Notes a text without times behind its audio; gives how many words it is."""
         self.segment_secs = self.secs
         return self._spoke(words_in(frame.text))
 
-    def leads(self) -> bool:
-        """Whether a text that comes without a time comes ahead of its audio."""
-        return bool(self.held) or self.secs <= self.segment_secs
+    def lead(self, frame: TTSTextFrame) -> bool:
+        """Notes a text without a time, if it comes ahead of its audio."""
+        if self.leads or self.secs <= self.segment_secs:
+            self.leads = True
+        return self.leads
 
-    def stopped(self) -> tuple[int, list[TTSTextFrame]]:
-        """The voice says that it is over; gives how many words are spoken, and what is told."""
-        told = [*(frame for _, frame in self.due), *joined(self.held)]
+    def stopped(self) -> int:
+        """The voice says that it is over; gives how many words are spoken with it."""
         self.due.clear()
-        return (self._spoke(self.words_left) if self.secs else 0), told
+        return self._spoke(self.words_left) if self.secs else 0
 
     def broken_off(self) -> tuple[int, str]:
         """What was spoken of it when it broke off, beyond what is known to be.
@@ -148,7 +140,7 @@ class Speech:
             How many words; and the words themselves, where the voice has not told them yet.
         """
         if self.is_timed:
-            return 0, ""
+            return (words_in(self.due[0][1]) if self._is_last_spoken() else 0), ""
         words = " ".join(self.announced).split()
         letters = (self.secs - self.segment_secs) / _SECONDS_A_LETTER
         spoken = 0
@@ -156,15 +148,21 @@ class Speech:
             letters -= length
             spoken += 1
         text = " ".join(words[:spoken])
-        return words_in(text), text
+        return words_in(text), "" if self.leads else text
+
+    def _is_last_spoken(self) -> bool:
+        if len(self.due) != 1:
+            return False
+        begin, text = self.due[0]
+        return self.secs >= begin + _letters(text) * _QUICKEST_SECONDS_A_LETTER
 
     @property
     def may_be_complete(self) -> bool:
         """Whether there is so much audio that all of it may have been spoken."""
         if self.is_timed:
-            begun = [frame.text for begin, frame in self.due if begin < self.secs]
+            begun = [text for begin, text in self.due if begin < self.secs]
             return self.words_left <= sum(map(words_in, begun))
-        if not self.held:
+        if not self.leads:
             # A text that comes behind its audio says by itself that this is complete.
             return False
         letters = sum(_letters(text) for text in self.announced)
@@ -184,13 +182,6 @@ class Speech:
                 self.announced.appendleft(" ".join(text[kept:]))
             left -= length if length <= left else 0
         return words
-
-
-def joined(held: list[TTSTextFrame]) -> list[TTSTextFrame]:
-    """Texts that came ahead of their audio, as one behind it."""
-    if len(held) > 1:
-        held[0].text = " ".join(frame.text for frame in held)
-    return held[:1]
 
 
 def _letters(text: str) -> int:

@@ -201,6 +201,7 @@ async def test_memory_is_what_was_heard_of_voices_without_times(phone: Phone):
         async with talking(phone, bot, ONE) as talk:
             await talk.say()
             await bot.remembers("user: more", f"assistant: {ONE}")
+            await talk.caller.wait(0.5)
             heard = talk.heard()
         # The place is judged by the length of the audio: a word may come twice, none is left out.
         assert list(dict.fromkeys(heard)) == ONE.lower().replace(".", "").split()
