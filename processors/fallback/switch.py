@@ -39,7 +39,11 @@ from pipecat.frames.frames import (
     SystemFrame,
 )
 from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategy
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import (
+    FrameDirection,
+    FrameProcessor,
+    FrameProcessorSetup,
+)
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
@@ -56,6 +60,9 @@ from twilio_frames.processors.vendor_health import (
     VendorRole,
     kind_of,
 )
+
+SETUP_SECS = 2.5
+"""How long a service may take to connect when the call begins."""
 
 _LIFECYCLE = (StartFrame, EndFrame, CancelFrame)
 # Not work, and of use to others whoever is active.
@@ -180,6 +187,8 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
             raise ConfigurationError(
                 f"expected a name for each of the {len(services)} services, got {len(names)}"
             )
+        for service in services:
+            _bound_setup(service)
         super().__init__(list(services), FallbackStrategy)
         self.strategy.fallback = self
         self.role = role
@@ -395,6 +404,17 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         await super().cleanup()
         while self._watches:
             await self.cancel_task(self._watches.pop())
+
+
+def _bound_setup(service: FrameProcessor) -> None:
+    """Has a service give up connecting in time: until it has, the call does not begin."""
+    connect = service.setup
+
+    async def connect_in_time(setup: FrameProcessorSetup) -> None:
+        async with asyncio.timeout(SETUP_SECS):
+            await connect(setup)
+
+    service.setup = connect_in_time
 
 
 def _names(services: Sequence[FrameProcessor]) -> list[str]:

@@ -15,7 +15,9 @@ from pipecat.frames.frames import (
     TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
+    TTSUpdateSettingsFrame,
 )
+from pipecat.services.settings import TTSSettings
 
 from tests.processors.fallback_rig import HANG, ScriptedTTS, TimedTTS, running, vendors
 from twilio_frames.frames import SendMarkFrame
@@ -199,6 +201,39 @@ async def test_goodbye_is_spoken_by_second():
         await rig.after.wait_for(EndFrame)
 
     assert rig.words() == ["Good", "bye."]
+
+
+async def test_settings_reach_who_stands_by():
+    first, second = TimedTTS(), TimedTTS()
+    async with running(fallback(first, second)) as rig:
+        await rig.give(
+            TTSUpdateSettingsFrame(delta=TTSSettings(voice="hers"), service=second),
+            TTSUpdateSettingsFrame(delta=TTSSettings(voice="his")),
+            TTSSpeakFrame("Hello."),
+        )
+        await rig.after.wait_for(TTSStoppedFrame)
+
+    assert (first._settings.voice, second._settings.voice) == ("his", "hers")
+
+
+class NeverThere(TimedTTS):
+    """Its vendor does not answer."""
+
+    async def setup(self, setup):
+        await super().setup(setup)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_call_begins_without_a_vendor_that_does_not_answer(monkeypatch, is_first: bool):
+    monkeypatch.setattr("twilio_frames.processors.fallback.switch.SETUP_SECS", 0.2)
+    there, never = TimedTTS(), NeverThere()
+    async with running(fallback(*((never, there) if is_first else (there, never)))) as rig:
+        await rig.give(*reply(TALK))
+        await rig.replied()
+
+    assert rig.words() == WORDS
+    assert there.texts[0] == "One two three."
 
 
 async def test_announcements_name_what_is_spoken():
