@@ -1,8 +1,9 @@
 """Vendors that do as they are told, and a pipeline around a fallback."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import numpy as np
 from pipecat.frames.frames import (
@@ -53,7 +54,7 @@ def vendors(clock: Callable[[], float] | None = None) -> VendorList:
 class ScriptedLLM(PythonLLMService):
     """Gives its scripts, one a reply: pieces of text, HANG, or an exception."""
 
-    def __init__(self, *scripts: list[str | Exception], apology: str = "First's apology."):
+    def __init__(self, *scripts: Sequence[str | Exception], apology: str = "First's apology."):
         super().__init__(apology=apology)
         self.scripts = list(scripts)
         self.asked: list[LLMContext] = []
@@ -73,10 +74,14 @@ class ScriptedLLM(PythonLLMService):
 class ScriptedTTS(PythonTTSService):
     """Speaks 0.4 s a word, in tones of its own; a word of its script breaks it off there."""
 
-    def __init__(self, *, fails_at: dict[str, str | Exception] | None = None, **kwargs):
+    def __init__(self, *, fails_at: Mapping[str, str | Exception] | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.fails_at = fails_at or {}
+        self.fails_at: Mapping[str, str | Exception] = fails_at or {}
         self.texts: list[str] = []
+
+    @property
+    def voice(self) -> str | None:
+        return str(self._settings.voice)
 
     async def synthesise(self, text: str) -> AsyncIterator[SpeechChunk]:
         self.texts.append(text)
@@ -105,7 +110,7 @@ class ScriptedSTT(STTService):
         self.is_deaf = is_deaf
         self.heard: list[int] = []
 
-    async def run_stt(self, audio: bytes) -> AsyncIterator[Frame | None]:
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         self.heard.append(int(np.frombuffer(audio, dtype=np.int16)[0]))
         yield None
 
@@ -124,6 +129,14 @@ class ScriptedSTT(STTService):
         await self.push_error("expected words, got nothing", category=category)
 
 
+_Kind = TypeVar("_Kind", bound=Frame)
+
+
+def passed(tap: Tap, kind: type[_Kind]) -> list[_Kind]:
+    """The frames of a kind that a tap has seen."""
+    return [frame for frame, _ in tap.seen if isinstance(frame, kind)]
+
+
 class Rig:
     """A fallback in a pipeline, with taps on either side."""
 
@@ -139,27 +152,30 @@ class Rig:
     async def give(self, *frames: Frame) -> None:
         await self.worker.queue_frames(frames)
 
+    def passed(self, kind: type[_Kind]) -> list[_Kind]:
+        return passed(self.after, kind)
+
     @property
-    def errors(self) -> list[Frame]:
-        return self.before.frames(ErrorFrame)
+    def errors(self) -> list[ErrorFrame]:
+        return passed(self.before, ErrorFrame)
 
     @property
     def switches(self) -> list[tuple[str, str]]:
-        frames = self.after.frames(VendorSwitchedFrame)
+        frames = self.passed(VendorSwitchedFrame)
         return [(frame.vendor, frame.successor) for frame in frames]
 
     async def switched(self) -> None:
         await self.after.wait_for(VendorSwitchedFrame)
 
     def said(self) -> str:
-        return "".join(frame.text for frame in self.after.frames(LLMTextFrame))
+        return "".join(frame.text for frame in self.passed(LLMTextFrame))
 
     def words(self) -> list[str]:
-        frames = self.after.frames(TTSTextFrame)
+        frames = self.passed(TTSTextFrame)
         return [word for frame in frames for word in frame.text.split()]
 
     def transcripts(self) -> list[str]:
-        return [frame.text for frame in self.after.frames(TranscriptionFrame)]
+        return [frame.text for frame in self.passed(TranscriptionFrame)]
 
     async def replied(self, times: int = 1) -> None:
         await self.after.wait_for(LLMFullResponseEndFrame, count=times)

@@ -44,8 +44,8 @@ async def test_reply_is_framed_once():
         await rig.give(asked("again"))
         await rig.replied(2)
 
-    assert len(rig.after.frames(LLMFullResponseStartFrame)) == 2
-    assert len(rig.after.frames(LLMFullResponseEndFrame)) == 2
+    assert len(rig.passed(LLMFullResponseStartFrame)) == 2
+    assert len(rig.passed(LLMFullResponseEndFrame)) == 2
 
 
 async def test_hang_is_noticed():
@@ -119,7 +119,7 @@ async def test_first_is_tried_again_and_is_well():
 
     assert rig.said() == "Fine.I am back."
     assert llm.health[0].state is VendorState.WELL
-    assert rig.after.frames(VendorSwitchedFrame)[1].failure is None
+    assert rig.passed(VendorSwitchedFrame)[1].failure is None
 
 
 async def test_filler_is_said_once():
@@ -136,7 +136,7 @@ async def test_filler_is_said_once():
         await rig.give(asked())
         await rig.replied()
 
-    assert [frame.text for frame in rig.after.frames(TTSSpeakFrame)] == ["Wait."]
+    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Wait."]
     assert rig.said() == "At last."
 
 
@@ -146,7 +146,7 @@ async def test_quick_takeover_needs_no_filler():
         await rig.give(asked())
         await rig.replied()
 
-    assert not rig.after.frames(TTSSpeakFrame)
+    assert not rig.passed(TTSSpeakFrame)
 
 
 async def test_apology_when_all_fail():
@@ -163,7 +163,7 @@ async def test_apology_when_all_fail():
 
     assert rig.said() == "Sorry.Fine."
     assert len(rig.errors) == 1
-    assert not rig.after.frames(InterruptionFrame)
+    assert not rig.passed(InterruptionFrame)
 
 
 async def test_call_ends_when_all_fail_if_asked_to():

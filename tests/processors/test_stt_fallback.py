@@ -70,7 +70,7 @@ async def test_noise_is_no_failure():
         await asyncio.sleep(0.6)
 
     assert not rig.switches
-    assert not rig.after.frames(TTSSpeakFrame)
+    assert not rig.passed(TTSSpeakFrame)
     assert second.heard == list(range(20))
 
 
@@ -115,10 +115,10 @@ async def test_vad_frames_pass_once():
         await rig.give(*audio(20, 20), ended())
         await rig.after.wait_for(TranscriptionFrame)
 
-    assert len(rig.after.frames(VADUserStartedSpeakingFrame)) == 1
-    assert len(rig.after.frames(VADUserStoppedSpeakingFrame)) == 1
-    assert len(rig.after.frames(InputAudioRawFrame)) == 40
-    assert not rig.after.frames(InterruptionFrame)
+    assert len(rig.passed(VADUserStartedSpeakingFrame)) == 1
+    assert len(rig.passed(VADUserStoppedSpeakingFrame)) == 1
+    assert len(rig.passed(InputAudioRawFrame)) == 40
+    assert not rig.passed(InterruptionFrame)
 
 
 async def test_words_that_were_understood_are_not_heard_again():
@@ -146,7 +146,6 @@ async def test_memory_of_audio_is_bounded():
         await rig.after.wait_for(TranscriptionFrame)
 
     assert second.heard == list(range(150, 200))
-    assert second._user_speaking is False
 
 
 async def test_metadata_is_that_of_who_hears():
@@ -157,7 +156,7 @@ async def test_metadata_is_that_of_who_hears():
         await first.break_down()
         await rig.after.wait_for(STTMetadataFrame, count=2)
 
-    assert [f.service_name for f in rig.after.frames(STTMetadataFrame)] == ["first", "second"]
+    assert [f.service_name for f in rig.passed(STTMetadataFrame)] == ["first", "second"]
 
 
 async def test_next_call_is_heard_by_second_and_first_is_tried_again():
@@ -188,7 +187,7 @@ async def test_two_deaf_ones_apologise_once():
             await rig.after.wait_for(VADUserStoppedSpeakingFrame, count=number + 1)
             await asyncio.sleep(0.7)
 
-    assert [frame.text for frame in rig.after.frames(TTSSpeakFrame)] == ["Sorry?"]
+    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Sorry?"]
     assert len(rig.errors) == 1
 
 
@@ -200,5 +199,5 @@ async def test_muted_caller_is_no_failure():
         await asyncio.sleep(0.5)
 
     assert not rig.switches
-    assert not rig.after.frames(TTSSpeakFrame)
+    assert not rig.passed(TTSSpeakFrame)
     assert (first.is_muted, second.is_muted) == (True, True)

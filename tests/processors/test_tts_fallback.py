@@ -35,7 +35,7 @@ def reply(*texts: str) -> list[Frame]:
 
 
 def seconds(rig) -> float:
-    return sum(len(frame.audio) for frame in rig.after.frames(TTSAudioRawFrame)) / 16000
+    return sum(len(frame.audio) for frame in rig.passed(TTSAudioRawFrame)) / 16000
 
 
 TALK = "One two three. Four five six. Seven eight nine. "
@@ -84,8 +84,8 @@ async def test_utterances_are_closed():
         await rig.give(*reply(TALK))
         await rig.replied()
 
-    starts = [frame.context_id for frame in rig.after.frames(TTSStartedFrame)]
-    stops = [frame.context_id for frame in rig.after.frames(TTSStoppedFrame)]
+    starts = [frame.context_id for frame in rig.passed(TTSStartedFrame)]
+    stops = [frame.context_id for frame in rig.passed(TTSStoppedFrame)]
     assert starts == stops
     assert len(starts) == 2
 
@@ -99,8 +99,8 @@ async def test_reply_that_is_still_coming_is_spoken_by_second():
         await rig.replied()
 
     assert rig.words() == WORDS[:6]
-    assert len(rig.after.frames(LLMFullResponseStartFrame)) == 1
-    assert len(rig.after.frames(LLMFullResponseEndFrame)) == 1
+    assert len(rig.passed(LLMFullResponseStartFrame)) == 1
+    assert len(rig.passed(LLMFullResponseEndFrame)) == 1
 
 
 async def test_speak_frame_keeps_what_it_was():
@@ -111,7 +111,7 @@ async def test_speak_frame_keeps_what_it_was():
         await rig.after.wait_for(SendMarkFrame)
 
     assert rig.words() == ["Hello", "there", "friend."]
-    assert [f.append_to_context for f in rig.after.frames(TTSStartedFrame)] == [False, False]
+    assert [f.append_to_context for f in rig.passed(TTSStartedFrame)] == [False, False]
     kinds = [type(frame) for frame, _ in rig.after.seen]
     assert kinds.index(SendMarkFrame) > len(kinds) - kinds[::-1].index(TTSStoppedFrame) - 1
 
@@ -141,7 +141,7 @@ async def test_interruption_after_takeover_stops_second():
         await asyncio.sleep(0.5)
 
     assert len(rig.switches) == 1
-    assert len(rig.after.frames(InterruptionFrame)) == 1
+    assert len(rig.passed(InterruptionFrame)) == 1
 
 
 async def test_silent_text_is_no_failure():
@@ -191,7 +191,7 @@ async def test_all_failing_is_one_error_and_the_call_goes_on():
 
     assert len(rig.errors) == 1
     assert rig.words() == WORDS[3:6]
-    assert not rig.after.frames(InterruptionFrame)
+    assert not rig.passed(InterruptionFrame)
 
 
 async def test_goodbye_is_spoken_by_second():
@@ -213,7 +213,7 @@ async def test_settings_reach_who_stands_by():
         )
         await rig.after.wait_for(TTSStoppedFrame)
 
-    assert (first._settings.voice, second._settings.voice) == ("his", "hers")
+    assert (first.voice, second.voice) == ("his", "hers")
 
 
 class NeverThere(TimedTTS):
@@ -242,5 +242,5 @@ async def test_announcements_name_what_is_spoken():
         await rig.give(*reply(TALK))
         await rig.replied()
 
-    said = [f.text for f in rig.after.frames(AggregatedTextFrame) if f.will_be_spoken]
+    said = [f.text for f in rig.passed(AggregatedTextFrame) if f.will_be_spoken]
     assert said[-2:] == ["Four five six.", "Seven eight nine."]

@@ -28,7 +28,7 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
     said,
 )
 
-from tests.processors.fallback_rig import ScriptedLLM, ScriptedSTT
+from tests.processors.fallback_rig import ScriptedLLM, ScriptedSTT, passed
 from tests.transport.bots import Tap
 from twilio_frames.call import Call
 from twilio_frames.frames import VendorSwitchedFrame
@@ -172,7 +172,7 @@ class TwoVendorsBot:
 
     @property
     def switches(self) -> list[tuple[str, str]]:
-        frames = self.after.frames(VendorSwitchedFrame)
+        frames = passed(self.after, VendorSwitchedFrame)
         return [(frame.vendor, frame.successor) for frame in frames]
 
     async def remembers(self, *lines: str) -> None:

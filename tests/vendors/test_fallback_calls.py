@@ -194,9 +194,8 @@ async def test_second_speaks_on_where_first_hangs(phone: Phone):
 
 
 async def test_memory_is_what_was_heard_of_voices_without_times(phone: Phone):
-    for voice in (SentenceSpeaker, SocketSpeaker):
-        hangs = Behaviour(hiccup_at=0.9, hiccup_seconds=1000)
-        first = voice(hangs) if voice is SentenceSpeaker else _HangingSocket(words=3)
+    hangs = Behaviour(hiccup_at=0.9, hiccup_seconds=1000)
+    for first in (SentenceSpeaker(hangs), _HangingSocket(words=3)):
         bot = TwoVendorsBot(llm=[ScriptedLLM([ONE])], tts=[first, SentenceSpeaker(Behaviour())])
         async with talking(phone, bot, ONE) as talk:
             await talk.say()
