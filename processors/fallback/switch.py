@@ -13,9 +13,8 @@ no frame falls between them or is worked on twice. The one that failed is interr
 """
 
 import asyncio
-import re
 from abc import abstractmethod
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -42,12 +41,12 @@ from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherSt
 from pipecat.processors.frame_processor import (
     FrameDirection,
     FrameProcessor,
-    FrameProcessorSetup,
 )
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
+from twilio_frames.processors.fallback.branches import RecentIds, bound_setup, names_of
 from twilio_frames.processors.fallback.deadline import Deadline
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.stt import UtteranceSTTService
@@ -61,9 +60,6 @@ from twilio_frames.processors.vendor_health import (
     kind_of,
 )
 
-SETUP_SECS = 2.5
-"""How long a service may take to connect when the call begins."""
-
 _LIFECYCLE = (StartFrame, EndFrame, CancelFrame)
 # Not work, and of use to others whoever is active.
 _ALWAYS = (*_LIFECYCLE, ErrorFrame, MetricsFrame, ServiceMetadataFrame, ServiceUpdateSettingsFrame)
@@ -71,26 +67,8 @@ _ALWAYS = (*_LIFECYCLE, ErrorFrame, MetricsFrame, ServiceMetadataFrame, ServiceU
 _FOR_ALL = (LLMConfigureOutputFrame, STTMuteFrame)
 # Their own errors; Pipecat's services report the application's errors under this category.
 _OWN_CODE = (PythonLLMService, PythonTTSService, UtteranceSTTService)
-_FRAMES_KEPT = 4096
 _OWED_AT_MOST = 2000
 _LONGEST_WORK_SECS = 60.0
-_MADE_BY = re.compile(r"^Phone|(STT|LLM|TTS)?Service$")
-
-
-class RecentIds:
-    """The latest frames' ids; Pipecat's ``ParallelPipeline`` would keep those of the whole call."""
-
-    def __init__(self) -> None:
-        self._ids: OrderedDict[int, None] = OrderedDict()
-
-    def __contains__(self, frame_id: int) -> bool:
-        return frame_id in self._ids
-
-    def add(self, frame_id: int) -> None:
-        """Notes one."""
-        self._ids[frame_id] = None
-        if len(self._ids) > _FRAMES_KEPT:
-            self._ids.popitem(last=False)
 
 
 class FallbackStrategy(ServiceSwitcherStrategy):
@@ -188,7 +166,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
                 f"expected a name for each of the {len(services)} services, got {len(names)}"
             )
         for service in services:
-            _bound_setup(service)
+            bound_setup(service)
         super().__init__(list(services), FallbackStrategy)
         self.strategy.fallback = self
         self.role = role
@@ -197,7 +175,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         book = VENDORS if vendors is None else vendors
         self._health = {
             service: book.of(role, name)
-            for service, name in zip(services, names or _names(services), strict=True)
+            for service, name in zip(services, names or names_of(services), strict=True)
         }
         self._tried: set[FrameProcessor] = set()
         self._owed: OrderedDict[int, Frame] = OrderedDict()
@@ -404,25 +382,3 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         await super().cleanup()
         while self._watches:
             await self.cancel_task(self._watches.pop())
-
-
-def _bound_setup(service: FrameProcessor) -> None:
-    """Has a service give up connecting in time: until it has, the call does not begin."""
-    connect = service.setup
-
-    async def connect_in_time(setup: FrameProcessorSetup) -> None:
-        async with asyncio.timeout(SETUP_SECS):
-            await connect(setup)
-
-    service.setup = connect_in_time
-
-
-def _names(services: Sequence[FrameProcessor]) -> list[str]:
-    """Vendors' names by the classes of their services; numbered where they would be the same."""
-    names: list[str] = []
-    times: Counter[str] = Counter()
-    for service in services:
-        name = _MADE_BY.sub("", type(service).__name__).lower() or "vendor"
-        times[name] += 1
-        names.append(name if times[name] == 1 else f"{name} {times[name]}")
-    return names

@@ -226,7 +226,7 @@ class NeverThere(TimedTTS):
 
 @pytest.mark.parametrize("is_first", [True, False])
 async def test_call_begins_without_a_vendor_that_does_not_answer(monkeypatch, is_first: bool):
-    monkeypatch.setattr("twilio_frames.processors.fallback.switch.SETUP_SECS", 0.2)
+    monkeypatch.setattr("twilio_frames.processors.fallback.branches.SETUP_SECS", 0.2)
     there, never = TimedTTS(), NeverThere()
     async with running(fallback(*((never, there) if is_first else (there, never)))) as rig:
         await rig.give(*reply(TALK))
