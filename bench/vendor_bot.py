@@ -18,10 +18,10 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.services.openai.llm import OpenAILLMService
+
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.openai import PhoneOpenAILLMService
-
 from twilio_frames.testing import LoopWatch
 
 _KEY = "any"

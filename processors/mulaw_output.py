@@ -57,8 +57,8 @@ from twilio_frames.frames import (
     MarkSentFrame,
     MulawOutputFrame,
     SendMarkFrame,
-    SpeechCutFrame,
     SpeechBrokenOffFrame,
+    SpeechCutFrame,
 )
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.delivery import Delivery

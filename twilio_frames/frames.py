@@ -14,7 +14,6 @@ from pipecat.frames.frames import (
     SystemFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
-    TTSAudioRawFrame,
     TTSStoppedFrame,
 )
 
@@ -37,9 +36,9 @@ __all__ = [
     "NoWordsFrame",
     "ResumeFrame",
     "SendMarkFrame",
+    "SpeechBrokenOffFrame",
     "SpeechCutFrame",
     "TurnTranscriptionFrame",
-    "SpeechBrokenOffFrame",
     "VendorRole",
     "VendorSwitchedFrame",
 ]

@@ -9,8 +9,8 @@ from aiohttp.typedefs import Handler
 from loguru import logger
 
 from twilio_frames import __version__
-from twilio_frames.processors.warming import warm_up as processors_warm_up
 from twilio_frames.processors.vendor_health import VENDORS
+from twilio_frames.processors.warming import warm_up as processors_warm_up
 from twilio_frames.server import dialing, page, stream, webhooks
 from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.preparing import Prepare
