@@ -4,24 +4,112 @@ import sys
 from itertools import repeat
 from pathlib import Path
 
+from pipecat.services.deepgram.stt import DeepgramSTTService
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 from truth_services import Behaviour, TimedSpeaker  # pyright: ignore[reportMissingImports]
 
 from tests.processors.fallback_rig import ScriptedLLM
-from tests.vendors.fallback_bot import TwoVendorsBot, talking
+from tests.vendors.fallback_bot import FILLER, Scribe, TwoVendorsBot, talking
 from tests.vendors.faults import bad_day
+from twilio_frames.processors.fallback import FailureKind, VendorList
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
+from twilio_frames.services.deepgram import PhoneDeepgramSTTService
+from twilio_frames.services.openai import PhoneOpenAILLMService
 from twilio_frames.testing import Phone
-from twilio_frames.testing.vendors import CartesiaServer, Hang
+from twilio_frames.testing.vendors import (
+    CartesiaServer,
+    DeepgramServer,
+    Hang,
+    OpenAIServer,
+    Refusal,
+    WordSounds,
+)
 
 ONE = "Bada gime lopu nasi rito. Fesu dabo keni muta golu."
+BEGUN, REST = "Bada gime lopu nasi rito. Fesu ", "dabo keni muta golu."
 TWO = "Visa relo."
 
 
 def cartesia(server: CartesiaServer) -> PhoneCartesiaTTSService:
     settings = PhoneCartesiaTTSService.Settings(voice="someone")
     return PhoneCartesiaTTSService(api_key="any", url=server.tts_url, settings=settings)
+
+
+def openai(server: OpenAIServer) -> PhoneOpenAILLMService:
+    return PhoneOpenAILLMService(api_key="any", base_url=server.base_url)
+
+
+@bad_day("fallback", "Deepgram, OpenAI and Cartesia all refuse the key", "Nothing, twice.")
+async def test_three_keys_are_refused(phone: Phone):
+    known = VendorList()
+    async with (
+        DeepgramServer(faults=repeat(Refusal(status=401))) as deepgram_server,
+        OpenAIServer(faults=repeat(Refusal(status=401))) as openai_server,
+        CartesiaServer(faults=repeat(Refusal(status=401))) as cartesia_server,
+    ):
+        for _ in range(2):
+            second = ScriptedLLM([ONE], [TWO])
+            bot = TwoVendorsBot(
+                known,
+                stt=[
+                    PhoneDeepgramSTTService(api_key="any", base_url=deepgram_server.url),
+                    Scribe("hello", "again"),
+                ],
+                llm=[openai(openai_server), second],
+                tts=[cartesia(cartesia_server), TimedSpeaker(Behaviour())],
+            )
+            async with talking(phone, bot, ONE, TWO) as talk:
+                await talk.say()
+                await talk.hears(ONE)
+                assert talk.silence < 3.0
+                await talk.say()
+                await talk.hears(TWO)
+                user = ["user: hello", "user: again"]
+                await bot.remembers(user[0], f"assistant: {ONE}", user[1], f"assistant: {TWO}")
+            assert not bot.before.errors
+    assert [one.last_failure for one in known if one.name.endswith("1")] == [
+        FailureKind.REFUSED
+    ] * 3
+    # The second call asks OpenAI for nothing.
+    assert len([visit for visit in openai_server.visits if "completions" in visit.path]) <= 1
+
+
+@bad_day("fallback", "Deepgram hangs, of Pipecat's own client", "The answer comes 2 s later, once.")
+async def test_stock_deepgram_hangs(phone: Phone):
+    sounds = WordSounds()
+    async with DeepgramServer(hears=sounds.hear, faults=repeat(Hang())) as server:
+        first = DeepgramSTTService(
+            api_key="any", base_url=server.url, sample_rate=8000, ttfs_p99_latency=0.5
+        )
+        second = Scribe("hello")
+        bot = TwoVendorsBot(stt=[first, second], llm=[ScriptedLLM([ONE])])
+        async with talking(phone, bot, ONE) as talk:
+            await talk.say()
+            await talk.hears(ONE)
+            assert talk.silence < 4.5
+            await bot.remembers("user: hello", f"assistant: {ONE}")
+    assert bot.switches == [("ears 1", "ears 2")]
+
+
+@bad_day("fallback", "OpenAI hangs in mid-reply", "The reply, each word once, without a filler.")
+async def test_openai_hangs_in_mid_reply(phone: Phone):
+    async with (
+        OpenAIServer([BEGUN + REST], faults=repeat(Hang(after=8))) as first,
+        OpenAIServer([REST, TWO]) as second,
+    ):
+        bot = TwoVendorsBot(llm=[openai(first), openai(second)])
+        async with talking(phone, bot, ONE, TWO) as talk:
+            await talk.say()
+            await talk.hears(ONE)
+            await talk.say()
+            await talk.hears(TWO)
+            await bot.remembers(
+                "user: more", f"assistant: {ONE}", "user: more", f"assistant: {TWO}"
+            )
+    assert bot.switches == [("mind 1", "mind 2")]
+    assert FILLER not in " ".join(bot.lines())
 
 
 @bad_day("fallback", "Cartesia hangs in mid-word", "A pause of 1.5 s at most, then another voice.")
