@@ -17,6 +17,7 @@ from pipecat.turns.user_start import (
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
+from twilio_frames.processors.eager import EagerReplyStopStrategy
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 
@@ -38,12 +39,13 @@ def phone_turn_strategies(
     interrupt_by: InterruptBy = InterruptBy.CONFIRMED_SPEECH,
     confirmation: BaseUserTurnStartStrategy | None = None,
     min_words: int = 3,
+    eager: bool = False,
 ) -> UserTurnStrategies:
     """When the caller's turn begins and ends.
 
     While the bot is silent it begins as soon as the VAD hears speech (or words arrive that it
-    missed). It ends when the VAD has heard silence for its ``stop_secs``, ``pause_secs`` more have
-    passed, and the words are there.
+    missed). It ends when the VAD has heard the end of speech, ``pause_secs`` more have passed, and
+    the words are there. How much silence the VAD takes for that is its ``end_turn_by``.
 
     Args:
         pause_secs: Seconds of silence beyond the VAD's in which the caller may go on.
@@ -51,6 +53,9 @@ def phone_turn_strategies(
         confirmation: How speech is confirmed, by default a ``ConfirmedUserTurnStartStrategy`` as
             it comes.
         min_words: How many words it takes where words do it.
+        eager: Whether the LLM starts on the reply when the turn is likely over, and is stopped
+            without a trace if the caller goes on. For the ``LLMService`` of Pipecat's alone. See
+            :class:`twilio_frames.processors.eager.EagerReplyStopStrategy`.
     """
     start: list[BaseUserTurnStartStrategy]
     match interrupt_by:
@@ -60,7 +65,8 @@ def phone_turn_strategies(
             start = [VADUserTurnStartStrategy(), TranscriptionUserTurnStartStrategy()]
         case InterruptBy.WORDS:
             start = [MinWordsUserTurnStartStrategy(min_words=min_words)]
-    stop = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=pause_secs)
+    strategy = EagerReplyStopStrategy if eager else SpeechTimeoutUserTurnStopStrategy
+    stop = strategy(user_speech_timeout=pause_secs)
     return UserTurnStrategies(start=start, stop=[stop])
 
 

@@ -165,7 +165,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
             case CallerPausedFrame():
                 return await self._take_pause(frame)
             case VADUserStoppedSpeakingFrame():
-                return await self._speech_stopped()
+                return await self._speech_stopped(frame.stop_secs)
             case TurnTranscriptionFrame():
                 pass
             case InterimTranscriptionFrame() | TranscriptionFrame():
@@ -221,13 +221,13 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         is_due = frame.silence_secs >= self._recogniser_secs + _SHORTEST_WAIT
         return self._recogniser_is_quick and self._words_secs is None and is_due
 
-    async def _speech_stopped(self) -> ProcessFrameResult:
+    async def _speech_stopped(self, silence_secs: float) -> ProcessFrameResult:
         self._caller_speaks = False
         self._dismissed_secs = 0.0
         if self._undecided and self._answered:
             return await self._take_answer()
         if self._undecided:
-            await self._start_timer(self._wait_for_words_secs(), self._false_alarm)
+            await self._start_timer(self._wait_for_words_secs(silence_secs), self._false_alarm)
         return ProcessFrameResult.CONTINUE
 
     async def _take_answer(self) -> ProcessFrameResult:
@@ -262,10 +262,10 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     def _has_nearly_finished(self) -> bool:
         return self._left_secs is not None and self._left_secs <= self._nearly_done_secs
 
-    def _wait_for_words_secs(self) -> float:
+    def _wait_for_words_secs(self, silence_secs: float) -> float:
         if self._words_secs is not None:
             return self._words_secs
-        return max(_SHORTEST_WAIT, self._recogniser_secs - self._vad_stop_secs)
+        return max(_SHORTEST_WAIT, self._recogniser_secs - silence_secs)
 
     async def _begin(self) -> ProcessFrameResult:
         await self._confirm()

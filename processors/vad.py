@@ -1,13 +1,20 @@
 """When the caller begins and ends to speak."""
 
 import numpy as np
+from pipecat.audio.turn.base_turn_analyzer import BaseTurnAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 from pipecat.frames.frames import Frame, InputAudioRawFrame
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
 from twilio_frames.audio import EchoGate, pcm_level
-from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame, MulawInputFrame
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import (
+    CallerPausedFrame,
+    CallerSpeakingFrame,
+    MulawInputFrame,
+)
+from twilio_frames.processors.learned_pause import LearnedPause
 from twilio_frames.processors.silero import (
     MOST_WINDOWS,
     SAMPLE_RATE,
@@ -16,6 +23,8 @@ from twilio_frames.processors.silero import (
     shared_batch,
     warm_up,
 )
+from twilio_frames.processors.turn_ends import EndTurnBy, TurnEndTimes
+from twilio_frames.processors.turn_listener import TurnListener
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
@@ -81,7 +90,20 @@ class PhoneVADAnalyzer(VADAnalyzer):
         self._gate = None if echo_margin is None else EchoGate(echo_margin)
         self.bot_level: float | None = None
         """How loud the bot was where its echo would be in the audio to come; None if silent."""
-        super().__init__(sample_rate=SAMPLE_RATE, params=params or phone_vad_params())
+        params = params or phone_vad_params()
+        self._pause_secs = params.stop_secs
+        super().__init__(sample_rate=SAMPLE_RATE, params=params)
+
+    @property
+    def pause_secs(self) -> float:
+        """The silence that ends speech where nothing else is asked for."""
+        return self._pause_secs
+
+    def end_after(self, silence_secs: float) -> None:
+        """Has so much silence end the speech that goes on; what it has been counts."""
+        if silence_secs != self.params.stop_secs:
+            # The VAD's frames tell of the silence that ended it by these.
+            self._params = self.params.model_copy(update={"stop_secs": silence_secs})
 
     @property
     def speech_secs(self) -> float:
@@ -109,6 +131,7 @@ class PhoneVADAnalyzer(VADAnalyzer):
     def set_params(self, params: VADParams):
         """Takes other thresholds and times, and is quiet until it hears speech anew."""
         super().set_params(params)
+        self._pause_secs = params.stop_secs
         self._state = VADState.QUIET
         self._is_likely = False
         self._windows = self._spoken = self._sure = self._silent = 0
@@ -185,8 +208,12 @@ class PhoneVAD(VADProcessor):
 
     Besides Pipecat's frames, and unless it has another analyzer, it pushes a
     :class:`twilio_frames.frames.CallerSpeakingFrame` as soon as speech is likely, when it is
-    certain and after each tenth of a second of it, and
-    :class:`twilio_frames.frames.CallerPausedFrame` while the caller pauses.
+    certain and after each tenth of a second of it,
+    :class:`twilio_frames.frames.CallerPausedFrame` while the caller pauses, and a
+    :class:`twilio_frames.frames.TurnLikelyOverFrame` when they are likely done.
+
+    It says when speech is over, so that the recogniser behind it gives its words then; a turn that
+    ends by the VAD ends by that.
 
     Args:
         params: Thresholds and times, by default :func:`phone_vad_params`.
@@ -195,6 +222,12 @@ class PhoneVAD(VADProcessor):
         likely_secs: How much sound it takes to think it likely that speech has begun, which makes
             the bot fall silent; as much as ``params.start_secs`` or more to wait for certainty.
         likely_confidence: How certain the model has to be of it all that while.
+        end_turn_by: What ends speech, and a turn with it.
+        turn_end_times: How a pause is judged.
+        learned_pause: What is known of the caller's pauses, to begin with and to look at.
+        turn_analyzer: What is asked whether the turn is over, by default a
+            :class:`twilio_frames.processors.smart_turn.PhoneSmartTurn` as it comes. It hears the
+            caller here, so no audio is needed behind the recogniser.
         vad_analyzer: Another analyzer, in the place of the shared one.
         **kwargs: Pipecat's own.
     """
@@ -206,6 +239,10 @@ class PhoneVAD(VADProcessor):
         echo_margin: float | None = ECHO_MARGIN,
         likely_secs: float = LIKELY_SECS,
         likely_confidence: float = LIKELY_CONFIDENCE,
+        end_turn_by: EndTurnBy = EndTurnBy.PAUSE,
+        turn_end_times: TurnEndTimes | None = None,
+        learned_pause: LearnedPause | None = None,
+        turn_analyzer: BaseTurnAnalyzer | None = None,
         vad_analyzer: VADAnalyzer | None = None,
         **kwargs,
     ):
@@ -215,25 +252,54 @@ class PhoneVAD(VADProcessor):
             likely_secs=likely_secs,
             likely_confidence=likely_confidence,
         )
+        if vad_analyzer is not None and end_turn_by is not EndTurnBy.PAUSE:
+            raise ConfigurationError(
+                f"expected EndTurnBy.PAUSE beside another vad_analyzer, got {end_turn_by!r}: "
+                "its own stop_secs say when speech is over"
+            )
         self._analyzer = analyzer if vad_analyzer is None else None
+        self._turns = TurnListener(
+            self,
+            analyzer,
+            by=end_turn_by,
+            times=turn_end_times,
+            learned=learned_pause,
+            analyzer=turn_analyzer,
+        )
         self._told_secs = 0.0
         self._told_silence = 0.0
         self._told_certain = False
         super().__init__(vad_analyzer=vad_analyzer or analyzer, **kwargs)
 
+    @property
+    def learned_pause(self) -> LearnedPause:
+        """What has been learned of the caller's pauses by now."""
+        return self._turns.learned
+
     async def setup(self, setup: FrameProcessorSetup):
-        """Builds the model, off the event loop, if this is the process's first call."""
+        """Builds the models, off the event loop, if this is the process's first call."""
         await super().setup(setup)
         if self._analyzer is not None:
             await warm_up()
+        await self._turns.set_up()
+
+    async def cleanup(self):
+        """Lets go of the analyzers."""
+        await super().cleanup()
+        await self._turns.clean_up()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Forwards a frame, and tells what is heard in it."""
         if self._analyzer is not None and isinstance(frame, MulawInputFrame):
             self._analyzer.bot_level = frame.bot_level
         await super().process_frame(frame, direction)
-        if self._analyzer is not None and isinstance(frame, InputAudioRawFrame):
+        if self._analyzer is None:
+            return
+        if isinstance(frame, InputAudioRawFrame):
             await self._tell(self._analyzer)
+            await self._turns.hear(frame.audio)
+        else:
+            self._turns.note(frame)
 
     async def _tell(self, heard: PhoneVADAnalyzer) -> None:
         speech_secs, silence_secs = heard.speech_secs, heard.silence_secs

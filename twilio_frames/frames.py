@@ -38,6 +38,7 @@ __all__ = [
     "SendMarkFrame",
     "SpeechBrokenOffFrame",
     "SpeechCutFrame",
+    "TurnLikelyOverFrame",
     "TurnTranscriptionFrame",
     "VendorRole",
     "VendorSwitchedFrame",
@@ -200,6 +201,21 @@ class CallerPausedFrame(SystemFrame):
     speech_secs: float
     silence_secs: float
     is_certain: bool = True
+
+
+@dataclass
+class TurnLikelyOverFrame(SystemFrame):
+    """The caller has paused, and is likely done. Pushed once a pause, ahead of the VAD's end.
+
+    If they were not, a :class:`CallerSpeakingFrame` follows.
+
+    Parameters:
+        silence_secs: How long it has been silent.
+        probability: How likely it is by the Smart Turn model; None where only the silence says so.
+    """
+
+    silence_secs: float
+    probability: float | None = None
 
 
 @dataclass

@@ -1,0 +1,119 @@
+"""How long this caller pauses in the middle of what they say, learned while they speak.
+
+A caller who is cut off goes on soon after. From that, and from the pauses that were waited out, the
+silence that ends a turn grows at once; each turn that was not cut off takes a little of it back.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from twilio_frames.errors import ConfigurationError
+
+__all__ = ["LearnedPause", "PauseRange"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRange:
+    """Within what the silence that ends a turn may be learned; seconds.
+
+    Parameters:
+        shortest: Never less, however swiftly the caller speaks.
+        longest: Never more, however slowly.
+        first: What a call begins with.
+        quantile: Which share of the caller's pauses is to be waited out.
+        margin: How much longer than that the silence is.
+        step: By how much a turn that was not cut off lowers it.
+        remembered: How many pauses are remembered, the newest.
+    """
+
+    shortest: float = 0.4
+    longest: float = 1.2
+    first: float = 0.6
+    quantile: float = 0.9
+    margin: float = 0.15
+    step: float = 0.05
+    remembered: int = 20
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.shortest <= self.first <= self.longest:
+            raise ConfigurationError(
+                "expected 0 < shortest <= first <= longest, got "
+                f"{self.shortest}, {self.first}, {self.longest}"
+            )
+        if not 0.0 < self.quantile <= 1.0:
+            raise ConfigurationError(f"expected 0 < quantile <= 1, got {self.quantile}")
+        if self.margin < 0.0 or self.step < 0.0 or self.remembered < 1:
+            raise ConfigurationError(
+                "expected margin >= 0, step >= 0 and remembered >= 1, got "
+                f"{self.margin}, {self.step}, {self.remembered}"
+            )
+
+
+class LearnedPause:
+    """The silence that ends one caller's turns.
+
+    Args:
+        within: Its range, and how fast it is learned.
+    """
+
+    def __init__(self, within: PauseRange | None = None):
+        self._within = within or PauseRange()
+        self._pauses: deque[float] = deque(maxlen=self._within.remembered)
+        self._secs = self._within.first
+        self._turns = 0
+        self._cuts = 0
+
+    @property
+    def secs(self) -> float:
+        """How much silence ends a turn of this caller."""
+        return self._secs
+
+    @property
+    def pauses(self) -> tuple[float, ...]:
+        """The caller's pauses within turns that are remembered, the oldest first; seconds."""
+        return tuple(self._pauses)
+
+    @property
+    def cuts(self) -> int:
+        """How often the caller went on after their turn had been taken to be over."""
+        return self._cuts
+
+    @property
+    def turns(self) -> int:
+        """How many turns were not cut off."""
+        return self._turns
+
+    def paused(self, secs: float) -> None:
+        """The caller was silent within a turn, and went on before it was taken to be over."""
+        self._pauses.append(secs)
+        self._secs = max(self._secs, self._wanted())
+
+    def cut_off(self, secs: float) -> None:
+        """The turn was taken to be over, and then the caller went on.
+
+        Args:
+            secs: How long they had been silent in all.
+        """
+        self._cuts += 1
+        self._pauses.append(secs)
+        self._secs = max(self._secs, self._bounded(secs + self._within.margin))
+
+    def turn_ended(self) -> None:
+        """A turn was over when it was taken to be."""
+        self._turns += 1
+        self._secs = max(self._wanted(), self._secs - self._within.step)
+
+    def _wanted(self) -> float:
+        """What the remembered pauses ask for."""
+        if not self._pauses:
+            return self._within.shortest
+        ordered = sorted(self._pauses)
+        rank = math.ceil(self._within.quantile * len(ordered)) - 1
+        return self._bounded(ordered[rank] + self._within.margin)
+
+    def _bounded(self, secs: float) -> float:
+        return min(self._within.longest, max(self._within.shortest, secs))
+
+    def __repr__(self) -> str:
+        return f"LearnedPause({self._secs:.2f} s, {len(self._pauses)} pauses, {self._cuts} cuts)"
