@@ -30,7 +30,7 @@ _clock = _Clock()
 
 def take_over_time() -> None:
     """Has the process's clocks go by the loop."""
-    time.time = time.monotonic = _clock.read  # pyright: ignore[reportAttributeAccessIssue] They are functions of C.
+    time.time = time.monotonic = _clock.read
 
 
 class _JumpingSelector(selectors.DefaultSelector):

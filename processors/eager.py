@@ -57,6 +57,7 @@ class EagerReplyStopStrategy(SpeechTimeoutUserTurnStopStrategy):
         self._match_policy = match_policy or NormalizedMatch()
         self._most_replies = most_replies
         self._speculation: UserTurnSpeculation | None = None
+        self._outspoken: str | None = None
         self._finals: list[str] = []
         self._interim = ""
         self._in_turn = False
@@ -98,6 +99,7 @@ class EagerReplyStopStrategy(SpeechTimeoutUserTurnStopStrategy):
         self._in_turn = True
         self._calls_function = False
         self._replies = 0
+        self._outspoken = None
         self._finals.clear()
         await super().handle_user_turn_started()
 
@@ -149,7 +151,7 @@ class EagerReplyStopStrategy(SpeechTimeoutUserTurnStopStrategy):
             if self._match_policy.matches(self._speculation.text, words):
                 return
             await self._withdraw()
-        is_vain = self._calls_function or self._has_early_words
+        is_vain = self._calls_function or self._has_early_words or self._is_outspoken(words)
         if is_vain or self._replies >= self._most_replies:
             return
         self._replies += 1
@@ -157,8 +159,14 @@ class EagerReplyStopStrategy(SpeechTimeoutUserTurnStopStrategy):
         self._speculation = UserTurnSpeculation(text=words)
         await self.trigger_user_turn_inference_triggered(speculation=self._speculation)
 
+    def _is_outspoken(self, words: str) -> bool:
+        # More was said than these, though the recogniser has not told yet.
+        return self._outspoken is not None and self._match_policy.matches(self._outspoken, words)
+
     async def _caller_goes_on(self) -> None:
         self._is_likely_over = False
+        if self._speculation is not None:
+            self._outspoken = self._speculation.text
         await self._withdraw()
 
     async def _withdraw(self) -> None:

@@ -1,16 +1,19 @@
 """How long this caller pauses in the middle of what they say, learned while they speak.
 
 A caller who is cut off goes on soon after. From that, and from the pauses that were waited out, the
-silence that ends a turn grows at once; each turn that was not cut off takes a little of it back.
+silence that ends a turn grows at once; turns without such a pause take it back, step by step.
 """
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from twilio_frames.errors import ConfigurationError
 
 __all__ = ["LearnedPause", "PauseRange"]
+
+_LATELY_TURNS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,19 +24,19 @@ class PauseRange:
         shortest: Never less, however swiftly the caller speaks.
         longest: Never more, however slowly.
         first: What a call begins with.
-        quantile: Which share of the caller's pauses is to be waited out.
+        quantile: In which share of the caller's turns the longest pause is to be waited out.
         margin: How much longer than that the silence is.
-        step: By how much a turn that was not cut off lowers it.
-        remembered: How many pauses are remembered, the newest.
+        step: By how much a turn lowers it at most.
+        remembered: How many turns are remembered, the newest.
     """
 
     shortest: float = 0.4
     longest: float = 1.2
     first: float = 0.6
-    quantile: float = 0.9
+    quantile: float = 0.8
     margin: float = 0.15
     step: float = 0.05
-    remembered: int = 20
+    remembered: int = 12
 
     def __post_init__(self) -> None:
         if not 0.0 < self.shortest <= self.first <= self.longest:
@@ -49,6 +52,12 @@ class PauseRange:
                 f"{self.margin}, {self.step}, {self.remembered}"
             )
 
+    @classmethod
+    def around(cls, secs: float) -> "PauseRange":
+        """The range that begins with some pause, widened if that lies outside of it."""
+        usual = cls()
+        return cls(shortest=min(secs, usual.shortest), longest=max(secs, usual.longest), first=secs)
+
 
 class LearnedPause:
     """The silence that ends one caller's turns.
@@ -60,8 +69,10 @@ class LearnedPause:
     def __init__(self, within: PauseRange | None = None):
         self._within = within or PauseRange()
         self._pauses: deque[float] = deque(maxlen=self._within.remembered)
+        self._longest = 0.0
         self._secs = self._within.first
         self._turns = 0
+        self._turns_since_cut: int | None = None
         self._cuts = 0
 
     @property
@@ -71,7 +82,7 @@ class LearnedPause:
 
     @property
     def pauses(self) -> tuple[float, ...]:
-        """The caller's pauses within turns that are remembered, the oldest first; seconds."""
+        """The longest pause within each turn that is remembered, the oldest first; seconds."""
         return tuple(self._pauses)
 
     @property
@@ -80,14 +91,19 @@ class LearnedPause:
         return self._cuts
 
     @property
+    def was_cut_off_lately(self) -> bool:
+        """Whether the caller went on so in one of the last few turns."""
+        return self._turns_since_cut is not None and self._turns_since_cut < _LATELY_TURNS
+
+    @property
     def turns(self) -> int:
         """How many turns were not cut off."""
         return self._turns
 
     def paused(self, secs: float) -> None:
         """The caller was silent within a turn, and went on before it was taken to be over."""
-        self._pauses.append(secs)
-        self._secs = max(self._secs, self._wanted())
+        self._longest = max(self._longest, secs)
+        self._secs = max(self._secs, self._wanted([*self._pauses, self._longest]))
 
     def cut_off(self, secs: float) -> None:
         """The turn was taken to be over, and then the caller went on.
@@ -96,19 +112,22 @@ class LearnedPause:
             secs: How long they had been silent in all.
         """
         self._cuts += 1
-        self._pauses.append(secs)
+        self._turns_since_cut = 0
+        self._longest = max(self._longest, secs)
         self._secs = max(self._secs, self._bounded(secs + self._within.margin))
 
     def turn_ended(self) -> None:
         """A turn was over when it was taken to be."""
         self._turns += 1
-        self._secs = max(self._wanted(), self._secs - self._within.step)
+        if self._turns_since_cut is not None:
+            self._turns_since_cut += 1
+        self._pauses.append(self._longest)
+        self._longest = 0.0
+        self._secs = max(self._wanted(self._pauses), self._secs - self._within.step)
 
-    def _wanted(self) -> float:
-        """What the remembered pauses ask for."""
-        if not self._pauses:
-            return self._within.shortest
-        ordered = sorted(self._pauses)
+    def _wanted(self, pauses: Iterable[float]) -> float:
+        """What these longest pauses of turns ask for."""
+        ordered = sorted(pauses)
         rank = math.ceil(self._within.quantile * len(ordered)) - 1
         return self._bounded(ordered[rank] + self._within.margin)
 
@@ -116,4 +135,4 @@ class LearnedPause:
         return min(self._within.longest, max(self._within.shortest, secs))
 
     def __repr__(self) -> str:
-        return f"LearnedPause({self._secs:.2f} s, {len(self._pauses)} pauses, {self._cuts} cuts)"
+        return f"LearnedPause({self._secs:.2f} s, {self._turns} turns, {self._cuts} cuts)"

@@ -10,6 +10,8 @@ __all__ = ["EndTurnBy", "TurnEndTimes", "TurnEnds"]
 
 _SHORTEST_PAUSE_SECS = 0.2
 _WENT_ON_SECS = 1.5
+# Who speaks up sooner than that does not answer what the bot says, but goes on.
+_REACTION_SECS = 0.7
 
 
 class EndTurnBy(StrEnum):
@@ -80,6 +82,7 @@ class TurnEnds:
         self._speaks = False
         self._silence_secs = 0.0
         self._ended_at: float | None = None
+        self._bot_began_at: float | None = None
         self._bot_is_heard = False
         self._asked = self._answered = self._told = False
         self._probability: float | None = None
@@ -112,14 +115,23 @@ class TurnEnds:
         Args:
             pause_secs: How much ends it where nothing else is known.
         """
+        if self._by is EndTurnBy.PAUSE:
+            return pause_secs
         if self._by is EndTurnBy.LEARNED_PAUSE:
             return self._learned.secs
-        if self._by is EndTurnBy.PAUSE or self._probability is None:
+        return self._silence_by_probability(pause_secs)
+
+    def _silence_by_probability(self, pause_secs: float) -> float:
+        doubts = self._learned.was_cut_off_lately
+        if doubts:
+            # Some callers sound done whenever they think.
+            pause_secs = max(pause_secs, self._learned.secs)
+        if self._probability is None:
             return pause_secs
-        if self._probability >= self._times.sure:
+        if self._probability >= self._times.sure and not doubts:
             return min(pause_secs, self._times.ask_secs)
         if self._probability >= self._times.likely or self._bot_is_heard:
-            # While the bot is held it waits for this in silence.
+            # A bot that is held waits for this in silence.
             return pause_secs
         return max(pause_secs, self._times.going_on_secs)
 
@@ -145,12 +157,18 @@ class TurnEnds:
         self._silence_secs = silence_secs
 
     def _begin(self, began_at: float) -> None:
-        ended_at, self._ended_at = self._ended_at, None
-        if ended_at is not None and began_at - ended_at <= _WENT_ON_SECS:
-            self._learned.cut_off(began_at - ended_at)
-        elif ended_at is not None:
-            self._learned.turn_ended()
+        if self._ended_at is not None:
+            if self._was_cut_off(began_at, self._ended_at):
+                self._learned.cut_off(began_at - self._ended_at)
+            else:
+                self._learned.turn_ended()
+        self._ended_at = self._bot_began_at = None
         self._next_pause()
+
+    def _was_cut_off(self, began_at: float, ended_at: float) -> bool:
+        bot_began_at = self._bot_began_at
+        is_reaction = bot_began_at is not None and began_at - bot_began_at > _REACTION_SECS
+        return began_at - ended_at <= _WENT_ON_SECS and not is_reaction
 
     def _go_on(self) -> None:
         if self._silence_secs >= _SHORTEST_PAUSE_SECS:
@@ -185,11 +203,10 @@ class TurnEnds:
         return self._told
 
     def bot_started(self) -> None:
-        """The bot is heard, so what the caller said is answered."""
+        """The bot is heard."""
         self._bot_is_heard = True
-        if self._ended_at is not None:
-            self._ended_at = None
-            self._learned.turn_ended()
+        if self._bot_began_at is None:
+            self._bot_began_at = self._now
 
     def bot_stopped(self) -> None:
         """The bot is silent again."""

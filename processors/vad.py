@@ -14,7 +14,7 @@ from twilio_frames.frames import (
     CallerSpeakingFrame,
     MulawInputFrame,
 )
-from twilio_frames.processors.learned_pause import LearnedPause
+from twilio_frames.processors.learned_pause import LearnedPause, PauseRange
 from twilio_frames.processors.silero import (
     MOST_WINDOWS,
     SAMPLE_RATE,
@@ -222,7 +222,8 @@ class PhoneVAD(VADProcessor):
         likely_secs: How much sound it takes to think it likely that speech has begun, which makes
             the bot fall silent; as much as ``params.start_secs`` or more to wait for certainty.
         likely_confidence: How certain the model has to be of it all that while.
-        end_turn_by: What ends speech, and a turn with it.
+        end_turn_by: What ends speech, and a turn with it; by default a learned pause, or with
+            ``params`` or another analyzer the pause that they set.
         turn_end_times: How a pause is judged.
         learned_pause: What is known of the caller's pauses, to begin with and to look at.
         turn_analyzer: What is asked whether the turn is over, by default a
@@ -239,7 +240,7 @@ class PhoneVAD(VADProcessor):
         echo_margin: float | None = ECHO_MARGIN,
         likely_secs: float = LIKELY_SECS,
         likely_confidence: float = LIKELY_CONFIDENCE,
-        end_turn_by: EndTurnBy = EndTurnBy.PAUSE,
+        end_turn_by: EndTurnBy | None = None,
         turn_end_times: TurnEndTimes | None = None,
         learned_pause: LearnedPause | None = None,
         turn_analyzer: BaseTurnAnalyzer | None = None,
@@ -252,7 +253,10 @@ class PhoneVAD(VADProcessor):
             likely_secs=likely_secs,
             likely_confidence=likely_confidence,
         )
-        if vad_analyzer is not None and end_turn_by is not EndTurnBy.PAUSE:
+        if end_turn_by is None:
+            is_set = params is not None or vad_analyzer is not None
+            end_turn_by = EndTurnBy.PAUSE if is_set else EndTurnBy.LEARNED_PAUSE
+        elif vad_analyzer is not None and end_turn_by is not EndTurnBy.PAUSE:
             raise ConfigurationError(
                 f"expected EndTurnBy.PAUSE beside another vad_analyzer, got {end_turn_by!r}: "
                 "its own stop_secs say when speech is over"
@@ -263,7 +267,7 @@ class PhoneVAD(VADProcessor):
             analyzer,
             by=end_turn_by,
             times=turn_end_times,
-            learned=learned_pause,
+            learned=learned_pause or LearnedPause(PauseRange.around(analyzer.pause_secs)),
             analyzer=turn_analyzer,
         )
         self._told_secs = 0.0
