@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,17 @@ class Bot:
         return [each for each in data if isinstance(each, TurnMetricsData)]
 
 
+def saying(*turns: str) -> Callable[[Caller], Awaitable[None]]:
+    """A caller who speaks first, and waits for each answer."""
+
+    async def talk(caller: Caller) -> None:
+        for turn in turns:
+            await caller.say(turn)
+            await caller.wait_for_bot()
+
+    return talk
+
+
 async def test_withdrawn_reply_leaves_no_trace(phone: Phone):
     bot = Bot(
         Recogniser(["two coffees", "and a pot of tea"], ["nothing else"]),
@@ -146,23 +158,30 @@ async def test_withdrawn_reply_leaves_no_trace(phone: Phone):
 
 async def test_two_calls_share_a_model_off_the_loop(phone: Phone, monkeypatch: pytest.MonkeyPatch):
     built: list[str] = []
+    asked: list[str] = []
 
     class Counted(LocalSmartTurnAnalyzerV3):
         def __init__(self, **kwargs):
             built.append(threading.current_thread().name)
             super().__init__(**kwargs)
 
+        def _predict_endpoint(self, audio_array: np.ndarray) -> dict[str, Any]:
+            asked.append(threading.current_thread().name)
+            return super()._predict_endpoint(audio_array)
+
     module = "pipecat.audio.turn.smart_turn.local_smart_turn_v3"
     monkeypatch.setattr(f"{module}.LocalSmartTurnAnalyzerV3", Counted)
     smart_turn._built.cache_clear()  # pyright: ignore[reportPrivateUsage] As in a new process.
     bots = [Bot(Recogniser(["two coffees"]), by=EndTurnBy.SMART_TURN) for _ in range(2)]
 
-    calls = await asyncio.gather(*(phone.ring(bot, ["Two coffees."]) for bot in bots))
+    calls = await asyncio.gather(*(phone.ring(bot, saying("Two coffees.")) for bot in bots))
+    smart_turn._built.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
     assert all(call.heard("you said two coffees") for call in calls)
-    assert [name.split("_")[0] for name in built] == ["smart-turn"]
-    assert [len(bot.answers()) for bot in bots] == [1, 1]
-    smart_turn._built.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    assert len(built) == 1
+    # Once to warm up, and then for the calls; a busy machine may leave one to the pause.
+    assert len(asked) >= 2
+    assert {name.split("_")[0] for name in built + asked} == {"smart-turn"}
 
 
 @pytest.fixture
@@ -185,7 +204,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 async def test_call_goes_on_with_a_hung_model(phone: Phone, hung: list[int]):
     bot = Bot(Recogniser(["two coffees"], ["nothing else"]), by=EndTurnBy.SMART_TURN)
 
-    call = await phone.ring(bot, ["Two coffees.", "Nothing else."])
+    call = await phone.ring(bot, saying("Two coffees.", "Nothing else."))
 
     assert hung
     assert bot.answers() == []
