@@ -150,7 +150,8 @@ class TurnEnds:
         if speaks and not self._speaks:
             self._begin(self._now - speech_secs)
         elif self._speaks and not speaks:
-            self._ended_at = self._now - silence_secs
+            # What is said beside the bot, such as 'uh-huh', and has not silenced it is no turn.
+            self._ended_at = None if self._bot_is_heard else self._now - silence_secs
         elif speaks and silence_secs < self._silence_secs:
             self._go_on()
         self._speaks = speaks

@@ -101,6 +101,15 @@ def test_going_on_beside_the_bot_is_a_cut():
     assert caller.learned.cuts == 1
 
 
+def test_sounds_beside_the_bot_teach_nothing():
+    caller = Caller(EndTurnBy.LEARNED_PAUSE)
+    caller.ends.bot_started()
+    for _ in range(3):
+        caller.speaks(0.3)
+        caller.is_silent(1.0)
+    assert (caller.learned.cuts, caller.learned.turns, caller.learned.secs) == (0, 0, 0.6)
+
+
 @pytest.mark.parametrize(
     ("probability", "silence"), [(0.95, 0.26), (0.7, PAUSE), (0.1, 1.2), (None, PAUSE)]
 )
