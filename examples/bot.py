@@ -4,7 +4,8 @@ What you will hear: a greeting, questions for what your order lacks, the order r
 Talk over it whenever you like: "actually, make that a large".
 
 What it needs: nothing; with DEEPGRAM_API_KEY, OPENAI_API_KEY or CARTESIA_API_KEY set, that vendor
-takes over its part (``pip install 'pipecat-twilio-frames[vendors]'``).
+takes over its part (``pip install 'pipecat-twilio-frames[local,vendors]'``), and this machine takes
+it back in the middle of a call if the vendor fails. ``services.py`` says who is who.
 
 Run it on this machine, with a simulated caller::
 
@@ -15,8 +16,10 @@ Serve it to Twilio (TWILIO_AUTH_TOKEN set, a public https address that leads her
     twilio-frames serve twilio_frames.examples.bot:bot
 """
 
+from twilio_frames.examples.services import warm_up as warm_up  # awaited before calls are taken
+
+# isort: split
 # README: from here
-from pipecat.frames.frames import LLMRunFrame
 from pipecat.pipeline.pipeline import Pipeline
 
 from twilio_frames.call import Call
@@ -40,4 +43,4 @@ async def bot(call: Call, services: Services | None = None) -> None:
         call.transport.output(),
         context.assistant(),
     ])  # fmt: skip
-    await call.run(pipeline, begin_with=[LLMRunFrame()])
+    await call.run(pipeline, greeting=services.greeting)

@@ -3,31 +3,76 @@
 Keys are read from ``DEEPGRAM_API_KEY``, ``OPENAI_API_KEY`` and ``CARTESIA_API_KEY``; each role is
 chosen by itself. ``DEEPGRAM_BASE_URL``, ``OPENAI_BASE_URL`` and ``CARTESIA_BASE_URL`` lead to
 another server that speaks as the vendor's does, one of your own say.
+
+Where the ``local`` extra is installed, this machine's service takes over in the middle of a call
+from a vendor's that fails.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib.util import find_spec
 
-from pipecat.services.ai_service import AIService
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.llm_service import LLMService
+from pipecat.services.stt_service import STTService
+from pipecat.services.tts_service import TTSService
 
 from twilio_frames.errors import MissingExtraError
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
+from twilio_frames.examples.coffee_shop.lines import GREETING
+from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback
+from twilio_frames.processors.greeting import Greeting
 
-_INSTRUCTIONS = """You take coffee orders at a small coffee shop, by phone. Speak as one does on the
-phone: one or two short sentences, no lists, no markup, numbers as words. You need the drink and its
-size; roast, shots, milk and sweetener if the caller cares. Read the order back before you end. When
-the caller has agreed, or says goodbye, thank them and say goodbye."""
+_INSTRUCTIONS = f"""You take coffee orders at a small coffee shop, by phone. You have picked up and
+said: "{GREETING}" Speak as one does on the phone: one or two short sentences, no lists, no markup,
+numbers as words. You need the drink and its size; roast, shots, milk and sweetener if the caller
+cares. Read the order back before you end. When the caller has agreed, or says goodbye, thank them
+and say goodbye."""
 _VOICE = "71a7ad14-091c-4e8e-a314-022ece01c121"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Who hears, who thinks, who speaks."""
+    """Who hears, who thinks, who speaks, and what is said first.
 
-    stt: AIService
-    llm: AIService
-    tts: AIService
+    Parameters:
+        stt: Hears.
+        llm: Thinks.
+        tts: Speaks.
+        greeting: The first words, recorded once in the voice that speaks.
+    """
+
+    stt: FrameProcessor
+    llm: FrameProcessor
+    tts: FrameProcessor
+    greeting: Greeting
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """The keys and addresses there are."""
+
+    deepgram: str = field(repr=False)
+    openai: str = field(repr=False)
+    cartesia: str = field(repr=False)
+    deepgram_url: str
+    openai_url: str | None
+    cartesia_url: str
+
+    @classmethod
+    def of(cls, keys: Mapping[str, str] | None) -> "_Keys":
+        keys = os.environ if keys is None else keys
+        return cls(
+            deepgram=keys.get("DEEPGRAM_API_KEY", ""),
+            openai=keys.get("OPENAI_API_KEY", ""),
+            cartesia=keys.get("CARTESIA_API_KEY", ""),
+            deepgram_url=keys.get("DEEPGRAM_BASE_URL", ""),
+            openai_url=keys.get("OPENAI_BASE_URL"),
+            cartesia_url=keys.get("CARTESIA_BASE_URL", "wss://api.cartesia.ai/tts/websocket"),
+        )
 
 
 async def choose_services(shop: Dialogue, keys: Mapping[str, str] | None = None) -> Services:
@@ -40,65 +85,109 @@ async def choose_services(shop: Dialogue, keys: Mapping[str, str] | None = None)
     Raises:
         MissingExtraError: If a service that was chosen is not installed.
     """
-    keys = os.environ if keys is None else keys
+    chosen = _Keys.of(keys)
     return Services(
-        stt=_deepgram(keys) if keys.get("DEEPGRAM_API_KEY") else await _local_stt(),
-        llm=_openai(keys) if keys.get("OPENAI_API_KEY") else _local_llm(shop),
-        tts=_cartesia(keys) if keys.get("CARTESIA_API_KEY") else _local_tts(),
+        stt=await _stt(chosen), llm=_llm(chosen, shop), tts=_tts(chosen), greeting=_greeting(chosen)
     )
 
 
-async def _local_stt() -> AIService:
+async def warm_up(keys: Mapping[str, str] | None = None) -> None:
+    """Makes ready what all calls share, before the first one comes: the greeting, for one.
+
+    Args:
+        keys: As for :func:`choose_services`.
+    """
+    chosen = _Keys.of(keys)
+    await asyncio.to_thread(_import_vendors, chosen)
+    if _has_local():
+        await _local_stt()
+    await _greeting(chosen).prepare()
+
+
+@cache
+def _greeting(keys: _Keys) -> Greeting:
+    # Not by the fallback: what this machine's voice says is no recording of the vendor's.
+    return Greeting(GREETING, partial(_cartesia, keys) if keys.cartesia else _local_tts)
+
+
+async def _stt(keys: _Keys) -> FrameProcessor:
+    if not keys.deepgram:
+        return await _local_stt()
+    vendor = _deepgram(keys)
+    return STTFallback([vendor, await _local_stt()]) if _has_local() else vendor
+
+
+def _llm(keys: _Keys, shop: Dialogue) -> FrameProcessor:
+    if not keys.openai:
+        return _local_llm(shop)
+    return LLMFallback([_openai(keys), _local_llm(shop)])
+
+
+def _tts(keys: _Keys) -> FrameProcessor:
+    if not keys.cartesia:
+        return _local_tts()
+    return TTSFallback([_cartesia(keys), _local_tts()]) if _has_local() else _cartesia(keys)
+
+
+def _has_local() -> bool:
+    return all(find_spec(module) is not None for module in ("pocketsphinx", "espeakng_loader"))
+
+
+def _import_vendors(keys: _Keys) -> None:
+    """Imports what is chosen: seconds of work that would hold up the first call."""
+    if keys.deepgram:
+        _deepgram(keys)
+    if keys.openai:
+        _openai(keys)
+    if keys.cartesia:
+        _cartesia(keys)
+
+
+async def _local_stt() -> STTService:
     from twilio_frames.examples.coffee_shop.hearing import coffee_shop_stt
 
     return await coffee_shop_stt()
 
 
-def _local_llm(shop: Dialogue) -> AIService:
+def _local_llm(shop: Dialogue) -> LLMService:
     from twilio_frames.local.llm import DialogueLLMService
 
     return DialogueLLMService(shop)
 
 
-def _local_tts() -> AIService:
+def _local_tts() -> TTSService:
     from twilio_frames.local.tts import EspeakTTSService
 
     return EspeakTTSService()
 
 
-def _deepgram(keys: Mapping[str, str]) -> AIService:
+def _deepgram(keys: _Keys) -> STTService:
     try:
-        from pipecat.services.deepgram.stt import DeepgramSTTService
+        from twilio_frames.services.deepgram import PhoneDeepgramSTTService
     except ImportError:
         raise MissingExtraError("deepgram", "deepgram") from None
-    return DeepgramSTTService(
-        api_key=keys["DEEPGRAM_API_KEY"],
-        base_url=keys.get("DEEPGRAM_BASE_URL", ""),
-        audio_passthrough=False,
-        settings=DeepgramSTTService.Settings(model="nova-3-general", smart_format=True),
-    )
+    return PhoneDeepgramSTTService(api_key=keys.deepgram, base_url=keys.deepgram_url)
 
 
-def _openai(keys: Mapping[str, str]) -> AIService:
+def _openai(keys: _Keys) -> LLMService:
     try:
-        from pipecat.services.openai.llm import OpenAILLMService
+        from twilio_frames.services.openai import PhoneOpenAILLMService
     except ImportError:
         raise MissingExtraError("openai", "openai") from None
-    return OpenAILLMService(
-        api_key=keys["OPENAI_API_KEY"],
-        base_url=keys.get("OPENAI_BASE_URL"),
-        settings=OpenAILLMService.Settings(model="gpt-4.1", system_instruction=_INSTRUCTIONS),
+    return PhoneOpenAILLMService(
+        api_key=keys.openai,
+        base_url=keys.openai_url,
+        settings=PhoneOpenAILLMService.Settings(model="gpt-4.1", system_instruction=_INSTRUCTIONS),
     )
 
 
-def _cartesia(keys: Mapping[str, str]) -> AIService:
+def _cartesia(keys: _Keys) -> TTSService:
     try:
-        from pipecat.services.cartesia.tts import CartesiaTTSService
+        from twilio_frames.services.cartesia import PhoneCartesiaTTSService
     except ImportError:
         raise MissingExtraError("cartesia", "cartesia") from None
-    return CartesiaTTSService(
-        api_key=keys["CARTESIA_API_KEY"],
-        url=keys.get("CARTESIA_BASE_URL", "wss://api.cartesia.ai/tts/websocket"),
-        sample_rate=8000,
-        settings=CartesiaTTSService.Settings(voice=_VOICE),
+    return PhoneCartesiaTTSService(
+        api_key=keys.cartesia,
+        url=keys.cartesia_url,
+        settings=PhoneCartesiaTTSService.Settings(voice=_VOICE),
     )

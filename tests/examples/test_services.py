@@ -1,131 +1,124 @@
-"""With keys in the environment the example's pipeline runs on the vendors' real clients."""
+"""With keys in the environment the example runs on the vendors' real clients, and past them."""
 
 import asyncio
-import json
+import itertools
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 
 import pytest
-from aiohttp import WSMsgType, web
-from pipecat.services.cartesia.tts import CartesiaTTSService
-from pipecat.services.deepgram.stt import DeepgramSTTService
-from pipecat.services.openai.llm import OpenAILLMService
 
 from twilio_frames.call import Call
 from twilio_frames.errors import MissingExtraError
 from twilio_frames.examples.bot import bot
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
-from twilio_frames.examples.services import choose_services
+from twilio_frames.examples.services import choose_services, warm_up
 from twilio_frames.local.llm import DialogueLLMService
+from twilio_frames.local.stt import PocketsphinxSTTService
 from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.testing import Phone
+from twilio_frames.processors import vendor_health
+from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback
+from twilio_frames.testing import Caller, Phone
+from twilio_frames.testing.known_speech import espeak_voice
+from twilio_frames.testing.vendors import (
+    CartesiaServer,
+    DeepgramServer,
+    Fault,
+    OpenAIServer,
+    Refusal,
+    VendorServer,
+)
 
 KEYS = {"DEEPGRAM_API_KEY": "dg", "OPENAI_API_KEY": "sk", "CARTESIA_API_KEY": "ca"}
+ORDER = "A small cappuccino with honey, please."
+
+
+@pytest.fixture(autouse=True)
+def forget_vendors(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(vendor_health.VENDORS, "_vendors", {})
 
 
 class Vendors:
-    """Servers that answer to the vendors' clients, and note who came and what was asked."""
+    """All three of them, with the same bad days."""
 
-    def __init__(self):
-        self.heard_audio = asyncio.Event()
-        self.was_asked = asyncio.Event()
-        self.spoke = asyncio.Event()
-        self.texts: list[str] = []
-        self.authorizations: list[str] = []
+    def __init__(self, faults: Iterable[Fault | None] = ()):
+        self.deepgram = DeepgramServer(hears=[ORDER], faults=faults)
+        self.openai = OpenAIServer(["One small cappuccino. Anything else?"], faults=faults)
+        self.cartesia = CartesiaServer(voice=espeak_voice(), faults=faults)
+        self._all: tuple[VendorServer, ...] = (self.deepgram, self.openai, self.cartesia)
 
-    async def deepgram(self, request: web.Request) -> web.WebSocketResponse:
-        self.authorizations.append(request.headers["Authorization"])
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            if message.type is WSMsgType.BINARY:
-                self.heard_audio.set()
-        return socket
+    async def __aenter__(self) -> "Vendors":
+        await asyncio.gather(*(server.__aenter__() for server in self._all))
+        return self
 
-    async def openai(self, request: web.Request) -> web.StreamResponse:
-        self.authorizations.append(request.headers["Authorization"])
-        self.was_asked.set()
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        # The service never closes its client; an idle connection would outlive the test.
-        response.force_close()
-        await response.prepare(request)
-        for number, text in enumerate(["Good ", "morning."]):
-            choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
-            chunk = {
-                "id": f"c{number}", "object": "chat.completion.chunk", "created": 0,
-                "model": "gpt-4.1", "choices": [choice],
-            }  # fmt: skip
-            await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
-        await response.write(b"data: [DONE]\n\n")
-        return response
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(server.__aexit__() for server in self._all))
 
-    async def cartesia(self, request: web.Request) -> web.WebSocketResponse:
-        self.authorizations.append(request.headers["X-API-Key"])
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            asked = json.loads(message.data)
-            if asked.get("transcript", "").strip():
-                self.texts.append(asked["transcript"].strip())
-                self.spoke.set()
-        return socket
-
-
-@asynccontextmanager
-async def serving(vendors: Vendors) -> AsyncIterator[dict[str, str]]:
-    app = web.Application()
-    app.router.add_get("/v1/listen", vendors.deepgram)
-    app.router.add_post("/v1/chat/completions", vendors.openai)
-    app.router.add_get("/tts/websocket", vendors.cartesia)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield {
-            "DEEPGRAM_BASE_URL": f"ws://{host}:{port}",
-            "OPENAI_BASE_URL": f"http://{host}:{port}/v1",
-            "CARTESIA_BASE_URL": f"ws://{host}:{port}/tts/websocket",
+    @property
+    def keys(self) -> dict[str, str]:
+        return KEYS | {
+            "DEEPGRAM_BASE_URL": self.deepgram.ws_url,
+            "OPENAI_BASE_URL": self.openai.base_url,
+            "CARTESIA_BASE_URL": self.cartesia.tts_url,
         }
-    finally:
-        await runner.cleanup()
+
+    async def bot(self, call: Call) -> None:
+        await bot(call, await choose_services(Dialogue(), self.keys))
+
+
+async def order(caller: Caller) -> None:
+    await caller.wait_for_bot()
+    await caller.say(ORDER)
+    await caller.wait_for_bot()
 
 
 async def test_keys_choose_the_vendors():
     services = await choose_services(Dialogue(), KEYS)
 
-    assert isinstance(services.stt, DeepgramSTTService)
-    assert isinstance(services.llm, OpenAILLMService)
-    assert isinstance(services.tts, CartesiaTTSService)
+    assert isinstance(services.stt, STTFallback)
+    assert isinstance(services.llm, LLMFallback)
+    assert isinstance(services.tts, TTSFallback)
 
 
 async def test_roles_are_chosen_one_by_one():
     services = await choose_services(Dialogue(), {"DEEPGRAM_API_KEY": "dg"})
 
-    assert isinstance(services.stt, DeepgramSTTService)
+    assert isinstance(services.stt, STTFallback)
     assert isinstance(services.llm, DialogueLLMService)
     assert isinstance(services.tts, EspeakTTSService)
 
 
+async def test_without_keys_nothing_is_asked():
+    services = await choose_services(Dialogue(), {})
+
+    assert isinstance(services.stt, PocketsphinxSTTService)
+
+
 async def test_missing_vendor_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "pipecat.services.deepgram.stt", None)
+    monkeypatch.setitem(sys.modules, "twilio_frames.services.deepgram", None)
 
     with pytest.raises(MissingExtraError, match=r"pipecat-twilio-frames\[deepgram\]"):
         await choose_services(Dialogue(), KEYS)
 
 
-async def test_vendors_take_part_in_a_call(phone: Phone):
-    vendors = Vendors()
-    async with serving(vendors) as urls:
+async def test_vendors_hold_a_conversation(phone: Phone):
+    async with Vendors() as vendors:
+        await warm_up(vendors.keys)
+        call = await phone.ring(vendors.bot, order)
 
-        async def vendor_bot(call: Call) -> None:
-            await bot(call, await choose_services(Dialogue(), KEYS | urls))
+    assert [visit.key for visit in vendors.deepgram.visits] == ["dg"]
+    assert {visit.key for visit in vendors.openai.visits} == {"sk"}
+    assert {visit.key for visit in vendors.cartesia.visits} == {"ca"}
+    asked = vendors.openai.asked[0].messages
+    assert [message["content"] for message in asked if message["role"] == "user"] == [ORDER]
+    assert call.heard("welcome to the coffee shop")
+    assert call.heard("one small cappuccino")
 
-        async with phone.call(vendor_bot), asyncio.timeout(10):
-            await vendors.heard_audio.wait()
-            await vendors.was_asked.wait()
-            await vendors.spoke.wait()
 
-    assert sorted(vendors.authorizations) == ["Bearer sk", "Token dg", "ca"]
-    assert vendors.texts[0].startswith("Good morning")
+async def test_call_goes_on_without_any_vendor(phone: Phone):
+    async with Vendors(faults=itertools.repeat(Refusal(status=401))) as vendors:
+        call = await phone.ring(vendors.bot, order)
+
+    assert vendors.deepgram.visits
+    assert vendors.openai.visits
+    assert vendors.cartesia.visits
+    assert call.heard("small cappuccino")

@@ -141,7 +141,7 @@ async def _demonstrate(options: argparse.Namespace, folder: Path, console: Conso
     )
     settings = ServerSettings(account_sid=DEFAULT_ACCOUNT_SID, auth_token=DEFAULT_AUTH_TOKEN)
     async with (
-        Server(create_app(shop.take_call, settings)) as server,
+        Server(create_app(shop.take_call, settings, warm_up=shop.warm_up)) as server,
         SimulatedTwilio() as twilio,
     ):
         return await _ring(twilio, server.url, folder, transcript, shop, customer)

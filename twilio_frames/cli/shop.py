@@ -12,9 +12,11 @@ from twilio_frames.call import Call
 from twilio_frames.examples.bot import bot
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.coffee_shop.understanding import UNINTELLIGIBLE
-from twilio_frames.examples.services import Services, choose_services
+from twilio_frames.examples.services import Services, choose_services, warm_up
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.transport import CallRecorder
+
+_KEYLESS: dict[str, str] = {}
 
 
 class Shop:
@@ -42,9 +44,13 @@ class Shop:
         self._on_heard = on_heard
         self._on_understood = on_understood
 
+    async def warm_up(self) -> None:
+        """Makes the greeting, and what else is shared, before the caller rings."""
+        await warm_up(keys=_KEYLESS)
+
     async def take_call(self, call: Call) -> None:
         """The bot, for a server."""
-        services = await choose_services(self.dialogue, keys={})
+        services = await choose_services(self.dialogue, keys=_KEYLESS)
         output = call.transport.output()
         call.observers.append(_Listener(services, output, self._on_heard, self._on_understood))
         recorder = CallRecorder(self._recording)
