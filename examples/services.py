@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
+from typing import Any
 
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import LLMService
@@ -149,7 +150,7 @@ async def _local_stt() -> STTService:
     return await coffee_shop_stt()
 
 
-def _local_llm(shop: Dialogue) -> LLMService:
+def _local_llm(shop: Dialogue) -> LLMService[Any]:
     from twilio_frames.local.llm import DialogueLLMService
 
     return DialogueLLMService(shop)
@@ -169,7 +170,7 @@ def _deepgram(keys: _Keys) -> STTService:
     return PhoneDeepgramSTTService(api_key=keys.deepgram, base_url=keys.deepgram_url)
 
 
-def _openai(keys: _Keys) -> LLMService:
+def _openai(keys: _Keys) -> LLMService[Any]:
     try:
         from twilio_frames.services.openai import PhoneOpenAILLMService
     except ImportError:
