@@ -3,7 +3,11 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, max_examples=40
+)
+# For a quiet machine: pytest --hypothesis-profile=thorough
+settings.register_profile("thorough", settings.get_profile("repeatable"), max_examples=300)
 settings.load_profile("repeatable")
 
 
