@@ -192,7 +192,9 @@ async def test_stock_service_speaks_to_the_server():
     assert rig.words == ["hello", "there"]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.truth) for seed in range(2, 8))]
+)
 async def test_no_word_is_lost_or_comes_twice(seed: int):
     """The connection breaks four times, anywhere: in words, between them, while it catches up."""
     source = random.Random(seed)
