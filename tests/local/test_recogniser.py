@@ -159,10 +159,11 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
 )
 async def test_coffee_shop_understands_callers(text: str):
     # espeak-ng's voice trembles, differently each time: who is not understood says it once more.
-    readings = [
-        understand((await coffee_recogniser().recognise(spoken(text))).text) for _ in range(2)
-    ]
-    assert understand(text) in readings
+    recogniser, meant = coffee_recogniser(), understand(text)
+    heard = understand((await recogniser.recognise(spoken(text))).text)
+    if heard != meant:
+        heard = understand((await recogniser.recognise(spoken(text))).text)
+    assert heard == meant
 
 
 @with_recordings
