@@ -19,8 +19,6 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
-    TTSAudioRawFrame,
-    TTSStoppedFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
@@ -28,26 +26,14 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams, LLMService
-from pipecat.services.settings import LLMSettings, TTSSettings
-from pipecat.services.tts_service import TTSService
+from pipecat.services.settings import LLMSettings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
-from truth_services import (  # pyright: ignore[reportMissingImports]
-    Behaviour,
-    Prompter,
-    PythonSpeaker,
-    SentenceSpeaker,
-    TimedSpeaker,
-    Timestamps,
-)
-from truth_words import (  # pyright: ignore[reportMissingImports]
-    heard_words,
-    pcm_of,
-    said,
-    sound,
-)
+from truth_services import Prompter  # pyright: ignore[reportMissingImports]
+from truth_words import heard_words, said, sound  # pyright: ignore[reportMissingImports]
 
+from tests.memory.voices import Voice, speaker
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.processors.clips import Clip, ClipWord
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -56,16 +42,6 @@ from twilio_frames.testing import Caller, Phone
 
 LOOK_UP = "look_up"
 CUT = "\N{EM DASH}"
-
-
-class Voice(Enum):
-    """The ways in which TTS services tell about their words."""
-
-    TIMES_FIRST = "word times ahead of the audio"
-    TIMES_LAST = "word times behind the audio"
-    PYTHON = "PythonTTSService"
-    TEXT_LAST = "sentences behind their audio"
-    TEXT_FIRST = "sentences ahead of their audio"
 
 
 class Memory(Enum):
@@ -80,11 +56,22 @@ class Look:
     """The LLM calls the function."""
 
 
-Reply = Sequence[str | Look]
+@dataclass(frozen=True)
+class Think:
+    """The LLM takes its time.
+
+    Parameters:
+        seconds: How long.
+    """
+
+    seconds: float
+
+
+Reply = Sequence[str | Look | Think]
 
 
 class ScriptedLLM(LLMService):
-    """Replies what was laid ready: texts and function calls, in order."""
+    """Replies what was laid ready: texts, thoughts and function calls, in order."""
 
     def __init__(self):
         none: dict[str, Any] = {f.name: None for f in fields(LLMSettings) if f.name != "extra"}
@@ -105,11 +92,14 @@ class ScriptedLLM(LLMService):
     async def _reply(self, reply: Reply, context: LLMContext) -> None:
         await self.push_frame(LLMFullResponseStartFrame())
         for part in reply:
-            if isinstance(part, Look):
-                await self._look_up(context)
-                continue
-            for word in part.split():
-                await self.push_frame(LLMTextFrame(f"{word} "))
+            match part:
+                case Look():
+                    await self._look_up(context)
+                case Think():
+                    await asyncio.sleep(part.seconds)
+                case str():
+                    for word in part.split():
+                        await self.push_frame(LLMTextFrame(f"{word} "))
         await self.push_frame(LLMFullResponseEndFrame())
 
     async def _look_up(self, context: LLMContext) -> None:
@@ -123,54 +113,6 @@ class ScriptedLLM(LLMService):
         await self.run_function_calls([call])
 
 
-class SocketSpeaker(TTSService):
-    """No timestamps, and the audio comes by another way than the text: the text is first."""
-
-    def __init__(self, **options: Any):
-        super().__init__(
-            settings=TTSSettings(model=None, voice=None, language=None),
-            push_start_frame=True,
-            pause_frame_processing=True,
-            **options,
-        )
-        self._orders: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue(100)
-        self._provider: asyncio.Task[None] | None = None
-
-    async def start(self, frame):
-        await super().start(frame)
-        self._provider = self.create_task(self._provide())
-
-    async def cleanup(self):
-        await super().cleanup()
-        if self._provider:
-            await self.cancel_task(self._provider)
-
-    async def run_tts(self, text: str, context_id: str):
-        self._orders.put_nowait((context_id, text))
-        yield None
-
-    async def flush_audio(self, context_id: str | None = None):
-        if context_id:
-            self._orders.put_nowait((context_id, None))
-
-    async def _provide(self) -> None:
-        while True:
-            context_id, text = await self._orders.get()
-            await asyncio.sleep(0.05)
-            if text is None:
-                await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id))
-                await self.remove_audio_context(context_id)
-                continue
-            mulaw = sound(said(text))
-            for begin in range(0, len(mulaw), 800):
-                if not self.audio_context_available(context_id):
-                    break
-                pcm = pcm_of(mulaw[begin : begin + 800])
-                frame = TTSAudioRawFrame(pcm, self.sample_rate, 1, context_id=context_id)
-                await self.append_to_audio_context(context_id, frame)
-                await asyncio.sleep(0.03)
-
-
 def clip(text: str) -> Clip:
     """A text as it sounds here, with the true ends of its words."""
     words, end = [], 0
@@ -178,28 +120,6 @@ def clip(text: str) -> Clip:
         words.append(ClipWord(text=word.written, end=end + len(word.mulaw)))
         end += len(word.mulaw) + word.pause
     return Clip(mulaw=sound(said(text)), text=text, words=tuple(words))
-
-
-def speaker(voice: Voice) -> TTSService:
-    options: dict[str, Any] = {
-        "skip_text_types": ["code"],
-        "text_transforms": [("*", _without_stars)],
-    }
-    match voice:
-        case Voice.TIMES_FIRST:
-            return TimedSpeaker(Behaviour(), **options)
-        case Voice.TIMES_LAST:
-            return TimedSpeaker(Behaviour(timestamps=Timestamps.AFTER), **options)
-        case Voice.PYTHON:
-            return PythonSpeaker(Behaviour(), **options)
-        case Voice.TEXT_LAST:
-            return SentenceSpeaker(Behaviour(), **options)
-        case Voice.TEXT_FIRST:
-            return SocketSpeaker(**options)
-
-
-async def _without_stars(text: str, text_type: str) -> str:
-    return text.replace("*", "")
 
 
 class Ears(FrameProcessor):

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from pipecat.frames.frames import LLMRunFrame
 
-from tests.memory.conversation import CUT, Bot, Memory, Voice, clip, words_heard_of
+from tests.memory.conversation import CUT, Bot, Memory, clip, words_heard_of
+from tests.memory.voices import Voice
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.testing import Caller, Phone
 

@@ -14,7 +14,7 @@ from truth_services import (  # pyright: ignore[reportMissingImports]
     Timestamps,
 )
 
-from tests.memory.conversation import SocketSpeaker
+from tests.memory.voices import SocketSpeaker
 from tests.processors.fallback_rig import HANG, ScriptedLLM, ScriptedSTT
 from tests.vendors.fallback_bot import (
     APOLOGY,
