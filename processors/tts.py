@@ -63,11 +63,13 @@ class _Playout:
 
     Args:
         began: Pipeline clock at its first audio, ns.
-        seconds: Where its next sound comes, counted from there.
+        seconds: How much audio it has, pauses included. Word times count in it, as Pipecat's do.
+        dry_seconds: How long nothing was left of it to be played, before its last text.
     """
 
     began: int
     seconds: float = 0.0
+    dry_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ class _DueWord:
 
     Args:
         text: The word.
-        seconds: When it begins, from the first audio of its context.
+        seconds: Where it begins in the audio of its context.
         byte: Where it begins in its text's audio at the pipeline's rate.
     """
 
@@ -240,9 +242,11 @@ class PythonTTSService(TTSService):
         """
         if not playout.seconds:
             return 0.0
-        dry = max((now - playout.began) / 1e9 - playout.seconds, 0.0)
+        played_by = playout.seconds + playout.dry_seconds
+        dry = max((now - playout.began) / 1e9 - played_by, 0.0)
         pause = max(self._pause_between_texts - dry, 0.0)
-        playout.seconds += dry + pause
+        playout.dry_seconds += dry
+        playout.seconds += pause
         return pause
 
     def _audio(self, pcm: bytes, context_id: str) -> TTSAudioRawFrame:

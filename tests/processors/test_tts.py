@@ -157,6 +157,16 @@ async def test_word_times_follow_audio():
     assert seconds == pytest.approx([0, 0.2, 0.4, 0.9, 1.1], abs=0.05)
 
 
+async def test_word_times_leave_out_what_the_llm_took():
+    """They are places in the audio, as any vendor's."""
+    texts = [LLMTextFrame("One. "), LLMTextFrame("Two "), SleepFrame(0.6), LLMTextFrame("three. ")]
+    frames = [LLMFullResponseStartFrame(), *texts, LLMFullResponseEndFrame()]
+    down, _ = await run(TimedTones(pause_between_texts=0.3), *frames)
+    times = [frame.pts or 0 for frame in down if isinstance(frame, TTSTextFrame)]
+    assert [(time - times[0]) / 1e9 for time in times] == pytest.approx([0, 0.2, 0.4], abs=0.001)
+    assert len(audio(down)) // 2 == pytest.approx(0.6 * 8000, abs=4)
+
+
 async def test_failed_text_stays_out_of_context():
     down, up = await run(Tones(), *response("One.", "fail now.", "Three."))
     assert said(down) == ["One.", "Three."]
