@@ -12,6 +12,7 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
+from pipecat.services.tts_service import TTSService
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
@@ -54,11 +55,20 @@ class ThinkingBot:
 
     Args:
         server: Who thinks.
+        tts: What it speaks with.
         options: More arguments of the service.
     """
 
-    def __init__(self, server: OpenAIServer, *, model: str = "gpt-4.1", **options: Any):
+    def __init__(
+        self,
+        server: OpenAIServer,
+        *,
+        model: str = "gpt-4.1",
+        tts: TTSService | None = None,
+        **options: Any,
+    ):
         self.server = server
+        self._tts = tts or TimedSpeaker(Behaviour())
         self._options = options
         self._model = model
         self.scribe = Scribe()
@@ -89,7 +99,7 @@ class ThinkingBot:
                 self.scribe,
                 aggregators.user(),
                 self.llm,
-                TimedSpeaker(Behaviour()),
+                self._tts,
                 call.transport.output(),
                 aggregators.assistant(),
             ])

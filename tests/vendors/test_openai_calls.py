@@ -1,8 +1,14 @@
 """Whole calls with OpenAI's service, its real client, and a server that has bad days."""
 
+import sys
 from itertools import repeat
+from pathlib import Path
 
 from pipecat.utils.errors import ErrorCategory
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+from truth_services import Behaviour, PythonSpeaker  # pyright: ignore[reportMissingImports]
 
 from tests.vendors.faults import bad_day
 from tests.vendors.openai_bot import SORRY, ThinkingBot, talking
@@ -34,7 +40,7 @@ BYE = "You are welcome."
 async def test_replies_are_heard_while_they_stream(phone: Phone):
     reply = "Good morning. We are open until six."
     async with OpenAIServer([reply, BYE], token_seconds=0.3) as server:
-        bot = ThinkingBot(server)
+        bot = ThinkingBot(server, tts=PythonSpeaker(Behaviour()))
         async with LoopWatch() as watch, talking(phone, bot) as talk:
             await talk.ask("Are you open?", "Good morning.")
             assert server.asked[0].finished_at is None
