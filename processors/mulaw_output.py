@@ -23,7 +23,6 @@ import time
 from typing import Protocol
 
 from pipecat.frames.frames import (
-    AggregatedTextFrame,
     BotSpeakingFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -33,9 +32,6 @@ from pipecat.frames.frames import (
     FunctionCallCancelFrame,
     FunctionCallsStartedFrame,
     InterruptionFrame,
-    LLMAssistantPushAggregationFrame,
-    LLMFullResponseEndFrame,
-    OutputAudioRawFrame,
     OutputDTMFFrame,
     OutputDTMFUrgentFrame,
     OutputTransportMessageFrame,
@@ -44,9 +40,7 @@ from pipecat.frames.frames import (
     StartFrame,
     SystemFrame,
     TTSAudioRawFrame,
-    TTSStartedFrame,
     TTSStoppedFrame,
-    TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
@@ -55,21 +49,19 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     CallEndReason,
     MarkSentFrame,
-    MulawOutputFrame,
     SendMarkFrame,
-    SpeechBrokenOffFrame,
     SpeechCutFrame,
 )
-from twilio_frames.processors.clips import SpeakClipFrame, frames_on
+from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
 from twilio_frames.processors.head_start import HeadStart
 from twilio_frames.processors.hold import Hold
-from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
+from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
-from twilio_frames.processors.rate_advice import advise_on_recognisers, advise_on_speech
-from twilio_frames.processors.utterance_audio import UtteranceAudio
-from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.processors.rate_advice import advise_on_recognisers
+from twilio_frames.processors.script_writer import ScriptWriter
+from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.script import Piece
 
@@ -83,9 +75,6 @@ class OutputTiming(Timing, Protocol):
     holds: bool
     hold_secs: float
     cut_mark: str
-
-
-_PAUSE = object()
 
 
 class _Finished:
@@ -114,26 +103,23 @@ class MulawOutput(BaseOutputTransport):
         )
         self._delivery = Delivery(self.push_frame)
         self._script = self._playout.script
-        self._words = WordLayer(self._lay_text, self._script.audio)
         self._sound = LineSound(
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
-        self._utterances = UtteranceAudio()
+        self._writer = ScriptWriter(
+            self, self._script, self._sound, params, is_speaking=lambda: self._is_speaking
+        )
         self._foreign = ForeignMessages()
-        self._gaps = 0
         self._runner: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._hold = Hold(
             self,
             self._playout,
             hold_secs=params.hold_secs if params.holds else None,
-            left_secs=self._left_secs,
+            left_secs=self._writer.left_secs,
         )
         self._first_words: list[SpeakClipFrame] = []
-        self._closing: LLMAssistantPushAggregationFrame | None = None
         self._is_speaking = False
-        self._utterances_open = 0
-        self._words_unheard = 0
         self._told_speaking_at = 0.0
 
     async def start(self, frame: StartFrame):
@@ -158,7 +144,7 @@ class MulawOutput(BaseOutputTransport):
 
     async def stop(self, frame: EndFrame):
         """Says what is queued, waits until it has been heard, and closes the line."""
-        await self._flush()
+        await self._writer.flush()
         self._script.add_audio(mulaw_silence(self._params.audio_out_end_silence_secs))
         self._script.add(_Finished(), is_protected=True)
         self._playout.wake()
@@ -220,25 +206,19 @@ class MulawOutput(BaseOutputTransport):
             case _:
                 await self._lay(frame)
 
-    def _left_secs(self) -> float | None:
-        left = (self._script.length - self._script.heard) / SAMPLE_RATE
-        return None if self._utterances_open else left
-
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         is_protected = self._script.is_protected
         await self._hold.interrupting(is_protected=is_protected)
-        was_unfinished = self._words.cut(self._script.sent)
+        was_unfinished = self._writer.cut()
         self._delivery.interrupting()
         was_cut = await self._playout.interrupt()
         await self._tell_cuts(self._script.sent if is_protected else self._script.heard)
-        if not self._words.move(self._script.length):
-            self._sound.reset()
-            self._utterances_open = 0
-        is_cut = was_unfinished or (was_cut and self._words_unheard)
+        self._writer.follow_cut()
+        is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
         if is_cut and not is_protected and self._timing.cut_mark:
             await self.push_frame(_cut_mark(self._timing.cut_mark))
         if not is_protected:
-            self._words_unheard = 0
+            self._writer.words_unheard = 0
         await self.push_frame(frame, direction)
         await self._delivery.interrupted()
         if not is_protected:
@@ -247,7 +227,7 @@ class MulawOutput(BaseOutputTransport):
     async def _tell_cuts(self, heard: int) -> None:
         cut = self._line.playback.cut
         bound_ms = -(-cut.bound // _BYTES_A_MILLISECOND) if cut else 0
-        for context_id, length in self._utterances.cut(heard).items():
+        for context_id, length in self._writer.cut_utterances(heard).items():
             await self.broadcast_frame(
                 SpeechCutFrame,
                 context_id=context_id,
@@ -256,102 +236,13 @@ class MulawOutput(BaseOutputTransport):
             )
 
     async def _lay(self, frame: Frame) -> None:
-        if self._closing is not None and not isinstance(frame, TTSStoppedFrame):
-            self._close()
-        match frame:
-            case LLMAssistantPushAggregationFrame():
-                # Comes ahead of the end of the utterance, which places its last word.
-                self._closing = frame
-            case LLMFullResponseEndFrame():
-                self._words.end_reply(self._script.length)
-                self._add(frame)
-            case OutputAudioRawFrame():
-                await self._lay_audio(frame)
-            case SpeakClipFrame():
-                await self._lay_clip(frame)
-            case _ if isinstance(frame, SOUND_CONTROLS):
-                await self._sound.control(frame)
-                self._add(frame)
-            case TTSTextFrame():
-                self._words.text(frame)
-            case SendMarkFrame():
-                self._script.add(frame, when_sent=True)
-            case TTSStartedFrame():
-                self._utterances_open += 1
-                self._words.start(frame)
-                self._add(frame)
-            case TTSStoppedFrame():
-                await self._flush()
-                self._utterances_open = max(0, self._utterances_open - 1)
-                if isinstance(frame, SpeechBrokenOffFrame):
-                    self._words.broken_off(frame.context_id, frame.spoken_words)
-                self._words.over(frame.context_id)
-                self._utterances.over(frame.context_id)
-                self._close()
-                self._add(frame)
-            case AggregatedTextFrame() if frame.will_be_spoken:
-                self._words.announce(frame)
-                self._add(frame)
-            case AggregatedTextFrame() if self._words.show(frame):
-                pass
-            case _:
-                self._add(frame)
+        await self._writer.lay(frame)
         self._playout.wake()
-
-    def _close(self) -> None:
-        closing, self._closing = self._closing, None
-        if closing is not None:
-            self._add(closing)
-
-    def _add(self, frame: Frame) -> None:
-        self._script.add(frame, is_protected=not frame.interruptible)
-
-    async def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
-        if not self._params.audio_out_enabled:
-            return
-        if frame.sample_rate != SAMPLE_RATE:
-            advise_on_speech(self, frame.sample_rate)
-        mulaw = await self._sound.mulaw_of(frame)
-        begin = self._script.length
-        if mulaw and self._is_speaking and self._script.heard >= begin:
-            self._gaps += 1
-        self._script.add_audio(mulaw, is_protected=not frame.interruptible)
-        if not isinstance(frame, TTSAudioRawFrame):
-            # Nothing says where it ends.
-            self._script.add(_PAUSE)
-        elif mulaw:
-            now = self.get_clock().get_time()
-            self._words.audio(frame.context_id, begin, self._script.length, now)
-            if frame.interruptible:
-                self._utterances.add(
-                    frame.context_id, begin, self._script.length, heard=self._script.heard
-                )
-
-    async def _lay_clip(self, frame: SpeakClipFrame) -> None:
-        if not self._params.audio_out_enabled:
-            return
-        await self._flush()
-        is_protected, begin = not frame.interruptible, self._script.length
-        mulaw = await self._sound.mulaw_of(MulawOutputFrame.of(frame.clip.mulaw))
-        self._script.add_audio(mulaw, is_protected=is_protected)
-        for due, at in frames_on(frame):
-            if isinstance(due, HeardTextFrame):
-                self._lay_text(due, begin + at)
-            else:
-                self._script.add(due, at=begin + at, is_protected=is_protected)
-
-    async def _flush(self) -> None:
-        self._script.add_audio(await self._sound.flush())
 
     @property
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
-        return self._playout.underruns + self._gaps
-
-    def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
-        is_word = isinstance(frame, HeardTextFrame)
-        self._words_unheard += is_word and frame.append_to_context
-        self._script.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)
+        return self._playout.underruns + self._writer.gaps
 
     async def _piece_sent(self, piece: Piece) -> None:
         if not self._is_speaking:
@@ -380,7 +271,7 @@ class MulawOutput(BaseOutputTransport):
             case SendMarkFrame():
                 await self._set_mark(thing)
             case HeardTextFrame():
-                self._words_unheard -= thing.append_to_context
+                self._writer.words_unheard -= thing.append_to_context
                 await self._delivery.push(thing)
             case TTSStoppedFrame():
                 await self._maybe_stopped_speaking()

@@ -1,0 +1,191 @@
+"""What comes down the pipeline, laid in the script of what the bot says."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    Frame,
+    LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
+    OutputAudioRawFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.frames import MulawOutputFrame, SendMarkFrame, SpeechBrokenOffFrame
+from twilio_frames.processors.clips import SpeakClipFrame, frames_on
+from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
+from twilio_frames.processors.rate_advice import advise_on_speech
+from twilio_frames.processors.utterance_audio import UtteranceAudio
+from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.protocol.script import Script
+
+PAUSE = object()
+"""Falls due where audio of which nothing says where it ends may have done so."""
+
+
+class WriterParams(Protocol):
+    """The parameters the writer reads; see :class:`twilio_frames.transport.TwilioParams`."""
+
+    audio_out_enabled: bool
+
+
+class ScriptWriter:
+    """Lays audio in a script, words where their sound ends, other frames behind what came before.
+
+    Args:
+        output: In whose name frames are laid.
+        script: What is written.
+        sound: Makes mu-law of audio.
+        params: The transport's.
+        is_speaking: Gives whether the caller hears the bot speak.
+    """
+
+    def __init__(
+        self,
+        output: FrameProcessor,
+        script: Script,
+        sound: LineSound,
+        params: WriterParams,
+        *,
+        is_speaking: Callable[[], bool],
+    ):
+        self._output = output
+        self._script = script
+        self._sound = sound
+        self._params = params
+        self._is_speaking = is_speaking
+        self._words = WordLayer(self._lay_text, script.audio)
+        self._utterances = UtteranceAudio()
+        self._utterances_open = 0
+        self._closing: LLMAssistantPushAggregationFrame | None = None
+        self.gaps = 0
+        """How often the script had been heard to its end while the bot was speaking."""
+        self.words_unheard = 0
+        """How many words for the memory have been laid and not been heard."""
+
+    def left_secs(self) -> float | None:
+        """How much is left to say; None while that is not known."""
+        left = (self._script.length - self._script.heard) / SAMPLE_RATE
+        return None if self._utterances_open else left
+
+    def cut(self) -> bool:
+        """Lays what is known of the texts that are being spoken, ahead of a cut of the script.
+
+        Returns:
+            Whether more was to be said than the words that were laid.
+        """
+        return self._words.cut(self._script.sent)
+
+    def cut_utterances(self, heard: int) -> dict[str | None, int]:
+        """How many bytes were heard of each utterance that was not heard to its end.
+
+        Args:
+            heard: Up to where the script was heard.
+        """
+        return self._utterances.cut(heard)
+
+    def follow_cut(self) -> None:
+        """Goes on in the script as the cut has left it."""
+        if not self._words.move(self._script.length):
+            self._sound.reset()
+            self._utterances_open = 0
+
+    async def flush(self) -> None:
+        """Lays the audio that was kept back for the samples behind it."""
+        self._script.add_audio(await self._sound.flush())
+
+    async def lay(self, frame: Frame) -> None:
+        """Lays a frame where it falls due."""
+        if self._closing is not None and not isinstance(frame, TTSStoppedFrame):
+            self._close()
+        match frame:
+            case LLMAssistantPushAggregationFrame():
+                # Comes ahead of the end of the utterance, which places its last word.
+                self._closing = frame
+            case LLMFullResponseEndFrame():
+                self._words.end_reply(self._script.length)
+                self._add(frame)
+            case OutputAudioRawFrame():
+                await self._lay_audio(frame)
+            case SpeakClipFrame():
+                await self._lay_clip(frame)
+            case _ if isinstance(frame, SOUND_CONTROLS):
+                await self._sound.control(frame)
+                self._add(frame)
+            case TTSTextFrame():
+                self._words.text(frame)
+            case SendMarkFrame():
+                self._script.add(frame, when_sent=True)
+            case TTSStartedFrame():
+                self._utterances_open += 1
+                self._words.start(frame)
+                self._add(frame)
+            case TTSStoppedFrame():
+                await self.flush()
+                self._utterances_open = max(0, self._utterances_open - 1)
+                if isinstance(frame, SpeechBrokenOffFrame):
+                    self._words.broken_off(frame.context_id, frame.spoken_words)
+                self._words.over(frame.context_id)
+                self._utterances.over(frame.context_id)
+                self._close()
+                self._add(frame)
+            case AggregatedTextFrame() if frame.will_be_spoken:
+                self._words.announce(frame)
+                self._add(frame)
+            case AggregatedTextFrame() if self._words.show(frame):
+                pass
+            case _:
+                self._add(frame)
+
+    def _close(self) -> None:
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            self._add(closing)
+
+    def _add(self, frame: Frame) -> None:
+        self._script.add(frame, is_protected=not frame.interruptible)
+
+    async def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
+        if not self._params.audio_out_enabled:
+            return
+        if frame.sample_rate != SAMPLE_RATE:
+            advise_on_speech(self._output, frame.sample_rate)
+        mulaw = await self._sound.mulaw_of(frame)
+        begin = self._script.length
+        if mulaw and self._is_speaking() and self._script.heard >= begin:
+            self.gaps += 1
+        self._script.add_audio(mulaw, is_protected=not frame.interruptible)
+        if not isinstance(frame, TTSAudioRawFrame):
+            # Nothing says where it ends.
+            self._script.add(PAUSE)
+        elif mulaw:
+            now = self._output.get_clock().get_time()
+            self._words.audio(frame.context_id, begin, self._script.length, now)
+            if frame.interruptible:
+                self._utterances.add(
+                    frame.context_id, begin, self._script.length, heard=self._script.heard
+                )
+
+    async def _lay_clip(self, frame: SpeakClipFrame) -> None:
+        if not self._params.audio_out_enabled:
+            return
+        await self.flush()
+        is_protected, begin = not frame.interruptible, self._script.length
+        mulaw = await self._sound.mulaw_of(MulawOutputFrame.of(frame.clip.mulaw))
+        self._script.add_audio(mulaw, is_protected=is_protected)
+        for due, at in frames_on(frame):
+            if isinstance(due, HeardTextFrame):
+                self._lay_text(due, begin + at)
+            else:
+                self._script.add(due, at=begin + at, is_protected=is_protected)
+
+    def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
+        is_word = isinstance(frame, HeardTextFrame)
+        self.words_unheard += is_word and frame.append_to_context
+        self._script.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)
