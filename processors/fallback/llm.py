@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
@@ -88,7 +88,7 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
 
     def __init__(
         self,
-        services: Sequence[LLMService],
+        services: Sequence[LLMService[Any]],
         *,
         patience_secs: float = 3.0,
         filler: str = "One moment, please.",
