@@ -130,7 +130,7 @@ class TwoVendorsBot:
 
     vendors: VendorList = field(default_factory=VendorList)
     stt: Sequence[STTService] = ()
-    llm: Sequence[LLMService] = ()
+    llm: Sequence[LLMService[Any]] = ()
     tts: Sequence[TTSService] = ()
     options: dict[str, Any] = field(default_factory=dict)
     context: LLMContext = field(default_factory=LLMContext)
