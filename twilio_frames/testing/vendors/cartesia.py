@@ -5,7 +5,7 @@ flushing, on limits and time-outs, and after what Pipecat's client reads.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from aiohttp import web
 
@@ -90,7 +90,6 @@ class CartesiaServer(VendorServer):
         self.complaints: list[Complaint] = []
         """What was wrong with the clients' requests."""
         self._context_errors: Iterator[ContextError | None] = iter(context_errors)
-        self._changed = asyncio.Condition()
 
     @property
     def tts_url(self) -> str:
@@ -117,20 +116,6 @@ class CartesiaServer(VendorServer):
     def fail_contexts(self, *errors: ContextError | None) -> None:
         """Has the next contexts meet these errors."""
         self._context_errors = iter(errors)
-
-    async def until(self, is_true: Callable[[], bool], *, seconds: float = 10.0) -> None:
-        """Waits for something to come about here; it is looked at after each message.
-
-        Raises:
-            TimeoutError: If it does not in time.
-        """
-        async with asyncio.timeout(seconds), self._changed:
-            await self._changed.wait_for(is_true)
-
-    async def note_change(self) -> None:
-        """Wakes those who wait in :meth:`until`."""
-        async with self._changed:
-            self._changed.notify_all()
 
     def next_context_error(self) -> ContextError | None:
         """What goes wrong with the next context."""

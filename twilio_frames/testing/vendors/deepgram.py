@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +105,6 @@ class DeepgramServer(VendorServer):
         self._understanding = Understanding(hears)
         self._latency = latency
         self._idle_seconds = idle_seconds
-        self._changed = asyncio.Condition()
         self.streams: list[DeepgramStream] = []
         """The connections that were taken up, in order."""
 
@@ -118,15 +117,6 @@ class DeepgramServer(VendorServer):
     def transcripts(self) -> list[str]:
         """The final transcripts that were sent, over all streams."""
         return [text for stream in self.streams for text in stream.transcripts]
-
-    async def until(self, is_true: Callable[[], bool], *, seconds: float = 10.0) -> None:
-        """Waits until something has come true of what came or was sent.
-
-        Raises:
-            TimeoutError: If it has not within so many seconds.
-        """
-        async with asyncio.timeout(seconds), self._changed:
-            await self._changed.wait_for(is_true)
 
     def routes(self) -> list[web.RouteDef]:
         """The one address of live transcription."""
@@ -148,14 +138,9 @@ class DeepgramServer(VendorServer):
         connection = _Connection(self, request, stream)
         await connection.open()
         self.streams.append(stream)
-        await self.tell()
+        await self.note_change()
         await connection.serve()
         return connection.socket
-
-    async def tell(self) -> None:
-        """Wakes up whoever waits for something to happen."""
-        async with self._changed:
-            self._changed.notify_all()
 
     def ear(self, query: ListenQuery) -> DeepgramEar:
         """Who listens to a stream."""
@@ -218,7 +203,7 @@ class _Connection:
         if stream.query.can_be_heard:
             is_pcm = stream.query.encoding == "linear16"
             self._queue(*self._ear.take(encode_mulaw(audio) if is_pcm else audio))
-        await self._server.tell()
+        await self._server.note_change()
         return True
 
     async def _obey(self, text: str) -> bool:
@@ -228,7 +213,7 @@ class _Connection:
         except (ValueError, TypeError, KeyError):
             message, kind = {"type": None, "text": text}, None
         self._stream.messages.append(message)
-        await self._server.tell()
+        await self._server.note_change()
         match kind:
             case "KeepAlive":
                 pass
@@ -265,7 +250,7 @@ class _Connection:
             self._stream.answers.append(message)
             await self.socket.send_str(json.dumps(message))
             self._with_words += bool(_transcript(message))
-            await self._server.tell()
+            await self._server.note_change()
             await self._meet_fault()
 
     def _is_late(self, message: Message) -> bool:
@@ -292,7 +277,7 @@ class _Connection:
     async def _close(self, code: int, reason: str) -> None:
         self._stream.close_code = code
         await self.socket.close(code=code, message=reason.encode())
-        await self._server.tell()
+        await self._server.note_change()
 
 
 def _transcript(message: Message) -> str:

@@ -115,7 +115,6 @@ class OpenAIServer(VendorServer):
         self._replies: Iterator[Reply] = iter(replies)
         self._models = models
         self._keys = keys
-        self._changed = asyncio.Condition()
         self.first_token_seconds = first_token_seconds
         """May be changed at any time."""
         self.token_seconds = token_seconds
@@ -146,8 +145,7 @@ class OpenAIServer(VendorServer):
 
     async def was_asked(self, times: int = 1) -> ChatRequest:
         """Waits until so many requests have come; gives the last of them."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self.asked) >= times)
+        await self.until(lambda: len(self.asked) >= times)
         return self.asked[times - 1]
 
     async def was_broken_off(self, times: int = 1) -> ChatRequest:
@@ -156,14 +154,12 @@ class OpenAIServer(VendorServer):
         def broken() -> list[ChatRequest]:
             return [one for one in self.asked if one.broken_off_at is not None]
 
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(broken()) >= times)
+        await self.until(lambda: len(broken()) >= times)
         return broken()[times - 1]
 
     async def has_said(self, request: ChatRequest, text: str) -> None:
         """Waits until a text has been sent as part of the answer to a request."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: text in request.said)
+        await self.until(lambda: text in request.said)
 
     def refuse(self, refusal: Refusal) -> web.Response:
         """OpenAI's errors, with the headers that tell how much may be asked."""
@@ -194,13 +190,15 @@ class OpenAIServer(VendorServer):
             )
             status = 404 if error.code == "model_not_found" else 400
             return web.json_response(body, status=status)
-        await self._note(lambda: self.asked.append(asked))
+        self.asked.append(asked)
+        await self.note_change()
         try:
             return await self._answer(request, asked)
         except _DroppedError:
             return web.Response()
         except ConnectionResetError:
-            await self._note(lambda: _mark_broken(asked))
+            asked.broken_off_at = time.monotonic()
+            await self.note_change()
             return web.Response()
 
     async def _answer(self, request: web.Request, asked: ChatRequest) -> web.StreamResponse:
@@ -212,7 +210,8 @@ class OpenAIServer(VendorServer):
             await self._spoil(request, fault, 0)
             await _wait(request, self.token_seconds * len(tokens(answer.text)))
             asked.said = answer.text
-            await self._note(lambda: _mark_finished(asked))
+            asked.finished_at = time.monotonic()
+            await self.note_change()
             return web.json_response(answer.whole())
         return await self._stream(request, asked, answer)
 
@@ -241,9 +240,11 @@ class OpenAIServer(VendorServer):
                 await _wait(request, self.token_seconds)
             await _prepare(request, response)
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
-            await self._note(lambda chunk=chunk: _mark_sent(asked, chunk))
+            _mark_sent(asked, chunk)
+            await self.note_change()
         await response.write(b"data: [DONE]\n\n")
-        await self._note(lambda: _mark_finished(asked))
+        asked.finished_at = time.monotonic()
+        await self.note_change()
         return response
 
     async def _spoil(self, request: web.Request, fault: Fault | None, sent: int) -> bool:
@@ -285,11 +286,6 @@ class OpenAIServer(VendorServer):
             return self.refuse(Refusal(status=404))
         return web.json_response(_model(name))
 
-    async def _note(self, change) -> None:
-        async with self._changed:
-            change()
-            self._changed.notify_all()
-
 
 class _DroppedError(Exception):
     """The connection has been broken from this side."""
@@ -299,14 +295,6 @@ def _mark_sent(asked: ChatRequest, chunk: dict[str, Any]) -> None:
     asked.chunks += 1
     for choice in chunk["choices"]:
         asked.said += choice["delta"].get("content") or ""
-
-
-def _mark_finished(asked: ChatRequest) -> None:
-    asked.finished_at = time.monotonic()
-
-
-def _mark_broken(asked: ChatRequest) -> None:
-    asked.broken_off_at = time.monotonic()
 
 
 def _model(name: str) -> dict[str, Any]:

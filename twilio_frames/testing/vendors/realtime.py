@@ -1,6 +1,5 @@
 """A server that speaks as OpenAI's Realtime API does, over its WebSocket."""
 
-import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -61,7 +60,6 @@ class RealtimeServer(VendorServer):
         self._replies = iter(replies)
         self._hears = iter(hears)
         self._pacing = pacing or Pacing()
-        self._asked = asyncio.Condition()
         self.sessions: list[RealtimeSession] = []
         """The sessions there were, in order."""
 
@@ -94,8 +92,7 @@ class RealtimeServer(VendorServer):
         Raises:
             TimeoutError: If they do not within ``seconds``.
         """
-        async with asyncio.timeout(seconds), self._asked:
-            await self._asked.wait_for(lambda: len(self.events(kind)) >= times)
+        await self.until(lambda: len(self.events(kind)) >= times, seconds=seconds)
 
     def refuse(self, refusal: Refusal) -> web.Response:
         """The answer of a refusal, as OpenAI words it."""
@@ -123,12 +120,8 @@ class RealtimeServer(VendorServer):
             pacing=self._pacing,
             replies=self._replies,
             hears=self._hears,
-            on_event=self._note,
+            on_event=self.note_change,
         )
         self.sessions.append(session)
         await session.run()
         return socket
-
-    async def _note(self) -> None:
-        async with self._asked:
-            self._asked.notify_all()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -49,7 +49,7 @@ class VendorServer(ABC):
         self._faults: Iterator[Fault | None] = iter(faults)
         self._runner: web.AppRunner | None = None
         self._open: list[web.Request] = []
-        self._came = asyncio.Condition()
+        self._changed = asyncio.Condition()
         self.visits: list[Visit] = []
         """Who came, in order."""
 
@@ -102,10 +102,31 @@ class VendorServer(ABC):
         return True
 
     async def visited(self, times: int = 1) -> Visit:
-        """Waits until so many connections or requests have come; gives the last of them."""
-        async with self._came:
-            await self._came.wait_for(lambda: len(self.visits) >= times)
+        """Waits until so many connections or requests have come; gives the last of them.
+
+        Raises:
+            TimeoutError: If they have not within ten seconds.
+        """
+        await self.until(lambda: len(self.visits) >= times)
         return self.visits[times - 1]
+
+    async def until(self, is_true: Callable[[], bool], *, seconds: float = 10.0) -> None:
+        """Waits until something has come true of what came or was sent.
+
+        Args:
+            is_true: Looked at after each message.
+            seconds: How long to wait for it.
+
+        Raises:
+            TimeoutError: If it has not come true in time.
+        """
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(is_true)
+
+    async def note_change(self) -> None:
+        """Wakes those who wait in :meth:`until`; for what serves a connection."""
+        async with self._changed:
+            self._changed.notify_all()
 
     @web.middleware
     async def _meet(self, request: web.Request, handler) -> web.StreamResponse:
@@ -118,9 +139,8 @@ class VendorServer(ABC):
             fault=fault,
         )
         request[VISIT] = visit
-        async with self._came:
-            self.visits.append(visit)
-            self._came.notify_all()
+        self.visits.append(visit)
+        await self.note_change()
         if isinstance(fault, Refusal):
             return self.refuse(fault)
         self._open.append(request)
