@@ -6,8 +6,6 @@ here, and handed to Deepgram's socket client, which knows the messages.
 """
 
 import asyncio
-import functools
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +17,8 @@ from deepgram.listen.v1.types import ListenV1CloseStream, ListenV1Finalize, List
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
+
+from twilio_frames.processors.warming import tls_context
 
 __all__ = ["DeepgramSocket", "Refused", "dial"]
 
@@ -138,7 +138,7 @@ async def dial(
     url = f"{base}/v1/listen?{urlencode(query, doseq=True)}"
     options: dict[str, Any] = {}
     if url.startswith("wss:"):
-        options["ssl"] = await asyncio.to_thread(_tls)
+        options["ssl"] = await asyncio.to_thread(tls_context)
     async with connect(
         url,
         additional_headers=headers,
@@ -156,11 +156,6 @@ def _address(client: AsyncDeepgramClient) -> tuple[str, dict[str, str]]:
     # The one thing of Deepgram's client that has no public name.
     wrapper = client._client_wrapper  # pyright: ignore[reportPrivateUsage]
     return wrapper.get_environment().production, wrapper.get_headers()
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _seconds(header: str) -> float:

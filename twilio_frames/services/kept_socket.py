@@ -14,7 +14,6 @@ the new one first.
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import Mapping
 from typing import Protocol
@@ -22,6 +21,8 @@ from typing import Protocol
 from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from twilio_frames.processors.warming import tls_context
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
@@ -144,7 +145,7 @@ class KeptSocket:
         connection = await connect(
             self._url,
             additional_headers=dict(self._headers),
-            ssl=await _tls() if self._url.startswith("wss:") else None,
+            ssl=await asyncio.to_thread(tls_context) if self._url.startswith("wss:") else None,
             # Speech does not get smaller by it.
             compression=None,
             open_timeout=_OPEN_SECS,
@@ -212,16 +213,6 @@ def backoff(failures: int) -> float:
         return 0.0
     longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 10))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, protects nothing
-
-
-_contexts: list[ssl.SSLContext] = []
-
-
-async def _tls() -> ssl.SSLContext:
-    # Reading the certificates takes tens of milliseconds: once, and off the event loop.
-    if not _contexts:
-        _contexts.append(await asyncio.to_thread(ssl.create_default_context))
-    return _contexts[0]
 
 
 def _status_of(error: Exception) -> int:

@@ -20,6 +20,7 @@ __all__ = ["give_back_connections", "new_connections", "shared_connections", "ta
 _HTTP: Any = sys.modules[DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0]]
 
 # Reading the certificates takes 30 ms and more: not while calls are going on.
+# One of its own, beside that of processors/warming.py: the HTTP library changes what it is given.
 _TLS = _HTTP.create_ssl_context()
 
 

@@ -3,16 +3,16 @@
 import asyncio
 import json
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from loguru import logger
 from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from twilio_frames.processors.warming import tls_context
 
 _CONNECT_SECONDS = 5.0
 _PING_SECONDS = 5.0
@@ -128,7 +128,7 @@ class RealtimeLink:
                 socket = await connect(
                     url,
                     additional_headers=headers,
-                    ssl=await asyncio.to_thread(_certificates) if is_secure else None,
+                    ssl=await asyncio.to_thread(tls_context) if is_secure else None,
                     ping_interval=_PING_SECONDS,
                     ping_timeout=_PING_SECONDS,
                     close_timeout=_CLOSE_SECONDS,
@@ -200,12 +200,6 @@ def _event_of(message: str | bytes) -> dict[str, Any] | None:
         return None
     is_event = isinstance(event, dict) and isinstance(event.get("type"), str)
     return event if is_event else None
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    # Reads some hundred certificates, which takes tens of milliseconds.
-    return ssl.create_default_context()
 
 
 def _seconds(text: str | None) -> float | None:
