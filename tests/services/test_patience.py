@@ -2,7 +2,7 @@
 
 import pytest
 
-from twilio_frames.services.patience import Backoff
+from twilio_frames.services.patience import Backoff, pause_after
 
 
 class Clock:
@@ -47,3 +47,11 @@ def test_vendors_wish_is_kept_if_it_fits():
     backoff = Backoff(5, draw=longest, clock=Clock())
     assert backoff.next_wait(3) == pytest.approx(3.4)
     assert backoff.next_wait(4.9) is None
+
+
+def test_pauses_double_to_a_limit():
+    mosts = [0.0, 1.0, 2.0, 4.0, 5.0, 5.0]
+    for failures, most in enumerate(mosts):
+        pause = pause_after(failures, first=1.0, longest=5.0)
+        assert most / 2 <= pause <= most
+    assert pause_after(100_000) <= 5.0

@@ -27,7 +27,8 @@ from twilio_frames.services.cartesia_events import (
     read_event,
 )
 from twilio_frames.services.cartesia_speech import CartesiaSpeech, TimedWord
-from twilio_frames.services.kept_socket import KeptSocket, backoff
+from twilio_frames.services.kept_socket import KeptSocket
+from twilio_frames.services.patience import pause_after
 
 __all__ = ["PhoneCartesiaTTSService"]
 
@@ -354,7 +355,7 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         if status == 429 or status >= 500 or has_expired:
             speech.refused_since = speech.refused_since or now
             speech.refusals += 1
-            speech.retry_at = now + backoff(speech.refusals)
+            speech.retry_at = now + pause_after(speech.refusals)
             return
         await self.push_error(
             f"expected Cartesia to speak a text, got an error with status {status}: the text is "

@@ -1,7 +1,6 @@
 """A connection to Deepgram that lasts as long as the call, whatever becomes of its sockets."""
 
 import asyncio
-import random
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, pcm_level
 from twilio_frames.services.deepgram_socket import DeepgramSocket, Refused, dial
+from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
 
 __all__ = ["ConnectionOwner", "LastingConnection", "Patience", "Problem"]
@@ -225,11 +225,9 @@ class LastingConnection:
     def _pause(self, problem: Problem) -> float:
         """The first time there is none; then it doubles, and varies so that calls do not queue."""
         longest = _LONGEST_PAUSE_AFTER_GIVING_UP if self._has_given_up else _LONGEST_PAUSE
-        pause = 0.0
-        if self._failures > 1:
-            pause = min(_FIRST_PAUSE * 2 ** min(self._failures - 2, 10), longest)
+        pause = pause_after(self._failures - 1, first=_FIRST_PAUSE, longest=longest)
         asked = problem.retry_after if isinstance(problem, Refused) else 0.0
-        return max(pause * random.uniform(0.5, 1.0), min(asked, longest))  # noqa: S311 - no secret
+        return max(pause, min(asked, longest))
 
     async def _give_up(self, problem: Problem) -> None:
         self._has_given_up = True

@@ -1,7 +1,6 @@
 """Google hears the caller, in the mu-law that Twilio sent, by its model for telephones."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawInputFrame
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
 
 __all__ = ["APOLOGY", "PhoneGoogleSTTService"]
@@ -48,7 +48,8 @@ _MOST_AUDIO = 12_000
 _KEPT_SECS = 20.0
 _QUIET_SECS = 4.0
 _LEAD_SECS = 1.5
-_BACKOFF_SECS = (0.1, 2.0)
+_FIRST_PAUSE = 0.15
+_LONGEST_PAUSE = 3.0
 # Google ends a stream after 300 s.
 _LONG_SECS, _LONGEST_SECS = 240.0, 290.0
 
@@ -206,10 +207,10 @@ class PhoneGoogleSTTService(GoogleSTTService):
                 error = failure
                 await self._note_trouble(failure)
             failures = failures + 1 if error or time.monotonic() - began < 1 else 0
-            least, most = _BACKOFF_SECS
             if failures:
-                pause = min(least * 2 ** (failures - 1), most)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(
+                    pause_after(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+                )
 
     async def _open(self) -> None:
         if self._phone_client is not None:

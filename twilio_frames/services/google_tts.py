@@ -1,7 +1,6 @@
 """Google speaks to the caller, in mu-law as Twilio wants it."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
@@ -19,11 +18,12 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.patience import pause_after
 
 __all__ = ["PhoneGoogleTTSService"]
 
 _WORDS_PER_SECOND = 2.5
-_BACKOFF_SECS = 0.2
+_FIRST_PAUSE = 0.3
 _END: Any = object()
 
 
@@ -148,7 +148,7 @@ class PhoneGoogleTTSService(GoogleTTSService):
                     await self._give_up(error)
                     break
                 logger.warning(f"{self}: a text is asked for again ({type(error).__name__})")
-                await asyncio.sleep(_BACKOFF_SECS * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(pause_after(attempt + 1, first=_FIRST_PAUSE))
         if self._apology_audio and not self._has_apologised:
             self._has_apologised = True
             yield self._apology_audio

@@ -13,7 +13,6 @@ the new one first.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Mapping
 from typing import Protocol
@@ -23,9 +22,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from twilio_frames.processors.warming import tls_context
+from twilio_frames.services.patience import pause_after
 
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
 _LONGEST_RETRY_AFTER = 30.0
 _WELL_AFTER_SECS = 5.0
 _OPEN_SECS = 5.0
@@ -194,7 +192,7 @@ class KeptSocket:
         now = time.monotonic()
         if self._troubled_since is None:
             self._troubled_since = now
-        pause = max(backoff(self._failures), _retry_after(error))
+        pause = max(pause_after(self._failures), _retry_after(error))
         self._failures += 1
         if now + pause - self._troubled_since > self._patience and not self._has_told_trouble:
             self._has_told_trouble = True
@@ -205,14 +203,6 @@ class KeptSocket:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-
-
-def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: none, then twice as long each time."""
-    if not failures:
-        return 0.0
-    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, protects nothing
 
 
 def _status_of(error: Exception) -> int:

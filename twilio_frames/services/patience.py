@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Backoff", "Patience"]
+__all__ = ["Backoff", "Patience", "pause_after"]
 
 _FIRST_WAIT = 0.4
 _LONGEST_WAIT = 4.0
@@ -28,6 +28,23 @@ class Patience:
     between_tokens: float = 4.0
     reply: float = 60.0
     retries: float = 10.0
+
+
+def pause_after(failures: int, *, first: float = 0.1, longest: float = 5.0) -> float:
+    """Seconds to wait after so many failures in a row: twice as long each time, none after none.
+
+    Half of it at least, the rest by chance, so that calls that failed together do not come back
+    together. For what is tried for as long as a call lasts; :class:`Backoff` has an end.
+
+    Args:
+        failures: How many there were.
+        first: The most after the first of them.
+        longest: The most after many.
+    """
+    if failures < 1:
+        return 0.0
+    most = min(longest, first * 2 ** min(failures - 1, 10))
+    return most * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, protects nothing
 
 
 class Backoff:

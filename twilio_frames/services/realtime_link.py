@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from twilio_frames.processors.warming import tls_context
+from twilio_frames.services.patience import pause_after
 
 _CONNECT_SECONDS = 5.0
 _PING_SECONDS = 5.0
@@ -87,8 +87,7 @@ def delay_before(attempt: int, failure: LinkFailure) -> float:
     """
     if failure.wait is not None:
         return min(failure.wait, _LONGEST_WISH)
-    longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (attempt - 1))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads calls, guards nothing
+    return pause_after(attempt, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
 
 
 class RealtimeLink:
