@@ -2,7 +2,7 @@ import pytest
 
 from twilio_frames.examples.realtime import INSTRUCTIONS, bot
 from twilio_frames.testing import Caller, Phone
-from twilio_frames.testing.vendors import FunctionCallReply, RealtimeServer, SpokenReply
+from twilio_frames.testing.vendors import FunctionCall, RealtimeServer, SpokenReply
 
 
 async def test_library_tells_its_hours(phone: Phone, monkeypatch: pytest.MonkeyPatch):
@@ -11,7 +11,7 @@ async def test_library_tells_its_hours(phone: Phone, monkeypatch: pytest.MonkeyP
         await caller.say("Are you open on Sunday afternoon?")
         await caller.wait_for_bot(silence=0.6)
 
-    hours = FunctionCallReply(name="opening_hours", arguments={"day": "Sunday"})
+    hours = FunctionCall("opening_hours", {"day": "Sunday"})
     answer = SpokenReply.of("Closed, sorry.")
     async with RealtimeServer(replies=["Library.", hours, answer]) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "secret")

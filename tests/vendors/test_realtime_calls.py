@@ -30,7 +30,7 @@ from twilio_frames.testing import (
 from twilio_frames.testing.vendors import (
     Drop,
     FailedReply,
-    FunctionCallReply,
+    FunctionCall,
     Garbage,
     Hang,
     Pacing,
@@ -231,7 +231,7 @@ async def test_function_is_called_in_mid_call(phone: Phone):
     async def opening_hours(params: FunctionCallParams) -> None:
         await params.result_callback({"opens": params.arguments["day"]})
 
-    call = FunctionCallReply(name="opening_hours", arguments={"day": "Monday"})
+    call = FunctionCall("opening_hours", {"day": "Monday"})
     async with RealtimeServer(replies=[GREETING, call, ANSWER], hears=["when"]) as server:
         bot = RealtimeBot(server, functions={"opening_hours": opening_hours})
         result = (await phone.ring(bot, ask_when_bot_is_done)).result

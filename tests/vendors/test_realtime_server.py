@@ -17,7 +17,7 @@ from twilio_frames.audio import mulaw_silence
 from twilio_frames.testing.vendors import (
     Drop,
     FailedReply,
-    FunctionCallReply,
+    FunctionCall,
     Garbage,
     Hang,
     Pacing,
@@ -191,7 +191,7 @@ async def test_client_may_take_the_turns():
 
 
 async def test_function_is_called_and_answered():
-    call = FunctionCallReply(name="opening_hours", arguments={"day": "Monday"})
+    call = FunctionCall("opening_hours", {"day": "Monday"})
     async with RealtimeServer(replies=[call, "At nine."], pacing=QUICK) as server:
         async with connected(server) as one:
             await one.configure()

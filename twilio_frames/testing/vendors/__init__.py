@@ -13,12 +13,11 @@ from twilio_frames.testing.vendors.cartesia import (
 )
 from twilio_frames.testing.vendors.deepgram import DeepgramServer, DeepgramStream
 from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.openai import ChatRequest, OpenAIServer
-from twilio_frames.testing.vendors.openai_replies import FunctionCall
 from twilio_frames.testing.vendors.realtime import RealtimeServer
 from twilio_frames.testing.vendors.realtime_replies import (
     FailedReply,
-    FunctionCallReply,
     SpokenReply,
 )
 from twilio_frames.testing.vendors.realtime_session import Pacing
@@ -35,7 +34,6 @@ __all__ = [
     "FailedReply",
     "Fault",
     "FunctionCall",
-    "FunctionCallReply",
     "Garbage",
     "Hang",
     "OpenAIServer",

@@ -15,10 +15,10 @@ from typing import Any
 from aiohttp import web
 
 from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.openai_replies import (
     MODEL_SNAPSHOT,
     Answer,
-    FunctionCall,
     Message,
     Reply,
     parts_of,

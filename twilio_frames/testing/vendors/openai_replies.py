@@ -3,37 +3,18 @@
 https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from twilio_frames.testing.vendors.function_call import FunctionCall
 
 MODEL_SNAPSHOT = "-2025-04-14"
 """What OpenAI adds to the name of a model that was asked for without a date."""
 
 _TOKEN = re.compile(r"\s*\S{1,8}|\s+$")
 _ARGUMENTS_PIECE = 6
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """The model calls a function.
-
-    Parameters:
-        name: The function.
-        arguments: Its arguments; a string is sent as it is, be it JSON or not.
-    """
-
-    name: str
-    arguments: Mapping[str, Any] | str = field(default_factory=dict, repr=False)
-
-    @property
-    def written(self) -> str:
-        """The arguments as they are sent."""
-        if isinstance(self.arguments, str):
-            return self.arguments
-        return json.dumps(dict(self.arguments))
 
 
 Message = Mapping[str, Any]

@@ -2,12 +2,12 @@
 
 import itertools
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, encode_mulaw, mulaw_silence
+from twilio_frames.testing.vendors.function_call import FunctionCall
 
 _SECONDS_A_LETTER = 0.065
 _PAUSE_SECONDS = 0.06
@@ -80,19 +80,6 @@ class SpokenReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionCallReply:
-    """A function the model wants to be called.
-
-    Parameters:
-        name: Its name.
-        arguments: What it is called with.
-    """
-
-    name: str
-    arguments: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedReply:
     """A response that comes to nothing.
 
@@ -106,7 +93,7 @@ class FailedReply:
     message: str = "The server had an error while processing your request."
 
 
-Reply = str | SpokenReply | FunctionCallReply | FailedReply
+Reply = str | SpokenReply | FunctionCall | FailedReply
 """What the model answers; a text is spoken, see :meth:`SpokenReply.of`."""
 
 

@@ -2,16 +2,12 @@
 
 import asyncio
 import base64
-import json
 from typing import TYPE_CHECKING, Any
 
 from twilio_frames.testing.vendors.faults import Slow
+from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.realtime_memory import RememberedItem
-from twilio_frames.testing.vendors.realtime_replies import (
-    FailedReply,
-    FunctionCallReply,
-    SpokenReply,
-)
+from twilio_frames.testing.vendors.realtime_replies import FailedReply, SpokenReply
 
 if TYPE_CHECKING:
     from twilio_frames.testing.vendors.realtime_session import RealtimeSession
@@ -67,7 +63,7 @@ class Response:
                 error = {"type": failed.code, "code": failed.code, "message": failed.message}
                 await self._done("failed", {"type": "failed", "error": error})
                 return
-            case FunctionCallReply() as call:
+            case FunctionCall() as call:
                 await self._call(call)
             case SpokenReply() as spoken:
                 await self._speak(spoken)
@@ -75,8 +71,8 @@ class Response:
                 await self._speak(SpokenReply.of(text))
         await self._done("completed", None)
 
-    async def _call(self, call: FunctionCallReply) -> None:
-        session, arguments = self._session, json.dumps(dict(call.arguments))
+    async def _call(self, call: FunctionCall) -> None:
+        session, arguments = self._session, call.written
         item = RememberedItem(
             id=session.conversation.new_id("item"),
             kind="function_call",
