@@ -27,7 +27,7 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.services import deepgram_connection
 from twilio_frames.services.deepgram import (
     APOLOGY,
-    Patience,
+    ConnectionPatience,
     PhoneDeepgramSTTService,
     UtteranceEndFrame,
 )
@@ -265,7 +265,7 @@ async def test_last_words_are_asked_for_again():
 
 async def test_what_waits_too_long_is_dropped():
     sounds = WordSounds()
-    patience = Patience(buffer_secs=1.0, retry_secs=5.0)
+    patience = ConnectionPatience(buffer_secs=1.0, retry_secs=5.0)
     async with DeepgramServer(hears=sounds.hear, faults=[Refusal(status=503)] * 3) as server:
         async with hearing(service(server, patience=patience)) as rig:
             await rig.say(sounds.bursts("one two three four five six", pause=0.1), speed=100)
@@ -278,7 +278,7 @@ async def test_what_waits_too_long_is_dropped():
 async def test_hang_is_noticed():
     sounds = WordSounds()
     async with DeepgramServer(hears=sounds.hear, faults=[Hang()]) as server:
-        async with hearing(service(server, patience=Patience(hang_secs=0.4))) as rig:
+        async with hearing(service(server, patience=ConnectionPatience(hang_secs=0.4))) as rig:
             await rig.say(sounds.bursts("one two three") + mulaw_silence(0.5))
             await rig.has_words(3)
 
@@ -289,7 +289,7 @@ async def test_hang_is_noticed():
 
 async def test_silence_is_no_hang():
     async with DeepgramServer(faults=[Hang()]) as server:
-        async with hearing(service(server, patience=Patience(hang_secs=1.0))) as rig:
+        async with hearing(service(server, patience=ConnectionPatience(hang_secs=1.0))) as rig:
             await rig.say(mulaw_silence(15), speed=10)
             assert len(server.streams) == 1
 
@@ -304,7 +304,7 @@ async def test_unanswered_ping_is_noticed():
     lost = asyncio.Event()
     async with serve(go_deaf, "127.0.0.1", 0, close_timeout=0.1) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        patience = Patience(hang_secs=0.3)
+        patience = ConnectionPatience(hang_secs=0.3)
         stt = PhoneDeepgramSTTService(api_key="any", base_url=url, patience=patience)
         stt.add_event_handler("on_disconnected", lambda _: lost.set())
         async with hearing(stt), asyncio.timeout(10):
@@ -450,7 +450,7 @@ async def test_passing_refusal_is_tried_again(status: int):
 @pytest.mark.parametrize("fault", [Refusal(status=500), Drop(), Hang()])
 async def test_patience_ends_and_hearing_comes_back(fault: Refusal | Drop | Hang):
     sounds = WordSounds()
-    patience = Patience(retry_secs=0.5, hang_secs=0.2)
+    patience = ConnectionPatience(retry_secs=0.5, hang_secs=0.2)
     async with DeepgramServer(hears=sounds.hear, faults=[fault] * 200) as server:
         stt = service(server, patience=patience)
         async with hearing(stt) as rig:
@@ -474,7 +474,7 @@ async def test_patience_ends_and_hearing_comes_back(fault: Refusal | Drop | Hang
 async def test_call_does_not_wait_for_deepgram():
     """The pipeline starts while the server has not even answered."""
     async with serve_nothing() as url:
-        patience = Patience(open_secs=60)
+        patience = ConnectionPatience(open_secs=60)
         async with hearing(PhoneDeepgramSTTService(api_key="any", base_url=url, patience=patience)):
             pass
 

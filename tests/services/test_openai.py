@@ -24,8 +24,8 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.services.openai import (
     APOLOGY,
-    Patience,
     PhoneOpenAILLMService,
+    ReplyPatience,
     shared_connections,
 )
 from twilio_frames.services.openai_connections import SHARED
@@ -111,7 +111,7 @@ async def test_connections_are_closed_by_the_last_call():
 )
 async def test_break_is_not_heard(fault):
     async with OpenAIServer([HELLO, HELLO], faults=[fault]) as server:
-        llm = service(server, patience=Patience(between_tokens=0.3))
+        llm = service(server, patience=ReplyPatience(between_tokens=0.3))
         assert await turn(llm) == (HELLO, [])
 
 
@@ -241,7 +241,7 @@ async def test_nothing_to_say_behind_a_result():
 
 async def test_whole_reply_has_a_limit():
     async with OpenAIServer([HELLO], token_seconds=0.2) as server:
-        llm = service(server, patience=Patience(reply=0.5))
+        llm = service(server, patience=ReplyPatience(reply=0.5))
         times_out: list[object] = []
 
         async def timed_out(*_: object) -> None:

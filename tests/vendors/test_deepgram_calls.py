@@ -17,7 +17,7 @@ from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.vad import PhoneVAD
-from twilio_frames.services.deepgram import APOLOGY, Patience, PhoneDeepgramSTTService
+from twilio_frames.services.deepgram import APOLOGY, ConnectionPatience, PhoneDeepgramSTTService
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.vendors import (
     DeepgramServer,
@@ -234,14 +234,14 @@ async def test_refused_for_long(phone: Phone):
         assert await caller.wait_until(lambda: stt.is_usable, seconds=15)
         await order(caller, rung)
 
-    patience = Patience(retry_secs=0.5)
+    patience = ConnectionPatience(retry_secs=0.5)
     rung = await ring(phone, talk, *[Refusal(status=500)] * 50, patience=patience)
     assert len(rung.bot.errors) == 1
 
 
 @bad_day("deepgram", "hang: the connection stays, and nothing comes", "A pause; then every word.")
 async def test_hang(phone: Phone):
-    rung = await ring(phone, order, Hang(), patience=Patience(hang_secs=1.0))
+    rung = await ring(phone, order, Hang(), patience=ConnectionPatience(hang_secs=1.0))
     assert len(rung.server.streams) == 2
     assert rung.bot.words == ORDER.split()
     assert not rung.bot.errors
@@ -249,7 +249,7 @@ async def test_hang(phone: Phone):
 
 @bad_day("deepgram", "hang in mid-word", "A pause; then every word.")
 async def test_hang_in_mid_word(phone: Phone):
-    rung = await ring(phone, order, Hang(after=1), patience=Patience(hang_secs=1.0))
+    rung = await ring(phone, order, Hang(after=1), patience=ConnectionPatience(hang_secs=1.0))
     assert rung.bot.words == ORDER.split()
 
 

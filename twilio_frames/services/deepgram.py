@@ -41,13 +41,17 @@ from pipecat.utils.types import is_given
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawInputFrame
-from twilio_frames.services.deepgram_connection import LastingConnection, Patience, Problem
+from twilio_frames.services.deepgram_connection import (
+    ConnectionPatience,
+    LastingConnection,
+    Problem,
+)
 from twilio_frames.services.deepgram_socket import Refused
 
 __all__ = [
     "APOLOGY",
     "PHONE_SETTINGS",
-    "Patience",
+    "ConnectionPatience",
     "PhoneDeepgramSTTService",
     "UtteranceEndFrame",
 ]
@@ -121,7 +125,7 @@ class PhoneDeepgramSTTService(DeepgramSTTService):
         base_url: str = "",
         settings: DeepgramSTTSettings | None = None,
         apology: str = APOLOGY,
-        patience: Patience | None = None,
+        patience: ConnectionPatience | None = None,
         **kwargs: Any,
     ):
         ours = {"encoding": "mulaw", "sample_rate": SAMPLE_RATE}
@@ -147,7 +151,7 @@ class PhoneDeepgramSTTService(DeepgramSTTService):
         self._has_met_garbage = False
         self._resampler: Resampler | None = None
         self._line = LastingConnection(
-            self, self._client, self._build_connect_kwargs, patience or Patience()
+            self, self._client, self._build_connect_kwargs, patience or ConnectionPatience()
         )
         self._register_event_handler("on_speech_started")
         self._register_event_handler("on_utterance_end")

@@ -17,7 +17,7 @@ from twilio_frames.services.deepgram_socket import DeepgramSocket, Refused, dial
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
 
-__all__ = ["ConnectionOwner", "LastingConnection", "Patience", "Problem"]
+__all__ = ["ConnectionOwner", "ConnectionPatience", "LastingConnection", "Problem"]
 
 Problem = Refused | str
 """Why there is no connection."""
@@ -36,7 +36,7 @@ _SPEECH_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ConnectionPatience:
     """How long one waits for Deepgram.
 
     Parameters:
@@ -100,7 +100,7 @@ class LastingConnection:
         owner: ConnectionOwner,
         client: AsyncDeepgramClient,
         query: Callable[[], Mapping[str, Any]],
-        patience: Patience,
+        patience: ConnectionPatience,
     ):
         self._owner = owner
         self._client = client

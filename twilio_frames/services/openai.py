@@ -31,9 +31,9 @@ from twilio_frames.services.openai_errors import (
     retry_after,
 )
 from twilio_frames.services.openai_reply import ChatReply
-from twilio_frames.services.patience import Backoff, Patience
+from twilio_frames.services.patience import Backoff, ReplyPatience
 
-__all__ = ["APOLOGY", "Patience", "PhoneOpenAILLMService", "shared_connections"]
+__all__ = ["APOLOGY", "PhoneOpenAILLMService", "ReplyPatience", "shared_connections"]
 
 APOLOGY = "I'm sorry, something went wrong. Could you say that again?"
 
@@ -84,12 +84,12 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        patience: Patience | None = None,
+        patience: ReplyPatience | None = None,
         apology: str = APOLOGY,
         warm_up: bool = True,
         **kwargs: Any,
     ):
-        self._patience = patience or Patience()
+        self._patience = patience or ReplyPatience()
         if base_url and not api_key:
             # The SDK would send OpenAI's key, from the environment, to somebody else.
             api_key = _NO_KEY

@@ -12,7 +12,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from twilio_frames.services.continuation import Continuation
 from twilio_frames.services.openai_calls import CallPieces
 from twilio_frames.services.openai_errors import is_passing, retry_after
-from twilio_frames.services.patience import Backoff, Patience
+from twilio_frames.services.patience import Backoff, ReplyPatience
 
 __all__ = ["ChatReply"]
 
@@ -38,7 +38,7 @@ class ChatReply:
     def __init__(
         self,
         ask: Ask,
-        patience: Patience,
+        patience: ReplyPatience,
         *,
         may_be_empty: bool,
         note_unreadable: Callable[[str], None],

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Backoff", "Patience", "pause_after"]
+__all__ = ["Backoff", "ReplyPatience", "pause_after"]
 
 _FIRST_WAIT = 0.4
 _LONGEST_WAIT = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ReplyPatience:
     """How long a caller can be kept waiting for a reply; seconds.
 
     Parameters:
