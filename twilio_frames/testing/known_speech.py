@@ -2,7 +2,8 @@
 
 Each word is a burst of its own, 0.2 to 0.4 s, unlike every other word's at each of its bytes. So
 the audio that reached an ear says by itself which words were heard, in whole or in part, and how
-often, whatever became of it on the way.
+often, whatever became of it on the way. What callers say to a server, each word unlike itself when
+it is said again, is in :mod:`twilio_frames.testing.vendors.word_sounds`.
 """
 
 import re
@@ -17,8 +18,8 @@ from twilio_frames.errors import MissingExtraError
 
 COMMA_SECONDS = 0.25
 
-# Both signs of the louder half of the mu-law scale: no code among them is silence.
-_LOUD = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
+LOUD_CODES = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
+"""Both signs of the louder half of the mu-law scale: no code among them is silence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def burst(word: str) -> bytes:
     """A burst of noise that only this word has, mu-law."""
     source = np.random.default_rng(list(word.encode()))
     size = int(source.integers(round(0.2 * SAMPLE_RATE), round(0.4 * SAMPLE_RATE)))
-    return source.choice(_LOUD, size).tobytes()
+    return source.choice(LOUD_CODES, size).tobytes()
 
 
 def said(text: str, voice: WordVoice = burst) -> list[SaidWord]:

@@ -1,4 +1,9 @@
-"""Words whose sounds are known, so that a server hears of a caller exactly what reached it."""
+"""Words whose sounds are known, so that a server hears of a caller exactly what reached it.
+
+What servers say is in :mod:`twilio_frames.testing.known_speech`: there a word sounds the same each
+time. Here each one sounds different, so that one that was sent twice is told from one that was said
+twice.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,12 +12,11 @@ import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
 from twilio_frames.testing.hearing import HeardWord
+from twilio_frames.testing.known_speech import LOUD_CODES
 from twilio_frames.testing.speech import CALLER_VOICE, CALLER_WORDS_PER_MINUTE, to_mulaw
 from twilio_frames.testing.voice import audible_samples
 
 _BURST_SECONDS = (0.2, 0.4)
-# Both signs of the louder half of the mu-law scale.
-_LOUD = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
 
 
 class WordSounds:
@@ -49,7 +53,7 @@ class WordSounds:
         for word in text.split():
             source = np.random.default_rng([len(self._words), *word.encode()])
             size = int(source.uniform(*_BURST_SECONDS) * SAMPLE_RATE)
-            sound = source.choice(_LOUD, size).tobytes()
+            sound = source.choice(LOUD_CODES, size).tobytes()
             self._note(word, sound)
             sounds += [sound, mulaw_silence(pause)]
         return b"".join(sounds)
