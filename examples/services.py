@@ -108,7 +108,9 @@ async def warm_up(keys: Mapping[str, str] | None = None) -> None:
 @cache
 def _greeting(keys: _Keys) -> Greeting:
     # Not by the fallback: what this machine's voice says is no recording of the vendor's.
-    return Greeting(GREETING, partial(_cartesia, keys) if keys.cartesia else _local_tts)
+    if keys.cartesia:
+        return Greeting(GREETING, partial(_cartesia, keys), apart=keys.cartesia_url)
+    return Greeting(GREETING, _local_tts)
 
 
 async def _stt(keys: _Keys) -> FrameProcessor:

@@ -14,7 +14,9 @@ from twilio_frames.errors import CallFailedError
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.frames import CallEndReason, MarkReachedFrame, SendMarkFrame
 from twilio_frames.local.llm import DialogueLLMService
+from twilio_frames.processors.clips import Clip
 from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.tts import PythonTTSService
@@ -229,3 +231,38 @@ async def test_silence_is_no_reply(phone: Phone):
         with pytest.raises(CallFailedError, match="got 0 words of it"):
             await talk.reply()
         assert await talk.say("Hello.") == "Turn 1. One two three four."
+
+
+@pytest.mark.parametrize("greeting", ["Good day.", Clip(mulaw=bytes(8000), text="Good day.")])
+async def test_greeting_is_read_first(phone: Phone, greeting: Clip | str):
+    async def bot(call: Call) -> None:
+        await call.run(pipeline_of(call, Counting()), greeting=greeting)
+
+    async with phone.text(bot) as talk:
+        assert await talk.reply() == "Good day."
+        assert ("assistant", "Good day.") in talk.memory
+
+
+async def test_greeting_is_not_recorded(phone: Phone):
+    def tts() -> MuteTTS:
+        raise AssertionError("expected nothing to be recorded")
+
+    greeting = Greeting("Good day.", tts)
+
+    async def bot(call: Call) -> None:
+        await call.run(pipeline_of(call, Counting()), greeting=greeting)
+
+    async with phone.text(bot) as talk:
+        assert await talk.reply() == "Good day."
+
+    assert greeting.clip is None
+
+
+async def test_clip_of_the_transport_is_read(phone: Phone):
+    async def bot(call: Call) -> None:
+        greeting = asyncio.create_task(call.transport.greet(Clip(mulaw=bytes(8000), text="Hi.")))
+        await call.run(pipeline_of(call, Counting()))
+        await greeting
+
+    async with phone.text(bot) as talk:
+        assert await talk.reply() == "Hi."

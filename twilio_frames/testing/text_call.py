@@ -11,6 +11,7 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     TranscriptionFrame,
+    TTSSpeakFrame,
 )
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
@@ -29,6 +30,8 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame
+from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.greeting import Greeting
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.testing.text_line import TextEar, TextEnd, TextMouth, TextPassage, TextVoice
 from twilio_frames.transport import TwilioTransport
@@ -67,6 +70,15 @@ class TextTransport(BaseTransport):
     async def wait_for_start(self) -> Start:
         """The call's ``start`` message."""
         return self.start
+
+    async def greet(
+        self, clip: Clip, *, append_to_context: bool = True, interruptible: bool = True
+    ) -> None:
+        """Says a clip's text."""
+        await self.mouth.started.wait()
+        frame = TTSSpeakFrame(clip.text, append_to_context=append_to_context)
+        frame.interruptible = interruptible
+        await self.mouth.push_frame(frame)
 
     async def begin(self) -> None:
         """Tells the bot that the stream has begun."""
@@ -127,10 +139,16 @@ class TextCall(Call):
         self.context: LLMContext | None = None
         """The conversation's memory, once the bot has a pipeline."""
 
+    async def greet(self, greeting: Clip | Greeting | str) -> None:
+        """Says a greeting's text first of all; nothing is recorded for it."""
+        text = greeting if isinstance(greeting, str) else greeting.text
+        self._first_frames.append(TTSSpeakFrame(text))
+
     async def run(
         self,
         pipeline: BasePipeline | PipelineWorker,
         *,
+        greeting: Clip | Greeting | str | None = None,
         begin_with: Sequence[Frame] = (),
         **options: Any,
     ) -> CallEndReason | None:
@@ -141,7 +159,7 @@ class TextCall(Call):
         self.context = next(_memories(whole), None)
         beginning = asyncio.create_task(self._begin())
         try:
-            return await super().run(pipeline, begin_with=begin_with, **options)
+            return await super().run(pipeline, greeting=greeting, begin_with=begin_with, **options)
         finally:
             beginning.cancel()
 
