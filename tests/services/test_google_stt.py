@@ -131,11 +131,10 @@ async def test_noise_is_sent_again_once():
         async with listening(server, answer_limit=0.2) as (line, say):
             server.go_wrong(*repeat(Hang(), 3))
             await say(loud(0.5) + PAUSE)
-            await asyncio.sleep(0.5)
-            await say(PAUSE)
             async with asyncio.timeout(10):
-                while len(server.streams) < 2 or not server.streams[1].is_over:  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
+                while len(server.streams) < 2 or not server.streams[1].is_over:
+                    await asyncio.sleep(0.5)
+                    await say(PAUSE)
 
     first, second = (bytes(stream.audio) for stream in server.streams[:2])
     assert second.startswith(first)
