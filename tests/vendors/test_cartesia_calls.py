@@ -243,6 +243,37 @@ async def test_hang_for_ever_ends_in_an_apology():
         assert len(bot.errors.frames) == 1
 
 
+@bad_day(
+    "cartesia",
+    "every socket drops in the first word, for ever",
+    "The beginning of the word a few times, then the apology once; the call goes on.",
+)
+async def test_drops_without_progress_end_in_an_apology():
+    left_out: list[str] = []
+
+    async def note(_: object, text: str) -> None:
+        left_out.append(text)
+
+    cartesia = CartesiaServer(faults=itertools.repeat(Drop(after=2)))
+    async with call(cartesia, patience=1.0, apology_audio=SORRY) as bot:
+        bot.tts.add_event_handler("on_left_out", note)
+        await bot.speak(FIRST)
+        await eventually(lambda: SORRY in bot.heard_sound)
+        assert len(bot.errors.frames) == 1
+        assert cartesia.connections <= 10, "there is time between them"
+        await eventually(lambda: bot.tts.is_usable)
+        await bot.speak(THIRD)
+        await eventually(lambda: len(left_out) == 2)
+        cartesia.go_wrong()
+        await eventually(lambda: bot.tts.is_usable)
+        await bot.speak(LONG)
+        await bot.hears(LONG)
+
+        assert set(bot.times_heard(LONG)) == {1}
+        assert left_out == [FIRST, THIRD]
+        assert bot.heard_sound.count(SORRY) == 1
+
+
 @bad_day("cartesia", "slow first audio, 1.5 s", "The first word that much later; nothing else.")
 async def test_slow_first_audio_is_waited_for():
     cartesia = CartesiaServer(faults=[Slow(seconds=1.5)])

@@ -140,6 +140,7 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         self._asks.clear()
         for speech in self._speeches.values():
             speech.lose()
+            self._note_progress(speech)
         await self._call_event_handler("on_disconnected")
         if not was_idle:
             await self._call_event_handler("on_connection_error", reason)
@@ -248,8 +249,6 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         match event:
             case Audio():
                 speech.take_audio(event.mulaw, now)
-                self._socket.prove()
-                self.speaks_again()
             case Words():
                 speech.take_words(self._plain(event), now)
             case TextDone():
@@ -279,9 +278,17 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
                 else:
                     frame = MulawOutputFrame.of(item, context_id=speech.context_id)
                     await self.append_to_audio_context(speech.context_id, frame)
+            self._note_progress(speech)
             if speech.is_said:
                 self._forget(speech.context_id)
                 await self.end_context(speech.context_id)
+
+    def _note_progress(self, speech: CartesiaSpeech) -> None:
+        # Not by audio alone: it may be the beginning of the same word again and again.
+        if speech.has_got_on:
+            speech.has_got_on = False
+            self._socket.prove()
+            self.speaks_again()
 
     async def _hand_on_word(self, word: TimedWord, context_id: str) -> None:
         own_spaces = self._word_timestamps_include_inter_frame_spaces()

@@ -30,6 +30,7 @@ _LOUD_BELOW = 0x60
 _LONGEST_TAIL = 30 * SAMPLE_RATE
 _FRESH_SECS = 0.25
 _LASTING_TAG = re.compile(r"<(emotion|speed|volume)\b[^>]*>", re.IGNORECASE)
+_FIRST_TAGS = re.compile(rf"(?:{_LASTING_TAG.pattern}|<spell>|\s)*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +66,15 @@ class CartesiaSpeech:
         self.ask_id: str | None = None
         """The ask that is open, if one is."""
         self.refused_since: float | None = None
-        """When it was refused for the first time since audio has come; None if it was not."""
+        """When it was refused for the first time since it got on; None if it was not."""
         self.refusals = 0
         """How often it was refused since then."""
         self.retry_at = 0.0
         """Before when nothing more is to be asked for."""
         self.last_heard_at = 0.0
         """When the open ask was last heard of."""
+        self.has_got_on = False
+        """Whether words have been said wholly that were not before; to be cleared by who reads."""
         self._lead = round(lead_secs * SAMPLE_RATE)
         self._is_spaced = is_spaced
         self._unsent = ""
@@ -81,6 +84,7 @@ class CartesiaSpeech:
         self._is_closed = False
         self._is_ask_done = False
         self._ask_began = 0
+        self._got_to = 0
         self._words: list[TimedWord] = []
         self._words_given = 0
         self._is_word_begun = False
@@ -117,6 +121,7 @@ class CartesiaSpeech:
             self._texts_asked, self._texts_done = [], 0
             self._is_closed = self._is_ask_done = False
             self._ask_began = self._handed
+            self._got_to = _begin_behind_tags(self._unsent)
         text, self._unsent = self._unsent, ""
         self._asked += text
         if text:
@@ -128,7 +133,7 @@ class CartesiaSpeech:
     def take_audio(self, mulaw: bytes, now: float) -> None:
         """Notes audio of the open ask."""
         self._held += mulaw
-        self.last_heard_at, self.refused_since, self.refusals = now, None, 0
+        self.last_heard_at = now
 
     def take_words(self, words: Sequence[tuple[str, float, float]], now: float) -> None:
         """Notes words of the open ask: text, begin and end in seconds from its beginning."""
@@ -200,6 +205,7 @@ class CartesiaSpeech:
             due.append(word)
         if end > self._handed:
             due.append(self._take_held(end - self._handed))
+            self._note_place(self._text_place(self._handed))
         if self._is_ask_done and not self._held:
             self._end_ask()
         return due
@@ -210,6 +216,7 @@ class CartesiaSpeech:
         if self.ask_id is None:
             return
         place = self._behind_what_sounded(self._text_place(self._handed))
+        self._note_place(place)
         unsaid = next((word for word in self._words if word.end > self._handed), None)
         if unsaid is not None and unsaid.begin < self._handed:
             self._is_word_begun = self._words.index(unsaid) < self._words_given
@@ -226,6 +233,11 @@ class CartesiaSpeech:
 
     def _place(self, seconds: float) -> int:
         return self._ask_began + round(seconds * SAMPLE_RATE)
+
+    def _note_place(self, place: int) -> None:
+        if place > self._got_to:
+            self._got_to = place
+            self.has_got_on, self.refused_since, self.refusals = True, None, 0
 
     def _end_ask(self) -> None:
         self.ask_id = None
@@ -289,6 +301,12 @@ def _sounding(mulaw: bytes) -> int:
     whole = len(codes) // _BLOCK * _BLOCK
     blocks = (codes[:whole] & 0x7F).reshape(-1, _BLOCK).min(axis=1) if whole else codes[:0]
     return int((blocks < _LOUD_BELOW).sum()) * _BLOCK
+
+
+def _begin_behind_tags(text: str) -> int:
+    """Where the words begin in a text that may have been asked for before."""
+    tags = _FIRST_TAGS.match(text)
+    return tags.end() if tags else 0
 
 
 def _lasting_tags(text: str) -> str:

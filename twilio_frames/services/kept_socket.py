@@ -6,7 +6,7 @@ The first connection is opened before anything is to be said. One that is lost i
 once, then after pauses that double, with jitter, so that a thousand calls do not come back in step.
 A connection counts as well again when something useful came by it (:meth:`KeptSocket.prove`) or
 when it has lasted a while: one that is taken and broken at once is trouble, too. Trouble beyond the
-patience is told once, and trying goes on.
+patience is told, and trying goes on.
 
 A vendor may close a connection that was idle for long. So one that nearly has been is replaced,
 the new one first.
@@ -51,7 +51,10 @@ class SocketOwner(Protocol):
         """The connection is gone; another one is tried."""
 
     async def on_socket_trouble(self, error: Exception) -> None:
-        """No connection has been well for longer than the patience; trying goes on."""
+        """No connection has been well for longer than the patience; trying goes on.
+
+        Told once, and again for each loss while the owner is not idle.
+        """
 
     async def on_socket_refused(self, status: int) -> None:
         """The vendor will have no connection, for good."""
@@ -194,7 +197,8 @@ class KeptSocket:
             self._troubled_since = now
         pause = max(pause_after(self._failures), _retry_after(error))
         self._failures += 1
-        if now + pause - self._troubled_since > self._patience and not self._has_told_trouble:
+        is_too_much = now + pause - self._troubled_since > self._patience
+        if is_too_much and not (self._has_told_trouble and self._owner.is_idle):
             self._has_told_trouble = True
             await self._owner.on_socket_trouble(error)
         await asyncio.sleep(pause)
