@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from loguru import logger
 from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
@@ -192,6 +193,28 @@ async def test_left_out_text_is_told_and_not_remembered():
     assert len(errors_of(up)) == 1
 
 
+async def test_refused_key_keeps_words_out_of_the_log():
+    left_out: list[str] = []
+    lines: list[str] = []
+
+    async def note(_: object, text: str) -> None:
+        left_out.append(text)
+
+    sink = logger.add(lines.append, level="INFO", format="{message}")
+    try:
+        async with server(faults=[Refusal(status=401)]) as cartesia:
+            tts = service(cartesia)
+            tts.add_event_handler("on_left_out", note)
+            await have(tts, SleepFrame(sleep=0.3), TTSSpeakFrame(TEXT), *reply("Rito fesu."))
+    finally:
+        logger.remove(sink)
+
+    assert left_out == [TEXT, "Rito fesu."]
+    log = "".join(lines)
+    assert "401" in log
+    assert not [word.written for word in said(f"{TEXT} Rito fesu.") if word.written in log]
+
+
 async def test_switcher_fails_over_when_the_key_is_not_taken():
     async with server(faults=[Refusal(status=401)]) as refusing, server() as second:
         services: list[FrameProcessor] = [service(refusing), service(second)]
@@ -265,6 +288,7 @@ def test_private_names_are_still_there():
         "_is_streaming_tokens",
         "_normalize_word_timestamps",
         "_record_context_audio_outcome",
+        "_synthesize_text",
         "_url",
         "_word_timestamps_include_inter_frame_spaces",
     ):

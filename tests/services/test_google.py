@@ -7,9 +7,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud.speech_v2 import SpeechAsyncClient
 from google.cloud.speech_v2.services.speech.transports import SpeechGrpcAsyncIOTransport
+from loguru import logger
+from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.services.google import stt as pipecat_google
 from pipecat.services.google.stt import GoogleSTTService
 from pipecat.services.google.tts import GoogleTTSService
+from pipecat.tests.utils import SleepFrame, run_test
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
@@ -63,6 +66,20 @@ async def test_unreadable_account_is_one_kind_of_error(credentials: str):
     with pytest.raises(NoCredentialsError) as info:
         await GoogleAccess(credentials=credentials).identify()
     assert category_of(info.value) is ErrorCategory.AUTHENTICATION
+
+
+async def test_unusable_voice_keeps_words_out_of_the_log():
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="INFO", format="{message}")
+    try:
+        tts = PhoneGoogleTTSService(credentials="no json")
+        await run_test(tts, frames_to_send=[SleepFrame(sleep=0.2), TTSSpeakFrame("Bada gime.")])
+    finally:
+        logger.remove(sink)
+
+    assert not tts.is_usable
+    assert lines
+    assert "Bada" not in "".join(lines)
 
 
 async def test_constructors_read_nothing():

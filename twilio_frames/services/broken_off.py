@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from loguru import logger
 from pipecat.frames.frames import (
     AggregatedTextProgressFrame,
     ControlFrame,
@@ -17,7 +18,7 @@ from pipecat.services.tts_service import TTSService
 
 from twilio_frames.frames import MulawOutputFrame
 
-__all__ = ["BreakingOffTTSService"]
+__all__ = ["BreakingOffTTSService", "DiscreetTTSService"]
 
 
 @dataclass
@@ -32,7 +33,22 @@ class _BrokenOffFrame(ControlFrame):
     context_id: str = ""
 
 
-class BreakingOffTTSService(TTSService):
+class DiscreetTTSService(TTSService):
+    """A base whose log does not tell what the bot would have said, had the service been usable."""
+
+    async def _synthesize_text(self, text: str, context_id: str) -> None:
+        # Pipecat logs the text, as a warning.
+        if self.is_usable:
+            await super()._synthesize_text(text, context_id)
+        else:
+            logger.debug(f"{self}: not usable, a text is left out")
+            await self.leave_out(text)
+
+    async def leave_out(self, text: str) -> None:
+        """Takes a text that is never said."""
+
+
+class BreakingOffTTSService(DiscreetTTSService):
     """A base that ends audio contexts, at their end or before, and keeps the memory right.
 
     What was not said does not enter the memory: Pipecat would take the words that are left when a
@@ -49,6 +65,7 @@ class BreakingOffTTSService(TTSService):
         self._apology_audio = apology_audio
         self._has_apologised = False
         self._apologies = count(1)
+        self._register_event_handler("on_left_out")
         # Contexts that are ending by what stands in their queues, and those with words unsaid.
         self._ending: set[str] = set()
         self._broken_off: set[str] = set()
@@ -56,6 +73,10 @@ class BreakingOffTTSService(TTSService):
     def is_ending(self, context_id: str) -> bool:
         """Whether no more can be said in an audio context, though it may still play."""
         return context_id in self._ending
+
+    async def leave_out(self, text: str) -> None:
+        """Tells, by the event ``on_left_out`` (service, text), of a text that is never said."""
+        await self._call_event_handler("on_left_out", text)
 
     def speaks_again(self) -> None:
         """Notes that all is well: the next trouble is worth an apology of its own."""

@@ -92,7 +92,6 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         self._handing = asyncio.Lock()
         self._busy = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._register_event_handler("on_left_out")
 
     # The connection
 
@@ -378,7 +377,7 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         await self.break_off_context(context_id)
         if speech is not None:
             speech.lose()
-            await self._call_event_handler("on_left_out", speech.unsaid)
+            await self.leave_out(speech.unsaid)
 
     async def _cancel_ask(self, ask_id: str) -> None:
         await self._socket.send(json.dumps({"context_id": ask_id, "cancel": True}))

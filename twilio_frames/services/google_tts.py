@@ -17,6 +17,7 @@ from pipecat.services.google.tts import GoogleTTSService
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.services.broken_off import DiscreetTTSService
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.patience import pause_after
 
@@ -27,7 +28,7 @@ _FIRST_PAUSE = 0.3
 _END: Any = object()
 
 
-class PhoneGoogleTTSService(GoogleTTSService):
+class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
     """Pipecat's Google voice for a phone call: mu-law from Google to the caller's ear.
 
     Audio is asked for as mu-law at 8 kHz and goes out as it comes. Credentials are read, and the
