@@ -9,7 +9,7 @@ when it has lasted a while: one that is taken and broken at once is trouble, too
 patience is told, and trying goes on.
 
 A vendor may close a connection that was idle for long. So one that nearly has been is replaced,
-the new one first.
+the new one first: while that is being opened, the old one goes on as before.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ _LONGEST_RETRY_AFTER = 30.0
 _WELL_AFTER_SECS = 5.0
 _OPEN_SECS = 5.0
 _SEND_SECS = 1.0
+_RENEWAL_TICK_SECS = 0.05
 _CLOSE_SECS = 0.5
 _FINAL = (400, 401, 402, 403, 404)
 _UNREACHABLE = (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI)
@@ -92,6 +93,7 @@ class KeptSocket:
         self._troubled_since: float | None = None
         self._has_told_trouble = False
         self._is_broken_off = False
+        self._renewal: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -109,7 +111,7 @@ class KeptSocket:
         try:
             while True:
                 try:
-                    self._connection = await self._open()
+                    self._take_up(await self._open())
                 except _UNREACHABLE as error:
                     status = _status_of(error)
                     if status in _FINAL:
@@ -120,6 +122,7 @@ class KeptSocket:
                 await self._owner.on_socket_open()
                 await self._pause(await self._receive())
         finally:
+            await self._end_renewal()
             await self._close()
 
     async def send(self, message: str) -> bool:
@@ -143,7 +146,7 @@ class KeptSocket:
             self._connection.transport.abort()
 
     async def _open(self) -> ClientConnection:
-        connection = await connect(
+        return await connect(
             self._url,
             additional_headers=dict(self._headers),
             ssl=await asyncio.to_thread(tls_context) if self._url.startswith("wss:") else None,
@@ -152,8 +155,10 @@ class KeptSocket:
             open_timeout=_OPEN_SECS,
             close_timeout=_CLOSE_SECS,
         )
+
+    def _take_up(self, connection: ClientConnection) -> None:
+        self._connection = connection
         self._opened_at = self._sent_at = time.monotonic()
-        return connection
 
     async def _receive(self) -> Exception:
         """Hands on what comes until the connection is lost; gives the reason."""
@@ -163,12 +168,16 @@ class KeptSocket:
                 return ConnectionError("closed")
             due = self._sent_at + self._renew_secs - time.monotonic()
             try:
-                async with asyncio.timeout(max(0.01, due)):
+                async with asyncio.timeout(max(_RENEWAL_TICK_SECS, due)):
                     message = await connection.recv()
             except TimeoutError:
-                await self._renew(connection)
+                self._begin_renewal(connection)
                 continue
             except ConnectionClosed as error:
+                if connection is not self._connection:
+                    # It was replaced, and closed for that.
+                    continue
+                await self._end_renewal()
                 lasted = time.monotonic() - self._opened_at
                 if lasted > _WELL_AFTER_SECS and not self._is_broken_off:
                     self.prove()
@@ -177,19 +186,33 @@ class KeptSocket:
                 return error
             await self._owner.on_socket_message(message)
 
+    def _begin_renewal(self, old: ClientConnection) -> None:
+        is_idle = time.monotonic() - self._sent_at >= self._renew_secs
+        if is_idle and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renew(old), name="renew")
+
     async def _renew(self, old: ClientConnection) -> None:
         """Opens another connection and closes the idle one, unless it has come into use."""
-        if time.monotonic() - self._sent_at < self._renew_secs:
-            return
         try:
             new = await self._open()
         except _UNREACHABLE as error:
             logger.debug(f"kept the idle connection: {type(error).__name__}")
             self._sent_at = time.monotonic()
             return
-        if self._owner.is_idle:
-            self._connection, new = new, old
-        await new.close()
+        if self._owner.is_idle and self._connection is old:
+            self._take_up(new)
+            new = old
+        try:
+            await new.close()
+        except asyncio.CancelledError:
+            new.transport.abort()
+            raise
+
+    async def _end_renewal(self) -> None:
+        renewal, self._renewal = self._renewal, None
+        if renewal is not None:
+            renewal.cancel()
+            await asyncio.wait({renewal}, timeout=_CLOSE_SECS)
 
     async def _pause(self, error: Exception) -> None:
         now = time.monotonic()
