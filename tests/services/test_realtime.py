@@ -249,9 +249,12 @@ async def test_words_are_whole_and_dropped_replies_silent():
 
 
 @asynccontextmanager
-async def running(server: RealtimeServer, **options: Any) -> AsyncIterator[tuple[Any, Tap, Tap]]:
+async def running(
+    server: RealtimeServer | str, **options: Any
+) -> AsyncIterator[tuple[Any, Tap, Tap]]:
     """The service in a pipeline of its own; gives the worker and what stands before and behind."""
-    llm = PhoneOpenAIRealtimeLLMService(api_key="secret", base_url=server.realtime_url, **options)
+    url = server if isinstance(server, str) else server.realtime_url
+    llm = PhoneOpenAIRealtimeLLMService(api_key="secret", base_url=url, **options)
     before, behind = Tap(), Tap()
     worker = PipelineWorker(
         Pipeline([before, llm, behind]),
@@ -366,6 +369,38 @@ def worker_service(worker: Any) -> PhoneOpenAIRealtimeLLMService:
         if isinstance(processor, PhoneOpenAIRealtimeLLMService)
     ]
     return found[0]
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/v1/realtime", "nowhere"])
+async def test_bad_address_is_told_aloud(url: str):
+    apology = b"\x00" * 800
+    async with running(url, apology_audio=apology) as (worker, before, behind):
+        spoken = await behind.wait_for(MulawOutputFrame)
+        llm = worker_service(worker)
+
+    errors = [frame.error for frame, _ in before.seen if isinstance(frame, ErrorFrame)]
+    assert len(errors) == 1
+    assert "begins with ws:// or wss://" in errors[0]
+    assert isinstance(spoken, MulawOutputFrame)
+    assert spoken.mulaw == apology
+    assert not llm.is_usable
+
+
+async def test_unknown_trouble_is_tried_again_and_told(monkeypatch: pytest.MonkeyPatch):
+    dials: list[str] = []
+
+    def connect(url: str, **_: Any) -> None:
+        dials.append(url)
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("twilio_frames.services.realtime_link.connect", connect)
+    monkeypatch.setattr("twilio_frames.services.realtime_connection._MOST_ATTEMPTS", 2)
+    async with running("ws://nowhere", apology_audio=b"\x00" * 800) as (_, before, behind):
+        await behind.wait_for(MulawOutputFrame)
+
+    errors = [frame.error for frame, _ in before.seen if isinstance(frame, ErrorFrame)]
+    assert errors == ["expected a connection, got RuntimeError"]
+    assert len(dials) == 3
 
 
 async def test_end_of_the_pipeline_closes_the_session():

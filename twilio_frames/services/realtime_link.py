@@ -9,7 +9,7 @@ from typing import Any
 from loguru import logger
 from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
 from twilio_frames.processors.warming import tls_context
 from twilio_frames.services.patience import pause_after
@@ -56,6 +56,14 @@ class LinkFailure:
         match error:
             case InvalidStatus(response=response):
                 return cls._of_status(response.status_code, response.headers)
+            case InvalidURI():
+                # Not the address itself, which may hold a key.
+                return cls(
+                    text="expected the address of a WebSocket, got another one: set base_url to "
+                    "one that begins with ws:// or wss://",
+                    category=ErrorCategory.INVALID_REQUEST,
+                    is_final=True,
+                )
             case TimeoutError():
                 return cls(text=f"expected a connection within {_CONNECT_SECONDS:g} s, got none")
             case ConnectionClosed():
@@ -133,7 +141,8 @@ class RealtimeLink:
                     close_timeout=_CLOSE_SECONDS,
                     max_size=_LARGEST_MESSAGE,
                 )
-        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+        except Exception as error:
+            # Whatever it was, the caller is to be told.
             return LinkFailure.of(error)
         return cls(socket, **handlers)
 
