@@ -212,8 +212,8 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
             case LLMFullResponseEndFrame():
                 passed = (*self._rest(reply), frame)
                 self._end_reply()
-            case TTSSpeakFrame():
-                # A service's own filler, or ours: one of them.
+            case TTSSpeakFrame(append_to_context=False):
+                # A service's own filler, or ours: one of them. What a function says is remembered.
                 passed = () if self._is_filled else (frame,)
                 self._is_filled = True
             case _:

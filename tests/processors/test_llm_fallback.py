@@ -1,6 +1,7 @@
 """LLMFallback: a reply comes whoever makes it, once, with one filler at most."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from pipecat.frames.frames import (
@@ -10,6 +11,7 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     TTSSpeakFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContext
 
 from tests.processors.fallback_rig import HANG, Clock, ScriptedLLM, asked, running, vendors
 from twilio_frames.errors import ConfigurationError
@@ -138,6 +140,42 @@ async def test_filler_is_said_once():
 
     assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Wait."]
     assert rig.said() == "At last."
+
+
+class SpeakingLLM(ScriptedLLM):
+    """Says a filler of its own, and what its functions say, once its script lets it."""
+
+    def __init__(self):
+        super().__init__()
+        self.may_speak = asyncio.Event()
+
+    async def respond(self, context: LLMContext) -> AsyncIterator[str]:
+        await self.may_speak.wait()
+        await self.push_frame(TTSSpeakFrame("One moment.", append_to_context=False))
+        await self.push_frame(TTSSpeakFrame("Goodbye!"))
+        yield "Fine."
+
+
+async def test_function_is_heard_after_filler():
+    llm = SpeakingLLM()
+    settings = {"patience_secs": 2.0, "filler_secs": 0.05, "filler": "Wait."}
+    async with running(fallback(llm, ScriptedLLM(), **settings)) as rig:
+        await rig.give(asked())
+        await rig.after.wait_for(TTSSpeakFrame)
+        llm.may_speak.set()
+        await rig.replied()
+
+    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Wait.", "Goodbye!"]
+
+
+async def test_function_is_heard_after_own_filler():
+    llm = SpeakingLLM()
+    llm.may_speak.set()
+    async with running(fallback(llm, ScriptedLLM())) as rig:
+        await rig.give(asked())
+        await rig.replied()
+
+    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["One moment.", "Goodbye!"]
 
 
 async def test_quick_takeover_needs_no_filler():
