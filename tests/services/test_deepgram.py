@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import repeat
 
 import pytest
 from pipecat.frames.frames import (
@@ -469,6 +470,42 @@ async def test_patience_ends_and_hearing_comes_back(fault: Refusal | Drop | Hang
     (error,) = rig.errors
     assert "tried again" in error.error
     assert rig.words[-1] == "hello"
+
+
+async def test_deepgram_that_hangs_for_ever_is_given_up():
+    sounds = WordSounds()
+    patience = ConnectionPatience(retry_secs=1.5, hang_secs=0.45, open_secs=1.0)
+    news: list[bool] = []
+    async with DeepgramServer(hears=sounds.hear, faults=repeat(Hang())) as server:
+        stt = service(server, patience=patience)
+        stt.add_event_handler("on_usable_changed", lambda _, usable: news.append(usable))
+        async with hearing(stt) as rig:
+            began = time.monotonic()
+            while not rig.after.frames(TTSSpeakFrame):
+                await rig.say(sounds.bursts("noise"), speed=1)
+            assert time.monotonic() - began < 2.8
+            streams = len(server.streams)
+            await server.until(lambda: len(server.streams) >= streams + 3)
+            assert not stt.is_usable
+
+    assert news == [False]
+    assert len(rig.errors) == 1
+    assert len(rig.after.frames(TTSSpeakFrame)) == 1
+
+
+async def test_deepgram_given_up_is_asked_before_it_counts():
+    """The caller's words stay away meanwhile; silence is what it has to answer."""
+    async with DeepgramServer(faults=[Refusal(status=500)] * 6) as server:
+        stt = service(server, patience=ConnectionPatience(retry_secs=0.2))
+        usable = asyncio.Event()
+        async with hearing(stt) as rig:
+            await rig.apology()
+            stt.add_event_handler("on_usable_changed", lambda *_: usable.set())
+            await usable.wait()
+
+    (stream,) = server.streams
+    assert set(stream.audio[: 3 * 8000]) == set(mulaw_silence(0.1))
+    assert stream.answers
 
 
 async def test_call_does_not_wait_for_deepgram():

@@ -12,7 +12,7 @@ from deepgram import AsyncDeepgramClient
 from loguru import logger
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, pcm_level
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence, pcm_level
 from twilio_frames.services.deepgram_socket import DeepgramSocket, Refused, dial
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
@@ -26,7 +26,7 @@ _PIECE = SAMPLE_RATE // 5
 _TICK_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 4.0
 _STABLE_SECONDS = 3.0
-_RECOVERED_SECONDS = 1.0
+_PROBE_SECONDS = 3.0
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 4.0
 _LONGEST_PAUSE_AFTER_GIVING_UP = 10.0
@@ -86,7 +86,8 @@ class LastingConnection:
     """Sends audio to Deepgram, again where it was not answered, and makes connections as needed.
 
     A refusal that lasts ends it. Anything else is tried again, at once and then with growing
-    pauses; when that has not helped for ``retry_secs`` the owner is told, and it is tried on.
+    pauses; when that has not helped for ``retry_secs`` the owner is told, and it is tried on. From
+    then on each connection is asked about some silence, and counts once Deepgram has answered.
 
     Args:
         owner: Is told what comes.
@@ -116,6 +117,7 @@ class LastingConnection:
         self._opened_at = self._sent_at = 0.0
         self._loud = 0
         self._spoken_at: float | None = None
+        self._hung_since: float | None = None
         self._silence_limit = patience.hang_secs
 
     @property
@@ -166,6 +168,8 @@ class LastingConnection:
 
     async def run(self) -> None:
         """Keeps a connection until it is cancelled, or Deepgram refuses for good."""
+        self._has_given_up = False
+        self.prove_alive()
         while True:
             problem = await self._connect()
             if isinstance(problem, Refused) and problem.is_lasting:
@@ -176,6 +180,7 @@ class LastingConnection:
     async def _connect(self) -> Problem:
         patience = self._patience
         query = self._query()
+        self._hung_since = None
         # Without interim results there is nothing to hear of somebody who speaks on.
         times = 1 if query.get("interim_results") == "true" else _TIMES_WITHOUT_INTERIMS
         self._silence_limit = times * patience.hang_secs
@@ -196,6 +201,8 @@ class LastingConnection:
             return _report(error)
 
     async def _serve(self, socket: DeepgramSocket) -> str:
+        if self._has_given_up:
+            self._prepare_probe()
         self._audio.begin_stream()
         self._finalized = self._audio.sent
         self._opened_at = self._sent_at = time.monotonic()
@@ -206,6 +213,8 @@ class LastingConnection:
             await self._owner.note_opened()
             async for message in socket.messages():
                 self._note_message()
+                if self._has_given_up and getattr(message, "type", None) == "Results":
+                    await self._recover()
                 await self._owner.take_message(message)
             return "Deepgram ended the stream"
         finally:
@@ -213,14 +222,32 @@ class LastingConnection:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
 
+    def _prepare_probe(self) -> None:
+        # Nothing of the caller comes while the owner does without.
+        self.forget()
+        self._audio.add(mulaw_silence(_PROBE_SECONDS))
+        self.finalize()
+
+    async def _recover(self) -> None:
+        self._has_given_up = False
+        self.prove_alive()
+        await self._owner.recover()
+
     async def _wait_out(self, problem: Problem) -> None:
         now = time.monotonic()
         self._failures += 1
-        self._lost_at = now if self._lost_at is None else self._lost_at
+        if self._lost_at is None:
+            self._lost_at = now if self._hung_since is None else self._hung_since
         await self._owner.note_lost(problem)
-        if not self._has_given_up and now - self._lost_at >= self._patience.retry_secs:
+        if not self._has_given_up and self._is_too_long(now - self._lost_at):
             await self._give_up(problem)
         await asyncio.sleep(self._pause(problem))
+
+    def _is_too_long(self, seconds: float) -> bool:
+        if self._hung_since is not None and self._failures > 1:
+            # Should it hang once more, that would be known so much later.
+            seconds += self._silence_limit
+        return seconds >= self._patience.retry_secs
 
     def _pause(self, problem: Problem) -> float:
         """The first time there is none; then it doubles, and varies so that calls do not queue."""
@@ -287,17 +314,15 @@ class LastingConnection:
         # Deepgram always has something to say of audio, were it that there were no words; it takes
         # its own silence for a failure too: NET-0000 in
         # https://developers.deepgram.com/docs/stt-troubleshooting-websocket-data-and-net-errors
-        if self._spoken_at is not None and now - self._spoken_at >= self._silence_limit:
+        asked_at = self._opened_at if self._has_given_up else self._spoken_at
+        if asked_at is not None and now - asked_at >= self._silence_limit:
+            self._hung_since = asked_at
             limit = self._silence_limit
             logger.warning(f"no answer of Deepgram's for {limit:g} s: its connection is replaced")
             raise TimeoutError
         if now - self._sent_at >= _KEEP_ALIVE_SECONDS:
             self._sent_at = now
             await socket.keep_alive()
-        if self._has_given_up and now - self._opened_at >= _RECOVERED_SECONDS:
-            self._has_given_up = False
-            self.prove_alive()
-            await self._owner.recover()
 
 
 def _report(error: Exception) -> str:
