@@ -151,3 +151,22 @@ async def test_google_that_never_answers_is_told():
 
     assert len(line.errors) == 1
     assert "TimeoutError" in line.errors[0]
+
+
+async def test_own_failure_is_told(monkeypatch: pytest.MonkeyPatch):
+    """An exception that no network makes: it would end the listening in silence."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("the caller's words")
+
+    monkeypatch.setattr(PhoneGoogleSTTService, "_take", fail)
+    async with GoogleServer(hears=["one"]) as server:
+        async with listening(server) as (line, say):
+            await say(loud(0.4) + PAUSE)
+            await line.until(lambda: APOLOGY in line.apologies)
+            await say(loud(0.4) + PAUSE)
+            await line.until(lambda: len(line.apologies) == 2)
+
+    (error,) = line.errors
+    assert "RuntimeError" in error
+    assert "the caller's words" not in error

@@ -185,9 +185,12 @@ class PhoneGoogleSTTService(GoogleSTTService):
     async def _stream_audio(self) -> None:
         try:
             await self._open()
-        except NoCredentialsError as error:
-            await self._give_up(error)
-            return
+            await self._keep_streaming()
+        except Exception as error:
+            # Whatever it was, the caller is not to speak to nobody.
+            await self._give_up(error, is_final=True)
+
+    async def _keep_streaming(self) -> None:
         failures = 0
         while self.is_usable:
             while not self._unanswered.unsent:
@@ -323,13 +326,14 @@ class PhoneGoogleSTTService(GoogleSTTService):
         if self._ignored == _MOST_IGNORED:
             await self._give_up(TimeoutError())
 
-    async def _give_up(self, error: Exception) -> None:
+    async def _give_up(self, error: Exception, *, is_final: bool = False) -> None:
         self._is_deaf = True
         await self.push_error(
             f"expected Google to hear the caller, got {type(error).__name__}: check the "
             "credentials, the project, the quota, the model and the network",
             exception=error,
             category=category_of(error),
+            force_treat_as_permanent=is_final,
         )
         await self._apologise()
 
