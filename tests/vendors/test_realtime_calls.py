@@ -395,14 +395,17 @@ async def test_hang_is_bridged(phone: Phone, after: int):
     async with RealtimeServer(replies=[LONG, ANSWER], faults=[Hang(after=after)]) as server:
         bot = RealtimeBot(server, ours(**QUICK))
 
+        wanted = LONG if after == 0 else ANSWER
+
         async def caller(caller: Caller) -> None:
-            wanted = LONG if after == 0 else ANSWER
             await until_heard(caller, wanted)
             await caller.wait_for_bot(silence=0.6)
 
         result = (await phone.ring(bot, caller)).result
 
-    assert place(FILLER, result) >= 0 or after
+    before = FILLER if after == 0 else LONG.mulaw
+    assert 0 <= place(before, result) < place(wanted.mulaw, result)
+    assert heard(wanted, result)
     assert len(server.sessions) == 2
 
 
