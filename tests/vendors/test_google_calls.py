@@ -157,7 +157,7 @@ async def test_google_comes_late(phone: Phone):
     # A busy machine is no fault of Google's.
     patience = {"tts": {"time_limit": 10.0}}
     async with google(faults=faults, tts_faults=tts_faults, **patience) as (_, bot, rig):
-        call = await phone.ring(bot, order)
+        call = await phone.ring(bot, patient)
 
     assert was_all_understood(rig)
     assert missed(call) == []
