@@ -21,7 +21,7 @@ from pipecat.utils.string import match_endofsentence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors import silero
 
-__all__ = ["tls_context", "warm_up"]
+__all__ = ["tls_context", "tls_for", "warm_up"]
 
 # Where the adapter is that an LLM service takes unless it names another, by Pipecat's version.
 _ADAPTERS = ("pipecat.adapters.llm", "pipecat.adapters")
@@ -59,6 +59,11 @@ def tls_context() -> ssl.SSLContext:
     The first time blocks for the disk; :func:`warm_up` sees to that.
     """
     return ssl.create_default_context()
+
+
+async def tls_for(url: str) -> ssl.SSLContext | None:
+    """What a WebSocket at this address is opened with: :func:`tls_context`, or None for ``ws:``."""
+    return await asyncio.to_thread(tls_context) if url.startswith("wss:") else None
 
 
 def _import(modules: Sequence[str]) -> None:

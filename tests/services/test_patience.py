@@ -2,7 +2,7 @@
 
 import pytest
 
-from twilio_frames.services.patience import Backoff, pause_after
+from twilio_frames.services.patience import Backoff, asked_pause, pause_after
 
 
 class Clock:
@@ -55,3 +55,9 @@ def test_pauses_double_to_a_limit():
         pause = pause_after(failures, first=1.0, longest=5.0)
         assert most / 2 <= pause <= most
     assert pause_after(100_000) <= 5.0
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("2.5", 2.5), ("-1", 0.0), ("soon", None)])
+def test_servers_ask_for_a_pause(header: str, seconds: float | None):
+    assert asked_pause({"Retry-After": header}) == seconds
+    assert asked_pause({}) is None

@@ -18,7 +18,8 @@ from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from twilio_frames.processors.warming import tls_context
+from twilio_frames.processors.warming import tls_for
+from twilio_frames.services.patience import asked_pause
 
 __all__ = ["DeepgramSocket", "Refused", "dial"]
 
@@ -45,7 +46,7 @@ class Refused:
         headers = error.response.headers
         self.status = error.response.status_code
         self.reason = headers.get("dg-error", "no reason given")[:_LONGEST_REASON]
-        self.retry_after = _seconds(headers.get("Retry-After", ""))
+        self.retry_after = asked_pause(headers) or 0.0
 
     @property
     def is_lasting(self) -> bool:
@@ -136,9 +137,6 @@ async def dial(
     """
     base, headers = _address(client)
     url = f"{base}/v1/listen?{urlencode(query, doseq=True)}"
-    options: dict[str, Any] = {}
-    if url.startswith("wss:"):
-        options["ssl"] = await asyncio.to_thread(tls_context)
     async with connect(
         url,
         additional_headers=headers,
@@ -147,7 +145,7 @@ async def dial(
         ping_timeout=silence,
         close_timeout=_CLOSE_SECONDS,
         compression=None,
-        **options,
+        ssl=await tls_for(url),
     ) as connection:
         yield DeepgramSocket(connection)
 
@@ -156,10 +154,3 @@ def _address(client: AsyncDeepgramClient) -> tuple[str, dict[str, str]]:
     # The one thing of Deepgram's client that has no public name.
     wrapper = client._client_wrapper  # pyright: ignore[reportPrivateUsage]
     return wrapper.get_environment().production, wrapper.get_headers()
-
-
-def _seconds(header: str) -> float:
-    try:
-        return max(float(header), 0.0)
-    except ValueError:
-        return 0.0

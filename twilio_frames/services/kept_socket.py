@@ -21,8 +21,8 @@ from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from twilio_frames.processors.warming import tls_context
-from twilio_frames.services.patience import pause_after
+from twilio_frames.processors.warming import tls_for
+from twilio_frames.services.patience import asked_pause, pause_after
 
 _LONGEST_RETRY_AFTER = 30.0
 _WELL_AFTER_SECS = 5.0
@@ -149,7 +149,7 @@ class KeptSocket:
         return await connect(
             self._url,
             additional_headers=dict(self._headers),
-            ssl=await asyncio.to_thread(tls_context) if self._url.startswith("wss:") else None,
+            ssl=await tls_for(self._url),
             # Speech does not get smaller by it.
             compression=None,
             open_timeout=_OPEN_SECS,
@@ -241,11 +241,7 @@ def _status_of(error: Exception) -> int:
 def _retry_after(error: Exception) -> float:
     if not isinstance(error, InvalidStatus):
         return 0.0
-    try:
-        seconds = float(error.response.headers.get("Retry-After", "0"))
-    except ValueError:
-        return 0.0
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+    return min(asked_pause(error.response.headers) or 0.0, _LONGEST_RETRY_AFTER)
 
 
 def _reason_of(error: ConnectionClosed) -> str:

@@ -2,10 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Backoff", "ReplyPatience", "pause_after"]
+__all__ = ["Backoff", "ReplyPatience", "asked_pause", "pause_after"]
 
 _FIRST_WAIT = 0.4
 _LONGEST_WAIT = 4.0
@@ -45,6 +45,14 @@ def pause_after(failures: int, *, first: float = 0.1, longest: float = 5.0) -> f
         return 0.0
     most = min(longest, first * 2 ** min(failures - 1, 10))
     return most * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, protects nothing
+
+
+def asked_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to be left alone for (``Retry-After``); None if it does not."""
+    try:
+        return max(0.0, float(headers.get("Retry-After", "")))
+    except ValueError:
+        return None
 
 
 class Backoff:

@@ -11,8 +11,8 @@ from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
-from twilio_frames.processors.warming import tls_context
-from twilio_frames.services.patience import pause_after
+from twilio_frames.processors.warming import tls_for
+from twilio_frames.services.patience import asked_pause, pause_after
 
 _CONNECT_SECONDS = 5.0
 _PING_SECONDS = 5.0
@@ -82,7 +82,7 @@ class LinkFailure:
             text=f"expected a WebSocket of the Realtime API, got HTTP {status}{advice}",
             category=category,
             is_final=is_final,
-            wait=_seconds(headers.get("Retry-After")),
+            wait=asked_pause(headers),
         )
 
 
@@ -131,11 +131,10 @@ class RealtimeLink:
         """Connects, in bounded time; gives why not, if it cannot."""
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                is_secure = url.startswith("wss:")
                 socket = await connect(
                     url,
                     additional_headers=headers,
-                    ssl=await asyncio.to_thread(tls_context) if is_secure else None,
+                    ssl=await tls_for(url),
                     ping_interval=_PING_SECONDS,
                     ping_timeout=_PING_SECONDS,
                     close_timeout=_CLOSE_SECONDS,
@@ -208,10 +207,3 @@ def _event_of(message: str | bytes) -> dict[str, Any] | None:
         return None
     is_event = isinstance(event, dict) and isinstance(event.get("type"), str)
     return event if is_event else None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return max(0.0, float(text)) if text is not None else None
-    except ValueError:
-        return None
