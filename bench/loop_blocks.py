@@ -22,6 +22,8 @@ _VENDORS = tuple(
     f"twilio_frames.services.{vendor}" for vendor in ("cartesia", "deepgram", "openai", "realtime")
 )
 _STACKS = 5
+# This script imports the package before pytest could rewrite its assertions; it has none.
+_QUIETLY = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
 _TESTS = Path(__file__).parents[1] / "tests" / "vendors"
 
 
@@ -55,7 +57,8 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=0.02, help="seconds that count (0.02)")
     options, rest = parser.parse_known_args()
     watcher = Watcher(options.limit)
-    status = pytest.main(["-q", "-n", "0", "-k", "calls", *(rest or [str(_TESTS)])], [watcher])
+    arguments = ["-q", "-n", "0", *_QUIETLY, "-k", "calls", *(rest or [str(_TESTS)])]
+    status = pytest.main(arguments, [watcher])
     found = sorted(watcher.worst.items(), key=lambda item: -item[1].cpu_seconds)
     for test, block in found:
         print(f"{1000 * block.seconds:6.0f} ms ({1000 * block.cpu_seconds:4.0f} of CPU)  {test}")
