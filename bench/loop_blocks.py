@@ -61,7 +61,10 @@ def main() -> int:
     status = pytest.main(arguments, [watcher])
     found = sorted(watcher.worst.items(), key=lambda item: -item[1].cpu_seconds)
     for test, block in found:
-        print(f"{1000 * block.seconds:6.0f} ms ({1000 * block.cpu_seconds:4.0f} of CPU)  {test}")
+        print(
+            f"{1000 * block.seconds:6.0f} ms ({1000 * block.cpu_seconds:4.0f} of CPU, "
+            f"{1000 * block.collecting_seconds:4.0f} of garbage collection)  {test}"
+        )
     for test, block in found[:_STACKS]:
         print(f"\n{test}: {block}")
     if not found:

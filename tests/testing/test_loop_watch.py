@@ -1,6 +1,7 @@
 """What blocks the event loop is found, with its place."""
 
 import asyncio
+import gc
 import time
 
 from twilio_frames.testing import LoopWatch
@@ -36,3 +37,26 @@ async def test_waiting_is_no_block():
         await asyncio.sleep(0.4)
 
     assert watch.blocks == []
+
+
+class Dawdler:
+    """Takes its time to go, and goes with the garbage only."""
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        time.sleep(0.2)
+
+
+async def test_garbage_collection_is_told_apart():
+    async with LoopWatch() as watch:
+        await asyncio.sleep(0.05)
+        Dawdler()
+        gc.collect()
+        await asyncio.sleep(0.05)
+        dawdle()
+
+    collection, other = watch.blocks
+    assert collection.collecting_seconds >= 0.19
+    assert other.collecting_seconds < 0.1

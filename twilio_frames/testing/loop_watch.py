@@ -1,6 +1,7 @@
 """Finds what blocks the event loop, and where it stood."""
 
 import asyncio
+import gc
 import sys
 import threading
 import time
@@ -22,6 +23,8 @@ class LoopBlock:
         seconds: How long it was.
         cpu_seconds: How much of it the loop's thread was computing. Much less than ``seconds``: it
             waited for something, or a busy machine let others run.
+        collecting_seconds: How much of it Python was collecting garbage, in whatever thread;
+            nothing else runs meanwhile, the search for the stack included.
         stack: Where it stood when it had lasted for the limit, as in a traceback, innermost last;
             empty if it was over before that could be seen.
     """
@@ -29,12 +32,13 @@ class LoopBlock:
     at: float
     seconds: float
     cpu_seconds: float
+    collecting_seconds: float
     stack: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.seconds * 1000:.0f} ms ({self.cpu_seconds * 1000:.0f} ms of CPU)\n{self.stack}"
-        )
+        cpu, collecting = self.cpu_seconds * 1000, self.collecting_seconds * 1000
+        of_it = f"{cpu:.0f} ms of CPU, {collecting:.0f} ms of garbage collection"
+        return f"{self.seconds * 1000:.0f} ms ({of_it})\n{self.stack}"
 
 
 class LoopWatch:
@@ -58,6 +62,8 @@ class LoopWatch:
         self._limit = limit
         self._beat = (0.0, 0.0)
         self._seen: tuple[float, str] = (0.0, "")
+        self._collecting_since: float | None = None
+        self._collected_for = 0.0
         self._over = threading.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
@@ -70,6 +76,7 @@ class LoopWatch:
     async def __aenter__(self) -> Self:
         """Begins to watch the loop that runs."""
         self._over.clear()
+        gc.callbacks.append(self._collection)
         self._beat = (time.monotonic(), time.thread_time())
         self._schedule()
         self._thread = threading.Thread(
@@ -83,6 +90,7 @@ class LoopWatch:
         if self._timer is not None:
             self._timer.cancel()
         self._note()
+        gc.callbacks.remove(self._collection)
         self._over.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
@@ -94,8 +102,16 @@ class LoopWatch:
         self._note()
         self._schedule()
 
+    def _collection(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting_since = time.monotonic()
+        elif self._collecting_since is not None:
+            self._collected_for += time.monotonic() - self._collecting_since
+            self._collecting_since = None
+
     def _note(self) -> None:
         (began, cpu_began), self._beat = self._beat, (time.monotonic(), time.thread_time())
+        collecting, self._collected_for = self._collected_for, 0.0
         seconds = self._beat[0] - began - _BEAT_SECONDS
         if seconds < self._limit:
             return
@@ -105,6 +121,7 @@ class LoopWatch:
                 at=began,
                 seconds=seconds,
                 cpu_seconds=self._beat[1] - cpu_began,
+                collecting_seconds=collecting,
                 stack=stack if seen_at == began else "",
             )
         )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import Enum
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -112,6 +113,8 @@ async def _serving_bot(
     settings: "ServerSettings | None",
     on_call: OnCall | None,
 ) -> AsyncIterator[str]:
+    # The first time it takes a tenth of a second, in which callers elsewhere would be late.
+    await asyncio.to_thread(import_module, "twilio_frames.server")
     from twilio_frames.server import Server, ServerSettings, create_app
 
     async def take_call(call: "Call") -> None:
