@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -27,7 +28,9 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-__all__ = ["FILLERS", "FILLER_AFTER", "FillsSilence", "SilenceFiller"]
+from twilio_frames.processors.deadline import Deadline
+
+__all__ = ["FILLERS", "FILLER_AFTER", "FillerFrame", "FillsSilence", "SilenceFiller"]
 
 FILLERS = ("One moment, please.", "Just a second.", "Let me see.")
 """What is said, in turn."""
@@ -38,6 +41,17 @@ FILLER_AFTER = 1.8
 _RESUMES_WITHIN = 1.0
 
 
+@dataclass
+class FillerFrame(TTSSpeakFrame):
+    """A filler. The LLM never knows of it.
+
+    Parameters:
+        append_to_context: Whether it is remembered: it is not.
+    """
+
+    append_to_context: bool = False
+
+
 class FillsSilence(FrameProcessor):
     """Mixin of an LLM service, before it in the list of bases: it says a filler when it is slow.
 
@@ -46,8 +60,12 @@ class FillsSilence(FrameProcessor):
     the response waits for, one of the fillers is spoken: at most one for each turn of the caller,
     none while the bot or the caller speaks, none for a turn that brings no response. A response
     that stops coming behind its first sentence is not filled: what is put in there, a TTS service
-    speaks behind it. A filler is a ``TTSSpeakFrame`` that does not enter the context, so the LLM
-    never knows; an interruption drops it like all other speech.
+    speaks behind it. A filler is a :class:`FillerFrame`; an interruption drops it like all other
+    speech.
+
+    Several of these may stand one behind the other, a service and a :class:`SilenceFiller` say:
+    each lets one filler pass in a turn, its own or another's, so the caller hears one. Whatever
+    else is said meanwhile and not remembered counts as the turn's filler too.
 
     Args:
         fillers: What is said, one after the other.
@@ -65,7 +83,8 @@ class FillsSilence(FrameProcessor):
         super().__init__(**kwargs)
         self._fillers = cycle(fillers) if fillers and filler_after is not None else None
         self._filler_after = filler_after or 0.0
-        self._filling: asyncio.Task[None] | None = None
+        self._silence = Deadline(self._fill)
+        self._watch: asyncio.Task[None] | None = None
         self._quiet_since = 0.0
         self._waits_since: float | None = None
         self._is_used = False
@@ -78,17 +97,37 @@ class FillsSilence(FrameProcessor):
     async def push_frame(
         self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
     ) -> None:
-        """Pushes it, and takes note of what it says about the silence."""
+        """Pushes it, and takes note of what it says about the silence; not a second filler."""
+        if isinstance(frame, FillerFrame):
+            if self.has_filled:
+                return
+            # Ahead of the push, in which another may come.
+            self._is_used = True
         await super().push_frame(frame, direction)
-        if self._fillers is not None:
-            self._take(frame)
-            await self._wait_or_not()
+        self._take(frame)
+        self._wait_or_not()
+
+    @property
+    def has_filled(self) -> bool:
+        """Whether the filler of the caller's turn has been said."""
+        return self._is_used
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a response is being made, or waits for a function."""
+        return self._responds or bool(self._functions_due)
+
+    def expect_response(self) -> None:
+        """Says that a response is asked for, where that is known ahead of its first frame."""
+        self._begin_response()
+        self._wait_or_not()
 
     async def cleanup(self) -> None:
         """Says nothing any more."""
-        self._responds = False
-        self._functions_due.clear()
-        await self._wait_or_not()
+        self._fillers = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            await self.cancel_task(watch)
         await super().cleanup()
 
     def _take(self, frame: Frame) -> None:
@@ -110,15 +149,15 @@ class FillsSilence(FrameProcessor):
                 self._quiet_since = time.monotonic()
             case TTSSpeakFrame():
                 self._quiet_since = time.monotonic()
+                if self.is_awaited and not frame.append_to_context:
+                    self._is_used = True
             case _:
                 self._take_response(frame)
 
     def _take_response(self, frame: Frame) -> None:
         match frame:
             case LLMFullResponseStartFrame():
-                if self._waits_since is None or self._has_lost_touch():
-                    self._begin_to_wait()
-                self._responds, self._is_answered = True, False
+                self._begin_response()
             case LLMTextFrame() if frame.text.strip():
                 self._is_answered = True
                 self._quiet_since = time.monotonic()
@@ -139,9 +178,13 @@ class FillsSilence(FrameProcessor):
             case _:
                 pass
 
+    def _begin_response(self) -> None:
+        if not self.is_awaited and (self._waits_since is None or self._has_lost_touch()):
+            self._begin_to_wait()
+        self._responds, self._is_answered = True, False
+
     def _begin_to_wait(self) -> None:
         self._quiet_since = self._waits_since = time.monotonic()
-        self._is_used = False
 
     def _has_lost_touch(self) -> bool:
         """Whether this response belongs to nothing that was waited for, an idle bot's say."""
@@ -149,35 +192,30 @@ class FillsSilence(FrameProcessor):
         return time.monotonic() - last > self._filler_after + _RESUMES_WITHIN
 
     def _end_if_all_is_said(self) -> None:
-        if not self._responds and not self._functions_due:
+        if not self.is_awaited:
             self._waits_since = None
 
     def _stop_waiting(self) -> None:
-        self._responds = self._is_answered = False
+        self._responds = self._is_answered = self._is_used = False
         self._waits_since = None
         self._functions_due.clear()
 
     def _is_due(self) -> bool:
-        waits = self._responds or bool(self._functions_due)
         somebody_speaks = self._bot_is_heard or self._caller_is_heard
-        return waits and not somebody_speaks and not self._is_used
+        may_fill = self._fillers is not None and not self.has_filled
+        return may_fill and self.is_awaited and not somebody_speaks
 
-    async def _wait_or_not(self) -> None:
-        if self._is_due():
-            self._filling = self._filling or self.create_task(self._fill(), "filler")
-        elif self._filling is not None:
-            filling, self._filling = self._filling, None
-            await self.cancel_task(filling)
+    def _wait_or_not(self) -> None:
+        # Nothing is awaited here: who pushes a frame may be about to be interrupted.
+        if not self._is_due():
+            self._silence.clear()
+            return
+        self._silence.set(self._quiet_since + self._filler_after - time.monotonic())
+        self._watch = self._watch or self.create_task(self._silence.run(), "silence")
 
     async def _fill(self) -> None:
-        # Words put the end off while this waits for it.
-        while (left := self._quiet_since + self._filler_after - time.monotonic()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(left)
-        # From here on it is not to be cancelled by what it does itself.
-        self._filling = None
-        self._is_used = True
         if self._fillers is not None:
-            await self.push_frame(TTSSpeakFrame(next(self._fillers), append_to_context=False))
+            await self.push_frame(FillerFrame(next(self._fillers)))
 
 
 class SilenceFiller(FillsSilence):

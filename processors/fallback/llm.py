@@ -16,7 +16,6 @@ from pipecat.frames.frames import (
     LLMTextFrame,
     LLMThoughtTextFrame,
     TTSSpeakFrame,
-    UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
 from pipecat.pipeline.llm_switcher import LLMSwitcher
@@ -25,6 +24,7 @@ from pipecat.services.llm_service import LLMService
 
 from twilio_frames.processors.fallback.continuing import Overlap, WholeWords, continuation
 from twilio_frames.processors.fallback.switch import Fallback, FallbackStrategy
+from twilio_frames.processors.filler import FILLER_AFTER, FILLERS, FillerFrame, FillsSilence
 from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
 
 _FUNCTION_FRAMES = tuple(
@@ -72,14 +72,15 @@ class _Reply:
     overlap: Overlap | None = None
 
 
-class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
+class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
     """LLMs of which the next takes over when one fails or keeps the caller waiting.
 
     It stands where one LLM service stands. Functions registered on it are registered on all. A
     reply that was not begun is asked of the next LLM with the same conversation. One that was begun
     is gone on with from the word where it broke off; functions that were called are not called
-    again. While the caller waits too long, a filler is said, once a turn. If none of them answers,
-    an apology is, and the call goes on.
+    again. While the caller waits too long, a filler is said, once a turn, see
+    :class:`twilio_frames.processors.filler.FillsSilence`; services that would say their own leave
+    it to the fallback. If none of them answers, an apology is said, and the call goes on.
 
     Example::
 
@@ -91,8 +92,8 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
         services: Sequence[LLMService[Any]],
         *,
         patience_secs: float = 3.0,
-        filler: str = "One moment, please.",
-        filler_secs: float = 1.8,
+        fillers: Sequence[str] = FILLERS,
+        filler_after: float | None = FILLER_AFTER,
         apology: str = "I'm sorry, I can't answer right now. Please try again in a moment.",
         ends_call: bool = False,
         names: Sequence[str] | None = None,
@@ -104,34 +105,37 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
             services: LLM services in order of preference, at least two.
             patience_secs: Seconds that an LLM may take for its first piece of text, and for each
                 next one. It should be less than the time limits of the services themselves.
-            filler: Said when the caller has heard nothing for ``filler_secs``; empty for nothing.
-            filler_secs: Seconds from the end of the caller's turn.
+            fillers: Said one after the other when the caller would wait in silence.
+            filler_after: Seconds of silence after which one is; None for never.
             apology: Said when none of the services answers; empty to stay silent.
             ends_call: Whether the call ends then.
             names: The vendors' names; by default made of the services' classes.
             vendors: Where the vendors' health is kept, by default for the whole process.
         """
         super().__init__(
-            cast("Sequence[FrameProcessor]", services),
+            services=cast("Sequence[FrameProcessor]", services),
             role=VendorRole.LLM,
+            fillers=fillers,
+            filler_after=filler_after,
             ends_call=ends_call,
             names=names,
             vendors=vendors,
         )
         self._patience_secs = patience_secs
-        self._filler = filler
-        self._filler_secs = filler_secs
         self._apology = apology
         self._replies: list[_Reply] = []
-        self._is_filled = False
         self._has_given_up = False
         self._token = self.deadline(self._token_is_late)
-        self._silence = self.deadline(self._silence_is_long)
 
     @property
     def is_at_work(self) -> bool:
         """Whether the caller waits for a reply."""
         return any(not reply.is_speculative for reply in self._replies)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether there is a reply to come, whether or not an LLM has begun it."""
+        return bool(self._replies) or super().is_awaited
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Follows the conversation; has a reply made by the first LLM that may."""
@@ -140,18 +144,14 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
                 case LLMContextFrame():
                     if not self._replies:
                         await self.choose()
+                    self.expect_response()
                     self._ask(frame)
                 case InterruptionFrame():
                     self._forget()
-                case UserStartedSpeakingFrame():
-                    self._is_filled = False
                 case UserStoppedSpeakingFrame() if self._replies:
                     if self._replies[0].is_speculative:
                         self._replies[0].is_speculative = False
-                        self._await_token(is_first=True)
-                case TTSSpeakFrame() if self._replies:
-                    # Somebody has said something meanwhile.
-                    self._silence.clear()
+                        self._await_token()
                 case _ if isinstance(frame, _WITHDRAWAL):
                     if self._replies and self._replies[0].is_speculative:
                         self._forget()
@@ -162,18 +162,15 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
         self._has_given_up = False
         self._replies.append(_Reply(frame=frame, is_speculative=is_speculative))
         if len(self._replies) == 1 and not is_speculative:
-            self._await_token(is_first=True)
+            self._await_token()
 
-    def _await_token(self, *, is_first: bool = False) -> None:
+    def _await_token(self) -> None:
         self._token.set(self._patience_secs)
-        if is_first and self._filler and not self._is_filled:
-            self._silence.set(self._filler_secs)
 
     def _forget(self) -> None:
         self._replies.clear()
         self._progress.set()
         self._token.clear()
-        self._silence.clear()
 
     def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame reaches a service; what asks for a reply is kept with the reply."""
@@ -191,6 +188,8 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
         if isinstance(frame, _FUNCTION_FRAMES):
             return (frame,)
         is_passing = frame.id in self._owed
+        if isinstance(frame, FillerFrame) and not is_passing:
+            return ()
         passed = await super().let_out(service, frame)
         if is_passing or not passed or not self._replies:
             is_late = self._has_given_up and isinstance(frame, _REPLY_FRAMES)
@@ -212,10 +211,9 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
             case LLMFullResponseEndFrame():
                 passed = (*self._rest(reply), frame)
                 self._end_reply()
-            case TTSSpeakFrame(append_to_context=False):
-                # A service's own filler, or ours: one of them. What a function says is remembered.
-                passed = () if self._is_filled else (frame,)
-                self._is_filled = True
+            case TTSSpeakFrame(append_to_context=False) if self.has_filled:
+                # A filler of a service that is not ours: what a function says is remembered.
+                passed = ()
             case _:
                 pass
         return passed
@@ -224,7 +222,6 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
         if not reply.has_come:
             reply.has_come = True
             self._health[self.active].succeeded(time.monotonic() - reply.given_at)
-        self._silence.clear()
         self._await_token()
 
     def _told(self, reply: _Reply, frame: LLMTextFrame) -> Iterable[Frame]:
@@ -246,10 +243,9 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
         self._replies.pop(0)
         self._progress.set()
         self._token.clear()
-        self._silence.clear()
         if self._replies:
             self._replies[0].given_at = time.monotonic()
-            self._await_token(is_first=True)
+            self._await_token()
 
     def hand_over(self, before: FrameProcessor, service: FrameProcessor) -> list[Frame]:
         """The replies that are not done, ahead of what waits behind them."""
@@ -276,11 +272,6 @@ class LLMFallback(Fallback, LLMSwitcher[FallbackStrategy]):
     async def _token_is_late(self) -> None:
         if self._replies:
             await self.fail(FailureKind.LATE)
-
-    async def _silence_is_long(self) -> None:
-        if self._replies and not self._is_filled and not self._replies[0].said:
-            self._is_filled = True
-            await self.push_frame(TTSSpeakFrame(self._filler, append_to_context=False))
 
     async def give_up(self) -> None:
         """Apologises in the place of the reply."""

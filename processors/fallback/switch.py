@@ -46,8 +46,8 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
+from twilio_frames.processors.deadline import Deadline
 from twilio_frames.processors.fallback.branches import RecentIds, bound_setup, names_of
-from twilio_frames.processors.fallback.deadline import Deadline
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.tts import PythonTTSService
@@ -277,9 +277,9 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         if successor is not None:
             await self.switch_to(successor, kind)
             return successor
-        await self._stop(failed)
         await self.give_up()
         await self._report_that_all_failed(kind)
+        await self._stop(failed)
         return None
 
     async def switch_to(self, service: FrameProcessor, kind: FailureKind | None = None) -> None:
@@ -299,15 +299,19 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
             await service.queue_frame(frame)
         await self.close_work()
         if kind is not None:
-            await self._stop(before)
             self._health[before].switched_from += 1
             self._health[service].switched_to += 1
         names = {"vendor": self._health[before].name, "successor": self._health[service].name}
         await self.strategy.announce(service)
         await self.push_frame(VendorSwitchedFrame(role=self.role, failure=kind, **names))
+        if kind is not None:
+            await self._stop(before)
 
     async def _stop(self, service: FrameProcessor) -> None:
-        """Ends what a service is at; nobody else is interrupted."""
+        """Ends what a service is at, this included if it is what reports its failure.
+
+        Nobody else is interrupted.
+        """
         stop = InterruptionFrame()
         self._stops.add(stop.id)
         await service.queue_frame(stop)

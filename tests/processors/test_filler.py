@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -66,10 +67,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(*fillers: SilenceFiller) -> AsyncIterator[Rig]:
     spoken = Spoken()
-    filler = SilenceFiller(fillers=("One.", "Two."), filler_after=AFTER)
-    worker = PipelineWorker(Pipeline([filler, spoken]), enable_rtvi=False)
+    fillers = fillers or (SilenceFiller(fillers=("One.", "Two."), filler_after=AFTER),)
+    worker = PipelineWorker(Pipeline([*fillers, spoken]), enable_rtvi=False)
     started = asyncio.Event()
 
     async def on_started(*_: object) -> None:
@@ -189,3 +190,27 @@ async def test_idle_bot_that_speaks_up_has_its_time():
         await pipe.take(UserStoppedSpeakingFrame(), wait=AFTER + 1.2)
         assert await pipe.take(LLMFullResponseStartFrame(), wait=SHORT) == []
         assert await pipe.take(wait=LONG) == ["One."]
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.2, 0.2), (0.2, 0.3), (0.3, 0.2)])
+async def test_two_in_a_row_say_one(first: float, second: float):
+    fillers = [SilenceFiller(fillers=["One."], filler_after=after) for after in (first, second)]
+    async with rig(*fillers) as pipe:
+        for turn in (1, 2):
+            await pipe.take(UserStartedSpeakingFrame(), UserStoppedSpeakingFrame())
+            said = await pipe.take(LLMFullResponseStartFrame(), wait=LONG)
+            assert said == ["One."] * turn
+
+
+async def test_second_response_of_a_turn_has_none():
+    async with rig() as pipe:
+        await pipe.take(UserStoppedSpeakingFrame(), LLMFullResponseStartFrame(), wait=LONG)
+        await pipe.take(LLMTextFrame("Hello."), LLMFullResponseEndFrame())
+        assert await pipe.take(LLMFullResponseStartFrame(), wait=LONG) == ["One."]
+
+
+async def test_somebody_elses_words_count_as_one():
+    async with rig() as pipe:
+        await pipe.take(UserStoppedSpeakingFrame(), LLMFullResponseStartFrame())
+        speech = TTSSpeakFrame("I am looking it up.", append_to_context=False)
+        assert await pipe.take(speech, wait=LONG) == [speech.text]

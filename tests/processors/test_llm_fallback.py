@@ -1,29 +1,36 @@
 """LLMFallback: a reply comes whoever makes it, once, with one filler at most."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from pipecat.frames.frames import (
     EndFrame,
+    Frame,
     InterruptionFrame,
+    LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     TTSSpeakFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
+from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
 
 from tests.processors.fallback_rig import HANG, Clock, ScriptedLLM, asked, running, vendors
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.fallback import FailureKind, LLMFallback, VendorState
+from twilio_frames.processors.filler import FillsSilence, SilenceFiller
 
 NAMES = ("first", "second")
 
 
 def fallback(*llms: ScriptedLLM, **kwargs) -> LLMFallback:
     names = NAMES[: len(llms)]
-    settings = {"vendors": vendors(), "names": names, "patience_secs": 0.2, "filler_secs": 10.0}
+    settings = {"vendors": vendors(), "names": names, "patience_secs": 0.2, "filler_after": None}
     return LLMFallback(llms, **{**settings, **kwargs})
 
 
@@ -131,8 +138,8 @@ async def test_filler_is_said_once():
         [first, second, third],
         vendors=vendors(),
         patience_secs=0.2,
-        filler_secs=0.1,
-        filler="Wait.",
+        filler_after=0.1,
+        fillers=["Wait."],
     )
     async with running(llm) as rig:
         await rig.give(asked())
@@ -158,7 +165,7 @@ class SpeakingLLM(ScriptedLLM):
 
 async def test_function_is_heard_after_filler():
     llm = SpeakingLLM()
-    settings = {"patience_secs": 2.0, "filler_secs": 0.05, "filler": "Wait."}
+    settings = {"patience_secs": 2.0, "filler_after": 0.05, "fillers": ["Wait."]}
     async with running(fallback(llm, ScriptedLLM(), **settings)) as rig:
         await rig.give(asked())
         await rig.after.wait_for(TTSSpeakFrame)
@@ -178,8 +185,75 @@ async def test_function_is_heard_after_own_filler():
     assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["One moment.", "Goodbye!"]
 
 
+class FillingLLM(FillsSilence, ScriptedLLM):
+    """Is slow, and says a filler of its own meanwhile."""
+
+    def __init__(self, *scripts: Sequence[str | Exception]):
+        super().__init__(fillers=["One moment."], filler_after=0.05)
+        self.scripts = list(scripts)
+
+    async def respond(self, context: LLMContext) -> AsyncIterator[str]:
+        await asyncio.sleep(0.35)
+        async for piece in super().respond(context):
+            yield piece
+
+
+class LateLLM(ScriptedLLM):
+    """Announces a reply when there is some of it."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, LLMContextFrame):
+            await asyncio.Event().wait()
+        await super().process_frame(frame, direction)
+
+
+def slow_and_filling(**kwargs) -> LLMFallback:
+    return fallback(FillingLLM([HANG]), FillingLLM(), patience_secs=0.6, **kwargs)
+
+
+@pytest.mark.parametrize(("after", "said"), [(0.1, ["Wait."]), (None, [])])
+async def test_services_leave_the_filler_to_the_fallback(after: float | None, said: list[str]):
+    async with running(slow_and_filling(fillers=["Wait."], filler_after=after)) as rig:
+        await rig.give(asked())
+        await rig.replied()
+
+    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == said
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.1, 0.1), (0.1, 0.2), (0.2, 0.1), (None, 0.1)])
+async def test_fallback_and_filler_behind_it_say_one(first: float | None, second: float):
+    llm = slow_and_filling(fillers=["Wait."], filler_after=first)
+    filler = SilenceFiller(fillers=["Wait."], filler_after=second)
+    async with running(Pipeline([llm, filler])) as rig:
+        for turn in (1, 2):
+            await rig.give(UserStartedSpeakingFrame(), UserStoppedSpeakingFrame())
+            await rig.give(asked())
+            await rig.replied(turn)
+
+    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Wait.", "Wait."]
+
+
+async def test_service_and_filler_behind_it_say_one():
+    llm = FillingLLM([HANG])
+    async with running(Pipeline([llm, SilenceFiller(fillers=["Wait."], filler_after=0.05)])) as rig:
+        await rig.give(UserStoppedSpeakingFrame(), asked())
+        await rig.after.wait_for(TTSSpeakFrame)
+        await asyncio.sleep(0.3)
+
+    assert len(rig.passed(TTSSpeakFrame)) == 1
+
+
+async def test_reply_that_an_llm_does_not_begin_is_filled():
+    first, second = LateLLM(), ScriptedLLM(["Hello."])
+    async with running(fallback(first, second, filler_after=0.1, fillers=["Wait."])) as rig:
+        await rig.give(asked())
+        await rig.replied()
+
+    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Wait."]
+
+
 async def test_quick_takeover_needs_no_filler():
-    llm = fallback(ScriptedLLM([LookupError()]), ScriptedLLM(), filler_secs=0.5)
+    llm = fallback(ScriptedLLM([LookupError()]), ScriptedLLM(), filler_after=0.5)
     async with running(llm) as rig:
         await rig.give(asked())
         await rig.replied()

@@ -154,7 +154,7 @@ class TwoVendorsBot:
                 aggregators.user(),
                 self._one_of(
                     self.llm, LLMFallback, "mind",
-                    patience_secs=1.0, filler=FILLER, filler_secs=0.7, apology=APOLOGY,
+                    patience_secs=1.0, fillers=[FILLER], filler_after=0.7, apology=APOLOGY,
                 ),
                 self._one_of(self.tts, TTSFallback, "voice"),
                 self.after,

@@ -3,6 +3,7 @@
 import sys
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from pipecat.services.deepgram.stt import DeepgramSTTService
 
@@ -11,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from truth_services import Behaviour, TimedSpeaker  # pyright: ignore[reportMissingImports]
 
 from tests.processors.fallback_rig import ScriptedLLM
-from tests.vendors.fallback_bot import Scribe, TwoVendorsBot, talking
+from tests.vendors.fallback_bot import FILLER, Scribe, TwoVendorsBot, talking
 from tests.vendors.faults import bad_day
 from twilio_frames.processors.fallback import FailureKind, VendorList
+from twilio_frames.processors.filler import FILLERS
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.openai import PhoneOpenAILLMService
@@ -24,6 +26,7 @@ from twilio_frames.testing.vendors import (
     Hang,
     OpenAIServer,
     Refusal,
+    Slow,
     WordSounds,
 )
 
@@ -37,8 +40,8 @@ def cartesia(server: CartesiaServer) -> PhoneCartesiaTTSService:
     return PhoneCartesiaTTSService(api_key="any", url=server.tts_url, settings=settings)
 
 
-def openai(server: OpenAIServer) -> PhoneOpenAILLMService:
-    return PhoneOpenAILLMService(api_key="any", base_url=server.base_url)
+def openai(server: OpenAIServer, **options: Any) -> PhoneOpenAILLMService:
+    return PhoneOpenAILLMService(api_key="any", base_url=server.base_url, **options)
 
 
 @bad_day("fallback", "Deepgram, OpenAI and Cartesia all refuse the key", "Nothing, twice.")
@@ -110,6 +113,25 @@ async def test_openai_hangs_in_mid_reply(phone: Phone):
             await bot.remembers(
                 "user: more", f"assistant: {ONE}", "user: more", f"assistant: {TWO}"
             )
+    assert bot.switches == [("mind 1", "mind 2")]
+
+
+@bad_day(
+    "fallback",
+    "OpenAI hangs before the first word, and the other is slow",
+    "One filler, then the reply.",
+)
+async def test_two_openais_are_slow(phone: Phone):
+    async with (
+        OpenAIServer(faults=repeat(Hang())) as first,
+        OpenAIServer([ONE], faults=[Slow(seconds=0.5)]) as second,
+    ):
+        llms = [openai(server, filler_after=0.3) for server in (first, second)]
+        bot = TwoVendorsBot(llm=llms)
+        async with talking(phone, bot, ONE, *FILLERS) as talk:
+            await talk.say()
+            await talk.hears(f"{FILLER} {ONE}")
+            await bot.remembers("user: more", f"assistant: {ONE}")
     assert bot.switches == [("mind 1", "mind 2")]
 
 
