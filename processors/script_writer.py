@@ -62,7 +62,7 @@ class ScriptWriter:
         self._is_speaking = is_speaking
         self._words = WordLayer(self._lay_text, script.audio)
         self._utterances = UtteranceAudio()
-        self._utterances_open = 0
+        self._utterances_open: set[str | None] = set()
         self._closing: LLMAssistantPushAggregationFrame | None = None
         self.gaps = 0
         """How often the script had been heard to its end while the bot was speaking."""
@@ -94,7 +94,7 @@ class ScriptWriter:
         """Goes on in the script as the cut has left it."""
         if not self._words.move(self._script.length):
             self._sound.reset()
-            self._utterances_open = 0
+            self._utterances_open.clear()
 
     async def flush(self) -> None:
         """Lays the audio that was kept back for the samples behind it."""
@@ -109,8 +109,7 @@ class ScriptWriter:
                 # Comes ahead of the end of the utterance, which places its last word.
                 self._closing = frame
             case LLMFullResponseEndFrame():
-                self._words.end_reply(self._script.length)
-                self._add(frame)
+                await self._end_reply(frame)
             case OutputAudioRawFrame():
                 await self._lay_audio(frame)
             case SpeakClipFrame():
@@ -123,16 +122,15 @@ class ScriptWriter:
             case SendMarkFrame():
                 self._script.add(frame, when_sent=True)
             case TTSStartedFrame():
-                self._utterances_open += 1
+                self._utterances_open.add(frame.context_id)
                 self._words.start(frame)
                 self._add(frame)
             case TTSStoppedFrame():
                 await self.flush()
-                self._utterances_open = max(0, self._utterances_open - 1)
                 if isinstance(frame, SpeechBrokenOffFrame):
                     self._words.broken_off(frame.context_id, frame.spoken_words)
                 self._words.over(frame.context_id)
-                self._utterances.over(frame.context_id)
+                self._forget(frame.context_id)
                 self._close()
                 self._add(frame)
             case AggregatedTextFrame() if frame.will_be_spoken:
@@ -142,6 +140,17 @@ class ScriptWriter:
                 pass
             case _:
                 self._add(frame)
+
+    async def _end_reply(self, frame: LLMFullResponseEndFrame) -> None:
+        for context_id in self._words.end_reply(self._script.length):
+            await self.flush()
+            self._forget(context_id)
+            self._script.add(PAUSE)
+        self._add(frame)
+
+    def _forget(self, context_id: str | None) -> None:
+        self._utterances_open.discard(context_id)
+        self._utterances.over(context_id)
 
     def _close(self) -> None:
         closing, self._closing = self._closing, None

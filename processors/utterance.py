@@ -30,6 +30,9 @@ class Utterance:
         is_remembered: Whether it enters the memory.
         text_leads: Whether texts come ahead of their audio; None before the first.
         last_word: Of those that come with times, the last that came.
+        seconds_before: How much audio the same context had before Pipecat began it again.
+        was_announced: Whether texts of it have been announced.
+        last_heard_of: The last of the texts that were announced ahead of its last audio.
     """
 
     begin: int | None = None
@@ -50,6 +53,9 @@ class Utterance:
     is_remembered: bool = True
     text_leads: bool | None = None
     last_word: str = ""
+    seconds_before: float = 0.0
+    was_announced: bool = False
+    last_heard_of: int = 0
 
     @property
     def is_unfinished(self) -> bool:
@@ -75,12 +81,25 @@ class Utterance:
         self.is_remembered = frame.append_to_context
         self.is_protected = not frame.interruptible
 
+    def extend(self, end: int) -> None:
+        """Notes more audio, up to a place."""
+        self.end = end
+        if self.announced:
+            self.last_heard_of = self.announced[-1].id
+
+    def take_announced_behind(self) -> deque[AggregatedTextFrame]:
+        """The texts that were announced behind its audio."""
+        behind = deque(text for text in self.announced if text.id > self.last_heard_of)
+        self.announced = deque(text for text in self.announced if text.id <= self.last_heard_of)
+        return behind
+
     def announce(self, frame: AggregatedTextFrame) -> None:
         """Notes a text to be spoken or shown, in the order in which they were made.
 
         Pipecat may push what is shown ahead of the sentence before it.
         """
         insort(self.announced, frame, key=lambda text: text.id)
+        self.was_announced = True
 
     def awaits_nothing_behind(self, word: AggregatedTextFrame) -> bool:
         """Whether this is the last word of what was to be spoken."""

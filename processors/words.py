@@ -18,6 +18,11 @@ such an utterance share its audio, and are laid when it is over.
 
 What was to be spoken is known beforehand, by announcements. Where an utterance is cut before its
 texts could be laid, they are laid over what would have been its length.
+
+Pipecat takes an utterance for spoken when nothing of it has come for some seconds, and begins it
+again when more does: an LLM may think in the middle of a reply. What comes then is laid as an
+utterance of its own. Its times count from its own first audio for Pipecat; for the service they may
+go on from the first audio of all, and the first of them says which.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,6 +34,7 @@ from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSStartedFr
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.processors.utterance import Utterance
+from twilio_frames.processors.word_times import NANOSECONDS, SecondsBefore, baseline_of
 
 BLOCK = 80
 """Samples that count as loud or silent together."""
@@ -36,7 +42,6 @@ _SILENT_BELOW = 250
 _PAUSE_BLOCKS = 8
 _PAUSE_REACH_BLOCKS = 25
 _PAUSE_SIGNS = ",.;:!?"
-_NANOSECONDS = 1_000_000_000
 _SECONDS_A_LETTER = 0.065
 
 
@@ -85,10 +90,17 @@ class WordLayer:
         self._lay = lay
         self._sound = sound
         self._utterances: dict[str | None, Utterance] = {}
+        self._before = SecondsBefore()
         self._last_pts = 0
 
     def start(self, frame: TTSStartedFrame) -> None:
-        """Notes that an utterance begins."""
+        """Notes that an utterance begins, or begins again."""
+        before = self._utterances.get(frame.context_id)
+        if before is not None and before.begin is not None:
+            behind = before.take_announced_behind()
+            self.over(frame.context_id)
+            again = self._utterance(frame.context_id)
+            again.announced, again.was_announced = behind, before.was_announced
         self._utterance(frame.context_id).start(frame)
 
     def audio(self, context_id: str | None, begin: int, end: int, now: int) -> None:
@@ -104,7 +116,7 @@ class WordLayer:
         if utterance.begin is None:
             utterance.begin = utterance.segment = begin
             utterance.began_at, utterance.follows_pts = now, self._last_pts
-        utterance.end = end
+        utterance.extend(end)
         self._settle(utterance)
 
     def announce(self, frame: AggregatedTextFrame) -> None:
@@ -127,17 +139,26 @@ class WordLayer:
             utterance.announce(frame)
         return True
 
-    def end_reply(self, length: int) -> None:
-        """Lays what is to be shown where nothing is spoken.
+    def end_reply(self, length: int) -> list[str | None]:
+        """Lays what is to be shown where nothing is spoken, and what nobody else says is over.
 
         Args:
             length: Up to where there is audio.
+
+        Returns:
+            The utterances that are over: a TTS service that announces what it says has the end of a
+            reply follow all of it, but may not say of each that it has ended.
         """
+        ended: list[str | None] = []
         for context_id, utterance in list(self._utterances.items()):
-            if not utterance.has_begun:
+            if utterance.begin is not None and utterance.was_announced:
+                self.over(context_id)
+                ended.append(context_id)
+            elif not utterance.has_begun:
                 del self._utterances[context_id]
                 for text in utterance.take_shown():
                     self._lay(text, length)
+        return ended
 
     def text(self, frame: TTSTextFrame) -> None:
         """Lays a word with a time, or a sentence without."""
@@ -165,6 +186,8 @@ class WordLayer:
         if utterance is not None:
             utterance.is_over = True
             self._settle(utterance)
+            if utterance.begin is not None:
+                self._before.add(context_id, (utterance.end - utterance.begin) / SAMPLE_RATE)
             texts = [*utterance.leading, *utterance.take_shown()]
             self._lay_over(texts, utterance.segment, utterance.end)
 
@@ -236,7 +259,10 @@ class WordLayer:
         return bool(self._utterances)
 
     def _utterance(self, context_id: str | None) -> Utterance:
-        return self._utterances.setdefault(context_id, Utterance())
+        if context_id not in self._utterances:
+            utterance = Utterance(seconds_before=self._before.of(context_id))
+            self._utterances[context_id] = utterance
+        return self._utterances[context_id]
 
     def _settle(self, utterance: Utterance) -> None:
         """Lays the words whose end is known: where the next one begins, or the audio ends."""
@@ -277,9 +303,14 @@ class WordLayer:
         if not pts:
             return begin
         if utterance.baseline is None:
-            utterance.baseline = max(utterance.follows_pts, min(utterance.began_at, pts))
+            utterance.baseline = baseline_of(
+                pts,
+                began_at=utterance.began_at,
+                follows_pts=utterance.follows_pts,
+                seconds_before=utterance.seconds_before,
+            )
         self._last_pts = utterance.last_pts = max(self._last_pts, pts)
-        return begin + round((pts - utterance.baseline) * SAMPLE_RATE / _NANOSECONDS)
+        return begin + round((pts - utterance.baseline) * SAMPLE_RATE / NANOSECONDS)
 
     def _lay_group(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:
         word, *others = frames

@@ -26,6 +26,7 @@ from twilio_frames.processors.fallback.switch import Fallback
 from twilio_frames.processors.fallback.unspoken import Unspoken
 from twilio_frames.processors.fallback.voices import Speech, WordTimes
 from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
+from twilio_frames.processors.word_times import SecondsBefore
 
 _SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)
 _BYTES_PER_SAMPLE = 2
@@ -74,6 +75,7 @@ class TTSFallback(Fallback):
         self._unspoken = Unspoken()
         self._speeches: dict[str | None, Speech] = {}
         self._times = WordTimes()
+        self._before = SecondsBefore()
         self._given_at: float | None = None
         self._closing: list[Frame] = []
         self._has_given_up = False
@@ -123,7 +125,7 @@ class TTSFallback(Fallback):
             case TTSAudioRawFrame():
                 self._note_audio(frame)
             case TTSStartedFrame():
-                self._speech(frame.context_id).start(frame)
+                self._note_begin(frame)
             case TTSStoppedFrame():
                 self._note_end(frame)
             case TTSTextFrame():
@@ -136,7 +138,10 @@ class TTSFallback(Fallback):
         return (frame,)
 
     def _speech(self, context_id: str | None) -> Speech:
-        return self._speeches.setdefault(context_id, Speech(context_id))
+        if context_id not in self._speeches:
+            speech = Speech(context_id, seconds_before=self._before.of(context_id))
+            self._speeches[context_id] = speech
+        return self._speeches[context_id]
 
     def _begun(self, context_id: str | None, now: int) -> Speech:
         """The speech of a context of which audio or a word has come."""
@@ -144,6 +149,12 @@ class TTSFallback(Fallback):
         if speech.follows_pts is None:
             speech.follows_pts = self._times.begin(now)
         return speech
+
+    def _note_begin(self, frame: TTSStartedFrame) -> None:
+        speech = self._speech(frame.context_id)
+        if speech.secs:
+            self._unspoken.spoke(speech.begun_again())
+        speech.start(frame)
 
     def _note_audio(self, frame: TTSAudioRawFrame) -> None:
         if self._given_at is not None:
@@ -171,6 +182,7 @@ class TTSFallback(Fallback):
     def _note_end(self, frame: TTSStoppedFrame) -> None:
         if (speech := self._speeches.pop(frame.context_id, None)) is not None:
             self._unspoken.spoke(speech.stopped())
+            self._before.add(frame.context_id, speech.secs)
 
     def _watch(self) -> None:
         """Expects audio while there is something to be spoken."""

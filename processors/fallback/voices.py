@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from twilio_frames.processors.fallback.unspoken import words_in
+from twilio_frames.processors.word_times import NANOSECONDS, baseline_of
 
-_NANOSECONDS = 1_000_000_000
 # How long a voice takes for a letter: at its slowest (rather a word twice than none), and quickest.
 _SECONDS_A_LETTER = 0.09
 _QUICKEST_SECONDS_A_LETTER = 0.055
@@ -67,6 +67,8 @@ class Speech:
         due: Words whose audio may not have come to its end, and where they begin.
         leads: Whether texts come without times, ahead of their audio.
         is_timed: Whether words come with times.
+        seconds_before: How much audio the same context had before it was begun again.
+        words_behind: How many of the words announced were so behind the last audio.
     """
 
     context_id: str | None
@@ -80,6 +82,8 @@ class Speech:
     due: deque[tuple[float, str]] = field(default_factory=deque)
     leads: bool = False
     is_timed: bool = False
+    seconds_before: float = 0.0
+    words_behind: int = 0
 
     @property
     def words_left(self) -> int:
@@ -93,12 +97,14 @@ class Speech:
     def announce(self, frame: AggregatedTextFrame) -> None:
         """Notes a text that is about to be spoken."""
         self.announced.append(frame.text)
+        self.words_behind += words_in(frame.text)
 
     def audio(self, secs: float, now: int) -> int:
         """Notes audio; gives how many words are spoken with it."""
         if not self.secs:
             self.began_at = now
         self.secs += secs
+        self.words_behind = 0
         return self._settled()
 
     def word(self, frame: TTSTextFrame) -> int:
@@ -106,8 +112,13 @@ class Speech:
         pts = frame.pts or 0
         self.is_timed = True
         if self.baseline is None:
-            self.baseline = max(self.follows_pts or 0, min(self.began_at or pts, pts))
-        self.due.append(((pts - self.baseline) / _NANOSECONDS, frame.text))
+            self.baseline = baseline_of(
+                pts,
+                began_at=self.began_at or pts,
+                follows_pts=self.follows_pts or 0,
+                seconds_before=self.seconds_before,
+            )
+        self.due.append(((pts - self.baseline) / NANOSECONDS, frame.text))
         return self._settled()
 
     def _settled(self) -> int:
@@ -127,6 +138,15 @@ class Speech:
         if self.leads or self.secs <= self.segment_secs:
             self.leads = True
         return self.leads
+
+    def begun_again(self) -> int:
+        """The voice has taken it for over in between; gives how many words are known as spoken."""
+        self.seconds_before += self.secs
+        self.secs = self.segment_secs = 0.0
+        self.began_at = 0
+        self.follows_pts = self.baseline = None
+        self.due.clear()
+        return self._spoke(max(0, self.words_left - self.words_behind))
 
     def stopped(self) -> int:
         """The voice says that it is over; gives how many words are spoken with it."""

@@ -166,6 +166,9 @@ def _opened() -> asyncio.Event:
     return opened
 
 
+MakeVoice = Callable[[Voice], FrameProcessor]
+
+
 @dataclass
 class Bot:
     """One call's bot, as a test plays it."""
@@ -183,13 +186,14 @@ class Bot:
     call: Call | None = None
     greeting: Clip | None = None
     begins: asyncio.Event = field(default_factory=_opened)
+    make_voice: MakeVoice = speaker
 
     async def __call__(self, call: Call) -> None:
         self.call = call
         pair = PhoneContextAggregator if self.memory is Memory.OURS else LLMContextAggregatorPair
         aggregators = pair(self.context)
         self.llm.register_function(LOOK_UP, self._look_up)
-        self.tts = speaker(self.voice)
+        self.tts = self.make_voice(self.voice)
         self.worker = phone_worker(
             Pipeline(
                 [
@@ -300,8 +304,8 @@ async def call(bot: Bot) -> AsyncIterator[Caller]:
         yield caller
 
 
-async def _talk(talk: Talk, voice: Voice, memory: Memory) -> Outcome:
-    bot = Bot(voice, memory)
+async def _talk(talk: Talk, voice: Voice, memory: Memory, make_voice: MakeVoice) -> Outcome:
+    bot = Bot(voice, memory, make_voice=make_voice)
     async with call(bot) as caller:
         try:
             await talk(bot)
@@ -327,9 +331,11 @@ SOME_PAIRS: tuple[Pair, ...] = (
 )
 
 
-async def have_talk(talk: Talk, pairs: Sequence[Pair]) -> list[Outcome]:
+async def have_talk(
+    talk: Talk, pairs: Sequence[Pair], make_voice: MakeVoice = speaker
+) -> list[Outcome]:
     """Has the same talk with each pair, all at once."""
-    talks = [_talk(talk, voice, memory) for voice, memory in pairs]
+    talks = [_talk(talk, voice, memory, make_voice) for voice, memory in pairs]
     found = await asyncio.gather(*talks, return_exceptions=True)
     errors = [one for one in found if isinstance(one, Exception)]
     if errors:

@@ -1,12 +1,15 @@
 """What is remembered of a reply whose LLM is slower than the voice that says it."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from pipecat.frames.frames import LLMRunFrame
 
 from tests.memory.conversation import CUT, Bot, Memory, Outcomes, Think, have_talk
-from tests.memory.voices import Voice
+from tests.memory.voices import CountsAnew, NeverStops, Voice, speaker
+from twilio_frames.processors.fallback import TTSFallback, VendorList
 
 FIRST = "Bada gime."
 SECOND = "Rito fesu dabo keni."
@@ -14,6 +17,10 @@ THIRD = "Visa relo."
 WHOLE = f"{FIRST} {SECOND} {THIRD}"
 SLOWLY = [f"{FIRST} Rito", Think(1.4), f"fesu dabo keni. {THIRD}"]
 """The pause is longer than the sentence before it sounds: the line falls silent."""
+
+TWICE_SLOWLY = [f"{FIRST} Rito", Think(1.4), "fesu dabo keni. Visa", Think(2.0), "relo."]
+PATIENCE = {"stop_frame_timeout_s": 0.6}
+"""After so long Pipecat takes a voice for done, if nothing more comes; else that is 3 s."""
 
 LONG = "Muta golu pade sivo lako temi nura bofe."
 TO_BE_CUT = f"{FIRST} {LONG}"
@@ -53,3 +60,47 @@ async def test_slow_reply_is_remembered_up_to_its_cut(voices: Outcomes):
         assert TO_BE_CUT.startswith(words), (outcome.name, line)
         words_off = abs(len(words.split()) - len(heard.split()))
         assert words_off <= outcome.words_off, (outcome.name, heard, line)
+
+
+def _fallback(voice: Voice) -> TTSFallback:
+    voices = [speaker(voice, **PATIENCE) for _ in range(2)]
+    return TTSFallback(voices, names=["first", "second"], vendors=VendorList())
+
+
+@pytest.mark.parametrize(
+    ("make_voice", "voices"),
+    [
+        (partial(speaker, **PATIENCE), Voice),
+        (_fallback, Voice),
+        (lambda _: CountsAnew(**PATIENCE), [Voice.TIMES_FIRST]),
+        (lambda _: NeverStops(**PATIENCE), [Voice.TIMES_FIRST]),
+    ],
+    ids=["plain", "in a fallback", "that count anew", "that never stop"],
+)
+async def test_reply_that_outlasts_the_voice_is_remembered_whole(
+    make_voice: Callable[[Voice], Any], voices: list[Voice]
+):
+    async def talk(bot: Bot) -> None:
+        bot.llm.replies.append(TWICE_SLOWLY)
+        await bot.queue(LLMRunFrame())
+        await bot.remembers(lambda lines: bool(lines))
+
+    pairs = [(voice, Memory.OURS) for voice in voices]
+    for outcome in await have_talk(talk, pairs, make_voice):
+        assert outcome.heard(WHOLE) == WHOLE, outcome.name
+        assert outcome.lines == [f"assistant: {WHOLE}"], outcome.name
+
+
+async def test_reply_whose_end_is_not_spoken_is_remembered_whole():
+    """The voice is not told of the end: Pipecat has taken it for done by then."""
+
+    async def talk(bot: Bot) -> None:
+        bot.llm.replies.append([f"{FIRST} *", Think(1.4), "*"])
+        await bot.queue(LLMRunFrame())
+        await bot.remembers(lambda lines: bool(lines))
+        await bot.silence()
+
+    voices = [(voice, Memory.OURS) for voice in Voice]
+    for outcome in await have_talk(talk, voices, partial(speaker, **PATIENCE)):
+        assert outcome.heard(FIRST) == FIRST, outcome.name
+        assert outcome.lines == [f"assistant: {FIRST}"], outcome.name

@@ -80,10 +80,32 @@ class SocketSpeaker(TTSService):
                 await asyncio.sleep(0.03)
 
 
-def speaker(voice: Voice) -> TTSService:
-    options: dict[str, Any] = {
+class CountsAnew(TimedSpeaker):
+    """Forgets what it has said when Pipecat takes it for over."""
+
+    def __init__(self, **options: Any):
+        super().__init__(Behaviour(), **options)
+
+    async def on_audio_context_completed(self, context_id: str):
+        await super().on_audio_context_completed(context_id)
+        self._spoken.pop(context_id, None)
+
+
+class NeverStops(TimedSpeaker):
+    """Does not say when it is done: Pipecat does, some time later."""
+
+    def __init__(self, **options: Any):
+        super().__init__(Behaviour(), push_stop_frames=True, **options)
+
+    async def flush_audio(self, context_id: str | None = None):
+        pass
+
+
+def speaker(voice: Voice, **options: Any) -> TTSService:
+    options = {
         "skip_text_types": ["code"],
         "text_transforms": [("*", _without_stars)],
+        **options,
     }
     match voice:
         case Voice.TIMES_FIRST:

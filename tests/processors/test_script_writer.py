@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from pipecat.clocks.system_clock import SystemClock
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     Frame,
     LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -16,7 +18,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from tests.transport.bots import tone
 from twilio_frames.processors.line_sound import LineSound
-from twilio_frames.processors.script_writer import ScriptWriter
+from twilio_frames.processors.script_writer import PAUSE, ScriptWriter
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol.script import Script
 from twilio_frames.transport import TwilioParams
@@ -64,6 +66,17 @@ async def test_what_is_left_is_known_when_speech_has_ended():
     assert writing.writer.left_secs() is None
     await writing.lay(TTSStoppedFrame("c"))
     assert writing.writer.left_secs() == pytest.approx(0.5)
+
+
+async def test_what_is_left_is_known_behind_the_end_of_a_reply():
+    writing = Writing()
+    text = AggregatedTextFrame("one", "sentence")
+    text.context_id, text.will_be_spoken = "c", True
+    await writing.lay(text, TTSStartedFrame("c"), audio(0.5), TTSStartedFrame("c"), audio(0.5))
+    await writing.lay(LLMFullResponseEndFrame())
+
+    assert writing.writer.left_secs() == pytest.approx(1.0)
+    assert PAUSE in writing.heard()
 
 
 async def test_words_laid_wait_to_be_heard():

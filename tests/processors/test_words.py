@@ -26,6 +26,9 @@ class Audio:
         self.mulaw += encode_mulaw(tone(seconds)) + mulaw_silence(pause)
         self.layer.audio(context, begin, len(self.mulaw), at * MILLISECOND)
 
+    def begin(self, *, context: str = "c") -> None:
+        self.layer.start(TTSStartedFrame(context))
+
     def announce(self, text: str, *, context: str = "c") -> None:
         frame = AggregatedTextFrame(text, "sentence")
         frame.context_id = context
@@ -314,3 +317,66 @@ def test_running_text_is_laid_over_the_whole(audio_first: bool):
 
     expected = [("one", 2000), (" two", 4000), (" ten", 6000), (" six", 8000)]
     assert near(audio.laid, expected)
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+@pytest.mark.parametrize("counts_on", [True, False])
+def test_utterance_that_begins_again_has_times_of_its_own(is_stopped: bool, counts_on: bool):
+    audio = Audio()
+    audio.begin()
+    audio.say(0.6, at=1000)
+    audio.word("one", 1000)
+    audio.word("two", 1300)
+    if is_stopped:
+        audio.layer.over("c")
+    for began in (6000, 9000):
+        audio.announce("three four")
+        audio.begin()
+        length = len(audio.mulaw) // 8 if counts_on else 0
+        audio.say(0.5, at=began)
+        audio.word("three", began + length)
+        audio.word("four", began + length + 250)
+        if is_stopped:
+            audio.layer.over("c")
+    audio.layer.over("c")
+
+    first = [("one", 2400), ("two", 4800)]
+    assert near(
+        audio.laid,
+        [*first, ("three", 6800), ("four", 8800), ("three", 10800), ("four", 12800)],
+    )
+
+
+def test_text_announced_for_the_new_beginning_is_of_it():
+    audio = Audio()
+    audio.begin()
+    audio.announce("one")
+    audio.say(0.2)
+    audio.sentence("one")
+    audio.announce("two")
+    audio.begin()
+    audio.say(0.4)
+
+    audio.layer.cut(len(audio.mulaw))
+    assert [word for word, _ in audio.laid] == ["one", "two"]
+
+
+def test_end_of_the_reply_ends_what_nothing_else_ends():
+    audio = Audio()
+    audio.announce("one two")
+    audio.begin()
+    audio.say(0.5, at=1000)
+    audio.word("one", 1000)
+    audio.word("two", 1250)
+
+    assert audio.layer.end_reply(len(audio.mulaw)) == ["c"]
+    assert near(audio.laid, [("one", 2000), ("two", 4000)])
+
+
+def test_end_of_the_reply_leaves_running_text_alone():
+    """A model that speaks itself may still do so."""
+    audio = Audio()
+    audio.begin()
+    audio.say(0.5)
+
+    assert audio.layer.end_reply(len(audio.mulaw)) == []
