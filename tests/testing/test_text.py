@@ -14,7 +14,7 @@ from twilio_frames.errors import CallFailedError
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.frames import CallEndReason, MarkReachedFrame, SendMarkFrame
 from twilio_frames.local.llm import DialogueLLMService
-from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.llm import PythonLLMService
@@ -231,6 +231,48 @@ async def test_silence_is_no_reply(phone: Phone):
         with pytest.raises(CallFailedError, match="got 0 words of it"):
             await talk.reply()
         assert await talk.say("Hello.") == "Turn 1. One two three four."
+
+
+def clip_bot(*, is_remembered: bool = True, is_interruptible: bool = True):
+    """Says a text, a clip that stands for another one, and another text."""
+    clip = SpeakClipFrame(Clip(mulaw=bytes(8000), text="The line is busy."), is_remembered)
+    clip.interruptible = is_interruptible
+
+    async def bot(call: Call) -> None:
+        first, last = TTSSpeakFrame("Good day."), TTSSpeakFrame("One moment.")
+        await call.run(pipeline_of(call, Counting()), begin_with=[first, clip, last])
+
+    return bot
+
+
+async def test_clip_is_read_in_its_turn(phone: Phone):
+    async with phone.text(clip_bot()) as talk:
+        assert await talk.reply() == "Good day. The line is busy. One moment."
+        said = [words for role, words in talk.memory if role == "assistant"]
+        assert " ".join(said) == "Good day. The line is busy. One moment."
+
+
+async def test_clip_that_is_cut_is_remembered_up_to_there(phone: Phone):
+    async with phone.text(clip_bot()) as talk:
+        assert await talk.reply(cut_after=4) == "Good day. The line"
+        assert await talk.say("Hello.") == "Turn 1. One two three four."
+        said = [words for role, words in talk.memory if role == "assistant"]
+        assert said == ["Good day.", "The line", "Turn 1. One two three four."]
+
+
+async def test_clip_that_is_not_to_be_remembered_is_not(phone: Phone):
+    async with phone.text(clip_bot(is_remembered=False)) as talk:
+        assert await talk.reply() == "Good day. The line is busy. One moment."
+        said = [words for role, words in talk.memory if role == "assistant"]
+        assert " ".join(said) == "Good day. One moment."
+
+
+async def test_clip_that_nobody_may_cut_is_read_whole(phone: Phone):
+    async with phone.text(clip_bot(is_interruptible=False)) as talk:
+        assert await talk.reply(cut_after=4) == "Good day. The line"
+        await talk.say("Hello.")
+        said = [words for role, words in talk.memory if role == "assistant"]
+        assert " ".join(said) == "Good day. The line is busy. Turn 1. One two three four."
 
 
 @pytest.mark.parametrize("greeting", ["Good day.", Clip(mulaw=bytes(8000), text="Good day.")])

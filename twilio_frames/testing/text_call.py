@@ -11,7 +11,6 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     TranscriptionFrame,
-    TTSSpeakFrame,
 )
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
@@ -30,7 +29,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame
-from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.testing.text_line import TextEar, TextEnd, TextMouth, TextPassage, TextVoice
@@ -74,11 +73,10 @@ class TextTransport(BaseTransport):
     async def greet(
         self, clip: Clip, *, append_to_context: bool = True, interruptible: bool = True
     ) -> None:
-        """Says a clip's text."""
-        await self.mouth.started.wait()
-        frame = TTSSpeakFrame(clip.text, append_to_context=append_to_context)
+        """Says a clip first of all, or behind what has been said."""
+        frame = SpeakClipFrame(clip, append_to_context)
         frame.interruptible = interruptible
-        await self.mouth.push_frame(frame)
+        await self.ear.say_first(frame)
 
     async def begin(self) -> None:
         """Tells the bot that the stream has begun."""
@@ -140,9 +138,10 @@ class TextCall(Call):
         """The conversation's memory, once the bot has a pipeline."""
 
     async def greet(self, greeting: Clip | Greeting | str) -> None:
-        """Says a greeting's text first of all; nothing is recorded for it."""
-        text = greeting if isinstance(greeting, str) else greeting.text
-        self._first_frames.append(TTSSpeakFrame(text))
+        """Says a greeting first of all; nothing is recorded for it."""
+        if isinstance(greeting, Greeting):
+            greeting = greeting.clip or greeting.text
+        await super().greet(greeting)
 
     async def run(
         self,

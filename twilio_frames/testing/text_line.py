@@ -29,12 +29,13 @@ from pipecat.frames.frames import (
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
-    UninterruptibleFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.frames import MarkReachedFrame, MarkSentFrame, SendMarkFrame
+from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
+from twilio_frames.processors.words import HeardTextFrame
 
 _RATE = 8000
 _WORD = bytes(2 * 80)
@@ -106,6 +107,8 @@ class TextEar(FrameProcessor):
         self._mouth = mouth
         self._room = 0.0
         self._held: deque[tuple[Frame, FrameDirection]] = deque()
+        self._is_up = False
+        self._first_words: list[SpeakClipFrame] = []
         self._words: list[str] = []
         self._is_speaking = False
         self._responding = False
@@ -134,6 +137,14 @@ class TextEar(FrameProcessor):
         """Whether as many words have been heard as were to be."""
         return self._room <= 0
 
+    async def say_first(self, frame: SpeakClipFrame) -> None:
+        """Says a clip, behind what has been said; kept until the pipeline is up."""
+        if self._is_up:
+            await self._say(frame)
+            self._tell_news()
+        else:
+            self._first_words.append(frame)
+
     async def listen(self, words: float = math.inf) -> None:
         """Lets so many more words pass."""
         self._room = words
@@ -157,18 +168,37 @@ class TextEar(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Lets words pass while somebody listens, and what comes behind a word behind it."""
         await super().process_frame(frame, direction)
-        self._follow(frame)
         if isinstance(frame, InterruptionFrame):
             await self._interrupt(frame, direction)
         elif isinstance(frame, SystemFrame) or direction is FrameDirection.UPSTREAM:
+            self._follow(frame)
             if not isinstance(frame, TTSAudioRawFrame):
                 await self.push_frame(frame, direction)
-        elif self._held or self._must_wait(frame):
+        elif isinstance(frame, SpeakClipFrame):
+            await self._say(frame)
+        else:
+            await self._take(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._is_up = True
+            while self._first_words:
+                await self._say(self._first_words.pop(0))
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _say(self, frame: SpeakClipFrame) -> None:
+        """Says a clip word by word, as a TTS service would."""
+        for due, _ in frames_on(frame):
+            await self._take(_said(due), FrameDirection.DOWNSTREAM)
+
+    async def _take(self, frame: Frame, direction: FrameDirection) -> None:
+        self._follow(frame)
+        if self._held or self._must_wait(frame):
             self._held.append((frame, direction))
         else:
             await self._hear(frame, direction)
-        self._news.set()
-        self._news = asyncio.Event()
 
     def _must_wait(self, frame: Frame) -> bool:
         return isinstance(frame, TTSTextFrame) and self.is_full
@@ -236,7 +266,7 @@ class TextEar(FrameProcessor):
         await self.push_frame(frame, direction)
         self.activity_before = self.activity
         for waiting, way in held:
-            if isinstance(waiting, UninterruptibleFrame):
+            if not waiting.interruptible:
                 await self._hear(waiting, way)
 
     async def _begin_to_speak(self) -> None:
@@ -248,3 +278,12 @@ class TextEar(FrameProcessor):
         if self._is_speaking:
             self._is_speaking = False
             await self.broadcast_frame(BotStoppedSpeakingFrame)
+
+
+def _said(due: Frame) -> Frame:
+    """What falls due of a clip, in its turn with all other frames: words are not ahead of them."""
+    if not isinstance(due, HeardTextFrame):
+        return due
+    frame = TTSTextFrame(due.text, "word", context_id=due.context_id)
+    frame.append_to_context, frame.interruptible = due.append_to_context, due.interruptible
+    return frame
