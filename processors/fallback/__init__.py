@@ -2,6 +2,7 @@
 
 from twilio_frames.processors.fallback.llm import LLMFallback
 from twilio_frames.processors.fallback.stt import STTFallback
+from twilio_frames.processors.fallback.switch import FallbackOptions
 from twilio_frames.processors.fallback.tts import TTSFallback
 from twilio_frames.processors.vendor_health import (
     VENDORS,
@@ -15,6 +16,7 @@ from twilio_frames.processors.vendor_health import (
 __all__ = [
     "VENDORS",
     "FailureKind",
+    "FallbackOptions",
     "LLMFallback",
     "STTFallback",
     "TTSFallback",

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Unpack
 
 from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
@@ -23,9 +23,15 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
 
 from twilio_frames.processors.fallback.continuing import Overlap, WholeWords, continuation
-from twilio_frames.processors.fallback.switch import Fallback, FallbackStrategy
-from twilio_frames.processors.filler import FILLER_AFTER, FILLERS, FillerFrame, FillsSilence
-from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
+from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions, FallbackStrategy
+from twilio_frames.processors.filler import (
+    FILLER_AFTER,
+    FILLERS,
+    WITHDRAWAL,
+    FillerFrame,
+    FillsSilence,
+)
+from twilio_frames.processors.vendor_health import FailureKind, VendorRole
 
 _FUNCTION_FRAMES = tuple(
     getattr(pipecat_frames, name)
@@ -41,8 +47,6 @@ _REPLY_FRAMES = (
     LLMFullResponseEndFrame,
     TTSSpeakFrame,
 )
-# Known to Pipecat since 1.13.
-_WITHDRAWAL: type = getattr(pipecat_frames, "EagerEndOfTurnCancelFrame", InterruptionFrame)
 
 
 @dataclass(slots=True)
@@ -87,6 +91,8 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         llm = LLMFallback([PhoneOpenAILLMService(api_key=key), local_llm])
     """
 
+    role = VendorRole.LLM
+
     def __init__(
         self,
         services: Sequence[LLMService[Any]],
@@ -95,9 +101,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         fillers: Sequence[str] = FILLERS,
         filler_after: float | None = FILLER_AFTER,
         apology: str = "I'm sorry, I can't answer right now. Please try again in a moment.",
-        ends_call: bool = False,
-        names: Sequence[str] | None = None,
-        vendors: VendorList | None = None,
+        **options: Unpack[FallbackOptions],
     ):
         """Makes the fallback of one call.
 
@@ -108,19 +112,9 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
             fillers: Said one after the other when the caller would wait in silence.
             filler_after: Seconds of silence after which one is; None for never.
             apology: Said when none of the services answers; empty to stay silent.
-            ends_call: Whether the call ends then.
-            names: The vendors' names; by default made of the services' classes.
-            vendors: Where the vendors' health is kept, by default for the whole process.
+            **options: See :class:`FallbackOptions`.
         """
-        super().__init__(
-            services=cast("Sequence[FrameProcessor]", services),
-            role=VendorRole.LLM,
-            fillers=fillers,
-            filler_after=filler_after,
-            ends_call=ends_call,
-            names=names,
-            vendors=vendors,
-        )
+        super().__init__(services=services, fillers=fillers, filler_after=filler_after, **options)
         self._patience_secs = patience_secs
         self._apology = apology
         self._replies: list[_Reply] = []
@@ -152,7 +146,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
                     if self._replies[0].is_speculative:
                         self._replies[0].is_speculative = False
                         self._await_token()
-                case _ if isinstance(frame, _WITHDRAWAL):
+                case _ if isinstance(frame, WITHDRAWAL):
                     if self._replies and self._replies[0].is_speculative:
                         self._forget()
         await super().process_frame(frame, direction)
@@ -176,7 +170,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         """Whether a frame reaches a service; what asks for a reply is kept with the reply."""
         is_in = super().is_let_in(service, frame)
         if isinstance(frame, LLMContextFrame):
-            self._owed.pop(frame.id, None)
+            self._owed.drop(frame)
         return is_in
 
     def is_let_up(self, service: FrameProcessor, frame: Frame) -> bool:
@@ -187,7 +181,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         """What becomes of a frame of a service: the reply is told in whole words, once."""
         if isinstance(frame, _FUNCTION_FRAMES):
             return (frame,)
-        is_passing = frame.id in self._owed
+        is_passing = frame in self._owed
         if isinstance(frame, FillerFrame) and not is_passing:
             return ()
         passed = await super().let_out(service, frame)
@@ -278,8 +272,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         if not self._replies:
             return
         reply = self._replies[0]
-        owed = list(self._owed.values())
-        self._owed.clear()
+        owed = self._owed.take()
         self._forget()
         self._has_given_up = True
         if not reply.is_open:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Unpack
 
 from pipecat.frames.frames import (
     Frame,
@@ -19,9 +19,9 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import NoWordsFrame
-from twilio_frames.processors.fallback.switch import Fallback
+from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unanswered import UnansweredSpeech
-from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
+from twilio_frames.processors.vendor_health import FailureKind, VendorRole
 
 _VAD = (VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame)
 _HISTORY = (InputAudioRawFrame, *_VAD)
@@ -45,6 +45,8 @@ class STTFallback(Fallback):
         stt = STTFallback([PhoneDeepgramSTTService(api_key=key), keyless_stt])
     """
 
+    role = VendorRole.STT
+
     def __init__(
         self,
         services: Sequence[STTService],
@@ -52,9 +54,7 @@ class STTFallback(Fallback):
         patience_secs: float = 2.0,
         keep_secs: float = 15.0,
         apology: str = "I'm sorry, I can't hear you at the moment.",
-        ends_call: bool = False,
-        names: Sequence[str] | None = None,
-        vendors: VendorList | None = None,
+        **options: Unpack[FallbackOptions],
     ):
         """Makes the fallback of one call.
 
@@ -63,17 +63,9 @@ class STTFallback(Fallback):
             patience_secs: Seconds that words may take from where the VAD heard the end of speech.
             keep_secs: How much audio is kept for the next recogniser.
             apology: Said when none of them hears what surely was speech; empty to stay silent.
-            ends_call: Whether the call ends when all of them have failed.
-            names: The vendors' names; by default made of the services' classes.
-            vendors: Where the vendors' health is kept, by default for the whole process.
+            **options: See :class:`FallbackOptions`.
         """
-        super().__init__(
-            cast("Sequence[FrameProcessor]", services),
-            role=VendorRole.STT,
-            ends_call=ends_call,
-            names=names,
-            vendors=vendors,
-        )
+        super().__init__(services, **options)
         self._patience_secs = patience_secs
         self._apology = apology
         self._speech = UnansweredSpeech(keep_secs=keep_secs)
@@ -138,7 +130,7 @@ class STTFallback(Fallback):
         """What becomes of a frame of a service: words, of one service at a time."""
         if isinstance(frame, InputAudioRawFrame) and frame.id in self._given:
             return ()
-        if isinstance(frame, TTSSpeakFrame) and frame.id not in self._owed:
+        if isinstance(frame, TTSSpeakFrame) and frame not in self._owed:
             # A service's own apology, while another can do its part.
             return () if len(self.strategy.usable_services) else (frame,)
         if service is not self.active and service is self._asked:

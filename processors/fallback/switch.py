@@ -14,13 +14,11 @@ no frame falls between them or is worked on twice. The one that failed is interr
 
 import asyncio
 from abc import abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar, TypedDict, cast
 
 from loguru import logger
 from pipecat.frames.frames import (
-    CancelFrame,
     EndFrame,
     EndWorkerFrame,
     ErrorFrame,
@@ -28,8 +26,6 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMConfigureOutputFrame,
     ManuallySwitchServiceFrame,
-    MetricsFrame,
-    ServiceMetadataFrame,
     ServiceSwitcherFrame,
     ServiceSwitcherRequestMetadataFrame,
     ServiceUpdateSettingsFrame,
@@ -38,16 +34,15 @@ from pipecat.frames.frames import (
     SystemFrame,
 )
 from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategy
-from pipecat.processors.frame_processor import (
-    FrameDirection,
-    FrameProcessor,
-)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.deadline import Deadline
 from twilio_frames.processors.fallback.branches import RecentIds, bound_setup, names_of
+from twilio_frames.processors.fallback.gate import Gate
+from twilio_frames.processors.fallback.owed import Owed
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.tts import PythonTTSService
@@ -60,14 +55,10 @@ from twilio_frames.processors.vendor_health import (
     kind_of,
 )
 
-_LIFECYCLE = (StartFrame, EndFrame, CancelFrame)
-# Not work, and of use to others whoever is active.
-_ALWAYS = (*_LIFECYCLE, ErrorFrame, MetricsFrame, ServiceMetadataFrame, ServiceUpdateSettingsFrame)
 # What stays in force whoever is active.
 _FOR_ALL = (LLMConfigureOutputFrame, STTMuteFrame)
 # Their own errors; Pipecat's services report the application's errors under this category.
 _OWN_CODE = (PythonLLMService, PythonTTSService, UtteranceSTTService)
-_OWED_AT_MOST = 2000
 _LONGEST_WORK_SECS = 60.0
 
 
@@ -99,40 +90,19 @@ class FallbackStrategy(ServiceSwitcherStrategy):
         await self._call_event_handler("on_service_switched", service)
 
 
-class _Gate(FrameProcessor):
-    """Stands before or behind a service.
+class FallbackOptions(TypedDict, total=False):
+    """What fallbacks of all roles take.
 
-    Args:
-        service: The service.
-        strategy: Knows the fallback, once there is one.
-        direction: Which way frames go that it looks at: down before the service, down behind it.
-        is_exit: Whether it stands behind the service.
+    Parameters:
+        ends_call: Whether the call ends when none of the services does its part; by default not.
+        names: What the vendors are called where their health is shown and shared; by default made
+            of the services' classes. Name them where two services of a class are two vendors.
+        vendors: Where their health is kept; by default for the whole process.
     """
 
-    def __init__(self, service: FrameProcessor, strategy: FallbackStrategy, *, is_exit: bool):
-        super().__init__(enable_direct_mode=True)
-        self._service = service
-        self._strategy = strategy
-        self._is_exit = is_exit
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Lets a frame through, or what becomes of it."""
-        await super().process_frame(frame, direction)
-        fallback = self._strategy.fallback
-        if fallback.has_stopped_by(frame):
-            return
-        is_down = direction is FrameDirection.DOWNSTREAM
-        if isinstance(frame, _ALWAYS) and (self._is_exit or not is_down):
-            await self.push_frame(frame, direction)
-        elif not is_down:
-            if fallback.is_let_up(self._service, frame):
-                await self.push_frame(frame, direction)
-        elif not self._is_exit:
-            if isinstance(frame, _LIFECYCLE) or fallback.is_let_in(self._service, frame):
-                await self.push_frame(frame, direction)
-        else:
-            for one in await fallback.let_out(self._service, frame):
-                await self.push_frame(one, direction)
+    ends_call: bool
+    names: Sequence[str] | None
+    vendors: VendorList | None
 
 
 class Fallback(ServiceSwitcher[FallbackStrategy]):
@@ -140,18 +110,18 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
 
     Args:
         services: The services in order of preference, at least two. Each is for this call alone.
-        role: What they do.
-        ends_call: Whether the call ends when none of them does its part.
-        names: What the vendors are called where their health is shown and shared; by default made
-            of the services' classes. Name them where two services of a class are two vendors.
-        vendors: Where their health is kept; by default for the whole process.
+        ends_call: See :class:`FallbackOptions`.
+        names: As above.
+        vendors: As above.
     """
+
+    role: ClassVar[VendorRole]
+    """What the services do."""
 
     def __init__(
         self,
         services: Sequence[FrameProcessor],
         *,
-        role: VendorRole,
         ends_call: bool = False,
         names: Sequence[str] | None = None,
         vendors: VendorList | None = None,
@@ -169,16 +139,15 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
             bound_setup(service)
         super().__init__(list(services), FallbackStrategy)
         self.strategy.fallback = self
-        self.role = role
         self._ends_call = ends_call
         self._seen_ids = RecentIds()
         book = VENDORS if vendors is None else vendors
         self._health = {
-            service: book.of(role, name)
+            service: book.of(self.role, name)
             for service, name in zip(services, names or names_of(services), strict=True)
         }
         self._tried: set[FrameProcessor] = set()
-        self._owed: OrderedDict[int, Frame] = OrderedDict()
+        self._owed = Owed()
         self._stops = RecentIds()
         self._deadlines: list[Deadline] = []
         self._progress = asyncio.Event()
@@ -189,11 +158,12 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
     def _make_pipeline_definitions(
         services: list[FrameProcessor], strategy: ServiceSwitcherStrategy
     ) -> list[Any]:
-        assert isinstance(strategy, FallbackStrategy)  # noqa: S101 What the constructor passed.
-        return [
-            [_Gate(one, strategy, is_exit=False), one, _Gate(one, strategy, is_exit=True)]
-            for one in services
-        ]
+        known = cast("FallbackStrategy", strategy)  # The constructor passes no other.
+
+        def gate(service: FrameProcessor, *, is_exit: bool) -> Gate:
+            return Gate(service, lambda: known.fallback, is_exit=is_exit)
+
+        return [[gate(one, is_exit=False), one, gate(one, is_exit=True)] for one in services]
 
     @property
     def active(self) -> FrameProcessor:
@@ -215,9 +185,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         if service is not self.active:
             return isinstance(frame, _FOR_ALL)
         if not isinstance(frame, SystemFrame | ServiceUpdateSettingsFrame):
-            self._owed[frame.id] = frame
-            if len(self._owed) > _OWED_AT_MOST:
-                self._owed.popitem(last=False)
+            self._owed.add(frame)
         return True
 
     def is_let_up(self, service: FrameProcessor, frame: Frame) -> bool:
@@ -228,10 +196,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         """What becomes of a frame that comes out of a service."""
         if service is not self.active:
             return ()
-        if frame.id in self._owed:
-            # Those before it were worked on.
-            while self._owed.popitem(last=False)[0] != frame.id:
-                pass
+        self._owed.came_out(frame)
         return (frame,)
 
     # Who works.
@@ -343,7 +308,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
 
     def hand_over(self, before: FrameProcessor, service: FrameProcessor) -> list[Frame]:
         """What the service that takes over is given to begin with. Must not wait."""
-        return list(self._owed.values())
+        return self._owed.frames()
 
     async def close_work(self) -> None:
         """Ends, for those behind, what the service before has left open."""
@@ -367,8 +332,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         elif isinstance(frame, EndFrame):
             await self._until_done()
         elif isinstance(frame, InterruptionFrame):
-            kept = {i: one for i, one in self._owed.items() if not one.interruptible}
-            self._owed = OrderedDict(kept)
+            self._owed.interrupt()
         await super().process_frame(frame, direction)
 
     async def _until_done(self) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Unpack
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -22,10 +22,10 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
 from twilio_frames.frames import SpeechBrokenOffFrame
-from twilio_frames.processors.fallback.switch import Fallback
+from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unspoken import Unspoken
 from twilio_frames.processors.fallback.voices import Speech, WordTimes
-from twilio_frames.processors.vendor_health import FailureKind, VendorList, VendorRole
+from twilio_frames.processors.vendor_health import FailureKind, VendorRole
 from twilio_frames.processors.word_times import SecondsBefore
 
 _SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)
@@ -44,14 +44,14 @@ class TTSFallback(Fallback):
         tts = TTSFallback([PhoneCartesiaTTSService(api_key=key), EspeakTTSService(synthesiser)])
     """
 
+    role = VendorRole.TTS
+
     def __init__(
         self,
         services: Sequence[TTSService],
         *,
         patience_secs: float = 1.5,
-        ends_call: bool = False,
-        names: Sequence[str] | None = None,
-        vendors: VendorList | None = None,
+        **options: Unpack[FallbackOptions],
     ):
         """Makes the fallback of one call.
 
@@ -60,17 +60,9 @@ class TTSFallback(Fallback):
             patience_secs: Seconds that a voice may take for the first audio of a text, and for each
                 next piece. It must be less than the 3 s after which Pipecat takes a text for spoken
                 in any case.
-            ends_call: Whether the call ends when none of the services speaks.
-            names: The vendors' names; by default made of the services' classes.
-            vendors: Where the vendors' health is kept, by default for the whole process.
+            **options: See :class:`FallbackOptions`.
         """
-        super().__init__(
-            cast("Sequence[FrameProcessor]", services),
-            role=VendorRole.TTS,
-            ends_call=ends_call,
-            names=names,
-            vendors=vendors,
-        )
+        super().__init__(services, **options)
         self._patience_secs = patience_secs
         self._unspoken = Unspoken()
         self._speeches: dict[str | None, Speech] = {}
