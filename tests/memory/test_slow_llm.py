@@ -44,7 +44,8 @@ async def test_slow_reply_is_remembered_whole(voices: Outcomes):
         assert outcome.lines == [f"assistant: {WHOLE}"], outcome.name
 
 
-async def test_slow_reply_is_remembered_up_to_its_cut(voices: Outcomes):
+@pytest.mark.parametrize("options", [{}, PATIENCE], ids=["in one", "begun again"])
+async def test_slow_reply_is_remembered_up_to_its_cut(options: dict[str, float]):
     async def talk(bot: Bot) -> None:
         bot.llm.replies.append([f"{FIRST} Muta", Think(1.4), LONG.removeprefix("Muta ")])
         await bot.queue(LLMRunFrame())
@@ -52,7 +53,8 @@ async def test_slow_reply_is_remembered_up_to_its_cut(voices: Outcomes):
         await bot.interrupt()
         await bot.remembers(lambda lines: bool(lines))
 
-    for outcome in await voices(talk):
+    pairs = [(voice, Memory.OURS) for voice in Voice]
+    for outcome in await have_talk(talk, pairs, partial(speaker, **options)):
         heard = outcome.heard(TO_BE_CUT)
         assert heard.startswith(f"{FIRST} Muta golu"), (outcome.name, heard)
         (line,) = outcome.lines
