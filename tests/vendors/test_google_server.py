@@ -16,7 +16,7 @@ from google.cloud.texttospeech_v1.services.text_to_speech.transports import (
 )
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
-from twilio_frames.testing.known_speech import burst
+from twilio_frames.testing.known_speech import sound
 from twilio_frames.testing.vendors import Drop, Refusal
 from twilio_frames.testing.vendors.google import GoogleServer
 
@@ -139,9 +139,19 @@ async def test_text_is_spoken_word_by_word():
         mulaw = await speak(server, "Good morning.")
         pcm = await speak(server, "Good morning.", encoding=VOICED.PCM)
 
-    assert mulaw == burst("good") + burst("morning")
-    assert pcm == decode_mulaw(mulaw)
-    assert server.speeches[0].text == "Good morning."
+    first, second = server.speeches
+    assert [word.text for word in first.words] == ["good", "morning"]
+    assert mulaw == sound(first.words)
+    assert pcm == decode_mulaw(sound(second.words))
+    assert first.text == "Good morning."
+
+
+async def test_nothing_sounds_alike_twice():
+    async with GoogleServer() as server:
+        first, second = [await speak(server, "Good morning.") for _ in range(2)]
+
+    assert len(first) != len(second)
+    assert first[:100] != second[:100]
 
 
 @pytest.mark.parametrize("wrong", [{"encoding": VOICED.MP3}, {"voice": "en-US-Wavenet-D"}])
@@ -157,5 +167,5 @@ async def test_faults_come_in_order():
             await speak(server, "One.")
         with pytest.raises(exceptions.ServiceUnavailable):
             await speak(server, "Two.")
-        assert await speak(server, "Three.") == burst("three")
+        assert await speak(server, "Three.") == sound(server.speeches[-1].words)
     assert [visit.path for visit in server.visits] == ["StreamingSynthesize"] * 3

@@ -1,6 +1,7 @@
 """Google speaks to the caller, in mu-law as Twilio wants it."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
@@ -20,10 +21,11 @@ from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.services.broken_off import DiscreetTTSService
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.patience import pause_after
+from twilio_frames.services.untimed_speech import Pace, UntimedSpeech
 
 __all__ = ["PhoneGoogleTTSService"]
 
-_WORDS_PER_SECOND = 2.5
+_TICK_SECS = 0.1
 _FIRST_PAUSE = 0.3
 _END: Any = object()
 
@@ -32,8 +34,9 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
     """Pipecat's Google voice for a phone call: mu-law from Google to the caller's ear.
 
     Audio is asked for as mu-law at 8 kHz and goes out as it comes. Credentials are read, and the
-    connection is made, while the pipeline is set up. A text whose audio breaks off or hangs is
-    asked for again, and goes on where it broke off. What is not spoken in the end does not enter
+    connection is made, while the pipeline is set up. Of a text whose audio breaks off or hangs,
+    what is left is asked for again, from a pause near by or from the word that broke off. Google
+    tells no word times: a word in doubt is said twice. What is not spoken in the end does not enter
     the memory; it is one error of the pipeline, and the caller hears the apology.
 
     Args:
@@ -77,9 +80,8 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
         self._attempts = attempts
         self._phone_client: google_tts.TextToSpeechAsyncClient | None = None
         self._opening: asyncio.Task[None] | None = None
-        # Of the text that was spoken last: how much of it, and whether that was all.
-        self._spoken_bytes = 0
-        self._is_whole = True
+        self._pace = Pace()
+        self._speech: UntimedSpeech | None = None
         self._silent_context: str | None = None
 
     # Pipecat's own reads files and makes the client while the event loop waits.
@@ -123,27 +125,29 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
         audio = streaming_config.streaming_audio_config
         audio.audio_encoding = google_tts.AudioEncoding.MULAW
         audio.sample_rate_hertz = SAMPLE_RATE
-        self._spoken_bytes, self._is_whole, self._silent_context = 0, False, context_id
+        self._speech, self._silent_context = UntimedSpeech(text, pace=self._pace), context_id
         await self.start_tts_usage_metrics(text)
-        async for mulaw in self._lasting(streaming_config, text):
+        async for mulaw in self._lasting(streaming_config, self._speech):
             await self.stop_ttfb_metrics()
             self._silent_context = None
             yield MulawOutputFrame.of(mulaw, context_id=context_id)
 
     async def _lasting(
-        self, config: google_tts.StreamingSynthesizeConfig, text: str
+        self, config: google_tts.StreamingSynthesizeConfig, speech: UntimedSpeech
     ) -> AsyncIterator[bytes]:
-        """A text's audio, however often it has to be asked for."""
+        """A text's audio, however often Google has to be asked."""
         if self._opening is not None:
             await asyncio.wait({self._opening}, timeout=self._time_limit)
         for attempt in range(self._attempts):
             try:
-                async for mulaw in self._ask(config, text, skip=self._spoken_bytes):
-                    self._spoken_bytes += len(mulaw)
+                async for mulaw in self._ask(config, speech):
                     yield mulaw
-                self._is_whole = True
                 return
             except (GoogleAPICallError, TimeoutError) as error:
+                if kept := speech.lose():
+                    yield kept
+                if not speech.rest:
+                    return
                 is_last = attempt + 1 == self._attempts
                 if is_last or category_of(error).is_permanent:
                     await self._give_up(error)
@@ -155,27 +159,44 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
             yield self._apology_audio
 
     async def _ask(
-        self, config: google_tts.StreamingSynthesizeConfig, text: str, *, skip: int
+        self, config: google_tts.StreamingSynthesizeConfig, speech: UntimedSpeech
     ) -> AsyncIterator[bytes]:
-        """A text's audio behind its first bytes, asked for once."""
+        """The audio of what is left of a text, asked for once."""
         if self._phone_client is None:
             raise TimeoutError("no client yet")
         async with asyncio.timeout(self._time_limit):
-            call = await self._phone_client.streaming_synthesize(_requests(config, text))
+            call = await self._phone_client.streaming_synthesize(_requests(config, speech.rest))
         responses = aiter(call)
         try:
             while True:
-                async with asyncio.timeout(self._time_limit):
-                    response = await anext(responses, _END)
-                if response is _END:
-                    return
+                reading = asyncio.ensure_future(anext(responses, _END))
+                async for mulaw in self._while_reading(reading, speech):
+                    yield mulaw
+                if (response := reading.result()) is _END:
+                    break
                 # gRPC gives None for what it cannot read.
-                mulaw = response.audio_content if response is not None else b""
-                skipped, skip = mulaw[skip:], max(skip - len(mulaw), 0)
-                if skipped:
-                    yield skipped
+                speech.take(response.audio_content if response is not None else b"")
         finally:
             cast(Any, call).cancel()
+        if last := speech.finish():
+            yield last
+
+    async def _while_reading(
+        self, reading: asyncio.Future[Any], speech: UntimedSpeech
+    ) -> AsyncIterator[bytes]:
+        """What is due of a text's audio while more of it is waited for."""
+        due_by = time.monotonic() + self._time_limit
+        try:
+            while not reading.done():
+                if mulaw := speech.due(time.monotonic()):
+                    yield mulaw
+                left = due_by - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                # Unlike a time-out around the reading, this leaves the stream as it is.
+                await asyncio.wait({reading}, timeout=min(left, _TICK_SECS))
+        finally:
+            reading.cancel()
 
     async def _give_up(self, error: Exception) -> None:
         # Not the exception's text, which may hold what was to be said.
@@ -188,9 +209,8 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
 
     async def append_to_audio_context(self, context_id: str | None, frame: Any) -> None:
         """Queues a frame behind the audio before it; of a text that broke off, what was said."""
-        if isinstance(frame, TTSTextFrame) and not self._is_whole:
-            words = int(self._spoken_bytes / SAMPLE_RATE * _WORDS_PER_SECOND)
-            frame.text = " ".join(frame.text.split()[:words])
+        if isinstance(frame, TTSTextFrame) and self._speech is not None and self._speech.rest:
+            frame.text = self._speech.said
             frame.append_to_context = frame.append_to_context and bool(frame.text)
         await super().append_to_audio_context(context_id, frame)
 

@@ -8,7 +8,7 @@ it is said again, is in :mod:`twilio_frames.testing.vendors.word_sounds`.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,7 @@ from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, Resampler, encode_mu
 from twilio_frames.errors import MissingExtraError
 
 COMMA_SECONDS = 0.25
+_SECONDS_A_LETTER = 0.07
 
 LOUD_CODES = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
 """Both signs of the louder half of the mu-law scale: no code among them is silence."""
@@ -78,6 +79,30 @@ def sound(words: Sequence[SaidWord]) -> bytes:
 def bare_word(written: str) -> str:
     """A word without its punctuation and capitals."""
     return re.sub(r"[\W_]", "", written.lower())
+
+
+class VaryingVoice:
+    """A voice that never says a text twice alike, as generated voices do.
+
+    Each time the sounds are others, and the pace is up to a twelfth quicker or slower. A word takes
+    as long as its letters do, about; pauses are at commas alone.
+
+    Args:
+        seed: Says how it varies.
+    """
+
+    def __init__(self, seed: int = 0):
+        self._chance = np.random.default_rng(seed)
+
+    def __call__(self, text: str) -> list[SaidWord]:
+        """How a text sounds this time."""
+        pace = _SECONDS_A_LETTER * self._chance.uniform(11 / 12, 13 / 12)
+        words: list[SaidWord] = []
+        for word in said(text, lambda _: b""):
+            length = pace * max(2, len(word.text)) * self._chance.uniform(0.9, 1.1)
+            sound = self._chance.choice(LOUD_CODES, round(length * SAMPLE_RATE)).tobytes()
+            words.append(replace(word, mulaw=sound))
+        return words
 
 
 def espeak_voice(name: str = "en-us+klatt3", *, words_per_minute: int = 165) -> TextVoice:

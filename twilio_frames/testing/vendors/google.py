@@ -7,7 +7,7 @@ client libraries.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from google.cloud.speech_v2.types import cloud_speech
 from google.cloud.texttospeech_v1.types import cloud_tts
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw
-from twilio_frames.testing.known_speech import TextVoice, said, sound
+from twilio_frames.testing.known_speech import SaidWord, TextVoice, VaryingVoice, sound
 from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.google_checks import (
     MOST_AUDIO,
@@ -77,12 +77,14 @@ class GoogleSpeech:
     Parameters:
         config: What was asked for.
         text: The text.
+        words: How it sounds.
         sent: Bytes of audio that were sent.
         is_cancelled: Whether the client broke it off.
     """
 
     config: cloud_tts.StreamingSynthesizeConfig = field(repr=False)
     text: str = field(repr=False)
+    words: Sequence[SaidWord] = field(repr=False)
     sent: int = 0
     is_cancelled: bool = False
 
@@ -101,8 +103,9 @@ class GoogleServer:
 
     Args:
         hears: What callers say.
-        voice: How a text sounds; by default each word is a noise of its own. See
-            :func:`twilio_frames.testing.known_speech.espeak_voice` for words people understand.
+        voice: How a text sounds; by default each word is a noise of its own, each time another, see
+            :class:`twilio_frames.testing.known_speech.VaryingVoice`; for words people understand,
+            :func:`twilio_frames.testing.known_speech.espeak_voice`.
         speed: How many times faster than it is played audio comes.
         first_audio_secs: How long the first audio of a text takes.
         stream_secs: How long a stream of audio may be; Google's 300.
@@ -115,7 +118,7 @@ class GoogleServer:
         self,
         *,
         hears: GoogleHears = (),
-        voice: TextVoice = said,
+        voice: TextVoice | None = None,
         speed: float = 5.0,
         first_audio_secs: float = 0.05,
         stream_secs: float = 300.0,
@@ -124,7 +127,7 @@ class GoogleServer:
         tts_faults: Iterable[Fault | None] = (),
     ):
         self._script = _Script(hears)
-        self.voice = voice
+        self.voice = voice or VaryingVoice()
         self.speed = speed
         self.first_audio_secs = first_audio_secs
         self.stream_secs = stream_secs
@@ -258,10 +261,11 @@ class GoogleServer:
         if mistake := mistake_in_synthesis(first):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, mistake)
         text = "".join([request.input.text async for request in requests])
-        speech = GoogleSpeech(config=first.streaming_config, text=text)
+        words = self.voice(text)
+        speech = GoogleSpeech(config=first.streaming_config, text=text, words=words)
         self.speeches.append(speech)
         try:
-            audio = sound(self.voice(text))
+            audio = sound(words)
             await asyncio.sleep(self.first_audio_secs)
             for number, begin in enumerate(range(0, len(audio), _CHUNK)):
                 await self._suffer(fault, number)

@@ -1,0 +1,115 @@
+"""What is kept, and what is left to say, when a voice without word times breaks off."""
+
+import random
+
+import pytest
+
+from twilio_frames.audio import MULAW_SILENCE, mulaw_silence
+from twilio_frames.services.untimed_speech import Pace, UntimedSpeech
+from twilio_frames.testing.known_speech import SaidWord, VaryingVoice, sound
+
+TEXT = "I can offer you a large latte with oat milk, or a small mocha with cream on top."
+AHEAD = 0.5
+
+
+def bare(mulaw: bytes) -> bytes:
+    return mulaw.replace(bytes([MULAW_SILENCE]), b"")
+
+
+def begin(speech: UntimedSpeech, words: list[SaidWord], size: int, *, played: float = 0.0) -> bytes:
+    """So much audio comes; what has been handed on after so many seconds."""
+    heard = speech.due(0.0)
+    speech.take(sound(words)[:size])
+    return heard + b"".join(speech.due(tick / 10) for tick in range(round(played * 10) + 1))
+
+
+def test_all_is_handed_on_when_all_has_come():
+    words = VaryingVoice()(TEXT)
+    speech = UntimedSpeech(TEXT, pace=Pace())
+    heard = begin(speech, words, len(sound(words)))
+
+    assert len(heard) == AHEAD * 8000
+    assert heard + speech.finish() == sound(words)
+    assert (speech.said, speech.rest) == (TEXT, "")
+
+
+def test_caller_has_some_audio_ahead():
+    words = VaryingVoice()(TEXT)
+    heard = begin(UntimedSpeech(TEXT, pace=Pace()), words, 20_000, played=1.2)
+
+    assert heard == sound(words)[: round((1.2 + AHEAD) * 8000)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_pause_is_where_it_goes_on(seed: int):
+    words = VaryingVoice(seed)(TEXT)
+    clause = sound(words[:10])
+    speech = UntimedSpeech(TEXT, pace=Pace())
+    heard = begin(speech, words, len(clause) + 5000, played=1.0) + speech.lose()
+
+    assert bare(heard) == bare(clause)
+    assert len(clause) - len(heard) < 80, "the pause is part of it"
+    assert speech.said == "I can offer you a large latte with oat milk,"
+    assert speech.rest == "or a small mocha with cream on top."
+
+
+def test_what_was_not_handed_on_is_asked_for_anew():
+    speech = UntimedSpeech("So it is.", pace=Pace())
+    speech.take(sound(VaryingVoice()("So it is."))[:2000])
+
+    assert speech.lose() == b""
+    assert speech.rest == "So it is."
+
+
+def test_silence_says_nothing():
+    speech = UntimedSpeech("So it is.", pace=Pace())
+    speech.due(0.0)
+    speech.take(mulaw_silence(0.4))
+    speech.due(0.0)
+    speech.lose()
+
+    assert (speech.said, speech.rest) == ("", "So it is.")
+
+
+def test_end_that_was_only_not_told_of_is_the_end():
+    words = VaryingVoice()("One latte, please, sir.")
+    speech = UntimedSpeech("One latte, please, sir.", pace=Pace())
+    speech.take(sound(words) + mulaw_silence(0.2))
+    speech.due(0.0)
+    kept = speech.lose()
+
+    assert speech.rest == ""
+    assert kept.startswith(sound(words)[4000:])
+
+
+def test_digits_are_long():
+    """Counted as single letters, most of them would be lost."""
+    text = "Call 555 0199 and ask for me"
+    written = {"555": "fivefivefive", "0199": "zerooneninenine"}
+    words = VaryingVoice()(" ".join(written.get(word, word) for word in text.split()))
+    speech = UntimedSpeech(text, pace=Pace())
+    begin(speech, words, len(sound(words[:2])) - 400, played=3.0)
+    speech.lose()
+
+    assert speech.said in ("", "Call")
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_no_word_is_lost_and_few_come_twice(seed: int):
+    """Every word is heard to its end; beside the one that broke, hardly one is heard twice."""
+    chance = random.Random(seed)
+    voice, pace = VaryingVoice(seed), Pace()
+    before = UntimedSpeech(TEXT, pace=pace)
+    before.take(sound(voice(TEXT)))
+    before.finish()
+
+    words = voice(TEXT)
+    speech = UntimedSpeech(TEXT, pace=pace)
+    size = chance.randrange(len(sound(words)))
+    heard = bare(begin(speech, words, size, played=chance.uniform(0, 4)) + speech.lose())
+    first = sum(heard.startswith(bare(sound(words[: n + 1]))) for n in range(len(words)))
+    asked = len(speech.rest.split())
+
+    assert len(words) - asked <= first, "a word is lost"
+    assert first + asked - len(words) <= 3
+    assert f"{speech.said} {speech.rest}".strip() == TEXT
