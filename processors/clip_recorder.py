@@ -22,6 +22,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ClipError
+from twilio_frames.frames import WordBrokenOffFrame
 from twilio_frames.processors.clips import Clip, ClipWord
 from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
@@ -148,6 +149,9 @@ class _Recorder(FrameProcessor):
                 self._take(await self._sound.mulaw_of(frame), frame.context_id)
             case TTSTextFrame():
                 self._layer.text(frame)
+            case WordBrokenOffFrame():
+                self._take(await self._sound.flush(), frame.context_id)
+                self._layer.word_broken_off(frame.context_id)
             case AggregatedTextFrame() if frame.will_be_spoken:
                 self._layer.announce(frame)
             case TTSStoppedFrame():

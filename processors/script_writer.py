@@ -17,7 +17,12 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.frames import MulawOutputFrame, SendMarkFrame, SpeechBrokenOffFrame
+from twilio_frames.frames import (
+    MulawOutputFrame,
+    SendMarkFrame,
+    SpeechBrokenOffFrame,
+    WordBrokenOffFrame,
+)
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.rate_advice import advise_on_speech
@@ -119,6 +124,9 @@ class ScriptWriter:
                 self._add(frame)
             case TTSTextFrame():
                 self._words.text(frame)
+            case WordBrokenOffFrame():
+                await self.flush()
+                self._words.word_broken_off(frame.context_id)
             case SendMarkFrame():
                 self._script.add(frame, when_sent=True)
             case TTSStartedFrame():

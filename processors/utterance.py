@@ -33,6 +33,7 @@ class Utterance:
         seconds_before: How much audio the same context had before Pipecat began it again.
         was_announced: Whether texts of it have been announced.
         last_heard_of: The last of the texts that were announced ahead of its last audio.
+        broken_at: Where the last word broke off, to be begun anew; None if it did not.
     """
 
     begin: int | None = None
@@ -56,6 +57,7 @@ class Utterance:
     seconds_before: float = 0.0
     was_announced: bool = False
     last_heard_of: int = 0
+    broken_at: int | None = None
 
     @property
     def is_unfinished(self) -> bool:
@@ -105,6 +107,17 @@ class Utterance:
         """Whether this is the last word of what was to be spoken."""
         return self._ends_with(word.text)
 
+    def break_off_word(self) -> None:
+        """Notes that the last word begins anew where the audio ends."""
+        if self.placed:
+            self.placed[-1] = (self.end, self.placed[-1][1])
+            self.broken_at = self.end
+
+    def drop_broken_word(self) -> None:
+        """Drops the last word if it broke off and was not begun anew."""
+        if self.broken_at == self.end and self.placed and self.placed[-1][0] == self.end:
+            self.placed.pop()
+
     def take_sentence(self, frame: TTSTextFrame) -> list[AggregatedTextFrame]:
         """A sentence that was announced, along with what is to be shown beside it."""
         texts: list[AggregatedTextFrame] = []
@@ -150,4 +163,5 @@ class Utterance:
         self.segment += shift
         self.end += shift
         self.placed = [(place + shift, frame) for place, frame in self.placed]
+        self.broken_at = None if self.broken_at is None else self.broken_at + shift
         return self.begin

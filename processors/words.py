@@ -180,11 +180,18 @@ class WordLayer:
             self._lay_over(texts, utterance.segment, utterance.end)
             utterance.segment = utterance.end
 
+    def word_broken_off(self, context_id: str | None) -> None:
+        """Notes that the last word of an utterance begins anew where its audio ends."""
+        if (utterance := self._utterances.get(context_id)) is not None:
+            self._settle(utterance)
+            utterance.break_off_word()
+
     def over(self, context_id: str | None) -> None:
         """Notes that an utterance has no more audio."""
         utterance = self._utterances.pop(context_id, None)
         if utterance is not None:
             utterance.is_over = True
+            utterance.drop_broken_word()
             self._settle(utterance)
             if utterance.begin is not None:
                 self._before.add(context_id, (utterance.end - utterance.begin) / SAMPLE_RATE)
@@ -202,6 +209,7 @@ class WordLayer:
         if utterance is None:
             return
         self._settle(utterance)
+        utterance.drop_broken_word()
         texts: list[AggregatedTextFrame] = []
         if utterance.placed and spoken_words:
             begin = utterance.placed[0][0]

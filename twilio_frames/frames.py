@@ -42,6 +42,7 @@ __all__ = [
     "TurnTranscriptionFrame",
     "VendorRole",
     "VendorSwitchedFrame",
+    "WordBrokenOffFrame",
 ]
 
 
@@ -317,6 +318,19 @@ class SpeechBrokenOffFrame(TTSStoppedFrame):
     """
 
     spoken_words: int = 0
+
+
+@dataclass
+class WordBrokenOffFrame(DataFrame):
+    """Of the last word with a time, only a part has been spoken.
+
+    What follows begins with it anew; if nothing does, the word was not said.
+
+    Parameters:
+        context_id: The utterance.
+    """
+
+    context_id: str | None = None
 
 
 class VendorRole(StrEnum):

@@ -21,7 +21,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
-from twilio_frames.frames import SpeechBrokenOffFrame
+from twilio_frames.frames import SpeechBrokenOffFrame, WordBrokenOffFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unspoken import Unspoken
 from twilio_frames.processors.fallback.voices import Speech, WordTimes
@@ -116,6 +116,8 @@ class TTSFallback(Fallback):
         match frame:
             case TTSAudioRawFrame():
                 self._note_audio(frame)
+            case WordBrokenOffFrame():
+                self._speech(frame.context_id).word_broken_off()
             case TTSStartedFrame():
                 self._note_begin(frame)
             case TTSStoppedFrame():
@@ -157,7 +159,8 @@ class TTSFallback(Fallback):
         speech = self._begun(frame.context_id, now)
         self._times.has_audio()
         self._unspoken.spoke(speech.audio(secs, now))
-        if self.is_at_work:
+        # A word that is begun again and again is no progress.
+        if self.is_at_work and not speech.is_stuck:
             self._audio.set(self._patience_secs)
 
     def _note_words(self, frame: TTSTextFrame) -> None:
@@ -172,7 +175,11 @@ class TTSFallback(Fallback):
             self._unspoken.spoke(speech.text(frame))
 
     def _note_end(self, frame: TTSStoppedFrame) -> None:
-        if (speech := self._speeches.pop(frame.context_id, None)) is not None:
+        speech = self._speeches.pop(frame.context_id, None)
+        if isinstance(frame, SpeechBrokenOffFrame):
+            # What else there was to say is left for the next voice.
+            self._unspoken.spoke(speech.given_up() if speech is not None else 0)
+        elif speech is not None:
             self._unspoken.spoke(speech.stopped())
             self._before.add(frame.context_id, speech.secs)
 

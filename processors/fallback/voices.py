@@ -69,6 +69,7 @@ class Speech:
         is_timed: Whether words come with times.
         seconds_before: How much audio the same context had before it was begun again.
         words_behind: How many of the words announced were so behind the last audio.
+        is_stuck: Whether the last word broke off and no other has come since.
     """
 
     context_id: str | None
@@ -84,6 +85,7 @@ class Speech:
     is_timed: bool = False
     seconds_before: float = 0.0
     words_behind: int = 0
+    is_stuck: bool = False
 
     @property
     def words_left(self) -> int:
@@ -110,7 +112,7 @@ class Speech:
     def word(self, frame: TTSTextFrame) -> int:
         """Notes a word with its time; gives how many are known to be spoken with it."""
         pts = frame.pts or 0
-        self.is_timed = True
+        self.is_timed, self.is_stuck = True, False
         if self.baseline is None:
             self.baseline = baseline_of(
                 pts,
@@ -127,6 +129,12 @@ class Speech:
         while len(self.due) > 1 and self.due[1][0] <= self.secs:
             spoken += words_in(self.due.popleft()[1])
         return self._spoke(spoken)
+
+    def word_broken_off(self) -> None:
+        """Notes that the last word begins anew where the audio ends."""
+        if self.due:
+            self.due[-1] = (self.secs, self.due[-1][1])
+            self.is_stuck = True
 
     def text(self, frame: TTSTextFrame) -> int:
         """Notes a text without times behind its audio; gives how many words it is."""
@@ -145,6 +153,7 @@ class Speech:
         self.secs = self.segment_secs = 0.0
         self.began_at = 0
         self.follows_pts = self.baseline = None
+        self.is_stuck = False
         self.due.clear()
         return self._spoke(max(0, self.words_left - self.words_behind))
 
@@ -152,6 +161,12 @@ class Speech:
         """The voice says that it is over; gives how many words are spoken with it."""
         self.due.clear()
         return self._spoke(self.words_left) if self.secs else 0
+
+    def given_up(self) -> int:
+        """The voice says that no more comes of it; gives how many words are spoken with it."""
+        whole = [text for begin, text in self.due if begin < self.secs]
+        self.due.clear()
+        return self._spoke(sum(map(words_in, whole)))
 
     def broken_off(self) -> tuple[int, str]:
         """What was spoken of it when it broke off, beyond what is known to be.
@@ -171,7 +186,7 @@ class Speech:
         return words_in(text), "" if self.leads else text
 
     def _is_last_spoken(self) -> bool:
-        if len(self.due) != 1:
+        if len(self.due) != 1 or self.is_stuck:
             return False
         begin, text = self.due[0]
         return self.secs >= begin + _letters(text) * _QUICKEST_SECONDS_A_LETTER

@@ -199,6 +199,41 @@ def test_word_whose_sound_broke_off_is_not_laid():
     assert audio.laid == []
 
 
+def two_words_of_which_one_breaks_off() -> Audio:
+    audio = Audio()
+    audio.word("one", 500)
+    audio.word("two", 750)
+    audio.say(0.4, at=500)
+    audio.layer.word_broken_off("c")
+    return audio
+
+
+def test_word_that_broke_off_for_good_is_not_laid():
+    audio = two_words_of_which_one_breaks_off()
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("one", 2000)])
+
+
+def test_word_that_broke_off_lies_where_it_is_begun_anew():
+    audio = two_words_of_which_one_breaks_off()
+    audio.say(0.3)
+    audio.word("three", 1200)
+    audio.say(0.2)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("one", 2000), ("two", 5600), ("three", 7200)])
+
+
+def test_word_that_broke_off_is_not_whole_before_it_is_begun_anew():
+    audio = two_words_of_which_one_breaks_off()
+    audio.say(0.1)
+
+    audio.layer.cut(heard=4000)
+
+    assert near(audio.laid, [("one", 2000)])
+
+
 def test_last_word_before_a_silence_is_laid():
     audio = Audio()
     audio.say(0.4, pause=0.1, at=500)

@@ -51,6 +51,7 @@ def test_audio_is_handed_on_in_whole_words():
 
     assert audio_of(due) == AUDIO[: end_of(2)]
     assert words_of(due) == ["Bada", "gime"]
+    assert not speech.lose(), "no word breaks off"
     assert rest_of(speech) == "lopu nasi."
 
 
@@ -63,7 +64,10 @@ def test_part_of_a_word_is_handed_on_at_need():
 
     assert (audio_of(first), words_of(first)) == (AUDIO[:800], ["Bada"])
     assert stalled == []
-    assert rest_of(speech) == TEXT, "the word is begun once more"
+    assert speech.lose(), "a word breaks off"
+    assert speech.take_unsent(9.0, "ask-2") == TEXT, "the word is begun once more"
+    assert not speech.lose(), "nothing was heard of it meanwhile"
+    assert speech.take_unsent(9.0, "ask-3") == TEXT
     speech.take_words(times(), 10.0)
     speech.take_audio(AUDIO, 10.0)
     assert words_of(speech.due(10.0)) == ["gime", "lopu", "nasi."], "it is not told twice"

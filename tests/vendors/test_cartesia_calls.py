@@ -270,6 +270,7 @@ async def test_drops_without_progress_end_in_an_apology():
         await bot.hears(LONG)
 
         assert set(bot.times_heard(LONG)) == {1}
+        assert await bot.remembers(1) == [LONG], "no word of the others was whole"
         assert left_out == [FIRST, THIRD]
         assert bot.heard_sound.count(SORRY) == 1
 

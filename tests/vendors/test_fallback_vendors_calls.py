@@ -5,6 +5,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pipecat.services.deepgram.stt import DeepgramSTTService
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
@@ -23,6 +24,7 @@ from twilio_frames.testing import Phone
 from twilio_frames.testing.vendors import (
     CartesiaServer,
     DeepgramServer,
+    Drop,
     Hang,
     OpenAIServer,
     Refusal,
@@ -35,9 +37,9 @@ BEGUN, REST = "Bada gime lopu nasi rito. Fesu ", "dabo keni muta golu."
 TWO = "Visa relo."
 
 
-def cartesia(server: CartesiaServer) -> PhoneCartesiaTTSService:
+def cartesia(server: CartesiaServer, **options: Any) -> PhoneCartesiaTTSService:
     settings = PhoneCartesiaTTSService.Settings(voice="someone")
-    return PhoneCartesiaTTSService(api_key="any", url=server.tts_url, settings=settings)
+    return PhoneCartesiaTTSService(api_key="any", url=server.tts_url, settings=settings, **options)
 
 
 def openai(server: OpenAIServer, **options: Any) -> PhoneOpenAILLMService:
@@ -140,6 +142,30 @@ async def test_cartesia_hangs_in_mid_word(phone: Phone):
     async with CartesiaServer(faults=repeat(Hang(after=12))) as server:
         bot = TwoVendorsBot(
             llm=[ScriptedLLM([ONE], [TWO])], tts=[cartesia(server), TimedSpeaker(Behaviour())]
+        )
+        async with talking(phone, bot, ONE, TWO) as talk:
+            await talk.say()
+            await talk.hears(ONE)
+            await talk.say()
+            await talk.hears(TWO)
+            await bot.remembers(
+                "user: more", f"assistant: {ONE}", "user: more", f"assistant: {TWO}"
+            )
+    assert bot.switches == [("voice 1", "voice 2")]
+
+
+@bad_day(
+    "fallback",
+    "every socket of Cartesia's drops in the first word",
+    "The beginning of the word a few times, then another voice: every word, none left out.",
+)
+@pytest.mark.parametrize("patience", [1.0, 10.0])
+async def test_cartesia_drops_without_getting_on(phone: Phone, patience: float):
+    """Cartesia's service gives up first, or the fallback does."""
+    async with CartesiaServer(faults=repeat(Drop(after=2))) as server:
+        bot = TwoVendorsBot(
+            llm=[ScriptedLLM([ONE], [TWO])],
+            tts=[cartesia(server, patience=patience), TimedSpeaker(Behaviour())],
         )
         async with talking(phone, bot, ONE, TWO) as talk:
             await talk.say()

@@ -1,6 +1,7 @@
 """Utterances that a TTS service cannot say to their end."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -16,9 +17,11 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.tts_service import TTSService
 
-from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.frames import MulawOutputFrame, SpeechBrokenOffFrame, WordBrokenOffFrame
 
 __all__ = ["BreakingOffTTSService", "DiscreetTTSService"]
+
+_BARRIER_SECS = 0.5
 
 
 @dataclass
@@ -31,6 +34,13 @@ class _BrokenOffFrame(ControlFrame):
     """Stands in an audio context where the rest of it could not be said."""
 
     context_id: str = ""
+
+
+@dataclass
+class _BarrierFrame(ControlFrame):
+    """Tells when what stands before it in an audio context has been pushed."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class DiscreetTTSService(TTSService):
@@ -86,21 +96,46 @@ class BreakingOffTTSService(DiscreetTTSService):
         """Keeps an audio context open whose audio is late; to be told every second or two."""
         await self.append_to_audio_context(context_id, _StillWaitingFrame())
 
+    async def word_broken_off(self, context_id: str) -> None:
+        """Tells that of the last word only a part was said; it is begun anew, or never said."""
+        if self.audio_context_available(context_id):
+            frame = WordBrokenOffFrame(context_id=context_id)
+            await self.append_to_audio_context(context_id, frame)
+
     async def end_context(self, context_id: str) -> None:
         """Ends an audio context behind what was said in it."""
-        if self.audio_context_available(context_id):
-            self._ending.add(context_id)
-            stopped = TTSStoppedFrame(context_id=context_id)
-            await self.append_to_audio_context(context_id, stopped)
-            await self.remove_audio_context(context_id)
+        await self._end_context(TTSStoppedFrame(context_id=context_id), context_id)
 
     async def break_off_context(self, context_id: str) -> None:
-        """Ends an audio context whose rest cannot be said, and apologises."""
+        """Ends an audio context whose rest cannot be said, and apologises.
+
+        Its last word counts as said, unless :meth:`word_broken_off` told otherwise.
+        """
         if self.audio_context_available(context_id):
             broken = _BrokenOffFrame(context_id=context_id)
             await self.append_to_audio_context(context_id, broken)
-            await self.end_context(context_id)
+            stopped = SpeechBrokenOffFrame(context_id=context_id, spoken_words=1)
+            await self._end_context(stopped, context_id)
             await self._apologise()
+
+    async def _end_context(self, stopped: TTSStoppedFrame, context_id: str) -> None:
+        if self.audio_context_available(context_id):
+            self._ending.add(context_id)
+            await self.append_to_audio_context(context_id, stopped)
+            await self.remove_audio_context(context_id)
+
+    async def all_handed_on(self) -> None:
+        """Waits until what has come for the audio context in progress has been pushed."""
+        context_id = self.get_active_audio_context_id()
+        if context_id is None or not self.audio_context_available(context_id):
+            return
+        barrier = _BarrierFrame()
+        await self.append_to_audio_context(context_id, barrier)
+        try:
+            async with asyncio.timeout(_BARRIER_SECS):
+                await barrier.reached.wait()
+        except TimeoutError:
+            logger.debug(f"{self}: what was said is not all pushed yet")
 
     async def _apologise(self) -> None:
         if not self._apology_audio or self._has_apologised:
@@ -124,6 +159,9 @@ class BreakingOffTTSService(DiscreetTTSService):
         """Pushes a frame, unless it is a word that was not said."""
         match frame:
             case _StillWaitingFrame():
+                return
+            case _BarrierFrame():
+                frame.reached.set()
                 return
             case _BrokenOffFrame():
                 self._broken_off.add(frame.context_id)

@@ -137,8 +137,8 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         level = "DEBUG" if was_idle else "WARNING"
         logger.log(level, f"{self}: the connection to Cartesia was {reason}")
         self._asks.clear()
-        for speech in self._speeches.values():
-            speech.lose()
+        for speech in tuple(self._speeches.values()):
+            await self._lose(speech)
             self._note_progress(speech)
         await self._call_event_handler("on_disconnected")
         if not was_idle:
@@ -163,6 +163,8 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
 
     async def _give_up(self, message: str, category: ErrorCategory) -> None:
         await self._call_event_handler("on_connection_error", message)
+        # Whoever takes over goes on where this voice was.
+        await self.all_handed_on()
         await self.push_error(message, category=category, force_treat_as_permanent=True)
         for context_id in tuple(self._speeches):
             await self._break_off(context_id)
@@ -357,7 +359,7 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         now = time.monotonic()
         # An ask that has expired meanwhile is not taken up again by Cartesia, a new one is.
         has_expired = 400 <= status < 500 and speech.has_been_heard
-        speech.lose()
+        await self._lose(speech)
         if status == 429 or status >= 500 or has_expired:
             speech.refused_since = speech.refused_since or now
             speech.refusals += 1
@@ -374,10 +376,15 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         speech = self._forget(context_id)
         if speech is not None and speech.ask_id is not None:
             await self._cancel_ask(speech.ask_id)
+        if speech is not None:
+            await self._lose(speech)
         await self.break_off_context(context_id)
         if speech is not None:
-            speech.lose()
             await self.leave_out(speech.unsaid)
+
+    async def _lose(self, speech: CartesiaSpeech) -> None:
+        if speech.lose():
+            await self.word_broken_off(speech.context_id)
 
     async def _cancel_ask(self, ask_id: str) -> None:
         await self._socket.send(json.dumps({"context_id": ask_id, "cancel": True}))

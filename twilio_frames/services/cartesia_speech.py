@@ -210,22 +210,27 @@ class CartesiaSpeech:
             self._end_ask()
         return due
 
-    def lose(self) -> None:
-        """Notes that no more comes of the open ask; what is left of it is to be asked again."""
+    def lose(self) -> bool:
+        """Notes that no more comes of the open ask; what is left of it is to be asked again.
+
+        Returns:
+            Whether only a part of the last word that was handed on has been.
+        """
         self._held.clear()
         if self.ask_id is None:
-            return
+            return False
         place = self._behind_what_sounded(self._text_place(self._handed))
         self._note_place(place)
         unsaid = next((word for word in self._words if word.end > self._handed), None)
-        if unsaid is not None and unsaid.begin < self._handed:
-            self._is_word_begun = self._words.index(unsaid) < self._words_given
-        else:
-            self._is_word_begun = False
+        breaks_off = unsaid is not None and unsaid.begin < self._handed
+        if unsaid is not None and breaks_off:
+            breaks_off = self._words.index(unsaid) < self._words_given
+            self._is_word_begun = self._is_word_begun or breaks_off
         tags, rest = _lasting_tags(self._asked[:place]), self._asked[place:].lstrip()
         unsent = f"{tags}{rest}{self._unsent}"
         self._unsent = unsent if _has_words(f"{rest}{self._unsent}") else ""
         self._end_ask()
+        return breaks_off
 
     @property
     def _received(self) -> int:
