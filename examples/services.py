@@ -100,9 +100,10 @@ async def warm_up(keys: Mapping[str, str] | None = None) -> None:
     """
     chosen = _Keys.of(keys)
     await asyncio.to_thread(_import_vendors, chosen)
-    if _has_local():
-        await _local_stt()
-    await _greeting(chosen).prepare()
+    async with asyncio.TaskGroup() as ahead:
+        ahead.create_task(_greeting(chosen).prepare())
+        if _has_local():
+            ahead.create_task(_local_stt())
 
 
 @cache

@@ -211,3 +211,52 @@ async def test_greeting_that_cannot_be_recorded_is_a_warning(tmp_path: Path, war
     # A service that has failed is left alone for a while when calls come.
     greeting.prepare_soon()
     assert greeting.clip is None
+    await greeting.close()
+
+
+async def test_greeting_is_recorded_when_the_service_is_well_again(
+    tmp_path: Path, warnings: list[str]
+):
+    made: list[Beeper] = []
+
+    def tts() -> Beeper:
+        made.append(Beeper(fails=len(made) < 2))
+        return made[-1]
+
+    greeting = Greeting(TEXT, tts, store=ClipStore(tmp_path), retry_secs=0.05)
+    assert await greeting.prepare() is None
+    async with asyncio.timeout(10):
+        while greeting.clip is None:  # noqa: ASYNC110  # nothing to await
+            await asyncio.sleep(0.01)
+
+    assert len(made) == 3
+    assert len([text for text in warnings if "greeting is not recorded" in text]) == 1
+
+
+async def test_service_that_never_records_a_greeting_is_let_be(tmp_path: Path):
+    made: list[Beeper] = []
+
+    def tts() -> Beeper:
+        made.append(Beeper(fails=True))
+        return made[-1]
+
+    greeting = Greeting(TEXT, tts, store=ClipStore(tmp_path), retry_secs=0.001)
+    await greeting.prepare()
+    async with asyncio.timeout(10):
+        while len(made) < 5:  # noqa: ASYNC110  # nothing to await
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
+
+    assert len(made) == 5
+
+
+async def test_greeting_is_not_waited_for_long(tmp_path: Path, warnings: list[str]):
+    class Hanging(Beeper):
+        async def synthesise(self, text: str):
+            await asyncio.Event().wait()
+            yield SpeechChunk(pcm=b"", sample_rate=8000)
+
+    greeting = Greeting(TEXT, Hanging, store=ClipStore(tmp_path))
+    assert await greeting.prepare(patience=0.2) is None
+    assert [text for text in warnings if "not recorded after 0.2 s" in text]
+    await greeting.close()

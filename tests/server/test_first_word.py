@@ -1,7 +1,9 @@
 """What callers of a whole server hear first, and what it takes."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,11 @@ from twilio_frames.report.lines import Kind
 from twilio_frames.report.reading import read_log
 from twilio_frames.report.story import tell
 from twilio_frames.server import ServerSettings
+from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.testing import Caller, Phone
+from twilio_frames.testing.known_speech import said, sound
 from twilio_frames.testing.loop_watch import LoopWatch
+from twilio_frames.testing.vendors import CartesiaServer, Hang
 
 TEXT = "Hello, who is there?"
 
@@ -142,6 +147,37 @@ async def test_greeting_that_is_not_ready_is_spoken_live_and_recorded_for_the_ne
 
     assert pitch(first) == pytest.approx(880, abs=5)
     assert pitch(second) == pytest.approx(440, abs=5)
+
+
+async def test_hanging_cartesia_holds_no_call_up(phone: Phone, tmp_path: Path):
+    """Nor its process; when it is well again, callers hear the recording."""
+    cartesia = CartesiaServer(faults=repeat(Hang()))
+    voice = PhoneCartesiaTTSService.Settings(voice="someone")
+    async with cartesia:
+        greeting = Greeting(
+            TEXT,
+            lambda: PhoneCartesiaTTSService(api_key="any", url=cartesia.tts_url, settings=voice),
+            store=ClipStore(tmp_path),
+            time_limit=0.5,
+            retry_secs=0.2,
+        )
+        bot = Bot(greeting)
+        bot.connected.set()
+        began = time.monotonic()
+        async with phone.desk(bot, settings=ServerSettings(warm_up_seconds=0.3)) as desk:
+            assert time.monotonic() - began < 3.0
+            async with desk.call() as first:
+                assert (await remembered(await bot.contexts.get()))[0]["content"] == TEXT
+            cartesia.go_wrong()
+            async with asyncio.timeout(10):
+                while greeting.clip is None:  # noqa: ASYNC110  # nothing to await
+                    await asyncio.sleep(0.01)
+            async with desk.call() as second:
+                assert (await remembered(await bot.contexts.get()))[0]["content"] == TEXT
+        await greeting.close()
+
+    assert pitch(first) == pytest.approx(880, abs=5)
+    assert sound(said(TEXT)) in second.result.heard_bot
 
 
 async def test_text_is_spoken_live(phone: Phone):

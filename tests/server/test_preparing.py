@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
 
 from tests.server.site import FORM, Open, Site
-from twilio_frames.server import ComingCall, create_app
+from twilio_frames.server import ComingCall, ServerSettings, create_app
 from twilio_frames.server.preparing import Preparations
 
 
@@ -158,6 +158,63 @@ async def test_bot_is_warm_before_calls_are_taken():
     await server.start_server()
     assert bot.is_warm
     await server.close()
+
+
+async def test_calls_are_taken_while_a_warm_up_hangs(log_lines: list[str]):
+    finish = asyncio.Event()
+
+    async def bot(call: Any) -> None:
+        await call.hang_up()
+
+    settings = ServerSettings(warm_up_seconds=0.1, warm=False)
+    async with TestClient(TestServer(create_app(bot, settings, warm_up=finish.wait))) as client:
+        assert (await client.get("/healthz")).status == 200
+        finish.set()
+        async with asyncio.timeout(5):
+            while not any("warm-up is done" in line for line in log_lines):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    told = [line for line in log_lines if "warm-up is not done after 0.1 s" in line]
+    assert len(told) == 1
+
+
+async def test_late_failure_of_a_warm_up_is_logged(log_lines: list[str]):
+    fail = asyncio.Event()
+
+    async def warm_up() -> None:
+        await fail.wait()
+        raise ValueError("+14155550199")
+
+    async def bot(call: Any) -> None:
+        await call.hang_up()
+
+    settings = ServerSettings(warm_up_seconds=0.1, warm=False)
+    async with TestServer(create_app(bot, settings, warm_up=warm_up)):
+        fail.set()
+        async with asyncio.timeout(5):
+            while not any("warm-up failed" in line for line in log_lines):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    assert not any("5550199" in line for line in log_lines)
+
+
+async def test_hanging_warm_up_ends_with_the_server():
+    cancelled = asyncio.Event()
+
+    async def warm_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async def bot(call: Any) -> None:
+        await call.hang_up()
+
+    settings = ServerSettings(warm_up_seconds=0.1, warm=False)
+    async with TestServer(create_app(bot, settings, warm_up=warm_up)):
+        pass
+
+    assert cancelled.is_set()
 
 
 async def test_bot_that_cannot_warm_up_is_not_served():

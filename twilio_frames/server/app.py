@@ -1,7 +1,7 @@
 """The web application that Twilio and the page talk to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 
 from aiohttp import web
@@ -18,11 +18,9 @@ from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, make_state
 from twilio_frames.server.switchboard import Bot
 from twilio_frames.server.trust import is_local
+from twilio_frames.server.warm_up import OwnWarmUp, WarmUp
 
-__all__ = ["WarmUp", "create_app"]
-
-WarmUp = Callable[[], Awaitable[object]]
-"""What a bot does once, before its process takes calls."""
+__all__ = ["create_app"]
 
 _WARM_UP_SECONDS = 60.0
 
@@ -50,8 +48,9 @@ def create_app(
     Args:
         bot: A coroutine function that carries one call; it is called once per call.
         settings: Account, addresses and limits; None for those of the environment.
-        warm_up: Awaited before calls are taken: a greeting is recorded here. None for the bot's
-            own ``warm_up``, if it has one.
+        warm_up: Awaited before calls are taken: a greeting is recorded here. What takes longer
+            than ``settings.warm_up_seconds`` goes on beside the calls. None for the bot's own
+            ``warm_up``, if it has one.
         prepare: Awaited for each call from its webhook on, while its stream is still to come; what
             it gives is ``await call.prepared()``. If the stream never comes, it is cancelled, or
             what it gave closed (``aclose()``). None for the bot's own ``prepare``.
@@ -72,7 +71,10 @@ def create_app(
     app.router.add_post("/after-stream", webhooks.after_stream)
     app.router.add_post("/status", webhooks.status)
     app.router.add_get("/healthz", healthz)
-    app.on_startup.append(partial(_warm_up, own=warm_up))
+    if warm_up is not None:
+        own = OwnWarmUp(warm_up, patience=state.settings.warm_up_seconds)
+        app.cleanup_ctx.append(partial(_warm_up_own, own=own))
+    app.cleanup_ctx.append(_warm_up)
     app.on_shutdown.append(_end_calls)
     app.cleanup_ctx.append(_close_rest)
     return app
@@ -111,18 +113,25 @@ async def _strangers_stay_out(request: web.Request, handler: Handler) -> web.Str
     return await handler(request)
 
 
-async def _warm_up(app: web.Application, *, own: WarmUp | None) -> None:
+async def _warm_up_own(app: web.Application, *, own: OwnWarmUp) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_WARM_UP_SECONDS):
-            if own is not None:
-                await own()
-            if app[STATE].settings.warm:
+        await own.begin()
+        yield
+    finally:
+        await own.close()
+
+
+async def _warm_up(app: web.Application) -> AsyncIterator[None]:
+    if app[STATE].settings.warm:
+        try:
+            async with asyncio.timeout(_WARM_UP_SECONDS):
                 await processors_warm_up()
-    except TimeoutError:
-        logger.warning(
-            f"warming up took over {_WARM_UP_SECONDS:g} s and was given up: calls are taken, the "
-            "first ones may begin slowly"
-        )
+        except TimeoutError:
+            logger.warning(
+                f"warming up took over {_WARM_UP_SECONDS:g} s and was given up: calls are taken, "
+                "the first ones may begin slowly"
+            )
+    yield
 
 
 async def _end_calls(app: web.Application) -> None:

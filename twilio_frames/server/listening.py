@@ -10,12 +10,13 @@ from aiohttp import web
 from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.server.app import WarmUp, create_app
+from twilio_frames.server.app import create_app
 from twilio_frames.server.preparing import Prepare
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
 from twilio_frames.server.switchboard import Bot, Switchboard
 from twilio_frames.server.trust import is_loopback
+from twilio_frames.server.warm_up import WarmUp
 
 __all__ = ["Server", "serve"]
 

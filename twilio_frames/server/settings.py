@@ -58,6 +58,8 @@ class ServerSettings:
         transport: How each call's transport is set up.
         warm: Whether the first call is made as quick as the others before calls are taken, see
             :func:`twilio_frames.processors.warming.warm_up`.
+        warm_up_seconds: How long calls wait for the bot's own warm-up, which then goes on beside
+            them.
     """
 
     account_sid: str | None = None
@@ -82,6 +84,7 @@ class ServerSettings:
     log_digits: bool = False
     transport: TwilioParams | None = None
     warm: bool = True
+    warm_up_seconds: float = 4.0
 
     def __post_init__(self):
         for name in ("public_url", "api_url"):
