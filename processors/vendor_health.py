@@ -140,9 +140,13 @@ class VendorHealth:
         """
         self.successes += 1
         if seconds is not None:
-            self._first_bytes.append(seconds)
+            self.note_first_byte(seconds)
         self._wait_secs, self._tried_by = 0.0, None
         self._become(VendorState.WELL, "does its part again")
+
+    def note_first_byte(self, seconds: float) -> None:
+        """Notes how long the first of its work took, where that is known later than it came."""
+        self._first_bytes.append(seconds)
 
     def failed(self, kind: FailureKind) -> None:
         """Notes that it did not.

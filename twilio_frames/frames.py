@@ -339,6 +339,8 @@ class VendorRole(StrEnum):
     STT = "stt"
     LLM = "llm"
     TTS = "tts"
+    REALTIME = "realtime"
+    """All three."""
 
 
 class FailureKind(StrEnum):

@@ -1,17 +1,24 @@
 """What the branches of a fallback need: names, an end to connecting, and which frames came out."""
 
 import asyncio
-import re
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
 from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
+from twilio_frames.processors.vendor_watch import WatchedVendor, vendor_name
+
 SETUP_SECS = 2.5
 """How long a service may take to connect when the call begins."""
 
 _FRAMES_KEPT = 4096
-_MADE_BY = re.compile(r"^Phone|(STT|LLM|TTS)?Service$")
+
+
+def leave_watching_to_fallback(services: Sequence[FrameProcessor]) -> None:
+    """Has services not tell themselves how they do."""
+    for service in services:
+        if isinstance(service, WatchedVendor):
+            service.is_watched_by_fallback = True
 
 
 class RecentIds:
@@ -46,7 +53,7 @@ def names_of(services: Sequence[FrameProcessor]) -> list[str]:
     names: list[str] = []
     times: Counter[str] = Counter()
     for service in services:
-        name = _MADE_BY.sub("", type(service).__name__).lower() or "vendor"
+        name = vendor_name(service)
         times[name] += 1
         names.append(name if times[name] == 1 else f"{name} {times[name]}")
     return names

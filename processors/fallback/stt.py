@@ -71,7 +71,7 @@ class STTFallback(Fallback):
         self._speech = UnansweredSpeech(keep_secs=keep_secs)
         self._given: set[int] = set()
         self._asked: FrameProcessor | None = None
-        self._stopped_at: float | None = None
+        self._ended_at: float | None = None
         self._began_at = 0.0
         self._words_at = 0.0
         self._is_muted = False
@@ -95,7 +95,7 @@ class STTFallback(Fallback):
             match frame:
                 case VADUserStartedSpeakingFrame():
                     self._words.clear()
-                    self._stopped_at, self._began_at = None, time.monotonic()
+                    self._ended_at, self._began_at = None, time.monotonic()
                     if not self._speech.is_unanswered:
                         await self.choose()
                 case STTMuteFrame():
@@ -105,12 +105,16 @@ class STTFallback(Fallback):
                     pass
         await super().process_frame(frame, direction)
         if isinstance(frame, VADUserStoppedSpeakingFrame):
-            self._await_words()
+            self._await_words(frame.stop_secs)
 
-    def _await_words(self) -> None:
-        self._stopped_at = time.monotonic()
-        last_words = self._words_at > max(self._began_at, self._stopped_at - _LAST_WORDS_SECS)
-        if last_words or self._is_muted:
+    def _await_words(self, stop_secs: float) -> None:
+        now = time.monotonic()
+        self._ended_at = now - stop_secs
+        has_last_words = self._words_at > max(self._began_at, now - _LAST_WORDS_SECS)
+        if has_last_words and self._words_at >= self._ended_at:
+            # The recogniser heard the end of speech before the VAD was sure of it.
+            self._health[self.active].note_first_byte(self._words_at - self._ended_at)
+        if has_last_words or self._is_muted:
             self._nobody_waits()
         elif self._asked is not None:
             self._second_words.set(self._patience_secs)
@@ -162,7 +166,7 @@ class STTFallback(Fallback):
             if self._words.is_set:
                 self._words.set(self._patience_secs)
         elif isinstance(frame, TranscriptionFrame | NoWordsFrame):
-            took = None if self._stopped_at is None else time.monotonic() - self._stopped_at
+            took = None if self._ended_at is None else time.monotonic() - self._ended_at
             self._health[self.active].succeeded(took)
             self._words_at = time.monotonic()
             self._has_apologised = False
@@ -175,7 +179,7 @@ class STTFallback(Fallback):
         self._second_words.clear()
         self._asked = None
         if not self._speech.is_speaking:
-            self._stopped_at = None
+            self._ended_at = None
 
     def hand_over(self, before: FrameProcessor, service: FrameProcessor) -> list[Frame]:
         """The audio that no words have come for, unless the service has it already."""
@@ -183,7 +187,7 @@ class STTFallback(Fallback):
         if service is self._asked:
             return others
         self._asked = None
-        if self._stopped_at is not None and self._speech.is_unanswered:
+        if self._ended_at is not None and self._speech.is_unanswered:
             self._words.set(self._patience_secs)
         return [*others, *self._speech_to_give()]
 

@@ -40,7 +40,12 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.deadline import Deadline
-from twilio_frames.processors.fallback.branches import RecentIds, bound_setup, names_of
+from twilio_frames.processors.fallback.branches import (
+    RecentIds,
+    bound_setup,
+    leave_watching_to_fallback,
+    names_of,
+)
 from twilio_frames.processors.fallback.gate import Gate
 from twilio_frames.processors.fallback.owed import Owed
 from twilio_frames.processors.llm import PythonLLMService
@@ -137,6 +142,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
             )
         for service in services:
             bound_setup(service)
+        leave_watching_to_fallback(services)
         super().__init__(list(services), FallbackStrategy)
         self.strategy.fallback = self
         self._ends_call = ends_call

@@ -105,6 +105,11 @@ async def test_vendors_hold_a_conversation(phone: Phone):
         await warm_up(vendors.keys)
         call = await phone.ring(vendors.bot, order)
 
+    health = {(one.role.value, one.name): one for one in vendor_health.VENDORS}
+    for vendor in (("stt", "deepgram"), ("llm", "openai"), ("tts", "cartesia")):
+        took = health[vendor].first_byte(0.5)
+        assert took is not None, vendor
+        assert 0 < took < 3
     assert [visit.key for visit in vendors.deepgram.visits] == ["dg"]
     assert {visit.key for visit in vendors.openai.visits} == {"sk"}
     assert {visit.key for visit in vendors.cartesia.visits} == {"ca"}

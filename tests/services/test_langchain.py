@@ -15,8 +15,10 @@ from pipecat.processors.frameworks.langchain import LangchainProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.call import Call
+from twilio_frames.frames import VendorRole
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.services.langchain import PhoneLangchainProcessor, heard_messages
 from twilio_frames.testing import Phone
 
@@ -58,11 +60,13 @@ def bot_with(answer: Callable, errors: Errors | None = None, **options):
     return bot
 
 
-async def test_chain_is_told_what_was_heard(phone: Phone):
+async def test_chain_is_told_what_was_heard(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(VENDORS, "_vendors", {})
     told = []
 
     async def answer(given):
         told.append(given)
+        await asyncio.sleep(0.05)
         yield "One two "
         yield AIMessageChunk(content="three four.")
 
@@ -71,6 +75,9 @@ async def test_chain_is_told_what_was_heard(phone: Phone):
         assert await talk.say("Hello.", cut_after=2) == "One two"
         assert await talk.say("No, wait.") == "One two three four."
 
+    health = VENDORS.of(VendorRole.LLM, "langchain")
+    assert health.successes == 2
+    assert 0.05 <= (health.first_byte(0.5) or 0) < 2.0
     assert told == [
         {"input": "Hello.", "history": [AIMessage("Good morning.")]},
         {

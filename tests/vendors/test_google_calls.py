@@ -19,14 +19,17 @@ from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.examples import google_speech
 from twilio_frames.examples.own_llm import Parrot
+from twilio_frames.frames import VendorRole
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
 from twilio_frames.testing import Caller, Phone, PhoneCall
 from twilio_frames.testing.known_speech import burst
 from twilio_frames.testing.vendors import Drop, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.google import GoogleServer
 
+ROLES = (VendorRole.STT, VendorRole.TTS)
 GREETING = "hello i say everything back"
 HEARD = ["a latte please", "a large one"]
 
@@ -123,6 +126,7 @@ def was_all_understood(rig: Rig) -> bool:
 
 
 async def test_google_example_takes_an_order(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(VENDORS, "_vendors", {})
     async with GoogleServer(hears=["a large latte"]) as server:
         monkeypatch.setenv("GOOGLE_SPEECH_TARGET", server.target)
 
@@ -133,6 +137,10 @@ async def test_google_example_takes_an_order(phone: Phone, monkeypatch: pytest.M
             await hear(
                 server, telephone, "hello and welcome to the coffee shop latte any special milk"
             )
+            known = await telephone.wait_until(
+                lambda: all(VENDORS.of(role, "google").first_byte(0.5) for role in ROLES), seconds=5
+            )
+            assert known, VENDORS.as_json()
 
         await phone.ring(google_speech.bot, caller)
         (stream,), speech = server.streams, server.speeches[0]

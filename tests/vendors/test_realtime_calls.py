@@ -18,6 +18,8 @@ from tests.vendors.realtime_rig import (
     RealtimeBot,
     ours,
 )
+from twilio_frames.frames import VendorRole
+from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
 from twilio_frames.testing import (
     Caller,
@@ -86,12 +88,16 @@ def heard(reply: SpokenReply, result: CallResult) -> bool:
     return loud_part(reply.mulaw) in loud_part(result.heard_bot)
 
 
-async def test_mulaw_passes_bit_for_bit(phone: Phone):
+async def test_mulaw_passes_bit_for_bit(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(VENDORS, "_vendors", {})
     async with RealtimeServer(replies=[GREETING, ANSWER], hears=["when do you open"]) as server:
         bot = RealtimeBot(server)
         call = await phone.ring(bot, ask_when_bot_is_done)
         turn = server.memory[1]
 
+    health = VENDORS.of(VendorRole.REALTIME, "openairealtime")
+    assert health.successes == 2
+    assert 0 < (health.first_byte(0.95) or 0) < 3
     assert heard(GREETING, call.result)
     assert heard(ANSWER, call.result)
     sent = bot.caller_audio()

@@ -17,7 +17,13 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.tts_service import TTSService
 
-from twilio_frames.frames import MulawOutputFrame, SpeechBrokenOffFrame, WordBrokenOffFrame
+from twilio_frames.frames import (
+    MulawOutputFrame,
+    SpeechBrokenOffFrame,
+    VendorRole,
+    WordBrokenOffFrame,
+)
+from twilio_frames.processors.vendor_watch import WatchedVendor
 
 __all__ = ["BreakingOffTTSService", "DiscreetTTSService"]
 
@@ -43,8 +49,10 @@ class _BarrierFrame(ControlFrame):
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class DiscreetTTSService(TTSService):
+class DiscreetTTSService(WatchedVendor, TTSService):
     """A base whose log does not tell what the bot would have said, had the service been usable."""
+
+    vendor_role = VendorRole.TTS
 
     async def _synthesize_text(self, text: str, context_id: str) -> None:
         # Pipecat logs the text, as a warning.

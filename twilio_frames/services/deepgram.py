@@ -40,7 +40,8 @@ from pipecat.utils.types import is_given
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import MulawInputFrame
+from twilio_frames.frames import MulawInputFrame, VendorRole
+from twilio_frames.processors.vendor_watch import WatchedVendor
 from twilio_frames.services.deepgram_connection import (
     ConnectionPatience,
     LastingConnection,
@@ -88,7 +89,7 @@ class UtteranceEndFrame(SystemFrame):
     last_word_end: float
 
 
-class PhoneDeepgramSTTService(DeepgramSTTService):
+class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
     """Pipecat's Deepgram service for a phone call: mu-law as it came, and no word lost.
 
     Deepgram gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -117,6 +118,8 @@ class PhoneDeepgramSTTService(DeepgramSTTService):
     Raises:
         ConfigurationError: If another encoding or sample rate than mu-law at 8 kHz is asked for.
     """
+
+    vendor_role = VendorRole.STT
 
     def __init__(
         self,

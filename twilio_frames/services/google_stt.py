@@ -31,7 +31,8 @@ from pipecat.utils.time import time_now_iso8601
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import MulawInputFrame
+from twilio_frames.frames import MulawInputFrame, VendorRole
+from twilio_frames.processors.vendor_watch import WatchedVendor
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
@@ -58,7 +59,7 @@ class _UnansweredError(Exception):
     """No result came for what the caller said."""
 
 
-class PhoneGoogleSTTService(GoogleSTTService):
+class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
     """Pipecat's Google recogniser for a phone call: mu-law as it came, and no word lost.
 
     Google gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -86,6 +87,8 @@ class PhoneGoogleSTTService(GoogleSTTService):
     Raises:
         ConfigurationError: If another sample rate is asked for.
     """
+
+    vendor_role = VendorRole.STT
 
     def __init__(
         self,

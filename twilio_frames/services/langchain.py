@@ -27,6 +27,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import MissingExtraError
+from twilio_frames.frames import VendorRole
+from twilio_frames.processors.vendor_watch import WatchedVendor
 
 try:
     from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -62,7 +64,7 @@ def _read(context: LLMContext) -> Iterator[BaseMessage]:
             yield kind(content=content)
 
 
-class PhoneLangchainProcessor(LangchainProcessor):
+class PhoneLangchainProcessor(WatchedVendor, LangchainProcessor):
     """Pipecat's processor for LangChain, where a chain may fail or hang and the call goes on.
 
     It takes the place of an LLM service. The chain's input is a mapping with the newest message and
@@ -82,6 +84,8 @@ class PhoneLangchainProcessor(LangchainProcessor):
         apology: Said when the chain fails; empty to stay silent.
         time_limit: Seconds that the chain may take for each piece of text.
     """
+
+    vendor_role = VendorRole.LLM
 
     def __init__(
         self,

@@ -17,7 +17,9 @@ from pipecat.services.openai.base_llm import (
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory
 
+from twilio_frames.frames import VendorRole
 from twilio_frames.processors.filler import FillsSilence
+from twilio_frames.processors.vendor_watch import WatchedVendor
 from twilio_frames.services.function_calls import ChecksFunctionCalls
 from twilio_frames.services.openai_connections import (
     give_back_connections,
@@ -45,7 +47,7 @@ _NO_KEY = "none"
 
 
 class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverride]
-    FillsSilence, ChecksFunctionCalls[OpenAILLMAdapter], OpenAILLMService
+    WatchedVendor, FillsSilence, ChecksFunctionCalls[OpenAILLMAdapter], OpenAILLMService
 ):
     """Pipecat's service for OpenAI, for somebody who waits on the telephone.
 
@@ -78,6 +80,8 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         warm_up: Whether to open a connection when the pipeline is set up.
         **kwargs: Passed to Pipecat's ``OpenAILLMService``.
     """
+
+    vendor_role = VendorRole.LLM
 
     def __init__(
         self,

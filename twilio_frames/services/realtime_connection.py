@@ -19,7 +19,8 @@ from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.utils.errors import ErrorCategory
 from websockets.exceptions import ConnectionClosed
 
-from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.frames import MulawOutputFrame, VendorRole
+from twilio_frames.processors.vendor_watch import WatchedVendor
 from twilio_frames.services.realtime_debt import Debt
 from twilio_frames.services.realtime_link import LinkFailure, RealtimeLink, delay_before
 
@@ -41,7 +42,7 @@ _FINAL = {
 _PIPECATS_ERRORS = frozenset({"item_retrieve_invalid_item_id"})
 
 
-class RealtimeConnection(OpenAIRealtimeLLMService):
+class RealtimeConnection(WatchedVendor, OpenAIRealtimeLLMService):
     """Connects, notices when the model is gone, and connects again.
 
     What a session is about, its subclasses know: :meth:`_note_event`, :meth:`_lost`.
@@ -53,6 +54,8 @@ class RealtimeConnection(OpenAIRealtimeLLMService):
         answer_secs: Silence of the model's after which its session counts as dead.
         **kwargs: Pipecat's own.
     """
+
+    vendor_role = VendorRole.REALTIME
 
     def __init__(
         self,

@@ -1,0 +1,60 @@
+"""Services that tell how they do where no fallback does it for them."""
+
+import re
+import time
+from typing import ClassVar
+
+from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.processors import vendor_health
+from twilio_frames.processors.vendor_health import VendorRole
+
+__all__ = ["WatchedVendor", "vendor_name"]
+
+_MADE_BY = re.compile(r"^Phone|(STT|LLM|TTS)?Service$|Processor$")
+
+
+def vendor_name(service: FrameProcessor) -> str:
+    """What a vendor is called, by its service's class."""
+    return _MADE_BY.sub("", type(service).__name__).lower() or "vendor"
+
+
+class WatchedVendor(FrameProcessor):
+    """A base of services that keep :data:`VENDORS` informed how long the first byte takes.
+
+    It is Pipecat's time to first byte, noted whether or not the pipeline has metrics enabled: of an
+    STT service the time from where the caller's speech ended to the final words.
+    """
+
+    vendor_role: ClassVar[VendorRole]
+    """What the vendor does."""
+
+    is_watched_by_fallback: bool = False
+    """Whether a fallback does this in the service's place."""
+
+    _asked_at: float | None = None
+
+    async def start_ttfb_metrics(self, *, start_time: float | None = None) -> None:
+        """Notes when the vendor was asked; Pipecat calls it."""
+        self._asked_at = time.time() if start_time is None else start_time
+        await super().start_ttfb_metrics(start_time=start_time)
+
+    async def cancel_ttfb_metrics(self) -> None:
+        """Forgets that the vendor was asked; Pipecat calls it."""
+        self._asked_at = None
+        await super().cancel_ttfb_metrics()
+
+    async def stop_ttfb_metrics(self, *, end_time: float | None = None) -> None:
+        """Notes that the first byte has come; Pipecat calls it."""
+        asked_at, self._asked_at = self._asked_at, None
+        if asked_at is not None and not self.is_watched_by_fallback:
+            took = (time.time() if end_time is None else end_time) - asked_at
+            health = vendor_health.VENDORS.of(self.vendor_role, vendor_name(self))
+            # Words that came before the caller's speech ended were another utterance's.
+            health.succeeded(took if took >= 0 else None)
+        await super().stop_ttfb_metrics(end_time=end_time)
+
+    async def stop_all_metrics(self) -> None:
+        """Forgets that the vendor was asked, for it is no longer; Pipecat calls it."""
+        self._asked_at = None
+        await super().stop_all_metrics()

@@ -1,0 +1,68 @@
+"""Services without a fallback tell how long their first byte takes."""
+
+import time
+from typing import Any
+
+import pytest
+from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.frames import VendorRole
+from twilio_frames.processors import vendor_health
+from twilio_frames.processors.vendor_health import VendorHealth
+from twilio_frames.processors.vendor_watch import WatchedVendor, vendor_name
+
+
+class PhoneEchoSTTService(WatchedVendor, FrameProcessor):
+    vendor_role = VendorRole.STT
+
+
+@pytest.fixture(autouse=True)
+def forget_vendors(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(vendor_health.VENDORS, "_vendors", {})
+
+
+@pytest.fixture
+def service() -> PhoneEchoSTTService:
+    return PhoneEchoSTTService()
+
+
+def health() -> VendorHealth:
+    return vendor_health.VENDORS.of(VendorRole.STT, "echo")
+
+
+def test_vendor_has_its_services_name(service: PhoneEchoSTTService):
+    assert vendor_name(service) == "echo"
+
+
+async def test_first_byte_is_noted_without_metrics(service: PhoneEchoSTTService):
+    asked = time.time() - 3.0
+    await service.start_ttfb_metrics(start_time=asked)
+    await service.stop_ttfb_metrics(end_time=asked + 0.25)
+    await service.stop_ttfb_metrics(end_time=asked + 2.0)
+
+    assert (health().successes, health().first_byte(0.5)) == (1, pytest.approx(0.25))
+
+
+@pytest.mark.parametrize("give_up", ["cancel_ttfb_metrics", "stop_all_metrics"])
+async def test_what_was_given_up_has_no_first_byte(service: PhoneEchoSTTService, give_up: str):
+    await service.start_ttfb_metrics()
+    await getattr(service, give_up)()
+    await service.stop_ttfb_metrics()
+
+    assert health().successes == 0
+
+
+async def test_words_of_an_utterance_before_tell_no_time(service: PhoneEchoSTTService):
+    now: Any = time.time()
+    await service.start_ttfb_metrics(start_time=now)
+    await service.stop_ttfb_metrics(end_time=now - 0.2)
+
+    assert (health().successes, health().first_byte(0.5)) == (1, None)
+
+
+async def test_fallback_notes_it_alone(service: PhoneEchoSTTService):
+    service.is_watched_by_fallback = True
+    await service.start_ttfb_metrics()
+    await service.stop_ttfb_metrics()
+
+    assert health().successes == 0
