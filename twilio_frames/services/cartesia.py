@@ -9,14 +9,12 @@ from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import Frame
-from pipecat.services.cartesia.tts import CartesiaTTSService
-from pipecat.utils.errors import ErrorCategory, classify_http_exception, classify_http_status_code
+from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from pipecat.utils.tracing.service_decorators import traced_tts
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services.broken_off import BreakingOffTTSService
+from twilio_frames.services.cartesia_connection import CartesiaConnection
 from twilio_frames.services.cartesia_events import (
     AskDone,
     Audio,
@@ -27,20 +25,17 @@ from twilio_frames.services.cartesia_events import (
     read_event,
 )
 from twilio_frames.services.cartesia_speech import CartesiaSpeech, TimedWord
-from twilio_frames.services.kept_socket import KeptSocket
 from twilio_frames.services.patience import pause_after
 
 __all__ = ["PhoneCartesiaTTSService"]
 
-_FORMAT = {"encoding": "pcm_mulaw", "container": "raw", "sample_rate": SAMPLE_RATE}
 _TICK_SECS = 0.1
 _TELL_SECS = 1.0
 _LEAD_SECS = 0.5
-_RENEW_SECS = 240.0
 _KEY_STATUSES = (401, 402, 403)
 
 
-class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
+class PhoneCartesiaTTSService(CartesiaConnection):
     """Cartesia's voice for a phone call. Stands where Pipecat's ``CartesiaTTSService`` stands.
 
     Audio comes as mu-law and goes to the caller bit for bit, as
@@ -73,93 +68,32 @@ class PhoneCartesiaTTSService(BreakingOffTTSService, CartesiaTTSService):
         patience: float = 10.0,
         **kwargs: Any,
     ):
-        for name, value in _FORMAT.items():
-            if kwargs.setdefault(name, value) not in (value, None):
-                raise ConfigurationError(
-                    f"expected {value!r} at `{name}`, got {kwargs[name]!r}: for other audio than "
-                    "a phone line's, take Pipecat's CartesiaTTSService"
-                )
-        super().__init__(api_key=api_key, **{**kwargs, **_FORMAT})
+        super().__init__(api_key=api_key, patience=patience, **kwargs)
         self.unread_messages = 0
         """How many messages of Cartesia's could not be made sense of, and were skipped."""
         self._time_limit = time_limit
-        self._patience = patience
-        self._socket = self._make_socket()
         self._speeches: dict[str, CartesiaSpeech] = {}
         self._asks: dict[str, CartesiaSpeech] = {}
         self._numbers = count(1)
-        self._is_troubled = False
         self._handing = asyncio.Lock()
         self._busy = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
 
     # The connection
-
-    def _make_socket(self) -> KeptSocket:
-        headers = {
-            "X-API-Key": self._api_key,
-            "Cartesia-Version": self._cartesia_version,
-            **self._extra_headers,
-        }
-        return KeptSocket(self, self._url, headers, patience=self._patience, renew_secs=_RENEW_SECS)
-
-    async def _connect(self) -> None:
-        """Begins to connect; does not wait for it."""
-        if not self._tasks or any(task.done() for task in self._tasks):
-            await self._disconnect()
-            self._tasks = [
-                self.create_task(self._socket.run(), name="socket"),
-                self.create_task(self._tend(), name="tend"),
-            ]
-
-    async def _disconnect(self) -> None:
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            await self.cancel_task(task)
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to say."""
         return not self._speeches
 
-    async def on_socket_open(self) -> None:
-        """Asks for whatever is left to say."""
-        if self._is_troubled:
-            self._is_troubled = False
-            await self.set_usable(True)
-        await self._call_event_handler("on_connected")
+    async def _ask_for_the_rest(self) -> None:
         for speech in tuple(self._speeches.values()):
             await self._ask(speech)
 
-    async def on_socket_lost(self, reason: str) -> None:
-        """Notes what is left to say."""
-        was_idle = self.is_idle
-        level = "DEBUG" if was_idle else "WARNING"
-        logger.log(level, f"{self}: the connection to Cartesia was {reason}")
+    async def _lose_all(self) -> None:
         self._asks.clear()
         for speech in tuple(self._speeches.values()):
             await self._lose(speech)
             self._note_progress(speech)
-        await self._call_event_handler("on_disconnected")
-        if not was_idle:
-            await self._call_event_handler("on_connection_error", reason)
-
-    async def on_socket_trouble(self, error: Exception) -> None:
-        """Gives up what is left to say."""
-        self._is_troubled = True
-        await self._give_up(
-            f"expected a connection to Cartesia within {self._patience:g} s, got none that lasts "
-            f"({type(error).__name__}): trying goes on",
-            classify_http_exception(error),
-        )
-
-    async def on_socket_refused(self, status: int) -> None:
-        """Gives up altogether."""
-        await self._give_up(
-            f"expected Cartesia to take the connection, got HTTP {status}: check the key, the "
-            "plan and the URL",
-            classify_http_status_code(status),
-        )
 
     async def _give_up(self, message: str, category: ErrorCategory) -> None:
         await self._call_event_handler("on_connection_error", message)
