@@ -38,9 +38,9 @@ from pipecat.services.deepgram.stt import DeepgramSTTService, DeepgramSTTSetting
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import is_given
 
-from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import MulawInputFrame, VendorRole
+from twilio_frames.frames import VendorRole
 from twilio_frames.processors.vendor_watch import WatchedVendor
 from twilio_frames.services.deepgram_connection import (
     ConnectionPatience,
@@ -48,6 +48,7 @@ from twilio_frames.services.deepgram_connection import (
     Problem,
 )
 from twilio_frames.services.deepgram_socket import Refused
+from twilio_frames.services.line_audio import LineAudio
 
 __all__ = [
     "APOLOGY",
@@ -152,7 +153,7 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
         self._is_deaf = self._is_connected = False
         self._has_started = asyncio.Event()
         self._has_met_garbage = False
-        self._resampler: Resampler | None = None
+        self._line_audio = LineAudio()
         self._line = LastingConnection(
             self, self._client, self._build_connect_kwargs, patience or ConnectionPatience()
         )
@@ -184,7 +185,7 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
         if self.is_muted or not self.is_usable:
             return
         self._user_id = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
-        await self.process_generator(self.run_stt(self._mulaw_of(frame)))
+        await self.process_generator(self.run_stt(self._line_audio.mulaw_of(frame)))
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Has mu-law audio sent; what was said comes later."""
@@ -287,16 +288,6 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
         if not self._has_met_garbage:
             self._has_met_garbage = True
             logger.warning(f"{self}: got something that is no message of Deepgram's; left out")
-
-    def _mulaw_of(self, frame: InputAudioRawFrame) -> bytes:
-        if isinstance(frame, MulawInputFrame) and frame.mulaw:
-            return frame.mulaw
-        pcm = frame.audio
-        if frame.sample_rate != SAMPLE_RATE:
-            if self._resampler is None or self._resampler.input_rate != frame.sample_rate:
-                self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
-            pcm = self._resampler.resample(pcm)
-        return encode_mulaw(pcm[: len(pcm) & ~1])
 
     # In the place of Pipecat's own, which waits for the connection while the call begins, and sends
     # nothing again.

@@ -2,13 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 from google.api_core.exceptions import Aborted, GoogleAPICallError
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import speech_v2
 from google.cloud.speech_v2.services.speech.transports import SpeechGrpcAsyncIOTransport
 from google.cloud.speech_v2.types import cloud_speech
@@ -24,16 +21,16 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.google import stt as pipecat_google
 from pipecat.services.google.stt import GoogleSTTService, GoogleSTTSettings
 from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 
-from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
-from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import MulawInputFrame, VendorRole
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.frames import VendorRole
 from twilio_frames.processors.vendor_watch import WatchedVendor
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.google_client import GoogleClient, keep_phone_rate, no_client_yet
+from twilio_frames.services.line_audio import LineAudio
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
 
@@ -103,29 +100,26 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
         patience: float = 8.0,
         **kwargs: Any,
     ):
-        if kwargs.setdefault("sample_rate", SAMPLE_RATE) != SAMPLE_RATE:
-            raise ConfigurationError(
-                f"expected sample_rate={SAMPLE_RATE}, got {kwargs['sample_rate']!r}: leave it out, "
-                "or use Pipecat's GoogleSTTService"
-            )
+        keep_phone_rate(kwargs, instead="GoogleSTTService")
         ours = GoogleSTTSettings(model="telephony")
         if settings is not None:
             ours.apply_update(settings)
         usual = {"audio_passthrough": False, "ttfs_p99_latency": _TTFS_P99_SECS}
-        with _no_client_yet():
+        with no_client_yet():
             super().__init__(location=location, settings=ours, **{**usual, **kwargs})
-        self._access = GoogleAccess(
-            credentials=credentials, credentials_path=credentials_path, target=target
+        self._google = GoogleClient(
+            speech_v2.SpeechAsyncClient,
+            SpeechGrpcAsyncIOTransport,
+            GoogleAccess(credentials=credentials, credentials_path=credentials_path, target=target),
         )
         self._apology = apology
         self._apologies = 0
         self._answer_limit = answer_limit
         self._patience = patience
-        self._phone_client: speech_v2.SpeechAsyncClient | None = None
         self._unanswered = UnansweredAudio(most_seconds=_KEPT_SECS)
         self._more = asyncio.Event()
         self._has_started = asyncio.Event()
-        self._resampler: Resampler | None = None
+        self._line_audio = LineAudio()
         self._is_speaking = self._is_deaf = False
         self._stopped_at = 0.0
         self._opened_at = 0.0
@@ -164,7 +158,7 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
     ) -> None:
         """Has the frame's audio sent, unless the service is muted or not usable."""
         if not self.is_muted and self.is_usable:
-            await self.process_generator(self.run_stt(self._mulaw_of(frame)))
+            await self.process_generator(self.run_stt(self._line_audio.mulaw_of(frame)))
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Has mu-law audio sent; what was said comes later."""
@@ -175,13 +169,6 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
             self._unanswered.answered(end - _LEAD_SECS)
         self._more.set()
         yield None
-
-    def _mulaw_of(self, frame: InputAudioRawFrame) -> bytes:
-        if isinstance(frame, MulawInputFrame) and frame.mulaw:
-            return frame.mulaw
-        if self._resampler is None or self._resampler.input_rate != frame.sample_rate:
-            self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
-        return encode_mulaw(self._resampler.resample(frame.audio))
 
     # Pipecat's own names from here: what its _connect() runs as a task.
 
@@ -219,26 +206,20 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
                 )
 
     async def _open(self) -> None:
-        if self._phone_client is not None:
+        if self._google.client is not None:
             return
-        credentials, self._project_id = await self._access.identify()
+        region = "" if self._location == "global" else f"{self._location}-"
+        self._project_id = await self._google.open(f"{region}speech.googleapis.com")
         if not self._project_id:
             raise NoCredentialsError("expected a project")
-        region = "" if self._location == "global" else f"{self._location}-"
-        self._phone_client = self._access.client(
-            speech_v2.SpeechAsyncClient,
-            SpeechGrpcAsyncIOTransport,
-            credentials,
-            f"{region}speech.googleapis.com",
-        )
 
     async def _carry_stream(self) -> None:
         """Sends audio and takes results, until the stream ends or breaks."""
-        assert self._phone_client is not None  # noqa: S101 - _open() made it
+        assert self._google.client is not None  # noqa: S101 - _open() made it
         self._unanswered.begin_stream()
         self._opened_at = time.monotonic()
         async with asyncio.timeout(self._answer_limit):
-            call = await self._phone_client.streaming_recognize(requests=self._requests())
+            call = await self._google.client.streaming_recognize(requests=self._requests())
         # What was not answered yet is sent now: this stream has no longer for it.
         limit = self._answer_limit + 1 if self._is_answer_due else None
         try:
@@ -349,22 +330,4 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
     async def cleanup(self) -> None:
         """Closes the connection."""
         await super().cleanup()
-        if self._phone_client is not None:
-            await self._phone_client.transport.close()
-
-
-@contextmanager
-def _no_client_yet() -> Iterator[None]:
-    """Has Pipecat's constructor make no client, for which it would read files and ask the net."""
-    names = {
-        "default": lambda **_: (AnonymousCredentials(), "unknown"),
-        "speech_v2": SimpleNamespace(SpeechAsyncClient=lambda **_: None),
-    }
-    kept = {name: getattr(pipecat_google, name) for name in names}
-    for name, stand_in in names.items():
-        setattr(pipecat_google, name, stand_in)
-    try:
-        yield
-    finally:
-        for name, own in kept.items():
-            setattr(pipecat_google, name, own)
+        await self._google.close()

@@ -16,10 +16,10 @@ from pipecat.processors.frame_processor import FrameProcessorSetup
 from pipecat.services.google.tts import GoogleTTSService
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.services.broken_off import DiscreetTTSService
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.google_client import GoogleClient, keep_phone_rate
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.untimed_speech import Pace, UntimedSpeech
 
@@ -65,20 +65,17 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
         attempts: int = 3,
         **kwargs: Any,
     ):
-        if kwargs.setdefault("sample_rate", SAMPLE_RATE) != SAMPLE_RATE:
-            raise ConfigurationError(
-                f"expected sample_rate={SAMPLE_RATE}, got {kwargs['sample_rate']!r}: leave it out, "
-                "or use Pipecat's GoogleTTSService"
-            )
+        keep_phone_rate(kwargs, instead="GoogleTTSService")
         super().__init__(location=location, **kwargs)
-        self._access = GoogleAccess(
-            credentials=credentials, credentials_path=credentials_path, target=target
+        self._google = GoogleClient(
+            google_tts.TextToSpeechAsyncClient,
+            TextToSpeechGrpcAsyncIOTransport,
+            GoogleAccess(credentials=credentials, credentials_path=credentials_path, target=target),
         )
         self._apology_audio = apology_audio
         self._has_apologised = False
         self._time_limit = time_limit
         self._attempts = attempts
-        self._phone_client: google_tts.TextToSpeechAsyncClient | None = None
         self._opening: asyncio.Task[None] | None = None
         self._pace = Pace()
         self._speech: UntimedSpeech | None = None
@@ -98,22 +95,14 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
         await super().cleanup()
         if self._opening is not None:
             await self.cancel_task(self._opening)
-        if self._phone_client is not None:
-            await self._phone_client.transport.close()
+        await self._google.close()
 
     async def _open(self) -> None:
+        region = f"{self._location}-" if self._location else ""
         try:
-            credentials, _ = await self._access.identify()
+            await self._google.open(f"{region}texttospeech.googleapis.com")
         except NoCredentialsError as error:
             await self._give_up(error)
-            return
-        region = f"{self._location}-" if self._location else ""
-        self._phone_client = self._access.client(
-            google_tts.TextToSpeechAsyncClient,
-            TextToSpeechGrpcAsyncIOTransport,
-            credentials,
-            f"{region}texttospeech.googleapis.com",
-        )
 
     async def _stream_tts(
         self,
@@ -162,10 +151,10 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
         self, config: google_tts.StreamingSynthesizeConfig, speech: UntimedSpeech
     ) -> AsyncIterator[bytes]:
         """The audio of what is left of a text, asked for once."""
-        if self._phone_client is None:
+        if (client := self._google.client) is None:
             raise TimeoutError("no client yet")
         async with asyncio.timeout(self._time_limit):
-            call = await self._phone_client.streaming_synthesize(_requests(config, speech.rest))
+            call = await client.streaming_synthesize(_requests(config, speech.rest))
         responses = aiter(call)
         try:
             while True:

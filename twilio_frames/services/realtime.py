@@ -34,14 +34,13 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.realtime import events
 from pipecat.utils.types import is_given
 
-from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.frames import (
     CallerPausedFrame,
     CallerSpeakingFrame,
-    MulawInputFrame,
     ResumeFrame,
 )
 from twilio_frames.services.caller_audio import CallerAudio
+from twilio_frames.services.line_audio import LineAudio
 from twilio_frames.services.realtime_replies import RealtimeReplies
 from twilio_frames.services.realtime_settings import phone_session
 
@@ -95,7 +94,7 @@ class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
         self._audio = CallerAudio(
             flows=not self._is_turn_detection_disabled(), batch_secs=batch_secs
         )
-        self._resamplers: dict[int, Resampler] = {}
+        self._line_audio = LineAudio()
 
     async def start(self, frame: StartFrame) -> None:
         """Starts; tells the pipeline that no words come while it is undecided whose turn it is."""
@@ -123,15 +122,8 @@ class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
     # The caller's audio.
 
     async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
-        self._audio.hear(self._mulaw_of(frame))
+        self._audio.hear(self._line_audio.mulaw_of(frame))
         await self._send_batches()
-
-    def _mulaw_of(self, frame: InputAudioRawFrame) -> bytes:
-        if isinstance(frame, MulawInputFrame) and frame.mulaw:
-            return frame.mulaw
-        rate = frame.sample_rate
-        resampler = self._resamplers.setdefault(rate, Resampler(rate, SAMPLE_RATE))
-        return encode_mulaw(resampler.resample(frame.audio))
 
     async def _send_batches(self, *, rest: bool = False) -> None:
         if self._link is None or not self._api_session_ready:

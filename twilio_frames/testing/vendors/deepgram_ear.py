@@ -9,14 +9,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, pcm_level
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.testing.hearing import HeardWord
 from twilio_frames.testing.vendors.deepgram_query import ListenQuery
+from twilio_frames.testing.vendors.sound_steps import SoundSteps
 
-_STEP = SAMPLE_RATE // 50
-_LOUD = -45.0
-"""dB of full scale from which on 20 ms of audio are sound."""
-_SHORTEST_SPEECH = 0.1
 _INTERIM_SECONDS = 0.5
 _SILENT_SECONDS = 1.0
 _LONGEST_SEGMENT = 4.0
@@ -74,7 +71,7 @@ class Understanding:
         del self._texts[:1]
 
 
-class DeepgramEar:
+class DeepgramEar(SoundSteps[Message]):
     """Listens to one stream.
 
     Args:
@@ -83,31 +80,14 @@ class DeepgramEar:
     """
 
     def __init__(self, query: ListenQuery, understanding: Understanding):
+        super().__init__()
         self._query = query
         self._understanding = understanding
-        self._audio = bytearray()
-        self._heard = 0
         self._final = 0
         self._told = 0
-        self._began: int | None = None
-        self._ended = 0
-        self._loud = 0
         self._last_word: float | None = None
         self.request_id = str(uuid.uuid4())
         """Deepgram's name of the stream."""
-
-    @property
-    def seconds(self) -> float:
-        """How much audio has come."""
-        return len(self._audio) / SAMPLE_RATE
-
-    def take(self, mulaw: bytes) -> Iterator[Message]:
-        """Takes in some more audio; gives what there is to tell."""
-        self._audio += mulaw
-        while self._heard + _STEP <= len(self._audio):
-            step = bytes(self._audio[self._heard : self._heard + _STEP])
-            self._heard += _STEP
-            yield from self._step(pcm_level(decode_mulaw(step)) >= _LOUD)
 
     def finalize(self) -> Iterator[Message]:
         """Tells all that is left (https://developers.deepgram.com/docs/finalize)."""
@@ -126,15 +106,12 @@ class DeepgramEar:
             "channels": self._query.channels,
         }
 
-    def _step(self, is_loud: bool) -> Iterator[Message]:
-        if is_loud:
-            yield from self._sound()
-        silence = (self._heard - self._ended) / SAMPLE_RATE
+    def _step(self, *, begins: bool) -> Iterator[Message]:
+        if begins:
+            yield from self._speech_started()
         untold = (self._heard - self._told) / SAMPLE_RATE
-        if self._began is None and silence >= _SHORTEST_SPEECH:
-            self._loud = 0
         if self._began is not None:
-            if silence >= self._pause:
+            if self._silence >= self._pause:
                 yield self._result(is_final=True, speech_final=True)
             elif (self._heard - self._final) / SAMPLE_RATE >= _LONGEST_SEGMENT:
                 yield from self._segment()
@@ -142,7 +119,7 @@ class DeepgramEar:
                 yield self._result()
         elif untold >= _SILENT_SECONDS:
             yield self._result(is_final=not self._query.interim_results)
-        yield from self._utterance_end(silence)
+        yield from self._utterance_end()
 
     @property
     def _pause(self) -> float:
@@ -151,14 +128,11 @@ class DeepgramEar:
         is_script = self._understanding.is_script
         return max(self._query.endpointing, SCRIPT_PAUSE if is_script else 0.02)
 
-    def _sound(self) -> Iterator[Message]:
-        self._loud += _STEP
-        self._ended = self._heard
-        if self._began is None and self._loud >= _SHORTEST_SPEECH * SAMPLE_RATE:
-            self._began = max(self._heard - self._loud, self._final)
-            if self._query.vad_events:
-                at = self._began / SAMPLE_RATE
-                yield {"type": "SpeechStarted", "channel": [0], "timestamp": at}
+    def _speech_started(self) -> Iterator[Message]:
+        self._began = max(self._began or 0, self._final)
+        if self._query.vad_events:
+            at = self._began / SAMPLE_RATE
+            yield {"type": "SpeechStarted", "channel": [0], "timestamp": at}
 
     def _segment(self) -> Iterator[Message]:
         """Makes final what is whole of somebody who speaks on and on."""
@@ -171,11 +145,11 @@ class DeepgramEar:
             end = self._final + round(words[-1].ended_at * SAMPLE_RATE)
             yield self._result(is_final=True, end=end)
 
-    def _utterance_end(self, silence: float) -> Iterator[Message]:
+    def _utterance_end(self) -> Iterator[Message]:
         length = self._query.utterance_end
         if length is None or self._last_word is None or self._began is not None:
             return
-        if silence >= length:
+        if self._silence >= length:
             yield {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": self._last_word}
             self._last_word = None
 
@@ -210,7 +184,7 @@ class DeepgramEar:
             if goes_on:
                 self._began = end
             else:
-                self._began, self._loud = None, 0
+                self._end_speech()
         return {
             "type": "Results",
             "channel_index": [0, 1],

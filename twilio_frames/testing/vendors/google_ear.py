@@ -6,12 +6,9 @@ Pure: mu-law goes in, results come out. Time is the audio's own.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, pcm_level
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.testing.vendors.sound_steps import SoundSteps
 
-_STEP = SAMPLE_RATE // 50
-_LOUD = -45.0
-"""dB of full scale from which on 20 ms of audio are sound."""
-_SHORTEST_SPEECH = 0.1
 _PAUSE = 0.5
 _INTERIM_SECONDS = 0.5
 _SECONDS_PER_WORD = 0.35
@@ -58,7 +55,7 @@ class GoogleScript:
         return self._texts.pop(0) if self._texts else ""
 
 
-class GoogleEar:
+class GoogleEar(SoundSteps[GoogleHeard]):
     """Listens to one stream.
 
     Args:
@@ -67,44 +64,22 @@ class GoogleEar:
     """
 
     def __init__(self, script: GoogleScript, *, interim_results: bool):
+        super().__init__()
         self._script = script
         self._interim = interim_results
-        self._audio = bytearray()
-        self._heard = 0
-        self._loud = 0
-        self._began: int | None = None
-        self._ended = 0
         self._told = 0
-
-    @property
-    def seconds(self) -> float:
-        """How much audio has come."""
-        return len(self._audio) / SAMPLE_RATE
-
-    def take(self, mulaw: bytes) -> Iterator[GoogleHeard]:
-        """Takes in some more audio; gives what there is to tell."""
-        self._audio += mulaw
-        while self._heard + _STEP <= len(self._audio):
-            step = bytes(self._audio[self._heard : self._heard + _STEP])
-            self._heard += _STEP
-            yield from self._step(pcm_level(decode_mulaw(step)) >= _LOUD)
 
     def finish(self) -> Iterator[GoogleHeard]:
         """Tells all that is left, since no more audio comes."""
         if self._began is not None:
             yield self._final()
 
-    def _step(self, is_loud: bool) -> Iterator[GoogleHeard]:
-        if is_loud:
-            self._loud += _STEP
-            self._ended = self._heard
-            if self._began is None and self._loud >= _SHORTEST_SPEECH * SAMPLE_RATE:
-                self._began = self._told = self._heard - self._loud
-        silence = (self._heard - self._ended) / SAMPLE_RATE
+    def _step(self, *, begins: bool) -> Iterator[GoogleHeard]:
         if self._began is None:
-            if silence >= _SHORTEST_SPEECH:
-                self._loud = 0
-        elif silence >= _PAUSE:
+            return
+        if begins:
+            self._told = self._began
+        if self._silence >= _PAUSE:
             yield self._final()
         elif self._interim and (self._heard - self._told) / SAMPLE_RATE >= _INTERIM_SECONDS:
             self._told = self._heard
@@ -112,6 +87,6 @@ class GoogleEar:
                 yield GoogleHeard(text=text, is_final=False, end=self._heard / SAMPLE_RATE)
 
     def _final(self) -> GoogleHeard:
-        began, self._began, self._loud = self._began, None, 0
-        text = self._script.final(bytes(self._audio[began : self._ended]))
+        text = self._script.final(bytes(self._audio[self._began : self._ended]))
+        self._end_speech()
         return GoogleHeard(text=text, is_final=True, end=self._heard / SAMPLE_RATE)
