@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from truth_services import Behaviour, TimedSpeaker  # pyright: ignore[reportMissingImports]
 
 from tests.processors.fallback_rig import ScriptedLLM
-from tests.vendors.fallback_bot import FILLER, Scribe, TwoVendorsBot, talking
+from tests.vendors.fallback_bot import FILLER, Scribe, Talk, TwoVendorsBot, talking
 from tests.vendors.faults import bad_day
 from twilio_frames.processors.fallback import FailureKind, VendorList
 from twilio_frames.processors.filler import FILLERS
@@ -44,6 +44,14 @@ def cartesia(server: CartesiaServer, **options: Any) -> PhoneCartesiaTTSService:
 
 def openai(server: OpenAIServer, **options: Any) -> PhoneOpenAILLMService:
     return PhoneOpenAILLMService(api_key="any", base_url=server.base_url, **options)
+
+
+async def converse(talk: Talk, bot: TwoVendorsBot) -> None:
+    """Two turns, each answered and remembered to the word."""
+    for answer in (ONE, TWO):
+        await talk.say()
+        await talk.hears(answer)
+    await bot.remembers("user: more", f"assistant: {ONE}", "user: more", f"assistant: {TWO}")
 
 
 @bad_day("fallback", "Deepgram, OpenAI and Cartesia all refuse the key", "Nothing, twice.")
@@ -144,13 +152,7 @@ async def test_cartesia_hangs_in_mid_word(phone: Phone):
             llm=[ScriptedLLM([ONE], [TWO])], tts=[cartesia(server), TimedSpeaker(Behaviour())]
         )
         async with talking(phone, bot, ONE, TWO) as talk:
-            await talk.say()
-            await talk.hears(ONE)
-            await talk.say()
-            await talk.hears(TWO)
-            await bot.remembers(
-                "user: more", f"assistant: {ONE}", "user: more", f"assistant: {TWO}"
-            )
+            await converse(talk, bot)
     assert bot.switches == [("voice 1", "voice 2")]
 
 
@@ -168,11 +170,5 @@ async def test_cartesia_drops_without_getting_on(phone: Phone, patience: float):
             tts=[cartesia(server, patience=patience), TimedSpeaker(Behaviour())],
         )
         async with talking(phone, bot, ONE, TWO) as talk:
-            await talk.say()
-            await talk.hears(ONE)
-            await talk.say()
-            await talk.hears(TWO)
-            await bot.remembers(
-                "user: more", f"assistant: {ONE}", "user: more", f"assistant: {TWO}"
-            )
+            await converse(talk, bot)
     assert bot.switches == [("voice 1", "voice 2")]
