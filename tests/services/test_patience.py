@@ -1,8 +1,16 @@
 """Waits between attempts grow, are random, and keep to a budget."""
 
+import asyncio
+
 import pytest
 
-from twilio_frames.services.patience import Backoff, asked_pause, pause_after
+from twilio_frames.services.patience import (
+    Backoff,
+    ReplyDeadline,
+    ReplyPatience,
+    asked_pause,
+    pause_after,
+)
 
 
 class Clock:
@@ -61,3 +69,36 @@ def test_pauses_double_to_a_limit():
 def test_servers_ask_for_a_pause(header: str, seconds: float | None):
     assert asked_pause({"Retry-After": header}) == seconds
     assert asked_pause({}) is None
+
+
+async def test_first_words_have_their_time_from_the_beginning():
+    deadline = ReplyDeadline(ReplyPatience(first_token=0.01))
+    deadline.note_piece(says_something=False)
+    with pytest.raises(TimeoutError, match=r"expected the first words within 0\.01 s, got none"):
+        async with deadline.kept():
+            await asyncio.Event().wait()
+
+
+async def test_each_further_piece_has_its_own_time():
+    deadline = ReplyDeadline(ReplyPatience(first_token=60.0, between_tokens=0.01))
+    deadline.note_piece(says_something=True)
+    assert not deadline.reproach
+    with pytest.raises(TimeoutError, match=r"expected the next words within 0\.01 s"):
+        async with deadline.kept():
+            await asyncio.Event().wait()
+    assert deadline.reproach.endswith("raise the patience")
+
+
+async def test_whole_reply_has_an_end():
+    deadline = ReplyDeadline(ReplyPatience(reply=0.01))
+    with pytest.raises(TimeoutError, match=r"expected the whole reply within 0\.01 s"):
+        async with deadline.kept():
+            await asyncio.Event().wait()
+
+
+async def test_time_out_of_somebody_else_is_passed_on():
+    deadline = ReplyDeadline(ReplyPatience())
+    with pytest.raises(TimeoutError, match="theirs"):
+        async with deadline.kept():
+            raise TimeoutError("theirs")
+    assert not deadline.reproach

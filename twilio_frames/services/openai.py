@@ -20,6 +20,7 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.filler import FillsSilence
 from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.services.apology import APOLOGY, apology_behind
 from twilio_frames.services.function_calls import ChecksFunctionCalls
 from twilio_frames.services.openai_connections import (
     give_back_connections,
@@ -36,8 +37,6 @@ from twilio_frames.services.openai_reply import ChatReply
 from twilio_frames.services.patience import Backoff, ReplyPatience
 
 __all__ = ["APOLOGY", "PhoneOpenAILLMService", "ReplyPatience", "shared_connections"]
-
-APOLOGY = "I'm sorry, something went wrong. Could you say that again?"
 
 _GO_ON = (
     "(Your last message broke off where it ends. Say only what is missing, from the very next word "
@@ -197,8 +196,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         return await super().get_chat_completions(context)
 
     def _apology_chunk(self, said: str) -> ChatCompletionChunk:
-        parting = "" if not said else " " if said.rstrip()[-1:] in ".!?" else " \N{EM DASH} "
-        delta = ChoiceDelta(content=f"{parting}{self._apology}" if self._apology else "")
+        delta = ChoiceDelta(content=apology_behind(said, self._apology))
         choice = Choice(index=0, delta=delta, finish_reason="stop")
         model = self._settings.model or ""
         return ChatCompletionChunk(

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from openai.types.chat import ChatCompletionChunk
@@ -12,7 +12,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from twilio_frames.services.continuation import Continuation
 from twilio_frames.services.openai_calls import CallPieces
 from twilio_frames.services.openai_errors import is_passing, retry_after
-from twilio_frames.services.patience import Backoff, ReplyPatience
+from twilio_frames.services.patience import Backoff, ReplyDeadline, ReplyPatience
 
 __all__ = ["ChatReply"]
 
@@ -98,39 +98,22 @@ class ChatReply:
 
     async def _received(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The chunks of one attempt, as they come, each in time."""
-        limit = self._patience.first_token
-        until = time.monotonic() + limit
-        async with self._in_time(until, "first words", limit):
+        deadline = ReplyDeadline(self._patience, end=self._end)
+        async with deadline.kept():
             stream = await self._ask(self.said)
         chunks = aiter(stream)
         try:
             while True:
-                async with self._in_time(until, "next words", limit):
+                async with deadline.kept():
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     return
                 if not _is_chunk(chunk):
                     raise ConnectionError("expected a chat completion's chunk, got something else")
-                if _says_something(chunk):
-                    limit = self._patience.between_tokens
-                if limit == self._patience.between_tokens:
-                    until = time.monotonic() + limit
+                deadline.note_piece(says_something=_says_something(chunk))
                 yield chunk
         finally:
             await _close(chunks, stream)
-
-    @asynccontextmanager
-    async def _in_time(self, until: float, what: str, seconds: float) -> AsyncIterator[None]:
-        now = time.monotonic()
-        until = min(until, self._end)
-        try:
-            async with asyncio.timeout(max(0.0, until - now)):
-                yield
-        except TimeoutError as error:
-            if until == self._end:
-                what, seconds = "whole reply", self._patience.reply
-            message = f"expected the {what} within {seconds:g} s, got none: raise the patience"
-            raise TimeoutError(message) from error
 
 
 def _is_chunk(chunk: Any) -> bool:

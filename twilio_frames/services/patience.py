@@ -1,11 +1,13 @@
 """How long to wait for a vendor, and how often to ask again."""
 
+import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-__all__ = ["Backoff", "ReplyPatience", "asked_pause", "pause_after"]
+__all__ = ["Backoff", "ReplyDeadline", "ReplyPatience", "asked_pause", "pause_after"]
 
 _FIRST_WAIT = 0.4
 _LONGEST_WAIT = 4.0
@@ -28,6 +30,59 @@ class ReplyPatience:
     between_tokens: float = 4.0
     reply: float = 60.0
     retries: float = 10.0
+
+
+class ReplyDeadline:
+    """When the next piece of a reply is due, from here on.
+
+    The first words have their time from the beginning, whatever comes before them; then each piece
+    has its own.
+
+    Args:
+        patience: How long each part may take.
+        end: When the whole reply is due, seconds of ``time.monotonic()``; None for the patience's.
+    """
+
+    def __init__(self, patience: ReplyPatience, *, end: float | None = None):
+        now = time.monotonic()
+        self._patience = patience
+        self._has_begun = False
+        self.reproach = ""
+        """What had been expected, once it has not come in time."""
+        self._until = now + patience.first_token
+        self._end = now + patience.reply if end is None else end
+
+    def note_piece(self, *, says_something: bool) -> None:
+        """Notes that a piece has come, and whether there was more in it than a beginning."""
+        self._has_begun = self._has_begun or says_something
+        if self._has_begun:
+            self._until = time.monotonic() + self._patience.between_tokens
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Waits within, for the next piece, as long as it may take.
+
+        Raises:
+            TimeoutError: If it takes longer; its text says what had been expected.
+        """
+        seconds = min(self._until, self._end) - time.monotonic()
+        limit = asyncio.timeout(max(0.0, seconds))
+        try:
+            async with limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            self.reproach = self._expected()
+            raise TimeoutError(self.reproach) from error
+
+    def _expected(self) -> str:
+        what, seconds = "first words", self._patience.first_token
+        if self._end <= self._until:
+            what, seconds = "whole reply", self._patience.reply
+        elif self._has_begun:
+            what, seconds = "next words", self._patience.between_tokens
+        return f"expected the {what} within {seconds:g} s, got none: raise the patience"
 
 
 def pause_after(failures: int, *, first: float = 0.1, longest: float = 5.0) -> float:
