@@ -39,6 +39,7 @@ async def bot(call: Call) -> None:
     model = ChatOpenAI(
         model=os.environ.get("OPENAI_MODEL", "gpt-4.1"),
         api_key=SecretStr(os.environ.get("OPENAI_API_KEY") or "none"),
+        timeout=3,  # then it asks again, while the processor's own patience lasts
         max_retries=1,
     )
     pipeline = Pipeline([

@@ -19,10 +19,10 @@ from twilio_frames.frames import VendorRole
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vendor_health import VENDORS
+from twilio_frames.services.apology import APOLOGY
 from twilio_frames.services.langchain import PhoneLangchainProcessor, heard_messages
+from twilio_frames.services.patience import ReplyPatience
 from twilio_frames.testing import Phone
-
-APOLOGY = "I'm sorry, something went wrong. Could you say that again?"
 
 
 class Errors(BaseObserver):
@@ -100,7 +100,7 @@ async def test_exception_is_answered_in_words(phone: Phone):
     try:
         async with phone.text(bot_with(answer, errors)) as talk:
             await talk.reply()
-            assert await talk.say("My secret.") == f"Let me {APOLOGY}"
+            assert await talk.say("My secret.") == f"Let me \N{EM DASH} {APOLOGY}"
             assert await talk.say("Again.") == "Fine."
     finally:
         logger.remove(sink)
@@ -116,16 +116,84 @@ async def test_hanging_chain_is_given_up(phone: Phone):
     errors = Errors()
 
     async def answer(given):
-        if given["input"] == "Hang.":
+        if given["input"] == "Think.":
+            # A model's answer begins with its role; that is no word yet.
+            yield AIMessageChunk(content="")
             await asyncio.sleep(60)
-        yield "Fine."
+        yield "Fine. "
+        if given["input"] == "Break off.":
+            await asyncio.sleep(60)
 
-    bot = bot_with(answer, errors, time_limit=0.1, apology="Sorry?")
+    patience = ReplyPatience(first_token=0.3, between_tokens=0.1)
+    bot = bot_with(answer, errors, patience=patience, apology="Sorry?")
     async with phone.text(bot) as talk:
         await talk.reply()
-        assert await talk.say("Hang.") == "Sorry?"
+        assert await talk.say("Think.") == "Sorry?"
+        assert await talk.say("Break off.") == "Fine. Sorry?"
         assert await talk.say("Again.") == "Fine."
-    assert len(errors.seen) == 1
+    assert [error.error for error in errors.seen.values()] == [
+        "expected the first words within 0.3 s, got none: raise the patience",
+        "expected the next words within 0.1 s, got none: raise the patience",
+    ]
+
+
+async def test_time_out_of_the_chain_is_its_own(phone: Phone):
+    errors = Errors()
+
+    async def answer(given):
+        if given["input"] == "Ask.":
+            raise TimeoutError("a secret")
+        yield "Fine."
+
+    async with phone.text(bot_with(answer, errors)) as talk:
+        await talk.reply()
+        assert await talk.say("Ask.") == APOLOGY
+        assert await talk.say("Again.") == "Fine."
+    (error,) = errors.seen.values()
+    assert error.error.startswith("expected the chain to respond, it raised TimeoutError:")
+
+
+async def test_chain_that_works_may_take_its_time(phone: Phone):
+    async def answer(_):
+        for _ in range(4):
+            # A call of a tool in the chain.
+            yield {"step": "look it up"}
+            await asyncio.sleep(0.15)
+        yield "Fine."
+
+    patience = ReplyPatience(first_token=0.3, between_tokens=0.3)
+    async with phone.text(bot_with(answer, patience=patience)) as talk:
+        await talk.reply()
+        assert await talk.say("Work.") == "Fine."
+
+
+async def test_chain_without_words_is_apologized_for(phone: Phone):
+    errors = Errors()
+
+    async def answer(given):
+        # None is a piece like others, no end.
+        yield None
+        yield AIMessageChunk(content=" ")
+        if given["input"] != "Say nothing.":
+            yield "Fine."
+
+    async with phone.text(bot_with(answer, errors)) as talk:
+        await talk.reply()
+        assert await talk.say("Say nothing.") == APOLOGY
+        assert await talk.say("Again.") == "Fine."
+    (error,) = errors.seen.values()
+    assert error.error.startswith("expected the chain to say something, got no words")
+
+
+async def test_slow_chain_is_filled_once(phone: Phone):
+    async def answer(_):
+        await asyncio.sleep(0.6)
+        yield "Fine."
+
+    bot = bot_with(answer, fillers=["One moment.", "Again?"], filler_after=0.2)
+    async with phone.text(bot) as talk:
+        await talk.reply()
+        assert await talk.say("Hello.") == "One moment. Fine."
 
 
 async def test_interruption_cancels_the_chain(phone: Phone):

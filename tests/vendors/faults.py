@@ -7,6 +7,7 @@ from typing import TypeVar
 ROLES = {
     "deepgram": "Deepgram hears",
     "openai": "OpenAI thinks",
+    "langchain": "A LangChain chain thinks",
     "cartesia": "Cartesia speaks",
     "realtime": "OpenAI Realtime does all three",
     "google": "Google hears and speaks",

@@ -11,6 +11,7 @@ from typing import Any
 from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.tts_service import TTSService
 
@@ -69,7 +70,7 @@ class ThinkingBot:
     ):
         self.server = server
         self._tts = tts or TimedSpeaker(Behaviour())
-        self._options = options
+        self.options = {"apology": SORRY, **options}
         self._model = model
         self.scribe = Scribe()
         self.errors: list[ErrorFrame] = []
@@ -79,18 +80,22 @@ class ThinkingBot:
         self.context = LLMContext(tools=[self.order])
         self.llm: PhoneOpenAILLMService | None = None
 
-    async def __call__(self, call: Call) -> None:
+    def mind(self) -> FrameProcessor:
+        """Who thinks, in one call."""
         self.llm = PhoneOpenAILLMService(
             base_url=self.server.base_url,
             api_key="sk-of-the-tests",
             settings=PhoneOpenAILLMService.Settings(model=self._model),
-            **{"apology": SORRY, **self._options},
+            **self.options,
         )
+        return self.llm
 
+    async def __call__(self, call: Call) -> None:
         async def take(_: object, frame: ErrorFrame) -> None:
             self.errors.append(frame)
 
-        self.llm.add_event_handler("on_error", take)
+        mind = self.mind()
+        mind.add_event_handler("on_error", take)
         aggregators = PhoneContextAggregator(self.context)
         await call.run(
             Pipeline([
@@ -98,7 +103,7 @@ class ThinkingBot:
                 PhoneVAD(),
                 self.scribe,
                 aggregators.user(),
-                self.llm,
+                mind,
                 self._tts,
                 call.transport.output(),
                 aggregators.assistant(),

@@ -11,8 +11,8 @@ LangChain's own memories note down what a chain has said. On the telephone that 
 heard: callers interrupt. So the chain is given the call's memory anew for each turn.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -24,11 +24,14 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.errors import ErrorCategory, extract_http_status_code
 
 from twilio_frames.errors import MissingExtraError
 from twilio_frames.frames import VendorRole
+from twilio_frames.processors.filler import FillsSilence
 from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.services.apology import APOLOGY, apology_behind
+from twilio_frames.services.patience import ReplyDeadline, ReplyPatience
 
 try:
     from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -45,6 +48,7 @@ _KINDS: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
     "developer": SystemMessage,
 }
+_NO_MORE = object()
 
 
 def heard_messages(context: LLMContext) -> list[BaseMessage]:
@@ -64,15 +68,21 @@ def _read(context: LLMContext) -> Iterator[BaseMessage]:
             yield kind(content=content)
 
 
-class PhoneLangchainProcessor(WatchedVendor, LangchainProcessor):
+class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
     """Pipecat's processor for LangChain, where a chain may fail or hang and the call goes on.
 
     It takes the place of an LLM service. The chain's input is a mapping with the newest message and
     with those before it; of the bot's words they hold those that the caller heard.
 
-    An exception in the chain, or a piece of text that takes too long, is one error of the pipeline,
-    without the caller's words in it, and the caller hears an apology. An interruption cancels the
-    chain at its current ``await``, and with it the request that is under way.
+    - When the caller would wait in silence, a filler is said: see
+      :class:`twilio_frames.processors.filler.FillsSilence`.
+    - A chain that raises, takes too long or has nothing to say is one error of the pipeline,
+      without the caller's words in it, and the caller hears an apology, behind what had been said.
+      It is part of the conversation, which goes on.
+    - The chain is asked once: it may have done something that must not be done twice. Let its
+      client ask again, ``ChatOpenAI(timeout=3, max_retries=1)`` say, or ``with_fallbacks``.
+    - An interruption cancels the chain at its current ``await``, and with it the request that is
+      under way.
 
     A context without any message brings no response: greet with a ``TTSSpeakFrame``.
 
@@ -81,8 +91,11 @@ class PhoneLangchainProcessor(WatchedVendor, LangchainProcessor):
         transcript_key: Where in its input the text of the newest message is.
         history_key: Where in its input the messages before it are, as LangChain's; None to leave
             them out.
+        patience: How long the chain may take for its first words, for each piece that follows (a
+            thought or a call of a tool is one), and for all of it. Connections and further
+            attempts are its client's.
         apology: Said when the chain fails; empty to stay silent.
-        time_limit: Seconds that the chain may take for each piece of text.
+        **kwargs: ``fillers`` and ``filler_after``.
     """
 
     vendor_role = VendorRole.LLM
@@ -93,17 +106,19 @@ class PhoneLangchainProcessor(WatchedVendor, LangchainProcessor):
         transcript_key: str = "input",
         *,
         history_key: str | None = "history",
-        apology: str = "I'm sorry, something went wrong. Could you say that again?",
-        time_limit: float = 20.0,
+        patience: ReplyPatience | None = None,
+        apology: str = APOLOGY,
+        **kwargs: Any,
     ):
-        super().__init__(chain, transcript_key)
+        super().__init__(chain=chain, transcript_key=transcript_key, **kwargs)
         self._phone_chain = chain
         self._phone_key = transcript_key
         self._history_key = history_key
+        self._patience = patience or ReplyPatience()
         self._context: LLMContext | None = None
         self._session: str | None = None
         self._apology = apology
-        self._time_limit = time_limit
+        self._said = ""
 
     def can_generate_metrics(self) -> bool:
         """Whether this processor measures its time to first text: it does."""
@@ -123,31 +138,33 @@ class PhoneLangchainProcessor(WatchedVendor, LangchainProcessor):
     # Pipecat's own logs the caller's words, puts an exception's text into the error, and speaks
     # the Python of what is no plain text.
     async def _ainvoke(self, text: str) -> None:
+        self._said = ""
+        deadline = ReplyDeadline(self._patience)
         await self.push_frame(LLMFullResponseStartFrame())
         await self.start_processing_metrics()
         try:
-            await self._respond(text)
-        except TimeoutError as error:
-            await self._apologise(f"no text came within {self._time_limit:g} s", error)
+            await self._respond(text, deadline)
+            if not self._said.strip():
+                await self._apologise(
+                    "expected the chain to say something, got no words: look at what it streams"
+                )
         except Exception as error:
-            # Not the exception's text, which may hold the caller's words.
-            await self._apologise(f"it raised {type(error).__name__}", error)
+            # Whatever it is, its caller would wait in silence. Not its text: that may hold words.
+            await self._apologise(deadline.reproach or _what_was_raised(error), error)
         finally:
             await self.stop_processing_metrics()
             await self.push_frame(LLMFullResponseEndFrame())
 
-    async def _respond(self, text: str) -> None:
+    async def _respond(self, text: str, deadline: ReplyDeadline) -> None:
         await self.start_ttfb_metrics()
         config: RunnableConfig = {"configurable": {"session_id": self._session}}
         pieces = self._phone_chain.astream(self._input(text), config)
-        try:
-            while (piece := await self._next_piece(pieces)) is not None:
+        async with aclosing(_in_time(pieces, deadline)) as timely:
+            async for piece in timely:
                 if words := _text_of(piece):
                     await self.stop_ttfb_metrics()
+                    self._said += words
                     await self.push_frame(LLMTextFrame(words))
-        finally:
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
 
     def _input(self, text: str) -> dict[str, Any]:
         history: dict[str, Any] = {}
@@ -155,19 +172,40 @@ class PhoneLangchainProcessor(WatchedVendor, LangchainProcessor):
             history[self._history_key] = heard_messages(self._context)[:-1]
         return {self._phone_key: text} | history
 
-    async def _next_piece(self, pieces: AsyncIterator[Any]) -> Any:
-        async with asyncio.timeout(self._time_limit):
-            return await anext(pieces, None)
+    async def _apologise(self, reason: str, error: Exception | None = None) -> None:
+        await self.push_error(reason, exception=error, category=ErrorCategory.APPLICATION)
+        if apology := apology_behind(self._said, self._apology):
+            await self.push_frame(LLMTextFrame(apology))
 
-    async def _apologise(self, reason: str, error: Exception) -> None:
-        await self.push_error(
-            f"expected the chain to respond, {reason}: look at the chain, or at whom it asks",
-            exception=error,
-            category=ErrorCategory.APPLICATION,
-        )
-        if self._apology:
-            # The space parts it from what may have been said before.
-            await self.push_frame(LLMTextFrame(f" {self._apology}"))
+
+async def _in_time(
+    pieces: AsyncIterator[Any], deadline: ReplyDeadline
+) -> AsyncGenerator[Any, None]:
+    """The pieces of an answer as they come."""
+    try:
+        while True:
+            async with deadline.kept():
+                piece = await anext(pieces, _NO_MORE)
+            if piece is _NO_MORE:
+                return
+            deadline.note_piece(says_something=_is_progress(piece))
+            yield piece
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+def _is_progress(piece: Any) -> bool:
+    """Whether there is more in it than the role, with which a model's answer begins."""
+    if isinstance(piece, BaseMessage):
+        return bool(piece.content or getattr(piece, "tool_call_chunks", None))
+    return bool(piece)
+
+
+def _what_was_raised(error: Exception) -> str:
+    status = extract_http_status_code(error)
+    got = type(error).__name__ + (f" (HTTP {status})" if status else "")
+    return f"expected the chain to respond, it raised {got}: look at the chain, or at whom it asks"
 
 
 def _text_of(piece: Any) -> str:
