@@ -21,6 +21,7 @@ from twilio_frames.examples.services import warm_up as warm_up  # awaited before
 # isort: split
 # README: from here
 from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
 
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
@@ -32,7 +33,7 @@ from twilio_frames.processors.vad import PhoneVAD
 async def bot(call: Call, services: Services | None = None) -> None:
     """Takes one caller's order."""
     services = services or await choose_services(Dialogue())
-    context = PhoneContextAggregator()
+    context = PhoneContextAggregator(LLMContext(tools=[call.end_call]))
     pipeline = Pipeline([
         call.transport.input(),
         PhoneVAD(),

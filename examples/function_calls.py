@@ -38,13 +38,7 @@ async def price_of(params: FunctionCallParams, drink: str) -> None:
 
 async def bot(call: Call) -> None:
     """Tells one caller what things cost."""
-
-    async def hang_up(params: FunctionCallParams) -> None:
-        """End the call, once the caller has said goodbye."""
-        await params.llm.push_frame(TTSSpeakFrame("Goodbye!"))
-        await call.hang_up()
-
-    context = PhoneContextAggregator(LLMContext(tools=[price_of, hang_up]))
+    context = PhoneContextAggregator(LLMContext(tools=[price_of, call.end_call]))
     services = await choose_services(Dialogue())
     pipeline = Pipeline([
         call.transport.input(),

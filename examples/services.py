@@ -30,8 +30,8 @@ from twilio_frames.processors.greeting import Greeting
 _INSTRUCTIONS = f"""You take coffee orders at a small coffee shop, by phone. You have picked up and
 said: "{GREETING}" Speak as one does on the phone: one or two short sentences, no lists, no markup,
 numbers as words. You need the drink and its size; roast, shots, milk and sweetener if the caller
-cares. Read the order back before you end. When the caller has agreed, or says goodbye, thank them
-and say goodbye."""
+cares. Read the order back before you end. When the caller has agreed, or says goodbye, call
+end_call: thank them and say goodbye in its last words."""
 _VOICE = "71a7ad14-091c-4e8e-a314-022ece01c121"
 
 

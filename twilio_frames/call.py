@@ -7,16 +7,18 @@ from types import MappingProxyType
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import EndFrame, Frame, TTSSpeakFrame
+from pipecat.frames.frames import EndFrame, Frame, FunctionCallResultProperties, TTSSpeakFrame
 from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.services.llm_service import FunctionCallParams
 from pipecat.workers.runner import WorkerRunner
 
 from twilio_frames.calllog import CallLog, add_observers
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.goodbye import Goodbye
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.protocol import Start
 from twilio_frames.rest import CallState, TwilioRest
@@ -59,6 +61,9 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
 class Call:
     """One phone call: who calls, its audio, its end.
 
+    The LLM gets to end it by ``LLMContext(tools=[call.end_call])``: its goodbye is heard to the
+    end, and a caller who talks over it is listened to.
+
     Args:
         transport: The call's transport, whose ``start`` message has come.
         start: That message.
@@ -82,6 +87,7 @@ class Call:
         self._ends_by_rest = False
         self._line_ended = asyncio.Event()
         self._requests: set[asyncio.Task[CallState]] = set()
+        self._goodbye: Goodbye | None = None
         self._logs: list[CallLog] = []
         self._first_frames: list[Frame] = []
         self.observers: list[BaseObserver] = []
@@ -234,6 +240,7 @@ class Call:
         finally:
             self._worker = None
             follower.cancel()
+            self._forget_goodbye()
             if self._requests:
                 await asyncio.wait(self._requests)
             await self._transport.close()
@@ -269,6 +276,30 @@ class Call:
         self._line_ended.set()
         if self._ends_by_rest:
             await self._end_by_rest()
+
+    # The docstring, and the result, are what the model gets to read.
+    async def end_call(self, params: FunctionCallParams, goodbye: str) -> None:
+        """End the telephone call.
+
+        Args:
+            params: The call of the function.
+            goodbye: Your last words to the caller, to be spoken before the line is closed; do not
+                say them anywhere else.
+        """
+        self._forget_goodbye()
+        if goodbye.strip():
+            self._goodbye = Goodbye(params.pipeline_worker, self.hang_up)
+            await params.llm.push_frame(TTSSpeakFrame(goodbye))
+        else:
+            await self.hang_up()
+        await params.result_callback(
+            "The goodbye is being spoken. Then the call ends, unless the caller goes on.",
+            properties=FunctionCallResultProperties(run_llm=False),
+        )
+
+    def _forget_goodbye(self) -> None:
+        if self._goodbye is not None:
+            self._goodbye.forget()
 
     async def redirect(self, *, url: str | None = None, twiml: str | None = None) -> None:
         """Give the call other TwiML, a ``<Dial>`` say: its stream ends, as ``TRANSFERRED``.

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
 
@@ -12,17 +12,19 @@ from twilio_frames.errors import MissingExtraError
 from twilio_frames.examples.bot import bot
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.services import choose_services, warm_up
+from twilio_frames.frames import CallEndReason
 from twilio_frames.local.llm import DialogueLLMService
 from twilio_frames.local.stt import PocketsphinxSTTService
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors import vendor_health
 from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback
-from twilio_frames.testing import Caller, Phone
+from twilio_frames.testing import CallEnd, Caller, Phone
 from twilio_frames.testing.known_speech import espeak_voice
 from twilio_frames.testing.vendors import (
     CartesiaServer,
     DeepgramServer,
     Fault,
+    FunctionCall,
     OpenAIServer,
     Refusal,
     VendorServer,
@@ -127,3 +129,37 @@ async def test_call_goes_on_without_any_vendor(phone: Phone):
     assert vendors.openai.visits
     assert vendors.cartesia.visits
     assert call.heard("small cappuccino")
+
+
+def thinking_with(server: OpenAIServer) -> Callable[[Call], Awaitable[None]]:
+    async def served(call: Call) -> None:
+        keys = {"OPENAI_API_KEY": "sk", "OPENAI_BASE_URL": server.base_url}
+        await bot(call, await choose_services(Dialogue(), keys))
+
+    return served
+
+
+async def test_model_hangs_up_after_its_goodbye(phone: Phone):
+    async def caller(telephone: Caller) -> None:
+        await telephone.wait_for_bot()
+        await telephone.say("That is all.")
+        assert await telephone.wait_for_end() is CallEnd.BOT_HUNG_UP
+
+    end = FunctionCall("end_call", {"goodbye": "Thank you for calling. Goodbye!"})
+    async with OpenAIServer([end]) as server:
+        call = await phone.ring(thinking_with(server), caller)
+
+    assert call.heard("thank you for calling goodbye")
+    assert len(server.asked) == 1
+
+
+async def test_dialogue_that_took_over_hangs_up_too(phone: Phone):
+    replies = ["What size?", FunctionCall("end_call", {"goodbye": "Bye!"})]
+    async with OpenAIServer(replies) as server:
+        async with phone.text(thinking_with(server)) as talk:
+            await talk.reply()
+            assert await talk.say("A latte.") == "What size?"
+            server.go_wrong(Refusal(status=401))
+            assert "Goodbye!" in await talk.say("Goodbye.")
+            assert await talk.ended() is CallEndReason.BOT_HUNG_UP
+    assert len(server.asked) == 1

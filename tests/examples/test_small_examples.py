@@ -56,7 +56,7 @@ async def test_functions_are_called(phone: Phone, monkeypatch: pytest.MonkeyPatc
     replies = [
         FunctionCall("price_of", {"drink": "latte"}),
         "It costs four dollars fifty.",
-        FunctionCall("hang_up"),
+        FunctionCall("end_call", {"goodbye": "Goodbye!"}),
     ]
     async with OpenAIServer(replies) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
