@@ -17,7 +17,7 @@ from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
-from twilio_frames.examples.services import choose_services
+from twilio_frames.examples.services import choose_services, load_services
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.openai import PhoneOpenAILLMService
@@ -34,6 +34,11 @@ async def price_of(params: FunctionCallParams, drink: str) -> None:
         drink: The drink, in one word.
     """
     await params.result_callback({"dollars": PRICES.get(drink, "not on the menu")})
+
+
+async def warm_up() -> None:
+    """Looks for what the bot needs, before calls are taken."""
+    await load_services("OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 
 async def bot(call: Call) -> None:

@@ -21,11 +21,20 @@ from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.local.llm import DialogueLLMService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
-from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
+from twilio_frames.services.google import (
+    PhoneGoogleSTTService,
+    PhoneGoogleTTSService,
+    check_credentials,
+)
 
 LANGUAGE = Language.EN_US
 HEARING = PhoneGoogleSTTService.Settings(model="telephony", languages=[LANGUAGE])
 VOICE = PhoneGoogleTTSService.Settings(voice="en-US-Chirp3-HD-Charon", language=LANGUAGE)
+
+
+async def warm_up() -> None:
+    """Looks for what the bot needs, before calls are taken."""
+    await check_credentials(target=os.environ.get("GOOGLE_SPEECH_TARGET", ""))
 
 
 async def bot(call: Call) -> None:

@@ -4,9 +4,7 @@ What you will hear: a greeting, then whatever the model makes of a coffee order.
 you did not hear of its words it does not believe to have said.
 
 What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does; `pip
-install 'pipecat-twilio-frames[langchain]'`. Ears and voice are those of ``bot.py``.
-
-Run it::
+install 'pipecat-twilio-frames[langchain]'`. Ears and voice are those of ``bot.py``. Run it::
 
     twilio-frames serve twilio_frames.examples.langchain_bot:bot
 """
@@ -21,7 +19,7 @@ from pydantic import SecretStr
 
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
-from twilio_frames.examples.services import choose_services
+from twilio_frames.examples.services import choose_services, load_services
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.langchain import PhoneLangchainProcessor
@@ -31,6 +29,11 @@ PROMPT = ChatPromptTemplate.from_messages([
     MessagesPlaceholder("history"),
     ("human", "{input}"),
 ])  # fmt: skip
+
+
+async def warm_up() -> None:
+    """Looks for what the bot needs, before calls are taken."""
+    await load_services("OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 
 async def bot(call: Call) -> None:

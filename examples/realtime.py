@@ -19,6 +19,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call import Call
+from twilio_frames.examples.services import check_environment
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
@@ -36,6 +37,11 @@ async def opening_hours(params: FunctionCallParams, day: str) -> None:
     """
     is_closed = day.lower() == "sunday"
     await params.result_callback({"hours": "closed" if is_closed else "nine to six"})
+
+
+async def warm_up() -> None:
+    """Looks for what the bot needs, before calls are taken."""
+    check_environment("OPENAI_API_KEY")
 
 
 async def bot(call: Call) -> None:

@@ -21,7 +21,7 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
-from twilio_frames.errors import MissingExtraError
+from twilio_frames.errors import ConfigurationError, MissingExtraError
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.coffee_shop.lines import GREETING
 from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback
@@ -97,13 +97,42 @@ async def warm_up(keys: Mapping[str, str] | None = None) -> None:
 
     Args:
         keys: As for :func:`choose_services`.
+
+    Raises:
+        MissingExtraError: If a service that is chosen is not installed.
     """
+    await load_services(keys=keys)
+    await _greeting(_Keys.of(keys)).prepare()
+
+
+def check_environment(*names: str) -> None:
+    """Looks whether one of these variables is set; all is well if none are named.
+
+    Raises:
+        ConfigurationError: If none of them is.
+    """
+    if names and not any(map(os.environ.get, names)):
+        raise ConfigurationError(
+            f"expected {' or '.join(names)} in the environment, got nothing: set it and start again"
+        )
+
+
+async def load_services(*needed: str, keys: Mapping[str, str] | None = None) -> None:
+    """Loads the services, seconds of work, before the first call comes.
+
+    Args:
+        needed: Variables of the environment, one of which must be set for the bot to work at all.
+        keys: As for :func:`choose_services`.
+
+    Raises:
+        ConfigurationError: If none of them is set.
+        MissingExtraError: If a service that is chosen is not installed.
+    """
+    check_environment(*needed)
     chosen = _Keys.of(keys)
-    await asyncio.to_thread(_import_vendors, chosen)
-    async with asyncio.TaskGroup() as ahead:
-        ahead.create_task(_greeting(chosen).prepare())
-        if _has_local():
-            ahead.create_task(_local_stt())
+    await asyncio.to_thread(_import_chosen, chosen)
+    if _has_local() or not chosen.deepgram:
+        await _local_stt()
 
 
 @cache
@@ -137,7 +166,7 @@ def _has_local() -> bool:
     return all(find_spec(module) is not None for module in ("pocketsphinx", "espeakng_loader"))
 
 
-def _import_vendors(keys: _Keys) -> None:
+def _import_chosen(keys: _Keys) -> None:
     """Imports what is chosen: seconds of work that would hold up the first call."""
     if keys.deepgram:
         _deepgram(keys)
@@ -145,6 +174,8 @@ def _import_vendors(keys: _Keys) -> None:
         _openai(keys)
     if keys.cartesia:
         _cartesia(keys)
+    else:
+        _local_tts()
 
 
 async def _local_stt() -> STTService:

@@ -60,6 +60,35 @@ async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
     assert serving.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_thing.at_all", "no_such_thing, which needy_bot imports, got none"),
+        ("import deepgram.nothing", "[deepgram]"),
+        # Pipecat's way of telling of it.
+        (
+            "try:\n    import no_such_thing\nexcept ImportError as e:\n"
+            "    raise ImportError('Missing module') from e",
+            "no_such_thing, which needy_bot imports, got none",
+        ),
+    ],
+)
+def test_what_a_bot_lacks_is_named(source, reason, monkeypatch, tmp_path, capsys):
+    (tmp_path / "needy_bot.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert main(["serve", "needy_bot:bot"]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_bot_with_a_mistake_shows_where(monkeypatch, tmp_path):
+    (tmp_path / "needy_bot.py").write_text("from json import no_such_name")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ImportError, match="no_such_name"):
+        main(["serve", "needy_bot:bot"])
+
+
 async def test_dialed_number_rings(monkeypatch, capsys):
     async with SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio:
         monkeypatch.setenv("TWILIO_ACCOUNT_SID", twilio.account_sid)

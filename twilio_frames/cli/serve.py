@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands
-from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
     from twilio_frames.server import Bot
@@ -35,9 +35,22 @@ environment:
   TWILIO_FRAMES_LOG_DIGITS      1 for the keys that were pressed
 
 Coroutine functions beside the bot that are called if they are there: warm_up() before calls are
-taken, prepare(coming_call) while a call's stream is still to come.
+taken, which may raise a ConfigurationError for what is missing; prepare(coming_call) while a call's
+stream is still to come.
 
 More stands in twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time."""
+
+_EXTRAS = {
+    "cartesia": "cartesia",
+    "deepgram": "deepgram",
+    "espeakng_loader": "local",
+    "google": "google",
+    "jsonschema": "openai",
+    "langchain_core": "langchain",
+    "langchain_openai": "langchain",
+    "pocketsphinx": "local",
+}
+"""Which extra brings a module."""
 
 
 def add_to(commands: Commands) -> None:
@@ -79,6 +92,7 @@ def load_bot(name: str) -> "Bot":
 
     Raises:
         ConfigurationError: If there is none.
+        MissingExtraError: If it needs an extra of this package that is not installed.
     """
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
@@ -86,11 +100,10 @@ def load_bot(name: str) -> "Bot":
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"expected the module {module_name}, got no module {error.name}: "
-            "run this in the folder where it is, or install it"
-        ) from error
+    except ImportError as error:
+        if not (missing := _missing_module(error)):
+            raise
+        raise _absence(missing, module_name) from error
     bot = getattr(module, attribute, None)
     if not callable(bot):
         raise ConfigurationError(
@@ -98,3 +111,23 @@ def load_bot(name: str) -> "Bot":
             f"{'nothing' if bot is None else type(bot).__name__} of that name"
         )
     return cast("Bot", bot)
+
+
+def _missing_module(error: BaseException | None) -> str:
+    """The module that could not be found, be it named by the error that this one came of."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__
+    return (error and error.name) or ""
+
+
+def _absence(missing: str, module_name: str) -> ConfigurationError:
+    if f"{module_name}.".startswith(f"{missing}."):
+        return ConfigurationError(
+            f"expected the module {module_name}, got no module {missing}: "
+            "run this in the folder where it is, or install it"
+        )
+    if extra := _EXTRAS.get(missing.partition(".")[0]):
+        return MissingExtraError(missing, extra)
+    return ConfigurationError(
+        f"expected the module {missing}, which {module_name} imports, got none: install it"
+    )

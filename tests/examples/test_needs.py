@@ -1,0 +1,74 @@
+"""What an example lacks is said in a line, before it takes calls."""
+
+import sys
+
+import pipecat  # noqa: F401  # pyright: ignore[reportUnusedImport] Greets at its first import.
+import pytest
+from aiohttp import web
+
+from twilio_frames.cli import main
+
+NEEDS = {
+    "function_calls": "expected OPENAI_API_KEY or OPENAI_BASE_URL in the environment, got nothing",
+    "langchain_bot": "expected OPENAI_API_KEY or OPENAI_BASE_URL in the environment, got nothing",
+    "realtime": "expected OPENAI_API_KEY in the environment, got nothing",
+    "google_speech": "expected Google's credentials, got none that can be read",
+}
+EXTRAS = {
+    "function_calls": ("jsonschema", "openai"),
+    "langchain_bot": ("langchain_core.prompts", "langchain"),
+    "google_speech": ("google.api_core.exceptions", "google"),
+}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GOOGLE_SPEECH_TARGET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
+
+    async def start(self: web.TCPSite) -> None:
+        raise AssertionError("expected no calls to be taken")
+
+    monkeypatch.setattr(web.TCPSite, "start", start)
+
+
+def served(name: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said when an example is to be served, and cannot be."""
+    assert main(["serve", f"twilio_frames.examples.{name}:bot", "--port", "0"]) == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_missing_key_is_named(name: str, capsys: pytest.CaptureFixture[str]):
+    said = served(name, capsys)
+
+    assert said.startswith(f"twilio-frames serve: {NEEDS[name]}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_missing_extra_is_named(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    module, extra = EXTRAS[name]
+    anew = (f"twilio_frames.examples.{name}", *(one for one in sys.modules if _is_service(one)))
+    for loaded in anew:
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    said = served(name, capsys)
+
+    assert f"expected the module '{module}' to be installed, found none" in said
+    assert f"[{extra}]" in said
+    assert said.count("\n") == 1
+
+
+def _is_service(module: str) -> bool:
+    return module.startswith(("twilio_frames.services.google", "twilio_frames.services.function"))
+
+
+@pytest.mark.parametrize("name", ["function_calls", "realtime"])
+def test_bot_is_served_with_its_key(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-tests")
+    with pytest.raises(AssertionError, match="expected no calls to be taken"):
+        main(["serve", f"twilio_frames.examples.{name}:bot", "--port", "0"])
