@@ -32,6 +32,7 @@ said: "{GREETING}" Speak as one does on the phone: one or two short sentences, n
 numbers as words. You need the drink and its size; roast, shots, milk and sweetener if the caller
 cares. Read the order back before you end. When the caller has agreed, or says goodbye, call
 end_call: thank them and say goodbye in its last words."""
+_CARTESIA_PATH = "/tts/websocket"
 _VOICE = "71a7ad14-091c-4e8e-a314-022ece01c121"
 
 
@@ -72,8 +73,20 @@ class _Keys:
             cartesia=keys.get("CARTESIA_API_KEY", ""),
             deepgram_url=keys.get("DEEPGRAM_BASE_URL", ""),
             openai_url=keys.get("OPENAI_BASE_URL"),
-            cartesia_url=keys.get("CARTESIA_BASE_URL", "wss://api.cartesia.ai/tts/websocket"),
+            cartesia_url=cartesia_address(keys.get("CARTESIA_BASE_URL", "")),
         )
+
+
+def cartesia_address(base_url: str) -> str:
+    """The address of Cartesia's WebSocket at a server, ``https://host`` or ``ws://host:port`` say.
+
+    Args:
+        base_url: The server, with the WebSocket's path or without; empty for Cartesia's.
+    """
+    base = (base_url or "wss://api.cartesia.ai").rstrip("/")
+    scheme, _, rest = base.rpartition("://")
+    scheme = {"http": "ws", "https": "wss", "": "wss"}.get(scheme.lower(), scheme.lower())
+    return f"{scheme}://{rest.removesuffix(_CARTESIA_PATH)}{_CARTESIA_PATH}"
 
 
 async def choose_services(shop: Dialogue, keys: Mapping[str, str] | None = None) -> Services:

@@ -11,7 +11,7 @@ from twilio_frames.call import Call
 from twilio_frames.errors import MissingExtraError
 from twilio_frames.examples.bot import bot
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
-from twilio_frames.examples.services import choose_services, warm_up
+from twilio_frames.examples.services import cartesia_address, choose_services, warm_up
 from twilio_frames.frames import CallEndReason
 from twilio_frames.local.llm import DialogueLLMService
 from twilio_frames.local.stt import PocketsphinxSTTService
@@ -60,7 +60,7 @@ class Vendors:
         return KEYS | {
             "DEEPGRAM_BASE_URL": self.deepgram.ws_url,
             "OPENAI_BASE_URL": self.openai.base_url,
-            "CARTESIA_BASE_URL": self.cartesia.tts_url,
+            "CARTESIA_BASE_URL": self.cartesia.url,
         }
 
     async def bot(self, call: Call) -> None:
@@ -100,6 +100,24 @@ async def test_missing_vendor_is_named(monkeypatch: pytest.MonkeyPatch):
 
     with pytest.raises(MissingExtraError, match=r"pipecat-twilio-frames\[deepgram\]"):
         await choose_services(Dialogue(), KEYS)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "address"),
+    [
+        ("", "wss://api.cartesia.ai/tts/websocket"),
+        ("wss://voice:8443", "wss://voice:8443/tts/websocket"),
+        ("ws://127.0.0.1:8080/", "ws://127.0.0.1:8080/tts/websocket"),
+        ("http://127.0.0.1:8080", "ws://127.0.0.1:8080/tts/websocket"),
+        ("https://voice", "wss://voice/tts/websocket"),
+        ("HTTPS://voice/tts/websocket", "wss://voice/tts/websocket"),
+        ("wss://voice/tts/websocket/", "wss://voice/tts/websocket"),
+        ("https://proxy/cartesia", "wss://proxy/cartesia/tts/websocket"),
+        ("voice:8443", "wss://voice:8443/tts/websocket"),
+    ],
+)
+def test_cartesia_is_found_by_any_form_of_its_address(base_url: str, address: str):
+    assert cartesia_address(base_url) == address
 
 
 async def test_vendors_hold_a_conversation(phone: Phone):
