@@ -4,8 +4,8 @@ What you will hear: a greeting, questions for what your order lacks, the order r
 Talk over it whenever you like: "actually, make that a large".
 
 What it needs: nothing; with DEEPGRAM_API_KEY, OPENAI_API_KEY or CARTESIA_API_KEY set, that vendor
-takes over its part (``pip install 'pipecat-twilio-frames[local,vendors]'``), and this machine takes
-it back in the middle of a call if the vendor fails. ``services.py`` says who is who.
+takes over its part (extras ``local`` and ``vendors``), and this machine takes it back in the middle
+of a call if the vendor fails. ``services.py`` says who is who.
 
 Run it on this machine, with a simulated caller::
 

@@ -3,7 +3,7 @@
 What you will hear: a greeting, the price of what you ask for, a goodbye, the end of the call.
 
 What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does, and
-`pip install 'pipecat-twilio-frames[openai]'`. Ears and voice are those of ``bot.py``. Run it::
+the extra ``openai``. Ears and voice are those of ``bot.py``. Run it::
 
     twilio-frames serve twilio_frames.examples.function_calls:bot
 """

@@ -2,8 +2,8 @@
 
 What you will hear: the coffee shop of ``bot.py``, in a Chirp 3 voice.
 
-What it needs: GOOGLE_APPLICATION_CREDENTIALS, a service account's file; `pip install
-'pipecat-twilio-frames[google]'`. GOOGLE_SPEECH_TARGET leads to another server (host:port).
+What it needs: GOOGLE_APPLICATION_CREDENTIALS, a service account's file; the extra
+``google``. GOOGLE_SPEECH_TARGET leads to another server (host:port).
 
 Run it::
 

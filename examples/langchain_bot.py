@@ -3,8 +3,8 @@
 What you will hear: a greeting, then whatever the model makes of a coffee order. Talk over it: what
 you did not hear of its words it does not believe to have said.
 
-What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does; `pip
-install 'pipecat-twilio-frames[langchain]'`. Ears and voice are those of ``bot.py``. Run it::
+What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does; the
+extra ``langchain``. Ears and voice are those of ``bot.py``. Run it::
 
     twilio-frames serve twilio_frames.examples.langchain_bot:bot
 """

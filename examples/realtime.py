@@ -3,8 +3,8 @@
 What you will hear: a model that answers for a library, looks up its opening hours, and knows how
 far it got when you talk over it.
 
-What it needs: OPENAI_API_KEY, and ``pip install 'pipecat-twilio-frames[openai]'``.
-OPENAI_REALTIME_URL leads to another server that speaks as OpenAI's does.
+What it needs: OPENAI_API_KEY, and the extra ``openai``. OPENAI_REALTIME_URL leads to another
+server that speaks as OpenAI's does.
 
 Serve it to Twilio (TWILIO_AUTH_TOKEN set, a public https address that leads here)::
 

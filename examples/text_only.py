@@ -2,7 +2,7 @@
 
 What you will hear: nothing. These are tests of ``bot.py``; copy them beside your own bot.
 
-What it needs: ``pip install 'pipecat-twilio-frames[test]'``.
+What it needs: the extra ``test``.
 
 Run it::
 

@@ -1,6 +1,7 @@
 """The README shows what the repository holds."""
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,19 @@ def test_facts_are_counted_right():
     conformance = (ROOT / "docs" / "conformance.md").read_text("utf-8")
 
     assert f"{told} facts" in conformance
+
+
+def test_extras_are_the_ones_there_are():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    told = README.partition("### Extras")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"`(\w+)`", told)) == {*project["optional-dependencies"]} - {"lint"}
+
+
+def test_only_the_readme_says_how_to_install_extras():
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.py")]
+
+    assert [page for page in pages if "pipecat-twilio-frames[" in page.read_text("utf-8")] == []
 
 
 def test_named_documents_exist():

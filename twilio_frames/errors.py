@@ -52,7 +52,8 @@ class MissingExtraError(ConfigurationError):
     def __init__(self, module: str, extra: str):
         super().__init__(
             f"expected the module {module!r} to be installed, found none: "
-            f"run `pip install 'pipecat-twilio-frames[{extra}]'`"
+            f"run `pip install '.[{extra}]'` in your clone of pipecat-twilio-frames, or "
+            f"`pip install 'pipecat-twilio-frames[{extra}]'` if it came from an index"
         )
         self.module = module
         self.extra = extra

@@ -64,7 +64,8 @@ def test_missing_extra_is_named(
 
 
 def _is_service(module: str) -> bool:
-    return module.startswith(("twilio_frames.services.google", "twilio_frames.services.function"))
+    services = ("google", "function_calls", "openai")
+    return module.startswith(tuple(f"twilio_frames.services.{name}" for name in services))
 
 
 @pytest.mark.parametrize("name", ["function_calls", "realtime"])

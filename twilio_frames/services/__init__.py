@@ -1,6 +1,5 @@
 """Vendors' services on the phone line: Pipecat's own, with what a call adds to them.
 
 Each is a subclass of Pipecat's service, takes what that takes, and stands where that stands. Each
-needs its vendor's extra (``pip install "pipecat-twilio-frames[vendors]"``); so import them from
-their modules.
+needs its vendor's extra of this package; so import them from their modules.
 """
