@@ -61,8 +61,9 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
 class Call:
     """One phone call: who calls, its audio, its end.
 
-    The LLM gets to end it by ``LLMContext(tools=[call.end_call])``: its goodbye is heard to the
-    end, and a caller who talks over it is listened to.
+    The LLM gets to end it by ``LLMContext(tools=[call.end_call])``: its goodbye, which the
+    pipeline's TTS service speaks, is heard to the end, and a caller who talks over it is listened
+    to.
 
     Args:
         transport: The call's transport, whose ``start`` message has come.
