@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from pipecat.frames.frames import EndFrame, InputDTMFFrame, LLMRunFrame, TTSSpeakFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameProcessor
 
@@ -22,6 +24,7 @@ from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.tts import PythonTTSService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.testing import Phone
+from twilio_frames.testing.text_line import TextEar
 
 
 class DeafSTT(UtteranceSTTService):
@@ -308,3 +311,41 @@ async def test_clip_of_the_transport_is_read(phone: Phone):
 
     async with phone.text(bot) as talk:
         assert await talk.reply() == "Hi."
+
+
+class EndIsNear(BaseObserver):
+    """Set once the end of the pipeline waits behind words that nobody hears."""
+
+    def __init__(self):
+        super().__init__()
+        self.happened = asyncio.Event()
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        if isinstance(data.frame, EndFrame) and isinstance(data.destination, TextEar):
+            self.happened.set()
+
+
+async def test_end_behind_words_outlives_an_interruption(phone: Phone):
+    end = EndIsNear()
+
+    class Leaving(PythonLLMService):
+        async def respond(self, context) -> AsyncIterator[str]:
+            yield "Thank you and goodbye."
+            await talk.call.hang_up()
+
+    async def bot(call: Call) -> None:
+        call.observers.append(end)
+        context = PhoneContextAggregator()
+        parts = [call.transport.input(), context.user(), Leaving(), MuteTTS()]
+        pipeline = Pipeline([*parts, call.transport.output(), context.assistant()])
+        await call.run(pipeline, begin_with=[TTSSpeakFrame("Hello.")])
+
+    async with phone.text(bot) as talk:
+        await talk.reply()
+        assert await talk.say("That is all.", cut_after=2) == "Thank you"
+        async with asyncio.timeout(5):
+            await end.happened.wait()
+        # It may be over before there could be a reply.
+        with suppress(CallFailedError):
+            await talk.say("No, wait!")
+        assert await talk.ended() is CallEndReason.BOT_HUNG_UP

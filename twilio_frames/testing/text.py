@@ -125,7 +125,7 @@ class TextConversation:
         done, _ = await asyncio.wait({self._running}, timeout=_WIND_UP_SECONDS)
         if not done:
             self._running.cancel()
-            await asyncio.wait({self._running})
+            await asyncio.wait({self._running}, timeout=_WIND_UP_SECONDS)
         if error is None:
             self._check_on_bot()
             if not done:
