@@ -201,13 +201,17 @@ async def test_rest_without_credentials_is_refused(phone: Phone):
         (await phone.outcome()).result()
 
 
-async def test_cancelled_run_hangs_up_nobody(phone: Phone):
+@pytest.mark.parametrize("is_up", [False, True])
+async def test_cancelled_run_hangs_up_nobody(phone: Phone, is_up: bool):
     rest = FakeRest()
     ear = Ear()
+    up = asyncio.Event()
 
     async def play(call: Call) -> tuple[bool, CallEndReason | None]:
-        running = asyncio.create_task(call.run(line(call, ear)))
-        await ear.started.wait()
+        worker = phone_worker(line(call, ear))
+        worker.add_event_handler("on_pipeline_started", lambda *_: up.set())
+        running = asyncio.create_task(call.run(worker))
+        await (up if is_up else ear.started).wait()
         running.cancel()
         await asyncio.wait({running})
         return running.cancelled(), call.end_reason

@@ -234,10 +234,7 @@ class Call:
         follower = asyncio.create_task(self._follow_line(runner))
         try:
             await runner.add_workers(self._worker)
-            await runner.run()
-            # The runner takes a cancellation for an order to stop, and forgets it.
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise asyncio.CancelledError
+            await self._run_to_its_end(runner)
         finally:
             self._worker = None
             follower.cancel()
@@ -250,6 +247,19 @@ class Call:
         if self._ends_by_rest:
             await self._end_by_rest()
         return self.end_reason
+
+    async def _run_to_its_end(self, runner: WorkerRunner) -> None:
+        # The runner takes a cancellation for an order to stop, and forgets it.
+        running = asyncio.create_task(runner.run())
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self._transport.expect_break_off()
+            running.cancel()
+            await asyncio.wait({running})
+            raise
+        finally:
+            running.cancel()
 
     async def hang_up(self, *, by_rest: bool = False) -> None:
         """End the call: what was said before is heard to its end, then the stream is closed.

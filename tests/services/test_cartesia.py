@@ -288,7 +288,6 @@ def test_private_names_are_still_there():
         "_is_streaming_tokens",
         "_normalize_word_timestamps",
         "_record_context_audio_outcome",
-        "_synthesize_text",
         "_url",
         "_word_timestamps_include_inter_frame_spaces",
     ):

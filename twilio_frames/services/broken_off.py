@@ -15,17 +15,11 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.tts_service import TTSService
 
-from twilio_frames.frames import (
-    MulawOutputFrame,
-    SpeechBrokenOffFrame,
-    VendorRole,
-    WordBrokenOffFrame,
-)
-from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.frames import MulawOutputFrame, SpeechBrokenOffFrame, WordBrokenOffFrame
+from twilio_frames.services.discreet import DiscreetTTSService
 
-__all__ = ["BreakingOffTTSService", "DiscreetTTSService"]
+__all__ = ["BreakingOffTTSService"]
 
 _BARRIER_SECS = 0.5
 
@@ -47,23 +41,6 @@ class _BarrierFrame(ControlFrame):
     """Tells when what stands before it in an audio context has been pushed."""
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class DiscreetTTSService(WatchedVendor, TTSService):
-    """A base whose log does not tell what the bot would have said, had the service been usable."""
-
-    vendor_role = VendorRole.TTS
-
-    async def _synthesize_text(self, text: str, context_id: str) -> None:
-        # Pipecat logs the text, as a warning.
-        if self.is_usable:
-            await super()._synthesize_text(text, context_id)
-        else:
-            logger.debug(f"{self}: not usable, a text is left out")
-            await self.leave_out(text)
-
-    async def leave_out(self, text: str) -> None:
-        """Takes a text that is never said."""
 
 
 class BreakingOffTTSService(DiscreetTTSService):

@@ -17,7 +17,7 @@ from pipecat.services.google.tts import GoogleTTSService
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services.broken_off import DiscreetTTSService
+from twilio_frames.services.discreet import DiscreetTTSService
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google_client import GoogleClient, keep_phone_rate
 from twilio_frames.services.patience import pause_after

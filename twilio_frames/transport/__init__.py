@@ -158,6 +158,10 @@ class TwilioTransport(BaseTransport):
         """
         self._connection.transferring = expected
 
+    def expect_break_off(self) -> None:
+        """Says that the bot is being stopped from outside: what it ends by is an error."""
+        self._connection.breaks_off = True
+
     async def _started(self, start: Start) -> None:
         await self._call_event_handler("on_client_connected", self._websocket)
         await self._call_event_handler("on_call_started", start)

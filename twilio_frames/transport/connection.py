@@ -76,6 +76,8 @@ class MediaConnection:
         self.end_detail = ""
         self.transferring = False
         """Set before the call is given other TwiML: the ``stop`` that follows is a transfer."""
+        self.breaks_off = False
+        """Set before the bot is stopped from outside: closing the line is no hanging up."""
         self.taps: list[CallTap] = []
         """Who listens in."""
         self.watchers: list[LineWatcher] = []
@@ -303,6 +305,8 @@ class MediaConnection:
         """
         if self.transferring and self.is_open:
             await self._wait_for_end(self._params.transfer_timeout_secs)
+        if self.breaks_off:
+            reason = CallEndReason.ERROR
         self._end(reason, detail)
         if self._closing is None:
             self._closing = asyncio.create_task(self._close_socket(), name="media-socket-close")
