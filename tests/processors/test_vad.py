@@ -1,10 +1,11 @@
 import asyncio
 from collections.abc import Sequence
+from importlib import resources
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from pipecat.audio.vad.silero import SileroVADAnalyzer
+from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from pipecat.frames.frames import (
     Frame,
@@ -14,6 +15,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.tests.utils import run_test
 
+from tests.processors.vad_model import needs_the_later_model
 from twilio_frames.audio import Resampler
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
 from twilio_frames.local.synthesiser import Synthesiser
@@ -38,6 +40,18 @@ def windows(pcm: bytes) -> list[np.ndarray]:
 
 
 def test_same_as_pipecats_model(sentence: bytes):
+    path = resources.files("pipecat.audio.vad.data").joinpath("silero_vad.onnx")
+    pipecat, ours = SileroOnnxModel(str(path), force_onnx_cpu=True), StreamState()
+
+    for window in windows(sentence):
+        (found,) = probabilities([ours], [window])
+        assert found == pytest.approx(np.asarray(pipecat(window, 8000)).item(), abs=1e-5)
+        if not ours.recurrent.any():
+            pipecat.reset_states()
+
+
+@needs_the_later_model
+def test_renewed_when_pipecats_is(sentence: bytes):
     pipecat, ours = SileroVADAnalyzer(sample_rate=8000), StreamState()
     pipecat.set_sample_rate(8000)
 
@@ -146,6 +160,7 @@ async def test_progress_counts_speech_alone(sentence: bytes):
     assert 1.0 < max(counted) < len(sentence) / 16000 - 1.9
 
 
+@needs_the_later_model
 async def test_progress_is_told_every_tenth_of_a_second(sentence: bytes):
     frames = [
         InputAudioRawFrame(audio=sentence[n : n + 320], sample_rate=8000, num_channels=1)
