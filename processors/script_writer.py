@@ -8,6 +8,7 @@ from pipecat.frames.frames import (
     Frame,
     LLMAssistantPushAggregationFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     OutputAudioRawFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
@@ -69,6 +70,8 @@ class ScriptWriter:
         self._utterances = UtteranceAudio()
         self._utterances_open: set[str | None] = set()
         self._closing: LLMAssistantPushAggregationFrame | None = None
+        self._in_reply = False
+        self._alone: set[str | None] = set()
         self.gaps = 0
         """How often the script had been heard to its end while the bot was speaking."""
         self.words_unheard = 0
@@ -100,6 +103,8 @@ class ScriptWriter:
         if not self._words.move(self._script.length):
             self._sound.reset()
             self._utterances_open.clear()
+            self._in_reply = False
+            self._alone.clear()
 
     async def flush(self) -> None:
         """Lays the audio that was kept back for the samples behind it."""
@@ -113,7 +118,11 @@ class ScriptWriter:
             case LLMAssistantPushAggregationFrame():
                 # Comes ahead of the end of the utterance, which places its last word.
                 self._closing = frame
+            case LLMFullResponseStartFrame():
+                self._in_reply = True
+                self._add(frame)
             case LLMFullResponseEndFrame():
+                self._in_reply = False
                 await self._end_reply(frame)
             case OutputAudioRawFrame():
                 await self._lay_audio(frame)
@@ -131,6 +140,8 @@ class ScriptWriter:
                 self._script.add(frame, when_sent=True)
             case TTSStartedFrame():
                 self._utterances_open.add(frame.context_id)
+                if frame.append_to_context and not self._in_reply:
+                    self._alone.add(frame.context_id)
                 self._words.start(frame)
                 self._add(frame)
             case TTSStoppedFrame():
@@ -139,7 +150,7 @@ class ScriptWriter:
                     self._words.broken_off(frame.context_id, frame.spoken_words)
                 self._words.over(frame.context_id)
                 self._forget(frame.context_id)
-                self._close()
+                self._end_utterance(frame.context_id)
                 self._add(frame)
             case AggregatedTextFrame() if frame.will_be_spoken:
                 self._words.announce(frame)
@@ -159,6 +170,13 @@ class ScriptWriter:
     def _forget(self, context_id: str | None) -> None:
         self._utterances_open.discard(context_id)
         self._utterances.over(context_id)
+
+    def _end_utterance(self, context_id: str | None) -> None:
+        if context_id in self._alone and self._closing is None:
+            # Pipecat 1.12 forgets it where the speech was asked for while a reply was being spoken.
+            self._closing = LLMAssistantPushAggregationFrame()
+        self._alone.discard(context_id)
+        self._close()
 
     def _close(self) -> None:
         closing, self._closing = self._closing, None

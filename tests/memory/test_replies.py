@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
 from tests.memory.conversation import Bot, Outcomes
+from tests.pipecat_versions import unless_pipecat_112
 
 FIRST = "Bada gime. Lopu nasi."
 SECOND = "Rito fesu, dabo keni. Muta golu."
@@ -186,6 +187,7 @@ async def test_unspoken_text_behind_a_cut_is_forgotten(outcomes: Outcomes):
         assert outcome.remembers_cut(line, FIRST), (outcome.name, line)
 
 
+@unless_pipecat_112("pushes text that is not spoken ahead of speech that was asked for before")
 async def test_silent_reply_is_remembered_behind_speech(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         await bot.queue(TTSSpeakFrame(FIRST))
@@ -206,6 +208,7 @@ def silently(*frames: LLMFullResponseStartFrame | LLMTextFrame | LLMFullResponse
     return frames
 
 
+@unless_pipecat_112("drops uninterruptible speech in its voice services")
 async def test_uninterruptible_speech_is_remembered_whole(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         speech = TTSSpeakFrame(SECOND)
@@ -226,6 +229,7 @@ async def test_uninterruptible_speech_is_remembered_whole(outcomes: Outcomes):
         assert third == THIRD, (outcome.name, outcome.lines)
 
 
+@unless_pipecat_112("drops uninterruptible speech in its voice services")
 async def test_uninterruptible_speech_behind_a_cut_is_remembered(outcomes: Outcomes):
     async def talk(bot: Bot) -> None:
         speech = TTSSpeakFrame(SECOND)

@@ -7,7 +7,7 @@ import pytest
 from pipecat.frames.frames import VADUserStartedSpeakingFrame
 from pipecat.tests.utils import run_test
 
-from tests.processors.vad_model import needs_the_later_model
+from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
 from twilio_frames.audio import EchoReference, Resampler, encode_mulaw, pcm_level
 from twilio_frames.frames import CallerSpeakingFrame, MulawInputFrame
 from twilio_frames.local.synthesiser import Synthesiser
@@ -101,7 +101,7 @@ async def test_echo_would_interrupt_without_the_gate(bot: Samples):
     assert await onset(echo, bot, None) is not None
 
 
-@needs_the_later_model
+@unless_pipecat_112(OLDER_MODEL)
 @pytest.mark.parametrize("level", [6.0, 0.0, -6.0])
 async def test_caller_over_the_echo_interrupts(bot: Samples, caller: Samples, level: float):
     line = mixed((0.2, bot * gain(-20.0)), (2.0, caller * gain(level)))

@@ -9,6 +9,7 @@ from pipecat.frames.frames import (
     Frame,
     LLMAssistantPushAggregationFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -115,4 +116,25 @@ async def test_end_of_the_message_lies_behind_its_last_word():
         HeardTextFrame,
         LLMAssistantPushAggregationFrame,
         TTSStoppedFrame,
+    ]
+
+
+async def test_speech_outside_of_a_reply_is_a_message():
+    writing = Writing()
+    await writing.lay(TTSStartedFrame("c"), audio(0.5), TTSStoppedFrame("c"))
+    clip = TTSStartedFrame("d", append_to_context=False)
+    await writing.lay(clip, audio(0.5), TTSStoppedFrame("d"))
+    reply = LLMFullResponseStartFrame(), TTSStartedFrame("e"), audio(0.5), TTSStoppedFrame("e")
+    await writing.lay(*reply, LLMFullResponseEndFrame())
+
+    assert [type(frame) for frame in writing.heard()] == [
+        TTSStartedFrame,
+        LLMAssistantPushAggregationFrame,
+        TTSStoppedFrame,
+        TTSStartedFrame,
+        TTSStoppedFrame,
+        LLMFullResponseStartFrame,
+        TTSStartedFrame,
+        TTSStoppedFrame,
+        LLMFullResponseEndFrame,
     ]

@@ -15,7 +15,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.tests.utils import run_test
 
-from tests.processors.vad_model import needs_the_later_model
+from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
 from twilio_frames.audio import Resampler
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
 from twilio_frames.local.synthesiser import Synthesiser
@@ -50,7 +50,7 @@ def test_same_as_pipecats_model(sentence: bytes):
             pipecat.reset_states()
 
 
-@needs_the_later_model
+@unless_pipecat_112("renews the state of its Silero model by the clock")
 def test_renewed_when_pipecats_is(sentence: bytes):
     pipecat, ours = SileroVADAnalyzer(sample_rate=8000), StreamState()
     pipecat.set_sample_rate(8000)
@@ -160,7 +160,7 @@ async def test_progress_counts_speech_alone(sentence: bytes):
     assert 1.0 < max(counted) < len(sentence) / 16000 - 1.9
 
 
-@needs_the_later_model
+@unless_pipecat_112(OLDER_MODEL)
 async def test_progress_is_told_every_tenth_of_a_second(sentence: bytes):
     frames = [
         InputAudioRawFrame(audio=sentence[n : n + 320], sample_rate=8000, num_channels=1)

@@ -76,7 +76,10 @@ def errors_of(frames: Sequence[Frame]) -> list[ErrorFrame]:
 
 async def test_mulaw_is_asked_for_and_passed_on():
     async with server() as cartesia:
-        down, up = await have(service(cartesia), *reply("Bada gime. ", "Lopu nasi."))
+        # Text that comes ahead of the connection is asked for in one.
+        down, up = await have(
+            service(cartesia), SleepFrame(sleep=0.3), *reply("Bada gime. ", "Lopu nasi.")
+        )
 
     assert mulaw_of(down) == sound(said(TEXT))
     assert text_of(down) == TEXT
@@ -108,7 +111,8 @@ async def test_other_outputs_get_the_same_bytes():
 async def test_tokens_go_out_as_they_come():
     async with server() as cartesia:
         tts = service(cartesia, text_aggregation_mode=TextAggregationMode.TOKEN)
-        down, _ = await have(tts, *reply("Ba", "da gi", "me.", " Lopu", " nasi."))
+        words = reply("Ba", "da gi", "me.", " Lopu", " nasi.")
+        down, _ = await have(tts, SleepFrame(sleep=0.3), *words)
 
     assert cartesia.contexts[0].text == TEXT
     assert len(cartesia.contexts[0].transcripts) > 2
