@@ -25,6 +25,7 @@ from twilio_frames.frames import (
     CallerPausedFrame,
     CallerSpeakingFrame,
     ResumeFrame,
+    WordsAwaitedFrame,
 )
 from twilio_frames.processors.playout import Playout
 from twilio_frames.protocol.holding import DOUBT, HoldPolicy
@@ -66,6 +67,7 @@ class Hold:
         self._has_given_up = False
         self._caller_is_muted = False
         self._recogniser_secs = 0.0
+        self._words_due_at = 0.0
 
     async def follow(self, frame: SystemFrame) -> None:
         """Does what the caller's side asks for."""
@@ -77,6 +79,8 @@ class Hold:
                 self._caller_is_muted = False
             case STTMetadataFrame():
                 self._recogniser_secs = frame.ttfs_p99_latency
+            case WordsAwaitedFrame():
+                self._words_due_at = time.monotonic() + frame.secs
             case _ if self._caller_is_muted:
                 pass
             case VADUserStartedSpeakingFrame():
@@ -142,8 +146,8 @@ class Hold:
 
     async def _resume_later(self) -> None:
         # The words decide, if they come: no recogniser is cut short.
-        words_secs = self._recogniser_secs + _BEYOND_THE_WORDS
-        await self._resume_in(max(self._hold_secs or 0.0, words_secs))
+        words_secs = max(self._recogniser_secs, self._words_due_at - time.monotonic())
+        await self._resume_in(max(self._hold_secs or 0.0, words_secs + _BEYOND_THE_WORDS))
 
     async def _resume_in(self, secs: float) -> None:
         await self.stop()

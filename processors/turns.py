@@ -38,6 +38,7 @@ from twilio_frames.frames import (
     NoWordsFrame,
     ResumeFrame,
     TurnTranscriptionFrame,
+    WordsAwaitedFrame,
 )
 from twilio_frames.processors.backchannels import Backchannels
 
@@ -111,6 +112,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self._acknowledges = False
         self._answered = False
         self._has_spoken = False
+        self._words_are_asked_for = False
         self._backchannel: TranscriptionFrame | None = None
         self._recogniser_is_quick = False
         self._speech_secs = 0.0
@@ -172,6 +174,9 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
                 return await self._take_words(frame)
             case NoWordsFrame() if self._undecided:
                 return await self._take_answer()
+            case WordsAwaitedFrame() if self._undecided:
+                self._words_are_asked_for = True
+                await self._start_timer(frame.secs, self._false_alarm)
             case _:
                 pass
         return ProcessFrameResult.CONTINUE
@@ -194,7 +199,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         if self._undecided:
             # This counts speech alone, which is better than the clock.
             await self._stop_timer()
-            self._caller_pauses = self._answered = False
+            self._caller_pauses = self._answered = self._words_are_asked_for = False
             if speech_secs >= self._confirm_secs * (2 if self._acknowledges else 1):
                 return await self._begin()
         return ProcessFrameResult.STOP if self._in_turn else ProcessFrameResult.CONTINUE
@@ -226,7 +231,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self._dismissed_secs = 0.0
         if self._undecided and self._answered:
             return await self._take_answer()
-        if self._undecided:
+        if self._undecided and not self._words_are_asked_for:
             await self._start_timer(self._wait_for_words_secs(silence_secs), self._false_alarm)
         return ProcessFrameResult.CONTINUE
 
@@ -300,6 +305,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
 
     async def _settle(self) -> None:
         self._undecided = self._acknowledges = self._answered = self._has_spoken = False
+        self._words_are_asked_for = False
         self._backchannel = None
         self._left_secs = None
         await self._stop_timer()

@@ -43,6 +43,7 @@ __all__ = [
     "VendorRole",
     "VendorSwitchedFrame",
     "WordBrokenOffFrame",
+    "WordsAwaitedFrame",
 ]
 
 
@@ -222,6 +223,19 @@ class TurnLikelyOverFrame(SystemFrame):
 @dataclass
 class NoWordsFrame(SystemFrame):
     """The recogniser has no words to give for what it heard last."""
+
+
+@dataclass
+class WordsAwaitedFrame(SystemFrame):
+    """Somebody is finding out what the caller said over the bot. Pushed both ways.
+
+    The words, or a :class:`NoWordsFrame`, should be there soon; until then the bot waits.
+
+    Parameters:
+        secs: How long it is worth waiting.
+    """
+
+    secs: float
 
 
 @dataclass

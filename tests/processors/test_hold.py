@@ -26,6 +26,7 @@ from twilio_frames.frames import (
     CallerPausedFrame,
     CallerSpeakingFrame,
     ResumeFrame,
+    WordsAwaitedFrame,
 )
 from twilio_frames.processors import hold
 from twilio_frames.protocol import Clear, SendMedia
@@ -196,9 +197,13 @@ async def test_bot_that_never_holds_does_not_in_doubt_either():
     assert clears(line) == 0
 
 
-async def test_slow_recogniser_is_not_cut_short():
+@pytest.mark.parametrize(
+    "slow",
+    [STTMetadataFrame(service_name="slow", ttfs_p99_latency=30.0), WordsAwaitedFrame(30.0)],
+    ids=["by what it says of itself", "this once"],
+)
+async def test_slow_recogniser_is_not_cut_short(slow: Frame):
     line = FakeLine()
-    slow = STTMetadataFrame(service_name="slow", ttfs_p99_latency=30.0)
     async with speaking(line, TwilioParams(hold_secs=0.05)) as (worker, tap):
         await worker.queue_frames([slow, *speech(3.0)])
         await tap.wait_for(BotStartedSpeakingFrame)

@@ -34,6 +34,7 @@ from twilio_frames.frames import (
     CallerSpeakingFrame,
     NoWordsFrame,
     ResumeFrame,
+    WordsAwaitedFrame,
 )
 from twilio_frames.local.recogniser import UNINTELLIGIBLE as NOT_UNDERSTOOD
 from twilio_frames.processors.backchannels import Backchannels
@@ -389,3 +390,20 @@ async def test_sound_that_was_no_speech_leaves_no_trace():
         await call.happens(BotHeldFrame(left_secs=0.5), CallerPausedFrame(0.1, 0.096, False))
         await call.happens(ON(), CallerSpeakingFrame(0.16), pause(0.3))
         assert (call.interruptions(), call.resumptions()) == (0, 1)
+
+
+async def test_words_that_are_found_out_are_awaited():
+    async with conversation(words_secs=0.0) as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), pause(0.13, after=0.4))
+        await call.happens(WordsAwaitedFrame(30.0), OFF())
+        await asyncio.sleep(0.1)
+        assert (call.resumptions(), call.interruptions()) == (0, 0)
+        await call.happens(words("stop"))
+        assert (call.resumptions(), call.interruptions()) == (0, 1)
+
+
+async def test_words_are_awaited_no_longer_than_is_worth_it():
+    async with conversation() as call:
+        await call.happens(BotStartedSpeakingFrame(), ON(), WordsAwaitedFrame(0.05))
+        await call.after.wait_for(ResumeFrame)
+        assert call.interruptions() == 0

@@ -15,12 +15,18 @@ from twilio_frames.frames import MulawInputFrame
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
+from twilio_frames.testing import Caller, CallResult
 from twilio_frames.testing.tones import tones
-from twilio_frames.testing.vendors import RealtimeServer
+from twilio_frames.testing.vendors import RealtimeServer, SpokenReply
 
 INSTRUCTIONS = "You answer the telephone of a bakery."
 FILLER = tones("12")
 APOLOGY = tones("789")
+GREETING = SpokenReply.of("Good morning, bakery.")
+LONG = SpokenReply.of("We have rye bread and wheat bread and buns and little rolls.")
+ANSWER = SpokenReply.of("We open at seven.")
+QUESTION = "And when do you open tomorrow?"
+
 
 Make = Callable[[RealtimeServer], OpenAIRealtimeLLMService]
 
@@ -94,3 +100,40 @@ class RealtimeBot:
         """What Twilio sent of the caller."""
         frames = [frame for frame, _ in self.tap.seen if isinstance(frame, MulawInputFrame)]
         return b"".join(frame.mulaw for frame in frames)
+
+
+async def until_heard(caller: Caller, reply: SpokenReply) -> None:
+    """Waits until the beginning of a reply has been heard."""
+    begin = loud_part(reply.mulaw[:1600])
+    assert await caller.wait_until(lambda: begin in loud_part(caller.heard_so_far), seconds=15)
+
+
+def loud_part(mulaw: bytes) -> bytes:
+    """Audio without its silence: a busy machine makes holes in it."""
+    return mulaw.replace(b"\xff", b"")
+
+
+def place(sound: bytes, result: CallResult) -> int:
+    """Where a sound was heard first, silence apart; -1 if it was not."""
+    return loud_part(result.heard_bot).find(loud_part(sound[:1600]))
+
+
+def first_cut(result: CallResult) -> float:
+    """Milliseconds of the bot's speech that were heard before the first cut, holes apart."""
+    end = 0
+    for span in result.heard_spans:
+        if span.begin != end:
+            break
+        end = span.end
+    return end / 8
+
+
+def heard(reply: SpokenReply, result: CallResult) -> bool:
+    """Whether a reply was heard whole, bit for bit."""
+    return loud_part(reply.mulaw) in loud_part(result.heard_bot)
+
+
+async def ask_when_bot_is_done(caller: Caller) -> None:
+    await caller.wait_for_bot(silence=0.6)
+    await caller.say(QUESTION)
+    await caller.wait_for_bot(silence=0.6)

@@ -27,6 +27,7 @@ class CallerAudio:
         self._sent = 0
         self._onset: int | None = None
         self._turn: int | None = None
+        self._given: tuple[int, int] | None = None
         self._end = 0
 
     def hear(self, mulaw: bytes) -> None:
@@ -41,18 +42,40 @@ class CallerAudio:
             before = round((seconds_ago + _PADDING_SECONDS) * _BYTES_PER_SECOND)
             self._onset = max(0, self._heard - before)
 
+    @property
+    def onset_is_known(self) -> bool:
+        """Whether speech has begun that may be a turn."""
+        return self._onset is not None
+
     def forget_onset(self) -> None:
         """Notes that it was no turn: what was said stays here."""
         self._onset = None
 
+    def take_snippet(self) -> bytes:
+        """What was said so far of what may be a turn, and was not taken before."""
+        begin = self._begin() if self._given is None else max(self._given[1], self._begin())
+        first = self._begin() if self._given is None else self._given[0]
+        self._given = first, self._heard
+        return self._between(begin, self._heard)
+
+    def drop_snippets(self) -> None:
+        """Notes that what was taken is nothing to the model any more."""
+        self._given = None
+
     def begin_turn(self) -> None:
-        """The turn has begun: from its first sound on, the audio is the model's."""
-        unmarked = self._heard - round(_UNMARKED_SECONDS * _BYTES_PER_SECOND)
-        self._turn = max(0, unmarked if self._onset is None else self._onset)
-        self._onset = None
+        """The turn has begun: from its first sound on, the audio is the model's.
+
+        Of what was taken as snippets it is so already.
+        """
+        self._turn, sent = self._given or (self._begin(), self._begin())
+        self._onset = self._given = None
         self.in_turn = True
         if not self.flows:
-            self._sent = self._turn
+            self._sent = sent
+
+    def _begin(self) -> int:
+        unmarked = self._heard - round(_UNMARKED_SECONDS * _BYTES_PER_SECOND)
+        return max(0, unmarked if self._onset is None else self._onset)
 
     def end_turn(self) -> None:
         """The turn is over; its audio is kept until it is answered."""
@@ -72,6 +95,7 @@ class CallerAudio:
 
     def start_over(self) -> None:
         """Sends once more what a model that knows nothing has to hear: the turn, and the rest."""
+        self._given = None
         if self._turn is not None:
             self._sent = self._turn
         elif not self.flows:
@@ -84,9 +108,12 @@ class CallerAudio:
             rest: Whether the last one may be shorter.
         """
         end = self._heard if self.flows or self.in_turn else self._end
-        first = self._heard - len(self._kept)
-        self._sent = max(self._sent, first)
+        self._sent = max(self._sent, self._heard - len(self._kept))
         while (left := end - self._sent) >= (1 if rest else self._batch):
-            begin = self._sent - first
+            begin = self._sent
             self._sent += min(left, self._batch)
-            yield bytes(self._kept[begin : self._sent - first])
+            yield self._between(begin, self._sent)
+
+    def _between(self, begin: int, end: int) -> bytes:
+        first = self._heard - len(self._kept)
+        return bytes(self._kept[max(0, begin - first) : max(0, end - first)])

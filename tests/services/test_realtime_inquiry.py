@@ -1,0 +1,116 @@
+"""When a short sound over the bot is transcribed, and what becomes of its item."""
+
+import pytest
+
+from twilio_frames.services.realtime_inquiry import Inquiry, spoken_words
+
+
+def asked(*, item_id: str = "item", speech_secs: float = 0.4) -> Inquiry:
+    """One snippet that the session has confirmed."""
+    inquiry = Inquiry()
+    inquiry.note_speech(speech_secs)
+    inquiry.ask()
+    inquiry.committed(item_id)
+    return inquiry
+
+
+@pytest.mark.parametrize(
+    ("speech_secs", "silence_secs", "is_due"),
+    [(0.2, 0.5, False), (0.3, 0.1, False), (0.3, 0.13, True)],
+)
+def test_words_are_asked_for_behind_a_words_length(
+    speech_secs: float, silence_secs: float, is_due: bool
+):
+    inquiry = Inquiry()
+    inquiry.note_speech(speech_secs)
+
+    assert inquiry.is_due(silence_secs) is is_due
+
+
+def test_pause_is_asked_about_once():
+    inquiry = asked(speech_secs=0.4)
+
+    assert not inquiry.is_due(0.5)
+    inquiry.note_speech(0.5)
+    assert inquiry.is_due(0.2), "more was said since"
+
+
+def test_second_sound_is_measured_by_itself():
+    inquiry = asked(speech_secs=0.4)
+    inquiry.dismiss()
+    inquiry.note_speech(0.5)
+    assert not inquiry.is_due(0.5)
+
+    inquiry.note_speech(0.1)
+    inquiry.note_speech(0.3)
+    assert inquiry.is_due(0.2)
+
+
+def test_false_alarm_is_deleted_once():
+    inquiry = asked()
+    inquiry.transcribed("item", "Uh-huh.")
+    inquiry.dismiss()
+
+    assert inquiry.take_deletions() == ["item"]
+    assert inquiry.take_deletions() == []
+    assert not inquiry.is_open
+
+
+def test_late_words_are_kept_for():
+    inquiry = asked()
+    inquiry.dismiss()
+    assert inquiry.take_deletions() == []
+
+    snippet = inquiry.transcribed("item", "Stop.")
+    assert snippet is not None
+    assert not inquiry.is_withdrawn(snippet)
+    assert inquiry.begin_turn() == "Stop."
+
+
+def test_item_is_deleted_once_its_name_is_known():
+    inquiry = Inquiry()
+    inquiry.turn_committed()
+    inquiry.note_speech(0.4)
+    inquiry.ask()
+    inquiry.committed("turn")
+    inquiry.withdraw_all()
+    assert inquiry.take_deletions() == []
+
+    inquiry.committed("item")
+    assert inquiry.take_deletions() == ["item"]
+    late = inquiry.transcribed("item", "Stop.")
+    assert late is not None
+    assert inquiry.is_withdrawn(late)
+
+
+def test_refused_commit_has_no_item():
+    inquiry = Inquiry()
+    inquiry.turn_committed()
+    inquiry.note_speech(0.4)
+    inquiry.ask()
+    inquiry.commit_refused()
+    inquiry.committed("item")
+
+    assert inquiry.transcribed("item", "Stop.") is not None
+
+
+def test_turn_of_one_word_is_held_already():
+    inquiry = asked()
+    inquiry.transcribed("item", "Stop.")
+    inquiry.begin_turn()
+    assert inquiry.end_turn()
+    assert inquiry.transcribed("item", "Stop.") is None, "it is the turn's"
+
+    inquiry = asked()
+    inquiry.begin_turn()
+    inquiry.note_speech(0.6)
+    assert not inquiry.end_turn()
+    assert not Inquiry().end_turn()
+
+
+@pytest.mark.parametrize(
+    ("transcript", "words"),
+    [("Stop. ", "Stop."), ("[coughing]", ""), ("(sighs) no", "no"), ("...", ""), ("*hm*", "")],
+)
+def test_noises_are_no_words(transcript: str, words: str):
+    assert spoken_words(transcript) == words
