@@ -21,7 +21,7 @@ from twilio_frames.testing.vendors import (
 
 async def test_cough_leaves_no_trace(phone: Phone):
     async def caller(caller: Caller) -> None:
-        short = (await to_utterance("Hm.")).mulaw[:1900]
+        short = (await to_utterance("Hm.")).mulaw[:1000]
         await caller.wait_until_bot_speaks(for_seconds=0.6)
         await caller.say(short)
         await caller.wait_for_bot(silence=0.6)

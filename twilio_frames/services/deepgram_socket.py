@@ -140,6 +140,8 @@ async def dial(
     async with connect(
         url,
         additional_headers=headers,
+        # Deepgram's client brings its own; websockets 13 would send both.
+        user_agent_header=None,
         open_timeout=seconds,
         ping_interval=silence,
         ping_timeout=silence,

@@ -13,6 +13,9 @@ from loguru import logger
 from pipecat.frames.frames import Frame
 from pipecat.services.tts_service import TTSService
 
+from twilio_frames.frames import VendorRole
+from twilio_frames.processors.vendor_watch import WatchedVendor
+
 __all__ = ["DiscreetTTSService"]
 
 _NAMES_TEXTS_MIDWAY = not hasattr(TTSService, "_synthesize_text")
@@ -21,8 +24,10 @@ _pushes: ContextVar[TTSService | None] = ContextVar("pushes", default=None)
 """The service whose ``_push_tts_frames`` this is, with Pipecat 1.12."""
 
 
-class DiscreetTTSService(TTSService):
+class DiscreetTTSService(WatchedVendor, TTSService):
     """A base whose log does not tell what the bot would have said, had the service been usable."""
+
+    vendor_role = VendorRole.TTS
 
     _prepared_text = ""
 

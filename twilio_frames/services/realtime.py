@@ -19,43 +19,24 @@ marks have come back; that is where the model's message is truncated.
 what was heard; the turn that was not answered, as the caller spoke it.
 """
 
-import base64
-import time
 from dataclasses import replace
 from typing import Any
 
 from pipecat.frames.frames import (
-    Frame,
-    InputAudioRawFrame,
     StartFrame,
     STTMetadataFrame,
-    TranscriptionFrame,
-    UserMuteStartedFrame,
-    UserMuteStoppedFrame,
-    VADUserStartedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.openai.realtime import events
-from pipecat.utils.time import time_now_iso8601
 from pipecat.utils.types import is_given
 
-from twilio_frames.frames import (
-    CallerPausedFrame,
-    CallerSpeakingFrame,
-    NoWordsFrame,
-    ResumeFrame,
-    WordsAwaitedFrame,
-)
-from twilio_frames.services.caller_audio import CallerAudio
-from twilio_frames.services.line_audio import LineAudio
-from twilio_frames.services.realtime_inquiry import Inquiry, Snippet
+from twilio_frames.services.realtime_inquiry import Inquiry
 from twilio_frames.services.realtime_replies import RealtimeReplies
 from twilio_frames.services.realtime_settings import phone_session
+from twilio_frames.services.realtime_turns import RealtimeTurns
 
 __all__ = ["PhoneOpenAIRealtimeLLMService"]
 
 
-class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
+class PhoneOpenAIRealtimeLLMService(RealtimeTurns):
     """Pipecat's ``OpenAIRealtimeLLMService`` for a phone call.
 
     Stands between the two halves of the context, in the place of STT, LLM and TTS. It needs a VAD
@@ -94,6 +75,8 @@ class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
         given = asked.session_properties
         session = phone_session(given if is_given(given) else None)
         super().__init__(
+            batch_secs=batch_secs,
+            words_secs=words_secs,
             api_key=api_key,
             settings=replace(asked, session_properties=session),
             filler_audio=filler_audio,
@@ -102,172 +85,14 @@ class PhoneOpenAIRealtimeLLMService(RealtimeReplies):
             answer_secs=answer_secs,
             **kwargs,
         )
-        self._audio = CallerAudio(
-            flows=not self._is_turn_detection_disabled(), batch_secs=batch_secs
-        )
-        self._line_audio = LineAudio()
-        self._words_secs = words_secs
-        self._inquiry = Inquiry()
-        self._is_muted = False
 
     async def start(self, frame: StartFrame) -> None:
-        """Starts; tells the pipeline that no words come while it is undecided whose turn it is."""
+        """Starts; tells the pipeline that no turn need wait for its words."""
         await super().start(frame)
         if self._is_turn_detection_disabled() and not self._has_recogniser:
             await self.broadcast_frame(
                 STTMetadataFrame, service_name=self.name, ttfs_p99_latency=0.0
             )
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Follows when the caller speaks; passes everything on to Pipecat's service."""
-        match frame:
-            case UserMuteStartedFrame() | UserMuteStoppedFrame():
-                self._is_muted = isinstance(frame, UserMuteStartedFrame)
-            case CallerSpeakingFrame():
-                await self._follow_speech(frame.speech_secs)
-            case VADUserStartedSpeakingFrame():
-                self._audio.mark_onset(frame.start_secs)
-            case CallerPausedFrame(is_certain=False):
-                self._audio.forget_onset()
-            case CallerPausedFrame():
-                await self._take_pause(frame)
-            case ResumeFrame():
-                self._audio.forget_onset()
-                self._inquiry.dismiss()
-                await self._delete_withdrawn()
-            case _:
-                pass
-        await super().process_frame(frame, direction)
-
-    # The caller's audio.
-
-    async def _send_user_audio(self, frame: InputAudioRawFrame) -> None:
-        self._audio.hear(self._line_audio.mulaw_of(frame))
-        await self._send_batches()
-
-    async def _send_batches(self, *, rest: bool = False) -> None:
-        if self._link is None or not self._api_session_ready:
-            return
-        for batch in self._audio.batches(rest=rest):
-            audio = base64.b64encode(batch).decode()
-            await self.send_client_event(events.InputAudioBufferAppendEvent(audio=audio))
-
-    # What was said over the bot, before it is a turn.
-
-    async def _follow_speech(self, speech_secs: float) -> None:
-        if not self._audio.onset_is_known and not self._audio.in_turn:
-            # What is left of an earlier false alarm has nothing to do with this.
-            await self._withdraw_all()
-        self._audio.mark_onset(speech_secs)
-        self._inquiry.note_speech(speech_secs)
-
-    async def _take_pause(self, frame: CallerPausedFrame) -> None:
-        self._inquiry.note_speech(frame.speech_secs)
-        if not self._may_ask() or not self._inquiry.is_due(frame.silence_secs):
-            return
-        audio = base64.b64encode(self._audio.take_snippet()).decode()
-        self._inquiry.ask()
-        await self.send_client_event(events.InputAudioBufferAppendEvent(audio=audio))
-        await self.send_client_event(events.InputAudioBufferCommitEvent())
-        await self.broadcast_frame(WordsAwaitedFrame, secs=self._words_secs)
-
-    def _may_ask(self) -> bool:
-        is_doubtful = self._bot_speaks and not self._audio.in_turn and not self._is_muted
-        decides_here = not self._audio.flows and not self._has_recogniser
-        has_session = self._api_session_ready and not self._audio_input_paused
-        return is_doubtful and decides_here and has_session and self._words_secs > 0.0
-
-    async def handle_evt_input_audio_transcription_completed(
-        self, evt: events.ConversationItemInputAudioTranscriptionCompleted
-    ) -> None:
-        """Hands the caller's words on, in a turn or before it is clear that it is one."""
-        snippet = self._inquiry.transcribed(evt.item_id, evt.transcript)
-        if snippet is None:
-            await super().handle_evt_input_audio_transcription_completed(evt)
-            return
-        await self._call_event_handler("on_conversation_item_updated", evt.item_id, None)
-        if not self._inquiry.is_withdrawn(snippet):
-            await self._tell_words(snippet, evt)
-
-    async def _tell_words(self, snippet: Snippet, evt: Any) -> None:
-        if snippet.words:
-            # The turn strategy judges by them, and the memory takes them in if it is a turn.
-            words = TranscriptionFrame(snippet.words, "", time_now_iso8601(), result=evt)
-            await self.push_frame(words, FrameDirection.UPSTREAM)
-            return
-        self._inquiry.withdraw(snippet)
-        await self._delete_withdrawn()
-        await self.push_frame(NoWordsFrame(), FrameDirection.UPSTREAM)
-
-    async def _handle_evt_conversation_item_added(self, evt: events.ConversationItemAdded) -> None:
-        await super()._handle_evt_conversation_item_added(evt)
-        await self._delete_withdrawn()
-
-    async def _withdraw_all(self) -> None:
-        self._inquiry.withdraw_all()
-        await self._delete_withdrawn()
-
-    async def _delete_withdrawn(self) -> None:
-        if not self._inquiry.is_open:
-            self._audio.drop_snippets()
-        for item_id in self._inquiry.take_deletions():
-            await self.send_client_event(events.ConversationItemDeleteEvent(item_id=item_id))
-
-    async def _create_response(self) -> None:
-        await self._withdraw_all()
-        await super()._create_response()
-
-    def _note_event(self, event: dict[str, Any]) -> None:
-        super()._note_event(event)
-        if event["type"] == "input_audio_buffer.committed":
-            self._inquiry.committed(str(event.get("item_id")))
-
-    async def _take_error(self, error: dict[str, Any]) -> bool:
-        if error.get("code") == "input_audio_buffer_commit_empty":
-            self._inquiry.commit_refused()
-        return await super()._take_error(error)
-
-    # Turns, as the pipeline tells of them.
-
-    async def _handle_user_started_speaking(self, frame: Frame) -> None:
-        if not self._audio.flows:
-            self._words_before = self._inquiry.begin_turn()
-            self._audio.begin_turn()
-            await self._send_batches()
-
-    async def _handle_user_stopped_speaking(self, frame: Frame) -> None:
-        if self._audio.flows or not self._audio.in_turn:
-            return
-        self._audio.end_turn()
-        is_held = self._inquiry.end_turn()
-        if self._api_session_ready:
-            await (self._leave_silence_out() if is_held else self._commit())
-        await self._create_response()
-
-    async def _commit(self) -> None:
-        await self._send_batches(rest=True)
-        self._inquiry.turn_committed()
-        await self.send_client_event(events.InputAudioBufferCommitEvent())
-
-    async def _leave_silence_out(self) -> None:
-        self._last_transcript = self._words_before
-        await self.send_client_event(events.InputAudioBufferClearEvent())
-
-    # Turns, as the server tells of them.
-
-    async def _handle_evt_speech_started(self, evt: events.InputAudioBufferSpeechStarted) -> None:
-        self._audio.mark_onset()
-        self._audio.begin_turn()
-        await super()._handle_evt_speech_started(evt)
-
-    async def _handle_evt_speech_stopped(self, evt: events.InputAudioBufferSpeechStopped) -> None:
-        self._audio.end_turn()
-        self._debt.open(time.monotonic())
-        await super()._handle_evt_speech_stopped(evt)
-
-    def _answered(self) -> None:
-        super()._answered()
-        self._audio.answered()
 
     # Sessions.
 
