@@ -244,16 +244,20 @@ async def test_google_sends_garbage(phone: Phone):
 async def test_google_refuses_to_hear(phone: Phone):
     async with google(faults=repeat(Refusal(status=401))) as (server, bot, rig):
 
+        def asked() -> int:
+            return sum(visit.path == "StreamingRecognize" for visit in server.visits)
+
         async def caller(telephone: Caller) -> None:
             await hear(server, telephone, "im sorry i cant hear you at the moment")
+            # gRPC may take a refusal that comes while it sends for a broken stream: so not once.
+            told_after = asked()
             await telephone.wait_for_bot(silence=0.5)
             await telephone.say("a latte please")
             await hear(server, telephone, "cant hear moment", often=2, seconds=15)
+            assert asked() == told_after
 
         await phone.ring(bot, caller)
-        asked = [visit for visit in server.visits if visit.path == "StreamingRecognize"]
 
-    assert len(asked) == 1
     (error,) = rig.errors.values()
     assert error.category is ErrorCategory.AUTHENTICATION
 
