@@ -18,10 +18,12 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
-from twilio_frames.examples.services import choose_services
+from twilio_frames.examples.services import choose_services, load_services
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.vad import PhoneVAD
+
+warm_up = load_services  # awaited before calls are taken
 
 
 class Parrot(PythonLLMService):

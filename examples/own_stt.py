@@ -18,11 +18,12 @@ from pipecat.pipeline.pipeline import Pipeline
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.own_llm import Parrot
-from twilio_frames.examples.services import choose_services
+from twilio_frames.examples.services import choose_services, load_services
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 
+warm_up = load_services  # awaited before calls are taken
 _LOUD = 500
 
 

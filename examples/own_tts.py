@@ -1,8 +1,7 @@
 """Your own voice for a bot: here it hums, a note for each word.
 
-What you will hear: a hummed greeting, then your own words hummed back.
-
-What it needs: nothing but the ears of ``bot.py``. Run it::
+What you will hear: a hummed greeting, then your own words hummed back. What it needs: nothing but
+the ears of ``bot.py``. Run it::
 
     twilio-frames serve twilio_frames.examples.own_tts:bot
 """
@@ -16,11 +15,12 @@ from pipecat.pipeline.pipeline import Pipeline
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.own_llm import Parrot
-from twilio_frames.examples.services import choose_services
+from twilio_frames.examples.services import choose_services, load_services
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 from twilio_frames.processors.vad import PhoneVAD
 
+warm_up = load_services  # awaited before calls are taken
 RATE, SCALE = 16_000, (262, 294, 330, 392, 440, 523, 587, 659)
 
 

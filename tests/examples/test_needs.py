@@ -18,6 +18,9 @@ EXTRAS = {
     "function_calls": ("jsonschema", "openai"),
     "langchain_bot": ("langchain_core.prompts", "langchain"),
     "google_speech": ("google.api_core.exceptions", "google"),
+    "own_llm": ("pocketsphinx", "local"),
+    "own_stt": ("espeakng_loader", "local"),
+    "own_tts": ("pocketsphinx", "local"),
 }
 
 
@@ -64,8 +67,9 @@ def test_missing_extra_is_named(
 
 
 def _is_service(module: str) -> bool:
-    services = ("google", "function_calls", "openai")
-    return module.startswith(tuple(f"twilio_frames.services.{name}" for name in services))
+    services = ("services.google", "services.function_calls", "services.openai")
+    local = ("local", "examples.coffee_shop.hearing", "examples.services")
+    return module.startswith(tuple(f"twilio_frames.{name}" for name in services + local))
 
 
 @pytest.mark.parametrize("name", ["function_calls", "realtime"])
