@@ -1,15 +1,15 @@
 """A bot whose mind is a LangChain chain, with a memory of what the caller heard.
 
 What you will hear: a greeting, then whatever the model makes of a coffee order. Talk over it: what
-you did not hear of its words it does not believe to have said.
-
-What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does; the
-extra ``langchain``. Ears and voice are those of ``bot.py``. Run it::
+you did not hear of its words it does not believe to have said. What it needs: OPENAI_API_KEY, or
+OPENAI_BASE_URL for a server that speaks as OpenAI's does; the extra ``langchain``. Run it::
 
     twilio-frames serve twilio_frames.examples.langchain_bot:bot
 """
 
+import asyncio
 import os
+from functools import cache
 
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_openai import ChatOpenAI
@@ -24,33 +24,34 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.langchain import PhoneLangchainProcessor
 
-PROMPT = ChatPromptTemplate.from_messages([
-    ("system", "You take coffee orders by phone. One short sentence at a time, no markup."),
-    MessagesPlaceholder("history"),
-    ("human", "{input}"),
-])  # fmt: skip
+SYSTEM = "You take coffee orders by phone. One short sentence at a time, no markup."
+
+
+@cache
+def chain():
+    """The chain of all calls. Its client takes long to make, so this is for a thread."""
+    prompt = [("system", SYSTEM), MessagesPlaceholder("history"), ("human", "{input}")]
+    key = SecretStr(os.environ.get("OPENAI_API_KEY") or "none")
+    # It asks again after 3 s, while the processor's own patience lasts.
+    model = ChatOpenAI(model="gpt-4.1", api_key=key, timeout=3, max_retries=1)
+    return ChatPromptTemplate.from_messages(prompt) | model
 
 
 async def warm_up() -> None:
     """Looks for what the bot needs, before calls are taken."""
     await load_services("OPENAI_API_KEY", "OPENAI_BASE_URL")
+    await asyncio.to_thread(chain)
 
 
 async def bot(call: Call) -> None:
     """Takes one caller's order."""
     services, context = await choose_services(Dialogue()), PhoneContextAggregator()
-    model = ChatOpenAI(
-        model=os.environ.get("OPENAI_MODEL", "gpt-4.1"),
-        api_key=SecretStr(os.environ.get("OPENAI_API_KEY") or "none"),
-        timeout=3,  # then it asks again, while the processor's own patience lasts
-        max_retries=1,
-    )
     pipeline = Pipeline([
         call.transport.input(),
         PhoneVAD(),
         services.stt,
         context.user(),
-        PhoneLangchainProcessor(PROMPT | model),
+        PhoneLangchainProcessor(await asyncio.to_thread(chain)),
         services.tts,
         call.transport.output(),
         context.assistant(),

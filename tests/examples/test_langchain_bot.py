@@ -2,7 +2,7 @@
 
 import pytest
 
-from twilio_frames.examples.langchain_bot import bot
+from twilio_frames.examples.langchain_bot import bot, chain
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.vendors import OpenAIServer, Refusal
 
@@ -10,6 +10,7 @@ from twilio_frames.testing.vendors import OpenAIServer, Refusal
 async def test_chain_takes_an_order(phone: Phone, monkeypatch: pytest.MonkeyPatch):
     async with OpenAIServer(["One large latte, then."], faults=[Refusal(status=401)]) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        chain.cache_clear()
 
         async def caller(telephone: Caller) -> None:
             await telephone.wait_for_bot()

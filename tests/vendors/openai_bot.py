@@ -80,7 +80,7 @@ class ThinkingBot:
         self.context = LLMContext(tools=[self.order])
         self.llm: PhoneOpenAILLMService | None = None
 
-    def mind(self) -> FrameProcessor:
+    async def mind(self) -> FrameProcessor:
         """Who thinks, in one call."""
         self.llm = PhoneOpenAILLMService(
             base_url=self.server.base_url,
@@ -94,7 +94,7 @@ class ThinkingBot:
         async def take(_: object, frame: ErrorFrame) -> None:
             self.errors.append(frame)
 
-        mind = self.mind()
+        mind = await self.mind()
         mind.add_event_handler("on_error", take)
         aggregators = PhoneContextAggregator(self.context)
         await call.run(

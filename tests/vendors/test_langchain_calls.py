@@ -1,5 +1,6 @@
 """Whole calls with a LangChain chain, OpenAI's real client in it, and a server with bad days."""
 
+import asyncio
 from itertools import repeat
 from typing import Any
 
@@ -38,8 +39,10 @@ class ChainBot(ThinkingBot):
         super().__init__(server, **options)
         self._client = client or {}
 
-    def mind(self) -> FrameProcessor:
-        model = ChatOpenAI(
+    async def mind(self) -> FrameProcessor:
+        # It reads the certificates of all authorities, which holds up the event loop.
+        model = await asyncio.to_thread(
+            ChatOpenAI,
             model="gpt-4.1",
             base_url=self.server.base_url,
             api_key=SecretStr("sk-of-the-tests"),
