@@ -117,6 +117,8 @@ class ClipStore:
         for key, clip in zip(missing, clips, strict=True):
             self._clips[key] = clip
             await asyncio.to_thread(self._keep, key, clip)
+        for key in wanted:
+            self._clips.move_to_end(key)
         while len(self._clips) > max(_MOST_IN_MEMORY, len(wanted)):
             self._clips.popitem(last=False)
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable
+
+from loguru import logger
 
 
 class Deadline:
@@ -39,9 +42,20 @@ class Deadline:
             self._moved.clear()
             if self._due is not None and time.monotonic() >= self._due:
                 self._due = None
-                await self._late()
+                await self._be_late()
                 continue
             await self._sleep()
+
+    async def _be_late(self) -> None:
+        # Whatever goes wrong in it, the call goes on to need what comes later.
+        try:
+            await self._late()
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            logger.error(
+                f"what a deadline led to failed: {type(error).__name__} at {where.name}, "
+                f"line {where.lineno}"
+            )
 
     async def _sleep(self) -> None:
         self._sleeps_until = float("inf") if self._due is None else self._due

@@ -219,6 +219,9 @@ class STTFallback(Fallback):
             )
             await self.give_up()
 
+    async def _until_done(self) -> None:
+        """Does not wait: behind the end nobody uses what the caller says."""
+
     async def give_up(self) -> None:
         """Says that the caller cannot be heard, once until somebody is heard again."""
         if self._apology and not self._has_apologised:

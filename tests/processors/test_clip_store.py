@@ -260,3 +260,16 @@ async def test_greeting_is_not_waited_for_long(tmp_path: Path, warnings: list[st
     assert await greeting.prepare(patience=0.2) is None
     assert [text for text in warnings if "not recorded after 0.2 s" in text]
     await greeting.close()
+
+
+async def test_full_memory_forgets_nothing_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("twilio_frames.processors.clip_store._MOST_IN_MEMORY", 2)
+    store = ClipStore(tmp_path)
+    for text in ("One.", "Two."):
+        await store.clip(text, Beeper())
+
+    clips = await store.clips(["One.", "Three."], Beeper())
+
+    assert [clip.text for clip in clips] == ["One.", "Three."]

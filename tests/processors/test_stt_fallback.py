@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from pipecat.frames.frames import (
+    EndFrame,
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
@@ -60,6 +61,15 @@ async def test_hang_is_noticed_and_no_audio_is_lost():
     assert second.heard[0] in range(10, 16)
     assert rig.switches == [("first", "second")]
     assert rig.fallback.health[0].last_failure is FailureKind.LATE
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_end_does_not_wait_for_words(is_over: bool):
+    first, second = ScriptedSTT("first", is_deaf=True), ScriptedSTT("second", is_deaf=True)
+    async with running(fallback(first, second, patience_secs=30.0)) as rig:
+        await rig.give(began(), *audio(0, 20), *([ended()] if is_over else []), EndFrame())
+        async with asyncio.timeout(5):
+            await rig.after.wait_for(EndFrame)
 
 
 async def test_noise_is_no_failure():
