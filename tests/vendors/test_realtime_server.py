@@ -210,6 +210,22 @@ async def test_function_is_called_and_answered():
     assert [item.kind for item in server.memory] == ["function_call", "function_call_output"]
 
 
+async def test_items_stand_behind_what_they_are_put_behind():
+    async with RealtimeServer() as server, connected(server) as one:
+        for item_id, previous in (("b", None), ("a", "root"), ("d", "b"), ("c", "b")):
+            item = {"id": item_id, "type": "message", "role": "user"}
+            item["content"] = [{"type": "input_text", "text": item_id}]
+            await one.send("conversation.item.create", item=item, previous_item_id=previous)
+            await one.event("conversation.item.done")
+        again = {"type": "message", "role": "user", "content": []}
+        unknown = await one.refusal(
+            "conversation.item.create", item=again, previous_item_id="nothing"
+        )
+
+    assert unknown == "item_create_invalid_item_id"
+    assert [item.id for item in server.memory] == ["a", "b", "c", "d"]
+
+
 async def test_what_openai_refuses_is_refused():
     async with RealtimeServer(pacing=Pacing(latency=5.0)) as server, connected(server) as one:
         beta = {"type": "realtime", "input_audio_format": "g711_ulaw"}

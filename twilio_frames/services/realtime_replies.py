@@ -4,7 +4,6 @@ import asyncio
 import base64
 import inspect
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -22,6 +21,7 @@ from pipecat.utils.time import time_now_iso8601
 
 from twilio_frames.frames import SpeechCutFrame, TurnTranscriptionFrame
 from twilio_frames.services.realtime_connection import RealtimeConnection
+from twilio_frames.services.realtime_past import Past
 from twilio_frames.services.realtime_speech import ModelSpeech, SpokenItem
 
 _CUT_SECONDS = 1.5
@@ -33,10 +33,6 @@ _CATEGORIES = {
     "server_error": ErrorCategory.SERVER,
 }
 _MAY_WORK_LATER = frozenset({"rate_limit_exceeded", "server_error"})
-_WENT_ON = (
-    "The telephone connection broke while you were saying this. Go on from there, without "
-    "greeting again."
-)
 
 
 class _CancelEvent(events.ResponseCancelEvent):
@@ -55,7 +51,7 @@ class RealtimeReplies(RealtimeConnection):
         self._is_next_owed = False
         self._drops_next = False
         self._response_id: str | None = None
-        self._lost_speech: SpokenItem | None = None
+        self._past: Past | None = None
         self._cut_timer: asyncio.Task[None] | None = None
         self._is_unheard = False
         self._bot_began_at: float | None = None
@@ -71,6 +67,7 @@ class RealtimeReplies(RealtimeConnection):
                 self._bot_began_at = time.monotonic()
             case BotStoppedSpeakingFrame():
                 self._bot_began_at, self._is_unheard = None, False
+                self._speech.note_silence()
             case SpeechCutFrame():
                 await self._take_cut(frame)
             case STTMetadataFrame():
@@ -205,7 +202,7 @@ class RealtimeReplies(RealtimeConnection):
             self._drops_next = self._response_id is None
             await self.send_client_event(_CancelEvent(response_id=self._response_id))
         await self.stop_all_metrics()
-        if self._is_unheard and self._cut_timer is None and self._api_session_ready:
+        if self._is_unheard and self._cut_timer is None:
             self._cut_timer = self.create_task(self._do_without_cut(time.monotonic()))
 
     async def _truncate_current_audio_response(self) -> None:
@@ -215,40 +212,47 @@ class RealtimeReplies(RealtimeConnection):
         item = self._speech.find(frame.context_id)
         if item is None:
             return
-        await self._truncate(item, frame.heard_ms)
+        await self._tell_heard(item, frame.heard_ms)
         timer, self._cut_timer = self._cut_timer, None
         if timer is not None:
             await self.cancel_task(timer)
         self._is_unheard = False
         await self._maybe_respond()
 
-    async def _truncate(self, item: SpokenItem, heard_ms: int) -> None:
-        if item.length and heard_ms < item.milliseconds:
-            await self.send_client_event(
-                events.ConversationItemTruncateEvent(
-                    item_id=item.id, content_index=item.content_index, audio_end_ms=heard_ms
-                )
+    async def _tell_heard(self, item: SpokenItem, heard_ms: int) -> None:
+        self._speech.note_cut(item, heard_ms)
+        if not item.length or heard_ms >= item.milliseconds:
+            return
+        if item.is_lost:
+            await self._correct_past(item)
+            return
+        await self.send_client_event(
+            events.ConversationItemTruncateEvent(
+                item_id=item.id, content_index=item.content_index, audio_end_ms=heard_ms
             )
+        )
 
     async def _do_without_cut(self, interrupted_at: float) -> None:
-        """Truncates by the clock if nobody says what was heard: its audio never got that far."""
+        """Goes by the clock if nobody says what was heard: its audio never got that far."""
         began_at = self._bot_began_at
+        unheard = tuple(self._speech.unheard)
         await asyncio.sleep(_CUT_SECONDS)
         self._cut_timer, self._is_unheard = None, False
-        if self._speech.last is not None:
-            heard = 0.0 if began_at is None else interrupted_at - began_at
-            await self._truncate(self._speech.last, round(1000 * heard))
+        left_ms = 0 if began_at is None else round(1000 * (interrupted_at - began_at))
+        for item in unheard:
+            heard_ms = min(left_ms, item.milliseconds)
+            left_ms -= heard_ms
+            await self._tell_heard(item, heard_ms)
         await self._maybe_respond()
 
     # Sessions.
 
     async def _lost(self) -> None:
-        lost, self._lost_speech = self._speech.current, None
-        if lost is not None:
-            self._lost_speech = lost
-            await self._speech.end()
+        is_broken_off = self._speech.current is not None
+        self._past = None
+        await self._speech.break_off()
+        if is_broken_off:
             await self.push_frame(LLMFullResponseEndFrame())
-        self._speech.forget()
         self._is_responding = self._drops_next = False
         self._response_id = None
         # What Pipecat's own way to disconnect forgets.
@@ -281,30 +285,41 @@ class RealtimeReplies(RealtimeConnection):
             return
         self._completed_tool_calls = set()
         await self._process_completed_function_calls(send_new_results=False)
+        self._past = Past.of(
+            self._context.get_messages(),
+            self._speech.unheard,
+            self._last_transcript,
+            is_owed=self._debt.is_open,
+        )
+        await self._tell_past(self._past)
+        await self._send_session_update()
+        self._llm_needs_conversation_setup = False
+
+    async def _correct_past(self, item: SpokenItem) -> None:
+        """Tells a session anew what was said before it, now that less of it was heard."""
+        past = self._past
+        if past is None or not any(one is item for one in past.lost):
+            # No session has been told of it: the context will have what was heard.
+            return
+        replaced, past.item_ids = past.item_ids, []
+        await self._tell_past(past)
+        for item_id in replaced:
+            await self.send_client_event(events.ConversationItemDeleteEvent(item_id=item_id))
+
+    async def _tell_past(self, past: Past) -> None:
+        if self._context is None:
+            return
         context = LLMContext(
-            [*self._context.get_messages(), *self._unwritten(self._context)],
-            tools=self._context.tools,
-            tool_choice=self._context.tool_choice,
+            past.messages, tools=self._context.tools, tool_choice=self._context.tool_choice
         )
         parameters: Any = self.get_llm_adapter().get_llm_invocation_params(context)
         if inspect.isawaitable(parameters):
             parameters = await parameters
+        before = "root"
         for item in parameters["messages"]:
             self._messages_added_manually[item.id] = True
-            await self.send_client_event(events.ConversationItemCreateEvent(item=item))
-        await self._send_session_update()
-        self._llm_needs_conversation_setup = False
-
-    def _unwritten(self, context: LLMContext) -> Iterator[Any]:
-        """What was said last, and stands in the context only when it has been heard."""
-        lost, self._lost_speech = self._lost_speech, None
-        if lost is None:
-            return
-        messages = [message for message in context.get_messages() if isinstance(message, dict)]
-        written = [(message.get("role"), message.get("content")) for message in messages[-3:]]
-        if self._last_transcript and ("user", self._last_transcript) not in written:
-            yield {"role": "user", "content": self._last_transcript}
-        if not written or written[-1][0] != "assistant":
-            yield {"role": "assistant", "content": lost.text.strip()}
-        if self._debt.is_open:
-            yield {"role": "developer", "content": _WENT_ON}
+            past.item_ids.append(item.id)
+            await self.send_client_event(
+                events.ConversationItemCreateEvent(item=item, previous_item_id=before)
+            )
+            before = item.id

@@ -1,8 +1,10 @@
 """What a speech-to-speech model says: its audio and words as frames, and what was heard of it."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from pipecat.frames.frames import (
     Frame,
@@ -28,6 +30,10 @@ class SpokenItem:
         response_id: The response it belongs to.
         length: Bytes of mu-law so far.
         text: Its words so far.
+        pushed: How many of their letters went on.
+        is_lost: Whether the session that it was said in is gone.
+        is_broken_off: Whether that ended it.
+        heard_ms: Where it was cut; None if it was not.
     """
 
     id: str
@@ -36,11 +42,24 @@ class SpokenItem:
     length: int = 0
     text: str = field(default="", repr=False)
     pushed: int = 0
+    is_lost: bool = False
+    is_broken_off: bool = False
+    heard_ms: int | None = None
 
     @property
     def milliseconds(self) -> int:
         """How long its audio is so far."""
         return self.length // _BYTES_A_MILLISECOND
+
+    @property
+    def heard_text(self) -> str:
+        """Its words up to where it was cut, laid over its audio by their letters."""
+        if self.heard_ms is None or self.heard_ms >= self.milliseconds:
+            return self.text.strip()
+        words = self.text.split()
+        ends = list(accumulate(map(len, words)))
+        heard = self.heard_ms / self.milliseconds * (ends[-1] if ends else 0)
+        return " ".join(words[: bisect_right(ends, heard)])
 
 
 class ModelSpeech:
@@ -53,6 +72,8 @@ class ModelSpeech:
     def __init__(self, push: Callable[[Frame], Awaitable[None]]):
         self._push = push
         self._items: deque[SpokenItem] = deque(maxlen=_MOST_ITEMS)
+        self.unheard: deque[SpokenItem] = deque(maxlen=_MOST_ITEMS)
+        """What has not been heard to its end yet as far as is known, in order."""
         self._dropped: deque[str] = deque(maxlen=_MOST_ITEMS)
         self.current: SpokenItem | None = None
         """What is being said; None between replies."""
@@ -75,6 +96,7 @@ class ModelSpeech:
             await self.end()
             self.current = SpokenItem(item_id, content_index, response_id)
             self._items.append(self.current)
+            self.unheard.append(self.current)
             await self._push(TTSStartedFrame(context_id=item_id))
         return self.current
 
@@ -96,18 +118,26 @@ class ModelSpeech:
         return response_id in self._dropped
 
     def find(self, item_id: str | None) -> SpokenItem | None:
-        """A message of this session by its name."""
-        return next((item for item in self._items if item.id == item_id), None)
+        """A message by its name: of this session, or of one that is gone and was not heard yet."""
+        return next((item for item in (*self._items, *self.unheard) if item.id == item_id), None)
 
-    @property
-    def last(self) -> SpokenItem | None:
-        """The latest message."""
-        return self._items[-1] if self._items else None
+    def note_cut(self, item: SpokenItem, heard_ms: int) -> None:
+        """Takes in how much of a message was heard; the rest never will be."""
+        item.heard_ms = heard_ms
+        self.unheard = deque((one for one in self.unheard if one is not item), _MOST_ITEMS)
 
-    def forget(self) -> None:
-        """The model knows nothing of all this any more."""
+    def note_silence(self) -> None:
+        """Takes in that all has been heard which has come."""
+        self.unheard = deque((one for one in self.unheard if one is self.current), _MOST_ITEMS)
+
+    async def break_off(self) -> None:
+        """The session is gone: the model knows nothing of all this any more."""
+        if self.current is not None:
+            self.current.is_broken_off = True
+        for item in self.unheard:
+            item.is_lost = True
         self._items.clear()
-        self.current = None
+        await self.end()
 
     async def _push_words(self, item: SpokenItem, end: int) -> None:
         text, item.pushed = item.text[item.pushed : end], max(item.pushed, end)

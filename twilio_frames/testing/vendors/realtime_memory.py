@@ -97,9 +97,11 @@ class RememberedItem:
 class Conversation:
     """The items of one session, in order."""
 
+    # No two sessions have a name in common.
+    _numbers = itertools.count(1)
+
     def __init__(self) -> None:
         self.items: list[RememberedItem] = []
-        self._numbers = itertools.count(1)
 
     def __iter__(self) -> Iterator[RememberedItem]:
         return iter(self.items)
@@ -113,7 +115,7 @@ class Conversation:
         """The last item's name."""
         return self.items[-1].id if self.items else None
 
-    def find(self, item_id: object, *, verb: str) -> RememberedItem:
+    def find(self, item_id: object, *, verb: str, param: str = "item_id") -> RememberedItem:
         """The item of a name.
 
         Raises:
@@ -125,11 +127,16 @@ class Conversation:
         raise RequestRefusedError(
             f"item_{verb}_invalid_item_id",
             f"Error: the item with id '{item_id}' does not exist.",
-            "item_id",
+            param,
         )
 
-    def create(self, shown: dict[str, object]) -> RememberedItem:
+    def create(self, shown: dict[str, object], previous_item_id: object = None) -> RememberedItem:
         """Takes an item that the client made.
+
+        Args:
+            shown: The item.
+            previous_item_id: The item it stands behind, ``root`` to be the first; None to be the
+                last.
 
         Raises:
             RequestRefusedError: If it is none that OpenAI takes.
@@ -152,8 +159,15 @@ class Conversation:
                 self._require_call(item.call_id)
             case _:
                 raise RequestRefusedError("invalid_value", f"Invalid value: '{kind}'.", "item.type")
-        self.items.append(item)
+        self.items.insert(self._place_behind(previous_item_id), item)
         return item
+
+    def _place_behind(self, item_id: object) -> int:
+        if item_id is None:
+            return len(self.items)
+        if item_id == "root":
+            return 0
+        return self.items.index(self.find(item_id, verb="create", param="previous_item_id")) + 1
 
     def _require_call(self, call_id: str) -> None:
         calls = (item.call_id for item in self.items if item.kind == "function_call")

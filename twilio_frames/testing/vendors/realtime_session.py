@@ -176,7 +176,8 @@ class RealtimeSession:
                 self._buffer = b""
                 await self.send("input_audio_buffer.cleared")
             case "conversation.item.create":
-                await self._add(self.conversation.create(event.get("item") or {}))
+                before = event.get("previous_item_id")
+                await self._add(self.conversation.create(event.get("item") or {}, before))
             case "conversation.item.delete":
                 self.conversation.delete(event.get("item_id"))
                 await self.send("conversation.item.deleted", item_id=event["item_id"])
