@@ -9,7 +9,7 @@ def asked(*, item_id: str = "item", speech_secs: float = 0.4) -> Inquiry:
     """One snippet that the session has confirmed."""
     inquiry = Inquiry()
     inquiry.note_speech(speech_secs)
-    inquiry.ask()
+    inquiry.ask((0, 3200))
     inquiry.committed(item_id)
     return inquiry
 
@@ -64,14 +64,15 @@ def test_late_words_are_kept_for():
     snippet = inquiry.transcribed("item", "Stop.")
     assert snippet is not None
     assert not inquiry.is_withdrawn(snippet)
-    assert inquiry.begin_turn() == "Stop."
+    inquiry.begin_turn()
+    assert inquiry.turn_words == "Stop."
 
 
 def test_item_is_deleted_once_its_name_is_known():
     inquiry = Inquiry()
-    inquiry.turn_committed()
+    inquiry.turn_committed((0, 3200))
     inquiry.note_speech(0.4)
-    inquiry.ask()
+    inquiry.ask((0, 3200))
     inquiry.committed("turn")
     inquiry.withdraw_all()
     assert inquiry.take_deletions() == []
@@ -85,9 +86,9 @@ def test_item_is_deleted_once_its_name_is_known():
 
 def test_refused_commit_has_no_item():
     inquiry = Inquiry()
-    inquiry.turn_committed()
+    inquiry.turn_committed((0, 3200))
     inquiry.note_speech(0.4)
-    inquiry.ask()
+    inquiry.ask((0, 3200))
     inquiry.commit_refused()
     inquiry.committed("item")
 
@@ -114,3 +115,51 @@ def test_turn_of_one_word_is_held_already():
 )
 def test_noises_are_no_words(transcript: str, words: str):
     assert spoken_words(transcript) == words
+
+
+def test_what_was_told_is_not_lost_with_the_session():
+    inquiry = asked()
+    inquiry.transcribed("item", "Stop.")
+    inquiry.begin_turn()
+    inquiry.turn_committed((3200, 8000))
+    inquiry.committed("rest")
+    inquiry.lost()
+
+    assert inquiry.lost_words == "Stop."
+    assert inquiry.lost_stretches == [(3200, 8000)]
+    assert inquiry.turn_end == 8000
+
+    inquiry.turn_committed((8000, 8000))
+    inquiry.committed("again")
+    inquiry.transcribed("again", "When?")
+    assert inquiry.turn_words == "Stop. When?"
+    inquiry.lost()
+    assert inquiry.lost_words == "Stop. When?"
+    assert inquiry.lost_stretches == []
+
+
+def test_sound_of_a_lost_session_may_still_begin_a_turn():
+    inquiry = asked()
+    inquiry.lost()
+    inquiry.begin_turn()
+
+    assert inquiry.lost_stretches == [(0, 3200)]
+
+
+def test_false_alarm_waits_for_no_session_that_is_gone():
+    inquiry = asked()
+    inquiry.lost()
+    inquiry.dismiss()
+
+    assert not inquiry.is_open
+    assert inquiry.take_deletions() == []
+
+
+def test_session_that_confirms_nothing_takes_no_room():
+    inquiry = Inquiry()
+    for _ in range(100):
+        inquiry.turn_committed((0, 800))
+    for number in range(100):
+        inquiry.committed(f"item{number}")
+
+    assert inquiry.turn_end == 800

@@ -96,6 +96,10 @@ class RealtimeBot:
         """The errors that were reported."""
         return [frame.error for frame, _ in self.tap.seen if isinstance(frame, ErrorFrame)]
 
+    def has_transcript(self, words: str) -> bool:
+        """Whether the service has taken in the transcript of what was said last."""
+        return getattr(self.llm, "_last_transcript", None) == words
+
     def caller_audio(self) -> bytes:
         """What Twilio sent of the caller."""
         frames = [frame for frame, _ in self.tap.seen if isinstance(frame, MulawInputFrame)]

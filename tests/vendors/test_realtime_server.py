@@ -213,7 +213,7 @@ async def test_function_is_called_and_answered():
 async def test_items_stand_behind_what_they_are_put_behind():
     async with RealtimeServer() as server, connected(server) as one:
         for item_id, previous in (("b", None), ("a", "root"), ("d", "b"), ("c", "b")):
-            item = {"id": item_id, "type": "message", "role": "user"}
+            item: dict[str, Any] = {"id": item_id, "type": "message", "role": "user"}
             item["content"] = [{"type": "input_text", "text": item_id}]
             await one.send("conversation.item.create", item=item, previous_item_id=previous)
             await one.event("conversation.item.done")

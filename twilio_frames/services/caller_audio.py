@@ -51,12 +51,12 @@ class CallerAudio:
         """Notes that it was no turn: what was said stays here."""
         self._onset = None
 
-    def take_snippet(self) -> bytes:
-        """What was said so far of what may be a turn, and was not taken before."""
+    def take_snippet(self) -> tuple[int, int]:
+        """Where that lies which was said so far of what may be a turn, and not taken before."""
         begin = self._begin() if self._given is None else max(self._given[1], self._begin())
         first = self._begin() if self._given is None else self._given[0]
         self._given = first, self._heard
-        return self._between(begin, self._heard)
+        return begin, self._heard
 
     def drop_snippets(self) -> None:
         """Notes that what was taken is nothing to the model any more."""
@@ -77,11 +77,15 @@ class CallerAudio:
         unmarked = self._heard - round(_UNMARKED_SECONDS * _BYTES_PER_SECOND)
         return max(0, unmarked if self._onset is None else self._onset)
 
-    def end_turn(self) -> None:
-        """The turn is over; its audio is kept until it is answered."""
+    def end_turn(self, at: int | None = None) -> None:
+        """The turn is over; its audio is kept until it is answered.
+
+        Args:
+            at: Where its last piece ends, if only silence follows that.
+        """
         self.in_turn = False
         self._onset = None
-        self._end = self._heard
+        self._end = self._heard if at is None else at
 
     def answered(self) -> None:
         """The model has taken the turn in."""
@@ -93,13 +97,26 @@ class CallerAudio:
         """Whether there is a turn that the model has not answered."""
         return self._turn is not None
 
-    def start_over(self) -> None:
-        """Sends once more what a model that knows nothing has to hear: the turn, and the rest."""
-        self._given = None
+    def start_over(self, behind: int | None = None) -> None:
+        """Sends once more what a model that knows nothing has to hear: the turn, and the rest.
+
+        Args:
+            behind: Up to where the turn is told in pieces; None if it is not.
+        """
         if self._turn is not None:
-            self._sent = self._turn
+            self._sent = self._turn if behind is None else behind
         elif not self.flows:
             self._sent = self._end = self._heard
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether all of the turn has been sent that is over."""
+        return self._sent >= self._end
+
+    def sent_behind(self, piece_end: int | None) -> tuple[int, int]:
+        """Where that lies which was sent of the turn, behind the end of a piece."""
+        begin = piece_end if piece_end is not None else self._turn
+        return self._sent if begin is None else begin, self._sent
 
     def batches(self, *, rest: bool = False) -> Iterator[bytes]:
         """The audio to be sent, a message each.
@@ -112,8 +129,9 @@ class CallerAudio:
         while (left := end - self._sent) >= (1 if rest else self._batch):
             begin = self._sent
             self._sent += min(left, self._batch)
-            yield self._between(begin, self._sent)
+            yield self.between(begin, self._sent)
 
-    def _between(self, begin: int, end: int) -> bytes:
+    def between(self, begin: int, end: int) -> bytes:
+        """The audio between two places, as far as it is kept."""
         first = self._heard - len(self._kept)
         return bytes(self._kept[max(0, begin - first) : max(0, end - first)])

@@ -16,7 +16,8 @@ the session the server decides instead, and cuts its reply off itself.
 marks have come back; that is where the model's message is truncated.
 
 *A session that breaks* is opened again, and the conversation laid before it anew: the context, with
-what was heard; the turn that was not answered, as the caller spoke it.
+what was heard; the turn that was not answered, as the caller spoke it, where the pipeline does not
+have its words already.
 """
 
 from dataclasses import replace
@@ -28,7 +29,6 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.types import is_given
 
-from twilio_frames.services.realtime_inquiry import Inquiry
 from twilio_frames.services.realtime_replies import RealtimeReplies
 from twilio_frames.services.realtime_settings import phone_session
 from twilio_frames.services.realtime_turns import RealtimeTurns
@@ -100,18 +100,22 @@ class PhoneOpenAIRealtimeLLMService(RealtimeTurns):
         if self._speech.current is not None:
             # Part of the answer is heard, so the turn has been taken in.
             self._audio.answered()
-        self._inquiry = Inquiry()
+        self._inquiry.lost()
         await super()._lost()
 
     async def _restore(self) -> None:
         await super()._restore()
-        self._audio.start_over()
+        self._audio.start_over(self._inquiry.turn_end)
         if self._audio.flows:
             # The server hears the turn again, and answers by itself.
             waits = self._audio.is_unanswered
             self._run_llm_when_api_session_ready &= not waits
             return
-        if self._audio.is_unanswered and not self._audio.in_turn:
+        if not self._audio.is_unanswered:
+            return
+        await self._send_again()
+        is_told = self._audio.is_sent and not self._inquiry.lost_stretches
+        if not self._audio.in_turn and not is_told:
             self._api_session_ready = True
             await self._commit()
 

@@ -57,7 +57,6 @@ class RealtimeReplies(RealtimeConnection):
         self._bot_began_at: float | None = None
         self._retrying: asyncio.Task[None] | None = None
         self._last_transcript = ""
-        self._words_before = ""
         self._has_recogniser = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -99,7 +98,7 @@ class RealtimeReplies(RealtimeConnection):
         self, evt: events.ConversationItemInputAudioTranscriptionCompleted
     ) -> None:
         """Hands the caller's words on; they stand in the next session if this one breaks."""
-        self._last_transcript = f"{self._words_before} {evt.transcript}".strip()
+        self._last_transcript = evt.transcript
         if not self._is_turn_detection_disabled():
             await super().handle_evt_input_audio_transcription_completed(evt)
             return

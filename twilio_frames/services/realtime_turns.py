@@ -26,6 +26,7 @@ from twilio_frames.frames import (
 from twilio_frames.services.caller_audio import CallerAudio
 from twilio_frames.services.line_audio import LineAudio
 from twilio_frames.services.realtime_inquiry import Inquiry, Snippet
+from twilio_frames.services.realtime_past import is_written
 from twilio_frames.services.realtime_replies import RealtimeReplies
 
 
@@ -79,8 +80,11 @@ class RealtimeTurns(RealtimeReplies):
         if self._link is None or not self._api_session_ready:
             return
         for batch in self._audio.batches(rest=rest):
-            audio = base64.b64encode(batch).decode()
-            await self.send_client_event(events.InputAudioBufferAppendEvent(audio=audio))
+            await self._append(batch)
+
+    async def _append(self, mulaw: bytes) -> None:
+        audio = base64.b64encode(mulaw).decode()
+        await self.send_client_event(events.InputAudioBufferAppendEvent(audio=audio))
 
     # What was said over the bot, before it is a turn.
 
@@ -95,9 +99,9 @@ class RealtimeTurns(RealtimeReplies):
         self._inquiry.note_speech(frame.speech_secs)
         if not self._may_ask() or not self._inquiry.is_due(frame.silence_secs):
             return
-        audio = base64.b64encode(self._audio.take_snippet()).decode()
-        self._inquiry.ask()
-        await self.send_client_event(events.InputAudioBufferAppendEvent(audio=audio))
+        stretch = self._audio.take_snippet()
+        self._inquiry.ask(stretch)
+        await self._append(self._audio.between(*stretch))
         await self.send_client_event(events.InputAudioBufferCommitEvent())
         await self.broadcast_frame(WordsAwaitedFrame, secs=self._words_secs)
 
@@ -114,6 +118,7 @@ class RealtimeTurns(RealtimeReplies):
         snippet = self._inquiry.transcribed(evt.item_id, evt.transcript)
         if snippet is None:
             await super().handle_evt_input_audio_transcription_completed(evt)
+            self._last_transcript = self._inquiry.turn_words or evt.transcript
             return
         await self._call_event_handler("on_conversation_item_updated", evt.item_id, None)
         if not self._inquiry.is_withdrawn(snippet):
@@ -161,27 +166,44 @@ class RealtimeTurns(RealtimeReplies):
 
     async def _handle_user_started_speaking(self, frame: Frame) -> None:
         if not self._audio.flows:
-            self._words_before = self._inquiry.begin_turn()
+            self._inquiry.begin_turn()
             self._audio.begin_turn()
+            if self._api_session_ready:
+                await self._send_again()
             await self._send_batches()
 
     async def _handle_user_stopped_speaking(self, frame: Frame) -> None:
         if self._audio.flows or not self._audio.in_turn:
             return
-        self._audio.end_turn()
         is_held = self._inquiry.end_turn()
+        self._audio.end_turn(self._inquiry.turn_end if is_held else None)
         if self._api_session_ready:
-            await (self._leave_silence_out() if is_held else self._commit())
+            is_whole = is_held and not self._inquiry.lost_stretches
+            await (self._leave_silence_out() if is_whole else self._commit())
         await self._create_response()
 
     async def _commit(self) -> None:
         await self._send_batches(rest=True)
-        self._inquiry.turn_committed()
+        self._inquiry.turn_committed(self._audio.sent_behind(self._inquiry.turn_end))
         await self.send_client_event(events.InputAudioBufferCommitEvent())
 
     async def _leave_silence_out(self) -> None:
-        self._last_transcript = self._words_before
+        self._last_transcript = self._inquiry.turn_words
         await self.send_client_event(events.InputAudioBufferClearEvent())
+
+    async def _send_again(self) -> None:
+        """Gives the session what another had of this turn: words where the pipeline has them."""
+        words = self._inquiry.lost_words
+        if words and not self._has_written(words):
+            text = events.ItemContent(type="input_text", text=words)
+            item = events.ConversationItem(type="message", role="user", content=[text])
+            self._messages_added_manually[item.id] = True
+            await self.send_client_event(events.ConversationItemCreateEvent(item=item))
+        for stretch in self._inquiry.lost_stretches:
+            await self._append(self._audio.between(*stretch))
+
+    def _has_written(self, words: str) -> bool:
+        return self._context is not None and is_written(words, self._context.get_messages())
 
     # Turns, as the server tells of them.
 
