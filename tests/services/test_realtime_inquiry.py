@@ -155,11 +155,12 @@ def test_false_alarm_waits_for_no_session_that_is_gone():
     assert inquiry.take_deletions() == []
 
 
-def test_session_that_confirms_nothing_takes_no_room():
+def test_only_the_latest_commits_are_waited_for():
     inquiry = Inquiry()
     for _ in range(100):
         inquiry.turn_committed((0, 800))
-    for number in range(100):
+    inquiry.ask((800, 4000))
+    for number in range(32):
         inquiry.committed(f"item{number}")
 
-    assert inquiry.turn_end == 800
+    assert inquiry.transcribed("item31", "Stop.") is not None
