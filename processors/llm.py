@@ -21,6 +21,8 @@ from pipecat.services.llm_service import (
 from pipecat.services.settings import LLMSettings
 from pipecat.utils.errors import ErrorCategory
 
+from twilio_frames.processors.apology import APOLOGY, apology_behind
+
 __all__ = ["PythonLLMAdapter", "PythonLLMService"]
 
 
@@ -72,7 +74,7 @@ class PythonLLMService(LLMService):
     def __init__(
         self,
         *,
-        apology: str = "I'm sorry, something went wrong. Could you say that again?",
+        apology: str = APOLOGY,
         time_limit: float = 30.0,
         **kwargs: Any,
     ):
@@ -85,6 +87,7 @@ class PythonLLMService(LLMService):
         """
         super().__init__(**{"settings": _no_settings(), **kwargs})
         self._apology = apology
+        self._said = ""
         self._time_limit = time_limit
 
     @abstractmethod
@@ -128,12 +131,14 @@ class PythonLLMService(LLMService):
             await self._apologize(f"respond() raised {type(error).__name__}", error)
 
     async def _push_response(self, context: LLMContext) -> None:
+        self._said = ""
         await self.start_ttfb_metrics()
         pieces = self.respond(context)
         try:
             while (piece := await self._next_piece(pieces)) is not None:
                 await self.stop_ttfb_metrics()
                 if piece:
+                    self._said += piece
                     await self.push_frame(LLMTextFrame(piece))
         finally:
             if isinstance(pieces, AsyncGenerator):
@@ -145,9 +150,8 @@ class PythonLLMService(LLMService):
 
     async def _apologize(self, reason: str, error: Exception) -> None:
         await self.push_error(reason, exception=error, category=ErrorCategory.APPLICATION)
-        if self._apology:
-            # The space parts it from what may have been said before.
-            await self.push_frame(LLMTextFrame(f" {self._apology}"))
+        if apology := apology_behind(self._said, self._apology):
+            await self.push_frame(LLMTextFrame(apology))
 
 
 def _no_settings() -> LLMSettings:

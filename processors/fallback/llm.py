@@ -22,6 +22,7 @@ from pipecat.pipeline.llm_switcher import LLMSwitcher
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
 
+from twilio_frames.processors.apology import apology_behind
 from twilio_frames.processors.fallback.continuing import Overlap, WholeWords, continuation
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions, FallbackStrategy
 from twilio_frames.processors.filler import (
@@ -277,10 +278,8 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         self._has_given_up = True
         if not reply.is_open:
             await self.push_frame(LLMFullResponseStartFrame())
-        if self._apology:
-            await self.push_frame(
-                LLMTextFrame(f" {self._apology}" if reply.said else self._apology)
-            )
+        if apology := apology_behind(reply.said, self._apology):
+            await self.push_frame(LLMTextFrame(apology))
         await self.push_frame(LLMFullResponseEndFrame())
         for frame in owed:
             await self.push_frame(frame)

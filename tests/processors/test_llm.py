@@ -23,6 +23,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.tests.utils import run_test
 from pipecat.workers.runner import WorkerRunner
 
+from twilio_frames.processors.apology import APOLOGY
 from twilio_frames.processors.llm import PythonLLMAdapter, PythonLLMService
 
 
@@ -112,6 +113,19 @@ async def test_failed_response_is_apologized_for():
     assert errors == ["respond() raised LookupError"]
 
 
+async def test_apology_is_parted_from_words_that_broke_off():
+    class BreakingOff(PythonLLMService):
+        async def respond(self, context: LLMContext) -> AsyncIterator[str]:
+            yield "We are open"
+            raise LookupError
+
+    down, _ = await run_test(
+        BreakingOff(apology="Sorry."), frames_to_send=[conversation("one"), conversation("two")]
+    )
+
+    assert spoken(down) == "We are open \N{EM DASH} Sorry." * 2
+
+
 async def test_service_answers_after_failure():
     down, _ = await run_test(
         Failing(apology="Sorry."), frames_to_send=[conversation("one"), conversation("two")]
@@ -136,7 +150,7 @@ async def test_slow_response_is_given_up():
 
     down, up = await run_test(service, frames_to_send=[conversation("hello")])
 
-    assert "something went wrong" in spoken(down)
+    assert spoken(down) == APOLOGY
     assert [frame.error for frame in up if isinstance(frame, ErrorFrame)] == [
         "respond() took too long"
     ]

@@ -90,6 +90,15 @@ async def test_begun_reply_that_begins_anew_is_not_repeated(begins: str):
     assert rig.said() == "We open at nine in the morning."
 
 
+async def test_apology_is_parted_from_what_was_said():
+    llms = ScriptedLLM(["We open ", HANG]), ScriptedLLM([LookupError()])
+    async with running(fallback(*llms, apology="Sorry.")) as rig:
+        await rig.give(asked())
+        await rig.replied()
+
+    assert rig.said() == "We open \N{EM DASH} Sorry."
+
+
 async def test_next_turn_goes_to_second_at_once():
     first, second = ScriptedLLM([HANG], ["back"]), ScriptedLLM(["One."], ["Two."])
     async with running(fallback(first, second)) as rig:

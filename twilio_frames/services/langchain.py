@@ -28,9 +28,9 @@ from pipecat.utils.errors import ErrorCategory, extract_http_status_code
 
 from twilio_frames.errors import MissingExtraError
 from twilio_frames.frames import VendorRole
+from twilio_frames.processors.apology import APOLOGY, apology_behind
 from twilio_frames.processors.filler import FillsSilence
 from twilio_frames.processors.vendor_watch import WatchedVendor
-from twilio_frames.services.apology import APOLOGY, apology_behind
 from twilio_frames.services.patience import ReplyDeadline, ReplyPatience
 
 try:

@@ -18,9 +18,9 @@ from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import VendorRole
+from twilio_frames.processors.apology import APOLOGY, apology_behind
 from twilio_frames.processors.filler import FillsSilence
 from twilio_frames.processors.vendor_watch import WatchedVendor
-from twilio_frames.services.apology import APOLOGY, apology_behind
 from twilio_frames.services.function_calls import ChecksFunctionCalls
 from twilio_frames.services.openai_connections import (
     give_back_connections,

@@ -14,4 +14,5 @@ def apology_behind(said: str, apology: str = APOLOGY) -> str:
     """
     if not apology or not said.strip():
         return apology
-    return f" {apology}" if said.rstrip()[-1] in ".!?" else f" \N{EM DASH} {apology}"
+    space = "" if said[-1].isspace() else " "
+    return space + (apology if said.rstrip()[-1] in ".!?" else f"\N{EM DASH} {apology}")
