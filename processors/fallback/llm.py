@@ -23,7 +23,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
 
 from twilio_frames.processors.apology import apology_behind
-from twilio_frames.processors.fallback.continuing import Overlap, WholeWords, continuation
+from twilio_frames.processors.continuation import Continuation, to_go_on
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions, FallbackStrategy
 from twilio_frames.processors.filler import (
     FILLER_AFTER,
@@ -62,8 +62,7 @@ class _Reply:
         said: What has been said of it, in whole words.
         has_come: Whether the LLM that is at it has begun to answer.
         has_called: Whether it called functions.
-        words: Holds back the word that may not be whole.
-        overlap: Finds what the LLM before said already; None for the first.
+        words: Tells what to say of the words of the LLM that is at it.
     """
 
     frame: LLMContextFrame
@@ -73,8 +72,7 @@ class _Reply:
     said: str = ""
     has_come: bool = False
     has_called: bool = False
-    words: WholeWords = field(default_factory=WholeWords)
-    overlap: Overlap | None = None
+    words: Continuation = field(default_factory=Continuation)
 
 
 class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
@@ -220,18 +218,14 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         self._await_token()
 
     def _told(self, reply: _Reply, frame: LLMTextFrame) -> Iterable[Frame]:
-        text = reply.words.take(frame.text)
-        if reply.overlap is not None:
-            text = reply.overlap.take(text)
+        text = reply.words.add(frame.text)
         if not text:
             return ()
         reply.said += text
         return (frame if text == frame.text else _same(frame, text),)
 
     def _rest(self, reply: _Reply) -> Iterable[Frame]:
-        text = reply.words.rest()
-        if reply.overlap is not None:
-            text = reply.overlap.take(text) + reply.overlap.rest()
+        text = reply.words.finish()
         return (LLMTextFrame(text),) if text else ()
 
     def _end_reply(self) -> None:
@@ -251,14 +245,13 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
 
     def _asked_again(self, reply: _Reply) -> Frame:
         reply.given_at, reply.has_come = time.monotonic(), False
-        reply.words = WholeWords()
+        reply.words = Continuation(reply.said)
         if reply.has_called:
             # Their results ask for the next reply.
             return LLMFullResponseEndFrame()
         context = reply.frame.context
         if reply.said:
-            reply.overlap = Overlap(reply.said)
-            context = continuation(context, reply.said)
+            context = to_go_on(context, reply.said)
         frame = LLMContextFrame(context)
         if reply.is_speculative:
             frame.speculation = True

@@ -75,7 +75,10 @@ async def test_begun_reply_goes_on_at_a_whole_word():
         await rig.replied()
 
     assert rig.said() == "We open at nine in the morning."
-    assert second.asked[0].get_messages()[1] == {"role": "assistant", "content": "We open at"}
+    _, begun, note = second.asked[0].get_messages()
+    assert begun == {"role": "assistant", "content": "We open at"}
+    assert isinstance(note, dict)
+    assert note["role"] == "user"
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,18 @@ async def test_begun_reply_that_begins_anew_is_not_repeated(begins: str):
         await rig.replied()
 
     assert rig.said() == "We open at nine in the morning."
+
+
+@pytest.mark.parametrize(
+    "rest", ["We open at nine.", "open at| nine.", "Good morning. We open at nine."]
+)
+async def test_sentence_that_begins_anew_is_not_repeated(rest: str):
+    first = ScriptedLLM(["Good morning. We open at ", "ni", HANG])
+    async with running(fallback(first, ScriptedLLM(rest.split("|")))) as rig:
+        await rig.give(asked())
+        await rig.replied()
+
+    assert rig.said() == "Good morning. We open at nine."
 
 
 async def test_apology_is_parted_from_what_was_said():

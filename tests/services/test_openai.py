@@ -116,10 +116,10 @@ async def test_break_is_not_heard(fault):
 
 
 async def test_rest_is_joined_to_what_was_said():
-    async with OpenAIServer([HELLO, "you today?"], faults=[Drop(after=4)]) as server:
+    async with OpenAIServer([HELLO, "are you today?"], faults=[Drop(after=4)]) as server:
         assert await turn(service(server)) == (HELLO, [])
     _, partial, note = server.asked[1].messages
-    assert partial == {"role": "assistant", "content": "Hello, how are"}
+    assert partial == {"role": "assistant", "content": "Hello, how"}
     assert note["role"] == "user"
 
 
@@ -127,7 +127,7 @@ async def test_failed_rest_ends_in_an_apology():
     faults = [Drop(after=4), Refusal(status=400)]
     async with OpenAIServer([HELLO], faults=faults) as server:
         text, (error,) = await turn(service(server))
-    assert text == f"Hello, how are \N{EM DASH} {APOLOGY}"
+    assert text == f"Hello, how \N{EM DASH} {APOLOGY}"
     assert error.category is ErrorCategory.APPLICATION
 
 

@@ -161,8 +161,8 @@ async def test_drop_in_mid_reply_is_joined(phone: Phone):
             await talk.ask("Are you open?", "Good morning. We are open until six.")
             await talk.ask("Thank you.", BYE)
             assert bot.lines()[1] == "assistant: Good morning. We are open until six."
-    # It was told how far it had come.
-    assert server.asked[1].messages[-2]["content"] == "Good morning. We are open"
+    # It was told how far it had come; of the last word there might have been more.
+    assert server.asked[1].messages[-2]["content"] == "Good morning. We are"
     assert not bot.errors
 
 

@@ -19,6 +19,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.apology import APOLOGY, apology_behind
+from twilio_frames.processors.continuation import to_go_on
 from twilio_frames.processors.filler import FillsSilence
 from twilio_frames.processors.vendor_watch import WatchedVendor
 from twilio_frames.services.function_calls import ChecksFunctionCalls
@@ -38,10 +39,6 @@ from twilio_frames.services.patience import Backoff, ReplyPatience
 
 __all__ = ["APOLOGY", "PhoneOpenAILLMService", "ReplyPatience", "shared_connections"]
 
-_GO_ON = (
-    "(Your last message broke off where it ends. Say only what is missing, from the very next word "
-    "on, without repeating anything and without a remark about this.)"
-)
 _NO_KEY = "none"
 
 
@@ -187,12 +184,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
 
     async def _ask(self, context: LLMContext, said: str) -> Any:
         if said:
-            messages = [
-                *context.get_messages(),
-                {"role": "assistant", "content": said},
-                {"role": "user", "content": _GO_ON},
-            ]
-            context = LLMContext(messages, context.tools, context.tool_choice)
+            context = to_go_on(context, said)
         return await super().get_chat_completions(context)
 
     def _apology_chunk(self, said: str) -> ChatCompletionChunk:

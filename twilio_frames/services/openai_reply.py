@@ -9,7 +9,7 @@ from typing import Any
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
-from twilio_frames.services.continuation import Continuation
+from twilio_frames.processors.continuation import Continuation
 from twilio_frames.services.openai_calls import CallPieces
 from twilio_frames.services.openai_errors import is_passing, retry_after
 from twilio_frames.services.patience import Backoff, ReplyDeadline, ReplyPatience
@@ -24,7 +24,8 @@ class ChatReply:
     """The chunks of one reply, as Pipecat reads them.
 
     An attempt that fails is made again while the patience lasts. If something had been said by
-    then, the rest is asked for, and what repeats it is taken out. Function calls come whole, one
+    then, the rest is asked for, and what repeats it is taken out: see
+    :class:`twilio_frames.processors.continuation.Continuation`. Function calls come whole, one
     chunk for each, and only once the reply is complete: a call that was cut off is never made.
 
     Args:
@@ -76,8 +77,11 @@ class ChatReply:
         async with aclosing(self._received()) as chunks:
             async for chunk in chunks:
                 if chunk.choices and (delta := chunk.choices[0].delta):
-                    calls.take(delta)
                     delta.content = rest.add(delta.content or delta.refusal or "")
+                    if delta.tool_calls:
+                        # No word waits for the arguments of a call, which come behind the words.
+                        delta.content += rest.finish()
+                    calls.take(delta)
                     self.said += delta.content
                     last = chunk
                 yield chunk
