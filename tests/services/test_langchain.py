@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableGenerator
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from loguru import logger
-from pipecat.frames.frames import ErrorFrame, TTSSpeakFrame
+from pipecat.frames.frames import ErrorFrame, LLMContextFrame, LLMTextFrame, TTSSpeakFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frameworks.langchain import LangchainProcessor
+from pipecat.tests.utils import run_test
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.call import Call
@@ -224,6 +225,45 @@ async def test_thoughts_are_not_spoken(phone: Phone):
     async with phone.text(bot_with(answer)) as talk:
         await talk.reply()
         assert await talk.say("Hello.") == "Fine."
+
+
+async def test_thoughts_in_a_field_of_their_own_are_progress(phone: Phone):
+    async def answer(_):
+        yield AIMessageChunk(content="", additional_kwargs={"reasoning_content": ""})
+        for _ in range(3):
+            yield AIMessageChunk(content="", additional_kwargs={"reasoning_content": "Hm."})
+            await asyncio.sleep(0.2)
+        yield AIMessageChunk(content="Fine.")
+
+    patience = ReplyPatience(first_token=0.4, between_tokens=0.4)
+    async with phone.text(bot_with(answer, patience=patience)) as talk:
+        await talk.reply()
+        assert await talk.say("Think.") == "Fine."
+
+
+async def test_newest_message_with_a_picture_is_answered():
+    def answer(given: dict) -> str:
+        return f"{given['input']} after {[message.content for message in given['history']]}"
+
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+    parts = [{"type": "text", "text": "What"}, picture, {"type": "text", "text": "is this?"}]
+    heard = [
+        {"role": "assistant", "content": "Hi."},
+        {"role": "user", "content": [picture]},
+        {"role": "user", "content": parts},
+    ]
+    for newest, asked, before in [
+        (parts, "What is this?", ["Hi.", "What is this?"]),
+        ([picture], "", ["Hi.", "What is this?"]),
+    ]:
+        context = LLMContext([*heard, {"role": "user", "content": newest}])
+        down, _ = await run_test(
+            PhoneLangchainProcessor(RunnableLambda(answer)),
+            frames_to_send=[LLMContextFrame(context)],
+        )
+        said = "".join(frame.text for frame in down if isinstance(frame, LLMTextFrame))
+        assert said == f"{asked} after {before}"
+        assert len(context.get_messages()) == 4
 
 
 async def test_chain_may_do_without_history(phone: Phone):

@@ -11,7 +11,7 @@ LangChain's own memories note down what a chain has said. On the telephone that 
 heard: callers interrupt. So the chain is given the call's memory anew for each turn.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -56,16 +56,34 @@ def heard_messages(context: LLMContext) -> list[BaseMessage]:
 
     Function calls and their results, pictures and sounds are left out.
     """
-    return list(_read(context))
+    return list(_read(context.get_messages()))
 
 
-def _read(context: LLMContext) -> Iterator[BaseMessage]:
-    for message in context.get_messages():
+def _read(messages: Sequence[Any]) -> Iterator[BaseMessage]:
+    for message in messages:
         if not isinstance(message, dict):
             continue
-        kind, content = _KINDS.get(message["role"]), message.get("content")
-        if kind is not None and isinstance(content, str):
-            yield kind(content=content)
+        kind, words = _KINDS.get(message["role"]), _words_in(message.get("content"))
+        if kind is not None and words is not None:
+            yield kind(content=words)
+
+
+def _words_in(content: Any) -> str | None:
+    """The words of a message; None if it has none, but pictures or calls."""
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else None
+    texts = [part["text"] for part in content if part.get("type") == "text"]
+    return " ".join(texts) if texts else None
+
+
+def _in_words(frame: LLMContextFrame) -> LLMContextFrame:
+    """The same if its newest message is plain text, else one whose only message is its words."""
+    for newest in frame.context.get_messages()[-1:]:
+        content = newest.get("content") if isinstance(newest, dict) else None
+        if isinstance(content, list):
+            words = _words_in(content) or ""
+            return LLMContextFrame(LLMContext([{"role": "user", "content": words}]))
+    return frame
 
 
 class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
@@ -84,7 +102,8 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
     - An interruption cancels the chain at its current ``await``, and with it the request that is
       under way.
 
-    A context without any message brings no response: greet with a ``TTSSpeakFrame``.
+    A context without any message brings no response: greet with a ``TTSSpeakFrame``. Of messages
+    with pictures the chain is given the words.
 
     Args:
         chain: The chain. It streams texts or messages.
@@ -133,6 +152,8 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
         """Responds to a context frame; every other frame passes."""
         if isinstance(frame, LLMContextFrame):
             self._context = frame.context
+            # Pipecat's passes on what has a picture in it, and nobody answers.
+            frame = _in_words(frame)
         await super().process_frame(frame, direction)
 
     # Pipecat's own logs the caller's words, puts an exception's text into the error, and speaks
@@ -169,7 +190,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
     def _input(self, text: str) -> dict[str, Any]:
         history: dict[str, Any] = {}
         if self._history_key and self._context is not None:
-            history[self._history_key] = heard_messages(self._context)[:-1]
+            history[self._history_key] = list(_read(self._context.get_messages()[:-1]))
         return {self._phone_key: text} | history
 
     async def _apologise(self, reason: str, error: Exception | None = None) -> None:
@@ -198,7 +219,9 @@ async def _in_time(
 def _is_progress(piece: Any) -> bool:
     """Whether there is more in it than the role, with which a model's answer begins."""
     if isinstance(piece, BaseMessage):
-        return bool(piece.content or getattr(piece, "tool_call_chunks", None))
+        # Some models think aloud in a field of their own.
+        thoughts = any(piece.additional_kwargs.values())
+        return bool(piece.content or thoughts or getattr(piece, "tool_call_chunks", None))
     return bool(piece)
 
 
