@@ -22,7 +22,8 @@ from pipecat.frames.frames import (
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_of_wav
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.words import BLOCK, HeardTextFrame, WordLayer, loud_blocks
+from twilio_frames.processors.sounding import BLOCK, loud_blocks
+from twilio_frames.processors.words import HeardTextFrame, WordLayer
 
 __all__ = ["Clip", "ClipWord", "SpeakClipFrame"]
 

@@ -32,13 +32,11 @@ from itertools import groupby
 import numpy as np
 from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSStartedFrame, TTSTextFrame
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.processors.sounding import BLOCK, letters_of, loud_blocks
 from twilio_frames.processors.utterance import Utterance
 from twilio_frames.processors.word_times import NANOSECONDS, SecondsBefore, baseline_of
 
-BLOCK = 80
-"""Samples that count as loud or silent together."""
-_SILENT_BELOW = 250
 _PAUSE_BLOCKS = 8
 _PAUSE_REACH_BLOCKS = 25
 _PAUSE_SIGNS = ",.;:!?"
@@ -376,13 +374,4 @@ def _words_of(text: AggregatedTextFrame) -> list[str]:
 
 
 def _letters(text: AggregatedTextFrame, word: str) -> int:
-    return max(1, sum(map(str.isalnum, word))) if isinstance(text, TTSTextFrame) else 0
-
-
-def loud_blocks(mulaw: bytes) -> np.ndarray:
-    """Which blocks of 10 ms, :data:`BLOCK` samples, hold sound; the last may be shorter."""
-    samples = np.abs(np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.int32))
-    whole = len(samples) // BLOCK * BLOCK
-    loud = samples[:whole].reshape(-1, BLOCK).max(axis=1) > _SILENT_BELOW
-    rest = samples[whole:]
-    return np.append(loud, rest.max() > _SILENT_BELOW) if len(rest) else loud
+    return letters_of(word) if isinstance(text, TTSTextFrame) else 0

@@ -3,45 +3,54 @@
 Theory of operation
 -------------------
 Where a word lies in the audio is estimated: words take sound in proportion to their letters, at the
-pace of the voice, which is learned from what it has said wholly. A pause where the text has a sign,
-a comma say, is a place that is known: from there the estimate begins anew.
+pace of the voice, which is learned from what it has said wholly. A voice pauses at signs, commas
+say, and takes a breath anywhere. Which word is said before a pause, is told by the estimate, and by
+what follows: behind a breath ahead of a comma there is another pause soon. What is still in doubt
+is decided for the earliest word. If that has a sign, the estimate begins anew from there.
 
 Audio is handed on when the caller's side needs it, so that there is a choice where it is cut when
-it breaks off. It is cut behind the last pause that is known, if that has not been handed on, and
-the text from there on is left to be asked for: each word is heard once. Elsewhere it is cut at a
-soft spot near by, and the word that was being said is said again from its beginning. A word in
-doubt is said twice rather than never.
+it breaks off. It is cut behind the last pause, if that has not been handed on, and the text from
+there on is left to be asked for: if it is a sign's that is known, each word is heard once.
+Elsewhere it is cut at a soft spot near by, and the word that was being said is said again from its
+beginning. A word in doubt is said twice rather than never.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
-from twilio_frames.processors.words import BLOCK, loud_blocks
+from twilio_frames.processors.sounding import (
+    BLOCK,
+    BYTES_A_LETTER,
+    estimate_range,
+    letters_of,
+    loud_blocks,
+    sounding_bytes,
+    words_within,
+)
 
 __all__ = ["Pace", "UntimedSpeech"]
 
 _WORD = re.compile(r"\S+")
 _SIGN = re.compile(r"[,.;:!?\u2026\u2013\u2014)]\W*$")
-_DIGIT_LETTERS = 4
-"""About as many letters has a digit where it is said."""
 _PAUSE_BLOCKS = 12
 _SOFT_SPOT_BLOCKS = 30
-_PAUSE_REACH = 0.35
-_PAUSE_REACH_BYTES = 1200
-_DOUBT = 0.15
-_DOUBTFUL_BYTES = 800
+_LONGER = 1.2
+_LONGER_BYTES = 800
 _LETTERS_TELLING = 10
 
 
 class Pace:
-    """How long a voice takes for a letter."""
+    """How a voice speaks: how long it takes for a letter, and whether it pauses at signs."""
 
     def __init__(self) -> None:
-        self._bytes = 560.0 * _LETTERS_TELLING
+        self.pauses_at_signs: bool | None = None
+        """Whether it did at all of them in what it said wholly last; None before that is known."""
+        self._bytes = BYTES_A_LETTER * _LETTERS_TELLING
         self._letters = float(_LETTERS_TELLING)
 
     @property
@@ -63,7 +72,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A place in the audio of which it is known how many words lie before it."""
+    """A place in the audio, and how many words have surely been said before it."""
 
     place: int
     words: int
@@ -127,27 +136,34 @@ class UntimedSpeech:
     def finish(self) -> bytes:
         """Notes that all that was asked for has come; gives the last of it."""
         audio = self._hand_on(len(self._audio))
-        sounding = int(loud_blocks(bytes(self._audio)).sum()) * BLOCK
-        self._pace.learn(sounding, sum(map(_letters, self._words)))
+        self._pace.learn(sounding_bytes(self._audio), sum(map(letters_of, self._words)))
+        self._learn_pauses()
         self._end_ask(len(self._words))
         return audio
 
     def lose(self) -> bytes:
         """Notes that no more comes of what was asked for; gives the last of it that is good."""
-        known = self._known_places()
-        last = known[-1]
-        if last.place > self._handed:
-            audio = self._hand_on(last.place)
-            self._end_ask(last.words)
+        sign, pause = self._known_places()
+        if pause.place > self._handed:
+            audio = self._hand_on(pause.place)
+            self._end_ask(pause.words)
         else:
             audio = self._hand_on(self._soft_spot())
-            self._end_ask(last.words + self._words_between(last, self._handed))
+            self._end_ask(max(pause.words, self._words_since(sign, self._handed)))
         return audio
 
     @property
     def _words(self) -> list[str]:
         """Those that were asked for last."""
         return [self._text[begin:end] for begin, end in self._spans[self._words_said :]]
+
+    def _learn_pauses(self) -> None:
+        signs = {number for number, word in enumerate(self._words[:-1], 1) if _has_sign(word)}
+        if signs:
+            ends = np.array(self._ends(_Known(0, 0)))
+            ends *= sounding_bytes(self._audio) / ends[-1]
+            paused = {_nearest(ends, self._sounding(0, place)) for place, _ in _pauses(self._audio)}
+            self._pace.pauses_at_signs = signs <= paused
 
     def _hand_on(self, place: int) -> bytes:
         begin, self._handed = self._handed, place
@@ -159,44 +175,79 @@ class UntimedSpeech:
         self._audio.clear()
         self._handed = 0
 
-    def _known_places(self) -> list[_Known]:
-        """The beginning, and the pauses that belong to signs in the text."""
-        known = [_Known(0, 0)]
-        for begin, end in _pauses(self._audio):
-            words = self._word_of_pause(known, begin)
-            if words:
-                known.append(_Known(end, words))
-        return known
+    def _known_places(self) -> tuple[_Known, _Known]:
+        """The last pause that is known for a sign's, and the last pause; else the beginning."""
+        sign = pause = _Known(0, 0)
+        pauses = _pauses(self._audio)
+        nexts = [*(begin for begin, _ in pauses[1:]), len(self._audio)]
+        for (begin, end), following in zip(pauses, nexts, strict=False):
+            words = self._words_before_pause(sign, begin, follows=self._sounding(end, following))
+            pause = _Known(end, max(words, pause.words))
+            if pause.words and _has_sign(self._words[pause.words - 1]):
+                sign = pause
+        return sign, pause
 
-    def _word_of_pause(self, known: list[_Known], place: int) -> int:
-        """How many words are said before a pause; 0 if that is not known."""
-        last = known[-1]
-        sounding = self._sounding(last.place, place)
-        reach = _PAUSE_REACH * sounding + _PAUSE_REACH_BYTES
-        words = self._words[last.words :]
-        ends = accumulate(_letters(word) * self._rate(last) for word in words)
-        near = [
-            (abs(end - sounding), last.words + number)
-            for number, (word, end) in enumerate(zip(words, ends, strict=True), start=1)
-            if _SIGN.search(word) and abs(end - sounding) <= reach
-        ]
-        return min(near)[1] if near else 0
+    def _words_before_pause(self, known: _Known, place: int, *, follows: int) -> int:
+        """How many words have surely been said before a pause.
 
-    def _words_between(self, known: _Known, place: int) -> int:
-        """How many words have surely been said between two places."""
-        sounding = self._sounding(known.place, place) * (1 - _DOUBT) - _DOUBTFUL_BYTES
+        Args:
+            known: The sign before it.
+            place: Where it begins.
+            follows: How much sound comes behind it before the next pause.
+        """
+        sounding = self._sounding(known.place, place)
+        ends = self._ends(known)
+        nearest = _nearest(ends, sounding)
+        least, most = estimate_range(sounding)
+        possible = (
+            number
+            for number, end in enumerate(ends)
+            if least <= end <= most and not self._is_passed_over(known, number, follows)
+        )
+        earliest = next(possible, nearest)
+        # A voice that is not known to pause at signs may have taken a breath there.
+        return known.words + (earliest if self._pace.pauses_at_signs else min(earliest, nearest))
+
+    def _is_passed_over(self, known: _Known, number: int, follows: int) -> bool:
+        """Whether so much sound follows that there would be a sign's pause in it.
+
+        Args:
+            known: A sign.
+            number: How many words behind it are said before the sound that follows.
+            follows: How much that is.
+        """
+        if self._pace.pauses_at_signs is False:
+            return False
+        ends, words = self._ends(known), self._words[known.words :]
+        to_sign = next(
+            (
+                end
+                for end, word in list(zip(ends[1:], words, strict=True))[number:]
+                if _has_sign(word)
+            ),
+            ends[-1],
+        )
+        return (to_sign - ends[number]) * _LONGER + _LONGER_BYTES < follows
+
+    def _ends(self, known: _Known) -> list[float]:
+        """Where, by the estimate, the words behind a sign begin and end, silence left out."""
+        rate = self._rate(known)
         words = self._words[known.words :]
-        ends = accumulate(_letters(word) * self._rate(known) for word in words)
-        return sum(end <= sounding for end in ends)
+        return [0.0, *accumulate(letters_of(word) * rate for word in words)]
+
+    def _words_since(self, known: _Known, place: int) -> int:
+        """How many words have surely been said up to a place behind a sign."""
+        words, sounding = self._words[known.words :], self._sounding(known.place, place)
+        return known.words + words_within(words, sounding, bytes_a_letter=self._rate(known))
 
     def _rate(self, known: _Known) -> float:
-        letters = sum(map(_letters, self._words[: known.words]))
+        letters = sum(map(letters_of, self._words[: known.words]))
         if letters < _LETTERS_TELLING:
             return self._pace.bytes_a_letter
         return self._sounding(0, known.place) / letters
 
     def _sounding(self, begin: int, end: int) -> int:
-        return int(loud_blocks(bytes(self._audio[begin:end])).sum()) * BLOCK
+        return sounding_bytes(self._audio[begin:end])
 
     def _soft_spot(self) -> int:
         """Where the sound is softest, not far behind what was handed on."""
@@ -208,8 +259,12 @@ class UntimedSpeech:
         return self._handed + int(peaks.argmin()) * BLOCK
 
 
-def _letters(word: str) -> int:
-    return max(1, sum(_DIGIT_LETTERS if sign.isdigit() else sign.isalnum() for sign in word))
+def _nearest(ends: Sequence[float] | np.ndarray, sounding: int) -> int:
+    return int(np.abs(np.asarray(ends) - sounding).argmin())
+
+
+def _has_sign(word: str) -> bool:
+    return _SIGN.search(word) is not None
 
 
 def _pauses(mulaw: bytes | bytearray) -> list[tuple[int, int]]:

@@ -85,14 +85,16 @@ class VaryingVoice:
     """A voice that never says a text twice alike, as generated voices do.
 
     Each time the sounds are others, and the pace is up to a twelfth quicker or slower. A word takes
-    as long as its letters do, about; pauses are at commas alone.
+    as long as its letters do, about. There are pauses at commas, and breaths if it takes any.
 
     Args:
         seed: Says how it varies.
+        breaths: Behind which share of the other words it takes a breath, of 0.13 to 0.35 s.
     """
 
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, *, breaths: float = 0.0):
         self._chance = np.random.default_rng(seed)
+        self._breaths = breaths
 
     def __call__(self, text: str) -> list[SaidWord]:
         """How a text sounds this time."""
@@ -101,8 +103,13 @@ class VaryingVoice:
         for word in said(text, lambda _: b""):
             length = pace * max(2, len(word.text)) * self._chance.uniform(0.9, 1.1)
             sound = self._chance.choice(LOUD_CODES, round(length * SAMPLE_RATE)).tobytes()
-            words.append(replace(word, mulaw=sound))
+            words.append(replace(word, mulaw=sound, pause=word.pause or self._breath()))
         return words
+
+    def _breath(self) -> int:
+        if not self._breaths or self._chance.random() >= self._breaths:
+            return 0
+        return round(self._chance.uniform(0.13, 0.35) * SAMPLE_RATE)
 
 
 def espeak_voice(name: str = "en-us+klatt3", *, words_per_minute: int = 165) -> TextVoice:
