@@ -1,8 +1,9 @@
 """How well each vendor does its part, known to the whole process.
 
-A vendor that fails is left alone for a while, by all calls, so that the next caller does not wait
-for it too. When the while is over, one call tries it with real work: if it does it, it is well
-again; if not, it is left alone for twice as long.
+A vendor that fails is left alone for a while, by all calls that have another, so that the next
+caller does not wait for it too. When the while is over, one call tries it with real work: if it
+does it, it is well again; if not, it is left alone for twice as long. A call that has no other
+vendor works with it all the same; what comes of that counts too.
 """
 
 import math
@@ -32,7 +33,7 @@ class VendorState(StrEnum):
     WELL = "well"
     """It is."""
     DOWN = "down"
-    """It failed, and is left alone for a while."""
+    """It failed, and is left alone for a while by calls that have another."""
     ON_TRIAL = "on trial"
     """One call tries whether it is well again."""
 
@@ -161,7 +162,10 @@ class VendorHealth:
         if self._state is not VendorState.DOWN:
             self._wait_secs = min(max(first, 2 * self._wait_secs), longest)
         self._tried_by, self._retry_at = None, self._clock() + self._wait_secs
-        self._become(VendorState.DOWN, f"is left alone for {self._wait_secs:.0f} s: {kind}")
+        self._become(
+            VendorState.DOWN,
+            f"fails ({kind}): fallbacks leave it alone for {self._wait_secs:.0f} s",
+        )
 
     def first_byte(self, share: float) -> float | None:
         """Seconds until the first of its work came, for a share of the latest cases.

@@ -2,12 +2,14 @@
 
 import re
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from pipecat.frames.frames import ErrorFrame
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.processors import vendor_health
-from twilio_frames.processors.vendor_health import VendorRole
+from twilio_frames.processors.vendor_health import VendorHealth, VendorRole, kind_of
 
 __all__ = ["WatchedVendor", "vendor_name"]
 
@@ -20,14 +22,21 @@ def vendor_name(service: FrameProcessor) -> str:
 
 
 class WatchedVendor(FrameProcessor):
-    """A base of services that keep :data:`VENDORS` informed how long the first byte takes.
+    """A base of services that keep :data:`VENDORS` informed: of failures, and of the first byte.
 
-    It is Pipecat's time to first byte, noted whether or not the pipeline has metrics enabled: of an
-    STT service the time from where the caller's speech ended to the final words.
+    A failure is an error that the service reports, unless it is the application's. How long the
+    first byte takes is Pipecat's time to first byte, noted whether or not the pipeline has metrics
+    enabled: of an STT service the time from where the caller's speech ended to the final words.
+
+    Nothing keeps a service from working because its vendor fails: that is up to fallbacks, of this
+    call or another.
     """
 
     vendor_role: ClassVar[VendorRole]
     """What the vendor does."""
+
+    is_vendor_the_application: ClassVar[bool] = False
+    """Whether what it asks is the application's own, so that the application's errors count."""
 
     is_watched_by_fallback: bool = False
     """Whether a fallback does this in the service's place."""
@@ -49,12 +58,26 @@ class WatchedVendor(FrameProcessor):
         asked_at, self._asked_at = self._asked_at, None
         if asked_at is not None and not self.is_watched_by_fallback:
             took = (time.time() if end_time is None else end_time) - asked_at
-            health = vendor_health.VENDORS.of(self.vendor_role, vendor_name(self))
             # Words that came before the caller's speech ended were another utterance's.
-            health.succeeded(took if took >= 0 else None)
+            self._health.succeeded(took if took >= 0 else None)
         await super().stop_ttfb_metrics(end_time=end_time)
 
     async def stop_all_metrics(self) -> None:
         """Forgets that the vendor was asked, for it is no longer; Pipecat calls it."""
         self._asked_at = None
         await super().stop_all_metrics()
+
+    async def push_error_frame(self, error: ErrorFrame, *args: Any, **kwargs: Any) -> None:
+        """Reports an error, and notes that the vendor has failed."""
+        await super().push_error_frame(error, *args, **kwargs)
+        # Its category is known from there on.
+        if not self.is_watched_by_fallback and self._is_failure(error):
+            self._health.failed(kind_of(error))
+
+    def _is_failure(self, error: ErrorFrame) -> bool:
+        is_application = getattr(error, "category", None) is ErrorCategory.APPLICATION
+        return error.processor is self and (self.is_vendor_the_application or not is_application)
+
+    @property
+    def _health(self) -> VendorHealth:
+        return vendor_health.VENDORS.of(self.vendor_role, vendor_name(self))

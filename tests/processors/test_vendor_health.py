@@ -121,7 +121,7 @@ def test_changes_are_logged_once():
     logger.remove(sink)
 
     assert [line.strip() for line in lines] == [
-        "WARNING openai (llm) is left alone for 30 s: late",
+        "WARNING openai (llm) fails (late): fallbacks leave it alone for 30 s",
         "INFO openai (llm) does its part again",
     ]
 

@@ -1,14 +1,16 @@
-"""Services without a fallback tell how long their first byte takes."""
+"""Services without a fallback tell how long their first byte takes, and that they fail."""
 
 import time
 from typing import Any
 
 import pytest
+from pipecat.frames.frames import ErrorFrame
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.utils.errors import ErrorCategory
 
-from twilio_frames.frames import VendorRole
+from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors import vendor_health
-from twilio_frames.processors.vendor_health import VendorHealth
+from twilio_frames.processors.vendor_health import VendorHealth, VendorState
 from twilio_frames.processors.vendor_watch import WatchedVendor, vendor_name
 
 
@@ -66,3 +68,45 @@ async def test_fallback_notes_it_alone(service: PhoneEchoSTTService):
     await service.stop_ttfb_metrics()
 
     assert health().successes == 0
+
+
+@pytest.mark.parametrize(
+    ("report", "kind"),
+    [
+        ({"category": ErrorCategory.AUTHENTICATION}, FailureKind.REFUSED),
+        ({"exception": TimeoutError()}, FailureKind.CONNECTION),
+        ({}, FailureKind.OTHER),
+    ],
+)
+async def test_reported_error_is_a_failure(
+    service: PhoneEchoSTTService, report: dict[str, Any], kind: FailureKind
+):
+    await service.push_error("expected words, got none", **report)
+
+    assert health().failures == {kind: 1}
+
+
+async def test_applications_error_is_no_failure(service: PhoneEchoSTTService):
+    await service.push_error("expected sense", category=ErrorCategory.APPLICATION)
+    of_another = ErrorFrame("expected words", processor=PhoneEchoSTTService())
+    await service.push_error_frame(of_another)
+
+    assert not health().failures
+
+
+async def test_fallback_notes_failures_alone(service: PhoneEchoSTTService):
+    service.is_watched_by_fallback = True
+    await service.push_error("expected words", category=ErrorCategory.SERVER)
+
+    assert not health().failures
+
+
+async def test_lone_service_brings_its_vendor_back(service: PhoneEchoSTTService):
+    """Calls with a fallback leave the vendor alone; this one goes on, and shows that it is well."""
+    await service.push_error("expected words", category=ErrorCategory.SERVER)
+    assert not health().may_work("a call with a fallback")
+    await service.start_ttfb_metrics()
+    await service.stop_ttfb_metrics()
+
+    assert health().may_work("a call with a fallback")
+    assert health().state is VendorState.WELL

@@ -16,7 +16,7 @@ from pipecat.tests.utils import run_test
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.call import Call
-from twilio_frames.frames import VendorRole
+from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.apology import APOLOGY
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -88,7 +88,8 @@ async def test_chain_is_told_what_was_heard(phone: Phone, monkeypatch: pytest.Mo
     ]
 
 
-async def test_exception_is_answered_in_words(phone: Phone):
+async def test_exception_is_answered_in_words(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(VENDORS, "_vendors", {})
     errors, logged = Errors(), []
 
     async def answer(given):
@@ -106,6 +107,8 @@ async def test_exception_is_answered_in_words(phone: Phone):
     finally:
         logger.remove(sink)
 
+    health = VENDORS.of(VendorRole.LLM, "langchain")
+    assert health.failures == {FailureKind.OTHER: 1}
     (error,) = errors.seen.values()
     assert error.category is ErrorCategory.APPLICATION
     assert "ValueError" in error.error

@@ -21,7 +21,9 @@ from pipecat.services.llm_service import FunctionCallParams, LLMService
 from pipecat.tests.utils import SleepFrame, run_test
 from pipecat.utils.errors import ErrorCategory
 
+from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.services.openai import (
     APOLOGY,
     PhoneOpenAILLMService,
@@ -121,6 +123,18 @@ async def test_rest_is_joined_to_what_was_said():
     _, partial, note = server.asked[1].messages
     assert partial == {"role": "assistant", "content": "Hello, how"}
     assert note["role"] == "user"
+
+
+async def test_refused_key_is_a_failure_and_no_first_byte(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(VENDORS, "_vendors", {})
+    async with OpenAIServer(keys={"sk-another"}) as server:
+        llm = service(server, api_key="sk-1")
+        words, errors = await turn(llm)
+    health = VENDORS.of(VendorRole.LLM, "openai")
+
+    assert (words, len(errors)) == (APOLOGY, 1)
+    assert health.failures == {FailureKind.REFUSED: 1}
+    assert (health.successes, health.first_byte(0.5)) == (0, None)
 
 
 async def test_failed_rest_ends_in_an_apology():

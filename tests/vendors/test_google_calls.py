@@ -19,7 +19,7 @@ from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.examples import google_speech
 from twilio_frames.examples.own_llm import Parrot
-from twilio_frames.frames import VendorRole
+from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.processors.vendor_health import VENDORS
@@ -284,7 +284,8 @@ async def test_google_stays_away(phone: Phone):
 @bad_day(
     "google", "the voice takes no key (401)", "The apology that was kept ready, once; then silence."
 )
-async def test_google_refuses_to_speak(phone: Phone):
+async def test_google_refuses_to_speak(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(VENDORS, "_vendors", {})
     sorry = burst("sorry") * 2
     faults = repeat(Refusal(status=401))
     async with google(tts_faults=faults, tts={"apology_audio": sorry}) as (server, bot, rig):
@@ -305,3 +306,6 @@ async def test_google_refuses_to_speak(phone: Phone):
     assert rig.remembered == HEARD[:1]
     (error,) = rig.errors.values()
     assert error.category is ErrorCategory.AUTHENTICATION
+    health = VENDORS.of(VendorRole.TTS, "google")
+    assert health.failures == {FailureKind.REFUSED: 1}
+    assert health.successes == 0

@@ -145,6 +145,7 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
                 await asyncio.sleep(pause_after(attempt + 1, first=_FIRST_PAUSE))
         if self._apology_audio and not self._has_apologised:
             self._has_apologised = True
+            await self.cancel_ttfb_metrics()
             yield self._apology_audio
 
     async def _ask(

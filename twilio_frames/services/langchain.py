@@ -118,6 +118,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
     """
 
     vendor_role = VendorRole.LLM
+    is_vendor_the_application = True
 
     def __init__(
         self,

@@ -160,7 +160,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
 
     async def _replied(self, context: LLMContext) -> AsyncGenerator[ChatCompletionChunk, None]:
         if not self.is_usable:
-            yield self._apology_chunk("")
+            yield await self._apologise("")
             return
         reply = ChatReply(
             lambda said: self._ask(context, said),
@@ -178,7 +178,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
             # Whatever it is, its caller would wait in silence.
             self._broke_off = False
             await self._report(error, context)
-            yield self._apology_chunk(reply.said)
+            yield await self._apologise(reply.said)
         finally:
             await chunks.aclose()
 
@@ -187,7 +187,9 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
             context = to_go_on(context, said)
         return await super().get_chat_completions(context)
 
-    def _apology_chunk(self, said: str) -> ChatCompletionChunk:
+    async def _apologise(self, said: str) -> ChatCompletionChunk:
+        # Pipecat takes the apology for OpenAI's first text.
+        await self.cancel_ttfb_metrics()
         delta = ChoiceDelta(content=apology_behind(said, self._apology))
         choice = Choice(index=0, delta=delta, finish_reason="stop")
         model = self._settings.model or ""
