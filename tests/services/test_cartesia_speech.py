@@ -3,7 +3,7 @@
 import pytest
 
 from twilio_frames.services.cartesia_speech import CartesiaSpeech, TimedWord
-from twilio_frames.testing.known_speech import said, sound
+from twilio_frames.testing.known_speech import VaryingVoice, said, sound
 
 TEXT = "Bada gime lopu nasi."
 WORDS = said(TEXT)
@@ -119,6 +119,26 @@ def test_rest_is_estimated_without_times(seconds: float, rest: str):
     assert audio_of(speech.due(0.0)) == AUDIO[: round(8000 * seconds)]
 
     assert rest_of(speech) == rest
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_long_text_of_a_slow_voice_loses_no_word(seed: int):
+    text = "I can offer you a large latte with oat milk or a small mocha with cream " * 2
+    words = VaryingVoice(seed)(text)
+    heard = sum(word.size for word in words[:-3])
+    speech = asked(text.strip(), lead_secs=heard / 8000)
+    speech.take_audio(sound(words)[:heard], 0.0)
+    speech.due(0.0)
+
+    assert len((rest_of(speech) or "").split()) >= 3
+
+
+def test_digits_are_long_without_times():
+    speech = asked("Call 0199 now.", lead_secs=1.2)
+    speech.take_audio(sound(said("call zero one nine nine now."))[:9600], 0.0)
+    speech.due(0.0)
+
+    assert rest_of(speech) == "0199 now."
 
 
 def test_silence_counts_for_no_word():

@@ -18,15 +18,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.processors.sounding import sounding_bytes, words_within
 
-_BYTES_A_LETTER = 560
-_DOUBTFUL_BYTES = 1600
-_BLOCK = 80
-_LOUD_BELOW = 0x60
-"""Mu-law codes without their sign grow as the sound gets softer; this one is some 370 of 32767."""
 _LONGEST_TAIL = 30 * SAMPLE_RATE
 _FRESH_SECS = 0.25
 _LASTING_TAG = re.compile(r"<(emotion|speed|volume)\b[^>]*>", re.IGNORECASE)
@@ -287,25 +281,15 @@ class CartesiaSpeech:
             return place
         known = max((word.end for word in self._words), default=self._ask_began)
         size = self._handed - max(known, min(self._whole_to, self._handed))
-        sounding = _sounding(bytes(self._tail[-size:])) - _DOUBTFUL_BYTES if size > 0 else 0
-        for token in re.compile(r"\S+").finditer(self._asked, place):
-            sounding -= _BYTES_A_LETTER * max(1, sum(map(str.isalnum, token.group())))
-            if sounding < 0:
-                break
-            place = token.end()
-        return place
+        if size <= 0:
+            return place
+        tokens = list(re.compile(r"\S+").finditer(self._asked, place))
+        words = words_within(map(re.Match.group, tokens), sounding_bytes(self._tail[-size:]))
+        return tokens[words - 1].end() if words else place
 
 
 def _has_words(text: str) -> bool:
     return any(map(str.isalnum, text))
-
-
-def _sounding(mulaw: bytes) -> int:
-    """How many bytes of it are no silence."""
-    codes = np.frombuffer(mulaw, dtype=np.uint8)
-    whole = len(codes) // _BLOCK * _BLOCK
-    blocks = (codes[:whole] & 0x7F).reshape(-1, _BLOCK).min(axis=1) if whole else codes[:0]
-    return int((blocks < _LOUD_BELOW).sum()) * _BLOCK
 
 
 def _begin_behind_tags(text: str) -> int:
