@@ -144,6 +144,20 @@ async def test_words_reach_the_memory(word_times: WordTimes):
     assert text_of(down) == TEXT
 
 
+async def test_failing_watch_asks_for_the_rest(monkeypatch: pytest.MonkeyPatch):
+    async def fail(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("the caller's words")
+
+    monkeypatch.setattr(PhoneCartesiaTTSService, "_look_after", fail)
+    async with server(first_audio_secs=0.4) as cartesia:
+        down, up = await have(service(cartesia), SleepFrame(sleep=0.3), TTSSpeakFrame(TEXT))
+
+    assert mulaw_of(down) == sound(said(TEXT))
+    assert cartesia.connections == 2
+    assert not errors_of(up)
+
+
 async def test_unknown_voice_is_one_error():
     async with server(voices=["another"]) as cartesia:
         tts = service(cartesia)

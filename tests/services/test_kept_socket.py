@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -67,6 +68,21 @@ class Owner:
 
     async def on_socket_refused(self, status: int) -> None:
         self.told.append("refused")
+
+
+class FailingOwner(Owner):
+    """Fails once at what it is told, having noted it."""
+
+    def __init__(self, told: str):
+        super().__init__()
+        tell = getattr(self, told)
+
+        async def fail(*args: str) -> None:
+            setattr(self, told, tell)
+            await tell(*args)
+            raise ValueError("the caller's words")
+
+        setattr(self, told, fail)
 
 
 @asynccontextmanager
@@ -139,6 +155,23 @@ async def test_loss_ends_the_renewal():
         assert await owner.messages.get() == "on the next one"
 
         assert owner.told == ["open", "lost", "open"]
+
+
+@pytest.mark.parametrize("told", ["on_socket_open", "on_socket_message", "on_socket_lost"])
+async def test_failing_owner_is_told_again(told: str):
+    vendor, owner = Vendor(), FailingOwner(told)
+    async with kept(vendor, owner) as socket:
+        vendor.second_let.set()
+        assert await owner.opens.get() is None
+        await socket.send("it fails")
+        if told == "on_socket_lost":
+            socket.break_off()
+        await owner.opens.get()
+        assert await socket.send("it is told")
+        while await owner.messages.get() != "it is told":
+            pass
+
+        assert owner.told[:3] == ["open", "lost", "open"]
 
 
 async def test_end_leaves_no_renewal_behind():

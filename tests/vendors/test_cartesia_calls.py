@@ -295,7 +295,7 @@ async def test_garbage_is_skipped_and_counted():
         await hears_once(bot, FIRST)
 
         assert without_silence(bytes(cartesia.contexts[0].audio)) in bot.heard_sound
-        assert bot.tts.unread_messages == 6
+        assert bot.tts.unread_messages == 12
         assert cartesia.connections == 1
         assert not bot.errors.frames
 

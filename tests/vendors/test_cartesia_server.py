@@ -227,7 +227,7 @@ async def test_faults_count_chunks():
                     await answer(socket)
         async with connected(cartesia) as socket:
             await socket.send_json(request())
-            texts = [(await socket.receive()).data for _ in range(6)]
+            texts = [(await socket.receive()).data for _ in range(8)]
             assert "not JSON {" in texts
         async with connected(cartesia) as socket:
             began = asyncio.get_running_loop().time()

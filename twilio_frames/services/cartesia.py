@@ -26,6 +26,7 @@ from twilio_frames.services.cartesia_events import (
 )
 from twilio_frames.services.cartesia_speech import CartesiaSpeech, TimedWord
 from twilio_frames.services.patience import pause_after
+from twilio_frames.services.unforeseen import report_unforeseen
 
 __all__ = ["PhoneCartesiaTTSService"]
 
@@ -252,8 +253,13 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             now = time.monotonic()
             is_telling = now - told_waiting_at >= _TELL_SECS
             told_waiting_at = now if is_telling else told_waiting_at
-            for speech in tuple(self._speeches.values()):
-                await self._look_after(speech, now, is_telling=is_telling)
+            try:
+                for speech in tuple(self._speeches.values()):
+                    await self._look_after(speech, now, is_telling=is_telling)
+            except Exception as error:
+                # Whatever it was, the bot is not to fall silent: what is left is asked for again.
+                report_unforeseen(error, "what Cartesia says")
+                self._socket.break_off()
 
     async def _look_after(self, speech: CartesiaSpeech, now: float, *, is_telling: bool) -> None:
         await self._hand_on(speech)

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_LONGEST_SECS = 3600.0
+_NONSENSE = (TypeError, LookupError, AttributeError, UnicodeDecodeError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -70,7 +73,7 @@ def read_event(message: str | bytes) -> Event:
         if not isinstance(ask_id, str | None):
             raise ValueError("expected text at `context_id`")
         return _read(event, ask_id)
-    except (TypeError, KeyError, AttributeError, UnicodeDecodeError) as error:
+    except _NONSENSE as error:
         raise ValueError(f"expected an event of Cartesia's, got {type(error).__name__}") from None
 
 
@@ -81,7 +84,7 @@ def _read(event: Mapping[str, Any], ask_id: str | None) -> Event:
         case "timestamps":
             told = event["word_timestamps"]
             timed = zip(told["words"], told["start"], told["end"], strict=True)
-            words = [(str(word), float(begin), float(end)) for word, begin, end in timed]
+            words = [(str(word), _seconds(begin), _seconds(end)) for word, begin, end in timed]
             return Words(ask_id=ask_id, words=words)
         case "flush_done":
             return TextDone(ask_id=ask_id)
@@ -89,8 +92,23 @@ def _read(event: Mapping[str, Any], ask_id: str | None) -> Event:
             return AskDone(ask_id=ask_id)
         case "error":
             code = str(event.get("error_code") or "")
-            status = int(event.get("status_code") or 0)
+            status = _status(event.get("status_code"))
             is_unknown = status == 404 or code.endswith("_not_found")
             return Refused(ask_id=ask_id, status=status, is_unknown=is_unknown)
         case _:
             raise ValueError("expected a type of event that is known")
+
+
+def _seconds(value: object) -> float:
+    # Python's JSON knows NaN, and numbers beyond a float's; neither lies between these.
+    if not isinstance(value, int | float) or not 0 <= value <= _LONGEST_SECS:
+        raise ValueError("expected seconds at `word_timestamps`")
+    return float(value)
+
+
+def _status(value: object) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, int) or not 0 <= value <= 999:
+        raise ValueError("expected a status of HTTP at `status_code`")
+    return value

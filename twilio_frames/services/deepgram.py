@@ -73,6 +73,7 @@ _TTFS_P99_SECONDS = 1.0
 _MOST_APOLOGIES = 3
 _FAILOVER_SECONDS = 0.1
 _UNSURE_SECONDS = 2.0
+_LONGEST_SECONDS = 7 * 24 * 3600
 
 # Pipecat makes a client for each service, and each of these an HTTP client that nobody uses and
 # whose TLS context takes 30 ms on the event loop. One for all is enough.
@@ -207,11 +208,11 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
         match message:
             case ListenV1Results() if _is_whole(message):
                 await self._take_results(message)
-            case ListenV1UtteranceEnd() if isinstance(message.last_word_end, int | float):
+            case ListenV1UtteranceEnd() if _is_time(message.last_word_end):
                 end = begin + message.last_word_end
                 await self.push_frame(UtteranceEndFrame(last_word_end=end))
                 await self._call_event_handler("on_utterance_end", end)
-            case ListenV1SpeechStarted() if isinstance(message.timestamp, int | float):
+            case ListenV1SpeechStarted() if _is_time(message.timestamp):
                 await self._call_event_handler("on_speech_started", begin + message.timestamp)
             case ListenV1Error():
                 await self.push_error(
@@ -331,9 +332,15 @@ def _phone_settings(settings: DeepgramSTTSettings | None) -> DeepgramSTTSettings
 def _is_whole(results: ListenV1Results) -> bool:
     """Whether a message has what it should: Deepgram's client does not look."""
     alternatives = getattr(results.channel, "alternatives", None)
-    times = (results.start, results.duration)
     return (
         isinstance(alternatives, list)
         and all(isinstance(getattr(one, "transcript", None), str) for one in alternatives)
-        and all(isinstance(each, int | float) for each in times)
+        and _is_time(results.start)
+        and _is_time(results.duration)
     )
+
+
+def _is_time(value: object) -> bool:
+    # Python's JSON knows NaN, and numbers beyond a float's: neither lies between these. Of the last
+    # word's end -1 tells that there is none.
+    return isinstance(value, int | float) and -1 <= value <= _LONGEST_SECONDS

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,12 +15,14 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence, pcm_le
 from twilio_frames.services.deepgram_socket import DeepgramSocket, Refused, dial
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
+from twilio_frames.services.unforeseen import report_unforeseen
 
 __all__ = ["ConnectionOwner", "ConnectionPatience", "LastingConnection", "Problem"]
 
 Problem = Refused | str
 """Why there is no connection."""
 
+_WHERE = "a connection to Deepgram"
 _PIECE = SAMPLE_RATE // 5
 _TICK_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 4.0
@@ -198,7 +199,7 @@ class LastingConnection:
             return type(error).__name__
         except Exception as error:
             # Whatever it was, the caller is to be heard again.
-            return _report(error)
+            return report_unforeseen(error, _WHERE)
 
     async def _serve(self, socket: DeepgramSocket) -> str:
         if self._has_given_up:
@@ -276,7 +277,7 @@ class LastingConnection:
         except (OSError, WebSocketException):
             socket.break_off()
         except Exception as error:
-            _report(error)
+            report_unforeseen(error, _WHERE)
             socket.break_off()
 
     async def _send_next(self, socket: DeepgramSocket) -> None:
@@ -323,10 +324,3 @@ class LastingConnection:
         if now - self._sent_at >= _KEEP_ALIVE_SECONDS:
             self._sent_at = now
             await socket.keep_alive()
-
-
-def _report(error: Exception) -> str:
-    # Not the exception's text, which may hold the caller's words.
-    where = "".join(traceback.format_tb(error.__traceback__)[-3:])
-    logger.error(f"{type(error).__name__} on a connection to Deepgram:\n{where}")
-    return type(error).__name__

@@ -10,11 +10,14 @@ patience is told, and trying goes on.
 
 A vendor may close a connection that was idle for long. So one that nearly has been is replaced,
 the new one first: while that is being opened, the old one goes on as before.
+
+An owner that fails at what it is told loses the connection for it, and begins anew with the next
+one: no message of a vendor's is to be the last that is read.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from loguru import logger
@@ -23,6 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.services.patience import asked_pause, pause_after
+from twilio_frames.services.unforeseen import report_unforeseen
 
 _LONGEST_RETRY_AFTER = 30.0
 _WELL_AFTER_SECS = 5.0
@@ -110,20 +114,38 @@ class KeptSocket:
         """Keeps a connection up until it is cancelled, or refused for good."""
         try:
             while True:
-                try:
-                    self._take_up(await self._open())
-                except _UNREACHABLE as error:
-                    status = _status_of(error)
-                    if status in _FINAL:
-                        await self._owner.on_socket_refused(status)
-                        return
-                    await self._pause(error)
-                    continue
-                await self._owner.on_socket_open()
-                await self._pause(await self._receive())
+                problem = await self._be_connected()
+                status = _status_of(problem)
+                if status in _FINAL:
+                    await self._tell(self._owner.on_socket_refused(status))
+                    return
+                await self._pause(problem)
         finally:
             await self._end_renewal()
             await self._close()
+
+    async def _be_connected(self) -> Exception:
+        """Opens a connection and hands on what comes by it; gives why there is none any more."""
+        try:
+            self._take_up(await self._open())
+        except _UNREACHABLE as error:
+            return error
+        except Exception as error:
+            report_unforeseen(error, "the way to a vendor")
+            return error
+        if failure := await self._tell(self._owner.on_socket_open()):
+            return await self._lose(failure)
+        return await self._receive()
+
+    async def _tell(self, told: Awaitable[None]) -> Exception | None:
+        """Tells the owner something; gives what it failed of."""
+        try:
+            await told
+        except Exception as error:
+            # Whatever it was, the bot is not to fall silent.
+            report_unforeseen(error, "a connection to a vendor")
+            return error
+        return None
 
     async def send(self, message: str) -> bool:
         """Sends a message; False if it cannot be, and the connection is lost or soon will be."""
@@ -177,14 +199,21 @@ class KeptSocket:
                 if connection is not self._connection:
                     # It was replaced, and closed for that.
                     continue
-                await self._end_renewal()
                 lasted = time.monotonic() - self._opened_at
                 if lasted > _WELL_AFTER_SECS and not self._is_broken_off:
                     self.prove()
-                self._connection, self._is_broken_off = None, False
-                await self._owner.on_socket_lost(_reason_of(error))
-                return error
-            await self._owner.on_socket_message(message)
+                return await self._lose(error)
+            if failure := await self._tell(self._owner.on_socket_message(message)):
+                return await self._lose(failure)
+
+    async def _lose(self, error: Exception) -> Exception:
+        """Does without the connection from here on; gives the reason."""
+        await self._end_renewal()
+        connection, self._connection, self._is_broken_off = self._connection, None, False
+        if connection is not None:
+            connection.transport.abort()
+        await self._tell(self._owner.on_socket_lost(_reason_of(error)))
+        return error
 
     def _begin_renewal(self, old: ClientConnection) -> None:
         is_idle = time.monotonic() - self._sent_at >= self._renew_secs
@@ -223,7 +252,7 @@ class KeptSocket:
         is_too_much = now + pause - self._troubled_since > self._patience
         if is_too_much and not (self._has_told_trouble and self._owner.is_idle):
             self._has_told_trouble = True
-            await self._owner.on_socket_trouble(error)
+            await self._tell(self._owner.on_socket_trouble(error))
         await asyncio.sleep(pause)
 
     async def _close(self) -> None:
@@ -244,6 +273,6 @@ def _retry_after(error: Exception) -> float:
     return min(asked_pause(error.response.headers) or 0.0, _LONGEST_RETRY_AFTER)
 
 
-def _reason_of(error: ConnectionClosed) -> str:
-    closed = error.rcvd
+def _reason_of(error: Exception) -> str:
+    closed = error.rcvd if isinstance(error, ConnectionClosed) else None
     return f"closed with {closed.code}" if closed is not None else "broken off"

@@ -1,6 +1,7 @@
 """One client's WebSocket to the stand-in for Cartesia, its contexts and its bad day."""
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
@@ -24,6 +25,16 @@ _GARBAGE = (
     '{"type": "chunk", "context_id": 7}',
     '{"type": "chunk", "data": "%%%"}',
     '{"type": "weather", "context_id": "none"}',
+    "[" * 100_000,
+)
+# Numbers that Python's JSON reads: the context's name is put in.
+_ODD_NUMBERS = (
+    '{"type": "error", "context_id": %s, "status_code": 1e999}',
+    *(
+        '{"type": "timestamps", "context_id": %s, "word_timestamps": '
+        f'{{"words": ["x"], "start": [{begin}], "end": [{end}]}}}}'
+        for begin, end in (("NaN", "NaN"), ("0", "Infinity"), ("0", "1e308"), ("-3", "1"))
+    ),
 )
 
 
@@ -149,7 +160,8 @@ class Connection:
         self._chunks_sent += 1
         self._drop_if_due()
         if isinstance(self._fault, Garbage) and self._chunks_sent == self._fault.after + 1:
-            for text in _GARBAGE:
+            context_id = json.dumps(event["context_id"])
+            for text in (*_GARBAGE, *(odd % context_id for odd in _ODD_NUMBERS)):
                 await self._socket.send_str(text)
             await self._socket.send_bytes(b"\x00\xff")
 

@@ -31,7 +31,21 @@ _REASONS = {
     429: ("TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
 }
 _OURS = ("UNKNOWN_ERROR", "An internal error occurred.")
-_NO_PROTOCOL = ("<html>bad gateway</html>", '{"type": "Results"}', "[]", '{"type": "Nonsense"}')
+_NO_PROTOCOL = (
+    "<html>bad gateway</html>",
+    '{"type": "Results"}',
+    "[]",
+    '{"type": "Nonsense"}',
+    # Numbers that Python's JSON reads.
+    *(
+        '{"type": "Results", "channel_index": [0, 1], "is_final": true, "speech_final": true, '
+        f'"start": {start}, "duration": {duration}, "channel": {{"alternatives": '
+        '[{"transcript": "nonsense", "confidence": 1.0, "words": []}]}}'
+        for start, duration in (("NaN", "1.0"), ("0.0", "Infinity"), ("1e308", "1e308"))
+    ),
+    '{"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": NaN}',
+    "[" * 100_000,
+)
 
 
 @dataclass(slots=True, kw_only=True)
