@@ -21,6 +21,7 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unanswered import UnansweredSpeech
+from twilio_frames.processors.unheard import APOLOGY
 from twilio_frames.processors.vendor_health import FailureKind, VendorRole
 
 _VAD = (VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame)
@@ -53,7 +54,7 @@ class STTFallback(Fallback):
         *,
         patience_secs: float = 2.0,
         keep_secs: float = 15.0,
-        apology: str = "I'm sorry, I can't hear you at the moment.",
+        apology: str = APOLOGY,
         **options: Unpack[FallbackOptions],
     ):
         """Makes the fallback of one call.

@@ -17,15 +17,16 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategyFailover
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.call import phone_worker
 from twilio_frames.frames import MulawInputFrame
-from twilio_frames.services import google_stt
+from twilio_frames.services import deafness, google_stt
 from twilio_frames.services.google import APOLOGY, PhoneGoogleSTTService
-from twilio_frames.testing.vendors import Hang
+from twilio_frames.testing.vendors import Hang, Refusal
 from twilio_frames.testing.vendors.google import GoogleServer
 
 PAUSE = mulaw_silence(0.7)
@@ -69,8 +70,15 @@ async def listening(
     server: GoogleServer, **options
 ) -> AsyncIterator[tuple[Line, Callable[[bytes], Awaitable[None]]]]:
     """Gives what is told, and a function that says something."""
+    async with heard_by(PhoneGoogleSTTService(target=server.target, **options)) as heard:
+        yield heard
+
+
+@asynccontextmanager
+async def heard_by(
+    stt: FrameProcessor,
+) -> AsyncIterator[tuple[Line, Callable[[bytes], Awaitable[None]]]]:
     line = Line()
-    stt = PhoneGoogleSTTService(target=server.target, **options)
     worker = phone_worker(Pipeline([stt, line]))
     runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
 
@@ -163,10 +171,54 @@ async def test_own_failure_is_told(monkeypatch: pytest.MonkeyPatch):
     async with GoogleServer(hears=["one"]) as server:
         async with listening(server) as (line, say):
             await say(loud(0.4) + PAUSE)
-            await line.until(lambda: APOLOGY in line.apologies)
-            await say(loud(0.4) + PAUSE)
-            await line.until(lambda: len(line.apologies) == 2)
+            async with asyncio.timeout(10):
+                while len(line.apologies) < 2:
+                    await say(PAUSE)
 
     (error,) = line.errors
     assert "RuntimeError" in error
     assert "the caller's words" not in error
+
+
+async def test_another_service_takes_over():
+    """Pipecat's switch goes over to it, and the caller hears no apology."""
+    switched = asyncio.Event()
+    refusals = repeat(Refusal(status=401))
+    async with GoogleServer(faults=refusals) as bad, GoogleServer(hears=["one"]) as good:
+        services = [PhoneGoogleSTTService(target=server.target) for server in (bad, good)]
+        switch = ServiceSwitcher([*services], ServiceSwitcherStrategyFailover)
+        switch.strategy.add_event_handler("on_service_switched", lambda *_: switched.set())
+        async with heard_by(switch) as (line, say):
+            async with asyncio.timeout(10):
+                while not switched.is_set():
+                    await say(PAUSE)
+            await asyncio.sleep(0.15)
+            await say(loud(0.4) + PAUSE)
+            await line.until(lambda: bool(line.texts))
+
+    assert line.texts == ["one"]
+    assert not line.apologies
+
+
+async def test_each_deafness_has_its_apologies(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(deafness, "_MOST_APOLOGIES", 1)
+    async with GoogleServer(hears=["one"], faults=repeat(Hang())) as server:
+        async with listening(server, answer_limit=0.1) as (line, say):
+
+            async def is_told(count: int) -> None:
+                async with asyncio.timeout(15):
+                    while len(line.apologies) < count:
+                        await say(loud(0.5) + PAUSE)
+                        await asyncio.sleep(0.1)
+
+            await is_told(1)
+            server.go_wrong()
+            async with asyncio.timeout(10):
+                while not line.texts:
+                    await say(loud(0.4) + PAUSE)
+                    await asyncio.sleep(0.1)
+            server.go_wrong(*repeat(Hang(), 50))
+            server.drop()
+            await is_told(2)
+
+    assert len(line.errors) == 2

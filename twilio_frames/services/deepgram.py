@@ -4,9 +4,7 @@ Import this module when the program starts, not when a call comes in: Pipecat's 
 modules take half a second.
 """
 
-import asyncio
 import copy
-import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,12 +22,8 @@ from deepgram.listen.v1.types import (
 from loguru import logger
 from pipecat.frames.frames import (
     Frame,
-    InputAudioRawFrame,
-    StartFrame,
     SystemFrame,
     TranscriptionFrame,
-    TTSSpeakFrame,
-    UserAudioRawFrame,
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
@@ -40,15 +34,14 @@ from pipecat.utils.types import is_given
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import VendorRole
-from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.processors.unheard import APOLOGY
+from twilio_frames.services.deafness import TellsDeafness
 from twilio_frames.services.deepgram_connection import (
     ConnectionPatience,
     LastingConnection,
     Problem,
 )
 from twilio_frames.services.deepgram_socket import Refused
-from twilio_frames.services.line_audio import LineAudio
 
 __all__ = [
     "APOLOGY",
@@ -57,8 +50,6 @@ __all__ = [
     "PhoneDeepgramSTTService",
     "UtteranceEndFrame",
 ]
-
-APOLOGY = "I'm sorry, I can't hear you at the moment."
 
 PHONE_SETTINGS: dict[str, Any] = {
     "model": "nova-3",
@@ -70,8 +61,6 @@ PHONE_SETTINGS: dict[str, Any] = {
 """What of Deepgram's settings is good for the phone. docs/vendors/deepgram.md says why."""
 
 _TTFS_P99_SECONDS = 1.0
-_MOST_APOLOGIES = 3
-_FAILOVER_SECONDS = 0.1
 _UNSURE_SECONDS = 2.0
 _LONGEST_SECONDS = 7 * 24 * 3600
 
@@ -91,7 +80,7 @@ class UtteranceEndFrame(SystemFrame):
     last_word_end: float
 
 
-class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
+class PhoneDeepgramSTTService(TellsDeafness, DeepgramSTTService):
     """Pipecat's Deepgram service for a phone call: mu-law as it came, and no word lost.
 
     Deepgram gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -121,8 +110,6 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
         ConfigurationError: If another encoding or sample rate than mu-law at 8 kHz is asked for.
     """
 
-    vendor_role = VendorRole.STT
-
     def __init__(
         self,
         *,
@@ -146,15 +133,11 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
                 api_key=api_key,
                 base_url=base_url,
                 settings=_phone_settings(settings),
+                apology=apology,
                 **{**usual, **kwargs, **ours},
             )
-        self._apology = apology
-        self._apologies = 0
-        self._apologizes_at: float | None = None
-        self._is_deaf = self._is_connected = False
-        self._has_started = asyncio.Event()
+        self._is_connected = False
         self._has_met_garbage = False
-        self._line_audio = LineAudio()
         self._line = LastingConnection(
             self, self._client, self._build_connect_kwargs, patience or ConnectionPatience()
         )
@@ -164,29 +147,10 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Sends audio to Deepgram, and asks for the last words when the caller falls silent."""
         await super().process_frame(frame, direction)
-        match frame:
-            case StartFrame():
-                self._has_started.set()
-            case VADUserStoppedSpeakingFrame() if self._is_deaf:
-                await self._apologize()
-            case VADUserStoppedSpeakingFrame() if self.is_usable:
-                self.request_finalize()
-                self._line.finalize()
-            case _:
-                pass
-
-    async def process_audio_frame(
-        self, frame: InputAudioRawFrame, direction: FrameDirection
-    ) -> None:
-        """Has the frame's audio sent, unless the service is muted or not usable."""
-        if self._apologizes_at is not None and time.monotonic() >= self._apologizes_at:
-            # The caller is still brought here: no other service has taken over.
-            self._apologizes_at = None
-            await self._apologize()
-        if self.is_muted or not self.is_usable:
-            return
-        self._user_id = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
-        await self.process_generator(self.run_stt(self._line_audio.mulaw_of(frame)))
+        is_silent = isinstance(frame, VADUserStoppedSpeakingFrame)
+        if is_silent and self.is_usable and not self._is_deaf:
+            self.request_finalize()
+            self._line.finalize()
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Has mu-law audio sent; what was said comes later."""
@@ -242,9 +206,6 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
 
     async def give_up(self, problem: Problem) -> None:
         """Reports that the caller cannot be heard, to the pipeline and to the caller."""
-        await self._has_started.wait()
-        self._is_deaf = True
-        self._apologies = 0
         is_refusal = isinstance(problem, Refused)
         text = str(problem)
         if not (is_refusal and problem.is_lasting):
@@ -253,15 +214,12 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
                 "the network and https://status.deepgram.com. It is tried again"
             )
         category = problem.category if is_refusal else ErrorCategory.CONNECTIVITY
-        await self.push_error(text, category=category, force_treat_as_permanent=True)
-        self._apologizes_at = time.monotonic() + _FAILOVER_SECONDS
+        await self._go_deaf(text, category=category)
 
     async def recover(self) -> None:
         """Hears again."""
         logger.info(f"{self}: connected to Deepgram again")
-        self._is_deaf = False
-        self._apologizes_at = None
-        await self.set_usable(True)
+        await self._hear_again()
 
     async def _take_results(self, results: ListenV1Results) -> None:
         end = results.start + results.duration
@@ -279,11 +237,6 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
         elif not has_words:
             # Nobody has spoken so far. In what came last there may be the begin of a word.
             self._line.answered(end - _UNSURE_SECONDS)
-
-    async def _apologize(self) -> None:
-        if self._apology and self._apologies < _MOST_APOLOGIES:
-            self._apologies += 1
-            await self.push_frame(TTSSpeakFrame(self._apology))
 
     def _note_garbage(self) -> None:
         if not self._has_met_garbage:
@@ -305,8 +258,7 @@ class PhoneDeepgramSTTService(WatchedVendor, DeepgramSTTService):
     async def _do_reconnect(self) -> None:
         """Opens a stream with the settings there are; nothing that was said is lost."""
         await self._disconnect()
-        self._is_deaf = False
-        self._apologizes_at = None
+        self._forget_deafness()
         await self._connect()
 
 

@@ -12,11 +12,8 @@ from google.cloud.speech_v2.types import cloud_speech
 from loguru import logger
 from pipecat.frames.frames import (
     Frame,
-    InputAudioRawFrame,
     InterimTranscriptionFrame,
-    StartFrame,
     TranscriptionFrame,
-    TTSSpeakFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -25,20 +22,16 @@ from pipecat.services.google.stt import GoogleSTTService, GoogleSTTSettings
 from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 
-from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.frames import VendorRole
-from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
+from twilio_frames.processors.unheard import APOLOGY
+from twilio_frames.services.deafness import TellsDeafness
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google_client import GoogleClient, keep_phone_rate, no_client_yet
-from twilio_frames.services.line_audio import LineAudio
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
 
 __all__ = ["APOLOGY", "PhoneGoogleSTTService"]
 
-APOLOGY = "I'm sorry, I can't hear you at the moment."
-
-_MOST_APOLOGIES = 3
 _MOST_IGNORED = 3
 _SHORT = 0.3
 _TTFS_P99_SECS = 1.0
@@ -46,6 +39,7 @@ _MOST_AUDIO = 12_000
 _KEPT_SECS = 20.0
 _QUIET_SECS = 4.0
 _LEAD_SECS = 1.5
+_PROBE_SECS = 0.5
 _FIRST_PAUSE = 0.15
 _LONGEST_PAUSE = 3.0
 # Google ends a stream after 300 s.
@@ -56,7 +50,7 @@ class _UnansweredError(Exception):
     """No result came for what the caller said."""
 
 
-class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
+class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
     """Pipecat's Google recogniser for a phone call: mu-law as it came, and no word lost.
 
     Google gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -66,8 +60,9 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
 
     A stream that breaks, or leaves the caller without an answer, is replaced, and the new one is
     sent all that has no final result yet; so is one that gets too long, in a pause of the caller's.
-    What Google refuses for good, or trouble beyond the patience, is one error of the pipeline, and
-    the caller hears the apology.
+    What Google refuses for good, or trouble beyond the patience, is one error of the pipeline, the
+    service is not usable in Pipecat's sense (a ``ServiceSwitcher`` goes over to another one) and
+    the caller hears the apology. After trouble it is tried on with silence, until Google takes it.
 
     Args:
         credentials: A service account's JSON.
@@ -84,8 +79,6 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
     Raises:
         ConfigurationError: If another sample rate is asked for.
     """
-
-    vendor_role = VendorRole.STT
 
     def __init__(
         self,
@@ -106,21 +99,19 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
             ours.apply_update(settings)
         usual = {"audio_passthrough": False, "ttfs_p99_latency": _TTFS_P99_SECS}
         with no_client_yet():
-            super().__init__(location=location, settings=ours, **{**usual, **kwargs})
+            super().__init__(
+                location=location, settings=ours, apology=apology, **{**usual, **kwargs}
+            )
         self._google = GoogleClient(
             speech_v2.SpeechAsyncClient,
             SpeechGrpcAsyncIOTransport,
             GoogleAccess(credentials=credentials, credentials_path=credentials_path, target=target),
         )
-        self._apology = apology
-        self._apologies = 0
         self._answer_limit = answer_limit
         self._patience = patience
         self._unanswered = UnansweredAudio(most_seconds=_KEPT_SECS)
         self._more = asyncio.Event()
-        self._has_started = asyncio.Event()
-        self._line_audio = LineAudio()
-        self._is_speaking = self._is_deaf = False
+        self._is_speaking = self._is_refused = False
         self._stopped_at = 0.0
         self._opened_at = 0.0
         self._trouble_since: float | None = None
@@ -135,15 +126,12 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
         """Takes the audio, and waits for an answer when the caller falls silent."""
         await super().process_frame(frame, direction)
         match frame:
-            case StartFrame():
-                self._has_started.set()
             case VADUserStartedSpeakingFrame():
                 self._is_speaking = True
             case VADUserStoppedSpeakingFrame():
                 self._is_speaking, self._stopped_at = False, time.monotonic()
-                if self._is_deaf:
-                    await self._apologise()
-                elif self._unanswered.end / SAMPLE_RATE - frame.stop_secs - self._heard_to > _SHORT:
+                said = self._unanswered.end / SAMPLE_RATE - frame.stop_secs - self._heard_to
+                if said > _SHORT and not self._is_deaf:
                     self._await_answer()
             case _:
                 pass
@@ -152,13 +140,6 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
         self._is_answer_due = True
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + self._answer_limit)
-
-    async def process_audio_frame(
-        self, frame: InputAudioRawFrame, direction: FrameDirection
-    ) -> None:
-        """Has the frame's audio sent, unless the service is muted or not usable."""
-        if not self.is_muted and self.is_usable:
-            await self.process_generator(self.run_stt(self._line_audio.mulaw_of(frame)))
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Has mu-law audio sent; what was said comes later."""
@@ -173,16 +154,22 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
     # Pipecat's own names from here: what its _connect() runs as a task.
 
     async def _stream_audio(self) -> None:
+        self._is_refused = False
+        self._forget_deafness()
         try:
             await self._open()
             await self._keep_streaming()
         except Exception as error:
             # Whatever it was, the caller is not to speak to nobody.
-            await self._give_up(error, is_final=True)
+            await self._give_up(error, is_lasting=True)
 
     async def _keep_streaming(self) -> None:
         failures = 0
-        while self.is_usable:
+        while not self._is_refused:
+            if self._is_deaf:
+                # Nothing of the caller comes while the service is not usable.
+                self._unanswered.clear()
+                self._unanswered.add(mulaw_silence(_PROBE_SECS))
             while not self._unanswered.unsent:
                 self._more.clear()
                 await self._more.wait()
@@ -190,6 +177,8 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
             try:
                 await self._carry_stream()
                 error = None
+                if self._is_deaf:
+                    await self._recover()
             except Aborted:
                 # Too long, or without audio: Google's limits, which this service keeps or meant to.
                 error = None
@@ -221,11 +210,13 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
         async with asyncio.timeout(self._answer_limit):
             call = await self._google.client.streaming_recognize(requests=self._requests())
         # What was not answered yet is sent now: this stream has no longer for it.
-        limit = self._answer_limit + 1 if self._is_answer_due else None
+        limit = self._answer_limit + 1 if self._is_answer_due or self._is_deaf else None
         try:
             async with asyncio.timeout(limit) as self._limit:
                 async for response in call:
-                    self._trouble_since, self._ignored, self._is_deaf = None, 0, False
+                    self._trouble_since, self._ignored = None, 0
+                    if self._is_deaf:
+                        break
                     await self._take(response)
         except TimeoutError:
             raise _UnansweredError from None
@@ -249,6 +240,9 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
         while stream == self._streams and not self._is_long_enough():
             if piece := self._unanswered.next(_MOST_AUDIO):
                 yield cloud_speech.StreamingRecognizeRequest(audio=piece)
+            elif self._is_deaf:
+                # Google ends a stream without words that has no more audio: that is its answer.
+                return
             else:
                 self._more.clear()
                 await self._more.wait()
@@ -294,7 +288,7 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
         now = time.monotonic()
         logger.warning(f"{self}: Google's stream broke off ({type(error).__name__})")
         if category_of(error).is_permanent:
-            await self._give_up(error)
+            await self._give_up(error, is_lasting=True)
         elif self._trouble_since is None:
             self._trouble_since = now
         elif now - self._trouble_since > self._patience and not self._is_deaf:
@@ -302,6 +296,8 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
 
     async def _note_silence(self) -> None:
         """The caller spoke, and no result came: a stream that hangs, or no words were in it."""
+        if self._is_deaf:
+            return
         self._ignored += 1
         logger.warning(f"{self}: Google has no answer to what the caller said")
         if self._ignored > 1:
@@ -310,22 +306,22 @@ class PhoneGoogleSTTService(WatchedVendor, GoogleSTTService):
         if self._ignored == _MOST_IGNORED:
             await self._give_up(TimeoutError())
 
-    async def _give_up(self, error: Exception, *, is_final: bool = False) -> None:
-        self._is_deaf = True
-        await self.push_error(
+    async def _give_up(self, error: Exception, *, is_lasting: bool = False) -> None:
+        self._is_refused = is_lasting
+        self._is_answer_due = False
+        await self._go_deaf(
             f"expected Google to hear the caller, got {type(error).__name__}: check the "
             "credentials, the project, the quota, the model and the network",
-            exception=error,
             category=category_of(error),
-            force_treat_as_permanent=is_final,
+            error=error,
         )
-        await self._apologise()
 
-    async def _apologise(self) -> None:
-        if self._apology and self._apologies < _MOST_APOLOGIES:
-            self._apologies += 1
-            await self._has_started.wait()
-            await self.push_frame(TTSSpeakFrame(self._apology))
+    async def _recover(self) -> None:
+        logger.info(f"{self}: Google hears again")
+        self._trouble_since, self._ignored = None, 0
+        self._unanswered.clear()
+        self._heard_to = self._unanswered.end / SAMPLE_RATE
+        await self._hear_again()
 
     async def cleanup(self) -> None:
         """Closes the connection."""

@@ -226,6 +226,9 @@ class GoogleServer:
                 yield cloud_speech.StreamingRecognizeResponse.serialize(_response(heard))
                 stream.results.append(heard)
                 told += 1
+            if isinstance(fault, Hang):
+                # Nor does the end of the stream come.
+                await self._suffer(fault, told)
         finally:
             stream.is_over = True
 

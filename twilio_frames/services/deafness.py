@@ -1,0 +1,112 @@
+"""What becomes of a caller whom a recogniser cannot hear."""
+
+import asyncio
+import time
+from typing import Any
+
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    StartFrame,
+    TTSSpeakFrame,
+    UserAudioRawFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.stt_service import STTService
+from pipecat.utils.errors import ErrorCategory
+
+from twilio_frames.frames import VendorRole
+from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.services.line_audio import LineAudio
+
+__all__ = ["TellsDeafness"]
+
+_MOST_APOLOGIES = 3
+_FAILOVER_SECS = 0.1
+
+
+class TellsDeafness(WatchedVendor, STTService):
+    """A base of recognisers that tell when they cannot hear: the pipeline, then the caller.
+
+    The caller is told a moment later than the pipeline, and only if audio still comes: a
+    ``ServiceSwitcher`` may have gone over to another service, and then nothing is amiss. Who speaks
+    nonetheless is told again, three times in all for each time of deafness.
+
+    Args:
+        apology: What the caller is told; empty to stay silent.
+        **kwargs: Passed to Pipecat's service.
+    """
+
+    vendor_role = VendorRole.STT
+
+    def __init__(self, *, apology: str, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._apology = apology
+        self._apologies = 0
+        self._apologizes_at: float | None = None
+        self._is_deaf = False
+        self._has_started = asyncio.Event()
+        self._line_audio = LineAudio()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Apologises to a caller who has spoken and was not heard."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case StartFrame():
+                self._has_started.set()
+            case VADUserStoppedSpeakingFrame() if self._is_deaf and self._apologizes_at is None:
+                await self._apologize()
+            case _:
+                pass
+
+    async def process_audio_frame(
+        self, frame: InputAudioRawFrame, direction: FrameDirection
+    ) -> None:
+        """Has the frame's mu-law heard, unless the service is muted or not usable."""
+        if self._apologizes_at is not None and time.monotonic() >= self._apologizes_at:
+            # The caller is still brought here: no other service has taken over.
+            self._apologizes_at = None
+            await self._apologize()
+        if self.is_muted or not self.is_usable:
+            return
+        self._user_id = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
+        await self.process_generator(self.run_stt(self._line_audio.mulaw_of(frame)))
+
+    async def _go_deaf(
+        self,
+        message: str,
+        *,
+        category: ErrorCategory,
+        error: Exception | None = None,
+    ) -> None:
+        """Reports that the caller cannot be heard; apologises if no other service takes over.
+
+        The service is not usable from here on.
+
+        Args:
+            message: What happened, and what to do.
+            category: Pipecat's word for it.
+            error: What it came from.
+        """
+        await self._has_started.wait()
+        self._is_deaf = True
+        self._apologies = 0
+        await self.push_error(
+            message, exception=error, category=category, force_treat_as_permanent=True
+        )
+        self._apologizes_at = time.monotonic() + _FAILOVER_SECS
+
+    async def _hear_again(self) -> None:
+        """Notes that the caller can be heard; the service is usable again."""
+        self._forget_deafness()
+        await self.set_usable(True)
+
+    def _forget_deafness(self) -> None:
+        self._is_deaf = False
+        self._apologizes_at = None
+
+    async def _apologize(self) -> None:
+        if self._apology and self._apologies < _MOST_APOLOGIES:
+            self._apologies += 1
+            await self.push_frame(TTSSpeakFrame(self._apology))
