@@ -32,6 +32,7 @@ from twilio_frames.testing.vendors.google import GoogleServer
 ROLES = (VendorRole.STT, VendorRole.TTS)
 GREETING = "hello i say everything back"
 HEARD = ["a latte please", "a large one"]
+SORRY = "The apology that was kept ready, once"
 
 
 class Rig(BaseObserver):
@@ -236,6 +237,22 @@ async def test_google_sends_garbage(phone: Phone):
     assert not rig.errors
 
 
+@bad_day("google", "the recogniser is slow: the first words come 1.5 s late", "A longer pause.")
+async def test_google_hears_late(phone: Phone):
+    async with google(faults=[Slow(seconds=1.5)]) as (server, bot, rig):
+
+        async def caller(telephone: Caller) -> None:
+            await telephone.wait_for_bot(silence=0.5)
+            await telephone.say("a latte please")
+            await hear(server, telephone, "said a latte please")
+
+        await phone.ring(bot, caller)
+
+    assert rig.remembered[1] == HEARD[0]
+    assert len(server.streams) == 1
+    assert not rig.errors
+
+
 @bad_day(
     "google",
     "the recogniser takes no key (401)",
@@ -309,3 +326,37 @@ async def test_google_refuses_to_speak(phone: Phone, monkeypatch: pytest.MonkeyP
     health = VENDORS.of(VendorRole.TTS, "google")
     assert health.failures == {FailureKind.REFUSED: 1}
     assert health.successes == 0
+
+
+async def outlast(phone: Phone, fault: Refusal | Hang, **tts: Any) -> Rig:
+    """Has a caller hear an apology where the voice fails, and the voice when it is well again."""
+    sorry = burst("sorry") * 2
+    tts |= {"apology_audio": sorry}
+    async with google(tts_faults=repeat(fault), tts=tts) as (server, bot, rig):
+
+        async def caller(telephone: Caller) -> None:
+            assert await telephone.wait_until(lambda: sorry in telephone.heard_so_far, seconds=20)
+            server.go_wrong(speaking=True)
+            await telephone.wait_for_bot(silence=0.5)
+            await telephone.say("a latte please")
+            await hear(server, telephone, "said a latte please")
+
+        call = await phone.ring(bot, caller)
+
+    assert call.result.heard_bot.count(sorry) == 1
+    assert rig.remembered[-2:-1] == HEARD[:1]
+    return rig
+
+
+@bad_day("google", "the voice fails for ever (500)", f"{SORRY}; when it is over, all that is said.")
+async def test_voice_that_fails_for_ever(phone: Phone):
+    rig = await outlast(phone, Refusal(status=500))
+
+    assert {error.category for error in rig.errors.values()} == {ErrorCategory.SERVER}
+
+
+@bad_day("google", "the voice hangs for ever", f"{SORRY}; when it is over, all that is said.")
+async def test_voice_that_hangs_for_ever(phone: Phone):
+    rig = await outlast(phone, Hang(), time_limit=0.5)
+
+    assert {error.category for error in rig.errors.values()} == {ErrorCategory.CONNECTIVITY}
