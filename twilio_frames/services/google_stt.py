@@ -29,6 +29,7 @@ from twilio_frames.services.google_access import GoogleAccess, NoCredentialsErro
 from twilio_frames.services.google_client import GoogleClient, keep_phone_rate, no_client_yet
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
+from twilio_frames.services.unforeseen import report_unforeseen
 
 __all__ = ["APOLOGY", "PhoneGoogleSTTService"]
 
@@ -188,6 +189,11 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
             except (GoogleAPICallError, TimeoutError) as failure:
                 error = failure
                 await self._note_trouble(failure)
+            except Exception as failure:
+                # Whatever it was, the caller is to be heard again.
+                report_unforeseen(failure, "a stream of Google's")
+                error = failure
+                await self._note_trouble(failure)
             failures = failures + 1 if error or time.monotonic() - began < 1 else 0
             if failures:
                 await asyncio.sleep(
@@ -214,10 +220,10 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
         try:
             async with asyncio.timeout(limit) as self._limit:
                 async for response in call:
-                    self._trouble_since, self._ignored = None, 0
                     if self._is_deaf:
                         break
                     await self._take(response)
+                    self._trouble_since, self._ignored = None, 0
         except TimeoutError:
             raise _UnansweredError from None
         finally:
@@ -262,12 +268,15 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
             if not result.is_final:
                 interim = f"{interim} {text}".strip()
                 continue
+            if (end := _end_of(result)) is None:
+                logger.warning(f"{self}: Google sent a result of no time, and it is skipped")
+                continue
             self._is_answer_due = False
             if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(None)
-            end = cast(Any, result.result_end_offset).total_seconds()
             self._unanswered.answered(end)
-            self._heard_to = self._unanswered.stream_begin + end
+            heard_to = self._unanswered.stream_begin + end
+            self._heard_to = min(heard_to, self._unanswered.end / SAMPLE_RATE)
             if text:
                 await self._tell(TranscriptionFrame, text, result, finalized=True)
                 await self._handle_transcription(text, is_final=True, language=self._language)
@@ -327,3 +336,10 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
         """Closes the connection."""
         await super().cleanup()
         await self._google.close()
+
+
+def _end_of(result: cloud_speech.StreamingRecognitionResult) -> float | None:
+    try:
+        return cast(Any, result.result_end_offset).total_seconds()
+    except OverflowError:
+        return None

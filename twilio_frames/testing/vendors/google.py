@@ -223,6 +223,7 @@ class GoogleServer:
                 await self._suffer(fault, told)
                 if isinstance(fault, Garbage) and told == fault.after:
                     yield _GARBAGE
+                    yield _endless_result()
                 yield cloud_speech.StreamingRecognizeResponse.serialize(_response(heard))
                 stream.results.append(heard)
                 told += 1
@@ -310,6 +311,13 @@ class GoogleServer:
                 await asyncio.Event().wait()
             case _:
                 pass
+
+
+def _endless_result() -> bytes:
+    response = _response(GoogleHeard(text="nonsense", is_final=True, end=0.0))
+    wire: Any = cloud_speech.StreamingRecognizeResponse.pb(response)
+    wire.results[0].result_end_offset.seconds = 2**62
+    return wire.SerializeToString()
 
 
 def _response(heard: GoogleHeard) -> cloud_speech.StreamingRecognizeResponse:
