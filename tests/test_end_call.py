@@ -5,16 +5,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from pipecat.frames.frames import TTSSpeakFrame
+import pytest
+from pipecat.frames.frames import (
+    BotSpeakingFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    TTSSpeakFrame,
+)
+from pipecat.observers.base_observer import FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from tests.transport.bots import Tap
+from tests.vendors.fallback_bot import Scribe
 from twilio_frames.call import Call
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallEndReason, MarkReachedFrame
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.goodbye import Goodbye
+from twilio_frames.processors.tts import SpeechChunk
+from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.openai import PhoneOpenAILLMService
 from twilio_frames.testing import Phone
 from twilio_frames.testing.text import TextConversation
@@ -74,17 +88,49 @@ async def test_goodbye_said_before_is_heard_too(phone: Phone):
         assert await talk.ended() is CallEndReason.BOT_HUNG_UP
 
 
+class SlowVoice(EspeakTTSService):
+    """Needs a while for the first sound of each text."""
+
+    async def synthesise(self, text: str) -> AsyncIterator[SpeechChunk]:
+        await asyncio.sleep(0.8)
+        async for chunk in super().synthesise(text):
+            yield chunk
+
+
+async def test_end_of_earlier_speech_is_not_the_end_of_the_goodbye(phone: Phone):
+    goodbye = FunctionCall("end_call", {"goodbye": "Your coffee will be ready in ten minutes."})
+    heard, calls = Tap(), []
+    async with OpenAIServer([["Thanks.", goodbye], "A muffin, too."]) as server:
+
+        async def bot(call: Call) -> None:
+            calls.append(call)
+            context = PhoneContextAggregator(LLMContext(tools=[call.end_call]))
+            llm = PhoneOpenAILLMService(base_url=server.base_url, warm_up=False)
+            ears = [call.transport.input(), PhoneVAD(), Scribe("that is all", "a muffin")]
+            voice = [SlowVoice(), call.transport.output(), heard]
+            await call.run(Pipeline([*ears, context.user(), llm, *voice, context.assistant()]))
+
+        async with phone.call(bot) as caller:
+            await caller.say("That is all.")
+            await heard.wait_for(BotStartedSpeakingFrame, count=2)
+            await caller.say("No, wait, please, a muffin.")
+            assert await caller.wait_until(lambda: len(server.asked) == 2, seconds=3)
+            assert calls[0].end_reason is None
+
+
 class FakeWorker:
     """Watched by whoever asks; nothing happens in it."""
 
     def __init__(self):
         self.observers: list[object] = []
+        self.is_left = asyncio.Event()
 
     def add_observer(self, observer: object) -> None:
         self.observers.append(observer)
 
     async def remove_observer(self, observer: object) -> None:
         self.observers.remove(observer)
+        self.is_left.set()
 
 
 async def test_goodbye_that_is_never_heard_has_a_limit():
@@ -97,3 +143,54 @@ async def test_goodbye_that_is_never_heard_has_a_limit():
     async with asyncio.timeout(5):
         await ended.wait()
     assert not worker.observers
+
+
+async def test_limit_begins_when_the_bot_falls_silent():
+    worker, ended = FakeWorker(), asyncio.Event()
+
+    async def then() -> None:
+        ended.set()
+
+    goodbye = Goodbye(cast("PipelineWorker", worker), then, limit=0.3)
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        await goodbye.on_push_frame(pushed(BotSpeakingFrame()))
+    assert not ended.is_set()
+    async with asyncio.timeout(5):
+        await ended.wait()
+
+
+@pytest.mark.parametrize("is_flushed", [False, True])
+async def test_only_the_mark_behind_the_goodbye_tells_of_its_end(is_flushed):
+    worker, ended = FakeWorker(), asyncio.Event()
+
+    async def then() -> None:
+        ended.set()
+
+    goodbye = Goodbye(cast("PipelineWorker", worker), then)
+    for frame in (BotStoppedSpeakingFrame(), MarkReachedFrame("other", 0, flushed=False)):
+        await goodbye.on_push_frame(pushed(frame))
+    await asyncio.sleep(0)
+    assert worker.observers
+    await goodbye.on_push_frame(pushed(MarkReachedFrame(goodbye.mark.mark, 0, flushed=is_flushed)))
+    # It was heard before.
+    await goodbye.on_push_frame(pushed(InterruptionFrame()))
+    async with asyncio.timeout(5):
+        await worker.is_left.wait()
+    await asyncio.sleep(0)
+    assert ended.is_set() is not is_flushed
+
+
+async def test_goodbye_forgotten_at_once_watches_nothing():
+    worker = FakeWorker()
+
+    async def then() -> None:
+        raise AssertionError("expected nothing to happen, it did")
+
+    await Goodbye(cast("PipelineWorker", worker), then).forget()
+    assert not worker.observers
+
+
+def pushed(frame: Frame) -> FramePushed:
+    nobody = cast("FrameProcessor", None)
+    return FramePushed(nobody, nobody, frame, FrameDirection.DOWNSTREAM, 0)

@@ -238,7 +238,7 @@ class Call:
         finally:
             self._worker = None
             follower.cancel()
-            self._forget_goodbye()
+            await self._forget_goodbye()
             if self._requests:
                 await asyncio.wait(self._requests)
             await self._transport.close()
@@ -297,10 +297,11 @@ class Call:
             goodbye: Your last words to the caller, to be spoken before the line is closed; do not
                 say them anywhere else.
         """
-        self._forget_goodbye()
+        await self._forget_goodbye()
         if goodbye.strip():
             self._goodbye = Goodbye(params.pipeline_worker, self.hang_up)
             await params.llm.push_frame(TTSSpeakFrame(goodbye))
+            await params.llm.push_frame(self._goodbye.mark)
         else:
             await self.hang_up()
         await params.result_callback(
@@ -308,9 +309,10 @@ class Call:
             properties=FunctionCallResultProperties(run_llm=False),
         )
 
-    def _forget_goodbye(self) -> None:
-        if self._goodbye is not None:
-            self._goodbye.forget()
+    async def _forget_goodbye(self) -> None:
+        goodbye, self._goodbye = self._goodbye, None
+        if goodbye is not None:
+            await goodbye.forget()
 
     async def redirect(self, *, url: str | None = None, twiml: str | None = None) -> None:
         """Give the call other TwiML, a ``<Dial>`` say: its stream ends, as ``TRANSFERRED``.
