@@ -81,6 +81,24 @@ def test_what_a_bot_lacks_is_named(source, reason, monkeypatch, tmp_path, capsys
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["warm_up", "prepare"])
+@pytest.mark.parametrize("source", ["def {}(*_): pass", "{} = True"])
+def test_hook_that_is_no_coroutine_function_is_refused(name, source, monkeypatch, tmp_path, capsys):
+    text = "async def bot(call): pass\n" + source.format(name)
+    (tmp_path / "hooked_bot.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hooked_bot", raising=False)
+    monkeypatch.setattr("twilio_frames.server.serve", _no_server)
+
+    assert main(["serve", "hooked_bot:bot"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"expected a coroutine function {name} beside the bot, got" in line
+
+
+async def _no_server(*_: object, **__: object) -> None:
+    """Takes no calls, so that a test which fails does not wait for some."""
+
+
 def test_bot_with_a_mistake_shows_where(monkeypatch, tmp_path):
     (tmp_path / "needy_bot.py").write_text("from json import no_such_name")
     monkeypatch.syspath_prepend(tmp_path)

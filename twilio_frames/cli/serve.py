@@ -81,10 +81,20 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _beside(bot: "Bot", name: str) -> Any:
-    """A coroutine function of the bot's, or of the module in which the bot is written."""
+    """A coroutine function of the bot's, or of the module in which the bot is written, if any.
+
+    Raises:
+        ConfigurationError: If what has that name is none.
+    """
     module = sys.modules.get(getattr(bot, "__module__", ""))
     hook = getattr(bot, name, getattr(module, name, None))
-    return hook if inspect.iscoroutinefunction(hook) else None
+    if hook is None or inspect.iscoroutinefunction(hook):
+        return hook
+    kind = "a function that is none" if inspect.isroutine(hook) else type(hook).__name__
+    raise ConfigurationError(
+        f"expected a coroutine function {name} beside the bot, got {kind}: write it with "
+        "`async def`, or give it another name"
+    )
 
 
 def load_bot(name: str) -> "Bot":
