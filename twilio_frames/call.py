@@ -264,6 +264,9 @@ class Call:
     async def hang_up(self, *, by_rest: bool = False) -> None:
         """End the call: what was said before is heard to its end, then the stream is closed.
 
+        From then on the bot is deaf: a caller who talks over its last words is not listened to.
+        Over the goodbye of :meth:`end_call` they are.
+
         With a pipeline running this asks it to end and returns at once; ``run()`` returns when it
         has. When a stream is closed Twilio goes on with the TwiML behind it.
 

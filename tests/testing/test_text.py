@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from pipecat.frames.frames import EndFrame, InputDTMFFrame, LLMRunFrame, TTSSpeakFrame
@@ -24,6 +24,7 @@ from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.tts import PythonTTSService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.testing import Phone
+from twilio_frames.testing.text import TextConversation
 from twilio_frames.testing.text_line import TextEar
 
 
@@ -325,7 +326,9 @@ class EndIsNear(BaseObserver):
             self.happened.set()
 
 
-async def test_end_behind_words_outlives_an_interruption(phone: Phone):
+@asynccontextmanager
+async def leaving(phone: Phone) -> AsyncIterator[TextConversation]:
+    """A conversation whose bot has hung up behind words of which the caller has heard two."""
     end = EndIsNear()
 
     class Leaving(PythonLLMService):
@@ -345,6 +348,37 @@ async def test_end_behind_words_outlives_an_interruption(phone: Phone):
         assert await talk.say("That is all.", cut_after=2) == "Thank you"
         async with asyncio.timeout(5):
             await end.happened.wait()
+        yield talk
+
+
+async def test_caller_is_not_listened_to_behind_the_end(phone: Phone):
+    async with leaving(phone) as talk:
+        assert await talk.say("No, wait!") == "and goodbye."
+        assert await talk.ended() is CallEndReason.BOT_HUNG_UP
+        said = [words for role, words in talk.memory if role == "user"]
+        assert said == ["That is all."]
+        assert talk.memory[-1] == ("assistant", "Thank you and goodbye.")
+
+
+async def test_caller_who_hangs_up_on_last_words_has_not_heard_them(phone: Phone):
+    async with leaving(phone) as talk:
+        await talk.hang_up()
+        assert talk.end_reason is CallEndReason.CALLER_HUNG_UP
+        assert talk.memory[-1] == ("assistant", "Thank you")
+
+
+async def test_cut_in_right_behind_the_end_does_not_lose_it(phone: Phone):
+    class Leaving(PythonLLMService):
+        async def respond(self, context) -> AsyncIterator[str]:
+            yield "Thank you and goodbye."
+            await talk.call.hang_up()
+
+    async def bot(call: Call) -> None:
+        await call.run(pipeline_of(call, Leaving()), begin_with=[TTSSpeakFrame("Hello.")])
+
+    async with phone.text(bot) as talk:
+        await talk.reply()
+        await talk.say("That is all.", cut_after=2)
         # It may be over before there could be a reply.
         with suppress(CallFailedError):
             await talk.say("No, wait!")

@@ -228,13 +228,15 @@ class TextConversation:
             raise error
 
     async def _push(self, frame: Frame) -> None:
-        await self._mouth.push_frame(frame)
+        await self._mouth.hear(frame)
 
     async def _cut_in(self, text: str) -> None:
         """Begins to speak; returns when the bot has fallen silent, and remembers what was heard."""
         interrupted = self._call.line.end.interrupted
         interrupted.clear()
         await self._push(InterimTranscriptionFrame(text, "", time_now_iso8601()))
+        if self._mouth.is_deaf:
+            return
         # A bot that does not let the caller cut in goes on.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DEAF_SECONDS):

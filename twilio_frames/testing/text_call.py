@@ -89,6 +89,10 @@ class TextTransport(BaseTransport):
         """Tells the bot that the caller has hung up."""
         if self.end_reason is None:
             await self.close(CallEndReason.CALLER_HUNG_UP)
+            if self.mouth.is_deaf:
+                # It is ending, and need not say to the end what nobody hears.
+                await self.ear.hang_up()
+                return
             await self.mouth.push_frame(InterruptionFrame())
             worker_frame = EndWorkerFrame(reason=CallEndReason.CALLER_HUNG_UP.value)
             await self.mouth.push_frame(worker_frame, FrameDirection.UPSTREAM)

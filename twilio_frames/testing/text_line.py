@@ -42,19 +42,31 @@ _WORD = bytes(2 * 80)
 
 
 class TextMouth(FrameProcessor):
-    """Where the caller's words come in: stands in the place of a transport's input."""
+    """Where the caller's words come in: stands in the place of a transport's input.
+
+    As that it is deaf once the pipeline is ending: what is said last is not interrupted any more.
+    """
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.started = asyncio.Event()
         """Set once the pipeline runs."""
+        self.is_deaf = False
+        """Whether the caller is not listened to any more."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Passes everything on."""
         await super().process_frame(frame, direction)
+        if isinstance(frame, EndFrame | CancelFrame):
+            self.is_deaf = True
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self.started.set()
+
+    async def hear(self, frame: Frame) -> None:
+        """Tells the bot what the caller says or presses, unless it is deaf."""
+        if not self.is_deaf:
+            await self.push_frame(frame)
 
 
 class TextPassage(FrameProcessor):
@@ -108,6 +120,7 @@ class TextEar(FrameProcessor):
         self._room = 0.0
         self._held: deque[tuple[Frame, FrameDirection]] = deque()
         self._is_up = False
+        self._is_hung_up = False
         self._first_words: list[SpeakClipFrame] = []
         self._words: list[str] = []
         self._is_speaking = False
@@ -155,6 +168,14 @@ class TextEar(FrameProcessor):
         """Lets no more words pass."""
         self._room = 0
 
+    async def hang_up(self) -> None:
+        """Lets no word be heard any more; what comes behind words is not kept back by them."""
+        self._is_hung_up = True
+        held, self._held = self._held, deque()
+        for frame, direction in held:
+            if not isinstance(frame, TTSTextFrame):
+                await self._hear(frame, direction)
+
     def take_words(self) -> list[str]:
         """The words that were heard since they were last taken."""
         words, self._words = self._words, []
@@ -195,6 +216,8 @@ class TextEar(FrameProcessor):
 
     async def _take(self, frame: Frame, direction: FrameDirection) -> None:
         self._follow(frame)
+        if isinstance(frame, TTSTextFrame) and self._is_hung_up:
+            return
         if self._held or self._must_wait(frame):
             self._held.append((frame, direction))
         else:
