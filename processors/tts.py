@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pipecat.frames.frames import (
     ControlFrame,
+    EndFrame,
     Frame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
@@ -278,6 +279,17 @@ class PythonTTSService(TTSService):
             # Pipecat would say the words that are missing when the audio context ends.
             for unblocked in self._aggregated_frame_sequencer.complete_spoken_slot():
                 await super().push_frame(unblocked)
+
+    async def stop(self, frame: EndFrame) -> None:
+        """Ends when all has been spoken, or an interruption has dropped it."""
+        try:
+            await super().stop(frame)
+        except asyncio.CancelledError:
+            # Pipecat waits for its task of the audio, which an interruption cancels: it is not this
+            # one's end, which would take the EndFrame with it.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     async def on_turn_context_completed(self) -> None:
         """Ends the audio context of a response."""

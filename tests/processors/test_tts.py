@@ -25,6 +25,7 @@ from pipecat.pipeline.worker import PipelineParams
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.tests.utils import SleepFrame, run_test
 
+from tests.processors.fallback_rig import running
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 
 PARAMS = PipelineParams(audio_out_sample_rate=8000)
@@ -252,6 +253,29 @@ async def test_interruption_stops_synthesis(kind: type[Tones]):
     assert said(list(down))[-1] == "Yes?"
     assert "two." not in said(list(down))
     assert not [frame for frame in up if isinstance(frame, ErrorFrame)]
+
+
+class HeldUpTones(Tones):
+    """Its audio waits on its way out."""
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        if isinstance(frame, TTSAudioRawFrame):
+            await asyncio.Event().wait()
+        await super().push_frame(frame, direction)
+
+
+async def test_interruption_does_not_take_the_end_with_it():
+    service = HeldUpTones()
+    async with running(service) as rig:
+        await rig.give(TTSSpeakFrame("One two."), EndFrame())
+        await rig.after.wait_for(TTSStartedFrame)
+        await rig.before.wait_for(EndFrame)
+        # Until it waits for its audio.
+        await asyncio.sleep(0.05)
+        await rig.before.push_frame(InterruptionFrame())
+        await rig.after.wait_for(EndFrame)
 
 
 async def test_starts_like_any_service():
