@@ -92,6 +92,9 @@ class Continuation:
             if not self._is_decided:
                 return ""
             end -= self._repeated
+        if self._is_joined and end:
+            # With the space behind, by which the next who looks knows that the word is whole.
+            end += len(self._held[end:]) - len(self._held[end:].lstrip())
         text, self._held = self._held[:end], self._held[end:]
         return text if self._is_joined else self._joined(text)
 
