@@ -3,6 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -11,6 +12,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
+    TTSSpeakFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
@@ -23,7 +25,16 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.processors.apology import APOLOGY, apology_behind
 
-__all__ = ["PythonLLMAdapter", "PythonLLMService"]
+__all__ = ["ApologyFrame", "PythonLLMAdapter", "PythonLLMService"]
+
+
+@dataclass
+class ApologyFrame(TTSSpeakFrame):
+    """What an LLM service says by itself where its model fails, outside of a response.
+
+    Like a response, a fallback drops it where another service has taken over. Any other
+    ``TTSSpeakFrame`` that comes out of an LLM service is taken for what a function says.
+    """
 
 
 class PythonLLMAdapter(BaseLLMAdapter[Mapping[str, Any]]):

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
-from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
     Frame,
+    FunctionCallCancelFrame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
     FunctionCallsStartedFrame,
     InterruptionFrame,
     LLMContextFrame,
@@ -24,6 +26,7 @@ from pipecat.services.llm_service import LLMService
 
 from twilio_frames.processors.apology import apology_behind
 from twilio_frames.processors.continuation import Continuation, to_go_on
+from twilio_frames.processors.fallback.branches import RecentIds
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions, FallbackStrategy
 from twilio_frames.processors.filler import (
     FILLER_AFTER,
@@ -32,22 +35,18 @@ from twilio_frames.processors.filler import (
     FillerFrame,
     FillsSilence,
 )
+from twilio_frames.processors.llm import ApologyFrame
 from twilio_frames.processors.vendor_health import FailureKind, VendorRole
 
-_FUNCTION_FRAMES = tuple(
-    getattr(pipecat_frames, name)
-    for name in (
-        "FunctionCallInProgressFrame",
-        "FunctionCallResultFrame",
-        "FunctionCallCancelFrame",
-    )
-)
+_FUNCTION_FRAMES = (FunctionCallInProgressFrame, FunctionCallResultFrame, FunctionCallCancelFrame)
 _REPLY_FRAMES = (
     LLMFullResponseStartFrame,
     LLMTextFrame,
     LLMFullResponseEndFrame,
     TTSSpeakFrame,
 )
+# What LLM services say by themselves. Whatever else they have spoken, a function says.
+_OWN_SPEECH = (FillerFrame, ApologyFrame)
 
 
 @dataclass(slots=True)
@@ -118,6 +117,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         self._apology = apology
         self._replies: list[_Reply] = []
         self._has_given_up = False
+        self._speech_let_in = RecentIds()
         self._token = self.deadline(self._token_is_late)
 
     @property
@@ -170,6 +170,8 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         is_in = super().is_let_in(service, frame)
         if isinstance(frame, LLMContextFrame):
             self._owed.drop(frame)
+        elif isinstance(frame, TTSSpeakFrame):
+            self._speech_let_in.add(frame.id)
         return is_in
 
     def is_let_up(self, service: FrameProcessor, frame: Frame) -> bool:
@@ -177,8 +179,11 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         return super().is_let_up(service, frame) or isinstance(frame, _FUNCTION_FRAMES)
 
     async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
-        """What becomes of a frame of a service: the reply is told in whole words, once."""
-        if isinstance(frame, _FUNCTION_FRAMES):
+        """What becomes of a frame of a service: the reply is told in whole words, once.
+
+        What a function says passes, whichever service called it and whoever works by now.
+        """
+        if isinstance(frame, _FUNCTION_FRAMES) or self._is_said_by_function(frame):
             return (frame,)
         is_passing = frame in self._owed
         if isinstance(frame, FillerFrame) and not is_passing:
@@ -204,12 +209,14 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
             case LLMFullResponseEndFrame():
                 passed = (*self._rest(reply), frame)
                 self._end_reply()
-            case TTSSpeakFrame(append_to_context=False) if self.has_filled:
-                # A filler of a service that is not ours: what a function says is remembered.
-                passed = ()
             case _:
                 pass
         return passed
+
+    def _is_said_by_function(self, frame: Frame) -> bool:
+        if not isinstance(frame, TTSSpeakFrame) or isinstance(frame, _OWN_SPEECH):
+            return False
+        return frame.id not in self._speech_let_in
 
     def _note_answer(self, reply: _Reply) -> None:
         if not reply.has_come:

@@ -173,42 +173,6 @@ async def test_filler_is_said_once():
     assert rig.said() == "At last."
 
 
-class SpeakingLLM(ScriptedLLM):
-    """Says a filler of its own, and what its functions say, once its script lets it."""
-
-    def __init__(self):
-        super().__init__()
-        self.may_speak = asyncio.Event()
-
-    async def respond(self, context: LLMContext) -> AsyncIterator[str]:
-        await self.may_speak.wait()
-        await self.push_frame(TTSSpeakFrame("One moment.", append_to_context=False))
-        await self.push_frame(TTSSpeakFrame("Goodbye!"))
-        yield "Fine."
-
-
-async def test_function_is_heard_after_filler():
-    llm = SpeakingLLM()
-    settings = {"patience_secs": 2.0, "filler_after": 0.05, "fillers": ["Wait."]}
-    async with running(fallback(llm, ScriptedLLM(), **settings)) as rig:
-        await rig.give(asked())
-        await rig.after.wait_for(TTSSpeakFrame)
-        llm.may_speak.set()
-        await rig.replied()
-
-    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Wait.", "Goodbye!"]
-
-
-async def test_function_is_heard_after_own_filler():
-    llm = SpeakingLLM()
-    llm.may_speak.set()
-    async with running(fallback(llm, ScriptedLLM())) as rig:
-        await rig.give(asked())
-        await rig.replied()
-
-    assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["One moment.", "Goodbye!"]
-
-
 class FillingLLM(FillsSilence, ScriptedLLM):
     """Is slow, and says a filler of its own meanwhile."""
 

@@ -13,7 +13,6 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     FunctionCallResultProperties,
-    TTSSpeakFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
@@ -21,6 +20,8 @@ from pipecat.services.llm_service import FunctionCallRunnerItem, LLMService, TAd
 from pipecat.utils.errors import ErrorCategory
 from referencing import Registry
 from referencing.exceptions import Unresolvable
+
+from twilio_frames.processors.llm import ApologyFrame
 
 __all__ = ["ChecksFunctionCalls", "mistake_in"]
 
@@ -134,7 +135,7 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
             category=ErrorCategory.APPLICATION,
         )
         if self._apology:
-            await self.push_frame(TTSSpeakFrame(self._apology))
+            await self.push_frame(ApologyFrame(self._apology))
 
 
 def mistake_in(arguments: Any, schema: Mapping[str, Any]) -> str | None:
