@@ -15,7 +15,7 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
 
-from twilio_frames.frames import MarkReachedFrame, SendMarkFrame
+from twilio_frames.frames import MarkReachedFrame, SendMarkFrame, ServiceStopFrame
 
 __all__ = ["Goodbye"]
 
@@ -54,6 +54,8 @@ class Goodbye(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         """Looks for the mark, or an interruption; Pipecat calls it."""
         match data.frame:
+            case ServiceStopFrame():
+                pass
             case InterruptionFrame():
                 self._end(is_interrupted=True)
             case MarkReachedFrame(mark=mark, flushed=flushed) if mark == self.mark.mark:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pipecat.frames.frames import (
     DataFrame,
     InputAudioRawFrame,
+    InterruptionFrame,
     SystemFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
@@ -36,6 +37,7 @@ __all__ = [
     "NoWordsFrame",
     "ResumeFrame",
     "SendMarkFrame",
+    "ServiceStopFrame",
     "SpeechBrokenOffFrame",
     "SpeechCutFrame",
     "TurnLikelyOverFrame",
@@ -392,3 +394,7 @@ class VendorSwitchedFrame(SystemFrame):
 
     def __str__(self) -> str:
         return f"{self.name}({self.role}: {self.vendor} to {self.successor})"
+
+
+class ServiceStopFrame(InterruptionFrame):
+    """Interrupts a service that failed, and nobody else: the caller has not spoken."""

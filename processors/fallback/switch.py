@@ -38,7 +38,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import VendorSwitchedFrame
+from twilio_frames.frames import ServiceStopFrame, VendorSwitchedFrame
 from twilio_frames.processors.deadline import Deadline
 from twilio_frames.processors.fallback.branches import (
     RecentIds,
@@ -283,7 +283,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
 
         Nobody else is interrupted.
         """
-        stop = InterruptionFrame()
+        stop = ServiceStopFrame()
         self._stops.add(stop.id)
         await service.queue_frame(stop)
 
