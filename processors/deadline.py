@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 
-from loguru import logger
+from twilio_frames.processors.unforeseen import report_unforeseen
 
 
 class Deadline:
@@ -51,11 +50,7 @@ class Deadline:
         try:
             await self._late()
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            logger.error(
-                f"what a deadline led to failed: {type(error).__name__} at {where.name}, "
-                f"line {where.lineno}"
-            )
+            report_unforeseen(error, "what a deadline led to")
 
     async def _sleep(self) -> None:
         self._sleeps_until = float("inf") if self._due is None else self._due

@@ -12,10 +12,10 @@ from loguru import logger
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence, pcm_level
+from twilio_frames.processors.unforeseen import report_unforeseen
 from twilio_frames.services.deepgram_socket import DeepgramSocket, Refused, dial
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
-from twilio_frames.services.unforeseen import report_unforeseen
 
 __all__ = ["ConnectionOwner", "ConnectionPatience", "LastingConnection", "Problem"]
 

@@ -23,13 +23,13 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
+from twilio_frames.processors.unforeseen import report_unforeseen
 from twilio_frames.processors.unheard import APOLOGY
 from twilio_frames.services.deafness import TellsDeafness
 from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google_client import GoogleClient, keep_phone_rate, no_client_yet
 from twilio_frames.services.patience import pause_after
 from twilio_frames.services.unanswered import UnansweredAudio
-from twilio_frames.services.unforeseen import report_unforeseen
 
 __all__ = ["APOLOGY", "PhoneGoogleSTTService"]
 

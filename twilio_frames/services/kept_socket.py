@@ -24,9 +24,9 @@ from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from twilio_frames.processors.unforeseen import report_unforeseen
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.services.patience import asked_pause, pause_after
-from twilio_frames.services.unforeseen import report_unforeseen
 
 _LONGEST_RETRY_AFTER = 30.0
 _WELL_AFTER_SECS = 5.0
