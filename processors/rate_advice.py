@@ -82,7 +82,8 @@ def advise_on_recognisers(output: FrameProcessor) -> None:
                 (who, told),
                 f"{who} gets audio of {told} Hz, and a telephone has {SAMPLE_RATE}: the rest is "
                 "made up, and sent to it for nothing. Leave out audio_in_sample_rate at "
-                "TwilioParams, and set sample_rate=8000 at the service",
+                "TwilioParams, give the worker PipelineParams(audio_in_sample_rate=8000), as "
+                "phone_worker() does, and set sample_rate=8000 at a service that has its own",
             )
 
 

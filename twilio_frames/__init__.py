@@ -7,6 +7,7 @@ The rooms, from the ground up; a room imports only from rooms above it in this l
 - ``frames``: what a phone call adds to Pipecat's frames.
 - ``processors``: serializer, VAD, STT, context, LLM, TTS, mu-law output; made to be subclassed.
 - ``transport``, ``rest``: the media socket and Twilio's REST API.
+- ``worker``: Pipecat's worker, set for a phone line.
 - ``call``, ``local``, ``services``: one call from ring to hang-up; speech services that need no
   key; vendors' services.
 - ``server``: the web application Twilio talks to.

@@ -10,7 +10,7 @@ from loguru import logger
 from pipecat.frames.frames import EndFrame, Frame, FunctionCallResultProperties, TTSSpeakFrame
 from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.base_pipeline import BasePipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.workers.runner import WorkerRunner
 
@@ -23,6 +23,7 @@ from twilio_frames.processors.greeting import Greeting
 from twilio_frames.protocol import Start
 from twilio_frames.rest import CallState, TwilioRest
 from twilio_frames.transport import TwilioTransport
+from twilio_frames.worker import phone_worker
 
 __all__ = ["TOKEN_PARAMETER", "Call", "phone_worker"]
 
@@ -31,31 +32,6 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its val
 
 _WIND_UP_SECONDS = 10.0
 _PREPARED_SECONDS = 5.0
-
-
-def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
-    """Make a worker for a pipeline that talks over the telephone.
-
-    Audio is 8 kHz both ways, so nothing is resampled. RTVI and turn tracking are off: nobody at
-    the other end reads the one, and the other costs time on every frame of every call. So does
-    Pipecat's idle time-out, which is off too: the transport itself notices a line that is dead.
-
-    Args:
-        pipeline: The bot's pipeline, with the transport's input and output in it.
-        options: More arguments of ``PipelineWorker``; they win over what is set here. A
-            :class:`twilio_frames.calllog.CallLog` may be among its ``observers``.
-    """
-    params = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)
-    defaults = {
-        "params": params,
-        "enable_rtvi": False,
-        "enable_turn_tracking": False,
-        "idle_timeout_secs": None,
-    }
-    observers = options.pop("observers", None) or []
-    worker = PipelineWorker(pipeline, **(defaults | options))
-    add_observers(worker, observers)
-    return worker
 
 
 class Call:

@@ -38,7 +38,8 @@ class TwilioParams(TransportParams):
     """Parameters of :class:`twilio_frames.transport.TwilioTransport`.
 
     Pipecat's own parameters stand beside these; their defaults are what a phone line wants:
-    audio both ways at 8 kHz, in messages of 100 ms, and no silence after the end.
+    messages of 100 ms, and no silence after the end. The caller's audio comes at the rate the
+    pipeline wants, which for :func:`twilio_frames.call.phone_worker` is the line's own.
 
     Parameters:
         lead_secs: How far ahead of the caller's ear Twilio is kept in audio: a stall of the event
@@ -66,7 +67,7 @@ class TwilioParams(TransportParams):
 
     audio_in_enabled: bool = True
     audio_out_enabled: bool = True
-    audio_in_sample_rate: int | None = 8000
+    audio_in_sample_rate: int | None = None
     audio_out_sample_rate: int | None = 8000
     audio_out_10ms_chunks: int = 10
     audio_out_end_silence_secs: int = 0
