@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.private_files import make_private_folder, write_private
 from twilio_frames.processors.clips import Clip, ClipWord
 
 SUFFIX = ".clip"
@@ -46,10 +47,10 @@ def write_clip(path: Path, clip: Clip) -> None:
     words = [(word.text, word.end) for word in clip.words]
     rest = json.dumps({"text": clip.text, "words": words}).encode() + b"\n" + clip.mulaw
     checksum = hashlib.sha256(rest).hexdigest().encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     unfinished = path.with_name(f"{uuid4().hex}{_UNFINISHED}")
     try:
-        unfinished.write_bytes(checksum + b"\n" + rest)
+        write_private(unfinished, checksum + b"\n" + rest)
         unfinished.replace(path)
     except OSError:
         with contextlib.suppress(OSError):

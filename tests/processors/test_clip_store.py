@@ -13,6 +13,7 @@ from pipecat.services.settings import TTSSettings
 from tests.transport.bots import tone
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.errors import ClipError
+from twilio_frames.processors import clip_files
 from twilio_frames.processors.clip_recorder import record_clip, record_clips
 from twilio_frames.processors.clip_store import ClipStore, clip_folder
 from twilio_frames.processors.clips import Clip
@@ -156,10 +157,11 @@ async def test_broken_file_is_made_anew(tmp_path: Path, damage: str):
 async def test_disk_that_cannot_be_written_costs_one_warning(
     tmp_path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    def full(self: Path, data: bytes) -> int:
+    def full(path: Path, content: bytes) -> None:
+        path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(clip_files, "write_private", full)
     store = ClipStore(tmp_path)
     first = await store.clip(TEXT, Beeper)
     await store.clip("Hello.", Beeper)

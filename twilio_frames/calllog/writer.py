@@ -2,12 +2,15 @@
 
 import asyncio
 import functools
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 from loguru import logger
+
+from twilio_frames.private_files import make_private_folder, open_private
 
 Line = dict[str, Any]
 
@@ -26,7 +29,8 @@ class LineWriter:
     A file that cannot be written is told of once; the call goes on without its log.
 
     Args:
-        path: The file; what was there is gone. Its folder is made if need be.
+        path: The file, for its owner alone to read; what was there is gone. Its folder is made if
+            need be.
     """
 
     def __init__(self, path: Path):
@@ -85,8 +89,8 @@ class LineWriter:
             return
         try:
             if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("wb", buffering=0)
+                make_private_folder(self._path.parent)
+                self._file = os.fdopen(open_private(self._path), "wb", buffering=0)
             self._file.write(b"".join(map(self._encoded, lines)))
             if is_last:
                 self._file.close()

@@ -14,6 +14,7 @@ from twilio_frames.cli.options import Commands, existing_file, write_json
 from twilio_frames.cli.report import write_page
 from twilio_frames.cli.transcript import Transcript
 from twilio_frames.errors import CallFailedError, ConfigurationError, MissingExtraError
+from twilio_frames.private_files import make_private_folder
 from twilio_frames.report import read_report
 from twilio_frames.testing import (
     CallerOptions,
@@ -110,7 +111,7 @@ def prepare_folder(wanted: Path | None) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = wanted or cache / "twilio-frames" / "demo"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         for name in (_LOG, _RECORDING, _REPORT, _TWILIO_LOG, _TWILIO_RECORDING):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:

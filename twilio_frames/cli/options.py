@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from twilio_frames import __version__
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.private_files import write_private
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 
 
@@ -88,7 +89,7 @@ def write_json(path: Path | None, command: str, content: Mapping[str, object]) -
         return
     heading = {"command": command, "version": __version__}
     try:
-        path.write_text(json.dumps(heading | dict(content), indent=2) + "\n")
+        write_private(path, (json.dumps(heading | dict(content), indent=2) + "\n").encode())
     except OSError as error:
         raise ConfigurationError(
             f"expected to write {path}, got {error.strerror}: name a file in a folder that exists"

@@ -6,6 +6,7 @@ from pathlib import Path
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands, existing_file, write_json
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.private_files import write_private
 from twilio_frames.report import Report, clock_text, content, page, read_report
 
 _DESCRIPTION = """\
@@ -90,7 +91,7 @@ def _write_picture(report: Report, path: Path, *, dark: bool) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        path.write_bytes(content)
+        write_private(path, content)
     except OSError as error:
         raise ConfigurationError(
             f"expected to write {path}, got {error.strerror}: name a file in a folder that exists"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from twilio_frames.rest import TwilioRest
+from twilio_frames.server.log_folder import LogFolder
 from twilio_frames.server.preparing import Preparations, Prepare
 from twilio_frames.server.records import CallRecords
 from twilio_frames.server.settings import ServerSettings
@@ -29,6 +30,7 @@ class ServerState:
         preparations: What bots make ready for them.
         validator: Checks signatures; None without an auth token.
         rest: The REST API; None without an account.
+        log_folder: The folder of the calls' logs.
         dial_key: What places calls from elsewhere; None if nothing does.
         refusals: Counts of what was turned away.
     """
@@ -40,6 +42,7 @@ class ServerState:
     validator: SignatureValidator | None
     rest: TwilioRest | None
     dial_key: str | None = field(repr=False)
+    log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
     refusals: Refusals = field(default_factory=Refusals)
 
@@ -77,4 +80,5 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         validator=validator,
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,
+        log_folder=LogFolder(settings.call_logs),
     )

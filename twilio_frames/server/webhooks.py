@@ -31,6 +31,7 @@ async def twiml(request: web.Request) -> web.Response:
     if state.is_full:
         logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
         return _answer(respond(*_turn_away(form, state.settings)))
+    await state.log_folder.make_ready()
     record = state.records.open(call_sid)
     if record.phase is not StreamPhase.UP:
         record.phase = StreamPhase.AWAITED

@@ -1,12 +1,14 @@
 """The log of a call: every message and event with its time, as values and as JSON lines."""
 
 import json
+import os
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from twilio_frames.private_files import open_private
 from twilio_frames.protocol import (
     Clear,
     Connected,
@@ -70,7 +72,7 @@ class CallLog:
         """Writes all entries to a file as well, one JSON object a line; None: to no file."""
         self.path = path
         if path is not None:
-            self._file = path.open("w", buffering=1 << 16)
+            self._file = os.fdopen(open_private(path), "w", buffering=1 << 16)
             self._file.writelines(entry.to_json() + "\n" for entry in self.entries)
 
     def note(self, event: str, **details: object) -> None:

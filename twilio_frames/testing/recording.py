@@ -1,11 +1,13 @@
 """A call as it was heard: a stereo WAV file, caller left, bot right."""
 
+import os
 import wave
 from pathlib import Path
 
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.private_files import open_private
 
 _PIECE_FRAMES = 50
 """Frames that are written at once: a second of audio, 32 kB."""
@@ -20,9 +22,10 @@ class Recording:
 
     def __init__(self, path: Path):
         self.path = path
+        self._disk = os.fdopen(open_private(path), "wb")  # closed by close()
         self._caller: list[bytes] = []
         self._bot: list[bytes] = []
-        self._file = wave.open(str(path), "wb")  # noqa: SIM115  # closed by close()
+        self._file = wave.open(self._disk, "wb")  # noqa: SIM115  # closed by close()
         self._file.setnchannels(2)
         self._file.setsampwidth(2)
         self._file.setframerate(SAMPLE_RATE)
@@ -36,8 +39,9 @@ class Recording:
 
     def close(self) -> None:
         """Completes the file."""
-        self._write_piece()
-        self._file.close()
+        with self._disk:
+            self._write_piece()
+            self._file.close()
 
     def _write_piece(self) -> None:
         sides = [

@@ -3,6 +3,7 @@
 Blocks for the disk; belongs on a thread.
 """
 
+import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.private_files import open_private
 
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _CHANNELS = 2
@@ -25,7 +27,7 @@ class StereoWav:
     process that is killed leaves a file that any player reads.
 
     Args:
-        path: Where it is; what was there is gone.
+        path: Where it is, for its owner alone to read; what was there is gone.
 
     Raises:
         OSError: If it cannot be written.
@@ -34,7 +36,7 @@ class StereoWav:
     def __init__(self, path: Path):
         self.frames = 0
         """How long it is, in samples of one channel."""
-        self._file: BinaryIO = path.open("w+b", buffering=0)
+        self._file: BinaryIO = os.fdopen(open_private(path), "w+b", buffering=0)
         try:
             self._write_header()
         except OSError:
