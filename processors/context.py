@@ -18,6 +18,7 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.processors.eager import EagerReplyStopStrategy
+from twilio_frames.processors.given_strategies import PhoneTurnStrategies, with_phone_strategies
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 
@@ -67,7 +68,7 @@ def phone_turn_strategies(
             start = [MinWordsUserTurnStartStrategy(min_words=min_words)]
     strategy = EagerReplyStopStrategy if eager else SpeechTimeoutUserTurnStopStrategy
     stop = strategy(user_speech_timeout=pause_secs)
-    return UserTurnStrategies(start=start, stop=[stop])
+    return PhoneTurnStrategies(start=start, stop=[stop])
 
 
 class PhoneContextAggregator(LLMContextAggregatorPair):
@@ -76,10 +77,15 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
     Args:
         context: The conversation so far; by default an empty one.
         turn_strategies: When the caller's turn begins and ends, by default
-            :func:`phone_turn_strategies` as they come. Not looked at beside ``user_params``.
-        user_params: Pipecat's own, turn strategies included.
+            :func:`phone_turn_strategies` as they come. A ``UserTurnStrategies`` that names only
+            how turns begin, or only how they end, gets the other half from there.
+        user_params: Pipecat's own: how long a caller may be idle, when they are muted. Turn
+            strategies may stand here instead.
         assistant_params: Pipecat's own.
         **kwargs: Pipecat's own.
+
+    Raises:
+        ConfigurationError: If there are other turn strategies in ``user_params`` than beside it.
     """
 
     def __init__(
@@ -94,9 +100,8 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
         self.context = context if context is not None else LLMContext()
         super().__init__(
             self.context,
-            user_params=user_params
-            or LLMUserAggregatorParams(
-                user_turn_strategies=turn_strategies or phone_turn_strategies()
+            user_params=with_phone_strategies(
+                user_params, turn_strategies, phone_turn_strategies()
             ),
             assistant_params=assistant_params,
             **kwargs,
