@@ -1,9 +1,10 @@
 """Sends a million spoilt messages to streams of both roles, and many to a bot on a real socket.
 
-    python fuzz/million.py [--messages 1000000] [--socket-messages 50000] [--seed 1]
+    python fuzz/million.py [--messages 1000000] [--socket-messages 120000] [--seed 1]
 
 Nothing may raise, every stream must stay sane, and the call on the socket must go on: behind all
-of it the bot still hears a key, still speaks, and the call ends by Twilio's ``stop``.
+of it the bot still hears a key, still speaks, and the call ends by Twilio's ``stop``. The call is
+recorded and logged, and somebody listens in who raises at everything.
 """
 
 import argparse
@@ -58,6 +59,9 @@ def _print_outcome(outcome: SocketOutcome, seconds: float) -> None:
     print(f"  the caller's audio was heard     {outcome.audio_heard}")
     print(f"  the bot was heard behind them    {outcome.bot_heard}")
     print(f"  the call ended                   {outcome.end_reason}")
+    print(f"  recording and log are whole      {outcome.is_recorded and outcome.is_logged}")
+    print("  what listeners raised:")
+    _print_counts(Counter(outcome.listener_failures))
 
 
 def main() -> None:
@@ -66,11 +70,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--messages", type=int, default=1_000_000)
-    parser.add_argument("--socket-messages", type=int, default=50_000)
+    parser.add_argument("--socket-messages", type=int, default=120_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     logger.remove()
-    logger.add(sys.stderr, level="ERROR")
+    # Not what the bad listener raises, which is counted.
+    logger.add(
+        sys.stderr, level="ERROR", filter=lambda record: "BadListener" not in record["message"]
+    )
     began = time.monotonic()
     counts = flood_streams(arguments.messages, seed=arguments.seed)
     print(f"{arguments.messages:,} messages to streams, in {time.monotonic() - began:.0f} s:")

@@ -1,10 +1,16 @@
-"""One call to a bot over loopback, with spoilt messages among the caller's audio."""
+"""One call to a bot over loopback, with spoilt messages among the caller's audio.
+
+It is recorded and logged, and one who listens in raises whatever there is to raise.
+"""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -21,7 +27,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from twilio_frames.call import Call
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.protocol import Connected, Dtmf, Media, Role, Start, Stop, Stream
-from twilio_frames.transport import TwilioTransport
+from twilio_frames.transport import CallRecorder, TwilioTransport
 
 _START = Start(stream_sid=SID, call_sid="CA1")
 _LAST_KEY = "#"
@@ -39,12 +45,29 @@ class SocketOutcome:
     audio_heard: bool = False
     bot_heard: bool = False
     end_reason: str = ""
+    listener_failures: dict[str, int] = field(default_factory=dict)
+    is_recorded: bool = False
+    is_logged: bool = False
 
     @property
     def is_well(self) -> bool:
-        """Whether the call went on to its proper end."""
+        """Whether the call went on to its proper end, and was written down."""
         heard = self.key_heard and self.audio_heard and self.bot_heard
-        return heard and self.end_reason == "caller hung up"
+        is_written = self.is_recorded and self.is_logged
+        listened = all(kind.startswith("BadListener") for kind in self.listener_failures)
+        return heard and is_written and listened and self.end_reason == "caller hung up"
+
+
+class BadListener:
+    """Raises at whatever it is told, each time something else."""
+
+    def __init__(self):
+        self._errors = cycle([ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+
+    def _raise(self, *_: Any, **__: Any) -> None:
+        raise next(self._errors)
+
+    caller_audio = bot_audio = line_ended = received = sending = _raise
 
 
 class Listener(FrameProcessor):
@@ -93,11 +116,20 @@ async def _bot(outcome: SocketOutcome, over: asyncio.Event) -> AsyncIterator[str
         await websocket.prepare(request)
         transport = TwilioTransport(websocket)
         start = await transport.wait_for_start()
-        listener = Listener(outcome)
-        pipeline = Pipeline([transport.input(), PhoneVAD(), listener, transport.output()])
-        reason = await Call(transport, start).run(pipeline)
+        call = Call(transport, start)
+        with tempfile.TemporaryDirectory() as folder:
+            recorder, bad = CallRecorder(Path(folder) / "call.wav"), BadListener()
+            for tap in (bad, recorder):
+                transport.add_tap(tap)
+            transport.add_watcher(bad)
+            log = call.keep_log(Path(folder) / "call.jsonl", words=True, digits=True)
+            parts = [transport.input(), PhoneVAD(), Listener(outcome), transport.output()]
+            reason = await call.run(Pipeline(parts))
+            outcome.is_recorded = await recorder.wait_until_written()
+            outcome.is_logged = await log.wait_until_written()
         outcome.end_reason = reason.value if reason else ""
         outcome.violations = transport.violations
+        outcome.listener_failures = transport.listener_failures
         over.set()
         return websocket
 

@@ -9,7 +9,7 @@ __all__ = ["report_unforeseen"]
 _FRAMES = 3
 
 
-def report_unforeseen(error: Exception, where: str) -> str:
+def report_unforeseen(error: BaseException, where: str) -> str:
     """Logs an exception's type and place, not its text.
 
     Args:

@@ -1,6 +1,8 @@
+import asyncio
 import json
 
-from pipecat.frames.frames import EndFrame, Frame, TranscriptionFrame
+import pytest
+from pipecat.frames.frames import EndFrame, Frame, StartFrame, TranscriptionFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
@@ -9,7 +11,7 @@ from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.workers.runner import WorkerRunner
 
 from twilio_frames.call import phone_worker
-from twilio_frames.calllog import CallLog, add_observers
+from twilio_frames.calllog import CallLog, add_observers, direct
 
 
 class Other(BaseObserver):
@@ -54,7 +56,63 @@ async def test_log_has_no_queue(tmp_path):
     assert log not in distributor._observers  # pyright: ignore[reportPrivateUsage]
 
 
+class Raises(Other):
+    def __init__(self, error: BaseException):
+        super().__init__()
+        self._error = error
+
+    async def on_push_frame(self, data: FramePushed):
+        await super().on_push_frame(data)
+        raise self._error
+
+
+ERRORS = [ValueError("a"), SystemExit(1), asyncio.CancelledError(), KeyboardInterrupt()]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
+async def test_observer_that_raises_is_told_of_what_follows(error: BaseException):
+    observer = Raises(error)
+    worker = phone_worker(Pipeline([IdentityFilter()]), observers=[observer])
+    async with asyncio.timeout(10):
+        await run(worker)
+
+    assert {StartFrame, TranscriptionFrame, EndFrame} <= set(observer.seen)
+
+
+async def test_log_that_raises_keeps_no_frame(tmp_path):
+    class BadLog(CallLog):
+        def observe(self, data: FramePushed) -> None:
+            raise OverflowError
+
+    observer = Other()
+    log = BadLog(tmp_path / "call.jsonl")
+    worker = phone_worker(Pipeline([IdentityFilter()]), observers=[log, observer])
+    async with asyncio.timeout(10):
+        await run(worker)
+
+    assert TranscriptionFrame in observer.seen
+
+
+async def test_what_waits_for_a_slow_observer_is_bounded(monkeypatch):
+    monkeypatch.setattr(direct, "MOST_WAITING", 10)
+    gate = asyncio.Event()
+
+    class Slow(Other):
+        async def on_push_frame(self, data: FramePushed):
+            await super().on_push_frame(data)
+            await gate.wait()
+
+    slow = Slow()
+    worker = phone_worker(Pipeline([IdentityFilter()]), observers=[slow])
+    await worker.queue_frames([TranscriptionFrame("hello", "", "") for _ in range(100)])
+    async with asyncio.timeout(10):
+        await run(worker)
+
+    assert 0 < len(slow.seen) < 20
+
+
 def test_pipecat_keeps_observers_where_we_think():
+    assert {"_create_proxy", "_proxy_task_handler"} <= set(vars(WorkerObserver))
     worker = PipelineWorker(Pipeline([IdentityFilter()]), enable_rtvi=False)
 
     assert type(worker._observer) is WorkerObserver  # pyright: ignore[reportPrivateUsage]

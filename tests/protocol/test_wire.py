@@ -248,3 +248,34 @@ def test_nothing_received_raises(data: str | bytes):
     assert pair.bot.receive(data)
     assert pair.twilio.receive(data)
     assert pair.bot.stream_sid == "MZ1"
+
+
+@pytest.mark.parametrize(
+    "number", ["1e308", "-1", "NaN", 1e308, -0.5, 10**400, 2**53 + 1, "9" * 5000]
+)
+@pytest.mark.parametrize("place", ["timestamp", "chunk", "sequenceNumber"])
+def test_number_beyond_reason_is_a_violation(number: object, place: str):
+    media: dict[str, object] = {"payload": "/w==", "timestamp": "1", "chunk": "1"}
+    message: dict[str, object] = {"event": "media", "sequenceNumber": "2", "media": media}
+    (message if place in message else media)[place] = number
+
+    decoded = sent_by_twilio(**message)
+
+    assert isinstance(decoded, Violation)
+    assert decoded.kind is ViolationKind.INVALID_FIELD
+    assert len(decoded.detail) < 100
+
+
+def test_clock_may_count_from_1970():
+    media = {"payload": "/w==", "timestamp": "1795996800000"}
+
+    assert isinstance(sent_by_twilio(event="media", media=media), Media)
+
+
+@pytest.mark.parametrize("sid", ["M" * 101, "MZ\n1", "MZ\x1b[2J"])
+@pytest.mark.parametrize("name", ["streamSid", "callSid", "accountSid"])
+def test_sid_that_is_none_is_a_violation(sid: str, name: str):
+    decoded = sent_by_twilio(event="start", start={"streamSid": "MZ1", name: sid})
+
+    assert isinstance(decoded, Violation)
+    assert sid not in decoded.detail

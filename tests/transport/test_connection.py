@@ -56,7 +56,7 @@ async def test_audio_read_late_lies_where_it_was_said(timestamp: int | None, pla
     """A pipeline takes a while to start, and reads what came meanwhile all at once."""
     connection = MediaConnection(Socket(*BEGIN), TwilioParams())
     watcher = Watcher()
-    connection.taps.append(watcher)
+    connection.taps.add(watcher)
     await connection.wait_for_start()
     connection.opened_at -= 0.5
     connection.caller_heard(b"\xff" * 160, timestamp)
@@ -64,11 +64,23 @@ async def test_audio_read_late_lies_where_it_was_said(timestamp: int | None, pla
     assert watcher.places == [pytest.approx(place, abs=0.05)]
 
 
+@pytest.mark.parametrize("timestamp", [10**9, 2**53])
+async def test_audio_from_the_future_is_of_now(timestamp: int):
+    connection = MediaConnection(Socket(*BEGIN), TwilioParams())
+    watcher = Watcher()
+    connection.taps.add(watcher)
+    await connection.wait_for_start()
+    connection.caller_heard(b"\xff" * 160, 20)
+    connection.caller_heard(b"\xff" * 160, timestamp)
+
+    assert watcher.places[1] == pytest.approx(watcher.places[0], abs=0.1)
+
+
 async def test_watcher_sees_the_messages():
     socket = Socket(*BEGIN, Media(payload=b"\xff", timestamp=1))
     connection = MediaConnection(socket, TwilioParams())
     watcher = Watcher()
-    connection.watchers.append(watcher)
+    connection.watchers.add(watcher)
     await connection.wait_for_start()
     await connection.receive()
     await connection.send(SendMedia(payload=b"\xff" * 80))

@@ -1,19 +1,28 @@
-"""A call log in a pipeline, without what Pipecat does for its other observers.
+"""Pipecat's observers in a call: none of them can hurt it, and logs cost next to nothing.
 
 Pipecat hands every observer every step of every frame through a queue and a task of its own, which
 takes more time than all that a log does with it. A log is told at once instead: it needs no time
-worth the name, waits for nothing, and looks at a frame's class first.
+worth the name, waits for nothing, and looks at a frame's class first. The other observers keep
+their queues, but these have a bound, and an observer that raises is told of what follows all the
+same: Pipecat's task for it would end, and its queue grow for as long as the call lasts.
 
 This module is the one that knows how Pipecat's ``PipelineWorker`` keeps its observers.
 """
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any
 
+from loguru import logger
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
-from pipecat.pipeline.worker_observer import WorkerObserver
+from pipecat.pipeline.worker_observer import Proxy, WorkerObserver
 
 from twilio_frames.calllog.log import CallLog
+from twilio_frames.processors.audience import Failures
+
+MOST_WAITING = 20_000
+"""What waits at most for an observer that is slow: some ten seconds of a busy pipeline."""
 
 
 def add_observers(worker: PipelineWorker, observers: Iterable[BaseObserver]) -> None:
@@ -24,27 +33,72 @@ def add_observers(worker: PipelineWorker, observers: Iterable[BaseObserver]) -> 
         observers: Pipecat's observers, call logs among them.
     """
     given = list(observers)
-    logs = [each for each in given if isinstance(each, CallLog)]
-    if logs and type(getattr(worker, "_observer", None)) is WorkerObserver:
-        worker._observer = _LogsFirst(logs, worker._observer)  # pyright: ignore[reportPrivateUsage] See above.
+    distributor = getattr(worker, "_observer", None)
+    if type(distributor) is WorkerObserver:
+        distributor = _Distributor(worker.name, distributor)
+        worker._observer = distributor  # pyright: ignore[reportPrivateUsage] See above.
+    if isinstance(distributor, _Distributor):
+        distributor.logs += [each for each in given if isinstance(each, CallLog)]
         given = [each for each in given if not isinstance(each, CallLog)]
     for observer in given:
         worker.add_observer(observer)
 
 
-class _LogsFirst(WorkerObserver):
+class _Distributor(WorkerObserver):
     """Pipecat's distributor of what is to be observed, with logs that stand before it."""
 
-    def __init__(self, logs: list[CallLog], others: WorkerObserver):
+    def __init__(self, pipeline: str, others: WorkerObserver):
         super().__init__(observers=others._observers)
-        self._logs = logs
+        self.logs: list[CallLog] = []
+        self._failures = Failures(lambda: pipeline)
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        for log in self._logs:
-            log.observe(data)
+        for log in self.logs:
+            # Raised here, it would keep the frame from where it is going.
+            try:
+                log.observe(data)
+            except Exception as error:
+                self._failures.note(log, "observe", error)
         await super().on_push_frame(data)
+
+    def _create_proxy(self, observer: BaseObserver) -> Proxy:
+        queue = _BoundedQueue(observer)
+        task = self.create_task(self._proxy_task_handler(queue, observer))
+        return Proxy(queue=queue, task=task, observer=observer)
+
+    async def _proxy_task_handler(self, queue: asyncio.Queue[Any], observer: BaseObserver) -> None:
+        while True:
+            # Whatever it is, but the order to stop, it is the observer's own.
+            try:
+                await super()._proxy_task_handler(queue, observer)
+                return
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+            except BaseException as error:
+                self._failures.note(observer, "on_push_frame", error)
 
     async def cleanup(self) -> None:
         await super().cleanup()
-        for log in self._logs:
+        for log in self.logs:
             await log.cleanup()
+
+
+class _BoundedQueue(asyncio.Queue[Any]):
+    """What waits for an observer; what comes when it is full is dropped, and said so once."""
+
+    def __init__(self, observer: BaseObserver):
+        super().__init__(MOST_WAITING)
+        self._observer = observer
+        self._is_overfull = False
+
+    async def put(self, item: Any) -> None:
+        try:
+            self.put_nowait(item)
+        except asyncio.QueueFull:
+            if not self._is_overfull:
+                logger.warning(
+                    f"{self._observer} is too slow: {MOST_WAITING} things wait for it, and from "
+                    "here on it is not told of all"
+                )
+            self._is_overfull = True

@@ -79,8 +79,8 @@ class LineWriter:
     def _encoded(self, line: Line) -> bytes:
         try:
             return msgspec.json.encode(line) + b"\n"
-        except UnicodeEncodeError:
-            # Half a surrogate pair is no text that a file could hold.
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            # Half a surrogate pair is no text that a file could hold, for one.
             self.dropped += 1
             return b""
 

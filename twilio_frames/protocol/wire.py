@@ -8,7 +8,7 @@ an unknown or extra field, an unknown event) is a violation when a *bot's* messa
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, assert_never, cast
+from typing import Annotated, Literal, assert_never, cast
 
 import msgspec
 
@@ -38,20 +38,32 @@ MAX_MESSAGE = 1 << 20
 
 _MAX_EVENT_NAME = 40
 
+MAX_NUMBER = 1 << 53
+"""Largest number that is read: up to here a JSON number is exact wherever it is read.
+
+A call's last millisecond is 10^8, but an emulator's clock may count from 1970.
+"""
+
+MAX_SID = 100
+"""Longest sid that is read, in characters; Twilio's have 34."""
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+_Milliseconds = _Count | Annotated[float, msgspec.Meta(ge=0, le=float(MAX_NUMBER))]
+
 
 class _Wire(msgspec.Struct, rename="camel", tag_field="event"):
     """What Twilio's messages have in common. Numbers are read from numbers or strings."""
 
     stream_sid: str = ""
-    sequence_number: int | None = None
+    sequence_number: _Count | None = None
 
 
 class _MediaFields(msgspec.Struct):
     payload: bytes
     track: str = INBOUND
-    chunk: int | None = None
+    chunk: _Count | None = None
     # Twilio's are whole; an emulator's clock may not be.
-    timestamp: int | float | None = None
+    timestamp: _Milliseconds | None = None
 
 
 class _Media(_Wire, tag="media", kw_only=True):
@@ -65,8 +77,8 @@ class _Connected(_Wire, tag="connected"):
 
 class _FormatFields(msgspec.Struct, rename="camel"):
     encoding: str = "audio/x-mulaw"
-    sample_rate: int = 8000
-    channels: int = 1
+    sample_rate: _Count = 8000
+    channels: _Count = 1
 
 
 class _StartFields(msgspec.Struct, rename="camel"):
@@ -214,6 +226,9 @@ def _start(wire: _Start) -> Start:
     stream_sid = start.stream_sid or wire.stream_sid
     if not stream_sid:
         raise msgspec.ValidationError("Object missing required field `streamSid` - at `$.start`")
+    for sid in (stream_sid, start.call_sid, start.account_sid):
+        if len(sid) > MAX_SID or not sid.isprintable():
+            raise msgspec.ValidationError("Expected a sid - at `$.start`")
     form = start.media_format or _FormatFields()
     parameters = {
         name: value if isinstance(value, str) else _encode_json(value).decode()

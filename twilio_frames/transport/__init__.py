@@ -85,6 +85,11 @@ class TwilioTransport(BaseTransport):
         return dict(self._connection.violations)
 
     @property
+    def listener_failures(self) -> dict[str, int]:
+        """How often a tap or watcher raised what."""
+        return dict(self._connection.failures.counts)
+
+    @property
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
         return self._output.underruns
@@ -136,8 +141,15 @@ class TwilioTransport(BaseTransport):
         await self._connection.close(reason, detail)
 
     def add_tap(self, tap: CallTap) -> None:
-        """Lets somebody listen in on both sides as they are heard, a recorder say."""
-        self._connection.taps.append(tap)
+        """Lets somebody listen in on both sides as they are heard, a recorder say.
+
+        What a tap raises is logged once per kind, counted (:attr:`listener_failures`), and does the
+        call no harm.
+
+        Raises:
+            ConfigurationError: If it lacks a method, or has one that would have to be awaited.
+        """
+        self._connection.taps.add(tap)
 
     @property
     def opened_at(self) -> float:
@@ -145,8 +157,12 @@ class TwilioTransport(BaseTransport):
         return self._connection.opened_at
 
     def add_watcher(self, watcher: LineWatcher) -> None:
-        """Lets somebody see the stream's messages, a call log say."""
-        self._connection.watchers.append(watcher)
+        """Lets somebody see the stream's messages, a call log say; as harmless as a tap.
+
+        Raises:
+            ConfigurationError: If it lacks a method, or has one that would have to be awaited.
+        """
+        self._connection.watchers.add(watcher)
 
     def expect_transfer(self, expected: bool = True) -> None:
         """Says that the call is about to get other TwiML: the ``stop`` to come is a transfer.

@@ -16,6 +16,7 @@ from loguru import logger
 from twilio_frames.audio import MULAW_SILENCE, EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.audience import Audience, Failures
 from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import (
     BotMessage,
@@ -40,6 +41,8 @@ from twilio_frames.transport.sockets import MediaSocket
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
 _ECHO_SECONDS = 0.7
+# How far the first audio, by which the caller's clock is set, may have been late on a bad line.
+_MOST_AHEAD = 10.0
 _FENCES = 13
 _MOMENT = bytes([MULAW_SILENCE]) * 13
 FENCE = "heard:cleared:"
@@ -78,9 +81,11 @@ class MediaConnection:
         """Set before the call is given other TwiML: the ``stop`` that follows is a transfer."""
         self.breaks_off = False
         """Set before the bot is stopped from outside: closing the line is no hanging up."""
-        self.taps: list[CallTap] = []
+        self.failures = Failures(lambda: f"call {self.call_sid}")
+        """What those who listen in raised."""
+        self.taps = Audience(CallTap, self.failures)
         """Who listens in."""
-        self.watchers: list[LineWatcher] = []
+        self.watchers = Audience(LineWatcher, self.failures)
         """Who sees the messages."""
         self._echo = EchoReference()
         self._caller_clock: float | None = None
@@ -140,8 +145,7 @@ class MediaConnection:
         self.last_received = time.monotonic()
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
-            for watcher in self.watchers:
-                watcher.received(event, self.last_received)
+            self.watchers.tell("received", event, self.last_received)
             if isinstance(event, Media):
                 if event.timestamp is not None:
                     self.playback.media_received(event.timestamp)
@@ -194,8 +198,7 @@ class MediaConnection:
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
             self._ended.set()
             self.on_end()
-            for tap in self.taps:
-                tap.line_ended(time.monotonic() - self.opened_at)
+            self.taps.tell("line_ended", time.monotonic() - self.opened_at)
 
     @property
     def call_sid(self) -> str:
@@ -233,8 +236,7 @@ class MediaConnection:
 
     def _note(self, message: BotMessage) -> None:
         now = time.monotonic()
-        for watcher in self.watchers:
-            watcher.sending(message, self.playback, now)
+        self.watchers.tell("sending", message, self.playback, now)
         match message:
             case SendMedia():
                 self._echo.note(message.payload, max(self.playback.ends_at, now))
@@ -277,14 +279,14 @@ class MediaConnection:
         if self._caller_clock is None:
             # What came while the pipeline was made ready is read late, and all at once.
             self._caller_clock = min(now - at, self._started_at)
-        for tap in self.taps:
-            tap.caller_audio(mulaw, self._caller_clock + at)
+        place = self._caller_clock + at
+        # Nobody has spoken yet what a clock of its own puts into the future.
+        self.taps.tell("caller_audio", mulaw, now if place > now + _MOST_AHEAD else place)
 
     def bot_heard(self, mulaw: bytes, played_at: float) -> None:
         """Tells who listens in what the caller heard of the bot, on the caller's side of time."""
         at = max(0.0, played_at + self.playback.round_trip - self.opened_at)
-        for tap in self.taps:
-            tap.bot_audio(mulaw, at)
+        self.taps.tell("bot_audio", mulaw, at)
 
     def check_line(self) -> bool:
         """Whether the line is alive, by what arrived and what is overdue; ends it if not."""
