@@ -57,3 +57,13 @@ def test_store_is_bounded():
 def test_empty_token_opens_nothing():
     assert not StreamTokens().redeem("", "CA1")
     assert not StreamTokens().redeem("\udcff", "")
+
+
+def test_voided_token_opens_nothing():
+    tokens = StreamTokens()
+    token = tokens.issue("CA1")
+    tokens.void("CA1")
+    tokens.void("CA2")
+
+    assert len(tokens) == 0
+    assert not tokens.redeem(token, "CA1")

@@ -58,9 +58,9 @@ class Preparations:
         """Begins for a call; what was made ready for it before is dropped."""
         if self._prepare is None:
             return
-        self._drop(coming.call_sid)
+        self.drop(coming.call_sid)
         task = asyncio.create_task(self._run(coming), name="prepare-call")
-        timer = asyncio.get_running_loop().call_later(self._lifetime, self._drop, coming.call_sid)
+        timer = asyncio.get_running_loop().call_later(self._lifetime, self.drop, coming.call_sid)
         self._tasks[coming.call_sid] = task, timer
 
     async def _run(self, coming: ComingCall) -> Any:
@@ -80,7 +80,8 @@ class Preparations:
             timer.cancel()
         return task
 
-    def _drop(self, call_sid: str) -> None:
+    def drop(self, call_sid: str) -> None:
+        """Ends what is being made ready for a call whose stream does not come."""
         if (task := self.take(call_sid)) is not None:
             self.give_back(task)
 
@@ -93,7 +94,7 @@ class Preparations:
     async def close(self) -> None:
         """Ends everything, in bounded time."""
         for call_sid in list(self._tasks):
-            self._drop(call_sid)
+            self.drop(call_sid)
         if self._closing:
             await asyncio.wait(self._closing, timeout=2 * _CLOSE_SECONDS)
 

@@ -59,6 +59,10 @@ class StreamTokens:
             del self._issued[call_sid]
         return matches
 
+    def void(self, call_sid: str) -> None:
+        """Forget a call's token, if it has one."""
+        self._issued.pop(call_sid, None)
+
     def _forget_expired(self) -> None:
         # All live equally long, so the oldest stand first.
         while self._issued:

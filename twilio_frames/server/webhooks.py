@@ -12,7 +12,7 @@ from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_f
 from twilio_frames.server.preparing import ComingCall
 from twilio_frames.server.records import CallRecord, StreamPhase
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.state import STATE
+from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.server.trust import websocket_url
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
 
@@ -33,6 +33,8 @@ async def twiml(request: web.Request) -> web.Response:
         return _answer(respond(*_turn_away(form, state.settings)))
     await state.log_folder.make_ready()
     record = state.records.open(call_sid)
+    if record.is_over:
+        return _answer(respond(Hangup()))
     if record.phase is not StreamPhase.UP:
         record.phase = StreamPhase.AWAITED
     base = own_url(request)
@@ -57,7 +59,9 @@ async def after_stream(request: web.Request) -> web.Response:
     """
     form = await read_signed_form(request)
     state = request.app[STATE]
-    record = state.records.get(read_sid(form))
+    call_sid = read_sid(form)
+    _expect_no_stream(state, call_sid)
+    record = state.records.get(call_sid)
     if record is None or state.settings.apology is None or await _ended_well(record):
         return _answer(respond(Hangup()))
     return _answer(respond(Say(text=state.settings.apology), Hangup()))
@@ -66,13 +70,25 @@ async def after_stream(request: web.Request) -> web.Response:
 async def status(request: web.Request) -> web.Response:
     """``POST /status``: how a call or its stream goes; in any order, some of it twice."""
     form = await read_signed_form(request)
-    record = request.app[STATE].records.open(read_sid(form))
+    state = request.app[STATE]
+    record = state.records.open(read_sid(form))
     fields = dict(form)
     if "StreamEvent" in fields:
         _note_stream(record, fields)
     elif "CallStatus" in fields:
         _note_call(record, fields)
+    if record.is_over:
+        _expect_no_stream(state, record.call_sid)
     return web.Response(status=204)
+
+
+def _expect_no_stream(state: ServerState, call_sid: str) -> None:
+    """Keep no line, and nothing made ready, for a stream that will not come."""
+    state.tokens.void(call_sid)
+    state.preparations.drop(call_sid)
+    record = state.records.get(call_sid)
+    if record is not None and record.phase is StreamPhase.AWAITED:
+        record.phase = StreamPhase.NONE
 
 
 def _answer(written: str) -> web.Response:
