@@ -84,6 +84,11 @@ class Delivery:
         self._is_busy = self._is_busy or not _is_system(frame)
         await self._push(frame)
 
+    async def settle(self) -> None:
+        """Waits until what was handed on has been taken."""
+        if self._is_busy:
+            await _turns()
+
     def interrupting(self) -> None:
         """From here on what survives an interruption waits for it to be handed on."""
         self._kept = []
@@ -102,8 +107,7 @@ class Delivery:
     async def _let_pass(self) -> None:
         if self._is_busy:
             self._is_busy = False
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+            await _turns()
 
     async def _begin_function(self, frame: FunctionCallInProgressFrame) -> None:
         cancellation = self._functions.pop(frame.tool_call_id, None)
@@ -121,6 +125,11 @@ class Delivery:
         if frame.context_id in self._reopened:
             self._reopened.discard(frame.context_id)
             await self._push(LLMAssistantPushAggregationFrame())
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def _is_system(frame: Frame) -> bool:

@@ -56,6 +56,7 @@ from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
 from twilio_frames.processors.head_start import HeadStart
+from twilio_frames.processors.heard_first import HeardFirst, MemoryFenceFrame
 from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
@@ -129,6 +130,7 @@ class MulawOutput(BaseOutputTransport):
         advise_on_recognisers(self)
         if self._runner is None:
             self._runner = self.create_task(self._head_start.run(self._playout))
+            HeardFirst.around(self)
         while self._first_words:
             await self._lay(self._first_words.pop(0))
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
@@ -198,6 +200,9 @@ class MulawOutput(BaseOutputTransport):
                 await self.push_frame(frame, direction)
             case FunctionCallCancelFrame() if self._delivery.holds_back(frame):
                 pass
+            case MemoryFenceFrame():
+                await self._delivery.settle()
+                await self.push_frame(frame, direction)
             case SystemFrame():
                 await self.push_frame(frame, direction)
                 await self._hold.follow(frame)
