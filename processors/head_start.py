@@ -28,6 +28,7 @@ class HeadStart:
         line: The way to Twilio.
         deliver: Called with each thing that falls due, once the pipeline is up.
         on_sent: Called with each piece that has been sent, once the pipeline is up.
+        on_heard: Called with audio as it has been heard, once the pipeline is up.
     """
 
     def __init__(
@@ -36,10 +37,13 @@ class HeadStart:
         *,
         deliver: Callable[[object], Awaitable[None]],
         on_sent: Callable[[Piece], Awaitable[None]],
+        on_heard: Callable[[bytes], Awaitable[None]],
     ):
         self._line = line
         self._deliver = deliver
         self._on_sent = on_sent
+        self._on_heard = on_heard
+        self._heard = bytearray()
         self._kept: deque[object] = deque()
         self._early: asyncio.Task[None] | None = None
         self.is_up = False
@@ -60,6 +64,17 @@ class HeadStart:
             await self._on_sent(piece)
         else:
             self._kept.append(piece)
+
+    async def heard(self, mulaw: bytes) -> None:
+        """Tells of audio that was heard.
+
+        What was heard before the pipeline was up goes along with what is heard next: by then the
+        caller's audio of the same time, which was waiting to be read, is through.
+        """
+        self._heard += mulaw
+        if self.is_up:
+            mulaw, self._heard = bytes(self._heard), bytearray()
+            await self._on_heard(mulaw)
 
     def begin(self, playout: Playout) -> None:
         """Has the playout run from now on; it ends by itself if the line ends first."""

@@ -39,7 +39,6 @@ from pipecat.frames.frames import (
     OutputTransportReadyFrame,
     StartFrame,
     SystemFrame,
-    TTSAudioRawFrame,
     TTSStoppedFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -56,6 +55,7 @@ from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
 from twilio_frames.processors.head_start import HeadStart
+from twilio_frames.processors.heard_audio import HeardAudioFrame
 from twilio_frames.processors.heard_first import HeardFirst, MemoryFenceFrame
 from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import LineSound
@@ -98,9 +98,15 @@ class MulawOutput(BaseOutputTransport):
         super().__init__(params, **kwargs)
         self._line = line
         self._timing: OutputTiming = params
-        self._head_start = HeadStart(line, deliver=self._due, on_sent=self._piece_sent)
+        self._head_start = HeadStart(
+            line, deliver=self._due, on_sent=self._piece_sent, on_heard=self._audio_heard
+        )
         self._playout = Playout(
-            line, params, deliver=self._head_start.deliver, on_sent=self._head_start.sent
+            line,
+            params,
+            deliver=self._head_start.deliver,
+            on_sent=self._head_start.sent,
+            on_heard=self._head_start.heard,
         )
         self._delivery = Delivery(self.push_frame)
         self._script = self._playout.script
@@ -257,9 +263,10 @@ class MulawOutput(BaseOutputTransport):
         if now - self._told_speaking_at > _BOT_SPEAKING_SECONDS:
             self._told_speaking_at = now
             await self.broadcast_frame(BotSpeakingFrame)
-        # Whoever stands behind a transport expects what it has sent.
-        pcm = decode_mulaw(piece.audio)
-        await self.push_frame(TTSAudioRawFrame(pcm, SAMPLE_RATE, 1))
+
+    async def _audio_heard(self, mulaw: bytes) -> None:
+        # Whoever stands behind a transport takes the time at which audio comes for its own.
+        await self.push_frame(HeardAudioFrame(decode_mulaw(mulaw), SAMPLE_RATE, 1))
 
     async def _maybe_stopped_speaking(self) -> None:
         # Behind one utterance the next may be heard without a pause.

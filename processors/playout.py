@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,9 +76,13 @@ class _Stretch:
 
     line: int
     script: int
-    length: int
+    audio: bytes
     plays_at: float
     heard: int = 0
+
+    @property
+    def length(self) -> int:
+        return len(self.audio)
 
 
 class Playout:
@@ -89,6 +93,7 @@ class Playout:
         timing: How far ahead, how patient.
         deliver: Called with each thing that falls due, one after the other, in order.
         on_sent: Called with each piece and its audio when it has been sent.
+        on_heard: Called with audio as it has been heard, ahead of what falls due by it.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class Playout:
         *,
         deliver: Callable[[object], Awaitable[None]],
         on_sent: Callable[[Piece], Awaitable[None]],
+        on_heard: Callable[[bytes], Awaitable[None]],
     ):
         self.script: Script[object] = Script()
         self.underruns = 0
@@ -107,6 +113,8 @@ class Playout:
         self._timing = timing
         self._deliver = deliver
         self._on_sent = on_sent
+        self._on_heard = on_heard
+        self._heard_audio = bytearray()
         self._wake = asyncio.Event()
         self._delivering = asyncio.Lock()
         self._stretches: deque[_Stretch] = deque()
@@ -185,10 +193,10 @@ class Playout:
         playback = self._line.playback
         if time.monotonic() >= playback.ends_at:
             await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
-        stretch = _Stretch(playback.sent, piece.begin, len(piece.audio), playback.ends_at)
-        self._stretches.append(stretch)
         audio = _faded_in(piece.audio) if self._fades_in else piece.audio
         self._fades_in = False
+        stretch = _Stretch(playback.sent, piece.begin, audio, playback.ends_at)
+        self._stretches.append(stretch)
         if not await self._line.send(SendMedia(payload=audio)):
             return
         stretch.plays_at = playback.ends_at - len(audio) / SAMPLE_RATE
@@ -203,8 +211,15 @@ class Playout:
                 return
             is_open = self._line.is_open
             heard = self._in_script(self._heard_on_line()) if is_open else self._heard_last
-            for thing in self.script.hear(heard):
-                await self._deliver(thing)
+            await self._hand_on(self.script.hear(heard))
+
+    async def _hand_on(self, things: Iterable[object]) -> None:
+        """Tells of the audio that was heard, and then of what fell due by it."""
+        audio, self._heard_audio = bytes(self._heard_audio), bytearray()
+        if audio:
+            await self._on_heard(audio)
+        for thing in things:
+            await self._deliver(thing)
 
     def _heard_on_line(self) -> int:
         """Up to where the line's audio has been heard: by marks, by the clock if they are lost."""
@@ -231,10 +246,9 @@ class Playout:
         return position
 
     def _tell_heard(self, stretch: _Stretch, heard: int) -> None:
-        begin = stretch.script + stretch.heard
-        audio = self.script.audio(begin, stretch.script + heard)
-        if audio:
+        if audio := stretch.audio[stretch.heard : heard]:
             self._line.bot_heard(audio, stretch.plays_at + stretch.heard / SAMPLE_RATE)
+            self._heard_audio += audio
         stretch.heard = max(stretch.heard, heard)
 
     async def hold(self) -> bool:
@@ -278,8 +292,7 @@ class Playout:
             was_cut = self.script.heard < self.script.length
             self._stretches.clear()
             # Words that were placed only now may lie on what has long been heard.
-            for thing in [*self.script.hear(self._heard_last), *self.script.drop()]:
-                await self._deliver(thing)
+            await self._hand_on([*self.script.hear(self._heard_last), *self.script.drop()])
             self.is_held = False
         self._wake.set()
         return was_cut
@@ -329,8 +342,7 @@ class Playout:
             position = playback.cut.position if playback.cut else playback.heard
             things = self.script.hear(self._in_script(position))
             self._end_cut()
-            for thing in things:
-                await self._deliver(thing)
+            await self._hand_on(things)
 
     def _end_cut(self) -> None:
         self._is_cutting = False
