@@ -156,6 +156,18 @@ MALFORMED = {
         ViolationKind.INVALID_FIELD,
     ),
     "start without sid": ('{"event":"start","start":{}}', ViolationKind.INVALID_FIELD),
+    "start with a line break in its sid": (
+        '{"event":"start","start":{"streamSid":"MZ1\\nforged"}}',
+        ViolationKind.INVALID_FIELD,
+    ),
+    "start with an escape in its call": (
+        '{"event":"start","start":{"streamSid":"MZ1","callSid":"\\u001b[31m"}}',
+        ViolationKind.INVALID_FIELD,
+    ),
+    "start with a sid beyond reason": (
+        '{"event":"start","start":{"streamSid":"' + "M" * 5000 + '"}}',
+        ViolationKind.INVALID_FIELD,
+    ),
     "huge": ('"' + "x" * MAX_MESSAGE + '"', ViolationKind.TOO_LARGE),
     "binary": (b"{}", ViolationKind.BINARY),
 }

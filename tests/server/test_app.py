@@ -6,7 +6,8 @@ from aiohttp.test_utils import make_mocked_request
 from tests.server.site import FORM, Open, Site
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors.vendor_health import VENDORS
-from twilio_frames.server.trust import Refusals, is_loopback, is_same_origin, websocket_url
+from twilio_frames.server.refusals import Refusals
+from twilio_frames.server.trust import is_loopback, is_same_origin, websocket_url
 
 
 async def test_healthz_counts_calls(site: Site):

@@ -181,3 +181,32 @@ async def test_leaving_ends_calls():
 
         assert (await websocket.receive()).type is aiohttp.WSMsgType.CLOSE
         assert bot.calls[0].end_reason is CallEndReason.ERROR
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_calls_that_the_second_signal_cuts_end_with_an_apology(number: signal.Signals):
+    serving = Serving()
+    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_seconds=3600)))
+    server = await serving.up
+    async with aiohttp.ClientSession() as session:
+        websocket = await ring(server, session)
+        await serving.bot.arrived.wait()
+        os.kill(os.getpid(), number)
+        await serving.announced("no new calls; 1 up")
+        os.kill(os.getpid(), number)
+        while not (await websocket.receive()).type.name.startswith("CLOS"):
+            pass
+        answer = await session.post(f"{server.url}/after-stream", data=FORM)
+
+        assert "something went wrong on our side" in await answer.text()
+        os.kill(os.getpid(), number)  # the third one waits for nothing
+        await run
+
+
+async def test_message_beyond_reason_is_not_kept_in_memory():
+    async with Server(create_app(RecordingBot(), ServerSettings())) as server:
+        async with aiohttp.ClientSession() as session:
+            websocket = await session.ws_connect(f"{server.url}/stream")
+            await websocket.send_str("x" * (300 * 1024))
+
+            assert (await websocket.receive()).data == aiohttp.WSCloseCode.MESSAGE_TOO_BIG

@@ -61,7 +61,9 @@ def create_app(
     prepare = prepare or getattr(bot, "prepare", None)
     warm_up = warm_up or getattr(bot, "warm_up", None)
     state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
-    app = web.Application(middlewares=[_strangers_stay_out], client_max_size=LARGEST_BODY)
+    app = web.Application(
+        middlewares=[_keeps_connection, _strangers_stay_out], client_max_size=LARGEST_BODY
+    )
     app[STATE] = state
     app.router.add_get("/", page.page)
     app.router.add_post("/call", dialing.place_call)
@@ -95,6 +97,12 @@ async def healthz(request: web.Request) -> web.Response:
     if is_local(request):
         state["vendors"] = VENDORS.as_json()
     return web.json_response(state, status=503 if draining else 200)
+
+
+@web.middleware
+async def _keeps_connection(request: web.Request, handler: Handler) -> web.StreamResponse:
+    with request.app[STATE].connections.busy(request.protocol):
+        return await handler(request)
 
 
 @web.middleware

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.server.trust import base_url, websocket_url
 from twilio_frames.signature import SETTINGS_HEADER, SIGNATURE_HEADER
@@ -98,9 +99,10 @@ def _check(request: web.Request, state: ServerState, urls: list[str], form: Form
     ):
         return
     state.refusals.note(
-        f"a signature of Twilio's missing or wrong at {request.path[:40]!r}",
+        "a signature of Twilio's missing or wrong",
         "if it was Twilio, check TWILIO_AUTH_TOKEN, and set TWILIO_FRAMES_PUBLIC_URL to the "
         "address Twilio was given",
+        came=f"{request.method} {shown(request.path)}",
     )
     raise problem(web.HTTPForbidden, f"expected Twilio's signature in {SIGNATURE_HEADER}")
 

@@ -10,7 +10,9 @@ from aiohttp import web
 from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.server.accepting import Listener
 from twilio_frames.server.app import create_app
+from twilio_frames.server.http_log import HttpLog
 from twilio_frames.server.preparing import Prepare
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
@@ -54,32 +56,42 @@ class Server:
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
     async def __aenter__(self) -> Self:
+        state = self._app[STATE]
         runner = web.AppRunner(
             self._app,
             handle_signals=False,
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
+            logger=HttpLog(state.refusals),
+            keepalive_timeout=state.settings.keep_alive_secs,
         )
         await runner.setup()
+        assert runner.server is not None  # noqa: S101 - setup() made it
+        listener = Listener(runner.server, state.connections, state.refusals)
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError as error:
+            await listener.start(self._host, self._port)
+        except (OSError, OverflowError) as error:
             await runner.cleanup()
+            reason = error.strerror if isinstance(error, OSError) else "no such port (0 to 65535)"
             raise ConfigurationError(
-                f"expected to listen on {self._host}:{self._port}, got {error.strerror}: "
+                f"expected to listen on {self._host}:{self._port}, got {reason}: "
                 "choose another port or address"
             ) from error
-        self._runner = runner
-        self._port = runner.addresses[0][1]
+        self._runner, self._listener = runner, listener
+        self._port = listener.port
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._app[STATE].switchboard.cancel()
+        if self._listener:
+            self._listener.close()
         if self._runner:
             await self._runner.cleanup()
-        self._runner = None
+        self._app[STATE].connections.close()
+        self._runner, self._listener = None, None
 
     @property
     def port(self) -> int:
@@ -129,7 +141,9 @@ async def serve(
     """Serve a bot until SIGINT or SIGTERM.
 
     The first signal lets the calls that are up end, for a bounded time; new ones hear that it is
-    busy. The second one ends everything at once. No call is hung up by REST: its TwiML goes on.
+    busy. The second one ends them at once, and stays for a moment to answer Twilio's question what
+    to say to whom was cut off; the third one does not. No call is hung up by REST: its TwiML goes
+    on.
 
     Args:
         bot: A coroutine function that carries one call.
@@ -189,20 +203,23 @@ async def _stop(
             told = len(server.switchboard)
             announce(f"{told} left")
     drained.cancel()
-    if (left := len(server.switchboard)) and not impatient.done():
-        announce(f"time is up: {left} ended")
+    impatient.cancel()
+    if left := len(server.switchboard):
+        if not signals.second.is_set():
+            announce(f"time is up: {left} ended")
         await server.switchboard.cancel()
         # Twilio asks what to do with the calls that were cut off: stay to answer.
-        await asyncio.wait({impatient}, timeout=_LAST_WORDS_SECONDS)
-    impatient.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(signals.last.wait(), _LAST_WORDS_SECONDS)
 
 
 class _Signals:
-    """The first and the second order to stop."""
+    """The first, the second and the third order to stop."""
 
     def __init__(self):
         self.first = asyncio.Event()
         self.second = asyncio.Event()
+        self.last = asyncio.Event()
 
     @contextlib.contextmanager
     def caught(self):
@@ -220,4 +237,6 @@ class _Signals:
                 loop.remove_signal_handler(number)
 
     def _note(self) -> None:
+        if self.second.is_set():
+            self.last.set()
         (self.second if self.first.is_set() else self.first).set()

@@ -45,6 +45,12 @@ class ServerSettings:
             of a server that can be reached from elsewhere.
         max_calls: Calls at one time; more callers hear that it is busy
             (``TWILIO_FRAMES_MAX_CALLS``).
+        max_connections: Connections at one time, those of calls among them
+            (``TWILIO_FRAMES_MAX_CONNECTIONS``); a further one makes the one go that has asked
+            nothing for longest. None: half of the descriptors the process may have, 4096 at most.
+        request_secs: How long a connection may take until its first request's header is there.
+        keep_alive_secs: How long a connection is kept between requests. Longer than the proxy in
+            front keeps its own to this server, or it meets one that is just being closed.
         drain_seconds: How long calls may go on after the order to stop
             (``TWILIO_FRAMES_DRAIN_SECONDS``).
         token_seconds: How long after its TwiML a stream may start.
@@ -75,6 +81,9 @@ class ServerSettings:
     api_url: str | None = None
     dial_key: str | None = field(default=None, repr=False)
     max_calls: int = 100
+    max_connections: int | None = None
+    request_secs: float = 10.0
+    keep_alive_secs: float = 75.0
     drain_seconds: float = 30.0
     token_seconds: float = 60.0
     busy: str = "Sorry, all lines are busy. Please call again later."
@@ -96,6 +105,13 @@ class ServerSettings:
             )
         if self.max_calls < 1:
             raise ConfigurationError(f"expected max_calls of at least 1, got {self.max_calls}")
+        if self.max_connections is not None and self.max_connections <= self.max_calls:
+            raise ConfigurationError(
+                f"expected max_connections above max_calls ({self.max_calls}), got "
+                f"{self.max_connections}: each call has one, and its webhooks need more"
+            )
+        if self.request_secs <= 0 or self.keep_alive_secs <= 0:
+            raise ConfigurationError("expected request_secs and keep_alive_secs above 0")
         if self.drain_seconds < 0 or self.token_seconds <= 0:
             raise ConfigurationError("expected drain_seconds and token_seconds that are positive")
 
@@ -202,6 +218,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "api_url": ("TWILIO_FRAMES_API_URL", _text),
     "dial_key": ("TWILIO_FRAMES_DIAL_KEY", _text),
     "max_calls": ("TWILIO_FRAMES_MAX_CALLS", _number(int)),
+    "max_connections": ("TWILIO_FRAMES_MAX_CONNECTIONS", _number(int)),
     "drain_seconds": ("TWILIO_FRAMES_DRAIN_SECONDS", _number(float)),
     "apology": ("TWILIO_FRAMES_APOLOGY", _text),
     "call_logs": ("TWILIO_FRAMES_CALL_LOGS", _folder),

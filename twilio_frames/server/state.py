@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from twilio_frames.rest import TwilioRest
+from twilio_frames.server.connections import Connections, most_connections
 from twilio_frames.server.log_folder import LogFolder
 from twilio_frames.server.preparing import Preparations, Prepare
 from twilio_frames.server.records import CallRecords
+from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.switchboard import Bot, Switchboard
 from twilio_frames.server.tokens import StreamTokens
-from twilio_frames.server.trust import Refusals
 from twilio_frames.signature import SignatureValidator
 
 __all__ = ["STATE", "ServerState", "make_state"]
@@ -30,9 +31,10 @@ class ServerState:
         preparations: What bots make ready for them.
         validator: Checks signatures; None without an auth token.
         rest: The REST API; None without an account.
+        refusals: Counts of what was turned away.
+        connections: Those that a :class:`~twilio_frames.server.Server` has open.
         log_folder: The folder of the calls' logs.
         dial_key: What places calls from elsewhere; None if nothing does.
-        refusals: Counts of what was turned away.
     """
 
     settings: ServerSettings
@@ -42,9 +44,10 @@ class ServerState:
     validator: SignatureValidator | None
     rest: TwilioRest | None
     dial_key: str | None = field(repr=False)
+    refusals: Refusals
+    connections: Connections
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
-    refusals: Refusals = field(default_factory=Refusals)
 
     @property
     def is_full(self) -> bool:
@@ -72,6 +75,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         validator = SignatureValidator(
             auth_token=settings.auth_token, shared_keys=settings.shared_keys
         )
+    refusals = Refusals()
     return ServerState(
         settings=settings,
         switchboard=Switchboard(bot),
@@ -80,5 +84,12 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         validator=validator,
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,
+        refusals=refusals,
+        connections=Connections(
+            most=settings.max_connections or most_connections(),
+            request_secs=settings.request_secs,
+            keep_alive_secs=settings.keep_alive_secs,
+            refusals=refusals,
+        ),
         log_folder=LogFolder(settings.call_logs),
     )

@@ -16,7 +16,10 @@ from twilio_frames.transport import TwilioParams, TwilioTransport
 
 __all__ = ["stream"]
 
-_LARGEST_MESSAGE = 4 * 1024 * 1024
+_LARGEST_MESSAGE = 256 * 1024
+"""Bytes of a message. Twilio's longest is ``start``, whose parameters stood in at most 64 kB of
+TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
+
 _CLOSE_SECONDS = 2.0
 
 

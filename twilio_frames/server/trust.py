@@ -6,13 +6,11 @@ tunnel's end and a rebound DNS name both arrive from loopback too.
 """
 
 import ipaddress
-from collections import Counter
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from loguru import logger
 
-__all__ = ["Refusals", "base_url", "is_local", "is_loopback", "is_same_origin", "websocket_url"]
+__all__ = ["base_url", "is_local", "is_loopback", "is_same_origin", "websocket_url"]
 
 _PROXY_MARKS = (
     "Forwarded",
@@ -94,20 +92,3 @@ def websocket_url(url: str) -> str:
 
 def _first(header: str | None) -> str:
     return (header or "").split(",")[0].strip()
-
-
-class Refusals:
-    """Counts refused requests by kind and logs the 1st, 10th, 100th... of each.
-
-    A log line per request would let anybody fill the disk.
-    """
-
-    def __init__(self):
-        self._counts: Counter[str] = Counter()
-
-    def note(self, kind: str, advice: str) -> None:
-        """Count one."""
-        self._counts[kind] += 1
-        count = self._counts[kind]
-        if str(count).strip("0") == "1":
-            logger.warning(f"refused: {kind} ({count} so far); {advice}")

@@ -1,0 +1,78 @@
+"""What was turned away, counted, and told of without filling the disk."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+__all__ = ["Refusals", "shown"]
+
+_MOST_SHOWN = 80
+_MOST_KINDS = 100
+_MOST_DIFFERENT = 20
+_SILENCE_SECS = 60.0
+
+
+def shown(text: str, most: int = _MOST_SHOWN) -> str:
+    """Text from outside as a log may show it: quoted, its control characters spelled out, short."""
+    return repr(text if len(text) <= most else text[: most - 1] + "…")
+
+
+@dataclass(slots=True)
+class _Tally:
+    count: int = 0
+    told_at: float = 0.0
+    came: set[str] = field(default_factory=set)
+
+
+class Refusals:
+    """Counts refused requests by kind, and logs few of each.
+
+    Logged are the 1st, 10th, 100th... of a kind, one after a minute of silence, and the first of
+    each that came differently, up to a bound. A line per request would let anybody fill the disk.
+
+    Args:
+        clock: Seconds, never running backwards.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._tallies: dict[str, _Tally] = {}
+
+    def note(self, kind: str, advice: str, *, came: str = "") -> None:
+        """Counts one.
+
+        Args:
+            kind: What was refused, in words of this program's own.
+            advice: What to do about it.
+            came: What came, as :func:`shown` gives it.
+        """
+        if (count := self._due(kind, came)) is not None:
+            what = f"{kind}: {came}" if came else kind
+            logger.warning(f"refused: {what} ({count} so far); {advice}")
+
+    def note_failure(self, told: str) -> None:
+        """Counts a request that this side failed at.
+
+        Args:
+            told: The error, as ``switchboard.describe()`` gives it.
+        """
+        if (count := self._due(told, "")) is not None:
+            logger.error(f"a request failed ({count} so far): {told}")
+
+    def _due(self, kind: str, came: str) -> int | None:
+        """How many there were, if this one is to be told of."""
+        if kind not in self._tallies and len(self._tallies) >= _MOST_KINDS:
+            kind = ""
+        tally = self._tallies.setdefault(kind, _Tally())
+        tally.count += 1
+        now = self._clock()
+        is_new = came not in tally.came and len(tally.came) < _MOST_DIFFERENT
+        is_round = str(tally.count).strip("0") == "1"
+        if not (is_new or is_round or now - tally.told_at >= _SILENCE_SECS):
+            return None
+        tally.told_at = now
+        if is_new:
+            tally.came.add(came)
+        return tally.count
