@@ -8,9 +8,14 @@
 
 Installing this package makes the fixture known to every pytest run, so this module imports nothing
 that takes time; what rings is imported by the first test that wants to.
+
+With ``twilio_frames_time = "virtual"`` in pytest's settings, coroutine tests run in virtual time
+(:mod:`twilio_frames.testing.virtual_time`): as fast as the machine can, and the same on a busy one.
+Tests that talk to other processes are marked ``real_time``.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,3 +31,40 @@ def phone() -> "Phone":
     from twilio_frames.testing import Phone
 
     return Phone()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Makes the setting known."""
+    parser.addini(
+        "twilio_frames_time",
+        "the time of coroutine tests: real, or virtual (needs pytest-asyncio >= 1.5)",
+        default="real",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has coroutine tests run in the time that was asked for."""
+    config.addinivalue_line("markers", "real_time: runs in real time though others do not")
+    match config.getini("twilio_frames_time"):
+        case "virtual":
+            from twilio_frames.testing.virtual_time import take_over_time
+
+            take_over_time()
+            config.pluginmanager.register(_VirtualTime(), "twilio_frames_virtual_time")
+        case "real":
+            pass
+        case other:
+            raise pytest.UsageError(
+                f"expected twilio_frames_time = real or virtual, got {other!r}: change it in "
+                "pytest's settings"
+            )
+
+
+class _VirtualTime:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_asyncio_loop_factories(self, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+        """Gives the event loop of a test."""
+        from twilio_frames.testing.virtual_time import VirtualEventLoop, new_event_loop
+
+        is_real = item.get_closest_marker("real_time") is not None
+        return {"real": new_event_loop} if is_real else {"virtual": VirtualEventLoop}

@@ -1,19 +1,15 @@
 """``twilio-frames call`` against small bots."""
 
-import asyncio
 import json
 import wave
 
 import pytest
 
+from tests.cli.command import run
 from tests.testing.bots import TinyBot, Webhook, serving, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.cli import main
 from twilio_frames.testing import timekeeping
-
-
-async def run(*arguments: object) -> int:
-    return await asyncio.to_thread(main, [str(argument) for argument in arguments])
 
 
 async def greet(bot: TinyBot):

@@ -1,23 +1,18 @@
 """``twilio-frames load`` as it is typed, and what it shows."""
 
-import asyncio
 import io
 import json
 
 import pytest
 
+from tests.cli.command import run
 from tests.cli.test_call import write_wav
 from tests.testing.bots import tone
 from tests.testing.load.bots import AnsweringBot, bot_url
 from tests.testing.load.test_search import LATE, result
-from twilio_frames.cli import main
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.load_view import LoadView, show_result, show_verdict
 from twilio_frames.testing.load import LoadProgress, QualityLimits, SearchResult, Step
-
-
-async def run(*arguments: object) -> int:
-    return await asyncio.to_thread(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Pipecat's stock Twilio bot, its own serializer and FastAPI transport, rung by the command."""
 
-import asyncio
 import json
 
 import numpy as np
@@ -21,7 +20,7 @@ from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.workers.runner import WorkerRunner
 
-from twilio_frames.cli import main
+from tests.cli.command import run
 from twilio_frames.testing import Caller, Limits, Phone, SimulatedTwilio
 
 
@@ -87,7 +86,7 @@ async def test_stock_bot_is_rung_by_its_webhook(phone: Phone, tmp_path):
     result = tmp_path / "result.json"
     async with phone.desk(stock_app) as desk:
         command = ["call", desk.url, "--seconds", "1.5", "--json", str(result)]
-        status = await asyncio.to_thread(main, command)
+        status = await run(*command)
 
     (turn,) = json.loads(result.read_text())["turns"]
     assert status == 0

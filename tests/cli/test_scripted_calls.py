@@ -1,6 +1,5 @@
 """``twilio-frames call`` with scripts and recorded callers."""
 
-import asyncio
 import base64
 import json
 from pathlib import Path
@@ -9,15 +8,11 @@ from xml.etree import ElementTree
 import pytest
 from aiohttp import web
 
+from tests.cli.command import run
 from tests.testing.bots import TinyBot, serving, tone
-from twilio_frames.cli import main
 from twilio_frames.cli.junit import junit_xml
 from twilio_frames.cli.scripted import ScriptedCall
 from twilio_frames.testing import Script
-
-
-async def run(*arguments: object) -> int:
-    return await asyncio.to_thread(main, [str(argument) for argument in arguments])
 
 
 class Greeter(TinyBot):
@@ -74,7 +69,7 @@ async def test_met_script_succeeds(scripts, tmp_path, capsys):
     assert (result["passed"], scenario["passed"], scenario["problem"]) == (True, True, None)
     assert (scenario["name"], scenario["file"]) == ("good/greeting", str(scripts[0]))
     assert scenario["checks"][0]["expected"] == "bot_started_speaking within 3000 ms"
-    assert scenario["call"]["first_audio"] > 0
+    assert scenario["call"]["first_audio"] >= 0
     assert scenario["recording"] == str(tmp_path / "call.wav")
     assert len(bot.said("dtmf")) == 1
 

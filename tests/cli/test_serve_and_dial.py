@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.cli.command import run
 from tests.testing.bots import AUTH_TOKEN
 from twilio_frames.cli import main
 from twilio_frames.server import ServerSettings
@@ -31,6 +32,7 @@ async def bot(call):
 """
 
 
+@pytest.mark.real_time
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's here")
 async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
     (tmp_path / "phone_bot.py").write_text(BOT)
@@ -114,7 +116,7 @@ async def test_dialed_number_rings(monkeypatch, capsys):
         monkeypatch.setenv("TWILIO_FRAMES_API_URL", twilio.rest_url)
         monkeypatch.setenv("TWILIO_FRAMES_PUBLIC_URL", "https://bot.example.com/")
         command = ["dial", "+12125550123", "--from", "+12125550199"]
-        status = await asyncio.to_thread(main, command)
+        status = await run(*command)
         ringing = await twilio.wait_for_call(seconds=1)
 
     assert status == 0
@@ -129,7 +131,7 @@ async def test_refused_number_is_explained(monkeypatch, capsys):
         monkeypatch.setenv("TWILIO_FRAMES_API_URL", twilio.rest_url)
         command = ["dial", "nobody", "--from", "+12125550199", "--url", "https://example.com/"]
 
-        assert await asyncio.to_thread(main, command) == 1
+        assert await run(*command) == 1
     assert "not a valid phone number" in capsys.readouterr().err
 
 

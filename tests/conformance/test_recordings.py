@@ -45,6 +45,7 @@ async def test_recordings_are_listed(site: Site):
         await bot.wait_for("media")
         recordings = site.client.calls(caller.call_sid).recordings
         begun = await asyncio.to_thread(recordings.create)
+        await caller.wait(0.5)
     fetched = await asyncio.to_thread(site.client.recordings(begun.sid).fetch)
     assert (fetched.call_sid, fetched.status) == (caller.call_sid, "completed")
     for listing in (recordings.list, site.client.recordings.list):

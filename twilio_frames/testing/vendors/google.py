@@ -27,6 +27,7 @@ from twilio_frames.testing.vendors.google_ear import GoogleEar, GoogleHeard, Goo
 from twilio_frames.testing.vendors.google_ear import GoogleScript as _Script
 from twilio_frames.testing.vendors.google_wire import Wire
 from twilio_frames.testing.vendors.server import Visit
+from twilio_frames.testing.virtual_time import watch_threads
 
 __all__ = ["GoogleHears", "GoogleServer", "GoogleSpeech", "GoogleStream"]
 
@@ -150,6 +151,7 @@ class GoogleServer:
 
     async def __aenter__(self) -> Self:
         """Begins to serve."""
+        watch_threads()
         self._server = server = grpc.aio.server()
         server.add_generic_rpc_handlers(self._handlers())
         port = server.add_insecure_port("127.0.0.1:0")

@@ -1,0 +1,242 @@
+"""An event loop whose time jumps to the next thing to happen: a call lasts as long as its CPU time.
+
+Theory of operation
+-------------------
+While a virtual loop runs, its time stands still; when nothing is left to do, it jumps to the next
+timer. So a call of a minute takes a second, and takes the same course on a busy machine. From the
+first virtual loop on, ``time.time()``, ``time.monotonic()`` and ``time.perf_counter()`` go by the
+loop that runs, and ``time.sleep()`` on its thread moves its time, as a stall does.
+
+Work in executors takes no time: the loop does not jump while they have some, unless all of their
+threads wait, for ``time.sleep()``, a lock or the loop itself. Sockets deliver within the process
+before the loop jumps. Other processes have a time of their own: what talks to them needs real time.
+
+Timers that are due at one moment run in the order in which they were set.
+"""
+
+import asyncio
+import heapq
+import itertools
+import selectors
+import threading
+import time
+from asyncio import new_event_loop
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["VirtualEventLoop", "new_event_loop", "take_over_time", "watch_threads"]
+
+ROUND_SECS = 1e-6
+"""What a round of the loop takes, so that whoever waits in a busy loop sees time go on."""
+
+LOOK_SECS = 0.005
+"""How often threads are looked at while the loop waits for them, in real seconds."""
+
+BLOCKED_LOOKS = 10
+"""Threads that sleep at so many looks in a row wait for what only the loop can bring."""
+
+_TASKS = Path("/proc/self/task")
+_real_monotonic = time.monotonic
+_real_sleep = time.sleep
+_real_submit = ThreadPoolExecutor.submit
+_WALL_BEHIND_MONOTONIC = time.time() - time.monotonic()
+
+
+class VirtualEventLoop(asyncio.SelectorEventLoop):
+    """Runs in time of its own; see the top of the module.
+
+    Attributes:
+        watches_threads: Whether time waits for all threads of the process, not only for executors':
+            for libraries that have threads of their own, such as gRPC. It costs half a millisecond
+            a jump.
+    """
+
+    watches_threads = False
+
+    def __init__(self) -> None:
+        take_over_time()
+        self._now = _clock.monotonic()
+        self._numbers = itertools.count()
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        """Seconds of the loop's own time, on the scale of ``time.monotonic()``."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Moves time, as a stall of the loop does."""
+        self._now += seconds
+
+    def run_forever(self) -> None:
+        """Runs until it is stopped; the process's clocks go by this loop meanwhile."""
+        with _clock.going_by(self):
+            super().run_forever()
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Sets a timer."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Sets a timer; those of one moment run in the order in which they were set."""
+        timer = _Timer(when, callback, args, self, context)
+        timer.number = next(self._numbers)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True
+        return timer
+
+
+def watch_threads() -> None:
+    """Has the running loop, if it is a virtual one, wait for all threads of the process."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualEventLoop):
+        loop.watches_threads = True
+
+
+class _Timer(asyncio.TimerHandle):
+    number = 0
+
+    def __lt__(self, other: Any) -> bool:
+        return (self.when(), self.number) < (other.when(), other.number)
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualEventLoop):
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        self._loop.advance(ROUND_SECS)
+        ready = super().select(0)
+        if not ready and (timeout is None or timeout > 0):
+            ready = self._when_threads_are_done()
+            if not ready and timeout is None:
+                return super().select(None)
+            if not ready and timeout:
+                self._loop.advance(timeout)
+        return ready
+
+    def _when_threads_are_done(self) -> list[Any]:
+        quiet = 0
+        while quiet < self._looks():
+            quiet = quiet + 1 if _work.is_blocked() else 0
+            if quiet < self._looks() and (ready := super().select(LOOK_SECS)):
+                return ready
+        return super().select(0)
+
+    def _looks(self) -> int:
+        """How often in a row all threads must be seen asleep before time may jump."""
+        return BLOCKED_LOOKS if _work.is_under_way else int(self._loop.watches_threads)
+
+
+class _Work:
+    """What the executors of this process have to do."""
+
+    def __init__(self) -> None:
+        self._under_way = set[Future[Any]]()
+
+    @property
+    def is_under_way(self) -> bool:
+        return bool(self._under_way)
+
+    def note(self, future: "Future[Any]") -> None:
+        """Counts work until all that waits for it has been told."""
+        self._under_way.add(future)
+        future.add_done_callback(self._is_done)
+        if future.done():
+            self._under_way.discard(future)
+
+    def _is_done(self, future: "Future[Any]") -> None:
+        # A future's callbacks run in turn: this one comes behind those that tell the loop.
+        callbacks: list[Any] = future._done_callbacks  # type: ignore[attr-defined]
+        callbacks.append(self._under_way.discard)
+
+    def is_blocked(self) -> bool:
+        """Whether all threads but the loop's sleep; elsewhere than on Linux they are taken to."""
+        own = str(threading.get_native_id())
+        return all(_sleeps(each) for each in _TASKS.glob("*") if each.name != own)
+
+
+def _sleeps(task: Path) -> bool:
+    try:
+        status = (task / "stat").read_text()
+    except OSError:
+        return True  # it is over
+    return status.rpartition(")")[2].split()[0] == "S"
+
+
+class _Clock:
+    """The process's clocks: the running loop's time, else real time and what it gained."""
+
+    def __init__(self) -> None:
+        self._loop: VirtualEventLoop | None = None
+        self._gained = 0.0
+
+    @contextmanager
+    def going_by(self, loop: VirtualEventLoop) -> Iterator[None]:
+        loop.advance(max(self.monotonic() - loop.time(), 0.0))
+        before, self._loop = self._loop, loop
+        try:
+            yield
+        finally:
+            self._loop = before
+            self._gained = loop.time() - _real_monotonic()
+
+    def monotonic(self) -> float:
+        loop = self._loop
+        # A loop in another thread has real time.
+        if loop is None or asyncio._get_running_loop() not in (None, loop):
+            return _real_monotonic() + self._gained
+        return loop.time()
+
+    def monotonic_ns(self) -> int:
+        return round(1e9 * self.monotonic())
+
+    def wall_ns(self) -> int:
+        return round(1e9 * self.wall())
+
+    def wall(self) -> float:
+        return _WALL_BEHIND_MONOTONIC + self.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        loop = self._loop
+        running = asyncio._get_running_loop()
+        if loop is None or running not in (None, loop):
+            _real_sleep(seconds)
+        elif running is loop:
+            loop.advance(seconds)
+        else:
+            over = threading.Event()
+            loop.call_soon_threadsafe(loop.call_later, seconds, over.set)
+            over.wait()
+
+
+_clock = _Clock()
+_work = _Work()
+
+
+def _submit(
+    self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> "Future[Any]":
+    future = _real_submit(self, fn, *args, **kwargs)
+    _work.note(future)
+    return future
+
+
+def take_over_time() -> None:
+    """Has the process's clocks, sleep and executors go by virtual loops, while one runs.
+
+    The first virtual loop does so; do it before other modules are imported that keep ``time.time``
+    itself, as the default of a field, say.
+    """
+    time.monotonic = time.perf_counter = _clock.monotonic
+    time.monotonic_ns = time.perf_counter_ns = _clock.monotonic_ns
+    time.time, time.time_ns = _clock.wall, _clock.wall_ns
+    time.sleep = _clock.sleep
+    ThreadPoolExecutor.submit = _submit
