@@ -12,7 +12,6 @@ from typing import Self
 
 import numpy as np
 from pipecat.frames.frames import (
-    DataFrame,
     Frame,
     LLMAssistantPushAggregationFrame,
     TTSStartedFrame,
@@ -20,8 +19,9 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 
-from twilio_frames.audio import SAMPLE_RATE, mulaw_of_wav
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_of_wav
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.processors.sounding import BLOCK, loud_blocks
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 
@@ -113,11 +113,13 @@ class Clip:
         return replace(self, mulaw=self.mulaw[begin:end], words=words)
 
 
-@dataclass
-class SpeakClipFrame(DataFrame):
+@dataclass(init=False)
+class SpeakClipFrame(MulawOutputFrame):
     """Says a clip when its turn has come, with no service in between.
 
-    Goes on behind the output when the clip begins to be heard.
+    It is the audio of the clip, so that whoever holds back, drops or listens in on what a TTS
+    service says does so with a clip. Goes on behind the output, without its audio, when the clip
+    begins to be heard.
 
     Parameters:
         clip: What is said.
@@ -127,6 +129,26 @@ class SpeakClipFrame(DataFrame):
     clip: Clip
     append_to_context: bool = True
 
+    def __init__(self, clip: Clip, append_to_context: bool = True):
+        super().__init__(
+            audio=decode_mulaw(clip.mulaw),
+            sample_rate=SAMPLE_RATE,
+            num_channels=1,
+            mulaw=clip.mulaw,
+        )
+        self.clip = clip
+        self.append_to_context = append_to_context
+
+    def begun(self) -> Self:
+        """The frame that says behind the output that the clip is being heard."""
+        frame = type(self)(self.clip, self.append_to_context)
+        frame.audio = frame.mulaw = b""
+        frame.num_frames = 0
+        return frame
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.clip.seconds:.2f} s)"
+
 
 def frames_on(frame: SpeakClipFrame) -> Iterator[tuple[Frame, int]]:
     """What falls due of a clip as it is heard, and where: as a TTS service's frames would."""
@@ -134,7 +156,7 @@ def frames_on(frame: SpeakClipFrame) -> Iterator[tuple[Frame, int]]:
     length = len(clip.mulaw)
     started = TTSStartedFrame(context_id)
     started.append_to_context = frame.append_to_context
-    placed: list[tuple[Frame, int]] = [(frame, 0), (started, 0)]
+    placed: list[tuple[Frame, int]] = [(frame.begun(), 0), (started, 0)]
     for word in clip.words:
         text = HeardTextFrame(word.text, "word", context_id=context_id)
         text.append_to_context = frame.append_to_context

@@ -124,10 +124,10 @@ class ScriptWriter:
             case LLMFullResponseEndFrame():
                 self._in_reply = False
                 await self._end_reply(frame)
-            case OutputAudioRawFrame():
-                await self._lay_audio(frame)
             case SpeakClipFrame():
                 await self._lay_clip(frame)
+            case OutputAudioRawFrame():
+                await self._lay_audio(frame)
             case _ if isinstance(frame, SOUND_CONTROLS):
                 await self._sound.control(frame)
                 self._add(frame)

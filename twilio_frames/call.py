@@ -17,9 +17,10 @@ from pipecat.workers.runner import WorkerRunner
 from twilio_frames.calllog import CallLog, add_observers
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
-from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.goodbye import Goodbye
 from twilio_frames.processors.greeting import Greeting
+from twilio_frames.processors.speech_gates import speech_gates
 from twilio_frames.protocol import Start
 from twilio_frames.rest import CallState, TwilioRest
 from twilio_frames.transport import TwilioTransport
@@ -166,6 +167,9 @@ class Call:
         ``run(greeting=...)`` does the same when it is called. Speech that is ready is on its way at
         once; what is not is said by the pipeline's TTS service, first of all.
 
+        Nothing in a pipeline holds back what is said ahead of it, a voicemail detector's gate say;
+        what ``run(greeting=...)`` is given, it does.
+
         Args:
             greeting: A clip, a :class:`twilio_frames.processors.greeting.Greeting`, or a text.
         """
@@ -191,19 +195,22 @@ class Call:
         Args:
             pipeline: A pipeline, or a worker made for it (see ``phone_worker``).
             greeting: What is said first. A clip, or a ``Greeting`` whose recording is ready, is
-                heard at once; the pipeline's TTS service says a text, or one that is not ready.
+                heard at once, unless something between the last service and the output may hold
+                it back, a voicemail detector's gate or a processor of your own: then it comes by
+                there. The pipeline's TTS service says a text, or one that is not ready.
             begin_with: Frames for the pipeline's start; an ``LLMRunFrame`` lets the bot greet.
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
             RestError: ``hang_up(by_rest=True)`` was asked for, and Twilio refused.
         """
-        if greeting is not None:
-            await self.greet(greeting)
         if isinstance(pipeline, PipelineWorker):
-            self._worker = pipeline
+            worker = pipeline
         else:
-            self._worker = phone_worker(pipeline, **options)
+            worker = phone_worker(pipeline, **options)
+        if greeting is not None:
+            await self._greet_by(worker.pipeline, greeting)
+        self._worker = worker
         add_observers(self._worker, self.observers)
         await self._worker.queue_frames([*self._first_frames, *begin_with])
         runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
@@ -223,6 +230,16 @@ class Call:
         if self._ends_by_rest:
             await self._end_by_rest()
         return self.end_reason
+
+    async def _greet_by(self, pipeline: BasePipeline, greeting: Clip | Greeting | str) -> None:
+        clip = greeting.clip if isinstance(greeting, Greeting) else greeting
+        if isinstance(clip, Clip) and (gates := speech_gates(pipeline)):
+            logger.bind(call_sid=self.call_sid).debug(
+                f"{self.call_sid}: the greeting waits for {', '.join(gates)}"
+            )
+            self._first_frames.append(SpeakClipFrame(clip))
+        else:
+            await self.greet(greeting)
 
     async def _run_to_its_end(self, runner: WorkerRunner) -> None:
         # The runner takes a cancellation for an order to stop, and forgets it.

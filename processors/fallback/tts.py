@@ -22,6 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
 from twilio_frames.frames import SpeechBrokenOffFrame, WordBrokenOffFrame
+from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unspoken import Unspoken
 from twilio_frames.processors.fallback.voices import Speech, WordTimes
@@ -108,6 +109,10 @@ class TTSFallback(Fallback):
 
     async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
         """What becomes of a frame of a voice: nobody else has spoken it."""
+        if isinstance(frame, SpeakClipFrame):
+            # No voice says it: it comes by.
+            self._unspoken.done(frame)
+            return (frame,) if service is self.active else ()
         is_late = service is not self.active or self._has_given_up
         if is_late and (isinstance(frame, _SPOKEN) or service is not self.active):
             return ()

@@ -38,6 +38,7 @@ from twilio_frames.frames import (
     ResumeFrame,
     VendorSwitchedFrame,
 )
+from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.report.lines import Kind
 
@@ -129,6 +130,8 @@ class FrameLines:
             case TTSStartedFrame():
                 self._awaits_audio = True
                 return {"kind": Kind.TTS_STARTED, "context": self._number(frame.context_id)}
+            case SpeakClipFrame():
+                return None
             case TTSAudioRawFrame() if self._awaits_audio:
                 self._awaits_audio = False
                 return {"kind": Kind.TTS_AUDIO, "context": self._number(frame.context_id)}

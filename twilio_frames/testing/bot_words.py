@@ -48,10 +48,9 @@ class BotWords(BaseObserver):
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Notes each frame where it comes from, not each time it is passed on."""
-        is_said = isinstance(data.source, TTSService) and isinstance(data.frame, _TELLING)
         # A clip may never have been in the pipeline before the output tells of it.
-        is_clip = isinstance(data.source, MulawOutput) and isinstance(data.frame, SpeakClipFrame)
-        if is_said or is_clip:
+        teller = MulawOutput if isinstance(data.frame, SpeakClipFrame) else TTSService
+        if isinstance(data.source, teller) and isinstance(data.frame, _TELLING):
             self._notes.append((data.frame, data.timestamp))
 
     def words(self) -> list[KnownWord]:
@@ -63,6 +62,8 @@ class BotWords(BaseObserver):
 
     def _read(self, frame: Frame, now: int) -> None:
         match frame:
+            case SpeakClipFrame():
+                self._take_clip(frame.clip)
             case TTSAudioRawFrame():
                 self._take_audio(frame, now)
             case TTSTextFrame():
@@ -74,8 +75,6 @@ class BotWords(BaseObserver):
                 self._begin_utterance()
             case AggregatedTextFrame() if frame.will_be_spoken:
                 self._layer.announce(frame)
-            case SpeakClipFrame():
-                self._take_clip(frame.clip)
             case InterruptionFrame():
                 self._layer.cut(len(self._sound))
                 self._begin_utterance()
