@@ -46,6 +46,9 @@ BACKCHANNELS: dict[str, tuple[str, ...]] = {
 }
 """Phrases by language, as an ISO 639-1 code."""
 
+HESITATIONS = ("uh", "um", "er", "erm", "hm", "mm", "mhm", "ah", "eh", "äh", "ähm", "euh", "hum")
+"""Sounds of a caller who waits or thinks, as recognisers write them down in any language."""
+
 _WORD = re.compile(r"[\w']+")
 _DRAWN_OUT = re.compile(r"(.)\1+")
 

@@ -19,6 +19,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.processors.eager import EagerReplyStopStrategy
 from twilio_frames.processors.given_strategies import PhoneTurnStrategies, with_phone_strategies
+from twilio_frames.processors.turn_bounds import bounded_params
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 
@@ -98,11 +99,10 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
         **kwargs,
     ):
         self.context = context if context is not None else LLMContext()
+        given = with_phone_strategies(user_params, turn_strategies, phone_turn_strategies())
         super().__init__(
             self.context,
-            user_params=with_phone_strategies(
-                user_params, turn_strategies, phone_turn_strategies()
-            ),
+            user_params=bounded_params(given),
             assistant_params=assistant_params,
             **kwargs,
         )

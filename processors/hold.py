@@ -2,8 +2,8 @@
 
 Speech that is likely holds the bot *in doubt*, before the VAD is certain: if it was no speech, the
 bot says on as soon as that shows. Speech that is certain holds it until it is an interruption, or
-somebody who knows more (a turn strategy) says that it was a false alarm; at last, until the words
-would have been there.
+somebody who knows more (a turn strategy, the recogniser) says that it was a false alarm; at last,
+until the words would have been there, whichever turn strategy is at work.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from pipecat.frames.frames import (
     SystemFrame,
     UserMuteStartedFrame,
     UserMuteStoppedFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -24,6 +26,8 @@ from twilio_frames.frames import (
     BotHeldFrame,
     CallerPausedFrame,
     CallerSpeakingFrame,
+    HoldFrame,
+    NoWordsFrame,
     ResumeFrame,
     WordsAwaitedFrame,
 )
@@ -33,7 +37,8 @@ from twilio_frames.protocol.holding import DOUBT, HoldPolicy
 LONGEST_HOLD = 5.0
 """Seconds of a sound that goes on, a television's say, after which the bot says on over it."""
 
-_BEYOND_THE_WORDS = 0.25
+# The strategy that is told the words decides first.
+_BEYOND_THE_WORDS = 0.1
 _SECOND_THOUGHTS = 3.0
 
 
@@ -43,8 +48,8 @@ class Hold:
     Args:
         processor: In whose name tasks run and frames are pushed.
         playout: What is held.
-        hold_secs: How long at most behind the caller's speech, unless the words take longer; None
-            if the bot is never held.
+        hold_secs: How long at most behind the end of the caller's speech, unless the words take
+            longer; None if the bot is never held.
         left_secs: Gives how much is left to say, as far as that is known.
     """
 
@@ -66,6 +71,9 @@ class Hold:
         self._is_in_doubt = False
         self._has_given_up = False
         self._caller_is_muted = False
+        self._caller_speaks = False
+        self._caller_is_heard = False
+        self._in_turn = False
         self._recogniser_secs = 0.0
         self._words_due_at = 0.0
 
@@ -81,20 +89,42 @@ class Hold:
                 self._recogniser_secs = frame.ttfs_p99_latency
             case WordsAwaitedFrame():
                 self._words_due_at = time.monotonic() + frame.secs
+            case UserStartedSpeakingFrame() | UserStoppedSpeakingFrame():
+                self._in_turn = isinstance(frame, UserStartedSpeakingFrame)
             case _ if self._caller_is_muted:
                 pass
+            case ResumeFrame():
+                # Whoever lets the bot say on over a sound means it.
+                self._has_given_up = self._has_given_up or self._caller_is_heard
+                await self._resume()
+            case HoldFrame() if not self._in_turn:
+                await self._hold_ahead()
+            case NoWordsFrame() if self._playout.is_held and not self._caller_speaks:
+                await self._resume()
+            case _:
+                await self._follow_caller(frame)
+
+    async def _follow_caller(self, frame: SystemFrame) -> None:
+        match frame:
             case VADUserStartedSpeakingFrame():
                 await self.stop()
+                self._caller_speaks = self._caller_is_heard = True
                 self._is_in_doubt = self._has_given_up = False
                 await self._maybe_hold(0.0)
-            case CallerSpeakingFrame() if not (self._playout.is_held or self._has_given_up):
-                await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
-            case CallerPausedFrame() if self._is_in_doubt:
-                await self._resume(alarm=DOUBT)
-            case VADUserStoppedSpeakingFrame() if self._playout.is_held:
-                await self._resume_later()
-            case ResumeFrame():
-                await self._resume()
+            case CallerSpeakingFrame():
+                self._caller_is_heard = True
+                if not (self._playout.is_held or self._has_given_up):
+                    await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
+            case CallerPausedFrame():
+                self._caller_is_heard = False
+                if self._is_in_doubt:
+                    await self._resume(alarm=DOUBT)
+                elif self._playout.is_held and self._left_to_wait(frame.silence_secs) <= 0.0:
+                    await self._resume()
+            case VADUserStoppedSpeakingFrame():
+                self._caller_speaks = self._caller_is_heard = False
+                if self._playout.is_held:
+                    await self._resume_in(self._left_to_wait(frame.stop_secs))
             case _:
                 pass
 
@@ -130,7 +160,12 @@ class Hold:
             await self._resume_in(LONGEST_HOLD)
         else:
             self._is_in_doubt = True
-            await self._resume_later()
+            await self._resume_in(self._left_to_wait(0.0))
+
+    async def _hold_ahead(self) -> None:
+        if self._hold_secs is not None and await self._playout.hold_ahead():
+            wait = LONGEST_HOLD if self._caller_speaks else self._left_to_wait(0.0)
+            await self._resume_in(wait)
 
     async def _resume(self, *, alarm: float = 1.0) -> None:
         await self.stop()
@@ -139,15 +174,16 @@ class Hold:
     async def _say_on(self, alarm: float) -> None:
         self._is_in_doubt = False
         if self._playout.is_held:
-            if alarm:
+            if alarm and not self._playout.is_held_ahead:
                 self._alarmed_at = time.monotonic()
                 self._policy.false_alarm(self._alarmed_at, alarm)
             await self._playout.resume()
 
-    async def _resume_later(self) -> None:
-        # The words decide, if they come: no recogniser is cut short.
-        words_secs = max(self._recogniser_secs, self._words_due_at - time.monotonic())
-        await self._resume_in(max(self._hold_secs or 0.0, words_secs + _BEYOND_THE_WORDS))
+    def _left_to_wait(self, silence_secs: float) -> float:
+        """Seconds until the words would have been there, and a moment; so long after the sound."""
+        words_secs = max(self._hold_secs or 0.0, self._recogniser_secs + _BEYOND_THE_WORDS)
+        asked_secs = self._words_due_at - time.monotonic() + _BEYOND_THE_WORDS
+        return max(words_secs - silence_secs, asked_secs, 0.0)
 
     async def _resume_in(self, secs: float) -> None:
         await self.stop()

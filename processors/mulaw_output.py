@@ -32,6 +32,8 @@ from pipecat.frames.frames import (
     FunctionCallCancelFrame,
     FunctionCallsStartedFrame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     OutputDTMFFrame,
     OutputDTMFUrgentFrame,
     OutputTransportMessageFrame,
@@ -48,6 +50,8 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     CallEndReason,
     MarkSentFrame,
+    ReplyHeardFrame,
+    ReplyStartedFrame,
     SendMarkFrame,
     SpeechCutFrame,
 )
@@ -247,6 +251,8 @@ class MulawOutput(BaseOutputTransport):
             )
 
     async def _lay(self, frame: Frame) -> None:
+        if isinstance(frame, LLMFullResponseStartFrame):
+            await self.push_frame(ReplyStartedFrame(), FrameDirection.UPSTREAM)
         await self._writer.lay(frame)
         self._playout.wake()
 
@@ -290,6 +296,8 @@ class MulawOutput(BaseOutputTransport):
                 await self._delivery.push(thing)
             case Frame():
                 await self._delivery.push(thing)
+                if isinstance(thing, LLMFullResponseEndFrame):
+                    await self.push_frame(ReplyHeardFrame(), FrameDirection.UPSTREAM)
             case _Finished():
                 self._finished.set()
             case _:

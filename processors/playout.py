@@ -109,6 +109,8 @@ class Playout:
         self.underruns = 0
         """How often the caller heard a hole because audio came too late."""
         self.is_held = False
+        self.is_held_ahead = False
+        """Whether it is held, and nothing had to be cut for it."""
         self._line = line
         self._timing = timing
         self._deliver = deliver
@@ -175,7 +177,8 @@ class Playout:
 
     async def _send_due(self) -> float | None:
         """Sends what is due; gives the seconds until more is, 0 for at once, None for nothing."""
-        if self.is_held or not self._line.is_open:
+        is_held = self.is_held and not (self.is_held_ahead and self.script.is_protected)
+        if is_held or not self._line.is_open:
             return None
         playback, now = self._line.playback, time.monotonic()
         wait = playback.ends_at - self.lead - now
@@ -259,11 +262,21 @@ class Playout:
         await self._cut()
         return True
 
+    async def hold_ahead(self) -> bool:
+        """Falls silent at once, or keeps the next thing from being said; False if it may not."""
+        if self.is_held or self.script.is_protected:
+            return False
+        if self._is_speaking() and self._stretches:
+            return await self.hold()
+        self.is_held = self.is_held_ahead = True
+        return True
+
     def _is_speaking(self) -> bool:
         return self.script.heard < self.script.length
 
     async def resume(self) -> None:
         """Says on what was held, from the end of the last word that was heard."""
+        self._release_ahead()
         if not self.is_held:
             return
         await self._settled()
@@ -275,6 +288,12 @@ class Playout:
         self.is_held = False
         self._wake.set()
 
+    def _release_ahead(self) -> None:
+        if self.is_held_ahead:
+            # Nothing was cut, so there is nothing to go back to.
+            self.is_held = self.is_held_ahead = False
+            self._wake.set()
+
     async def interrupt(self) -> bool:
         """Drops what was not heard, after what was heard has been delivered.
 
@@ -282,6 +301,7 @@ class Playout:
             Whether something was cut off.
         """
         if self.script.is_protected:
+            self._release_ahead()
             self.script.drop_unsent()
             return False
         if not self.is_held and self._is_speaking():
@@ -291,6 +311,7 @@ class Playout:
         async with self._delivering:
             was_cut = self.script.heard < self.script.length
             self._stretches.clear()
+            self.is_held_ahead = False
             # Words that were placed only now may lie on what has long been heard.
             await self._hand_on([*self.script.hear(self._heard_last), *self.script.drop()])
             self.is_held = False

@@ -1,10 +1,14 @@
-"""When the caller's turn begins: at once while the bot is silent, with care while it is heard.
+"""When the caller's turn begins: at once while the bot is silent, with care while it has a reply.
 
 While the bot is heard, the output falls silent by itself at the first sound of speech, and keeps
-what it had to say (:class:`twilio_frames.frames.BotHeldFrame`). So there is time to find out
-whether the caller wants to speak: the caller goes on speaking, or says words that are more than
-'uh-huh'. Then the turn begins, and the bot is interrupted. Else it was a false alarm, and a
-:class:`twilio_frames.frames.ResumeFrame` lets the bot say on.
+what it had to say (:class:`twilio_frames.frames.BotHeldFrame`). While a reply is being made, the
+output is asked to keep it (:class:`twilio_frames.frames.HoldFrame`). So there is time to find out
+whether the caller wants to speak. What is more than 'uh-huh' begins the turn, and the bot is
+interrupted. Else it was a false alarm, and a :class:`twilio_frames.frames.ResumeFrame` lets the bot
+say on.
+
+The words decide, where somebody tells them: how long a sound was tells a hum, a laugh or a child
+from an order only where nobody does, or once it has become very long.
 
 Each moment of doubt is a moment of silence on the line, so it ends as soon as it can: the
 recogniser has answered, or should have; or the sound was too short to be a word. None of this is
@@ -35,12 +39,14 @@ from twilio_frames.frames import (
     BotHeldFrame,
     CallerPausedFrame,
     CallerSpeakingFrame,
+    HoldFrame,
     NoWordsFrame,
     ResumeFrame,
     TurnTranscriptionFrame,
     WordsAwaitedFrame,
 )
-from twilio_frames.processors.backchannels import Backchannels
+from twilio_frames.processors.backchannels import HESITATIONS, Backchannels
+from twilio_frames.processors.reply_watch import ReplyWatch
 
 __all__ = ["UNINTELLIGIBLE", "ConfirmedUserTurnStartStrategy"]
 
@@ -58,7 +64,20 @@ cleared throats nearly half. ``bench/onsets.py`` measures it.
 QUIET_SECS = 0.25
 """So much silence ends such a short sound: more than there is within a word."""
 
+CONFIRM_SECS = 0.8
+"""Speech of this length is a turn where nobody tells its words."""
+
+WORDLESS_SECS = 3.0
+"""Speech of this length is a turn though its words have not come yet.
+
+Long hums, laughs and groans last two seconds; a recogniser of whole utterances tells nothing of an
+order until it is over. The output holds the bot for longer.
+"""
+
 _SHORTEST_WAIT = 0.1
+_HESITATIONS = Backchannels(HESITATIONS)
+# Pauses within what is said count as speech, but for so much.
+_PAUSES_SECS = 1.0
 
 
 class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
@@ -68,7 +87,8 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     silent.
 
     Args:
-        confirm_secs: Speech of this length is a turn, whatever its words are.
+        confirm_secs: Speech of this length is a turn, whatever its words are; by default
+            :data:`CONFIRM_SECS` where no recogniser tells them, else :data:`WORDLESS_SECS`.
         backchannels: What is said without wanting to speak; English if left out.
         not_words: Transcripts that stand for speech without words.
         words_secs: How long to wait for the words after the VAD has heard the end of speech; by
@@ -84,7 +104,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     def __init__(
         self,
         *,
-        confirm_secs: float = 0.8,
+        confirm_secs: float | None = None,
         backchannels: Backchannels | None = None,
         not_words: Iterable[str] = (UNINTELLIGIBLE,),
         words_secs: float | None = None,
@@ -103,19 +123,22 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self._nearly_done_secs = nearly_done_secs
         self._vad_stop_secs = VAD_STOP_SECS
         self._recogniser_secs = DEFAULT_TTFS_P99
+        self._tells_words = False
+        self._replies = ReplyWatch()
         self._bot_is_heard = False
         self._left_secs: float | None = None
         self._caller_speaks = False
         self._caller_pauses = False
-        self._in_turn = False
+        self._in_turn = self._turn_has_words = False
         self._undecided = False
+        self._has_given_up = False
         self._acknowledges = False
         self._answered = False
         self._has_spoken = False
-        self._words_are_asked_for = False
+        self._words_are_asked_for = self._has_interim = False
         self._backchannel: TranscriptionFrame | None = None
         self._recogniser_is_quick = False
-        self._speech_secs = 0.0
+        self._speech_secs = self._silence_secs = self._pauses_secs = 0.0
         self._dismissed_secs = 0.0
         self._timer: asyncio.Task[None] | None = None
 
@@ -126,28 +149,39 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
 
     async def handle_user_turn_started(self):
         """The turn has begun, by this strategy or by another."""
-        self._in_turn = True
+        self._in_turn, self._turn_has_words = True, False
         self._dismissed_secs = 0.0
+        self._replies.turn_started()
         await self._settle()
 
     async def handle_user_turn_stopped(self):
         """The turn is over."""
         self._in_turn = False
+        self._replies.turn_stopped(has_words=self._turn_has_words)
 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Takes in what the bot and the caller do; STOP if the turn begins by it."""
+        self._replies.note(frame)
+        result = await self._take(frame)
+        if self._in_turn and isinstance(frame, TranscriptionFrame) and frame.text.strip():
+            self._turn_has_words = True
+        return result
+
+    async def _take(self, frame: Frame) -> ProcessFrameResult:
         match frame:
             case SpeechControlParamsFrame(vad_params=params) if params is not None:
                 self._vad_stop_secs = params.stop_secs
             case STTMetadataFrame():
                 self._recogniser_secs = frame.ttfs_p99_latency
+                # Speech-to-speech models tell none in time, and say so.
+                self._tells_words = frame.ttfs_p99_latency > 0.0
             case BotStartedSpeakingFrame():
                 self._bot_is_heard, self._left_secs = True, None
             case BotHeldFrame():
                 self._left_secs = frame.left_secs
             case BotStoppedSpeakingFrame():
                 self._bot_is_heard = False
-                if self._undecided and self._caller_speaks:
+                if self._undecided and self._caller_speaks and not self._tells_words:
                     return await self._begin()
             case _ if not self._in_turn:
                 return await self._take_caller(frame)
@@ -160,7 +194,8 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     async def _take_caller(self, frame: Frame) -> ProcessFrameResult:
         match frame:
             case VADUserStartedSpeakingFrame():
-                self._speech_secs = self._dismissed_secs = 0.0
+                self._speech_secs = self._dismissed_secs = self._pauses_secs = 0.0
+                self._has_given_up = False
                 return await self._speech_started()
             case CallerSpeakingFrame() if frame.is_certain:
                 return await self._speech_goes_on(frame.speech_secs)
@@ -184,31 +219,56 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     async def _speech_started(self) -> ProcessFrameResult:
         self._caller_speaks = True
         self._caller_pauses = self._answered = False
-        if not self._bot_is_heard:
+        if not (self._bot_is_heard or self._bot_is_to_speak()):
             return await self._begin()
         self._undecided = True
+        if not self._bot_is_heard:
+            await self.broadcast_frame(HoldFrame)
         # Until the VAD has heard silence for its stop_secs it takes the caller to be speaking.
-        await self._start_timer(self._confirm_secs + self._vad_stop_secs, self._confirm)
+        await self._start_timer(self._longest_doubt_secs() + self._vad_stop_secs, self._confirm)
         return ProcessFrameResult.CONTINUE
+
+    def _bot_is_to_speak(self) -> bool:
+        # Where nobody tells words, each sound that lasts would cost the caller the wait for it.
+        return self._tells_words and (self._replies.is_new or self._replies.is_due)
+
+    def _longest_doubt_secs(self) -> float:
+        is_told = self._tells_words and (self._bot_is_heard or self._bot_is_to_speak())
+        usual = WORDLESS_SECS if is_told else CONFIRM_SECS
+        secs = usual if self._confirm_secs is None else self._confirm_secs
+        return min(2 * secs, max(secs, WORDLESS_SECS)) if self._acknowledges else secs
 
     async def _speech_goes_on(self, speech_secs: float) -> ProcessFrameResult:
         self._speech_secs = speech_secs
-        if self._dismissed_secs and not self._undecided:
+        self._pauses_secs, self._silence_secs = self._pauses_secs + self._silence_secs, 0.0
+        if self._dismissed_secs and not (self._undecided or self._has_given_up):
             # The VAD has not told of an end, so it tells of no beginning either.
             await self._speech_started()
         if self._undecided:
             # This counts speech alone, which is better than the clock.
             await self._stop_timer()
             self._caller_pauses = self._answered = self._words_are_asked_for = False
-            if speech_secs >= self._confirm_secs * (2 if self._acknowledges else 1):
+            lasted_secs = max(speech_secs, speech_secs + self._pauses_secs - _PAUSES_SECS)
+            if lasted_secs >= self._longest_doubt_secs():
                 return await self._begin()
+            if self._is_wordless(speech_secs - self._dismissed_secs):
+                self._has_given_up = True
+                await self._false_alarm()
         return ProcessFrameResult.STOP if self._in_turn else ProcessFrameResult.CONTINUE
+
+    def _is_wordless(self, speech_secs: float) -> bool:
+        """Whether a recogniser that tells words as they are said should have told some."""
+        is_told = self._recogniser_is_quick and self._tells_words and not self._has_interim
+        is_due = speech_secs >= max(CONFIRM_SECS, self._recogniser_secs + _SHORTEST_WAIT)
+        return is_told and is_due and self._confirm_secs is None and self._words_secs is None
 
     async def _take_pause(self, frame: CallerPausedFrame) -> ProcessFrameResult:
         if not frame.is_certain:
             # If this held the bot, it speaks again.
             self._left_secs = None
-        elif self._undecided:
+            return ProcessFrameResult.CONTINUE
+        self._silence_secs = frame.silence_secs
+        if self._undecided:
             self._caller_pauses, self._speech_secs = True, frame.speech_secs
             if self._answered:
                 return await self._take_answer()
@@ -222,9 +282,11 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
             return False
         if spoken < self._shortest_word_secs:
             return not self._acknowledges
-        # Many recognisers begin only when the VAD tells of the end.
-        is_due = frame.silence_secs >= self._recogniser_secs + _SHORTEST_WAIT
-        return self._recogniser_is_quick and self._words_secs is None and is_due
+        # Many recognisers begin only when the VAD tells of the end. But a VAD that waits for a
+        # caller who pauses much is not to keep the caller waiting.
+        usual_secs = 0.0 if self._recogniser_is_quick else DEFAULT_TTFS_P99
+        is_due = frame.silence_secs >= max(self._recogniser_secs, usual_secs) + _SHORTEST_WAIT
+        return self._words_secs is None and not self._words_are_asked_for and is_due
 
     async def _speech_stopped(self, silence_secs: float) -> ProcessFrameResult:
         self._caller_speaks = False
@@ -249,20 +311,28 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self, frame: InterimTranscriptionFrame | TranscriptionFrame
     ) -> ProcessFrameResult:
         text = frame.text.strip()
-        if text and not self._bot_is_heard:
-            return await self._begin()
+        if isinstance(frame, InterimTranscriptionFrame):
+            self._has_interim = self._has_interim or bool(text)
+            self._recogniser_is_quick = self._recogniser_is_quick or self._caller_speaks
         is_backchannel = self._backchannels.cover(text)
-        if text and text not in self._not_words and not is_backchannel:
+        if text and not self._is_nothing(text, is_backchannel=is_backchannel):
             return await self._begin()
         self._acknowledges = self._acknowledges or is_backchannel
         if isinstance(frame, InterimTranscriptionFrame):
-            self._recogniser_is_quick = self._recogniser_is_quick or self._caller_speaks
             return ProcessFrameResult.CONTINUE
         if not text and not self._undecided:
             return ProcessFrameResult.CONTINUE
         self._has_spoken = self._has_spoken or bool(text)
         self._backchannel = frame if is_backchannel else self._backchannel
         return await self._take_answer()
+
+    def _is_nothing(self, text: str, *, is_backchannel: bool) -> bool:
+        if self._bot_is_heard:
+            return is_backchannel or text in self._not_words
+        if not (self._replies.is_due and self._undecided):
+            return False
+        # Whoever says 'yes' to a silent bot means it.
+        return text in self._not_words or _HESITATIONS.cover(text)
 
     def _has_nearly_finished(self) -> bool:
         return self._left_secs is not None and self._left_secs <= self._nearly_done_secs
@@ -305,7 +375,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
 
     async def _settle(self) -> None:
         self._undecided = self._acknowledges = self._answered = self._has_spoken = False
-        self._words_are_asked_for = False
+        self._words_are_asked_for = self._has_interim = False
         self._backchannel = None
         self._left_secs = None
         await self._stop_timer()

@@ -30,11 +30,14 @@ __all__ = [
     "CallerPausedFrame",
     "CallerSpeakingFrame",
     "FailureKind",
+    "HoldFrame",
     "MarkReachedFrame",
     "MarkSentFrame",
     "MulawInputFrame",
     "MulawOutputFrame",
     "NoWordsFrame",
+    "ReplyHeardFrame",
+    "ReplyStartedFrame",
     "ResumeFrame",
     "SendMarkFrame",
     "ServiceStopFrame",
@@ -264,6 +267,25 @@ class BotHeldFrame(SystemFrame):
 @dataclass
 class ResumeFrame(SystemFrame):
     """A false alarm: the bot is to say on what it was about to say when it was held."""
+
+
+@dataclass
+class HoldFrame(SystemFrame):
+    """What the bot says next is to wait: the caller may want to say more. Pushed both ways.
+
+    Only whoever decides by a :class:`ResumeFrame` or an interruption should push it. While the bot
+    speaks, it falls silent by itself.
+    """
+
+
+@dataclass
+class ReplyStartedFrame(SystemFrame):
+    """The LLM has begun a reply. Pushed upstream by the output, before anything is heard of it."""
+
+
+@dataclass
+class ReplyHeardFrame(SystemFrame):
+    """All of an LLM's reply was heard, or it had nothing to say. Pushed upstream by the output."""
 
 
 @dataclass

@@ -47,8 +47,8 @@ class TwilioParams(TransportParams):
             throws the lead away.
         holds: Whether the bot falls silent as soon as the caller makes a sound, before it is clear
             whether it is an interruption. If it is none, the bot says on what was held.
-        hold_secs: How long after the caller's sound the bot waits at most for that to become clear;
-            longer by itself for a recogniser that says it takes longer.
+        hold_secs: How long after the end of the caller's sound the bot waits at most for that to
+            become clear; longer by itself for a recogniser that says it takes longer.
         cut_mark: What stands behind the words that were heard of a reply that was cut off, for the
             LLM to see; empty for nothing.
         start_timeout_secs: How long ``connected`` and ``start`` may take.
@@ -73,7 +73,7 @@ class TwilioParams(TransportParams):
     audio_out_end_silence_secs: int = 0
     lead_secs: float = 0.4
     holds: bool = True
-    hold_secs: float = 1.5
+    hold_secs: float = 1.1
     cut_mark: str = "\N{EM DASH}"
     start_timeout_secs: float = 10.0
     media_timeout_secs: float = 5.0
