@@ -120,6 +120,12 @@ async def test_busy_loop_sees_time_go_on():
         await asyncio.sleep(0)
 
 
+async def test_busy_wait_sees_time_go_on():
+    end = time.monotonic() + 0.001
+    while time.monotonic() < end:
+        pass
+
+
 def test_time_never_goes_back():
     seen = [time.monotonic()]
     for _ in range(3):

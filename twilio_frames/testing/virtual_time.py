@@ -30,7 +30,10 @@ from typing import Any
 __all__ = ["VirtualEventLoop", "new_event_loop", "take_over_time", "watch_threads"]
 
 ROUND_SECS = 1e-6
-"""What a round of the loop takes, so that whoever waits in a busy loop sees time go on."""
+"""What a round of the loop takes, and"""
+
+READ_SECS = 1e-7
+"""what reading the time does, so that whoever waits in a busy loop sees time go on."""
 
 LOOK_SECS = 0.005
 """How often threads are looked at while the loop waits for them, in real seconds."""
@@ -64,6 +67,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Seconds of the loop's own time, on the scale of ``time.monotonic()``."""
+        self._now += READ_SECS
         return self._now
 
     def advance(self, seconds: float) -> None:
@@ -79,7 +83,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         """Sets a timer."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
