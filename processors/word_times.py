@@ -31,10 +31,11 @@ def baseline_of(pts: int, *, began_at: int, follows_pts: int, seconds_before: fl
     Args:
         pts: The time of its first word.
         began_at: Pipecat's clock at its first audio.
-        follows_pts: The time of the last word before it.
+        follows_pts: The time of the last word before it, unless Pipecat has forgotten that one in
+            an interruption.
         seconds_before: How much audio the same TTS context had before it was begun again.
     """
-    baseline = max(follows_pts, min(began_at, pts))
+    baseline = follows_pts if began_at < follows_pts <= pts else min(began_at, pts)
     before = round(seconds_before * NANOSECONDS)
     # The service may count on from there, or again from zero: whatever the word is nearer to.
     return baseline + before if pts - baseline > before // 2 else baseline

@@ -90,6 +90,7 @@ class WordLayer:
         self._utterances: dict[str | None, Utterance] = {}
         self._before = SecondsBefore()
         self._last_pts = 0
+        self._protected_pts = 0
 
     def start(self, frame: TTSStartedFrame) -> None:
         """Notes that an utterance begins, or begins again."""
@@ -246,8 +247,8 @@ class WordLayer:
             was_unfinished = was_unfinished or utterance.is_unfinished
         self._utterances = protected
         # Pipecat's words count from the present again after an interruption, or from the last word
-        # that may not be interrupted.
-        self._last_pts = max((one.last_pts for one in protected.values()), default=0)
+        # that may not be interrupted, be it complete or not.
+        self._last_pts = self._protected_pts
         return was_unfinished
 
     def move(self, length: int) -> bool:
@@ -316,6 +317,8 @@ class WordLayer:
                 seconds_before=utterance.seconds_before,
             )
         self._last_pts = utterance.last_pts = max(self._last_pts, pts)
+        if utterance.is_protected:
+            self._protected_pts = self._last_pts
         return begin + round((pts - utterance.baseline) * SAMPLE_RATE / NANOSECONDS)
 
     def _lay_group(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:

@@ -26,8 +26,10 @@ class Audio:
         self.mulaw += encode_mulaw(tone(seconds)) + mulaw_silence(pause)
         self.layer.audio(context, begin, len(self.mulaw), at * MILLISECOND)
 
-    def begin(self, *, context: str = "c") -> None:
-        self.layer.start(TTSStartedFrame(context))
+    def begin(self, *, context: str = "c", interruptible: bool = True) -> None:
+        frame = TTSStartedFrame(context)
+        frame.interruptible = interruptible
+        self.layer.start(frame)
 
     def announce(self, text: str, *, context: str = "c") -> None:
         frame = AggregatedTextFrame(text, "sentence")
@@ -164,6 +166,30 @@ def test_cut_utterance_leaves_no_time_behind():
     audio.layer.over("next")
 
     assert near(audio.laid, [("one", 10000), ("two", 12000)])
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+@pytest.mark.parametrize("first_pts", [3800, 1500])
+def test_words_behind_protected_ones_count_from_those_or_anew(is_complete: bool, first_pts: int):
+    """Newer Pipecats have them count from the last word of speech that may not be interrupted."""
+    audio = Audio()
+    audio.begin(interruptible=False)
+    audio.say(3.0, at=1000)
+    audio.word("notice", 1000)
+    audio.word("ends", 3800)
+    if is_complete:
+        audio.layer.over("c")
+    audio.layer.cut(8000)
+    audio.layer.move(len(audio.mulaw))
+    audio.layer.over("c")
+    audio.laid.clear()
+    audio.begin(context="d")
+    audio.say(1.0, at=1500, context="d")
+    audio.word("the", first_pts, context="d")
+    audio.word("answer", first_pts + 500, context="d")
+    audio.layer.over("d")
+
+    assert near(audio.laid, [("the", 28000), ("answer", 32000)])
 
 
 def test_announcement_of_timed_words_is_not_laid():
