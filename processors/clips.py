@@ -16,14 +16,14 @@ from pipecat.frames.frames import (
     LLMAssistantPushAggregationFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
-    TTSTextFrame,
 )
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_of_wav
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.processors.sounding import BLOCK, loud_blocks
-from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.processors.word_places import word_ends
+from twilio_frames.processors.words import HeardTextFrame
 
 __all__ = ["Clip", "ClipWord", "SpeakClipFrame"]
 
@@ -170,11 +170,6 @@ def frames_on(frame: SpeakClipFrame) -> Iterator[tuple[Frame, int]]:
 
 
 def _laid_by_letters(text: str, mulaw: bytes) -> tuple[ClipWord, ...]:
-    words: list[ClipWord] = []
-    layer = WordLayer(
-        lambda frame, end: words.append(ClipWord(text=frame.text, end=end)),
-        lambda begin, end: mulaw[begin:end],
-    )
-    layer.audio(None, 0, len(mulaw), 0)
-    layer.text(TTSTextFrame(text, "sentence"))
-    return tuple(words)
+    words = text.split()
+    ends = word_ends(words, mulaw, len(mulaw))
+    return tuple(ClipWord(text=word, end=end) for word, end in zip(words, ends, strict=True))

@@ -32,6 +32,7 @@ from pipecat.frames.frames import (
     FunctionCallCancelFrame,
     FunctionCallsStartedFrame,
     InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     OutputDTMFFrame,
@@ -41,14 +42,17 @@ from pipecat.frames.frames import (
     OutputTransportReadyFrame,
     StartFrame,
     SystemFrame,
+    TTSSpeakFrame,
     TTSStoppedFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     CallEndReason,
+    FunctionRoundsOverFrame,
     MarkSentFrame,
     ReplyHeardFrame,
     ReplyStartedFrame,
@@ -58,6 +62,7 @@ from twilio_frames.frames import (
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
+from twilio_frames.processors.function_rounds import FunctionRounds
 from twilio_frames.processors.head_start import HeadStart
 from twilio_frames.processors.heard_audio import HeardAudioFrame
 from twilio_frames.processors.heard_first import HeardFirst, MemoryFenceFrame
@@ -66,6 +71,7 @@ from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.rate_advice import advise_on_recognisers
 from twilio_frames.processors.script_writer import ScriptWriter
+from twilio_frames.processors.unsounded import SayAgain
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.script import Piece
@@ -80,6 +86,7 @@ class OutputTiming(Timing, Protocol):
     holds: bool
     hold_secs: float
     cut_mark: str
+    function_rounds_limit: int | None
 
 
 class _Finished:
@@ -129,6 +136,9 @@ class MulawOutput(BaseOutputTransport):
             hold_secs=params.hold_secs if params.holds else None,
             left_secs=self._writer.left_secs,
         )
+        self._rounds = FunctionRounds(params.function_rounds_limit)
+        self._say_again = SayAgain(self._speak, self._report_silence)
+        self._has_words = False
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
         self._told_speaking_at = 0.0
@@ -205,6 +215,9 @@ class MulawOutput(BaseOutputTransport):
                 await self.push_error(DIGITS)
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
                 self._foreign.leave_out(frame)
+            case _ if self._rounds.are_over(frame, direction):
+                rounds = self._timing.function_rounds_limit or 0
+                await self.push_frame(FunctionRoundsOverFrame(rounds), FrameDirection.UPSTREAM)
             case FunctionCallsStartedFrame():
                 self._delivery.expect(frame)
                 await self.push_frame(frame, direction)
@@ -214,6 +227,7 @@ class MulawOutput(BaseOutputTransport):
                 await self._delivery.settle()
                 await self.push_frame(frame, direction)
             case SystemFrame():
+                self._rounds.note(frame)
                 await self.push_frame(frame, direction)
                 await self._hold.follow(frame)
             case _ if direction is FrameDirection.UPSTREAM:
@@ -230,10 +244,12 @@ class MulawOutput(BaseOutputTransport):
         await self._tell_cuts(self._script.sent if is_protected else self._script.heard)
         self._writer.follow_cut()
         is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
-        if is_cut and not is_protected and self._timing.cut_mark:
+        if is_cut and not is_protected and self._timing.cut_mark and self._has_words:
             await self.push_frame(_cut_mark(self._timing.cut_mark))
         if not is_protected:
             self._writer.words_unheard = 0
+            self._has_words = False
+            self._say_again.forget()
         await self.push_frame(frame, direction)
         await self._delivery.interrupted()
         if not is_protected:
@@ -255,6 +271,19 @@ class MulawOutput(BaseOutputTransport):
             await self.push_frame(ReplyStartedFrame(), FrameDirection.UPSTREAM)
         await self._writer.lay(frame)
         self._playout.wake()
+        if isinstance(frame, TTSStoppedFrame | LLMFullResponseEndFrame):
+            await self._say_again.settle(self._writer.take_unsounded())
+
+    async def _speak(self, text: str) -> None:
+        # Whichever TTS service is in use takes it on its way up.
+        await self.push_frame(TTSSpeakFrame(text), FrameDirection.UPSTREAM)
+
+    async def _report_silence(self) -> None:
+        await self.push_error(
+            "expected the TTS service to speak a text, got no sound, at the second time either: "
+            "the caller has not heard it, and it is not remembered. Look at the service's errors",
+            category=ErrorCategory.UNKNOWN,
+        )
 
     @property
     def underruns(self) -> int:
@@ -285,16 +314,22 @@ class MulawOutput(BaseOutputTransport):
             await self.broadcast_frame(BotStoppedSpeakingFrame)
 
     async def _due(self, thing: object) -> None:
+        if isinstance(thing, Frame):
+            self._rounds.note(thing)
         match thing:
             case SendMarkFrame():
                 await self._set_mark(thing)
             case HeardTextFrame():
                 self._writer.words_unheard -= thing.append_to_context
+                self._has_words = self._has_words or thing.append_to_context
                 await self._delivery.push(thing)
             case TTSStoppedFrame():
                 await self._maybe_stopped_speaking()
                 await self._delivery.push(thing)
             case Frame():
+                if isinstance(thing, LLMFullResponseEndFrame | LLMAssistantPushAggregationFrame):
+                    # What is heard from here on is another message.
+                    self._has_words = False
                 await self._delivery.push(thing)
                 if isinstance(thing, LLMFullResponseEndFrame):
                     await self.push_frame(ReplyHeardFrame(), FrameDirection.UPSTREAM)

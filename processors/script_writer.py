@@ -22,13 +22,14 @@ from twilio_frames.frames import (
     MulawOutputFrame,
     SendMarkFrame,
     SpeechBrokenOffFrame,
+    SpeechLeftOutFrame,
     WordBrokenOffFrame,
 )
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.rate_advice import advise_on_speech
 from twilio_frames.processors.utterance_audio import UtteranceAudio
-from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.processors.words import HeardTextFrame, WordLayer, heard_text
 from twilio_frames.protocol.script import Script
 
 PAUSE = object()
@@ -76,6 +77,10 @@ class ScriptWriter:
         """How often the script had been heard to its end while the bot was speaking."""
         self.words_unheard = 0
         """How many words for the memory have been laid and not been heard."""
+
+    def take_unsounded(self) -> list[str]:
+        """What was to be said and remembered, and made no sound; nothing before the reply's end."""
+        return [] if self._in_reply else self._words.take_unsounded()
 
     def left_secs(self) -> float | None:
         """How much is left to say; None while that is not known."""
@@ -132,10 +137,13 @@ class ScriptWriter:
                 await self._sound.control(frame)
                 self._add(frame)
             case TTSTextFrame():
-                self._words.text(frame)
+                if not self._params.audio_out_enabled or not self._words.text(frame):
+                    self._lay_text(heard_text(frame, frame.text), self._script.length)
             case WordBrokenOffFrame():
                 await self.flush()
                 self._words.word_broken_off(frame.context_id)
+            case SpeechLeftOutFrame():
+                self._words.leave_out(frame.context_id, frame.text)
             case SendMarkFrame():
                 self._script.add(frame, when_sent=True)
             case TTSStartedFrame():

@@ -14,6 +14,7 @@ __all__ = [
     "letters_of",
     "loud_blocks",
     "sounding_bytes",
+    "sounding_secs",
     "words_within",
 ]
 
@@ -39,6 +40,14 @@ def loud_blocks(mulaw: bytes) -> np.ndarray:
 def sounding_bytes(mulaw: bytes | bytearray) -> int:
     """How many bytes of mu-law are no silence, to a block."""
     return int(loud_blocks(bytes(mulaw)).sum()) * BLOCK
+
+
+def sounding_secs(pcm: bytes, sample_rate: int) -> float:
+    """How long 16-bit PCM is no silence, to a hundredth of a second."""
+    samples = np.abs(np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype=np.int16).astype(np.int32))
+    block = max(1, sample_rate // 100)
+    whole = len(samples) // block * block
+    return float((samples[:whole].reshape(-1, block).max(axis=1) > _SILENT_BELOW).sum()) / 100
 
 
 def letters_of(word: str) -> int:

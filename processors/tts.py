@@ -20,7 +20,9 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
-from twilio_frames.audio import Resampler
+from twilio_frames.audio import SAMPLE_RATE, Resampler
+from twilio_frames.frames import SpeechLeftOutFrame
+from twilio_frames.processors.sounding import sounding_secs, words_within
 
 __all__ = ["PythonTTSService", "SpeechChunk", "SpokenWord"]
 
@@ -141,6 +143,7 @@ class PythonTTSService(TTSService):
         self._bytes_sent = 0
         self._words_due: deque[_DueWord] = deque()
         self._words_spoken = 0
+        self._sounding_secs = 0.0
         self._is_unspoken = False
         self._silent_context: str | None = None
 
@@ -182,11 +185,12 @@ class PythonTTSService(TTSService):
         if self._line:
             async for frame in self._send(self._line.flush(), context_id, last=True):
                 yield frame
-        if self._is_unspoken and self._words_spoken < len(text.split()):
-            await self.append_to_audio_context(context_id, _UnspokenTextFrame())
+        if self._is_unspoken and self.gives_word_times:
+            await self._leave_out(text.split()[self._words_spoken :], context_id)
 
     def _begin_text(self, context_id: str) -> None:
         self._line, self._bytes_sent, self._words_spoken = None, 0, 0
+        self._sounding_secs = 0.0
         self._words_due.clear()
         self._is_unspoken, self._silent_context = True, context_id
 
@@ -217,6 +221,7 @@ class PythonTTSService(TTSService):
             sample = round((seconds - self._text_began) * self.sample_rate)
             self._words_due.append(_DueWord(text=word.text, seconds=seconds, byte=2 * sample))
         playout.seconds += len(chunk.pcm) / (2 * chunk.sample_rate)
+        self._sounding_secs += sounding_secs(chunk.pcm, chunk.sample_rate)
         return pause + self._line.resample(chunk.pcm)
 
     async def _send(
@@ -264,10 +269,28 @@ class PythonTTSService(TTSService):
         )
 
     async def append_to_audio_context(self, context_id: str | None, frame: Any) -> None:
-        """Queues a frame behind the audio before it; an unspoken text stays out of the context."""
-        if isinstance(frame, TTSTextFrame) and self._is_unspoken:
+        """Queues a frame behind the audio before it; of a text that broke off, what was said."""
+        if not isinstance(frame, TTSTextFrame) or not self._is_unspoken:
+            await super().append_to_audio_context(context_id, frame)
+            return
+        words = frame.text.split()
+        said = words_within(words, round(self._sounding_secs * SAMPLE_RATE))
+        if not said:
+            # The output sees that there is no sound for it.
             frame.append_to_context = False
+            await super().append_to_audio_context(context_id, frame)
+            return
+        frame.text = " ".join(words[:said])
         await super().append_to_audio_context(context_id, frame)
+        rest = SpeechLeftOutFrame(context_id=context_id, text=" ".join(words[said:]))
+        await super().append_to_audio_context(context_id, rest)
+
+    async def _leave_out(self, words: list[str], context_id: str) -> None:
+        """Tells, where words have times, that those of a text are over before its end."""
+        if words:
+            await super().append_to_audio_context(context_id, _UnspokenTextFrame())
+            rest = SpeechLeftOutFrame(context_id=context_id, text=" ".join(words))
+            await super().append_to_audio_context(context_id, rest)
 
     async def push_frame(
         self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM

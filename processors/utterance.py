@@ -31,6 +31,7 @@ class Utterance:
         text_leads: Whether texts come ahead of their audio; None before the first.
         last_word: Of those that come with times, the last that came.
         seconds_before: How much audio the same context had before Pipecat began it again.
+        words_timed: How many words have come with times.
         was_announced: Whether texts of it have been announced.
         last_heard_of: The last of the texts that were announced ahead of its last audio.
         broken_at: Where the last word broke off, to be begun anew; None if it did not.
@@ -55,6 +56,7 @@ class Utterance:
     text_leads: bool | None = None
     last_word: str = ""
     seconds_before: float = 0.0
+    words_timed: int = 0
     was_announced: bool = False
     last_heard_of: int = 0
     broken_at: int | None = None
@@ -64,17 +66,28 @@ class Utterance:
         """Whether more was to be said, for the memory, than is known to have a place."""
         if self.begin is None or not self.is_remembered:
             return False
-        spoken = self._to_be_spoken
+        spoken = self.to_be_spoken
         if self.is_timed:
             return bool(spoken) and not self._ends_with(self.last_word)
         return bool(spoken or self.leading)
 
     @property
-    def _to_be_spoken(self) -> list[AggregatedTextFrame]:
+    def is_known(self) -> bool:
+        """Whether it is somebody's speech, and not a text alone."""
+        return self.has_begun or self.was_announced or self.begin is not None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether there are texts that have not come, or have no audio yet."""
+        return bool(self.to_be_spoken or self.leading)
+
+    @property
+    def to_be_spoken(self) -> list[AggregatedTextFrame]:
+        """The texts that were announced and have not come."""
         return [text for text in self.announced if text.will_be_spoken]
 
     def _ends_with(self, word: str) -> bool:
-        spoken = self._to_be_spoken
+        spoken = self.to_be_spoken
         return bool(spoken) and spoken[-1].text.split()[-1:] == [word]
 
     def start(self, frame: TTSStartedFrame) -> None:
@@ -86,8 +99,15 @@ class Utterance:
     def extend(self, end: int) -> None:
         """Notes more audio, up to a place."""
         self.end = end
+        if self.text_leads is None and self.begin is not None:
+            self._find_out_whether_text_leads()
         if self.announced:
             self.last_heard_of = self.announced[-1].id
+
+    def _find_out_whether_text_leads(self) -> None:
+        """Looks at what the first audio follows: a text, or the announcement of one."""
+        if self.leading:
+            self.text_leads = not self.to_be_spoken
 
     def take_announced_behind(self) -> deque[AggregatedTextFrame]:
         """The texts that were announced behind its audio."""
@@ -136,10 +156,43 @@ class Utterance:
             texts.append(self.announced.popleft())
         return texts
 
+    def take_timed(self, frame: TTSTextFrame) -> None:
+        """Notes a word with a time; what is to be shown ahead of it goes with it."""
+        self.is_timed, self.last_word = True, frame.text
+        self.words_timed += len(frame.text.split())
+        self.waiting += self.take_shown()
+        self.waiting.append(frame)
+
+    def take_awaited(self) -> list[TTSTextFrame]:
+        """What was announced and has not come, as it would have come."""
+        texts = [self._spoken(text) for text in self.to_be_spoken]
+        self.announced = deque(text for text in self.announced if not text.will_be_spoken)
+        left = [text for text in texts if isinstance(text, TTSTextFrame)]
+        for text in left if self.is_timed else ():
+            words = text.text.split()
+            text.text = " ".join(words[self.words_timed :])
+            self.words_timed = max(0, self.words_timed - len(words))
+        return [text for text in left if text.text]
+
+    def take_silent(self) -> list[TTSTextFrame]:
+        """The texts that came behind where their audio should have been, and had none."""
+        if self.text_leads or (self.text_leads is None and self.begin is not None):
+            return []
+        silent = [text for text in self.leading if isinstance(text, TTSTextFrame)]
+        self.leading = [text for text in self.leading if not isinstance(text, TTSTextFrame)]
+        return silent
+
+    def take_unplaced(self) -> list[AggregatedTextFrame]:
+        """The words with times of which no audio came, and what is to be shown among them."""
+        left = [*self.waiting, *(frame for place, frame in self.placed if place >= self.end)]
+        self.waiting.clear()
+        self.placed = [one for one in self.placed if one[0] < self.end]
+        return left
+
     def take_shown(self) -> list[AggregatedTextFrame]:
         """What is to be shown and not spoken."""
         shown = [text for text in self.announced if not text.will_be_spoken]
-        self.announced = deque(self._to_be_spoken)
+        self.announced = deque(self.to_be_spoken)
         return shown
 
     def take_unlaid(self) -> list[AggregatedTextFrame]:

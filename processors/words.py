@@ -16,6 +16,11 @@ pushes the text behind it. One that hears of its audio by another way, over a We
 the text ahead; a model that speaks itself gives its text in pieces, beside the audio. The texts of
 such an utterance share its audio, and are laid when it is over.
 
+Which of these a service does, shows with its first audio: it lies between the announcement of a
+text and the text, or behind the text. A text without a sound was not said: it is laid nowhere, and
+kept for whoever can have it said. Where the sound is too short for the letters of a text, at the
+pace of the voice, the words are laid that fit into it.
+
 What was to be spoken is known beforehand, by announcements. Where an utterance is cut before its
 texts could be laid, they are laid over what would have been its length.
 
@@ -25,54 +30,20 @@ utterance of its own. Its times count from its own first audio for Pipecat; for 
 go on from the first audio of all, and the first of them says which.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import numpy as np
-from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSStartedFrame, TTSTextFrame
+from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.processors.sounding import BLOCK, letters_of, loud_blocks
+from twilio_frames.processors.heard_text import HeardTextFrame, heard_text
+from twilio_frames.processors.sounding import BLOCK, loud_blocks
+from twilio_frames.processors.text_layer import Lay, Sound, TextLayer
 from twilio_frames.processors.utterance import Utterance
 from twilio_frames.processors.word_times import NANOSECONDS, SecondsBefore, baseline_of
 
-_PAUSE_BLOCKS = 8
-_PAUSE_REACH_BLOCKS = 25
-_PAUSE_SIGNS = ",.;:!?"
-_SECONDS_A_LETTER = 0.065
-
-
-@dataclass
-class HeardTextFrame(SystemFrame, TTSTextFrame):
-    """A word the caller has heard.
-
-    A system frame, so that it reaches the assistant's memory before an interruption that follows it
-    does (a data frame is overtaken, and then counts for the next reply).
-    """
-
-
-def heard_text(source: TTSTextFrame, text: str) -> HeardTextFrame:
-    """The frame of a word from a service's text frame.
-
-    Args:
-        source: What the service pushed.
-        text: The word.
-    """
-    given = {f.name: getattr(source, f.name) for f in fields(TTSTextFrame) if f.init}
-    frame = HeardTextFrame(**{**given, "text": text})
-    frame.append_to_context = source.append_to_context
-    frame.includes_inter_frame_spaces = source.includes_inter_frame_spaces
-    frame.transport_destination = source.transport_destination
-    frame.interruptible = source.interruptible
-    if text != source.text:
-        frame.raw_text = None
-        frame.includes_inter_frame_spaces = False
-    return frame
-
-
-Lay = Callable[[AggregatedTextFrame, int], None]
-Sound = Callable[[int, int], bytes]
+__all__ = ["HeardTextFrame", "WordLayer", "heard_text"]
 
 
 class WordLayer:
@@ -91,6 +62,8 @@ class WordLayer:
         self._before = SecondsBefore()
         self._last_pts = 0
         self._protected_pts = 0
+        self._texts = TextLayer(lay, sound)
+        self._unsounded: list[str] = []
 
     def start(self, frame: TTSStartedFrame) -> None:
         """Notes that an utterance begins, or begins again."""
@@ -117,6 +90,17 @@ class WordLayer:
             utterance.began_at, utterance.follows_pts = now, self._last_pts
         utterance.extend(end)
         self._settle(utterance)
+
+    def leave_out(self, context_id: str | None, text: str) -> None:
+        """Notes that a part of what was announced will make no sound."""
+        utterance = self._utterances.get(context_id)
+        if utterance is not None and utterance.is_remembered:
+            self._unsounded.append(text)
+
+    def take_unsounded(self) -> list[str]:
+        """What was to be said and remembered, and made no sound: texts, in order, each once."""
+        unsounded, self._unsounded = self._unsounded, []
+        return unsounded
 
     def announce(self, frame: AggregatedTextFrame) -> None:
         """Notes a text that is about to be spoken."""
@@ -150,8 +134,11 @@ class WordLayer:
         """
         ended: list[str | None] = []
         for context_id, utterance in list(self._utterances.items()):
-            if utterance.begin is not None and utterance.was_announced:
+            if utterance.was_announced and (utterance.begin is not None or utterance.is_awaited):
+                # Nobody has said that it is over: who said it has been replaced, for one.
+                left = utterance.take_awaited()
                 self.over(context_id)
+                self._leave_out(left, utterance)
                 ended.append(context_id)
             elif not utterance.has_begun:
                 del self._utterances[context_id]
@@ -159,25 +146,30 @@ class WordLayer:
                     self._lay(text, length)
         return ended
 
-    def text(self, frame: TTSTextFrame) -> None:
-        """Lays a word with a time, or a sentence without."""
+    def text(self, frame: TTSTextFrame) -> bool:
+        """Lays a word with a time, or a sentence without.
+
+        Returns:
+            False if it belongs to no utterance: its place is where the audio ends.
+        """
         utterance = self._utterance(frame.context_id)
         if frame.pts:
-            utterance.is_timed, utterance.last_word = True, frame.text
-            utterance.waiting += utterance.take_shown()
-            utterance.waiting.append(frame)
+            utterance.take_timed(frame)
             self._settle(utterance)
-            return
+            return True
+        if not utterance.is_known:
+            del self._utterances[frame.context_id]
+            return False
         texts = utterance.take_sentence(frame)
-        if utterance.text_leads is None:
+        if frame.includes_inter_frame_spaces:
             # Pieces of running text come beside their audio: neither ends where the other does.
-            is_ahead = utterance.begin is None and utterance.has_begun
-            utterance.text_leads = is_ahead or frame.includes_inter_frame_spaces
-        if utterance.text_leads:
+            utterance.text_leads = True
+        if utterance.text_leads or (utterance.text_leads is None and utterance.begin is None):
             utterance.leading += texts
         else:
-            self._lay_over(texts, utterance.segment, utterance.end)
-            utterance.segment = utterance.end
+            self._leave_out(utterance.take_silent(), utterance)
+            self._lay_whole(texts, utterance)
+        return True
 
     def word_broken_off(self, context_id: str | None) -> None:
         """Notes that the last word of an utterance begins anew where its audio ends."""
@@ -191,11 +183,14 @@ class WordLayer:
         if utterance is not None:
             utterance.is_over = True
             utterance.drop_broken_word()
+            self._place_waiting(utterance)
+            unplaced = [*utterance.take_unplaced(), *utterance.take_silent()]
             self._settle(utterance)
             if utterance.begin is not None:
                 self._before.add(context_id, (utterance.end - utterance.begin) / SAMPLE_RATE)
-            texts = [*utterance.leading, *utterance.take_shown()]
-            self._lay_over(texts, utterance.segment, utterance.end)
+            self._leave_out(unplaced, utterance)
+            shown = [text for text in unplaced if not isinstance(text, TTSTextFrame)]
+            self._lay_whole([*utterance.leading, *shown, *utterance.take_shown()], utterance)
 
     def broken_off(self, context_id: str | None, spoken_words: int) -> None:
         """Notes that an utterance has no more audio, though more of it was to be spoken.
@@ -241,11 +236,15 @@ class WordLayer:
                 continue
             self._settle(utterance)
             self._lay_last(utterance)
+            utterance.take_silent()
             begins = utterance.begin is not None and utterance.segment < min(heard, utterance.end)
             if begins and not utterance.is_timed:
-                self._lay_unfinished(utterance.take_unlaid(), utterance)
+                self._texts.lay_unfinished(
+                    utterance.take_unlaid(), utterance.segment, utterance.end
+                )
             was_unfinished = was_unfinished or utterance.is_unfinished
         self._utterances = protected
+        self._unsounded.clear()
         # Pipecat's words count from the present again after an interruption, or from the last word
         # that may not be interrupted, be it complete or not.
         self._last_pts = self._protected_pts
@@ -273,11 +272,7 @@ class WordLayer:
 
     def _settle(self, utterance: Utterance) -> None:
         """Lays the words whose end is known: where the next one begins, or the audio ends."""
-        if utterance.begin is None:
-            return
-        for frame in utterance.waiting:
-            utterance.placed.append((self._place(utterance, frame), frame))
-        utterance.waiting.clear()
+        self._place_waiting(utterance)
         # Words that share a time share the stretch up to the next.
         groups = [
             (begin, [frame for _, frame in group])
@@ -287,10 +282,19 @@ class WordLayer:
         if utterance.is_over:
             ends.append(utterance.end)
         for (begin, frames), end in zip(groups, ends, strict=False):
-            if end > utterance.end:
+            if end > utterance.end or begin >= utterance.end:
                 break
-            self._lay_group(frames, begin, end)
+            if utterance.is_over and end == utterance.end:
+                self._lay_end(frames, begin, utterance)
+            else:
+                self._lay_group(frames, begin, end)
             del utterance.placed[: len(frames)]
+
+    def _place_waiting(self, utterance: Utterance) -> None:
+        if utterance.begin is not None:
+            for frame in utterance.waiting:
+                utterance.placed.append((self._place(utterance, frame), frame))
+            utterance.waiting.clear()
 
     def _lay_last(self, utterance: Utterance) -> None:
         """Lays the words behind which no audio came any more, if their sound had come to an end.
@@ -323,10 +327,33 @@ class WordLayer:
 
     def _lay_group(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:
         word, *others = frames
-        if not others and isinstance(word, TTSTextFrame):
+        if not others and isinstance(word, TTSTextFrame) and len(word.text.split()) < 2:
             self._lay(heard_text(word, word.text), self._end_of_sound(begin, end))
         else:
-            self._lay_over(frames, begin, self._end_of_sound(begin, end))
+            self._texts.lay_over(frames, begin, self._end_of_sound(begin, end))
+
+    def _lay_end(self, frames: list[AggregatedTextFrame], begin: int, utterance: Utterance) -> None:
+        """Lays the last words of an utterance.
+
+        Pipecat gives all that a service has not told of the time of the last word that it has.
+        """
+        if len(frames) > 1 or len(frames[0].text.split()) > 1:
+            end = self._end_of_sound(begin, utterance.end)
+            left = self._texts.lay_whole(frames, begin, end, begun=frames[0])
+            self._leave_out(left, utterance)
+        else:
+            self._lay_group(frames, begin, utterance.end)
+
+    def _lay_whole(self, texts: Sequence[AggregatedTextFrame], utterance: Utterance) -> None:
+        """Lays texts over the sound that has come for them, and not for those before them."""
+        left = self._texts.lay_whole(texts, utterance.segment, utterance.end)
+        self._leave_out(left, utterance)
+        utterance.segment = utterance.end
+
+    def _leave_out(self, texts: Iterable[AggregatedTextFrame], utterance: Utterance) -> None:
+        """Notes what made no sound, if a voice was to speak it, for the memory."""
+        if utterance.was_announced and utterance.is_remembered:
+            self._unsounded += [text.text for text in texts if isinstance(text, TTSTextFrame)]
 
     def _end_of_sound(self, begin: int, end: int) -> int:
         """Where the last sound before a place ends."""
@@ -335,46 +362,4 @@ class WordLayer:
         return end if silent_blocks == len(blocks) else max(begin, end - silent_blocks * BLOCK)
 
     def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
-        """Lays the words of texts over a stretch, by their letters."""
-        if end <= begin:
-            for text in texts:
-                self._lay_one(text, text.text, end)
-            return
-        words = [(text, word) for text in texts for word in _words_of(text)]
-        if not words:
-            return
-        sounding = self._sounding_blocks(begin, end)
-        pauses = sounding[:-1][np.diff(sounding) > _PAUSE_BLOCKS]
-        shares = np.cumsum([_letters(text, word) for text, word in words], dtype=float)
-        last_blocks = np.rint(shares / max(1.0, shares[-1]) * len(sounding)).astype(int) - 1
-        for (text, word), block in zip(words, sounding[last_blocks.clip(0)].tolist(), strict=True):
-            if word[-1:] in _PAUSE_SIGNS and len(pauses):
-                nearest = int(pauses[np.argmin(np.abs(pauses - block))])
-                block = nearest if abs(nearest - block) <= _PAUSE_REACH_BLOCKS else block
-            self._lay_one(text, word, min(end, begin + (block + 1) * BLOCK))
-
-    def _lay_one(self, text: AggregatedTextFrame, word: str, end: int) -> None:
-        self._lay(heard_text(text, word) if isinstance(text, TTSTextFrame) else text, end)
-
-    def _sounding_blocks(self, begin: int, end: int) -> np.ndarray:
-        """Which blocks of a stretch hold sound; those whose audio is not there count as if."""
-        blocks = max(1, -(-(end - begin) // BLOCK))
-        loud = np.ones(blocks, dtype=bool)
-        known = loud_blocks(self._sound(begin, end))[:blocks]
-        loud[: len(known)] = known
-        return np.flatnonzero(loud if loud.any() else ~loud)
-
-    def _lay_unfinished(self, texts: list[AggregatedTextFrame], utterance: Utterance) -> None:
-        # More audio may have been to come.
-        letters = sum(len(text.text) for text in texts if isinstance(text, TTSTextFrame))
-        expected = round(letters * _SECONDS_A_LETTER * SAMPLE_RATE)
-        self._lay_over(texts, utterance.segment, max(utterance.end, utterance.segment + expected))
-
-
-def _words_of(text: AggregatedTextFrame) -> list[str]:
-    is_whole = text.includes_inter_frame_spaces or not isinstance(text, TTSTextFrame)
-    return [text.text] if is_whole else text.text.split()
-
-
-def _letters(text: AggregatedTextFrame, word: str) -> int:
-    return letters_of(word) if isinstance(text, TTSTextFrame) else 0
+        self._texts.lay_over(texts, begin, end)

@@ -359,6 +359,42 @@ class SpeechBrokenOffFrame(TTSStoppedFrame):
 
 
 @dataclass
+class FunctionRoundsOverFrame(SystemFrame):
+    """The LLM has called functions again and again, and is not asked any more in this turn.
+
+    Goes upstream, in the place of the request. Whoever has an apology to make says it and reports
+    the error, and does not pass it on; at the transport's input this has an end.
+
+    Parameters:
+        rounds: How many rounds there were without a word that was heard.
+    """
+
+    rounds: int = 0
+
+    @property
+    def reproach(self) -> str:
+        """What the error says."""
+        return (
+            f"expected the LLM to say something, got {self.rounds} rounds of function calls in a "
+            "row: it is not asked again in this turn. Look at what the functions answer, and see "
+            "`TwilioParams.function_rounds_limit`"
+        )
+
+
+@dataclass
+class SpeechLeftOutFrame(DataFrame):
+    """The rest of a text could not be spoken; the utterance goes on with the next text, if any.
+
+    Parameters:
+        context_id: The ``context_id`` of the utterance.
+        text: What was not spoken.
+    """
+
+    context_id: str | None = None
+    text: str = field(default="", repr=False)
+
+
+@dataclass
 class WordBrokenOffFrame(DataFrame):
     """Of the last word with a time, only a part has been spoken.
 

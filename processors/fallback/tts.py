@@ -21,7 +21,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
-from twilio_frames.frames import SpeechBrokenOffFrame, WordBrokenOffFrame
+from twilio_frames.frames import SpeechBrokenOffFrame, SpeechLeftOutFrame, WordBrokenOffFrame
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unspoken import Unspoken
@@ -123,6 +123,9 @@ class TTSFallback(Fallback):
                 self._note_audio(frame)
             case WordBrokenOffFrame():
                 self._speech(frame.context_id).word_broken_off()
+            case SpeechLeftOutFrame():
+                # It is kept here, for the next voice.
+                return ()
             case TTSStartedFrame():
                 self._note_begin(frame)
             case TTSStoppedFrame():

@@ -145,11 +145,11 @@ def test_unfinished_sentence_is_laid_by_its_announcement():
     assert audio.laid[-1][1] > 4800
 
 
-def test_text_without_audio_is_kept_whole():
+def test_text_of_nobodys_speech_has_no_place():
     audio = Audio()
-    audio.sentence("Nothing was said.")
 
-    assert audio.laid == [("Nothing was said.", 0)]
+    assert not audio.layer.text(TTSTextFrame("Nothing was said.", "sentence"))
+    assert audio.laid == []
 
 
 def test_cut_utterance_leaves_no_time_behind():

@@ -21,6 +21,7 @@ from pipecat.utils.errors import ErrorCategory
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from twilio_frames.frames import FunctionRoundsOverFrame
 from twilio_frames.processors.llm import ApologyFrame
 
 __all__ = ["ChecksFunctionCalls", "mistake_in"]
@@ -66,10 +67,19 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
         self._unreadable.append(tool_call_id)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Counts wrong calls anew in each turn of the caller."""
+        """Counts wrong calls anew in each turn of the caller; apologises for calls without end."""
         if isinstance(frame, UserStartedSpeakingFrame):
             self._wrong_calls = 0
         await super().process_frame(frame, direction)
+        if isinstance(frame, FunctionRoundsOverFrame):
+            await self._apologise_instead(frame.reproach)
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Pushes a frame, unless it has come to its end here."""
+        if not isinstance(frame, FunctionRoundsOverFrame):
+            await super().push_frame(frame, direction)
 
     # Pipecat's public hooks come before the calls are grouped; this one knows the group.
     async def _run_function_call(self, runner_item: FunctionCallRunnerItem) -> None:
@@ -128,12 +138,14 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
 
     async def _apologize_for(self, function_name: str) -> None:
         self._wrong_calls = 0
-        await self.push_error(
+        await self._apologise_instead(
             f"expected arguments that fit the schema of {function_name}, got "
             f"{self._wrong_calls_limit} calls in a row that do not: make its description clearer, "
-            "or use a stronger model",
-            category=ErrorCategory.APPLICATION,
+            "or use a stronger model"
         )
+
+    async def _apologise_instead(self, reproach: str) -> None:
+        await self.push_error(reproach, category=ErrorCategory.APPLICATION)
         if self._apology:
             await self.push_frame(ApologyFrame(self._apology))
 

@@ -19,7 +19,7 @@ from pipecat.services.openai.realtime import events
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
-from twilio_frames.frames import SpeechCutFrame, TurnTranscriptionFrame
+from twilio_frames.frames import FunctionRoundsOverFrame, SpeechCutFrame, TurnTranscriptionFrame
 from twilio_frames.services.realtime_connection import RealtimeConnection
 from twilio_frames.services.realtime_past import Past
 from twilio_frames.services.realtime_speech import ModelSpeech, SpokenItem
@@ -71,6 +71,10 @@ class RealtimeReplies(RealtimeConnection):
                 await self._take_cut(frame)
             case STTMetadataFrame():
                 self._has_recogniser = True
+            case FunctionRoundsOverFrame():
+                await self.push_error(frame.reproach, category=ErrorCategory.APPLICATION)
+                await self._apologise()
+                return
             case _:
                 pass
         await super().process_frame(frame, direction)

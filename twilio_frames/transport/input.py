@@ -14,15 +14,18 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     StartFrame,
     StopFrame,
+    TTSSpeakFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 from pipecat.transports.base_input import BaseInputTransport
+from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import (
     CallEndedFrame,
     CallEndReason,
     CallStartedFrame,
+    FunctionRoundsOverFrame,
     MarkReachedFrame,
     MulawInputFrame,
 )
@@ -60,6 +63,7 @@ class TwilioInput(BaseInputTransport):
         super().__init__(params, **kwargs)
         self._connection = connection
         self._longest_gap_secs = params.longest_gap_secs
+        self._apology = params.apology
         self._on_started = on_started
         self._on_ended = on_ended
         self._event_frames = EventFrames()
@@ -105,6 +109,14 @@ class TwilioInput(BaseInputTransport):
                 await self.cancel_task(task)
         self._reader = self._watch = None
         await super().cleanup()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        """Takes a frame; apologises where nobody else has for an LLM that says nothing."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, FunctionRoundsOverFrame):
+            await self.push_error(frame.reproach, category=ErrorCategory.APPLICATION)
+            if self._apology:
+                await self.push_frame(TTSSpeakFrame(self._apology))
 
     async def push_audio_frame(self, frame: InputAudioRawFrame):
         """Pushes the caller's audio, by way of the audio filter where there is one."""

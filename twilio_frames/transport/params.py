@@ -4,8 +4,10 @@ from typing import Any
 
 from loguru import logger
 from pipecat.transports.base_transport import TransportParams
+from pydantic import Field
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.processors.apology import APOLOGY
 
 _ONE_CHANNEL = "a phone line has one channel each way"
 _NO_VIDEO = "a phone line carries no video"
@@ -51,6 +53,11 @@ class TwilioParams(TransportParams):
             become clear; longer by itself for a recogniser that says it takes longer.
         cut_mark: What stands behind the words that were heard of a reply that was cut off, for the
             LLM to see; empty for nothing.
+        function_rounds_limit: How many rounds of function calls an LLM may make in a row without a
+            word that the caller hears. Then it is not asked again in this turn, which is an error,
+            and the caller hears the apology. None for as many as it likes.
+        apology: Said, by the TTS service, where the LLM service has no apology of its own; empty to
+            stay silent.
         start_timeout_secs: How long ``connected`` and ``start`` may take.
         media_timeout_secs: How long the caller's audio may be absent (50 messages a second are
             due) before the line counts as lost.
@@ -75,6 +82,8 @@ class TwilioParams(TransportParams):
     holds: bool = True
     hold_secs: float = 1.1
     cut_mark: str = "\N{EM DASH}"
+    function_rounds_limit: int | None = Field(default=8, ge=1)
+    apology: str = APOLOGY
     start_timeout_secs: float = 10.0
     media_timeout_secs: float = 5.0
     send_timeout_secs: float = 5.0

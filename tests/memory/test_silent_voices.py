@@ -1,0 +1,156 @@
+"""What is remembered of replies that a voice makes no sound of, and who says them again."""
+
+from collections.abc import AsyncGenerator, Callable
+
+from pipecat.frames.frames import ErrorFrame, Frame, LLMRunFrame, TTSAudioRawFrame, TTSSpeakFrame
+from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategyFailover
+from pipecat.processors.aggregators.llm_context import LLMContextMessage
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.settings import TTSSettings
+from pipecat.services.tts_service import TTSService
+
+from tests.memory.conversation import CUT, Bot, Look, Memory, call, words_heard_of
+from tests.memory.voices import Voice
+from twilio_frames.audio import decode_mulaw
+from twilio_frames.testing.known_speech import said, sound
+
+FIRST = "Bada gime lopu."
+SECOND = "Rito fesu dabo keni."
+THIRD = "Visa relo muta."
+
+QUESTION: LLMContextMessage = {"role": "user", "content": "Go on."}
+
+
+class FailingVoice(TTSService):
+    """Speaks a sentence at once, as services over HTTP do, or has none of it, or half.
+
+    Args:
+        share: How much of a text's sound there is, by how often it was asked for.
+        is_finished: Whether a failure is for good.
+        **options: Pipecat's.
+    """
+
+    def __init__(self, share: Callable[[str, int], float], *, is_finished: bool = False, **options):
+        super().__init__(
+            settings=TTSSettings(model=None, voice=None, language=None),
+            push_start_frame=True,
+            push_stop_frames=True,
+            max_consecutive_zero_audio_contexts=0,
+            **options,
+        )
+        self._share = share
+        self._is_finished = is_finished
+        self.asked: list[str] = []
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        mulaw = sound(said(text))
+        share = self._share(text, self.asked.count(text))
+        self.asked.append(text)
+        for begin in range(0, round(share * len(mulaw)), 800):
+            pcm = decode_mulaw(mulaw[begin : min(begin + 800, round(share * len(mulaw)))])
+            yield TTSAudioRawFrame(pcm, 8000, 1, context_id=context_id)
+        if share < 1 and self._is_finished:
+            await self.push_error("503 from the vendor", force_treat_as_permanent=True)
+        elif share < 1:
+            yield ErrorFrame(error="503 from the vendor")
+
+
+def bot_with(voice: FrameProcessor) -> Bot:
+    return Bot(Voice.TEXT_LAST, Memory.OURS, make_voice=lambda _: voice)
+
+
+async def replies(
+    bot: Bot, *texts: str, until: Callable[[], bool], messages: int = 1
+) -> tuple[str, bytes]:
+    """What is remembered of a reply, in so many messages, and the ear's side of it."""
+    async with call(bot) as caller:
+        bot.llm.replies.append(texts)
+        await bot.queue(LLMRunFrame())
+        await bot.ears.until(until)
+        await bot.silence()
+        await bot.remembers(lambda lines: len(lines) >= messages)
+        lines = bot.lines()
+        await caller.hang_up()
+    assert all(line.startswith("assistant: ") for line in lines)
+    return " ".join(line.removeprefix("assistant: ") for line in lines), caller.result.heard_bot
+
+
+async def test_sentence_that_failed_once_is_said_behind_the_others():
+    voice = FailingVoice(lambda text, asked: text != SECOND or asked > 0)
+    bot = bot_with(voice)
+    memory, ear = await replies(
+        bot, FIRST, SECOND, THIRD, until=lambda: "keni." in bot.ears.words, messages=2
+    )
+
+    assert memory == f"{FIRST} {THIRD} {SECOND}"
+    assert words_heard_of(ear, memory) == memory
+
+
+async def test_sentence_that_fails_for_good_is_not_remembered():
+    voice = FailingVoice(lambda text, asked: text != SECOND)
+    bot = bot_with(voice)
+    memory, ear = await replies(
+        bot, FIRST, SECOND, until=lambda: voice.asked == [FIRST, SECOND, SECOND]
+    )
+
+    assert memory == FIRST
+    assert words_heard_of(ear, f"{FIRST} {SECOND}") == FIRST
+
+
+async def test_first_sentence_that_fails_takes_no_other_ones_place():
+    voice = FailingVoice(lambda text, asked: text != FIRST or asked > 0)
+    bot = bot_with(voice)
+    memory, ear = await replies(
+        bot, FIRST, SECOND, until=lambda: "lopu." in bot.ears.words, messages=2
+    )
+
+    assert memory == f"{SECOND} {FIRST}"
+    assert words_heard_of(ear, memory) == memory
+
+
+async def test_next_voice_says_what_the_one_before_it_had_no_sound_of():
+    """Pipecat's switcher drops what the failed service was given."""
+    failing = FailingVoice(lambda text, asked: text == FIRST, is_finished=True)
+    other = FailingVoice(lambda text, asked: 1.0)
+    switcher = ServiceSwitcher([failing, other], ServiceSwitcherStrategyFailover)
+    bot = bot_with(switcher)
+    memory, ear = await replies(
+        bot, FIRST, SECOND, until=lambda: "keni." in bot.ears.words, messages=2
+    )
+
+    assert memory == f"{FIRST} {SECOND}"
+    assert words_heard_of(ear, memory) == memory
+    assert other.asked == [SECOND]
+
+
+async def test_reply_of_which_no_word_was_heard_leaves_no_cut_mark():
+    voice = FailingVoice(lambda text, asked: 1.0)
+    bot = bot_with(voice)
+    async with call(bot) as caller:
+        await bot.queue(TTSSpeakFrame(SECOND))
+        await bot.speaks(0.0)
+        await bot.interrupt()
+        await bot.silence()
+        bot.llm.replies.append([FIRST])
+        await bot.queue(LLMRunFrame())
+        await bot.word("lopu.")
+        await bot.silence()
+        lines = bot.lines()
+        await caller.hang_up()
+
+    assert not words_heard_of(caller.result.heard_bot, SECOND)
+    assert not any(CUT in line for line in lines)
+
+
+async def test_llm_that_calls_functions_without_end_is_not_asked_for_ever():
+    voice = FailingVoice(lambda text, asked: 1.0)
+    bot = bot_with(voice)
+    bot.found.set()
+    async with call(bot) as caller:
+        bot.llm.replies.extend([[Look()]] * 100)
+        await bot.queue(LLMRunFrame())
+        await bot.word("again?")
+        await caller.hang_up()
+
+    assert bot.llm.runs == 8
+    assert sum(line.startswith("calls ") for line in bot.lines()) == 8
