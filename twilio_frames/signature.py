@@ -20,10 +20,11 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from types import MappingProxyType
 from typing import cast
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, quote_plus, unquote_plus, urlsplit
 
 __all__ = [
     "HMAC_SHA1",
@@ -49,6 +50,9 @@ Parameters = Mapping[str, str] | Iterable[tuple[str, str]]
 """Form parameters; pairs where a name may come more than once."""
 
 _HASHES = {HMAC_SHA1: hashlib.sha1, HMAC_SHA256: hashlib.sha256}
+_PLAIN_IN_QUERY = "!$'()*,/:;?@"
+"""What RFC 3986 lets stand as it is in a query, apart from what parts its fields."""
+
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
@@ -77,8 +81,9 @@ def sign(
 def spellings(url: str) -> tuple[str, ...]:
     """List the ways Twilio may have spelled a URL when it signed a request for it.
 
-    With and without port, and for ``ws`` and ``wss`` with and without a slash at the end of the
-    path. User and password are never part of what is signed. A string that is no URL has one
+    With and without port, for ``ws`` and ``wss`` with and without a slash at the end of the path,
+    and with the query's characters escaped in each of the usual ways, as a proxy may have spelled
+    them anew. User and password are never part of what is signed. A string that is no URL has one
     spelling, itself.
     """
     try:
@@ -93,9 +98,20 @@ def spellings(url: str) -> tuple[str, ...]:
         paths.append(parts.path[:-1] if parts.path.endswith("/") else parts.path + "/")
     hosts = _host_spellings(parts, port)
     found = (
-        parts._replace(netloc=host, path=path).geturl() for host, path in product(hosts, paths)
+        parts._replace(netloc=host, path=path, query=query).geturl()
+        for query, host, path in product(_query_spellings(parts.query), hosts, paths)
     )
     return tuple(dict.fromkeys(found))
+
+
+def _query_spellings(query: str) -> list[str]:
+    """A query as it is, and as the usual encoders write it."""
+    if not ("%" in query or "+" in query):
+        return [query]
+    pairs = [[unquote_plus(part) for part in pair.split("=", 1)] for pair in query.split("&")]
+    encoders = (quote_plus, partial(quote, safe=""), partial(quote, safe=_PLAIN_IN_QUERY))
+    spelled = ("&".join("=".join(map(encode, pair)) for pair in pairs) for encode in encoders)
+    return [query, *dict.fromkeys(spelled)]
 
 
 def _host_spellings(parts: SplitResult, port: int | None) -> list[str]:

@@ -99,9 +99,12 @@ async def test_repeated_field_is_signed(site: Site):
     assert (await site.client.post("/twiml", data=pairs, headers=headers)).status == 200
 
 
-@pytest.mark.parametrize("path", ["/twiml", "/after-stream", "/status", "/call"])
-async def test_get_is_405(site: Site, path: str):
-    assert (await site.client.get(path)).status == 405
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/twiml"), ("DELETE", "/status"), ("POST", "/stream"), ("GET", "/call")],
+)
+async def test_other_methods_are_405(site: Site, method: str, path: str):
+    assert (await site.client.request(method, path)).status == 405
 
 
 @pytest.mark.parametrize(

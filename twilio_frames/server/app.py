@@ -8,12 +8,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from loguru import logger
 
-from twilio_frames import __version__
-from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.processors.warming import warm_up as processors_warm_up
-from twilio_frames.server import dialing, page, stream, webhooks
 from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.preparing import Prepare
+from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, make_state
 from twilio_frames.server.switchboard import Bot
@@ -45,6 +43,9 @@ def create_app(
     GET     ``/healthz``       whether calls are taken, how many are up; how vendors do
     ======  =================  ==================================================
 
+    Twilio may ask its webhooks by GET as well, and whatever a gateway leaves in front of the path.
+    To have all this under a path of an application of your own, ``add_subapp("/phone", app)``.
+
     Args:
         bot: A coroutine function that carries one call; it is called once per call.
         settings: Account, addresses and limits; None for those of the environment.
@@ -62,17 +63,11 @@ def create_app(
     warm_up = warm_up or getattr(bot, "warm_up", None)
     state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
     app = web.Application(
-        middlewares=[_keeps_connection, _strangers_stay_out], client_max_size=LARGEST_BODY
+        middlewares=[_keeps_connection, tells_twilio_why, _strangers_stay_out],
+        client_max_size=LARGEST_BODY,
     )
     app[STATE] = state
-    app.router.add_get("/", page.page)
-    app.router.add_post("/call", dialing.place_call)
-    app.router.add_get("/calls/{sid}", dialing.call_state)
-    app.router.add_post("/twiml", webhooks.twiml)
-    app.router.add_get("/stream", stream.stream, allow_head=False)
-    app.router.add_post("/after-stream", webhooks.after_stream)
-    app.router.add_post("/status", webhooks.status)
-    app.router.add_get("/healthz", healthz)
+    add_routes(app, state.settings.public_url)
     if warm_up is not None:
         own = OwnWarmUp(warm_up, patience=state.settings.warm_up_seconds)
         app.cleanup_ctx.append(partial(_warm_up_own, own=own))
@@ -80,23 +75,6 @@ def create_app(
     app.on_shutdown.append(_end_calls)
     app.cleanup_ctx.append(_close_rest)
     return app
-
-
-async def healthz(request: web.Request) -> web.Response:
-    """``GET /healthz``: 200 while calls are taken, 503 when the server is about to stop.
-
-    Who asks on this machine also sees how the vendors do; elsewhere nobody need know who they are.
-    """
-    switchboard = request.app[STATE].switchboard
-    draining = switchboard.draining
-    state = {
-        "status": "draining" if draining else "ok",
-        "calls": len(switchboard),
-        "version": __version__,
-    }
-    if is_local(request):
-        state["vendors"] = VENDORS.as_json()
-    return web.json_response(state, status=503 if draining else 200)
 
 
 @web.middleware

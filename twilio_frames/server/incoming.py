@@ -8,13 +8,14 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from twilio_frames.server.addresses import Asked, Place, places, split_target, websocket_url
 from twilio_frames.server.refusals import shown
-from twilio_frames.server.state import STATE, ServerState
-from twilio_frames.server.trust import base_url, websocket_url
+from twilio_frames.server.state import STATE
 from twilio_frames.signature import SETTINGS_HEADER, SIGNATURE_HEADER
 
 __all__ = [
     "LARGEST_BODY",
+    "TOLD",
     "Form",
     "check_upgrade",
     "own_url",
@@ -31,6 +32,10 @@ LARGEST_BODY = 64 * 1024
 Form = list[tuple[str, str]]
 """A form's parameters in order; a name may come more than once."""
 
+TOLD = web.ResponseKey("TOLD", str)
+"""Under this an error answer keeps its message, in this program's own words."""
+
+_BASE = web.RequestKey("BASE", str)
 _BODY_SECONDS = 10.0
 _MOST_FIELDS = 500
 _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -39,13 +44,35 @@ _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def problem(kind: type[web.HTTPException], message: str, **more: Any) -> web.HTTPException:
     """An error answer whose JSON says what was wrong."""
     body = json.dumps({"error": message, **more})
-    return kind(text=body, content_type="application/json")
+    error = kind(text=body, content_type="application/json")
+    error[TOLD] = message
+    return error
 
 
 def own_url(request: web.Request) -> str:
-    """Where Twilio reaches this server, for the URLs in an answer."""
+    """Where Twilio reaches this application, for the URLs in an answer, without a slash at the end.
+
+    That is where Twilio signed the request for, once that is checked, else what settings and
+    headers say.
+    """
+    if _BASE in request:
+        return request[_BASE]
+    return _places(request)[0].base + front(request)
+
+
+def front(request: web.Request) -> str:
+    """What stands in a request's path before the route, such as the path of an outer application.
+
+    Every route's path is one name; a slash too many changes nothing.
+    """
+    path, _ = split_target(request.raw_path)
+    return path.rstrip("/").rpartition("/")[0].rstrip("/")
+
+
+def _places(request: web.Request) -> list[Place]:
     settings = request.app[STATE].settings
-    return base_url(request, settings.public_url, trust_proxies=settings.trust_proxies)
+    asked = Asked(scheme=request.scheme, target=request.raw_path, headers=request.headers)
+    return places(asked, public_url=settings.public_url, trust_proxies=settings.trust_proxies)
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -59,15 +86,20 @@ async def read_body(request: web.Request) -> bytes:
 
 
 async def read_form(request: web.Request) -> Form:
-    """Read a form; what is none is a 4xx."""
+    """Read a form, which a GET has in its query; what is none is a 4xx."""
+    if request.method == "GET":
+        return _parse_form(split_target(request.raw_path)[1].encode())
     if request.content_type != "application/x-www-form-urlencoded":
         raise problem(
             web.HTTPUnsupportedMediaType,
             "expected a form (application/x-www-form-urlencoded), as Twilio sends by default",
         )
-    body = await read_body(request)
+    return _parse_form(await read_body(request))
+
+
+def _parse_form(text: bytes) -> Form:
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        return parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise problem(web.HTTPBadRequest, "expected a form in UTF-8, got something else") from None
 
@@ -75,33 +107,38 @@ async def read_form(request: web.Request) -> Form:
 async def read_signed_form(request: web.Request) -> Form:
     """Read a webhook's form; 403 unless Twilio signed it."""
     form = await read_form(request)
-    state = request.app[STATE]
-    if state.validator is not None:
-        _check(request, state, [own_url(request) + request.raw_path], form)
+    if request.app[STATE].validator is not None:
+        # What stands in the URL is signed with it.
+        _check(request, _places(request), [] if request.method == "GET" else form)
     return form
 
 
 def check_upgrade(request: web.Request) -> None:
     """Refuse with 403 the upgrade to a WebSocket that Twilio did not sign."""
-    state = request.app[STATE]
-    if state.validator is not None:
-        url = websocket_url(own_url(request)) + request.raw_path
+    if request.app[STATE].validator is not None:
+        found = [Place(base=each.base, url=websocket_url(each.url)) for each in _places(request)]
         # Twilio opens and signs wss only, also where something in between takes the TLS off.
-        _check(request, state, [url, url.replace("ws://", "wss://", 1)], [])
+        secure = [
+            Place(base=each.base, url=each.url.replace("ws://", "wss://", 1)) for each in found
+        ]
+        _check(request, [*found, *secure], [])
 
 
-def _check(request: web.Request, state: ServerState, urls: list[str], form: Form) -> None:
-    validator = state.validator
+def _check(request: web.Request, found: list[Place], form: Form) -> None:
+    state = request.app[STATE]
+    assert state.validator is not None  # noqa: S101 - whoever calls this has looked
     signature = request.headers.get(SIGNATURE_HEADER)
     settings = request.headers.get(SETTINGS_HEADER)
-    if validator is None or any(
-        validator.is_valid(url, signature, params=form, settings=settings) for url in urls
-    ):
-        return
+    for place in found:
+        if state.validator.is_valid(place.url, signature, params=form, settings=settings):
+            request[_BASE] = place.base + front(request)
+            return
+    address = found[0].url.partition("?")[0]
     state.refusals.note(
         "a signature of Twilio's missing or wrong",
-        "if it was Twilio, check TWILIO_AUTH_TOKEN, and set TWILIO_FRAMES_PUBLIC_URL to the "
-        "address Twilio was given",
+        f"it was taken for a request to {shown(address)}; if it was Twilio, check "
+        "TWILIO_AUTH_TOKEN, and set TWILIO_FRAMES_PUBLIC_URL to the address Twilio was given, "
+        "without /twiml",
         came=f"{request.method} {shown(request.path)}",
     )
     raise problem(web.HTTPForbidden, f"expected Twilio's signature in {SIGNATURE_HEADER}")
@@ -111,5 +148,9 @@ def read_sid(form: Form, name: str = "CallSid") -> str:
     """A sid from a form; 400 if it is missing or no sid at all."""
     sid = dict(form).get(name, "")
     if not _SID.fullmatch(sid):
-        raise problem(web.HTTPBadRequest, f"expected a sid in {name}, got none")
+        raise problem(
+            web.HTTPBadRequest,
+            f"expected a sid in {name}, got none: if Twilio was given http:// and is led on to "
+            "https://, its form is lost on the way, so give it the https:// address",
+        )
     return sid

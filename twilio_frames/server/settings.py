@@ -35,10 +35,11 @@ class ServerSettings:
         edge: Twilio's edge (``TWILIO_EDGE``).
         shared_keys: Secrets of shared signing keys by their id, if webhooks are signed with those.
         public_url: Where Twilio reaches this server, such as ``https://bot.example.com``
-            (``TWILIO_FRAMES_PUBLIC_URL``). None: the address each request names.
-        trust_proxies: Whether ``X-Forwarded-Proto`` and ``X-Forwarded-Host`` are believed when
-            there is no ``public_url`` (``TWILIO_FRAMES_TRUST_PROXIES``). Only behind a proxy that
-            sets them itself.
+            (``TWILIO_FRAMES_PUBLIC_URL``); with a path if one stands before every route, whether
+            the gateway in front cuts it off or keeps it. None: the address each request names.
+        trust_proxies: Whether ``Forwarded``, ``X-Forwarded-Proto``, ``X-Forwarded-Host`` and
+            ``X-Forwarded-Prefix`` are believed when there is no ``public_url``
+            (``TWILIO_FRAMES_TRUST_PROXIES``). Only behind a proxy that sets them itself.
         api_url: Where REST requests go instead of Twilio (``TWILIO_FRAMES_API_URL``).
         dial_key: Who may place calls from elsewhere than this machine
             (``TWILIO_FRAMES_DIAL_KEY``, 16 characters or more). None: one is made up at the start

@@ -6,11 +6,14 @@ tunnel's end and a rebound DNS name both arrive from loopback too.
 """
 
 import ipaddress
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-__all__ = ["base_url", "is_local", "is_loopback", "is_same_origin", "websocket_url"]
+from twilio_frames.signature import SIGNATURE_HEADER
+
+__all__ = ["is_local", "is_loopback", "is_same_origin", "is_twilios"]
 
 _PROXY_MARKS = (
     "Forwarded",
@@ -67,28 +70,6 @@ def is_same_origin(request: web.BaseRequest, base: str) -> bool:
         return False
 
 
-def base_url(request: web.BaseRequest, public_url: str | None, *, trust_proxies: bool) -> str:
-    """Where the sender of a request sees this server, without a slash at the end.
-
-    Args:
-        request: A request.
-        public_url: What the settings say; it is right without looking any further.
-        trust_proxies: Whether a proxy's headers are believed.
-    """
-    if public_url:
-        return public_url.rstrip("/")
-    scheme, host = request.scheme, request.headers.get("Host", "")
-    if trust_proxies:
-        scheme = _first(request.headers.get("X-Forwarded-Proto")) or scheme
-        host = _first(request.headers.get("X-Forwarded-Host")) or host
-    return f"{scheme}://{host}"
-
-
-def websocket_url(url: str) -> str:
-    """The same URL for a WebSocket."""
-    scheme, _, rest = url.partition("://")
-    return f"{'wss' if scheme in ('https', 'wss') else 'ws'}://{rest}"
-
-
-def _first(header: str | None) -> str:
-    return (header or "").split(",")[0].strip()
+def is_twilios(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request looks like one of Twilio's; anybody can make it look so."""
+    return SIGNATURE_HEADER in headers or "twilio" in headers.get("User-Agent", "").lower()

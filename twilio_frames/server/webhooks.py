@@ -8,12 +8,12 @@ from loguru import logger
 
 from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.rest import without_numbers
+from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
 from twilio_frames.server.preparing import ComingCall
 from twilio_frames.server.records import CallRecord, StreamPhase
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
-from twilio_frames.server.trust import websocket_url
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
 
 __all__ = ["after_stream", "status", "twiml"]
@@ -105,9 +105,13 @@ def _turn_away(form: Form, settings: ServerSettings) -> tuple[Verb, ...]:
 def _parameters(request: web.Request, form: Form) -> dict[str, str]:
     """What the bot is told: the webhook URL's query, and who calls whom.
 
-    A value that Twilio could not deliver is left out rather than letting the call fail.
+    A value that Twilio could not deliver is left out rather than letting the call fail. Of the
+    query of a GET, what begins with a capital letter is Twilio's own.
     """
-    asked = dict(list(request.query.items())[:_MOST_PARAMETERS])
+    query = request.query.items()
+    if request.method == "GET":
+        query = [(name, value) for name, value in query if not name[:1].isupper()]
+    asked = dict(list(query)[:_MOST_PARAMETERS])
     told = {ours: value for name, value in form if (ours := _PASSED_ON.get(name))}
     return {name: value for name, value in (asked | told).items() if fits_parameter(name, value)}
 

@@ -1,0 +1,118 @@
+"""Where Twilio reaches a server, by the address that it signed a request for.
+
+Between Twilio and the server stand proxies: they take TLS off, cut a path or keep it, and spell
+what they pass on in their own way. Twilio signs the address that it was given, so of those that may
+have been meant the signature tells which: without a secret nobody can sign one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+__all__ = ["Asked", "Place", "places", "split_target", "websocket_url"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The address of a request, as it arrived.
+
+    Parameters:
+        scheme: ``http``, ``https``, ``ws`` or ``wss``.
+        target: Path and query, in the spelling that was sent.
+        headers: The headers, whose names may be asked for in any case.
+    """
+
+    scheme: str
+    target: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An address that may have been meant.
+
+    Parameters:
+        base: What stands before all paths of the application, without a slash at the end.
+        url: The whole address.
+    """
+
+    base: str
+    url: str
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """A request's target as path and query, also where a proxy sends the whole URL."""
+    if "://" in target.partition("?")[0]:
+        _, _, rest = target.partition("://")
+        _, slash, rest = rest.partition("/")
+        target = slash + rest
+    path, _, query = target.partition("?")
+    return path or "/", query
+
+
+def places(asked: Asked, *, public_url: str | None, trust_proxies: bool) -> list[Place]:
+    """The addresses that may have been meant, the likeliest first.
+
+    Args:
+        asked: The request's address.
+        public_url: Where the settings say the application is; then it is nowhere else. A gateway
+            may have cut its path off the request's, or kept it.
+        trust_proxies: Whether what proxies say of the address is believed without a signature.
+    """
+    path, query = split_target(asked.target)
+    target = f"{path}?{query}" if query else path
+    found = _public(public_url, path) if public_url else _named(asked, trust_proxies)
+    return [Place(base=base, url=base + target) for base in dict.fromkeys(found)]
+
+
+def websocket_url(url: str) -> str:
+    """The same URL for a WebSocket."""
+    scheme, _, rest = url.partition("://")
+    return f"{'wss' if scheme in ('https', 'wss') else 'ws'}://{rest}"
+
+
+def _public(public_url: str, path: str) -> Iterator[str]:
+    base = public_url.rstrip("/")
+    parts = urlsplit(base)
+    if parts.path and f"{path}/".startswith(f"{parts.path}/"):
+        yield urlunsplit(parts._replace(path=""))
+    yield base
+
+
+def _named(asked: Asked, trust_proxies: bool) -> Iterator[str]:
+    host, prefix, scheme = asked.headers.get("Host", ""), "", asked.scheme
+    if trust_proxies:
+        told = _forwarded(asked.headers)
+        host, scheme = told.get("host", host), told.get("proto", scheme)
+        prefix = _path(_first(asked.headers.get("X-Forwarded-Prefix")))
+    other = {"http": "https", "ws": "wss", "https": "http", "wss": "ws"}.get(scheme, "https")
+    for front in dict.fromkeys([prefix, ""]):
+        yield f"{scheme}://{host}{front}"
+        # Most tunnels and proxies take TLS off, and not all of them say so.
+        yield f"{other}://{host}{front}"
+
+
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """What the nearest to the client of several proxies says of host and scheme."""
+    told = dict(_pairs(_first(headers.get("Forwarded"))))
+    for name, header in (("host", "X-Forwarded-Host"), ("proto", "X-Forwarded-Proto")):
+        if value := _first(headers.get(header)):
+            told[name] = value
+    if "proto" in told:
+        told["proto"] = told["proto"].lower()
+    return told
+
+
+def _pairs(forwarded: str) -> Iterator[tuple[str, str]]:
+    for pair in forwarded.split(";"):
+        name, equals, value = pair.partition("=")
+        if equals:
+            yield name.strip().lower(), value.strip().strip('"')
+
+
+def _first(header: str | None) -> str:
+    return (header or "").split(",")[0].strip()
+
+
+def _path(text: str) -> str:
+    return f"/{text.strip('/')}" if text.strip("/") else ""

@@ -1,0 +1,98 @@
+"""Which path leads where, and what is said of requests of Twilio's that lead nowhere."""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from twilio_frames import __version__
+from twilio_frames.processors.vendor_health import VENDORS
+from twilio_frames.server import dialing, page, stream, webhooks
+from twilio_frames.server.incoming import TOLD, front, own_url, problem
+from twilio_frames.server.refusals import shown
+from twilio_frames.server.state import STATE
+from twilio_frames.server.trust import is_local, is_twilios
+
+__all__ = ["add_routes", "tells_twilio_why"]
+
+_Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_ASKED_BY_TWILIO: dict[str, tuple[_Route, tuple[str, ...]]] = {
+    "twiml": (webhooks.twiml, ("GET", "POST")),
+    "after-stream": (webhooks.after_stream, ("GET", "POST")),
+    "status": (webhooks.status, ("GET", "POST")),
+    "stream": (stream.stream, ("GET",)),
+}
+"""By their path's last name; before it may stand a gateway's or an outer application's."""
+
+_ASKED_BY_OTHERS = {"": ("GET",), "call": ("POST",), "calls": ("GET",), "healthz": ("GET",)}
+
+
+def add_routes(app: web.Application, public_url: str | None) -> None:
+    """Adds all of an application's routes.
+
+    Args:
+        app: The application.
+        public_url: Where it is reached; its path may be kept by the gateway that cuts it elsewhere.
+    """
+    for base in dict.fromkeys(["", urlsplit(public_url or "").path.rstrip("/")]):
+        app.router.add_get(base + "/", page.page)
+        app.router.add_post(base + "/call", dialing.place_call)
+        app.router.add_get(base + "/calls/{sid}", dialing.call_state)
+        app.router.add_get(base + "/healthz", healthz)
+    app.router.add_route("*", "/{path:.*}", _by_last_name)
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """``GET /healthz``: 200 while calls are taken, 503 when the server is about to stop.
+
+    Who asks on this machine also sees how the vendors do; elsewhere nobody need know who they are.
+    """
+    switchboard = request.app[STATE].switchboard
+    draining = switchboard.draining
+    state = {
+        "status": "draining" if draining else "ok",
+        "calls": len(switchboard),
+        "version": __version__,
+    }
+    if is_local(request):
+        state["vendors"] = VENDORS.as_json()
+    return web.json_response(state, status=503 if draining else 200)
+
+
+async def _by_last_name(request: web.Request) -> web.StreamResponse:
+    """Carries out what Twilio asks, whatever stands before the path's last name."""
+    name = request.path.rstrip("/").rpartition("/")[2]
+    route, methods = _ASKED_BY_TWILIO.get(name, (None, ()))
+    if route is None and request.path.strip("/") in _ASKED_BY_OTHERS:
+        methods = _ASKED_BY_OTHERS[name]
+    if methods and request.method not in methods:
+        error = web.HTTPMethodNotAllowed(request.method, methods)
+        error[TOLD] = _where_to_ask(request)
+        raise error
+    if route is None:
+        raise problem(web.HTTPNotFound, _where_to_ask(request))
+    return await route(request)
+
+
+def _where_to_ask(request: web.Request) -> str:
+    # Not all that stands before the last name is a gateway's: leave it out where that is not known.
+    base = own_url(request).removesuffix(front(request))
+    return f"the voice webhook is {shown(base + '/twiml')}: set it so at your Twilio number"
+
+
+@web.middleware
+async def tells_twilio_why(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Logs what is answered to Twilio with an error: its caller hears 'an application error'."""
+    try:
+        return await handler(request)
+    except web.HTTPClientError as error:
+        # A signature that is wrong is told of where it is looked at.
+        if is_twilios(request.headers) and error.status != web.HTTPForbidden.status_code:
+            request.app[STATE].refusals.note(
+                f"a request that may be Twilio's, with {error.status}",
+                error.get(TOLD, "see the address that Twilio was given"),
+                came=f"{request.method} {shown(request.path)}",
+            )
+        raise
