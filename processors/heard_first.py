@@ -15,7 +15,7 @@ Pipecat offers no way to have its aggregator wait. What is private there is touc
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from pipecat.frames.frames import (
     LLMMessagesUpdateFrame,
     LLMRunFrame,
     SystemFrame,
+    TranscriptionFrame,
     VADUserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_response_universal import (
@@ -36,6 +37,8 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMUserAggregator,
 )
 from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.processors.pipeline_parts import parts_around
 
 __all__ = ["HeardFirst", "MemoryFenceFrame"]
 
@@ -81,6 +84,8 @@ class HeardFirst:
         user._push_aggregation = self._write_turn  # pyright: ignore[reportPrivateUsage]
         for name in _WRITES:
             setattr(user, name, self._behind_the_fence(getattr(user, name)))
+        if user.previous is not None:
+            user.previous.add_event_handler("on_before_push_frame", _keep_words)
         user.add_event_handler("on_before_process_frame", self._user_takes)
         assistant.add_event_handler("on_after_process_frame", self._assistant_has_taken)
 
@@ -91,10 +96,9 @@ class HeardFirst:
         Args:
             output: Of a pipeline that is being started.
         """
-        line = list(_all_in(output.pipeline_worker.pipeline))
-        place = line.index(output)
-        users = [one for one in line[:place] if isinstance(one, LLMUserAggregator)]
-        assistants = [one for one in line[place:] if isinstance(one, LLMAssistantAggregator)]
+        ahead, behind = parts_around(output)
+        users = [one for one in ahead if isinstance(one, LLMUserAggregator)]
+        assistants = [one for one in behind if isinstance(one, LLMAssistantAggregator)]
         return [
             cls(user, assistant)
             for user in users
@@ -161,8 +165,10 @@ class HeardFirst:
             self._assistant.add_messages([{"role": "assistant", "content": text}])
 
 
-def _all_in(processor: FrameProcessor) -> Iterator[FrameProcessor]:
-    """The processors in another, in the order of the pipeline."""
-    for one in processor.processors:
-        yield one
-        yield from _all_in(one)
+def _keep_words(_: FrameProcessor, frame: Frame) -> None:
+    """Has no interruption drop words that wait, or break off the turn that is being written.
+
+    The words before them begin a turn, which interrupts.
+    """
+    if isinstance(frame, TranscriptionFrame):
+        frame.interruptible = False

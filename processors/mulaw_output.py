@@ -45,7 +45,7 @@ from pipecat.frames.frames import (
     TTSSpeakFrame,
     TTSStoppedFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.utils.errors import ErrorCategory
 
@@ -68,6 +68,7 @@ from twilio_frames.processors.heard_audio import HeardAudioFrame
 from twilio_frames.processors.heard_first import HeardFirst, MemoryFenceFrame
 from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import LineSound
+from twilio_frames.processors.muted_keys import MutedKeys
 from twilio_frames.processors.playout import Line, Playout, Timing
 from twilio_frames.processors.rate_advice import advise_on_recognisers
 from twilio_frames.processors.script_writer import ScriptWriter
@@ -142,6 +143,11 @@ class MulawOutput(BaseOutputTransport):
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
         self._told_speaking_at = 0.0
+
+    async def setup(self, setup: FrameProcessorSetup):
+        """Looks at what stands ahead of it."""
+        await super().setup(setup)
+        MutedKeys.ahead_of(self)
 
     async def start(self, frame: StartFrame):
         """Makes ready to speak."""

@@ -106,6 +106,7 @@ class Talk:
     Args:
         pair: The memory's two ends.
         round_trip: See :class:`SlowLine`.
+        before: What stands before the memory.
         between: What stands between the LLM and the output.
     """
 
@@ -114,6 +115,7 @@ class Talk:
         pair: LLMContextAggregatorPair,
         *,
         round_trip: float = 0.15,
+        before: Sequence[FrameProcessor] = (),
         between: Sequence[FrameProcessor] = (),
         params: TwilioParams | None = None,
     ):
@@ -121,8 +123,9 @@ class Talk:
         self.line = SlowLine(round_trip)
         self.mind, self.ear = Mind(), Ear()
         output = MulawOutput(self.line, params or TwilioParams())
+        parts = [*before, pair.user(), self.mind, *between, output, self.ear, pair.assistant()]
         self.worker = PipelineWorker(
-            Pipeline([pair.user(), self.mind, *between, output, self.ear, pair.assistant()]),
+            Pipeline(parts),
             params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000),
             enable_rtvi=False,
         )

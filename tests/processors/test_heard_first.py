@@ -1,3 +1,4 @@
+import asyncio
 import inspect
 
 import pytest
@@ -175,6 +176,34 @@ async def test_end_of_the_call_keeps_what_the_caller_said():
         await until_heard(call, *reply(QUESTION))
         await call.happens(ON(), words("No, don't."), EndFrame())
         (question, answer) = await call.remembers(2)
+
+    assert question[1].startswith(HEARD)
+    assert answer == ("user", "No, don't.")
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.05, 0.2])
+async def test_words_that_follow_each_other_closely_are_all_kept(gap):
+    """The first of them begins a turn, whose interruption drops what waits."""
+    async with talk(ours(), round_trip=0.4) as call:
+        await until_heard(call, *reply(QUESTION))
+        await call.happens(ON(), OFF(), words("No, don't."))
+        await asyncio.sleep(gap)
+        await call.happens(words("Keep it."), words("And thanks."))
+        await asyncio.sleep(1.0)
+        said = " ".join(text for role, text in call.memory() if role == "user")
+
+    assert said == "No, don't. Keep it. And thanks."
+    assert "thanks" in call.mind.asked[-1][-1][1]
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.05, 0.2])
+async def test_interruption_meanwhile_does_not_break_off_the_turn(gap):
+    async with talk(ours(), round_trip=0.4) as call:
+        await until_heard(call, *reply(QUESTION))
+        await call.happens(ON(), OFF(), words("No, don't."))
+        await asyncio.sleep(gap)
+        await call.happens(InterruptionFrame())
+        (question, answer) = await call.mind.is_asked()
 
     assert question[1].startswith(HEARD)
     assert answer == ("user", "No, don't.")

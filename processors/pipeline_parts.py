@@ -1,0 +1,26 @@
+"""What a pipeline is made of."""
+
+from collections.abc import Iterator
+
+from pipecat.processors.frame_processor import FrameProcessor
+
+__all__ = ["parts_around"]
+
+
+def parts_around(
+    processor: FrameProcessor,
+) -> tuple[list[FrameProcessor], list[FrameProcessor]]:
+    """The processors ahead of one and behind it, those inside of others too.
+
+    Args:
+        processor: One that has been set up.
+    """
+    line = list(_all_in(processor.pipeline_worker.pipeline))
+    place = line.index(processor)
+    return line[:place], line[place + 1 :]
+
+
+def _all_in(processor: FrameProcessor) -> Iterator[FrameProcessor]:
+    for one in processor.processors:
+        yield one
+        yield from _all_in(one)
