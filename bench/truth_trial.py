@@ -55,7 +55,7 @@ SCENARIOS = {
     "stalls": Scenario(label="three 200 ms stalls", script=Script(stalls=3), is_alone=True),
     "hiccup": Scenario(label="provider hiccup of 2 s", script=Script(hiccups=True)),
     "queued": Scenario(label="reply behind another utterance", script=Script(is_queued=True)),
-    "sentences": Scenario(label="no word timestamps", kind=Kind.SENTENCES),
+    "sentences": Scenario(label="no word timestamps, noise", kind=Kind.SENTENCES),
     "python": Scenario(label="PythonTTSService", kind=Kind.PYTHON),
     "speech": Scenario(
         label="caller speaks over it, 60 ms delay",
@@ -78,6 +78,7 @@ SCENARIOS = {
         speaks=True,
         transcript="Wait a moment, please.",
     ),
+    "spoken": Scenario(label="no word timestamps, speech", kind=Kind.SENTENCES, speaks=True),
 }
 
 

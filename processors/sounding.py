@@ -10,6 +10,7 @@ from twilio_frames.audio import decode_mulaw
 __all__ = [
     "BLOCK",
     "BYTES_A_LETTER",
+    "DIGIT_LETTERS",
     "estimate_range",
     "letters_of",
     "loud_blocks",
@@ -23,7 +24,8 @@ BLOCK = 80
 BYTES_A_LETTER = 560.0
 """About so long is a letter of a voice that is not known: mu-law at 8 kHz, silence left out."""
 _SILENT_BELOW = 250
-_DIGIT_LETTERS = 4
+DIGIT_LETTERS = 4
+"""How many letters a digit has where it is said, about."""
 _DOUBT = 0.15
 _DOUBTFUL_BYTES = 800
 
@@ -52,7 +54,7 @@ def sounding_secs(pcm: bytes, sample_rate: int) -> float:
 
 def letters_of(word: str) -> int:
     """How many letters a word has where it is said: a digit has several; at least one."""
-    return max(1, sum(_DIGIT_LETTERS if sign.isdigit() else sign.isalnum() for sign in word))
+    return max(1, sum(DIGIT_LETTERS if sign.isdigit() else sign.isalnum() for sign in word))
 
 
 def estimate_range(sounding: int) -> tuple[float, float]:

@@ -30,10 +30,6 @@ class _Word:
     text: str
     letters: int
 
-    @property
-    def is_spoken(self) -> bool:
-        return isinstance(self.source, TTSTextFrame)
-
 
 class TextLayer:
     """Lays words over stretches of audio, by their letters and by what sounds.
@@ -87,7 +83,7 @@ class TextLayer:
         """Lays texts of which more audio was to come, beyond its end too."""
         words = _words_of(texts)
         reach = end + self._missing([word.letters for word in words], self._sounding(begin, end))
-        self._lay_words(words, begin, reach, reach=reach)
+        self._lay_words(words, begin, end, reach=reach, lays_beyond=True)
 
     def _missing(self, letters: Sequence[int], sounding: int) -> int:
         return max(0, round(sum(letters) * self._pace.bytes_a_letter) - sounding)
@@ -98,20 +94,30 @@ class TextLayer:
         return max(0, end - begin - len(sound)) + sounding_bytes(sound)
 
     def _lay_words(
-        self, words: Sequence[_Word], begin: int, end: int, *, reach: int
+        self,
+        words: Sequence[_Word],
+        begin: int,
+        end: int,
+        *,
+        reach: int,
+        lays_beyond: bool = False,
     ) -> list[_Word]:
-        """Lays words over what would be their stretch; gives those that lie beyond an end."""
-        spoken = [word.text if word.is_spoken else "" for word in words]
-        places = word_ends(spoken, self._sound(begin, reach), max(0, reach - begin))
+        """Lays words over what would be their stretch; gives those beyond the end of the audio."""
+        spoken = [word.text if isinstance(word.source, TTSTextFrame) else "" for word in words]
+        sound = self._sound(begin, reach)
+        # Of what was heard long ago, the audio is gone.
+        missing = max(0, end - begin - len(sound))
+        places = word_ends(spoken, sound, max(0, reach - begin), missing=missing)
+        limit = reach if lays_beyond else max(begin, end)
         beyond: list[_Word] = []
         for word, place in zip(words, places, strict=True):
-            at = min(begin + place, reach)
-            if word.is_spoken and word.letters and (end <= begin or at > end):
+            at = begin + place
+            if not isinstance(word.source, TTSTextFrame):
+                self._lay(word.source, min(at, limit))
+            elif word.letters and (limit <= begin or at > limit):
                 beyond.append(word)
-            elif word.is_spoken and isinstance(word.source, TTSTextFrame) and not beyond:
-                self._lay(heard_text(word.source, word.text), min(at, max(begin, end)))
-            elif not word.is_spoken:
-                self._lay(word.source, min(at, max(begin, end)))
+            elif not beyond:
+                self._lay(heard_text(word.source, word.text), min(at, limit))
         return beyond
 
 

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from twilio_frames.processors.letter_alignment import aligned_ends
 from twilio_frames.processors.sounding import BLOCK, BYTES_A_LETTER, letters_of, loud_blocks
 
 __all__ = ["SpeechPace", "spoken_letters", "word_ends"]
@@ -71,26 +72,38 @@ def spoken_letters(text: str) -> Iterator[int]:
         yield 0 if set(word) == {"<"} else letters_of(word)
 
 
-def word_ends(words: Sequence[str], mulaw: bytes, length: int) -> list[int]:
+def word_ends(words: Sequence[str], mulaw: bytes, length: int, *, missing: int = 0) -> list[int]:
     """Where words end in a stretch of sound, each behind the one before it.
 
     Args:
         words: As they are written; an empty one takes no sound.
         mulaw: The sound, as far as it is known.
         length: Bytes of all of it.
+        missing: How many bytes ahead of what is known are not known any more.
     """
-    if not words:
-        return []
+    spoken = [word for word in words if word]
+    if not spoken:
+        return [0] * len(words)
+    known = [] if missing else aligned_ends(spoken, mulaw, length)
+    ends = iter(known or _ends_by_letters(spoken, bytes(missing) + mulaw, length))
+    places: list[int] = []
+    for word in words:
+        places.append(min(length, next(ends)) if word else (places or [0])[-1])
+    return places
+
+
+def _ends_by_letters(words: Sequence[str], mulaw: bytes, length: int) -> list[int]:
+    """Where words end if each takes sound in proportion to its letters."""
     sounding = _sounding_blocks(mulaw, length)
     pauses = sounding[:-1][np.diff(sounding) > _PAUSE_BLOCKS]
-    shares = np.cumsum([letters_of(word) if word else 0 for word in words], dtype=float)
-    last_blocks = np.rint(shares / max(1.0, shares[-1]) * len(sounding)).astype(int) - 1
+    shares = np.cumsum([letters_of(word) for word in words], dtype=float)
+    last_blocks = np.rint(shares / shares[-1] * len(sounding)).astype(int) - 1
     ends: list[int] = []
     for word, block in zip(words, sounding[last_blocks.clip(0)].tolist(), strict=True):
         if word[-1:] in _PAUSE_SIGNS and len(pauses):
             nearest = int(pauses[np.argmin(np.abs(pauses - block))])
             block = nearest if abs(nearest - block) <= _PAUSE_REACH_BLOCKS else block
-        ends.append(min(length, (block + 1) * BLOCK))
+        ends.append((block + 1) * BLOCK)
     return list(accumulate(ends, max))
 
 

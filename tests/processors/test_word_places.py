@@ -1,0 +1,130 @@
+"""Where words lie in speech of which nobody tells where they are."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw, mulaw_silence
+from twilio_frames.local.synthesiser import Synthesiser
+from twilio_frames.processors.letter_alignment import aligned_ends
+from twilio_frames.processors.letter_sounds import LETTERS, SOUNDS
+from twilio_frames.processors.sounding import BLOCK, loud_blocks
+from twilio_frames.processors.word_places import SpeechPace, spoken_letters, word_ends
+from twilio_frames.testing.known_speech import burst, said, sound
+
+TEXTS = (
+    "The ferry leaves at noon, so please be at the pier in good time.",
+    "Sorry, we only take cash here.",
+    "Ah, I see what you mean, let me try that again.",
+    "Both of the rooms have a shower and a desk.",
+)
+
+
+def speech(text: str, voice: str = "en-us+f3", pace: int = 170) -> tuple[bytes, list[int]]:
+    """How a text sounds, and where the sound of each of its words ends."""
+    made = Synthesiser(voice, words_per_minute=pace).synthesise(text)
+    resampler = Resampler(made.sample_rate, SAMPLE_RATE)
+    mulaw = encode_mulaw(resampler.resample(made.pcm) + resampler.flush())
+    bounds = [*(round(word.start * SAMPLE_RATE) for word in made.words), len(mulaw)]
+    loud = np.flatnonzero(loud_blocks(mulaw))
+    lasts = loud[np.searchsorted(loud, np.array(bounds[1:]) / BLOCK) - 1]
+    return mulaw, ((lasts + 1) * BLOCK).tolist()
+
+
+def share_wrong(true: list[int], places: list[int], length: int) -> float:
+    """At which share of all moments other words than those heard would be taken for heard."""
+    moments = np.arange(0, length, BLOCK)
+    heard = np.searchsorted(true, moments, "right")
+    return float((heard != np.searchsorted(places, moments, "right")).mean())
+
+
+@pytest.mark.parametrize("pace", [140, 200])
+def test_words_are_found_by_their_sound(pace: int):
+    shares: list[float] = []
+    for text in TEXTS:
+        mulaw, ends = speech(text, pace=pace)
+        shares.append(share_wrong(ends, word_ends(text.split(), mulaw, len(mulaw)), len(mulaw)))
+
+    # By their letters alone it is a third.
+    assert np.mean(shares) < 0.2
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_words_lie_in_their_order(text: str):
+    mulaw, _ = speech(text)
+    places = word_ends(text.split(), mulaw, len(mulaw))
+
+    assert places == sorted(places)
+    assert len(set(places)) == len(places)
+
+
+def test_words_of_unfinished_speech_lie_where_they_would():
+    text = TEXTS[0]
+    mulaw, ends = speech(text)
+    known = mulaw[: len(mulaw) * 6 // 10]
+    places = word_ends(text.split(), known, len(mulaw))
+
+    assert share_wrong(ends, places, len(known)) < 0.3
+    assert places == sorted(places)
+    assert len(known) < places[-1] <= len(mulaw)
+
+
+def test_what_is_no_speech_is_shared_by_letters():
+    """Noise tells nothing of letters."""
+    words = said("boda gime lopu nasi", burst)
+    mulaw = sound(words)
+
+    assert aligned_ends([word.text for word in words], mulaw, len(mulaw)) is None
+    places = word_ends([word.text for word in words], mulaw, len(mulaw))
+    assert places == pytest.approx([len(mulaw) * quarter / 4 for quarter in (1, 2, 3, 4)], abs=160)
+
+
+def test_letters_that_nobody_knows_share_the_sound():
+    mulaw, _ = speech("Good morning to you all.")
+    words = ["доброе", "утро", "всем"]
+
+    assert aligned_ends(words, mulaw, len(mulaw)) is None
+    places = word_ends(words, mulaw, len(mulaw))
+    assert len(set(places)) == 3
+    assert places == sorted(places)
+
+
+def test_sound_that_is_gone_counts_as_sound():
+    mulaw, _ = speech("Good morning to you all.")
+    places = word_ends(["one", "two", "six", "ten"], mulaw, 3 * len(mulaw), missing=2 * len(mulaw))
+
+    assert places == sorted(places)
+    assert places[1] < 2 * len(mulaw) < places[-1]
+
+
+@given(
+    st.lists(st.text("abcxyz,.!0\u00e9\u4e2d-", min_size=1), max_size=12),
+    st.integers(0, 8000),
+    st.integers(0, 6000),
+)
+def test_places_never_decrease(words: list[str], size: int, unknown: int):
+    noise = np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
+    for mulaw in (noise, mulaw_silence(size / SAMPLE_RATE), noise[: size // 2] + noise[:80] * 9):
+        places = word_ends(words, mulaw, len(mulaw) + unknown)
+        assert len(places) == len(words)
+        assert places == sorted(places)
+        assert all(0 <= place <= len(mulaw) + unknown + BLOCK for place in places)
+
+
+def test_table_has_a_row_for_each_letter():
+    assert [len(row) for row in SOUNDS] == [17] * len(LETTERS)
+
+
+def test_pace_of_a_voice_is_learned():
+    pace = SpeechPace()
+    letters = [5] * 10
+    assert pace.holds(50 * 400, letters)
+    pace.learn(50 * 800, 50)
+    assert not pace.holds(50 * 400, letters)
+    assert not pace.holds(0, [1])
+    assert pace.holds(800, [1, 2])
+
+
+def test_markup_has_no_letters():
+    assert list(spoken_letters('<break time="1s"/> Hello, <b>you</b>')) == [0, 0, 5, 3]
