@@ -10,7 +10,6 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.turns.user_start import (
     BaseUserTurnStartStrategy,
-    MinWordsUserTurnStartStrategy,
     TranscriptionUserTurnStartStrategy,
     VADUserTurnStartStrategy,
 )
@@ -19,6 +18,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.processors.eager import EagerReplyStopStrategy
 from twilio_frames.processors.given_strategies import PhoneTurnStrategies, with_phone_strategies
+from twilio_frames.processors.min_words import PhoneMinWordsUserTurnStartStrategy
 from twilio_frames.processors.turn_bounds import bounded_params
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
@@ -66,7 +66,7 @@ def phone_turn_strategies(
         case InterruptBy.ANY_SPEECH:
             start = [VADUserTurnStartStrategy(), TranscriptionUserTurnStartStrategy()]
         case InterruptBy.WORDS:
-            start = [MinWordsUserTurnStartStrategy(min_words=min_words)]
+            start = [PhoneMinWordsUserTurnStartStrategy(min_words=min_words)]
     strategy = EagerReplyStopStrategy if eager else SpeechTimeoutUserTurnStopStrategy
     stop = strategy(user_speech_timeout=pause_secs)
     return PhoneTurnStrategies(start=start, stop=[stop])

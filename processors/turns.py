@@ -46,6 +46,8 @@ from twilio_frames.frames import (
     WordsAwaitedFrame,
 )
 from twilio_frames.processors.backchannels import HESITATIONS, Backchannels
+from twilio_frames.processors.late_words import LateWords
+from twilio_frames.processors.min_words import remembered
 from twilio_frames.processors.reply_watch import ReplyWatch
 
 __all__ = ["UNINTELLIGIBLE", "ConfirmedUserTurnStartStrategy"]
@@ -125,6 +127,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self._recogniser_secs = DEFAULT_TTFS_P99
         self._tells_words = False
         self._replies = ReplyWatch()
+        self._late = LateWords()
         self._bot_is_heard = False
         self._left_secs: float | None = None
         self._caller_speaks = False
@@ -163,6 +166,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         """Takes in what the bot and the caller do; STOP if the turn begins by it."""
         self._replies.note(frame)
         result = await self._take(frame)
+        self._late.note(frame)
         if self._in_turn and isinstance(frame, TranscriptionFrame) and frame.text.strip():
             self._turn_has_words = True
         return result
@@ -322,13 +326,18 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
             return ProcessFrameResult.CONTINUE
         if not text and not self._undecided:
             return ProcessFrameResult.CONTINUE
+        if is_backchannel and self._late.are_due and not _HESITATIONS.cover(text):
+            # It is no answer to what is heard, and a part of what was said before.
+            await self.push_frame(remembered(frame))
+        elif is_backchannel:
+            self._backchannel = frame
         self._has_spoken = self._has_spoken or bool(text)
-        self._backchannel = frame if is_backchannel else self._backchannel
         return await self._take_answer()
 
     def _is_nothing(self, text: str, *, is_backchannel: bool) -> bool:
         if self._bot_is_heard:
-            return is_backchannel or text in self._not_words
+            is_answer = self._late.are_owed and not _HESITATIONS.cover(text)
+            return (is_backchannel and not is_answer) or text in self._not_words
         if not (self._replies.is_due and self._undecided):
             return False
         # Whoever says 'yes' to a silent bot means it.
