@@ -21,6 +21,7 @@ from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.goodbye import Goodbye
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.speech_gates import speech_gates
+from twilio_frames.processors.stopping import cancel_until_done
 from twilio_frames.protocol import Start
 from twilio_frames.rest import CallState, TwilioRest
 from twilio_frames.transport import TwilioTransport
@@ -33,6 +34,8 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its val
 
 _WIND_UP_SECONDS = 10.0
 _PREPARED_SECONDS = 5.0
+_CANCEL_SECONDS = 3.0
+"""For a pipeline that is cancelled to pass its ``CancelFrame`` on, and once more to end at all."""
 
 
 class Call:
@@ -217,7 +220,7 @@ class Call:
         follower = asyncio.create_task(self._follow_line(runner))
         try:
             await runner.add_workers(self._worker)
-            await self._run_to_its_end(runner)
+            await self._run_to_its_end(runner, follower)
         finally:
             self._worker = None
             follower.cancel()
@@ -241,7 +244,7 @@ class Call:
         else:
             await self.greet(greeting)
 
-    async def _run_to_its_end(self, runner: WorkerRunner) -> None:
+    async def _run_to_its_end(self, runner: WorkerRunner, follower: "asyncio.Task[None]") -> None:
         # The runner takes a cancellation for an order to stop, and forgets it.
         running = asyncio.create_task(runner.run())
         try:
@@ -249,7 +252,10 @@ class Call:
         except asyncio.CancelledError:
             self._transport.expect_break_off()
             running.cancel()
-            await asyncio.wait({running})
+            # Nobody but an event loop that closes cancels that one: no frame moves any more.
+            if not follower.cancelling():
+                await asyncio.wait({running}, timeout=_CANCEL_SECONDS)
+            await cancel_until_done({running}, seconds=_CANCEL_SECONDS)
             raise
         finally:
             running.cancel()

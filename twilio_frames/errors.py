@@ -13,12 +13,14 @@
     ├── SynthesisError                         the local synthesiser could not speak
     ├── ClipError                              speech could not be recorded ahead of its call
     └── CallFailedError                        a call could not be carried out
+        └── BotFailedError                     because the bot broke off
 
 What the *other* side does wrong on a stream is never an exception: it is a value, see
 ``twilio_frames.protocol.Violation``.
 """
 
 __all__ = [
+    "BotFailedError",
     "CallFailedError",
     "ClipError",
     "ConfigurationError",
@@ -109,3 +111,7 @@ class ClipError(TwilioFramesError):
 
 class CallFailedError(TwilioFramesError):
     """A call could not be carried out."""
+
+
+class BotFailedError(CallFailedError):
+    """A bot broke off, by what is no exception of its own."""

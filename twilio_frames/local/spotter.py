@@ -7,7 +7,7 @@ alike ("seven" and "eleven") it cannot be trusted to tell apart.
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +37,12 @@ class Spotted:
     Args:
         start: Seconds from the beginning of the audio.
         end: Seconds from there.
+        sureness: 1 where the words fit as well as any sounds would, 0 where they only just do.
     """
 
     start: float
     end: float
+    sureness: float
 
 
 class Spotter:
@@ -93,7 +95,7 @@ class Spotter:
                 found = self._find_in(phrase, samples[begin : begin + window])
                 if found is not None:
                     moved = begin / SAMPLE_RATE
-                    return Spotted(start=moved + found.start, end=moved + found.end)
+                    return replace(found, start=moved + found.start, end=moved + found.end)
         return None
 
     def _find_in(self, phrase: str, samples: npt.NDArray[np.int16]) -> Spotted | None:
@@ -115,7 +117,11 @@ class Spotter:
         worst = min(float(fit[word.start : word.end + 1].mean()) for word in words)
         if whole < _WORST_WHOLE or worst < _WORST_WORD:
             return None
-        return Spotted(start=start / FRAMES_PER_SECOND, end=end / FRAMES_PER_SECOND)
+        return Spotted(
+            start=start / FRAMES_PER_SECOND,
+            end=end / FRAMES_PER_SECOND,
+            sureness=min(1.0, 1 - whole / _WORST_WHOLE, 1 - worst / _WORST_WORD),
+        )
 
 
 def _is_word_of_phrase(segment: Segment) -> bool:

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from loguru import logger
 
 from twilio_frames.call import Call
-from twilio_frames.errors import CallFailedError, TwilioFramesError
+from twilio_frames.errors import BotFailedError, CallFailedError, TwilioFramesError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.rest import without_numbers
 from twilio_frames.server.records import CallRecord
+from twilio_frames.transport.attending import tell_failed
 
 __all__ = ["Bot", "Switchboard", "describe"]
 
@@ -58,7 +59,14 @@ class Switchboard:
         await asyncio.shield(carrier)
 
     async def _answer(self, call: Call) -> None:
-        await self._bot(call)
+        try:
+            await self._bot(call)
+        except BaseException as error:
+            tell_failed(call.transport, error)
+            if not isinstance(error, SystemExit):
+                raise
+            # An event loop ends by it, and every call with it.
+            raise BotFailedError("expected a bot that returns, got one that exits") from error
 
     def _forget(self, carrier: asyncio.Task[None]) -> None:
         del self._calls[carrier]

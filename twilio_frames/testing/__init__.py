@@ -12,7 +12,7 @@ from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.checks import Check
 from twilio_frames.testing.conditions import LineConditions
-from twilio_frames.testing.hearing import HeardWord
+from twilio_frames.testing.hearing import Heard, HeardWord
 from twilio_frames.testing.log import CallLog, LogEntry
 from twilio_frames.testing.loop_watch import LoopBlock, LoopWatch
 from twilio_frames.testing.measures import HeardSpan, Stretch
@@ -42,6 +42,7 @@ __all__ = [
     "Desk",
     "Event",
     "Expectation",
+    "Heard",
     "HeardSpan",
     "HeardWord",
     "Limits",

@@ -1,4 +1,8 @@
-"""Listens in to a bot in this process: which words it says, and how each of them sounds."""
+"""Listens in to a bot in this process: which words it says, and how each of them sounds.
+
+It listens where the bot speaks to the line, so that it knows the words of whatever speaks there: a
+speech service, a realtime model, a clip.
+"""
 
 import threading
 from collections import deque
@@ -12,12 +16,10 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
     TTSTextFrame,
 )
-from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.services.tts_service import TTSService
+from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
-from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
 from twilio_frames.testing.hearing import KnownWord
 from twilio_frames.testing.voice import audible_samples
@@ -28,15 +30,17 @@ _TELLING = (
 )
 
 
-class BotWords(BaseObserver):
-    """An observer of one call's pipeline that takes the words from its speech service.
+class BotWords:
+    """Takes the words of one call's bot from where it speaks to the line.
 
-    It sees what the service says, not what becomes of it: whether it was heard is for the ear.
-    While the call goes on it only takes notes; what they amount to is found out when it is asked.
+    It hears what is to be said, not what becomes of it: whether it was heard is for the ear. While
+    the call goes on it only takes notes; what they amount to is found out when it is asked.
+
+    Args:
+        output: Where the bot speaks: the transport's output.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, output: FrameProcessor) -> None:
         self._notes: deque[tuple[Frame, int]] = deque()
         self._reading = threading.Lock()
         self._sound = bytearray()
@@ -45,13 +49,17 @@ class BotWords(BaseObserver):
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
         self._layer = WordLayer(self._lay, self._audio)
         self._words: list[KnownWord] = []
+        output.add_event_handler("on_before_process_frame", self._on_frame)
+        output.add_event_handler("on_before_push_frame", self._on_pushed)
 
-    async def on_push_frame(self, data: FramePushed) -> None:
-        """Notes each frame where it comes from, not each time it is passed on."""
+    def _on_frame(self, output: FrameProcessor, frame: Frame) -> None:
+        if isinstance(frame, _TELLING) and not isinstance(frame, SpeakClipFrame):
+            self._notes.append((frame, output.get_clock().get_time()))
+
+    def _on_pushed(self, output: FrameProcessor, frame: Frame) -> None:
         # A clip may never have been in the pipeline before the output tells of it.
-        teller = MulawOutput if isinstance(data.frame, SpeakClipFrame) else TTSService
-        if isinstance(data.source, teller) and isinstance(data.frame, _TELLING):
-            self._notes.append((data.frame, data.timestamp))
+        if isinstance(frame, SpeakClipFrame):
+            self._notes.append((frame, output.get_clock().get_time()))
 
     def words(self) -> list[KnownWord]:
         """The words said so far, in order. May be asked by any thread."""

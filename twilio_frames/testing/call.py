@@ -30,6 +30,7 @@ from twilio_frames.testing.conditions import LineConditions
 from twilio_frames.testing.connection import StreamConnection
 from twilio_frames.testing.ear import Ear
 from twilio_frames.testing.exchange import Exchange
+from twilio_frames.testing.hearing import Announcement
 from twilio_frames.testing.line import Line
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.playback import MAX_BUFFERED
@@ -87,6 +88,8 @@ class SimulatedCall:
         self.recordings: list[CallRecording] = []
         self.seat: Seat | None = None
         self.alerts: list[Alert] = []
+        self.announcements: list[Announcement] = []
+        """What Twilio itself has read to the caller."""
         self.end: CallEnd | None = None
         self.answered_by: str | None = None
         self.queue_seconds = 0.0

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.call import SimulatedCall
 from twilio_frames.testing.call_facts import CallEnd
 from twilio_frames.testing.ear import JOINING_PAUSE, Spell
-from twilio_frames.testing.hearing import Hearing
+from twilio_frames.testing.hearing import Heard, Hearing, Span
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.result import CallResult, heard_spans_of, turns_of, with_words
 from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance
+from twilio_frames.testing.stream import MediaStream
 from twilio_frames.testing.tones import KEYS
 from twilio_frames.testing.voice import Utterance
 
@@ -47,7 +49,9 @@ class Caller:
         self._saying: Utterance | None = None
         self._pressed_at = 0.0
         self.recording = recording
-        self.hearing = Hearing()
+        self.hearing = Hearing(
+            announced=lambda: call.announcements, bot_spans=lambda: _spans(call.streams)
+        )
         """Tells which words were heard."""
 
     @property
@@ -243,11 +247,11 @@ class Caller:
             seconds=seconds,
         )
 
-    async def has_heard(self, phrase: str, *, since: float = 0.0) -> bool:
-        """Whether the bot's words were heard so far, one after another.
+    async def has_heard(self, phrase: str, *, since: float = 0.0) -> Heard:
+        """Whether the bot's words were heard so far, one after another; true if so.
 
-        Capitals and punctuation do not matter. Where the bot's voice is not known, the local
-        recogniser listens, and can be wrong.
+        Capitals and punctuation do not matter. Where the bot's words are not known, the local
+        recogniser guesses, and the result says so.
 
         Args:
             phrase: The words.
@@ -360,3 +364,11 @@ class Caller:
             if self.now - began > seconds:
                 raise CallFailedError(f"waited {seconds:g} s until {what}, in vain")
             await self._line.next_turn()
+
+
+def _spans(streams: Sequence[MediaStream]) -> list[Span]:
+    """When the caller heard the bot's streams."""
+    spans = heard_spans_of([stream.playback for stream in streams])
+    return [
+        (span.began_at, span.began_at + (span.end - span.begin) / SAMPLE_RATE) for span in spans
+    ]

@@ -6,7 +6,10 @@ Where the bot's words and the sound of each are known (``bot_words.py`` listens 
 spoken), the ear is searched for these sounds: a word was heard if its whole sound was, whatever was
 sent, held back, cleared or resampled on the way. That is the truth to the word.
 
-Elsewhere a recogniser is asked whether certain words were said. It can be wrong.
+Elsewhere a recogniser is asked whether certain words were said, in what was heard of the bot's own
+stream and nowhere else. It can be wrong: what it says is a guess, and comes as one.
+
+What Twilio reads to the caller (``<Say>``) is known as well: it stands in the TwiML.
 """
 
 import asyncio
@@ -18,9 +21,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, decode_mulaw
 from twilio_frames.errors import MissingExtraError
 from twilio_frames.testing.numerals import spelled_out
+from twilio_frames.testing.voice import audible_samples
 
 if TYPE_CHECKING:
     from twilio_frames.local.spotter import Spotter
@@ -57,7 +61,7 @@ class HeardWord:
         ended_at: Seconds from there to the end of its last sound.
     """
 
-    text: str = field(repr=False)
+    text: str
     began_at: float
     ended_at: float
 
@@ -167,33 +171,109 @@ def _most_alike(ear: np.ndarray, sound: np.ndarray) -> int | None:
     return best if alike[best] >= _ALIKE else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What Twilio reads to the caller.
+
+    Parameters:
+        text: Its words.
+        began_at: Seconds from the answer.
+        seconds: How long it takes to read.
+    """
+
+    text: str
+    began_at: float
+    seconds: float
+
+    def words(self) -> Iterator[HeardWord]:
+        """Its words, at about the times of theirs: as long as their letters."""
+        written = self.text.split()
+        at, pace = self.began_at, self.seconds / max(1, sum(map(len, written)))
+        for word in written:
+            end = at + len(word) * pace
+            yield HeardWord(text=word, began_at=at, ended_at=end)
+            at = end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Whether a phrase was heard; true if it was.
+
+    Parameters:
+        phrase: What was asked for.
+        found: Whether it was heard.
+        is_guess: Whether a recogniser had to guess. Else it is known: the bot's words are, or
+            there was nothing of the bot's to be heard.
+        sureness: Of a guess that it was heard: 1 where the words fit what was heard as well as any
+            sounds would, next to 0 where they just do. None for all else.
+        words: The words that were heard; None if they are not known.
+    """
+
+    phrase: str
+    found: bool
+    is_guess: bool = False
+    sureness: float | None = None
+    words: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.found
+
+    def __repr__(self) -> str:
+        was = "heard" if self.found else "not heard"
+        if self.is_guess:
+            sure = "" if self.sureness is None else f", {self.sureness:.0%} sure"
+            return f"<{self.phrase!r} {was}: a recogniser's guess{sure}>"
+        return f"<{self.phrase!r} {was} in {self.words!r}>"
+
+
+Span = tuple[float, float]
+"""From when to when, seconds from the answer."""
+
+
 class Hearing:
     """Tells whether words were heard.
 
     Args:
-        known: Gives the bot's words so far with their sounds; None if the bot's voice is not known.
+        known: Gives the bot's words so far with their sounds; None, or giving None, if the bot is
+            not in this process.
+        announced: Gives what Twilio itself read to the caller.
+        bot_spans: Gives when the caller heard the bot's streams; None if all may be the bot's.
     """
 
-    def __init__(self, known: Callable[[], Sequence[KnownWord]] | None = None):
-        self._known = known
+    def __init__(
+        self,
+        known: Callable[[], Sequence[KnownWord] | None] | None = None,
+        *,
+        announced: Callable[[], Sequence[Announcement]] = lambda: (),
+        bot_spans: Callable[[], Sequence[Span]] | None = None,
+    ):
+        self.known = known
+        self._announced = announced
+        self._bot_spans = bot_spans
         self._spotter: Spotter | None = None
 
-    @property
-    def knows_words(self) -> bool:
-        """Whether it knows the bot's words, and their sounds."""
-        return bool(self._known and self._known())
-
     def words(self, mulaw: bytes, begin: float = 0.0) -> list[HeardWord] | None:
-        """The words that were heard; None if the bot's voice is not known.
+        """The bot's words that were heard; None if they are not known.
 
         Args:
             mulaw: All that was played to the caller since the answer.
             begin: Seconds from the answer; words that began before are left out.
         """
-        known = self._known() if self._known else ()
+        known = self.known() if self.known else None
         if not known:
-            return None
+            # What is of another process, or has a sound but no words, is anybody's guess.
+            return [] if known is not None and not self._of_bot(mulaw, begin) else None
         return [word for word in heard_words(mulaw, known) if word.began_at >= begin]
+
+    def announced(self, mulaw: bytes, begin: float = 0.0) -> list[HeardWord]:
+        """The words that Twilio read to the caller, and that were heard."""
+        end = len(mulaw) / SAMPLE_RATE
+        return [
+            word
+            for announcement in self._announced()
+            for word in announcement.words()
+            if begin <= word.began_at and word.ended_at <= end
+        ]
 
     async def prepare(self, phrases: Sequence[str]) -> None:
         """Makes the recogniser ready for phrases, if it will be needed.
@@ -202,14 +282,14 @@ class Hearing:
             MissingExtraError: If it is needed and the ``local`` extra is not installed.
             ConfigurationError: If a word has no pronunciation; it names the word.
         """
-        if phrases and self._known is None:
+        if phrases and self.known is None:
             await asyncio.to_thread(self._learn, phrases)
 
-    async def has_heard(self, phrase: str, mulaw: bytes, begin: float = 0.0) -> bool:
+    async def has_heard(self, phrase: str, mulaw: bytes, begin: float = 0.0) -> Heard:
         """Whether a phrase is in what was heard, while the event loop goes on."""
         return await asyncio.to_thread(self.has_heard_in_thread, phrase, mulaw, begin)
 
-    def has_heard_in_thread(self, phrase: str, mulaw: bytes, begin: float = 0.0) -> bool:
+    def has_heard_in_thread(self, phrase: str, mulaw: bytes, begin: float = 0.0) -> Heard:
         """The same for a thread that may wait.
 
         Args:
@@ -221,12 +301,34 @@ class Hearing:
             MissingExtraError: If the recogniser is needed and not installed.
             ConfigurationError: If a word has no pronunciation; it names the word.
         """
-        known = self.words(mulaw, begin)
-        if known is not None:
-            return contains([word.text for word in known], phrase)
-        spotter = self._learn([phrase])
-        pcm = decode_mulaw(mulaw[round(begin * SAMPLE_RATE) :])
-        return spotter.find(_spoken(phrase), pcm) is not None
+        words, announced = self.words(mulaw, begin), self.announced(mulaw, begin)
+        for known in (words, announced):
+            if known and contains([word.text for word in known], phrase):
+                return Heard(phrase=phrase, found=True, words=_text(known))
+        if words is not None:
+            return Heard(phrase=phrase, found=False, words=_text([*words, *announced]))
+        return self._guess(phrase, self._of_bot(mulaw, begin))
+
+    def _guess(self, phrase: str, mulaw: bytes) -> Heard:
+        if not mulaw:
+            return Heard(phrase=phrase, found=False, words="")
+        spotted = self._learn([phrase]).find(_spoken(phrase), decode_mulaw(mulaw))
+        if spotted is None:
+            return Heard(phrase=phrase, found=False, is_guess=True)
+        return Heard(phrase=phrase, found=True, is_guess=True, sureness=spotted.sureness)
+
+    def _of_bot(self, mulaw: bytes, begin: float) -> bytes:
+        """What was heard of the bot from a time on, silence in the place of all else.
+
+        Empty if there is no sound in it.
+        """
+        spans = [(0.0, len(mulaw) / SAMPLE_RATE)] if self._bot_spans is None else self._bot_spans()
+        first = round(begin * SAMPLE_RATE)
+        heard = bytearray(bytes([MULAW_SILENCE]) * max(0, len(mulaw) - first))
+        for began_at, ended_at in spans:
+            start, end = (round(at * SAMPLE_RATE) for at in (max(began_at, begin), ended_at))
+            heard[start - first : max(start, end) - first] = mulaw[start:end]
+        return bytes(heard) if len(audible_samples(bytes(heard))) else b""
 
     def _learn(self, phrases: Sequence[str]) -> "Spotter":
         if self._spotter is None:
@@ -234,6 +336,10 @@ class Hearing:
         for phrase in phrases:
             self._spotter.learn(_spoken(phrase))
         return self._spotter
+
+
+def _text(words: Sequence[HeardWord]) -> str:
+    return " ".join(word.text for word in words)
 
 
 def _spoken(phrase: str) -> str:

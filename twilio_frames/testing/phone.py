@@ -7,6 +7,7 @@ as FastAPI); what is no URL yet is served on a free port of this machine while t
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from twilio_frames.testing.call import Numbers, StatusCallback
 from twilio_frames.testing.caller import Caller
 from twilio_frames.testing.checks import judge
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
-from twilio_frames.testing.hearing import Hearing, KnownWord
+from twilio_frames.testing.hearing import Hearing
 from twilio_frames.testing.performance import Performance
 from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
 from twilio_frames.testing.replay import Replay
@@ -28,8 +29,8 @@ from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 if TYPE_CHECKING:
     from twilio_frames.call import Call
     from twilio_frames.server import ServerSettings
-    from twilio_frames.testing.bot_words import BotWords
     from twilio_frames.testing.text import TextConversation
+    from twilio_frames.testing.witness import Witness
 
 WEBHOOK_PATH = "/twiml"
 """Where this package's server has its TwiML webhook."""
@@ -55,13 +56,25 @@ class Desk:
         twilio: Who rings.
         url: What is rung: a TwiML webhook or a stream.
         base_url: Where the bot is served.
+        witness: Attends to the bots in this process.
+        keep_errors: Whether what a bot raises is kept, not raised in the test.
     """
 
-    def __init__(self, twilio: SimulatedTwilio, url: str, base_url: str, words: "_WordsOfCalls"):
+    def __init__(
+        self,
+        twilio: SimulatedTwilio,
+        url: str,
+        base_url: str,
+        *,
+        witness: "Witness",
+        keep_errors: bool = False,
+    ):
         self.twilio = twilio
         self.url = url
         self.base_url = base_url
-        self._words = words
+        self._witness = witness
+        self._keep_errors = keep_errors
+        self._call_sids: set[str] = set()
 
     @asynccontextmanager
     async def call(
@@ -79,20 +92,41 @@ class Desk:
             parameters: Custom parameters of a stream that is opened without TwiML.
             numbers: Who calls whom.
             status_callback: Where the call's progress is told.
-        """
-        async with self.twilio.call(
-            self.url,
-            options=options,
-            parameters=parameters,
-            numbers=numbers,
-            status_callback=status_callback,
-        ) as caller:
-            caller.hearing = self.hearing(caller.call_sid)
-            yield caller
 
-    def hearing(self, call_sid: str) -> Hearing:
-        """Tells which words the caller heard on a call."""
-        return Hearing(self._words.of(call_sid))
+        Raises:
+            Exception: What the bot raised, in the place of what the test made of it.
+        """
+        call_sid = ""
+        try:
+            async with self.twilio.call(
+                self.url,
+                options=options,
+                parameters=parameters,
+                numbers=numbers,
+                status_callback=status_callback,
+            ) as caller:
+                call_sid = caller.call_sid
+                self._call_sids.add(call_sid)
+                caller.hearing.known = self._witness.words_of(call_sid)
+                yield caller
+        except Exception:
+            await self._conclude(call_sid)
+            raise
+        await self._conclude(call_sid)
+
+    async def _conclude(self, call_sid: str) -> None:
+        """Raises what the bot raised."""
+        await self._witness.settle(call_sid)
+        if not self._keep_errors:
+            self._witness.raise_first(call_sid)
+
+    def bot_errors(self, call_sid: str) -> list[BaseException]:
+        """What the bot has raised on a call, and the application it lives in."""
+        return self._witness.mistakes_of(call_sid)
+
+    async def close(self) -> None:
+        """Ends what still carries a call of this desk."""
+        await self._witness.dismiss(self._call_sids)
 
     async def ring(
         self,
@@ -118,9 +152,10 @@ class Desk:
                 is an AssertionError too.
             CallFailedError: If no call comes about, or a caller in Python waits in vain.
             ConfigurationError: If the caller is none that can talk.
+            Exception: What the bot raised.
         """
         script = _script(caller)
-        performance = Performance(script, Hearing(self._words.of(""))) if script else None
+        performance = Performance(script, Hearing()) if script else None
         if performance is not None:
             await performance.prepare()
             options = performance.script.options(options or CallerOptions())
@@ -136,7 +171,7 @@ class Desk:
                 await caller.perform(telephone)
             elif callable(caller):
                 await caller(telephone)
-        return _finished(telephone, performance, limits)
+        return _finished(telephone, performance, limits, tuple(self.bot_errors(telephone.call_sid)))
 
 
 class Phone:
@@ -166,6 +201,7 @@ class Phone:
         *,
         path: str = WEBHOOK_PATH,
         settings: "ServerSettings | None" = None,
+        keep_errors: bool = False,
     ) -> AsyncIterator[Desk]:
         """Puts a bot on a desk, where it can be rung more than once.
 
@@ -175,6 +211,8 @@ class Phone:
             path: Where a web application has its TwiML webhook; with ``ws:`` in front, its stream,
                 which is opened without TwiML: ``ws:/stream``.
             settings: Of the server that serves a bot; account and token are the phone's own.
+            keep_errors: Whether what the bot raises is kept in ``bot_errors``. Else it is raised
+                in the test, once the call is over.
 
         Raises:
             ConfigurationError: If the bot is none of these.
@@ -185,10 +223,19 @@ class Phone:
         async with twilio:
             if kind_of(bot) is Kind.FACTORY:
                 bot = bot(twilio)
-            words = _WordsOfCalls(is_bot_known=kind_of(bot) is Kind.BOT)
-            async with serving(bot, twilio, settings=settings, on_call=words.listen) as base_url:
-                url = base_url if isinstance(bot, str) else _url(base_url, path)
-                yield Desk(twilio, url, base_url, words)
+            # The first time it takes tenths of a second, in which calls elsewhere would be late.
+            module = await asyncio.to_thread(import_module, "twilio_frames.testing.witness")
+            witness: Witness = module.Witness()
+            with witness.attending():
+                async with serving(
+                    bot, twilio, settings=settings, on_error=witness.application_failed
+                ) as base_url:
+                    url = base_url if isinstance(bot, str) else _url(base_url, path)
+                    desk = Desk(twilio, url, base_url, witness=witness, keep_errors=keep_errors)
+                    try:
+                        yield desk
+                    finally:
+                        await desk.close()
 
     async def ring(
         self,
@@ -197,6 +244,7 @@ class Phone:
         *,
         path: str = WEBHOOK_PATH,
         settings: "ServerSettings | None" = None,
+        keep_errors: bool = False,
         **call: Any,
     ) -> PhoneCall:
         """Rings a bot once; see :meth:`desk` and :meth:`Desk.ring`.
@@ -206,9 +254,10 @@ class Phone:
             caller: Who calls.
             path: Where a web application has its TwiML webhook, or its stream.
             settings: Of the server that serves a bot.
+            keep_errors: Whether what the bot raises is kept, not raised.
             call: More arguments of :meth:`Desk.ring`.
         """
-        async with self.desk(bot, path=path, settings=settings) as desk:
+        async with self.desk(bot, path=path, settings=settings, keep_errors=keep_errors) as desk:
             return await desk.ring(caller, **call)
 
     def ring_sync(self, bot: Any, caller: TalksAs = None, **how: Any) -> PhoneCall:
@@ -232,6 +281,7 @@ class Phone:
         *,
         path: str = WEBHOOK_PATH,
         settings: "ServerSettings | None" = None,
+        keep_errors: bool = False,
         **call: Any,
     ) -> AsyncIterator[Caller]:
         """Rings a bot once, to talk from the test; see :meth:`desk` and :meth:`Desk.call`.
@@ -240,10 +290,11 @@ class Phone:
             bot: A URL, a bot, or a web application.
             path: Where a web application has its TwiML webhook, or its stream.
             settings: Of the server that serves a bot.
+            keep_errors: Whether what the bot raises is kept, not raised.
             call: More arguments of :meth:`Desk.call`.
         """
         async with (
-            self.desk(bot, path=path, settings=settings) as desk,
+            self.desk(bot, path=path, settings=settings, keep_errors=keep_errors) as desk,
             desk.call(**call) as caller,
         ):
             yield caller
@@ -258,27 +309,6 @@ class Phone:
         from twilio_frames.testing.text import TextConversation
 
         return TextConversation(bot, **options)
-
-
-class _WordsOfCalls:
-    """What the bots of a desk say, call by call."""
-
-    def __init__(self, *, is_bot_known: bool):
-        self._is_bot_known = is_bot_known
-        self._calls: dict[str, BotWords] = {}
-
-    def listen(self, call: "Call") -> None:
-        """Listens in to a call's pipeline."""
-        from twilio_frames.testing.bot_words import BotWords
-
-        self._calls[call.call_sid] = words = BotWords()
-        call.observers.append(words)
-
-    def of(self, call_sid: str) -> Callable[[], Sequence[KnownWord]] | None:
-        """Gives the words of a call, as they come; None for a bot that cannot be listened to."""
-        if not self._is_bot_known:
-            return None
-        return lambda: self._calls[call_sid].words() if call_sid in self._calls else ()
 
 
 def _url(base_url: str, path: str) -> str:
@@ -329,13 +359,22 @@ def _said(texts: Sequence[str]) -> Script:
     return Script(name="caller", turns=turns, limits=_NO_LIMITS)
 
 
-def _finished(caller: Caller, performance: Performance | None, limits: Limits | None) -> PhoneCall:
+def _finished(
+    caller: Caller,
+    performance: Performance | None,
+    limits: Limits | None,
+    bot_errors: tuple[BaseException, ...],
+) -> PhoneCall:
     checks = list(performance.checks) if performance else []
     for wanted in (performance.script.limits if performance else None, limits):
         if wanted is not None:
             checks += judge(caller.result, wanted, caller.log.entries)
     call = PhoneCall(
-        result=caller.result, log=caller.log, checks=tuple(checks), hearing=caller.hearing
+        result=caller.result,
+        log=caller.log,
+        checks=tuple(checks),
+        hearing=caller.hearing,
+        bot_errors=bot_errors,
     )
     if call.failures:
         raise UnexpectedCallError(call.failures, call.result)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing.checks import Check, judge
-from twilio_frames.testing.hearing import HeardWord, Hearing
+from twilio_frames.testing.hearing import Heard, HeardWord, Hearing
 from twilio_frames.testing.log import CallLog
 from twilio_frames.testing.result import CallResult
 from twilio_frames.testing.script import Limits
@@ -33,19 +33,25 @@ class PhoneCall:
         result: What came of it.
         log: Every message and event of it.
         checks: What came of a script's expectations.
+        bot_errors: What the bot raised on it, where ``keep_errors`` was asked for.
     """
 
     result: CallResult
     log: CallLog = field(repr=False)
     checks: tuple[Check, ...] = ()
     hearing: Hearing = field(default_factory=Hearing, repr=False)
+    bot_errors: tuple[BaseException, ...] = ()
+
+    def __repr__(self) -> str:
+        """What was said, and how it ended: what somebody wants to see whose assertion failed."""
+        return f"<PhoneCall: {self.result.outline()}>"
 
     @property
     def words(self) -> list[HeardWord] | None:
-        """The bot's words that the caller heard; None if the bot's voice is not known.
+        """The bot's words that the caller heard; None if the bot's words are not known.
 
-        It is for bots that are given as such: their words are taken where they are spoken, and
-        looked for in what the caller heard.
+        They are known of every bot in this process that speaks over a ``TwilioTransport``: taken
+        where it speaks, and looked for in what the caller heard.
         """
         return self.hearing.words(self.result.heard_bot)
 
@@ -54,11 +60,12 @@ class PhoneCall:
         """The expectations that were not met."""
         return tuple(check for check in self.checks if not check.passed)
 
-    def heard(self, phrase: str) -> bool:
-        """Whether the caller heard these words, one after another.
+    def heard(self, phrase: str) -> Heard:
+        """Whether the caller heard these words, one after another; true if so.
 
-        Capitals and punctuation do not matter. Where the bot's voice is not known, the local
-        recogniser listens; it takes some tenths of the call's time, and can be wrong.
+        Capitals and punctuation do not matter. Where the bot's words are not known, the local
+        recogniser guesses; it takes some tenths of the call's time. The result says so, and how
+        sure it is: ``call.heard("hello").is_guess``, ``.sureness``.
 
         Raises:
             MissingExtraError: If the recogniser is needed and the ``local`` extra not installed.

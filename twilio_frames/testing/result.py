@@ -38,7 +38,7 @@ class Turn:
     speaker: str
     began_at: float
     ended_at: float
-    words: str = field(default="", repr=False)
+    words: str = ""
     answered_after: float | None = None
     silenced_after: float | None = None
 
@@ -84,6 +84,20 @@ class CallResult:
     violations: tuple[Violation, ...]
     cut_off_seconds: float
     timekeeping: Timekeeping
+
+    def outline(self) -> str:
+        """What was said by whom, and how it ended, in a line."""
+        said = "; ".join(
+            f"{turn.began_at:.1f} s {turn.speaker}: {turn.words or '(words not known)'}"
+            for turn in self.turns
+        )
+        wrong = f", {', '.join(map(str, self.alerts))}" if self.alerts else ""
+        ended = f"{self.end.value} after" if self.end else "up for"
+        return f"{said or 'nothing was said'}; {ended} {self.seconds:.1f} s{wrong}"
+
+    def __repr__(self) -> str:
+        """Its outline: what somebody wants to see whose assertion failed."""
+        return f"<CallResult {self.call_sid}: {self.outline()}>"
 
     @property
     def is_trustworthy(self) -> bool:

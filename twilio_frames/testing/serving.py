@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,14 +15,13 @@ from aiohttp import web
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
-    from twilio_frames.call import Call
     from twilio_frames.server import ServerSettings
     from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
 _START_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 2.0
 
-OnCall = Callable[["Call"], None]
+OnError = Callable[[BaseException], None]
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def serving(
     twilio: "SimulatedTwilio",
     *,
     settings: "ServerSettings | None" = None,
-    on_call: OnCall | None = None,
+    on_error: OnError = lambda error: None,
 ) -> AsyncIterator[str]:
     """Serves a bot or a web application; gives its address, without a slash at the end.
 
@@ -38,7 +38,7 @@ async def serving(
         bot: A bot, an aiohttp application, an ASGI application, or an address, which is given back.
         twilio: Who will ring it.
         settings: Of the server for a bot; account, token and REST address are the Twilio's own.
-        on_call: Called with each call before the bot is.
+        on_error: Called with what an application raises in a handler.
 
     Raises:
         ConfigurationError: If it is none of these.
@@ -48,13 +48,13 @@ async def serving(
         case Kind.URL:
             yield bot.rstrip("/")
         case Kind.AIOHTTP:
-            async with _serving_aiohttp(bot) as url:
+            async with _serving_aiohttp(bot, on_error) as url:
                 yield url
         case Kind.ASGI:
-            async with _serving_asgi(bot) as url:
+            async with _serving_asgi(bot, on_error) as url:
                 yield url
         case Kind.BOT:
-            async with _serving_bot(bot, twilio, settings, on_call) as url:
+            async with _serving_bot(bot, twilio, settings) as url:
                 yield url
         case Kind.FACTORY | Kind.OTHER:
             raise ConfigurationError(
@@ -111,16 +111,10 @@ async def _serving_bot(
     bot: Any,
     twilio: "SimulatedTwilio",
     settings: "ServerSettings | None",
-    on_call: OnCall | None,
 ) -> AsyncIterator[str]:
     # The first time it takes a tenth of a second, in which callers elsewhere would be late.
     await asyncio.to_thread(import_module, "twilio_frames.server")
     from twilio_frames.server import Server, ServerSettings, create_app
-
-    async def take_call(call: "Call") -> None:
-        if on_call is not None:
-            on_call(call)
-        await bot(call)
 
     own = replace(
         settings or ServerSettings(),
@@ -129,14 +123,18 @@ async def _serving_bot(
         api_url=twilio.rest_url,
     )
     hooks = {name: getattr(bot, name, None) for name in ("warm_up", "prepare")}
-    async with Server(create_app(take_call, own, **hooks)) as server:
+    async with Server(create_app(bot, own, **hooks)) as server:
         yield server.url
 
 
 @asynccontextmanager
-async def _serving_aiohttp(app: web.Application) -> AsyncIterator[str]:
+async def _serving_aiohttp(app: web.Application, on_error: OnError) -> AsyncIterator[str]:
     runner = web.AppRunner(
-        app, handle_signals=False, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+        app,
+        handle_signals=False,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        logger=_error_logger(on_error),
     )
     await runner.setup()
     try:
@@ -146,13 +144,64 @@ async def _serving_aiohttp(app: web.Application) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+def _error_logger(on_error: OnError) -> logging.Logger:
+    """A logger like aiohttp's own, which tells what a handler raised."""
+    logger = logging.Logger("aiohttp.server", logging.getLogger("aiohttp.server").level)
+    logger.parent = logging.getLogger("aiohttp.server")
+
+    def look(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1] is not None:
+            on_error(record.exc_info[1])
+        return True
+
+    logger.addFilter(look)
+    return logger
+
+
+def _telling(app: Any, on_error: OnError) -> Any:
+    """An ASGI application that tells what it raises."""
+
+    async def told(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(
+                scope, _until_closed(receive) if scope["type"] == "lifespan" else receive, send
+            )
+        except Exception as error:
+            on_error(error)
+            raise
+        except asyncio.CancelledError:
+            # uvicorn would log it as a failure of the application.
+            return
+
+    return told
+
+
+def _until_closed(receive: Any) -> Any:
+    """What a lifespan receives: its end, too, where the event loop closes around it."""
+
+    async def received() -> Any:
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            return {"type": "lifespan.shutdown"}
+
+    return received
+
+
 @asynccontextmanager
-async def _serving_asgi(app: Any) -> AsyncIterator[str]:
+async def _serving_asgi(app: Any, on_error: OnError) -> AsyncIterator[str]:
     try:
         import uvicorn
     except ModuleNotFoundError as error:
         raise MissingExtraError("uvicorn", "test") from error
-    config = uvicorn.Config(app, port=0, log_level="error", ws="websockets-sansio")
+    config = uvicorn.Config(
+        _telling(app, on_error),
+        interface="asgi3",
+        port=0,
+        log_level="error",
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=round(_SHUTDOWN_SECONDS),
+    )
     server = uvicorn.Server(config)
     # Its own start would take over the signals of the test's process.
     running = asyncio.create_task(server.serve())
@@ -168,3 +217,6 @@ async def _serving_asgi(app: Any) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await asyncio.gather(running, return_exceptions=True)
+        # An event loop that closes has cancelled what would have closed them.
+        for listening in server.servers if server.started else ():
+            listening.close()

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.frames.frames import (
+    ErrorFrame,
     Frame,
     InputDTMFFrame,
     InterimTranscriptionFrame,
@@ -32,6 +33,7 @@ from pipecat.utils.time import time_now_iso8601
 from twilio_frames.call import Call
 from twilio_frames.errors import CallFailedError
 from twilio_frames.frames import CallEndReason
+from twilio_frames.testing.mistakes import is_mistake, mistake_of, raise_first
 from twilio_frames.testing.text_call import TextCall
 
 _NUMBERS = {"from": "+15005550001", "to": "+15005550002", "direction": "inbound"}
@@ -50,6 +52,8 @@ class TextConversation:
         bot: The bot, ``async def bot(call)``.
         parameters: What the TwiML passes to the stream, besides who calls whom.
         time_limit: Seconds that the bot may take for each reply.
+        keep_errors: Whether what the bot raises is kept in :attr:`bot_errors`. Else it is raised
+            in the test, by what waits for the bot.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class TextConversation:
         *,
         parameters: Mapping[str, str] | None = None,
         time_limit: float = 5.0,
+        keep_errors: bool = False,
     ):
         self._bot = bot
         self._call = TextCall({**_NUMBERS, **(parameters or {})})
@@ -65,7 +70,12 @@ class TextConversation:
         self._time_limit = time_limit
         self._heard_of = 0
         self._is_cut = False
-        self._has_raised = False
+        self.bot_errors: list[BaseException] = []
+        """What the bot has raised so far, and its pipeline."""
+        self._keep_errors = keep_errors
+        self._raised = 0
+        self._has_failed = asyncio.Event()
+        self._mouth.add_event_handler("on_before_process_frame", self._on_frame)
         self._running: asyncio.Task[Any] | None = None
 
     @property
@@ -126,10 +136,11 @@ class TextConversation:
         if not done:
             self._running.cancel()
             await asyncio.wait({self._running}, timeout=_WIND_UP_SECONDS)
-        if error is None:
+        if error is None or isinstance(error, Exception):
+            # What the test made of it is the context of what the bot raised.
             self._check_on_bot()
-            if not done:
-                raise CallFailedError("expected the bot to end when the call did, it went on")
+        if error is None and not done:
+            raise CallFailedError("expected the bot to end when the call did, it went on")
 
     async def say(self, text: str, *, cut_after: int | None = None) -> str:
         """Says something to the bot; gives the words of its reply.
@@ -174,6 +185,7 @@ class TextConversation:
             ) from None
         finally:
             self._ear.stop_listening()
+        self._check_on_bot()
         self._is_cut = not self._ear.is_idle
         return " ".join(self._ear.take_words())
 
@@ -206,7 +218,22 @@ class TextConversation:
         return self.end_reason
 
     async def _run(self) -> None:
-        await self._bot(self._call)
+        try:
+            await self._bot(self._call)
+        except BaseException as error:
+            if not is_mistake(error):
+                raise
+            self._note(error)
+
+    def _on_frame(self, _: object, frame: Frame) -> None:
+        if isinstance(frame, ErrorFrame) and (mistake := mistake_of(frame)) is not None:
+            self._note(mistake)
+
+    def _note(self, error: BaseException) -> None:
+        if not any(error is noted for noted in self.bot_errors):
+            self.bot_errors.append(error)
+        if not self._keep_errors:
+            self._has_failed.set()
 
     async def _ready(self) -> None:
         if self._running is None:
@@ -220,12 +247,10 @@ class TextConversation:
 
     def _check_on_bot(self) -> None:
         """Raises what the bot raised, once."""
-        task = self._running
-        if task is None or not task.done() or task.cancelled() or self._has_raised:
-            return
-        if error := task.exception():
-            self._has_raised = True
-            raise error
+        errors, self._raised = self.bot_errors[self._raised :], len(self.bot_errors)
+        self._has_failed.clear()
+        if not self._keep_errors:
+            raise_first(errors)
 
     async def _push(self, frame: Frame) -> None:
         await self._mouth.hear(frame)
@@ -255,7 +280,7 @@ class TextConversation:
         self._heard_of = self._ear.activity
 
     def _is_over(self) -> bool:
-        return self._running is None or self._running.done()
+        return self._running is None or self._running.done() or self._has_failed.is_set()
 
     def _has_replied(self) -> bool:
         return self._ear.is_idle and (self._is_cut or self._ear.activity > self._heard_of)
@@ -266,10 +291,11 @@ class TextConversation:
         return self._ear.is_idle and self._ear.activity == before
 
     async def _either(self, event: asyncio.Event) -> None:
-        """Returns when this has happened, or the bot is no more."""
+        """Returns when this has happened, or the bot has failed or is no more."""
         assert self._running is not None  # noqa: S101 - it was entered
-        waiting = asyncio.create_task(event.wait())
+        waiting = [asyncio.create_task(each.wait()) for each in (event, self._has_failed)]
         try:
-            await asyncio.wait({waiting, self._running}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*waiting, self._running], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            waiting.cancel()
+            for task in waiting:
+                task.cancel()

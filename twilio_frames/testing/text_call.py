@@ -114,6 +114,9 @@ class TextTransport(BaseTransport):
         """Notes that the call is about to get other TwiML."""
         self._transferring = expected
 
+    def expect_break_off(self) -> None:
+        """Leaves open by what a bot that is stopped ends."""
+
     def add_tap(self, tap: object) -> None:
         """Leaves a listener without anything to listen to."""
 

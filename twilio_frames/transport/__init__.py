@@ -9,6 +9,7 @@ from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import Playback, Start
+from twilio_frames.transport.attending import tell_made
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.input import TwilioInput
 from twilio_frames.transport.params import TwilioParams, check_params
@@ -60,6 +61,7 @@ class TwilioTransport(BaseTransport):
         self._register_event_handler("on_client_disconnected")
         self._register_event_handler("on_call_started")
         self._register_event_handler("on_call_ended")
+        tell_made(self)
 
     def input(self) -> FrameProcessor:
         """The processor that hears the caller; the pipeline's first."""

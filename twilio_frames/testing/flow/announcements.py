@@ -10,6 +10,7 @@ import numpy as np
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.hearing import Announcement
 from twilio_frames.testing.playback import MAX_BUFFERED, Playback
 from twilio_frames.testing.speech import TWILIO_VOICE, to_mulaw, to_utterance
 from twilio_frames.testing.tones import tones
@@ -33,7 +34,7 @@ async def say(call: "SimulatedCall", verb: Say) -> None:
         call.log.note("say", seconds=0, reason="no synthesiser is installed")
         return
     call.log.note("say", seconds=round(len(mulaw) / SAMPLE_RATE, 2))
-    await _repeat(call, mulaw, verb.loop)
+    await _repeat(call, mulaw, verb.loop, text=verb.text)
 
 
 async def play_file(call: "SimulatedCall", verb: Play) -> None:
@@ -80,8 +81,12 @@ async def announce(call: "SimulatedCall", mulaw: bytes) -> None:
             call.line.listen_to(None)
 
 
-async def _repeat(call: "SimulatedCall", mulaw: bytes, loop: int) -> None:
+async def _repeat(call: "SimulatedCall", mulaw: bytes, loop: int, *, text: str = "") -> None:
     for _ in range(min(loop, _MAX_LOOPS) or _MAX_LOOPS):
+        if text:
+            began_at, seconds = call.line.ear.now, len(mulaw) / SAMPLE_RATE
+            said = Announcement(text=text, began_at=began_at, seconds=seconds)
+            call.announcements.append(said)
         await announce(call, mulaw)
         if not mulaw:
             return

@@ -1,0 +1,289 @@
+"""What a bot raises is the test's to see, and what a caller heard is never guessed from it."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from fastapi import FastAPI, WebSocket
+from pipecat.frames.frames import ErrorFrame, LLMRunFrame, TTSSpeakFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.utils.errors import ErrorCategory
+from pipecat.workers.runner import WorkerRunner
+
+from tests.testing.bots import TinyBot, serving, tone
+from twilio_frames.call import Call
+from twilio_frames.errors import BotFailedError, CallFailedError
+from twilio_frames.local.tts import EspeakTTSService
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.server import create_app
+from twilio_frames.testing import Phone, SimulatedTwilio
+from twilio_frames.testing.mistakes import mistake_of
+from twilio_frames.transport import TwilioTransport
+
+BOOKED = "Your table for two is booked."
+
+
+class PriceListError(Exception):
+    """What a bot of these tests raises."""
+
+
+async def raising(call: Call) -> None:
+    raise PriceListError("no price list")
+
+
+async def exiting(call: Call) -> None:
+    sys.exit("no price list")
+
+
+class Pricing(PythonLLMService):
+    async def respond(self, context) -> AsyncIterator[str]:
+        if context.get_messages():
+            raise PriceListError("no price list")
+        yield "What would you like?"
+
+
+class Stumbling(FrameProcessor):
+    async def process_frame(self, frame, direction):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, TTSSpeakFrame):
+            raise PriceListError("no price list")
+        await self.push_frame(frame, direction)
+
+
+async def pricing(call: Call) -> None:
+    context = PhoneContextAggregator()
+    parts = [context.user(), Pricing(), EspeakTTSService(), call.transport.output()]
+    pipeline = Pipeline([call.transport.input(), *parts, context.assistant()])
+    await call.run(pipeline, begin_with=[LLMRunFrame()])
+
+
+async def stumbling(call: Call) -> None:
+    parts = [Stumbling(), EspeakTTSService(), call.transport.output()]
+    pipeline = Pipeline([call.transport.input(), *parts])
+    await call.run(pipeline, begin_with=[TTSSpeakFrame(BOOKED)])
+
+
+async def speak(transport: TwilioTransport) -> None:
+    """A bot in an application of its own: nothing of this package but the transport."""
+    parts = [transport.input(), EspeakTTSService(), transport.output()]
+    params = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)
+    worker = PipelineWorker(Pipeline(parts), params=params, idle_timeout_secs=None)
+    await worker.queue_frame(TTSSpeakFrame(BOOKED))
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+
+def fastapi_app(fails: bool = False) -> FastAPI:
+    app = FastAPI()
+
+    @app.websocket("/stream")
+    async def stream(websocket: WebSocket):
+        await websocket.accept()
+        transport = TwilioTransport(websocket)
+        if fails:
+            await transport.wait_for_start()
+            raise PriceListError("no price list")
+        await speak(transport)
+
+    return app
+
+
+def aiohttp_app(fails: bool = False) -> web.Application:
+    async def stream(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        transport = TwilioTransport(socket)
+        if fails:
+            await transport.wait_for_start()
+            raise PriceListError("no price list")
+        await speak(transport)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/stream", stream)
+    return app
+
+
+@pytest.mark.parametrize("bot", [raising, stumbling])
+async def test_call_raises_what_its_bot_does(phone: Phone, bot):
+    with pytest.raises(PriceListError, match="no price list") as raised:
+        await phone.ring(bot, listen_for_a_second)
+
+    assert any("keep_errors" in note for note in raised.value.__notes__)
+    assert __file__ in {str(entry.path) for entry in raised.traceback}
+
+
+async def listen_for_a_second(caller) -> None:
+    await caller.wait_until(lambda: False, seconds=1.0)
+
+
+async def test_exit_is_told_by_another_name(phone: Phone):
+    with pytest.raises(BotFailedError, match="SystemExit"):
+        await phone.ring(exiting)
+
+
+async def test_bots_exception_stands_before_what_came_of_it(phone: Phone):
+    async def miss_the_greeting() -> None:
+        async with phone.call(raising) as caller:
+            await caller.wait_for_end()
+            raise AssertionError("expected a greeting")
+
+    with pytest.raises(PriceListError) as raised:
+        await miss_the_greeting()
+
+    assert isinstance(raised.value.__context__, AssertionError)
+
+
+async def test_mistakes_are_kept_if_asked_for(phone: Phone):
+    call = await phone.ring(raising, keep_errors=True)
+
+    assert [type(error) for error in call.bot_errors] == [PriceListError]
+    assert not call.heard("hello")
+    assert not call.heard("hello").is_guess
+    assert call.words == []
+
+
+async def test_bot_of_somebodys_server_is_attended_to(phone: Phone):
+    with pytest.raises(PriceListError):
+        await phone.ring(lambda twilio: create_app(raising, settings_of(twilio)))
+
+
+def settings_of(twilio: SimulatedTwilio):
+    from twilio_frames.server import ServerSettings
+
+    return ServerSettings(account_sid=twilio.account_sid, auth_token=twilio.auth_token)
+
+
+@pytest.mark.parametrize("app", [fastapi_app, aiohttp_app])
+async def test_words_are_known_in_any_application(phone: Phone, app):
+    call = await phone.ring(app(), path="ws:/stream")
+
+    assert call.heard("table for two")
+    assert not call.heard("table for two").is_guess
+    assert BOOKED in repr(call)
+    assert BOOKED in repr(call.heard("good morning"))
+
+
+@pytest.mark.parametrize("app", [fastapi_app, aiohttp_app])
+async def test_application_raises_what_its_handler_does(phone: Phone, app):
+    with pytest.raises(PriceListError):
+        await phone.ring(app(fails=True), listen_for_a_second, path="ws:/stream")
+
+
+async def test_words_of_another_process_are_a_guess(phone: Phone):
+    async def greet(bot: TinyBot) -> None:
+        await bot.play(tone(0.5))
+
+    async with serving(TinyBot(greet)) as url:
+        call = await phone.ring(f"ws://{url}/stream")
+
+    heard = call.heard("hello")
+    assert call.words is None
+    assert heard.is_guess
+    assert "guess" in repr(heard)
+
+
+async def test_text_raises_what_the_bot_does(phone: Phone):
+    with pytest.raises(PriceListError):
+        async with phone.text(raising) as talk:
+            await talk.reply()
+
+
+async def test_text_raises_although_the_bot_apologizes(phone: Phone):
+    async with phone.text(pricing) as talk:
+        assert await talk.reply() == "What would you like?"
+        with pytest.raises(PriceListError):
+            await talk.say("A latte.")
+
+
+async def test_text_does_not_wait_for_a_processor_that_raised(phone: Phone):
+    with pytest.raises(PriceListError):
+        async with phone.text(stumbling, time_limit=600) as talk:
+            await talk.reply()
+
+
+async def test_text_keeps_mistakes_if_asked_for(phone: Phone):
+    async with phone.text(pricing, keep_errors=True) as talk:
+        await talk.reply()
+        assert "something went wrong" in await talk.say("A latte.")
+
+    assert [type(error) for error in talk.bot_errors] == [PriceListError]
+
+
+def raised_in(frames: FrameProcessor) -> PriceListError:
+    try:
+        raise PriceListError("no price list")
+    except PriceListError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("category", "is_mistake"),
+    [
+        (ErrorCategory.APPLICATION, True),
+        (ErrorCategory.CONNECTIVITY, False),
+        (ErrorCategory.AUTHENTICATION, False),
+        (ErrorCategory.UNKNOWN, False),
+    ],
+)
+def test_failing_vendor_is_no_mistake(category, is_mistake):
+    error = raised_in(FrameProcessor())
+    frame = ErrorFrame("failed", exception=error, category=category)
+
+    assert (mistake_of(frame) is error) == is_mistake
+
+
+def test_fatal_error_is_a_mistake():
+    frame = ErrorFrame("no more")
+    frame.fatal = True
+
+    assert isinstance(mistake_of(frame), CallFailedError)
+
+
+BESIDE = {
+    "a bot": lambda phone: phone.ring(pricing, go_on_listening),
+    "an application": lambda phone: phone.ring(fastapi_app(), go_on_listening, path="ws:/stream"),
+    "aiohttp": lambda phone: phone.ring(aiohttp_app(), go_on_listening, path="ws:/stream"),
+    "writing": lambda phone: converse(phone),
+}
+
+
+async def go_on_listening(caller) -> None:
+    await caller.wait_for_bot()
+    up.set()
+    await caller.wait(60)
+
+
+async def converse(phone: Phone) -> None:
+    async with phone.text(pricing) as talk:
+        await talk.reply(cut_after=2)
+        up.set()
+        await asyncio.sleep(60)
+
+
+up = asyncio.Event()
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+async def test_test_that_fails_beside_a_call_ends(beside):
+    async def fail() -> None:
+        await up.wait()
+        raise PriceListError("one of them failed")
+
+    async def fail_beside() -> None:
+        global up
+        up = asyncio.Event()
+        await asyncio.gather(BESIDE[beside](Phone()), fail())
+
+    def run() -> None:
+        asyncio.run(fail_beside())
+
+    with pytest.raises(PriceListError):
+        async with asyncio.timeout(40):
+            await asyncio.to_thread(run)

@@ -1,0 +1,126 @@
+"""Attends to the bots in this process: which words are theirs, and what they raise.
+
+Whatever application a bot lives in, if it speaks over a ``TwilioTransport`` in this process its
+words are known, and its mistakes are the test's: what it raises itself, or in its pipeline (see
+``mistakes.py``), and what the application raises that it lives in.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+
+from pipecat.frames.frames import ErrorFrame, Frame
+from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.processors.stopping import cancel_until_done
+from twilio_frames.testing.bot_words import BotWords
+from twilio_frames.testing.hearing import KnownWord
+from twilio_frames.testing.mistakes import is_mistake, mistake_of, raise_first
+from twilio_frames.transport import TwilioTransport
+from twilio_frames.transport.attending import attending
+
+_WIND_UP_SECONDS = 5.0
+_CANCEL_SECONDS = 3.0
+_MOST_ERRORS = 20
+
+
+class WitnessedCall:
+    """What is known of one call's bot.
+
+    Args:
+        transport: Over which it speaks.
+    """
+
+    def __init__(self, transport: TwilioTransport):
+        self.transport = transport
+        self.carrier = asyncio.current_task()
+        self.words = BotWords(transport.output())
+        self.errors: list[BaseException] = []
+        self._seen: set[int] = set()
+        for end in (transport.input(), transport.output()):
+            end.add_event_handler("on_before_process_frame", self._on_frame)
+            end.add_event_handler("on_before_push_frame", self._on_frame)
+
+    @property
+    def call_sid(self) -> str | None:
+        """Which call it is; None until its stream has begun."""
+        return self.transport.start.call_sid if self.transport.start else None
+
+    def note(self, error: BaseException) -> None:
+        """Takes a mistake down, once."""
+        if id(error) not in self._seen and len(self.errors) < _MOST_ERRORS:
+            self._seen.add(id(error))
+            self.errors.append(error)
+
+    def _on_frame(self, processor: FrameProcessor, frame: Frame) -> None:
+        if isinstance(frame, ErrorFrame) and frame.id not in self._seen:
+            self._seen.add(frame.id)
+            if (mistake := mistake_of(frame)) is not None:
+                self.note(mistake)
+
+
+class Witness:
+    """What is known of the bots of a desk: an attendant of all calls in this process."""
+
+    def __init__(self) -> None:
+        self._calls: list[WitnessedCall] = []
+        self._errors: list[BaseException] = []
+
+    def attending(self) -> AbstractContextManager[None]:
+        """Attends to all calls that begin meanwhile."""
+        return attending(self)
+
+    def application_failed(self, error: BaseException) -> None:
+        """Takes down what the application raised that a bot lives in."""
+        if not _says_gone(error):
+            self._errors.append(error)
+
+    def transport_made(self, transport: TwilioTransport) -> None:
+        """Attends to a call."""
+        self._calls.append(WitnessedCall(transport))
+
+    def bot_failed(self, transport: TwilioTransport, error: BaseException) -> None:
+        """Takes down what a bot raised."""
+        if not is_mistake(error):
+            return
+        for call in self._calls:
+            if call.transport is transport:
+                call.note(error)
+
+    def words_of(self, call_sid: str) -> Callable[[], Sequence[KnownWord] | None]:
+        """Gives the words of a call, as they come; None while no bot of this process has it."""
+
+        def words() -> Sequence[KnownWord] | None:
+            calls = self._of(call_sid)
+            return [word for call in calls for word in call.words.words()] if calls else None
+
+        return words
+
+    async def settle(self, call_sid: str) -> None:
+        """Lets a call's bot wind up, for a while: what it raises then is its mistake as well."""
+        me = asyncio.current_task()
+        carriers = {call.carrier for call in self._of(call_sid) if call.carrier} - {me}
+        if carriers:
+            await asyncio.wait(carriers, timeout=_WIND_UP_SECONDS)
+
+    async def dismiss(self, call_sids: Iterable[str]) -> None:
+        """Ends what still carries one of these calls."""
+        carriers = {call.carrier for sid in call_sids for call in self._of(sid) if call.carrier}
+        await cancel_until_done(carriers - {asyncio.current_task()}, seconds=_CANCEL_SECONDS)
+
+    def mistakes_of(self, call_sid: str) -> list[BaseException]:
+        """What went wrong on a call, and in the application, each once."""
+        errors = [error for call in self._of(call_sid) for error in call.errors] + self._errors
+        return list({id(error): error for error in errors}.values())
+
+    def raise_first(self, call_sid: str) -> None:
+        """Raises the first mistake that was made on a call, if any was; see :func:`raise_first`."""
+        raise_first(self.mistakes_of(call_sid))
+
+    def _of(self, call_sid: str) -> list[WitnessedCall]:
+        return [call for call in self._calls if call.call_sid == call_sid]
+
+
+def _says_gone(error: BaseException) -> bool:
+    """Whether an exception says no more than that the other end of a socket has gone."""
+    return isinstance(error, ConnectionError) or type(error).__name__ == "WebSocketDisconnect"
