@@ -73,10 +73,16 @@ async def test_bot_hangs_up(office: Office):
 
 async def test_failed_bot_apologises(office: Office):
     office.bot.fails = True
-    async with office.desk.call() as caller:
-        assert await caller.wait_for_end(seconds=20) is CallEnd.BOT_HUNG_UP
+    log: list[str] = []
 
-    assert "say" in [entry.event for entry in caller.log.entries]
+    async def listen() -> None:
+        async with office.desk.call() as caller:
+            assert await caller.wait_for_end(seconds=20) is CallEnd.BOT_HUNG_UP
+            log.extend(entry.event for entry in caller.log.entries)
+
+    with pytest.raises(RuntimeError, match="a bot that fails"):
+        await listen()
+    assert "say" in log
 
 
 async def test_placed_call_is_followed(office: Office):

@@ -100,7 +100,7 @@ async def test_exception_is_answered_in_words(phone: Phone, monkeypatch: pytest.
 
     sink = logger.add(logged.append, level="TRACE")
     try:
-        async with phone.text(bot_with(answer, errors)) as talk:
+        async with phone.text(bot_with(answer, errors), keep_errors=True) as talk:
             await talk.reply()
             assert await talk.say("My secret.") == f"Let me \N{EM DASH} {APOLOGY}"
             assert await talk.say("Again.") == "Fine."

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
@@ -239,6 +240,20 @@ def test_failing_vendor_is_no_mistake(category, is_mistake):
     assert (mistake_of(frame) is error) == is_mistake
 
 
+def test_network_behind_a_chain_is_no_mistake():
+    def fail() -> None:
+        try:
+            raise ConnectionResetError
+        except ConnectionResetError as error:
+            raise PriceListError("no answer") from error
+
+    with pytest.raises(PriceListError) as raised:
+        fail()
+
+    frame = ErrorFrame("failed", exception=raised.value, category=ErrorCategory.APPLICATION)
+    assert mistake_of(frame) is None
+
+
 def test_fatal_error_is_a_mistake():
     frame = ErrorFrame("no more")
     frame.fatal = True
@@ -246,44 +261,55 @@ def test_fatal_error_is_a_mistake():
     assert isinstance(mistake_of(frame), CallFailedError)
 
 
-BESIDE = {
-    "a bot": lambda phone: phone.ring(pricing, go_on_listening),
-    "an application": lambda phone: phone.ring(fastapi_app(), go_on_listening, path="ws:/stream"),
-    "aiohttp": lambda phone: phone.ring(aiohttp_app(), go_on_listening, path="ws:/stream"),
-    "writing": lambda phone: converse(phone),
+class Failing:
+    """A test that fails while a call is up beside it."""
+
+    def __init__(self) -> None:
+        self._up = asyncio.Event()
+        self.phone = Phone()
+
+    async def listen(self, caller) -> None:
+        await caller.wait_for_bot()
+        self._up.set()
+        await caller.wait(600)
+
+    async def converse(self) -> None:
+        async with self.phone.text(pricing) as talk:
+            await talk.reply(cut_after=2)
+            self._up.set()
+            await asyncio.sleep(600)
+
+    async def fail(self) -> None:
+        await self._up.wait()
+        raise PriceListError("one of them failed")
+
+
+BESIDE: dict[str, Callable[[Failing], Awaitable[object]]] = {
+    "bot": lambda test: test.phone.ring(pricing, test.listen),
+    "asgi": lambda test: test.phone.ring(fastapi_app(), test.listen, path="ws:/stream"),
+    "aiohttp": lambda test: test.phone.ring(aiohttp_app(), test.listen, path="ws:/stream"),
+    "text": lambda test: test.converse(),
 }
 
 
-async def go_on_listening(caller) -> None:
-    await caller.wait_for_bot()
-    up.set()
-    await caller.wait(60)
-
-
-async def converse(phone: Phone) -> None:
-    async with phone.text(pricing) as talk:
-        await talk.reply(cut_after=2)
-        up.set()
-        await asyncio.sleep(60)
-
-
-up = asyncio.Event()
-
-
 @pytest.mark.parametrize("beside", BESIDE)
-async def test_test_that_fails_beside_a_call_ends(beside):
-    async def fail() -> None:
-        await up.wait()
-        raise PriceListError("one of them failed")
+def test_test_that_fails_beside_a_call_ends(beside):
+    async def both() -> None:
+        test = Failing()
+        await asyncio.gather(BESIDE[beside](test), test.fail())
 
-    async def fail_beside() -> None:
-        global up
-        up = asyncio.Event()
-        await asyncio.gather(BESIDE[beside](Phone()), fail())
+    raised: list[BaseException] = []
 
     def run() -> None:
-        asyncio.run(fail_beside())
+        try:
+            asyncio.run(both())
+        except PriceListError as error:
+            raised.append(error)
 
-    with pytest.raises(PriceListError):
-        async with asyncio.timeout(40):
-            await asyncio.to_thread(run)
+    # In a thread, so that an event loop that never closes is a failure and not a standstill.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(60)
+
+    assert not thread.is_alive()
+    assert [str(error) for error in raised] == ["one of them failed"]

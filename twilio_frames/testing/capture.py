@@ -1,25 +1,38 @@
-"""Recorded Media Streams, as people post them: JSON lines of a socket's messages.
+"""Recorded Media Streams, as people keep and post them: a socket's messages.
 
-What is understood: Twilio's messages, one a line or in one JSON array; with words of a log in front
-of them; wrapped in an object with a time or a direction (``{"direction": "in", "message": {...}}``,
-the message as an object or as text); printed by Python. What the bot sent is passed over.
+What is understood: Twilio's messages, one a line, over several lines, or all in one document; as
+JSON, as Python prints them or Node; with words of a log in front of them; wrapped in an object with
+a time or a direction (``{"direction": "in", "message": {...}}``, the message as an object or as
+text), as by Docker, journald or CloudWatch. What the bot sent is passed over.
 """
 
-import ast
 import base64
 import binascii
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.testing.kept_logs import kept_text, without_prefix
+from twilio_frames.testing.printed_objects import (
+    BrokenObjectError,
+    UnfinishedObjectError,
+    read_object,
+)
 
-_MAX_BYTES = 500_000_000
 _MAX_SECONDS = 4 * 3600
-_WRAPPED_IN = ("message", "data", "msg", "payload", "body", "text", "frame", "raw")
+_MOST_WRAPPINGS = 4
+_WRAPPED_IN = (
+    *("message", "data", "msg", "payload", "body", "text", "frame", "raw"),
+    *("log", "line", "MESSAGE", "textPayload", "jsonPayload"),
+)
+_MOST_LINES = 300
+"""Of one message that is printed over several."""
 _FROM_BOT = {"out", "outbound", "sent", "send", "from_bot", "to_twilio", "server", "tx"}
 _EVENTS = {"connected", "start", "media", "dtmf", "mark", "stop", "clear"}
 
@@ -73,18 +86,8 @@ def read_capture(path: Path) -> Capture:
     Raises:
         ConfigurationError: If the file cannot be read, or has no audio of a caller's in it.
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigurationError(
-                f"expected at most {_MAX_BYTES} bytes, got more at {path}: cut the file"
-            )
-        text = path.read_text("utf-8", "replace")
-    except OSError as error:
-        raise ConfigurationError(
-            f"expected a recorded stream, got {error.strerror} at {path}: check the path"
-        ) from error
     reader = _Reader(path)
-    for number, message in _messages(text):
+    for number, message in _messages(kept_text(path)):
         reader.take(number, message)
     if not reader.capture.audio:
         raise ConfigurationError(_nothing_in(reader.capture, path))
@@ -100,18 +103,101 @@ def _nothing_in(capture: Capture, path: Path) -> str:
 
 
 def _messages(text: str) -> Iterator[tuple[int, object]]:
-    """Line numbers, and what stands there; a file that is one array counts by its items."""
-    if text.lstrip().startswith("["):
+    """Line numbers, and what stands there; a file that is one document counts by its items."""
+    document = _document(text)
+    if document is not None:
+        yield from enumerate(document, start=1)
+        return
+    lines = deque(enumerate(_unwrapped_lines(text), start=1))
+    while lines:
+        number, line = lines.popleft()
+        if isinstance(line, str) and "{" in line:
+            line = _with_what_follows(line, lines)
+        yield number, line
+
+
+def _document(text: str) -> list[object] | None:
+    """The items of a file that is one JSON document: a list, or an object with one in it."""
+    if not text.lstrip().startswith(("[", "{")):
+        return None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for _ in range(_MOST_WRAPPINGS):
+        if isinstance(document, list):
+            return document
+        if not isinstance(document, dict):
+            return None
+        document = next((part for part in document.values() if isinstance(part, list)), None)
+    return None
+
+
+def _unwrapped_lines(text: str) -> Iterator[object]:
+    """The lines as they were before a log kept them, where a message is no line of its own."""
+    for line in text.splitlines():
+        bare = without_prefix(line)
+        if bare.lstrip().startswith(("#", "//")) or not bare.strip():
+            yield None
+        else:
+            yield _part_of_message(bare)
+
+
+def _part_of_message(line: str) -> str:
+    """A line of a message that was printed over several, out of what a log made of it."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(value, dict) or "event" in value:
+        return line
+    inner = next((value[name] for name in _WRAPPED_IN if name in value), None)
+    if not isinstance(inner, str):
+        return line
+    begin = inner.find("{")
+    try:
+        # A message that is whole stays with its direction, which the wrapping may tell.
+        if begin >= 0 and _may_hold_message(read_object(inner, begin)[0]):
+            return line
+    except BrokenObjectError:
+        pass
+    return without_prefix(inner.rstrip("\r\n"))
+
+
+def _with_what_follows(line: str, lines: "deque[tuple[int, object]]") -> str:
+    """A line with those behind it that belong to an object in it; they are taken from the lines."""
+    whole, taken = line, 0
+    for _, following in islice(lines, _MOST_LINES):
+        begin = whole.find("{")
         try:
-            items = json.loads(text)
+            _objects(whole, begin)
+            break
+        except UnfinishedObjectError:
+            whole += f"\n{following or ''}"
+            taken += 1
+        except BrokenObjectError:
+            return line
+    try:
+        _objects(whole, whole.find("{"))
+    except BrokenObjectError:
+        # It was cut off: what follows is something else.
+        return line
+    for _ in range(taken):
+        lines.popleft()
+    return whole
+
+
+def _objects(text: str, begin: int) -> list[dict[str, Any]]:
+    """The objects in a text, from a place on."""
+    found: list[dict[str, Any]] = []
+    while begin >= 0:
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, begin)
         except (ValueError, RecursionError):
-            items = None
-        if isinstance(items, list):
-            yield from enumerate(items, start=1)
-            return
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.lstrip().startswith(("#", "//")):
-            yield number, line
+            value, end = read_object(text, begin)
+        found.append(value)
+        begin = text.find("{", end)
+    return found
 
 
 class _Reader:
@@ -122,7 +208,9 @@ class _Reader:
         self._first_timestamp: int | None = None
 
     def take(self, number: int, item: object) -> None:
-        """Takes what stands on a line."""
+        """Takes what stands on a line; nothing, on an empty one."""
+        if item is None:
+            return
         try:
             self._take(item)
         except _NotAMessageError as error:
@@ -192,32 +280,25 @@ class _NotAMessageError(ValueError):
 
 
 def _parsed(line: str) -> dict[str, Any]:
+    """The message in a line; of several objects the one that is a message."""
     begin = line.find("{")
     if begin < 0:
         raise _NotAMessageError("expected a message in JSON, got none")
-    text = line[begin:].strip().rstrip(",;")
     try:
-        value, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError) as error:
-        value = _printed_by_python(text)
-        if value is None:
-            raise _NotAMessageError("expected a message in JSON, got a broken one") from error
-    if not isinstance(value, dict):
-        raise _NotAMessageError("expected a message, got another value")
-    return value
+        objects = _objects(line, begin)
+    except BrokenObjectError as error:
+        raise _NotAMessageError("expected a message in JSON, got a broken one") from error
+    return next((value for value in objects if _may_hold_message(value)), objects[0])
 
 
-def _printed_by_python(text: str) -> object:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
+def _may_hold_message(value: dict[str, Any]) -> bool:
+    return str(value.get("event")) in _EVENTS or any(name in value for name in _WRAPPED_IN)
 
 
 def _unwrapped(value: object) -> tuple[dict[str, Any], bool]:
     """The message in whatever is around it, and whether the bot is said to have sent it."""
     is_from_bot = False
-    for _ in range(3):
+    for _ in range(_MOST_WRAPPINGS):
         if not isinstance(value, dict):
             break
         direction = value.get("direction", value.get("dir", value.get("source")))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.testing.kept_logs import kept_text
 from twilio_frames.testing.log import CALL, FROM_BOT, TO_BOT
 from twilio_frames.testing.tones import KEYS
 
@@ -47,12 +48,7 @@ def read_logged_caller(path: Path, *, skip_malformed: bool = False) -> LoggedCal
     Raises:
         ConfigurationError: If the file cannot be read, or a line in it is no JSON.
     """
-    try:
-        lines = path.read_text("utf-8", "replace").splitlines()
-    except OSError as error:
-        raise ConfigurationError(
-            f"expected a recorded call, got {error.strerror} at {path}: check the path"
-        ) from error
+    lines = kept_text(path).splitlines()
     first = _parsed(next((line for line in lines if line.strip()), ""))
     if first is None:
         return None

@@ -6,7 +6,10 @@ none: that is what bots have to live with.
 """
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Sequence
+from traceback import walk_tb
 
 from pipecat.frames.frames import ErrorFrame
 from pipecat.processors import frame_processor
@@ -17,6 +20,14 @@ from twilio_frames.errors import BotFailedError
 _NOTE = "The bot raised this. With `keep_errors=True` it is kept in `bot_errors` instead."
 
 
+_OF_THE_NETWORK = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
+_VENDORS = {
+    *("aiohttp", "httpcore", "httpx", "requests", "urllib3", "websockets", "grpc"),
+    *("anthropic", "botocore", "cartesia", "deepgram", "elevenlabs", "google", "groq", "openai"),
+}
+"""Packages that speak to vendors, by their names: an application's chain may call any of them."""
+
+
 def is_mistake(error: BaseException) -> bool:
     """Whether what ended a bot is a mistake, and not an order to end."""
     return not isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit)
@@ -25,11 +36,23 @@ def is_mistake(error: BaseException) -> bool:
 def mistake_of(frame: ErrorFrame) -> BaseException | None:
     """The bot's own mistake behind an error of its pipeline; None if it is somebody else's."""
     error = frame.exception
-    if error is not None and (frame.category is ErrorCategory.APPLICATION or _is_uncaught(error)):
+    is_own = frame.category is ErrorCategory.APPLICATION and not is_of_vendor(error)
+    if error is not None and (is_own or _is_uncaught(error)):
         return error
     if frame.fatal:
         return error or BotFailedError(f"expected a pipeline that goes on, got: {frame.error}")
     return None
+
+
+def is_of_vendor(error: BaseException | None) -> bool:
+    """Whether a network or a vendor's library raised it, or what it was raised from."""
+    while error is not None:
+        passed = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+        rooms = {name.split(".")[0] for name in (type(error).__module__, *passed)}
+        if isinstance(error, _OF_THE_NETWORK) or rooms & _VENDORS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_uncaught(error: BaseException) -> bool:
