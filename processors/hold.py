@@ -32,13 +32,14 @@ from twilio_frames.frames import (
     WordsAwaitedFrame,
 )
 from twilio_frames.processors.playout import Playout
+from twilio_frames.processors.turns import VAD_LAG_SECS
 from twilio_frames.protocol.holding import DOUBT, HoldPolicy
 
 LONGEST_HOLD = 5.0
 """Seconds of a sound that goes on, a television's say, after which the bot says on over it."""
 
 # The strategy that is told the words decides first.
-_BEYOND_THE_WORDS = 0.1
+_BEYOND_THE_WORDS = 0.05
 _SECOND_THOUGHTS = 3.0
 
 
@@ -181,9 +182,9 @@ class Hold:
 
     def _left_to_wait(self, silence_secs: float) -> float:
         """Seconds until the words would have been there, and a moment; so long after the sound."""
-        words_secs = max(self._hold_secs or 0.0, self._recogniser_secs + _BEYOND_THE_WORDS)
+        words_secs = max(self._hold_secs or 0.0, self._recogniser_secs) + _BEYOND_THE_WORDS
         asked_secs = self._words_due_at - time.monotonic() + _BEYOND_THE_WORDS
-        return max(words_secs - silence_secs, asked_secs, 0.0)
+        return max(words_secs - VAD_LAG_SECS - silence_secs, asked_secs, 0.0)
 
     async def _resume_in(self, secs: float) -> None:
         await self.stop()

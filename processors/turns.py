@@ -76,6 +76,9 @@ Long hums, laughs and groans last two seconds; a recogniser of whole utterances 
 order until it is over. The output holds the bot for longer.
 """
 
+VAD_LAG_SECS = 0.1
+"""So much later than the ear the VAD takes the end of a sound for its end."""
+
 _SHORTEST_WAIT = 0.1
 _HESITATIONS = Backchannels(HESITATIONS)
 # Pauses within what is said count as speech, but for so much.
@@ -95,7 +98,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         not_words: Transcripts that stand for speech without words.
         words_secs: How long to wait for the words after the VAD has heard the end of speech; by
             default until the speech recogniser should have answered by what it says of itself, and
-            a tenth of a second.
+            a tenth of a second at least.
         shortest_word_secs: What was shorter is not waited for; 0.0 to wait for everything.
         quiet_secs: How much silence it takes to say that it was so short.
         nearly_done_secs: With no more than this left to say, the bot has said what it wanted:
@@ -289,7 +292,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         # Many recognisers begin only when the VAD tells of the end. But a VAD that waits for a
         # caller who pauses much is not to keep the caller waiting.
         usual_secs = 0.0 if self._recogniser_is_quick else DEFAULT_TTFS_P99
-        is_due = frame.silence_secs >= max(self._recogniser_secs, usual_secs) + _SHORTEST_WAIT
+        is_due = frame.silence_secs >= max(self._recogniser_secs, usual_secs)
         return self._words_secs is None and not self._words_are_asked_for and is_due
 
     async def _speech_stopped(self, silence_secs: float) -> ProcessFrameResult:
@@ -349,7 +352,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     def _wait_for_words_secs(self, silence_secs: float) -> float:
         if self._words_secs is not None:
             return self._words_secs
-        return max(_SHORTEST_WAIT, self._recogniser_secs - silence_secs)
+        return max(_SHORTEST_WAIT, self._recogniser_secs - VAD_LAG_SECS - silence_secs)
 
     async def _begin(self) -> ProcessFrameResult:
         await self._confirm()

@@ -101,7 +101,7 @@ async def test_likely_speech_that_is_forgotten_holds_for_a_while_only():
 
 async def test_speech_that_became_certain_holds_on():
     line = FakeLine()
-    async with speaking(line, TwilioParams(hold_secs=0.1)) as (worker, tap):
+    async with speaking(line, TwilioParams(hold_secs=0.3)) as (worker, tap):
         await worker.queue_frames(speech(3.0))
         await tap.wait_for(BotStartedSpeakingFrame)
         await worker.queue_frame(LIKELY)

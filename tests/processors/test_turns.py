@@ -369,7 +369,7 @@ async def test_quick_recogniser_is_not_waited_for_when_it_is_late():
         await call.happens(quick, BotStartedSpeakingFrame(), ON(), interim("uh"))
         await call.happens(CallerSpeakingFrame(0.4), words("uh"), pause(0.1, after=0.4))
         assert call.resumptions() == 1
-        await call.happens(OFF(), ON(), CallerSpeakingFrame(0.4), pause(0.38, after=0.4))
+        await call.happens(OFF(), ON(), CallerSpeakingFrame(0.4), pause(0.28, after=0.4))
         assert call.resumptions() == 1
         await call.happens(pause(0.45, after=0.4))
         assert call.resumptions() == 2

@@ -80,7 +80,7 @@ class TwilioParams(TransportParams):
     audio_out_end_silence_secs: int = 0
     lead_secs: float = 0.4
     holds: bool = True
-    hold_secs: float = 1.1
+    hold_secs: float = 1.0
     cut_mark: str = "\N{EM DASH}"
     function_rounds_limit: int | None = Field(default=8, ge=1)
     apology: str = APOLOGY
