@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from pipecat.frames.frames import Frame
 
-from twilio_frames.processors.playout import Line, Playout
+from twilio_frames.processors.playout import HeardAudio, Line, Playout
 from twilio_frames.protocol.script import Piece
 
 HAPPENED_AT = "happened_at"
@@ -37,13 +37,13 @@ class HeadStart:
         *,
         deliver: Callable[[object], Awaitable[None]],
         on_sent: Callable[[Piece], Awaitable[None]],
-        on_heard: Callable[[bytes], Awaitable[None]],
+        on_heard: Callable[[HeardAudio], Awaitable[None]],
     ):
         self._line = line
         self._deliver = deliver
         self._on_sent = on_sent
         self._on_heard = on_heard
-        self._heard = bytearray()
+        self._heard: list[HeardAudio] = []
         self._kept: deque[object] = deque()
         self._early: asyncio.Task[None] | None = None
         self.is_up = False
@@ -65,16 +65,17 @@ class HeadStart:
         else:
             self._kept.append(piece)
 
-    async def heard(self, mulaw: bytes) -> None:
+    async def heard(self, audio: HeardAudio) -> None:
         """Tells of audio that was heard.
 
         What was heard before the pipeline was up goes along with what is heard next: by then the
         caller's audio of the same time, which was waiting to be read, is through.
         """
-        self._heard += mulaw
+        self._heard.append(audio)
         if self.is_up:
-            mulaw, self._heard = bytes(self._heard), bytearray()
-            await self._on_heard(mulaw)
+            heard, self._heard = self._heard, []
+            for each in heard:
+                await self._on_heard(each)
 
     def begin(self, playout: Playout) -> None:
         """Has the playout run from now on; it ends by itself if the line ends first."""

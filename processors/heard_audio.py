@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from pipecat.frames.frames import SystemFrame, TTSAudioRawFrame
+from pipecat.frames.frames import OutputAudioRawFrame, SystemFrame, TTSAudioRawFrame
 
-__all__ = ["HeardAudioFrame"]
+__all__ = ["HeardAudioFrame", "HeardSoundFrame"]
 
 
 @dataclass
@@ -14,3 +14,8 @@ class HeardAudioFrame(SystemFrame, TTSAudioRawFrame):
     A system frame, so that an interruption does not drop it, and the end of speaking does not
     overtake it, on their way to a recorder.
     """
+
+
+@dataclass
+class HeardSoundFrame(SystemFrame, OutputAudioRawFrame):
+    """The same for sound that is no speech, and came in its turn: a jingle, music on hold."""

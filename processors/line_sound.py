@@ -33,6 +33,7 @@ class LineSound:
         self._volume = volume
         self._gain = 1.0
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
+        self._beside = Resampler(SAMPLE_RATE, SAMPLE_RATE)
 
     @property
     def is_plain(self) -> bool:
@@ -56,6 +57,12 @@ class LineSound:
         if frame.sample_rate != self._resampler.input_rate:
             self._resampler = Resampler(frame.sample_rate, SAMPLE_RATE)
         return await self._worked_on(self._resampler.resample(frame.audio))
+
+    async def mulaw_beside(self, frame: OutputAudioRawFrame) -> bytes:
+        """The same for sound that is no speech, and may come between the frames of speech."""
+        if frame.sample_rate != self._beside.input_rate:
+            self._beside = Resampler(frame.sample_rate, SAMPLE_RATE)
+        return await self._worked_on(self._beside.resample(frame.audio))
 
     async def flush(self) -> bytes:
         """The end of an utterance."""

@@ -35,6 +35,7 @@ from pipecat.frames.frames import (
     LLMAssistantPushAggregationFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    MixerControlFrame,
     OutputDTMFFrame,
     OutputDTMFUrgentFrame,
     OutputTransportMessageFrame,
@@ -59,19 +60,21 @@ from twilio_frames.frames import (
     SendMarkFrame,
     SpeechCutFrame,
 )
+from twilio_frames.processors.background import Background
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
 from twilio_frames.processors.function_rounds import FunctionRounds
 from twilio_frames.processors.head_start import HeadStart
-from twilio_frames.processors.heard_audio import HeardAudioFrame
+from twilio_frames.processors.heard_audio import HeardAudioFrame, HeardSoundFrame
 from twilio_frames.processors.heard_first import HeardFirst, MemoryFenceFrame
 from twilio_frames.processors.hold import Hold
 from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.muted_keys import MutedKeys
-from twilio_frames.processors.playout import Line, Playout, Timing
+from twilio_frames.processors.playout import HeardAudio, Line, Playout, Timing
 from twilio_frames.processors.rate_advice import advise_on_recognisers
 from twilio_frames.processors.script_writer import ScriptWriter
+from twilio_frames.processors.unforeseen import report_unforeseen
 from twilio_frames.processors.unsounded import SayAgain
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
@@ -110,12 +113,14 @@ class MulawOutput(BaseOutputTransport):
         super().__init__(params, **kwargs)
         self._line = line
         self._timing: OutputTiming = params
+        self._background = Background(getattr(params, "audio_out_mixer", None))
         self._head_start = HeadStart(
             line, deliver=self._due, on_sent=self._piece_sent, on_heard=self._audio_heard
         )
         self._playout = Playout(
             line,
             params,
+            self._background,
             deliver=self._head_start.deliver,
             on_sent=self._head_start.sent,
             on_heard=self._head_start.heard,
@@ -126,7 +131,12 @@ class MulawOutput(BaseOutputTransport):
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
         self._writer = ScriptWriter(
-            self, self._script, self._sound, params, is_speaking=lambda: self._is_speaking
+            self,
+            self._script,
+            self._sound,
+            self._background,
+            params,
+            is_speaking=lambda: self._is_speaking,
         )
         self._foreign = ForeignMessages()
         self._runner: asyncio.Task[None] | None = None
@@ -152,6 +162,7 @@ class MulawOutput(BaseOutputTransport):
     async def start(self, frame: StartFrame):
         """Makes ready to speak."""
         await super().start(frame)
+        await self._start_background()
         await self._head_start.come_up()
         advise_on_recognisers(self)
         if self._runner is None:
@@ -160,6 +171,14 @@ class MulawOutput(BaseOutputTransport):
         while self._first_words:
             await self._lay(self._first_words.pop(0))
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
+
+    async def _start_background(self) -> None:
+        try:
+            await self._background.start()
+        except Exception as error:
+            # The call goes on without: nobody has rung for it.
+            kind = report_unforeseen(error, "a mixer that was to be started")
+            await self.push_error(f"{kind} in the mixer: the call goes on without it")
 
     async def say_first(self, frame: SpeakClipFrame) -> None:
         """Says a clip as soon as the line lets it, whether or not the pipeline is up."""
@@ -197,6 +216,7 @@ class MulawOutput(BaseOutputTransport):
 
     async def _stop_tasks(self) -> None:
         await self._hold.stop()
+        await self._background.stop()
         runner, self._runner = self._runner, None
         if runner is not None:
             await self.cancel_task(runner)
@@ -238,6 +258,8 @@ class MulawOutput(BaseOutputTransport):
                 await self._hold.follow(frame)
             case _ if direction is FrameDirection.UPSTREAM:
                 await self.push_frame(frame, direction)
+            case MixerControlFrame():
+                await self._background.control(frame)
             case _:
                 await self._lay(frame)
 
@@ -297,6 +319,8 @@ class MulawOutput(BaseOutputTransport):
         return self._playout.underruns + self._writer.gaps
 
     async def _piece_sent(self, piece: Piece) -> None:
+        if not piece.is_speech:
+            return
         if not self._is_speaking:
             self._is_speaking = True
             await self.broadcast_frame(BotStartedSpeakingFrame)
@@ -305,13 +329,14 @@ class MulawOutput(BaseOutputTransport):
             self._told_speaking_at = now
             await self.broadcast_frame(BotSpeakingFrame)
 
-    async def _audio_heard(self, mulaw: bytes) -> None:
+    async def _audio_heard(self, audio: HeardAudio) -> None:
         # Whoever stands behind a transport takes the time at which audio comes for its own.
-        await self.push_frame(HeardAudioFrame(decode_mulaw(mulaw), SAMPLE_RATE, 1))
+        kind = HeardAudioFrame if audio.is_speech else HeardSoundFrame
+        await self.push_frame(kind(decode_mulaw(audio.mulaw), SAMPLE_RATE, 1))
 
     async def _maybe_stopped_speaking(self) -> None:
         # Behind one utterance the next may be heard without a pause.
-        if self._script.heard >= self._script.length:
+        if not self._script.speaks_on:
             await self._stopped_speaking()
 
     async def _stopped_speaking(self) -> None:

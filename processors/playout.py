@@ -5,12 +5,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import groupby
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.background import Background
 from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
 from twilio_frames.protocol.script import Piece, Script
 
@@ -25,6 +27,8 @@ _STALLS_REMEMBERED = 60.0
 _LONGEST_LEAD = 1.5
 _LONGEST_CUT = 1.0
 _DOUBT_BYTES = 24
+# Of a background, which no word may wait for; Pipecat's own transport is as far ahead.
+_BACKGROUND_LEAD = 0.04
 
 
 class Line(Protocol):
@@ -78,11 +82,20 @@ class _Stretch:
     script: int
     audio: bytes
     plays_at: float
+    is_speech: bool = True
+    is_of_script: bool = True
     heard: int = 0
 
     @property
     def length(self) -> int:
         return len(self.audio)
+
+
+class HeardAudio(NamedTuple):
+    """Some of the bot's audio, as the caller heard it."""
+
+    mulaw: bytes
+    is_speech: bool
 
 
 class Playout:
@@ -91,6 +104,7 @@ class Playout:
     Args:
         line: The way to Twilio.
         timing: How far ahead, how patient.
+        background: What is heard beside the script.
         deliver: Called with each thing that falls due, one after the other, in order.
         on_sent: Called with each piece and its audio when it has been sent.
         on_heard: Called with audio as it has been heard, ahead of what falls due by it.
@@ -100,10 +114,11 @@ class Playout:
         self,
         line: Line,
         timing: Timing,
+        background: Background,
         *,
         deliver: Callable[[object], Awaitable[None]],
         on_sent: Callable[[Piece], Awaitable[None]],
-        on_heard: Callable[[bytes], Awaitable[None]],
+        on_heard: Callable[[HeardAudio], Awaitable[None]],
     ):
         self.script: Script[object] = Script()
         self.underruns = 0
@@ -113,10 +128,12 @@ class Playout:
         """Whether it is held, and nothing had to be cut for it."""
         self._line = line
         self._timing = timing
+        self._background = background
+        self._silent_until = self._script_ends_at = 0.0
         self._deliver = deliver
         self._on_sent = on_sent
         self._on_heard = on_heard
-        self._heard_audio = bytearray()
+        self._heard_audio: list[HeardAudio] = []
         self._wake = asyncio.Event()
         self._delivering = asyncio.Lock()
         self._stretches: deque[_Stretch] = deque()
@@ -177,36 +194,75 @@ class Playout:
 
     async def _send_due(self) -> float | None:
         """Sends what is due; gives the seconds until more is, 0 for at once, None for nothing."""
-        is_held = self.is_held and not (self.is_held_ahead and self.script.is_protected)
-        if is_held or not self._line.is_open:
+        if self._is_silent or not self._line.is_open:
+            self._background.clear()
             return None
         playback, now = self._line.playback, time.monotonic()
+        if self.script.sent >= self.script.length or self._keeps_script:
+            return await self._send_background(now)
         wait = playback.ends_at - self.lead - now
         if wait > 0:
             return wait
         piece = self.script.take(_MESSAGE_BYTES)
         if piece is None:
             return None
-        if piece.begin > self.script.heard and now > playback.ends_at > 0 and self._stretches:
+        goes_on = piece.is_speech and self._stretches and self._stretches[-1].is_speech
+        if goes_on and piece.begin > self.script.heard and now > playback.ends_at > 0:
             self.underruns += 1
         await self._send(piece)
         return 0
 
-    async def _send(self, piece: Piece) -> None:
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing is sent; where nothing had to be cut, the background goes on."""
+        return self.is_held and not self.is_held_ahead
+
+    @property
+    def _keeps_script(self) -> bool:
+        return self.is_held and not (self.is_held_ahead and self.script.is_protected)
+
+    async def _send_background(self, now: float) -> float | None:
+        """Sends the background alone, not far ahead: the next word comes behind it."""
+        if not self._background.goes_on:
+            return None
         playback = self._line.playback
-        if time.monotonic() >= playback.ends_at:
-            await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        wait = max(playback.ends_at - _BACKGROUND_LEAD, self._silent_until) - now
+        if wait > 0:
+            return wait
+        audio = await self._background.between()
+        if not audio:
+            self._silent_until = now + _BACKGROUND_LEAD
+        elif not self._is_silent:
+            stretch = _Stretch(0, self.script.sent, audio, 0.0, is_speech=False, is_of_script=False)
+            await self._send_stretch(stretch)
+        return 0
+
+    async def _send(self, piece: Piece) -> None:
         audio = _faded_in(piece.audio) if self._fades_in else piece.audio
-        self._fades_in = False
-        stretch = _Stretch(playback.sent, piece.begin, audio, playback.ends_at)
-        self._stretches.append(stretch)
-        if not await self._line.send(SendMedia(payload=audio)):
+        audio = await self._background.under(audio)
+        if self._keeps_script or self.script.sent != piece.end:
+            # Cut, or dropped, while the background was mixed in.
             return
-        stretch.plays_at = playback.ends_at - len(audio) / SAMPLE_RATE
-        await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        self._fades_in = False
+        if not await self._send_stretch(_Stretch(0, piece.begin, audio, 0.0, piece.is_speech)):
+            return
         await self._on_sent(piece)
         for thing in self.script.sent_things():
             await self._deliver(thing)
+
+    async def _send_stretch(self, stretch: _Stretch) -> bool:
+        playback = self._line.playback
+        if time.monotonic() >= playback.ends_at:
+            await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        stretch.line, stretch.plays_at = playback.sent, playback.ends_at
+        self._stretches.append(stretch)
+        if not await self._line.send(SendMedia(payload=stretch.audio)):
+            return False
+        stretch.plays_at = playback.ends_at - stretch.length / SAMPLE_RATE
+        if stretch.is_of_script:
+            self._script_ends_at = playback.ends_at
+        await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        return True
 
     async def _deliver_heard(self) -> None:
         async with self._delivering:
@@ -218,9 +274,10 @@ class Playout:
 
     async def _hand_on(self, things: Iterable[object]) -> None:
         """Tells of the audio that was heard, and then of what fell due by it."""
-        audio, self._heard_audio = bytes(self._heard_audio), bytearray()
-        if audio:
-            await self._on_heard(audio)
+        heard, self._heard_audio = self._heard_audio, []
+        for is_speech, parts in groupby(heard, key=lambda part: part.is_speech):
+            mulaw = b"".join(part.mulaw for part in parts)
+            await self._on_heard(HeardAudio(mulaw, is_speech))
         for thing in things:
             await self._deliver(thing)
 
@@ -230,7 +287,10 @@ class Playout:
         if playback.heard >= playback.sent:
             return playback.heard
         patience = 0.0 if self._marks_are_lost else self._timing.playout_timeout_secs
-        if now - playback.ends_at - playback.round_trip > patience:
+        # A background goes on behind the script.
+        is_due = self.script.heard < self.script.sent
+        ends_at = self._script_ends_at if is_due else playback.ends_at
+        if now - ends_at - playback.round_trip > patience:
             self._marks_are_lost = not playback.echoed
             return playback.sent
         return playback.position(now) if self._marks_are_lost else playback.heard
@@ -241,7 +301,7 @@ class Playout:
         while self._stretches and line_position > self._stretches[0].line:
             stretch = self._stretches[0]
             heard = min(line_position - stretch.line, stretch.length)
-            position = stretch.script + heard
+            position = stretch.script + heard * stretch.is_of_script
             self._tell_heard(stretch, heard)
             if heard < stretch.length:
                 break
@@ -251,7 +311,8 @@ class Playout:
     def _tell_heard(self, stretch: _Stretch, heard: int) -> None:
         if audio := stretch.audio[stretch.heard : heard]:
             self._line.bot_heard(audio, stretch.plays_at + stretch.heard / SAMPLE_RATE)
-            self._heard_audio += audio
+            if stretch.is_of_script:
+                self._heard_audio.append(HeardAudio(audio, stretch.is_speech))
         stretch.heard = max(stretch.heard, heard)
 
     async def hold(self) -> bool:
@@ -340,7 +401,7 @@ class Playout:
         on_line = self._line.playback.position(time.monotonic())
         for stretch in self._stretches:
             if stretch.line <= on_line <= stretch.line + stretch.length:
-                return stretch.script + on_line - stretch.line
+                return stretch.script + (on_line - stretch.line) * stretch.is_of_script
         return self.script.heard
 
     async def _settled(self) -> None:

@@ -1,8 +1,11 @@
 """What comes down the pipeline, laid in the script of what the bot says."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import Protocol
 
+from pipecat.audio.utils import is_silence
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     Frame,
@@ -10,12 +13,14 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     OutputAudioRawFrame,
+    SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.transports.base_output import BOT_VAD_STOP_SECS
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import (
@@ -25,6 +30,7 @@ from twilio_frames.frames import (
     SpeechLeftOutFrame,
     WordBrokenOffFrame,
 )
+from twilio_frames.processors.background import Background, LiveSound
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.rate_advice import advise_on_speech
@@ -49,6 +55,7 @@ class ScriptWriter:
         output: In whose name frames are laid.
         script: What is written.
         sound: Makes mu-law of audio.
+        background: Takes sound that goes on and on.
         params: The transport's.
         is_speaking: Gives whether the caller hears the bot speak.
     """
@@ -58,6 +65,7 @@ class ScriptWriter:
         output: FrameProcessor,
         script: Script,
         sound: LineSound,
+        background: Background,
         params: WriterParams,
         *,
         is_speaking: Callable[[], bool],
@@ -65,6 +73,9 @@ class ScriptWriter:
         self._output = output
         self._script = script
         self._sound = sound
+        self._background = background
+        self._live = LiveSound()
+        self._stream_silence = math.inf
         self._params = params
         self._is_speaking = is_speaking
         self._words = WordLayer(self._lay_text, script.audio)
@@ -195,8 +206,36 @@ class ScriptWriter:
         self._script.add(frame, is_protected=not frame.interruptible)
 
     async def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
-        if not self._params.audio_out_enabled:
-            return
+        match frame:
+            case _ if not self._params.audio_out_enabled:
+                pass
+            case TTSAudioRawFrame():
+                await self._lay_speech(frame)
+            case SpeechOutputAudioRawFrame():
+                await self._lay_stream(frame)
+            case _:
+                await self._lay_sound(frame)
+
+    async def _lay_sound(self, frame: OutputAudioRawFrame) -> None:
+        mulaw = await self._sound.mulaw_beside(frame)
+        if self._live.is_live(time.monotonic(), len(mulaw) / SAMPLE_RATE):
+            self._background.add(mulaw)
+        else:
+            self._script.add_audio(mulaw, is_protected=not frame.interruptible, is_speech=False)
+
+    async def _lay_stream(self, frame: SpeechOutputAudioRawFrame) -> None:
+        """Lays a stream of speech and silence, of which nothing says where speech ends."""
+        mulaw = await self._sound.mulaw_of(frame)
+        secs = len(mulaw) / SAMPLE_RATE
+        self._stream_silence = self._stream_silence + secs if is_silence(frame.audio) else 0.0
+        self._script.add_audio(
+            mulaw,
+            is_protected=not frame.interruptible,
+            is_speech=self._stream_silence <= BOT_VAD_STOP_SECS,
+        )
+        self._script.add(PAUSE)
+
+    async def _lay_speech(self, frame: TTSAudioRawFrame) -> None:
         if frame.sample_rate != SAMPLE_RATE:
             advise_on_speech(self._output, frame.sample_rate)
         mulaw = await self._sound.mulaw_of(frame)
@@ -204,10 +243,7 @@ class ScriptWriter:
         if mulaw and self._is_speaking() and self._script.heard >= begin:
             self.gaps += 1
         self._script.add_audio(mulaw, is_protected=not frame.interruptible)
-        if not isinstance(frame, TTSAudioRawFrame):
-            # Nothing says where it ends.
-            self._script.add(PAUSE)
-        elif mulaw:
+        if mulaw:
             now = self._output.get_clock().get_time()
             self._words.audio(frame.context_id, begin, self._script.length, now)
             if frame.interruptible:

@@ -11,9 +11,9 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     EndFrame,
     InterruptionFrame,
-    OutputAudioRawFrame,
     OutputTransportMessageFrame,
     OutputTransportMessageUrgentFrame,
+    SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
     TTSTextFrame,
 )
@@ -214,9 +214,8 @@ async def test_utterances_in_a_row_are_one_speech():
 
 async def test_sound_without_an_end_ends_with_its_audio():
     line = FakeLine()
-    jingle = OutputAudioRawFrame(tone(0.2), 8000, 1)
     async with speaking(line) as (worker, tap):
-        await worker.queue_frames([jingle, OutputAudioRawFrame(tone(0.2), 8000, 1)])
+        await worker.queue_frames([SpeechOutputAudioRawFrame(tone(0.2), 8000, 1) for _ in range(2)])
         await tap.wait_for(BotStartedSpeakingFrame)
         began = time.monotonic()
         await tap.wait_for(BotStoppedSpeakingFrame)

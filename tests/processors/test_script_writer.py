@@ -18,6 +18,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameProcessor
 
 from tests.transport.bots import tone
+from twilio_frames.processors.background import Background
 from twilio_frames.processors.line_sound import LineSound
 from twilio_frames.processors.script_writer import PAUSE, ScriptWriter
 from twilio_frames.processors.words import HeardTextFrame
@@ -42,6 +43,7 @@ class Writing:
             Output(),
             self.script,
             LineSound(),
+            Background(),
             TwilioParams(**{"audio_out_enabled": True, **params}),
             is_speaking=lambda: self.is_speaking,
         )

@@ -36,6 +36,8 @@ def warnings() -> Iterator[list[str]]:
 
 def test_usual_parameters_are_quiet(warnings):
     check_params(TwilioParams())
+    check_params(TwilioParams(audio_out_mixer=Cafe()))
+    check_params(TwilioParams(audio_out_mixer={None: Cafe()}))
     check_params(TwilioParams(audio_in_sample_rate=16000, audio_out_sample_rate=None))
 
     assert warnings == []
@@ -44,8 +46,7 @@ def test_usual_parameters_are_quiet(warnings):
 @pytest.mark.parametrize(
     "asked",
     [
-        {"audio_out_mixer": Cafe()},
-        {"audio_out_mixer": {None: Cafe()}},
+        {"audio_out_mixer": {None: Cafe(), "room": Cafe()}},
         {"audio_out_channels": 2},
         {"audio_in_channels": 2},
         {"audio_out_destinations": ["room"]},
@@ -82,6 +83,7 @@ def test_idle_parameter_is_named(asked: dict[str, Any], warnings):
 HONOURED = {
     "audio_out_enabled",
     "audio_out_filter",
+    "audio_out_mixer",
     "audio_out_volume",
     "audio_out_end_silence_secs",
     "audio_in_enabled",

@@ -27,11 +27,13 @@ class Piece:
         audio: Mu-law.
         begin: Where it begins in the script.
         is_protected: Whether an interruption may not cut it.
+        is_speech: Whether the bot speaks in it.
     """
 
     audio: bytes = field(repr=False)
     begin: int
     is_protected: bool
+    is_speech: bool = True
 
     @property
     def end(self) -> int:
@@ -65,11 +67,17 @@ class Script(Generic[T]):
         self._sending: list[_Due[T]] = []
         self._count = 0
 
-    def add_audio(self, audio: bytes, *, is_protected: bool = False) -> None:
+    def add_audio(
+        self, audio: bytes, *, is_protected: bool = False, is_speech: bool = True
+    ) -> None:
         """Appends mu-law audio."""
-        if audio:
-            self._pieces.append(Piece(audio=audio, begin=self.length, is_protected=is_protected))
-            self.length += len(audio)
+        if not audio:
+            return
+        piece = Piece(
+            audio=audio, begin=self.length, is_protected=is_protected, is_speech=is_speech
+        )
+        self._pieces.append(piece)
+        self.length += len(audio)
 
     def add(
         self,
@@ -108,11 +116,11 @@ class Script(Generic[T]):
         begin, wanted = self.sent, self._next_due_after(self.sent, self.sent + longest)
         audio = first.audio[begin - first.begin : wanted - first.begin]
         for piece in pieces:
-            if begin + len(audio) >= wanted or piece.is_protected != first.is_protected:
+            if begin + len(audio) >= wanted or not _is_alike(piece, first):
                 break
             audio += piece.audio[: wanted - piece.begin]
         self.sent = begin + len(audio)
-        return Piece(audio=audio, begin=begin, is_protected=first.is_protected)
+        return replace(first, audio=audio, begin=begin)
 
     def _next_due_after(self, position: int, otherwise: int) -> int:
         nearest = otherwise
@@ -145,6 +153,16 @@ class Script(Generic[T]):
             if piece.end > self.heard:
                 return piece.is_protected and piece.begin <= self.heard
         return False
+
+    @property
+    def speaks_on(self) -> bool:
+        """Whether speech is next to be heard, or has been sent already behind other sound."""
+        left = [piece for piece in self._pieces if piece.end > self.heard]
+        return any(
+            piece.is_speech
+            for number, piece in enumerate(left)
+            if number == 0 or piece.begin < self.sent
+        )
 
     @property
     def is_waiting(self) -> bool:
@@ -195,11 +213,17 @@ class Script(Generic[T]):
         for due in passed:
             if due.is_boundary and due.position > self._restarts[-1]:
                 self._restarts.append(due.position)
-        if self.heard - self._restarts[-1] > _LONGEST_WORD:
+        is_far = self.heard - self._restarts[-1] > _LONGEST_WORD
+        if is_far or (self.heard > self._restarts[-1] and self._is_wordless(self.heard)):
             self._restarts.append(self.heard)
         while self._pieces and self._pieces[0].end <= self._restarts[0]:
             self._pieces.popleft()
         return [due.thing for due in passed]
+
+    def _is_wordless(self, position: int) -> bool:
+        """Whether what ends at a place is no speech, and may be cut anywhere."""
+        piece = next((piece for piece in self._pieces if piece.end >= position), None)
+        return piece is not None and not piece.is_speech
 
     def rewind(self, doubt: int = 0) -> int:
         """Goes back to the last place at or before what was heard where a word ended.
@@ -242,3 +266,7 @@ class Script(Generic[T]):
         """
         ends = [due.position for due in self._due if due.is_boundary and begin < due.position < end]
         return ends[-1] if ends else None
+
+
+def _is_alike(one: Piece, other: Piece) -> bool:
+    return (one.is_protected, one.is_speech) == (other.is_protected, other.is_speech)

@@ -1,5 +1,6 @@
 """How a Twilio transport behaves."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from loguru import logger
@@ -10,17 +11,13 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.apology import APOLOGY
 
 _ONE_CHANNEL = "a phone line has one channel each way"
+_ONE_LISTENER = "a media stream has one listener"
 _NO_VIDEO = "a phone line carries no video"
 # What Pipecat knows and no phone line can do: what stands there instead of it, and why.
 IMPOSSIBLE: dict[str, tuple[Any, str]] = {
-    "audio_out_mixer": (
-        None,
-        "this transport plays what the bot says and nothing beside it. Mix the sound into the "
-        "bot's audio in a processor ahead of the output",
-    ),
     "audio_out_channels": (1, _ONE_CHANNEL),
     "audio_in_channels": (1, _ONE_CHANNEL),
-    "audio_out_destinations": ([], "a media stream has one listener"),
+    "audio_out_destinations": ([], _ONE_LISTENER),
     "video_in_enabled": (False, _NO_VIDEO),
     "video_out_enabled": (False, _NO_VIDEO),
     "video_out_destinations": ([], _NO_VIDEO),
@@ -103,8 +100,14 @@ def check_params(params: TwilioParams) -> None:
     """
     for name, (possible, reason) in IMPOSSIBLE.items():
         if getattr(params, name) != possible:
-            shown = "a mixer" if name == "audio_out_mixer" else getattr(params, name)
-            raise ConfigurationError(f"expected {possible!r} at `{name}`, got {shown}: {reason}")
+            got = getattr(params, name)
+            raise ConfigurationError(f"expected {possible!r} at `{name}`, got {got}: {reason}")
+    mixer = params.audio_out_mixer
+    if isinstance(mixer, Mapping) and set(mixer) != {None}:
+        raise ConfigurationError(
+            "expected one mixer, or {None: mixer}, at `audio_out_mixer`, got mixers of other "
+            f"destinations: {_ONE_LISTENER}"
+        )
     for name, reason in WITHOUT_EFFECT.items():
         usual = {TwilioParams.model_fields[name].default, None}
         if getattr(params, name) not in usual:
