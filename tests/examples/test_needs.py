@@ -4,9 +4,9 @@ import sys
 
 import pipecat  # noqa: F401  # pyright: ignore[reportUnusedImport] Greets at its first import.
 import pytest
-from aiohttp import web
 
 from twilio_frames.cli import main
+from twilio_frames.server.accepting import Listener
 
 NEEDS = {
     "function_calls": "expected OPENAI_API_KEY or OPENAI_BASE_URL in the environment, got nothing",
@@ -30,10 +30,10 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
 
-    async def start(self: web.TCPSite) -> None:
+    async def start(self: Listener, host: str, port: int) -> None:
         raise AssertionError("expected no calls to be taken")
 
-    monkeypatch.setattr(web.TCPSite, "start", start)
+    monkeypatch.setattr(Listener, "start", start)
 
 
 def served(name: str, capsys: pytest.CaptureFixture[str]) -> str:

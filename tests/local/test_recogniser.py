@@ -100,6 +100,7 @@ async def test_same_speech_gives_same_answer(calls: Recogniser):
     assert await calls.recognise(pcm) == first
 
 
+@pytest.mark.real_time
 async def test_event_loop_goes_on(calls: Recogniser):
     pcm = spoken("please ring my mother at home. please call the doctor at work.")
     cpu, ticks = time.thread_time(), 0

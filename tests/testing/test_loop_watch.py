@@ -4,7 +4,11 @@ import asyncio
 import gc
 import time
 
+import pytest
+
 from twilio_frames.testing import LoopWatch
+
+pytestmark = pytest.mark.real_time
 
 
 def dawdle():

@@ -108,9 +108,9 @@ async def hears(caller: Caller, rung: Rung, phrase: str, *, since: float = 0.0) 
     for _ in range(3):
         until = caller.now + 10
         while caller.now < until:
+            await caller.wait(1)
             if await caller.has_heard(phrase, since=since):
                 return
-            await caller.wait(0.2)
         await caller.say(await rung.sounds.spoken(PARDON))
     raise AssertionError(f"not heard: {phrase}")
 

@@ -17,14 +17,17 @@ Timers that are due at one moment run in the order in which they were set.
 import asyncio
 import heapq
 import itertools
+import os
 import selectors
 import threading
 import time
 from asyncio import new_event_loop
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from concurrent.futures.thread import (
+    _threads_queues as _workers,  # pyright: ignore[reportPrivateUsage] - nothing else knows them
+)
+from contextlib import contextmanager, suppress
 from typing import Any
 
 __all__ = ["VirtualEventLoop", "new_event_loop", "take_over_time", "watch_threads"]
@@ -41,7 +44,9 @@ LOOK_SECS = 0.005
 BLOCKED_LOOKS = 10
 """Threads that sleep at so many looks in a row wait for what only the loop can bring."""
 
-_TASKS = Path("/proc/self/task")
+_TASKS = "/proc/self/task"
+"""Read without pathlib, which takes longer than the reading."""
+
 _real_monotonic = time.monotonic
 _real_sleep = time.sleep
 _real_submit = ThreadPoolExecutor.submit
@@ -144,10 +149,27 @@ class _Work:
 
     def __init__(self) -> None:
         self._under_way = set[Future[Any]]()
+        self._asleep = 0
 
     @property
     def is_under_way(self) -> bool:
-        return bool(self._under_way)
+        return len(self._under_way) > self._asleep
+
+    def sleep(self, loop: VirtualEventLoop, seconds: float) -> None:
+        """Sleeps in the loop's time, on another thread."""
+        over = threading.Event()
+        is_worker = int(threading.current_thread() in _workers)
+
+        def wake() -> None:
+            self._asleep -= is_worker
+            over.set()
+
+        def begin() -> None:
+            self._asleep += is_worker
+            loop.call_later(seconds, wake)
+
+        loop.call_soon_threadsafe(begin)
+        over.wait()
 
     def note(self, future: "Future[Any]") -> None:
         """Counts work until all that waits for it has been told."""
@@ -164,15 +186,17 @@ class _Work:
     def is_blocked(self) -> bool:
         """Whether all threads but the loop's sleep; elsewhere than on Linux they are taken to."""
         own = str(threading.get_native_id())
-        return all(_sleeps(each) for each in _TASKS.glob("*") if each.name != own)
+        with suppress(FileNotFoundError):
+            return all(_sleeps(task) for task in os.listdir(_TASKS) if task != own)  # noqa: PTH208
+        return True
 
 
-def _sleeps(task: Path) -> bool:
+def _sleeps(task: str) -> bool:
     try:
-        status = (task / "stat").read_text()
+        with open(f"{_TASKS}/{task}/stat", "rb") as status:  # noqa: PTH123
+            return status.read().rpartition(b") ")[2].startswith(b"S")
     except OSError:
         return True  # it is over
-    return status.rpartition(")")[2].split()[0] == "S"
 
 
 class _Clock:
@@ -216,9 +240,7 @@ class _Clock:
         elif running is loop:
             loop.advance(seconds)
         else:
-            over = threading.Event()
-            loop.call_soon_threadsafe(loop.call_later, seconds, over.set)
-            over.wait()
+            _work.sleep(loop, seconds)
 
 
 _clock = _Clock()
