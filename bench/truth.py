@@ -1,12 +1,16 @@
 """Whether a bot knows what its caller heard: this package beside stock Pipecat, on one machine.
 
     python bench/truth.py [--points 20] [--only NAME ...] [--side ours] [--json FILE]
+    python bench/truth.py --virtual --points 200 [--only NAME ...] [--json FILE]
 
 A simulated Twilio rings both bots, over lines good and bad, and callers talk over what they say.
 The bots' words are known to the byte, so what the ear heard says which words were heard to their
 ends; the words in the LLM's context must be those. The bots are of the same parts but for the
 transport, the VAD and the context. Each runs in a process of its own, one side after the other: a
 stalled event loop does not stall the line that knows the truth. All of it takes ten minutes.
+
+With ``--virtual`` this package's bot runs in the same process and in virtual time: a call takes as
+long as its CPU time, so that hundreds of points can be tried on a machine that does other work.
 """
 
 import argparse
@@ -23,6 +27,8 @@ from truth_talks import Findings
 from truth_trial import SCENARIOS, SIDES, Trial
 from truth_words import Memory
 
+from twilio_frames.testing.virtual_time import VirtualEventLoop, take_over_time
+
 Figures = dict[str, Any]
 
 
@@ -32,6 +38,8 @@ def figures_of(found: Findings) -> Figures:
         "cut": _memories(found.cut),
         "whole": _memories(found.whole),
         "alarmed": _memories(found.alarmed),
+        "turns": len(found.turns),
+        "turns_out_of_order": found.turns.count(False),
         "words_lost": found.lost,
         "stopped_late": _milliseconds(found.stopped_late),
         "started_late": _milliseconds(found.started_late),
@@ -83,6 +91,7 @@ def print_table(figures: dict[str, dict[str, Figures]]) -> None:
         ("replies hummed into, wrong in memory", "alarmed"),
     ):
         _print_rows(figures, title, lambda found, key=key: _wrong(found[key]))
+    _print_rows(figures, "caller's turns not where they were said", _out_of_order)
     _print_rows(figures, "words never heard, of replies not interrupted", _lost)
     _print_rows(figures, "BotStoppedSpeaking after the ear, ms", _spread("stopped_late"))
     _print_rows(figures, "BotStartedSpeaking after the ear, ms", _spread("started_late"))
@@ -110,6 +119,10 @@ def _wrong(memories: Figures) -> str:
         return ""
     off = f"+{memories['words_extra']} -{memories['words_missing']} words"
     return f"{memories['wrong']} of {memories['replies']} ({off})"
+
+
+def _out_of_order(found: Figures) -> str:
+    return f"{found['turns_out_of_order']} of {found['turns']}" * bool(found["turns"])
 
 
 def _lost(found: Figures) -> str:
@@ -140,17 +153,24 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), metavar="NAME")
     parser.add_argument("--side", choices=SIDES, help="one bot only")
     parser.add_argument("--at-once", type=int, default=5, help="calls at once to each bot (5)")
+    parser.add_argument("--virtual", action="store_true", help="in virtual time, this side only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     arguments = parser.parse_args()
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
+    if arguments.virtual:
+        take_over_time()
+    sides = ["ours"] if arguments.virtual else [arguments.side] if arguments.side else SIDES
     trial = Trial(
         arguments.only or list(SCENARIOS),
         points=arguments.points,
-        sides=[arguments.side] if arguments.side else SIDES,
+        sides=sides,
         at_once=arguments.at_once,
+        is_here=arguments.virtual,
     )
-    found = asyncio.run(trial.run())
+    loop = VirtualEventLoop if arguments.virtual else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=loop) as runner:
+        found = runner.run(trial.run())
     figures = {
         side: {name: figures_of(findings) for name, findings in scenarios.items()}
         for side, scenarios in found.items()

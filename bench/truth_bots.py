@@ -27,6 +27,7 @@ from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import EndFrame, Frame, LLMMessagesAppendFrame, TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.dtmf_aggregator import DTMFAggregator
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
@@ -36,13 +37,19 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.runner.utils import parse_telephony_websocket
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
+from pipecat.turns.user_mute import AlwaysUserMuteStrategy, BaseUserMuteStrategy
+from pipecat.turns.user_start import MinWordsUserTurnStartStrategy
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
-from truth_services import Behaviour, Hearer, Kind, Prompter, Replier, Timestamps, speaker
+from truth_services import Behaviour, Hearer, Kind, Prompter, Replier, Timestamps, speaker, turns_of
 
 from twilio_frames.call import Call, phone_worker
-from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.context import (
+    InterruptBy,
+    PhoneContextAggregator,
+    phone_turn_strategies,
+)
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.transport import TwilioTransport
 
@@ -70,6 +77,9 @@ class BotCall:
     def __post_init__(self) -> None:
         """Makes the services."""
         self.replier = Replier(self.behaviour)
+        self.keypad: list[FrameProcessor] = (
+            [DTMFAggregator(timeout=0.5)] if self.behaviour.is_muted else []
+        )
         self.services: list[FrameProcessor] = [
             Hearer(self.behaviour),
             self.replier,
@@ -112,12 +122,10 @@ class Desk:
 
         worker.add_event_handler("on_pipeline_started", started)
 
-    async def expect(self, name: str, *, kind: str, timestamps: str, transcript: str) -> None:
-        """A call of this name will come in."""
+    async def expect(self, name: str, *, kind: str, timestamps: str, **behaviour: Any) -> None:
+        """A call of this name will come in, whose services behave so; see ``Behaviour``."""
         self._behaviours[name] = Behaviour(
-            kind=Kind[kind],
-            timestamps=Timestamps[timestamps],
-            transcript=transcript,
+            kind=Kind[kind], timestamps=Timestamps[timestamps], **behaviour
         )
 
     async def ready(self, name: str) -> None:
@@ -131,6 +139,7 @@ class Desk:
         reply: str,
         first: str = "",
         hiccup_at: float | None = None,
+        silent_texts: int = 0,
         sounds: dict[str, str],
     ) -> dict[str, int]:
         """Has the bot reply, behind another utterance if there is one.
@@ -140,6 +149,7 @@ class Desk:
             reply: What it replies.
             first: The utterance before.
             hiccup_at: See ``Behaviour``.
+            silent_texts: See ``Behaviour``.
             sounds: What the words sound like where they are no bursts, base64.
 
         Returns:
@@ -148,11 +158,35 @@ class Desk:
         call = await self._future(name)
         messages = len(call.context.get_messages())
         call.behaviour.hiccup_at = hiccup_at
+        call.behaviour.silent_texts = silent_texts
         call.behaviour.sounds |= _decoded(sounds)
         call.behaviour.replies.append(reply)
         frames: list[Frame] = [TTSSpeakFrame(first)] if first else []
         frames.append(LLMMessagesAppendFrame(messages=[_QUESTION], run_llm=True))
         await call.queue(*frames)
+        return {"messages": messages}
+
+    async def announce_first(
+        self, name: str, *, notice: str, reply: str, sounds: dict[str, str]
+    ) -> dict[str, int]:
+        """Has the bot say what may not be interrupted, and reply to whoever speaks next.
+
+        Args:
+            name: The call.
+            notice: What may not be interrupted.
+            reply: What it replies.
+            sounds: See :meth:`ask`.
+
+        Returns:
+            How many messages were in the memory until then.
+        """
+        call = await self._future(name)
+        messages = len(call.context.get_messages())
+        call.behaviour.sounds |= _decoded(sounds)
+        call.behaviour.replies.append(reply)
+        speech = TTSSpeakFrame(notice)
+        speech.interruptible = False
+        await call.queue(speech)
         return {"messages": messages}
 
     async def interrupt(self, name: str) -> None:
@@ -174,6 +208,8 @@ class Desk:
         call = await self._future(name)
         return {
             "memory": call.memory(messages),
+            "turns": turns_of(call.context)[messages:],
+            "asked": [turns[messages:] for turns in call.replier.asked],
             "started": call.replier.started,
             "stopped": call.replier.stopped,
         }
@@ -202,12 +238,18 @@ class OurBot:
         start = await transport.wait_for_start()
         name = start.custom_parameters["name"]
         call = BotCall(behaviour=self._desk.behaviour(name))
-        context = PhoneContextAggregator(call.context)
+        interrupt_by = InterruptBy[call.behaviour.interrupt_by]
+        context = PhoneContextAggregator(
+            call.context,
+            turn_strategies=phone_turn_strategies(interrupt_by=interrupt_by),
+            user_params=LLMUserAggregatorParams(user_mute_strategies=_mutes(call.behaviour)),
+        )
         hearer, replier, tts = call.services
         pipeline = Pipeline(
             [
                 transport.input(),
                 call.prompter,
+                *call.keypad,
                 PhoneVAD(),
                 hearer,
                 context.user(),
@@ -240,12 +282,15 @@ class StockBot:
         name = start["body"]["name"]
         call = BotCall(behaviour=self._desk.behaviour(name))
         transport = self._transport(websocket, start["stream_id"], start["call_id"])
-        context = LLMContextAggregatorPair(call.context, user_params=_stock_user_params())
+        context = LLMContextAggregatorPair(
+            call.context, user_params=_stock_user_params(call.behaviour)
+        )
         hearer, replier, tts = call.services
         pipeline = Pipeline(
             [
                 transport.input(),
                 call.prompter,
+                *call.keypad,
                 hearer,
                 context.user(),
                 replier,
@@ -286,17 +331,28 @@ class StockBot:
         return FastAPIWebsocketTransport(websocket, params)
 
 
-def _stock_user_params() -> LLMUserAggregatorParams:
+def _stock_user_params(behaviour: Behaviour) -> LLMUserAggregatorParams:
+    is_by_words = behaviour.interrupt_by == InterruptBy.WORDS.name
+    strategies = UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()])
+    if is_by_words:
+        strategies.start = [MinWordsUserTurnStartStrategy(min_words=3)]
     return LLMUserAggregatorParams(
         vad_analyzer=SileroVADAnalyzer(),
-        user_turn_strategies=UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()]),
+        user_turn_strategies=strategies,
+        user_mute_strategies=_mutes(behaviour),
     )
 
 
+def _mutes(behaviour: Behaviour) -> list[BaseUserMuteStrategy]:
+    return [AlwaysUserMuteStrategy()] if behaviour.is_muted else []
+
+
 @asynccontextmanager
-async def _serving_ours(
+async def serving_ours(
     serve: Callable[[web.WebSocketResponse], Awaitable[None]],
 ) -> AsyncIterator[str]:
+    """Serves calls over aiohttp; gives the stream's URL."""
+
     async def stream(request: web.Request) -> web.WebSocketResponse:
         websocket = web.WebSocketResponse()
         await websocket.prepare(request)
@@ -365,7 +421,7 @@ async def serve(side: str, account: tuple[str, str, str]) -> None:
     """Serves until stdin ends."""
     desk = Desk()
     serving = (
-        _serving_ours(OurBot(desk).run)
+        serving_ours(OurBot(desk).run)
         if side == OURS
         else _serving_stock(StockBot(desk, account).run)
     )

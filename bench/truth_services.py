@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     Frame,
+    InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
@@ -25,8 +26,10 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
+    VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings, ServiceSettings, STTSettings, TTSSettings
@@ -42,6 +45,8 @@ SPEED = 3.0
 """How much faster than it is played speech is made."""
 
 LLM_WORD_SECONDS = 0.01
+_VAD_SECONDS = 0.6
+_INTERIM_SECONDS = 0.7
 
 
 class Timestamps(Enum):
@@ -72,6 +77,13 @@ class Behaviour:
             for no pause.
         hiccup_seconds: How long.
         transcript: What the recogniser makes of the caller's speech; nothing if empty.
+        words_late: Seconds from the VAD's end of speech to the transcript.
+        tells_interims: Whether the recogniser tells the first word while the caller speaks.
+        second_part: What it makes of the same speech in a second transcript.
+        second_late: Seconds from the first transcript to that.
+        interrupt_by: What interrupts the bot, by the name of an ``InterruptBy``.
+        is_muted: Whether the caller is not listened to while the bot speaks.
+        silent_texts: How many texts the voice leaves without a sound.
         replies: What the LLM will say.
     """
 
@@ -81,6 +93,13 @@ class Behaviour:
     hiccup_at: float | None = None
     hiccup_seconds: float = 2.0
     transcript: str = ""
+    words_late: float = 0.0
+    tells_interims: bool = False
+    second_part: str = ""
+    second_late: float = 10.0
+    interrupt_by: str = "CONFIRMED_SPEECH"
+    is_muted: bool = False
+    silent_texts: int = 0
     replies: deque[str] = field(default_factory=deque)
 
     def voice(self, word: str) -> bytes:
@@ -94,11 +113,12 @@ def _none_of(kind: type[ServiceSettings]) -> dict[str, Any]:
 
 
 class Hearer(STTService):
-    """Knows what was said as soon as the VAD hears silence."""
+    """Knows what was said when the VAD has heard silence, or some time after."""
 
     def __init__(self, behaviour: Behaviour, **kwargs: Any):
         settings = STTSettings(**_none_of(STTSettings))
-        super().__init__(settings=settings, ttfs_p99_latency=0.0, **kwargs)
+        latency = behaviour.words_late and behaviour.words_late + _VAD_SECONDS
+        super().__init__(settings=settings, ttfs_p99_latency=latency, **kwargs)
         self._behaviour = behaviour
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
@@ -108,11 +128,28 @@ class Hearer(STTService):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Takes the VAD's word for it."""
         await super().process_frame(frame, direction)
-        if isinstance(frame, VADUserStoppedSpeakingFrame) and self._behaviour.transcript:
-            words = TranscriptionFrame(
-                text=self._behaviour.transcript, user_id="", timestamp="", finalized=True
-            )
-            await self.push_frame(words)
+        if not self._behaviour.transcript:
+            return
+        if isinstance(frame, VADUserStoppedSpeakingFrame):
+            self.create_task(self._tell())
+        elif isinstance(frame, VADUserStartedSpeakingFrame) and self._behaviour.tells_interims:
+            self.create_task(self._tell_interim())
+
+    async def _tell(self) -> None:
+        await asyncio.sleep(self._behaviour.words_late)
+        await self._push(self._behaviour.transcript)
+        if self._behaviour.second_part:
+            await asyncio.sleep(self._behaviour.second_late)
+            await self._push(self._behaviour.second_part)
+
+    async def _tell_interim(self) -> None:
+        await asyncio.sleep(_INTERIM_SECONDS)
+        first, *_ = self._behaviour.transcript.split()
+        await self.push_frame(InterimTranscriptionFrame(text=first, user_id="", timestamp=""))
+
+    async def _push(self, text: str) -> None:
+        words = TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True)
+        await self.push_frame(words)
 
 
 class Prompter(FrameProcessor):
@@ -136,6 +173,7 @@ class Replier(LLMService):
         self.started: list[float] = []
         self.stopped: list[float] = []
         self.interruptions = 0
+        self.asked: list[list[tuple[str, str]]] = []
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Replies to a context frame."""
@@ -150,6 +188,7 @@ class Replier(LLMService):
             case _:
                 pass
         if isinstance(frame, LLMContextFrame):
+            self.asked.append(turns_of(frame.context))
             await self._reply()
         else:
             await self.push_frame(frame, direction)
@@ -162,6 +201,15 @@ class Replier(LLMService):
             await asyncio.sleep(LLM_WORD_SECONDS)
             await self.push_frame(LLMTextFrame(f"{word} "))
         await self.push_frame(LLMFullResponseEndFrame())
+
+
+def turns_of(context: LLMContext) -> list[tuple[str, str]]:
+    """What was said in turn, by role; calls of functions left out."""
+    return [
+        (str(message.get("role")), content)
+        for message in context.get_messages()
+        if isinstance(message, dict) and isinstance(content := message.get("content"), str)
+    ]
 
 
 def speaker(behaviour: Behaviour) -> TTSService:
@@ -264,6 +312,8 @@ class TimedSpeaker(TTSService):
                 stopped = TTSStoppedFrame(context_id=order.context_id)
                 await self.append_to_audio_context(order.context_id, stopped)
                 await self.remove_audio_context(order.context_id)
+            elif self._behaviour.silent_texts:
+                self._behaviour.silent_texts -= 1
             else:
                 await self._speak(order.context_id, said(order.text, self._behaviour.voice))
 

@@ -9,6 +9,7 @@ from enum import Enum
 from itertools import pairwise
 from typing import Any
 
+from truth_local import LocalBot
 from truth_remote import RemoteBot
 from truth_words import (
     Author,
@@ -16,6 +17,7 @@ from truth_words import (
     Memory,
     Voice,
     Word,
+    are_in_order,
     burst,
     compare,
     edge_of,
@@ -40,6 +42,8 @@ class BargeIn(Enum):
 
     ORDER = "an InterruptionFrame"
     SPEECH = "a caller who speaks"
+    ANSWER = "a short answer"
+    KEYS = "keys that are pressed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,9 @@ class Script:
         stalls: How often the bot's event loop is blocked within each reply.
         hiccups: Whether the TTS provider pauses in mid-utterance.
         is_queued: Whether each reply waits behind another utterance.
+        is_protected: Whether callers talk over what may not be interrupted, and are answered.
+        silent_texts: Of how many sentences of each reply the voice makes no sound.
+        waits: Seconds in which what the caller said may yet come out.
         says_goodbye: Whether the bot ends the call at last, with a goodbye right before.
     """
 
@@ -66,6 +73,9 @@ class Script:
     stalls: int = 0
     hiccups: bool = False
     is_queued: bool = False
+    is_protected: bool = False
+    silent_texts: int = 0
+    waits: float = 0.0
     says_goodbye: bool = True
 
 
@@ -75,11 +85,13 @@ class CallerSpeech:
 
     Parameters:
         interruption: Long enough to be meant.
+        answer: One word or two.
         hum: Not meant at all.
         grunt: Too short for a word.
     """
 
     interruption: bytes = field(repr=False)
+    answer: bytes = field(repr=False)
     hum: bytes = field(repr=False)
     grunt: bytes = field(repr=False)
 
@@ -92,6 +104,8 @@ class Findings:
         cut: Memories of replies that were interrupted.
         whole: Memories of replies that were heard out.
         alarmed: Memories of replies the caller hummed or grunted into.
+        turns: Whether what both sides said stands in the order in which it was heard, and the LLM
+            was asked with that; of each turn of the caller's.
         lost: Words lost in each of the replies that should have been heard out.
         stopped_late: Seconds by which ``BotStoppedSpeaking`` followed the last sound at the ear.
         started_late: The same of ``BotStartedSpeaking`` and the first.
@@ -105,6 +119,7 @@ class Findings:
     cut: list[Memory] = field(default_factory=list)
     whole: list[Memory] = field(default_factory=list)
     alarmed: list[Memory] = field(default_factory=list)
+    turns: list[bool] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
     stopped_late: list[float] = field(default_factory=list)
     started_late: list[float] = field(default_factory=list)
@@ -128,11 +143,13 @@ class _Reply:
         words: Its words, those of an utterance in front of it included.
         begin: Sample at the ear when it was asked for.
         messages: Length of the memory then.
+        notice_seconds: How long it may be talked over.
     """
 
     words: tuple[Word, ...]
     begin: int
     messages: int
+    notice_seconds: float
 
     @property
     def seconds(self) -> float:
@@ -149,18 +166,20 @@ class Talk:
         line: The line's conditions.
         voice: What the bot's words sound like.
         speech: What the caller says.
+        transcript: The words of that, in the memory; empty if they are none of the bot's business.
         seed: Makes replies and points in time the same each time.
     """
 
     def __init__(
         self,
         caller: Caller,
-        bot: RemoteBot,
+        bot: RemoteBot | LocalBot,
         name: str,
         *,
         line: LineConditions,
         voice: Voice,
         speech: CallerSpeech,
+        transcript: str = "",
         seed: int,
     ):
         self._caller = caller
@@ -170,6 +189,7 @@ class Talk:
             line.delay_to_bot + line.delay_from_bot + line.jitter_to_bot + line.jitter_from_bot
         )
         self._speech = speech
+        self._transcript = transcript
         self._random = random.Random(seed)
         self._author = Author(seed)
         self._said: list[Word] = []
@@ -205,17 +225,40 @@ class Talk:
             await self._time_speaking_frames(reply, heard)
 
     async def _interrupt(self, script: Script) -> None:
-        reply = await self._ask(script)
+        reply = await (self._announce(script) if script.is_protected else self._ask(script))
         began = await self._first_sound(reply)
-        point = self._random.uniform(0.2, reply.seconds - 0.4)
+        point = self._random.uniform(0.2, reply.notice_seconds - 0.4)
         await self._until(lambda: self._caller.now >= began + point)
         if script.barge_in is BargeIn.ORDER:
             await self._bot.do("interrupt", name=self._name)
         else:
-            utterance = await self._caller.say(self._speech.interruption)
-            self._time_silence(utterance.speech_began_at or 0.0, reply)
-        await asyncio.sleep(SETTLING + self._round_trip)
-        self.findings.cut.append(await self._memory(reply, self._heard(reply)))
+            await self._speak_over(reply, script)
+        if script.is_protected or script.barge_in is BargeIn.KEYS:
+            await self._until_said(reply)
+        await asyncio.sleep(SETTLING + self._round_trip + script.waits)
+        heard = self._heard(reply)
+        found = self.findings.whole if script.is_protected else self.findings.cut
+        found.append(await self._memory(reply, heard))
+        if self._transcript:
+            self.findings.turns.append(await self._is_in_turn(reply, heard, began + point))
+
+    async def _speak_over(self, reply: _Reply, script: Script) -> None:
+        match script.barge_in:
+            case BargeIn.KEYS:
+                await self._caller.press("42")
+            case BargeIn.ANSWER:
+                await self._caller.say(self._speech.answer)
+            case _:
+                utterance = await self._caller.say(self._speech.interruption)
+                self._time_silence(utterance.speech_began_at or 0.0, reply)
+
+    async def _is_in_turn(self, reply: _Reply, heard: Sequence[HeardWord], at: float) -> bool:
+        """Whether the caller's words, said from a moment on, stand where they belong."""
+        report = await self._report(reply)
+        before = [one.word.text for one in heard if one.ended_at <= at * SAMPLE_RATE]
+        return are_in_order(
+            report["turns"], report["asked"], self._transcript, before, [one.word for one in heard]
+        )
 
     async def _raise_false_alarm(self, script: Script) -> None:
         reply = await self._ask(script)
@@ -239,6 +282,26 @@ class Talk:
         heard = heard_words(self._caller.result.heard_bot, words, begin=begin)
         self.findings.goodbyes.append(len(heard) == len(words))
 
+    async def _announce(self, script: Script) -> _Reply:
+        notice, answer = self._author.reply(8), self._author.reply(4, 4)
+        words = await asyncio.to_thread(said, f"{notice} {answer}", self._voice)
+        self._said += words
+        begin = round(self._caller.now * SAMPLE_RATE)
+        asked = await self._bot.do(
+            "announce_first",
+            name=self._name,
+            notice=notice,
+            reply=answer,
+            sounds=_encoded(words),
+        )
+        notice_seconds = sum(word.size for word in words[: len(notice.split())]) / SAMPLE_RATE
+        return _Reply(
+            words=tuple(words),
+            begin=begin,
+            messages=asked["messages"],
+            notice_seconds=notice_seconds,
+        )
+
     async def _ask(self, script: Script) -> _Reply:
         first = self._author.reply(4) if script.is_queued else ""
         answer = self._author.reply(6, 5)
@@ -253,9 +316,15 @@ class Talk:
             reply=answer,
             first=first,
             hiccup_at=hiccup_at,
+            silent_texts=script.silent_texts,
             sounds=_encoded(words),
         )
-        reply = _Reply(words=tuple(words), begin=begin, messages=asked["messages"])
+        reply = _Reply(
+            words=tuple(words),
+            begin=begin,
+            messages=asked["messages"],
+            notice_seconds=sum(word.size for word in words) / SAMPLE_RATE,
+        )
         loop = asyncio.get_running_loop()
         for _ in range(script.stalls):
             at = self._random.uniform(0.3, reply.seconds)

@@ -2,10 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from truth_local import LocalBot
 from truth_remote import RemoteBot
 from truth_services import Kind, Timestamps
 from truth_talks import BargeIn, CallerSpeech, Findings, Script, Talk
@@ -34,6 +36,9 @@ class Scenario:
         line: What the line is like.
         script: What happens; its counts are for ten points.
         speaks: Whether the bot speaks rather than buzzes: a VAD takes its echo for a caller's.
+        transcript: What the recogniser makes of the caller's speech.
+        hears: How it does so; see ``Behaviour``.
+        in_memory: What the memory is to hold of the caller, in its place.
         is_alone: Whether each call has a bot of its own, since it stalls the bot's event loop.
     """
 
@@ -43,7 +48,38 @@ class Scenario:
     script: Script = field(default_factory=Script)
     speaks: bool = False
     transcript: str = ""
+    hears: Mapping[str, object] = field(default_factory=dict)
+    in_memory: str = ""
     is_alone: bool = False
+
+
+_ANSWER = "No, please don't."
+
+
+def _answer(
+    label: str,
+    *,
+    kind: Kind = Kind.TIMESTAMPS,
+    line: LineConditions = PERFECT_LINE,
+    is_protected: bool = False,
+    waits: float = 0.0,
+    **hears: Any,
+) -> Scenario:
+    script = Script(
+        hear_outs=0,
+        barge_in=BargeIn.ANSWER,
+        is_protected=is_protected,
+        waits=waits + 1.0 + hears.get("words_late", 0.0),
+    )
+    return Scenario(
+        label=label,
+        kind=kind,
+        line=line,
+        script=script,
+        transcript=_ANSWER,
+        hears=hears,
+        in_memory=_ANSWER,
+    )
 
 
 SCENARIOS = {
@@ -71,6 +107,48 @@ SCENARIOS = {
         label="grunts of 0.15 s",
         script=Script(barge_ins=0, hear_outs=0, false_alarms=10, is_grunt=True),
     ),
+    "answer": _answer("short answer, whole utterances", words_late=0.4),
+    "late answer": _answer("short answer, words 1 s late", words_late=1.0),
+    "streaming answer": _answer(
+        "short answer, slow streaming", words_late=0.8, tells_interims=True
+    ),
+    "slow answer": _answer(
+        "short answer, 250 ms one-way delay", line=LineConditions.one_way(0.25), words_late=0.8
+    ),
+    "answer by words": _answer("short answer, by words", interrupt_by="WORDS", words_late=0.4),
+    "slow answer by words": _answer(
+        "short answer by words, 250 ms", line=LineConditions.one_way(0.25), interrupt_by="WORDS"
+    ),
+    "untimed answer": _answer(
+        "short answer, no word timestamps", kind=Kind.SENTENCES, words_late=0.4
+    ),
+    "protected": _answer("answer behind protected speech", is_protected=True, words_late=0.4),
+    "slow protected": _answer(
+        "the same, 250 ms one-way delay",
+        line=LineConditions.one_way(0.25),
+        is_protected=True,
+        words_late=0.8,
+    ),
+    "python protected": _answer(
+        "the same, PythonTTSService", kind=Kind.PYTHON, is_protected=True, words_late=0.4
+    ),
+    "second part": _answer(
+        "short answer, more words 10 s later",
+        waits=12.0,
+        words_late=0.4,
+        second_part="And thank you very much.",
+    ),
+    "keys": Scenario(
+        label="keys while muted",
+        script=Script(barge_ins=10, hear_outs=0, barge_in=BargeIn.KEYS, waits=1.0),
+        transcript=_ANSWER,
+        hears={"is_muted": True},
+        in_memory="DTMF: 42",
+    ),
+    "unspoken": Scenario(
+        label="a reply without a sound",
+        script=Script(barge_ins=0, hear_outs=10, silent_texts=2),
+    ),
     "echo": Scenario(
         label="echo, -20 dB, 200 ms",
         line=LineConditions(echo_level=-20, echo_delay=0.2),
@@ -90,6 +168,7 @@ class Trial:
         points: How many random points each has.
         sides: Which bots.
         at_once: How many calls each side has at once.
+        is_here: Whether this package's bot runs in this process, which virtual time needs.
     """
 
     def __init__(
@@ -99,7 +178,9 @@ class Trial:
         points: int,
         sides: Sequence[str] = SIDES,
         at_once: int = 5,
+        is_here: bool = False,
     ):
+        self._is_here = is_here
         self._at_once = at_once
         self._names = names
         self._sides = sides
@@ -113,12 +194,15 @@ class Trial:
             twilio = await stack.enter_async_context(SimulatedTwilio(seed=1))
             # One after the other, so that neither suffers from what the other uses of the machine.
             for side in self._sides:
-                async with RemoteBot(side, twilio) as bot:
+                async with self._bot(side, twilio) as bot:
                     await self._try_side(side, twilio, bot, speech)
         return self.findings
 
+    def _bot(self, side: str, twilio: SimulatedTwilio) -> RemoteBot | LocalBot:
+        return LocalBot() if self._is_here else RemoteBot(side, twilio)
+
     async def _try_side(
-        self, side: str, twilio: SimulatedTwilio, bot: RemoteBot, speech: CallerSpeech
+        self, side: str, twilio: SimulatedTwilio, bot: RemoteBot | LocalBot, speech: CallerSpeech
     ) -> None:
         free = asyncio.Semaphore(self._at_once)
 
@@ -127,7 +211,7 @@ class Trial:
                 await stack.enter_async_context(free)
                 its_bot = bot
                 if SCENARIOS[name].is_alone:
-                    its_bot = await stack.enter_async_context(RemoteBot(side, twilio))
+                    its_bot = await stack.enter_async_context(self._bot(side, twilio))
                 found = await self._one_call(side, name, number, script, twilio, its_bot, speech)
             self.findings[side][name].add(found)
 
@@ -146,7 +230,7 @@ class Trial:
         number: int,
         script: Script,
         twilio: SimulatedTwilio,
-        bot: RemoteBot,
+        bot: RemoteBot | LocalBot,
         speech: CallerSpeech,
     ) -> Findings:
         scenario = SCENARIOS[name]
@@ -158,6 +242,7 @@ class Trial:
             kind=scenario.kind.name,
             timestamps=list(Timestamps)[number % len(Timestamps)].name,
             transcript=scenario.transcript,
+            **scenario.hears,
         )
         options = CallerOptions(line=scenario.line, seed=seed, noise_level=-60.0)
         try:
@@ -172,6 +257,7 @@ class Trial:
                     line=scenario.line,
                     voice=spoken if scenario.speaks else burst,
                     speech=speech,
+                    transcript=scenario.in_memory,
                     seed=seed,
                 )
                 return await talk.follow(script)
@@ -197,7 +283,10 @@ async def _caller_speech() -> CallerSpeech:
     interruption = await to_utterance("Wait a moment, please. I want something else.")
     hum = await to_utterance("Uh huh.")
     return CallerSpeech(
-        interruption=interruption.mulaw, hum=hum.mulaw, grunt=await _beginning_of("Ah.")
+        interruption=interruption.mulaw,
+        answer=(await to_utterance("No, don't.")).mulaw,
+        hum=hum.mulaw,
+        grunt=await _beginning_of("Ah."),
     )
 
 

@@ -197,3 +197,41 @@ def compare(
         beside=" ".join(token for token in tokens if bare_word(token) not in known),
         edge=edge,
     )
+
+
+def are_in_order(
+    turns: Sequence[tuple[str, str]],
+    asked: Sequence[Sequence[tuple[str, str]]],
+    answer: str,
+    before: Sequence[str],
+    heard: Sequence[Word],
+) -> bool:
+    """Whether a caller's words stand where they were said, and the LLM was asked with that.
+
+    Args:
+        turns: The memory, role by role.
+        asked: What the LLM was asked with, each time.
+        answer: The caller's words.
+        before: The bot's words that were heard before the caller spoke.
+        heard: All of its words that were heard.
+    """
+    places = [place for place, (role, text) in enumerate(turns) if (role, text) == ("user", answer)]
+    if len(places) != 1:
+        return False
+    place = places[0]
+    wholly = [word.text for word in heard]
+    known = set(wholly)
+
+    def bots(some: Sequence[tuple[str, str]]) -> list[str]:
+        tokens = " ".join(text for role, text in some if role == "assistant").split()
+        return [word for token in tokens if (word := bare_word(token)) in known]
+
+    # Which words are there at all is another question.
+    there = bots(turns)
+    wholly = [word for word in wholly if word in there]
+    ahead = bots(turns[:place])
+    was_asked = any(
+        one and tuple(one[-1]) == ("user", answer) and bots(one[:-1]) == ahead for one in asked
+    )
+    known_before = [word for word in before if word in there]
+    return was_asked and ahead[: len(known_before)] == known_before and there == wholly

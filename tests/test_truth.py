@@ -12,6 +12,7 @@ from truth_talks import Findings  # pyright: ignore[reportMissingImports]
 from truth_trial import SCENARIOS, Trial  # pyright: ignore[reportMissingImports]
 from truth_words import (  # pyright: ignore[reportMissingImports]
     Author,
+    are_in_order,
     compare,
     edge_of,
     gaps,
@@ -23,6 +24,7 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
 SILENCE = b"\xff"
 # Real calls at real pace on whatever machine this is: run with `pytest -m truth`.
 in_real_time = pytest.mark.truth
+UNTIMED = ("sentences", "untimed answer")
 CUT = [name for name in SCENARIOS if name not in ("alarms", "grunts")]
 
 
@@ -43,7 +45,7 @@ def test_calls_go_well(found, name):
 @pytest.mark.parametrize("name", CUT)
 def test_cut_reply_is_remembered_as_heard(found, name):
     # Words that only their letters place may be off by one.
-    allowed = 1 if name == "sentences" else 0
+    allowed = 1 if name in UNTIMED else 0
     for memory in found[name].cut:
         assert memory.words_off <= allowed, (memory.heard, memory.remembered)
         assert memory.is_ordered
@@ -57,6 +59,23 @@ def test_whole_reply_is_remembered_whole(found, name):
         assert memory.heard == memory.said
         assert not memory.repeated
         assert not memory.beside
+
+
+@in_real_time
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_both_sides_are_remembered_in_the_order_in_which_they_were_heard(found, name):
+    assert all(found[name].turns)
+
+
+@pytest.mark.parametrize("name", ["answer", "slow answer by words", "protected", "keys"])
+async def test_llm_is_asked_with_what_was_heard_in_order(name):
+    """In virtual time."""
+    trial = Trial([name], points=2, sides=["ours"], is_here=True)
+    tried = (await trial.run())["ours"][name]
+
+    assert not tried.errors
+    assert tried.turns == [True, True]
+    assert all(memory.is_right for memory in [*tried.cut, *tried.whole])
 
 
 @in_real_time
@@ -152,3 +171,24 @@ def test_distance_to_the_edge_of_a_word(words):
     assert edge(end - 8) == pytest.approx(-0.001)
     if not words[1].pause:
         assert edge(end + 8) == pytest.approx(0.001)
+
+
+def test_order_of_both_sides_is_judged(words):
+    texts = [word.written for word in words]
+    two, four, rest = " ".join(texts[:2]), " ".join(texts[:4]), " ".join(texts[4:])
+    names = [word.text for word in words]
+
+    def is_right(*turns: tuple[str, str], asked: int | None = None) -> bool:
+        place = asked if asked is not None else turns.index(("user", "No.")) + 1
+        return are_in_order(turns, [turns[:place]], "No.", names[:2], words)
+
+    assert is_right(
+        ("assistant", two), ("user", "No."), ("assistant", f"{texts[2]} {texts[3]} {rest}")
+    )
+    assert is_right(("assistant", four), ("user", "No."), ("assistant", rest))
+    assert not is_right(("user", "No."), ("assistant", f"{four} {rest}"))
+    assert not is_right(
+        ("assistant", texts[0]), ("user", "No."), ("assistant", " ".join(texts[1:]))
+    )
+    # The LLM was asked without.
+    assert not is_right(("assistant", four), ("user", "No."), ("assistant", rest), asked=1)
