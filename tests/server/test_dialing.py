@@ -1,13 +1,19 @@
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from aiohttp import ClientResponse, web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestServer, make_mocked_request
 
 from tests.server.site import FORM, TOKEN, Open, Site
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.server import ServerSettings
+from twilio_frames.server.destinations import Destinations, home_prefixes
 from twilio_frames.server.dialing import normalise_number
+from twilio_frames.server.outgoing import Outgoing, WrongKeys, source_of
 
 KEY = "k" * 20
 TO = "+14155550100"
@@ -20,9 +26,13 @@ class FakeApi:
     url: str = ""
     forms: list[dict[str, str]] = field(default_factory=list)
     refusal: tuple[int, dict[str, object]] | None = None
+    meanwhile: Callable[[], Awaitable[ElementTree.Element]] | None = None
+    answered: list[ElementTree.Element] = field(default_factory=list)
 
     async def create(self, request: web.Request) -> web.Response:
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
+        if self.meanwhile:
+            self.answered.append(await self.meanwhile())
         if self.refusal:
             return web.json_response(self.refusal[1], status=self.refusal[0])
         return web.json_response({"sid": "CA7", "status": "queued"}, status=201)
@@ -231,3 +241,264 @@ async def test_log_holds_no_numbers(site: Site, api: FakeApi, log_lines: list[st
 )
 def test_number_is_normalised(text: str, number: str | None):
     assert normalise_number(text) == number
+
+
+async def test_lines_that_are_being_dialled_count(open_site: Open, api: FakeApi):
+    site = await open_site(**account(api, max_calls=2))
+    answers = await asyncio.gather(*(dial(site) for _ in range(20)))
+
+    assert sorted(answer.status for answer in answers) == [201] * 2 + [503] * 18
+    assert len(api.forms) == 2
+
+
+async def test_placed_call_keeps_its_line(open_site: Open, api: FakeApi):
+    site = await open_site(**account(api, max_calls=1))
+    await dial(site)
+    placed = {"CallSid": "CA7", "Direction": "outbound-api"}
+
+    assert (await site.ask(form=FORM | {"CallSid": "CA8"}))[0].tag == "Reject"
+    assert (await site.ask(form=FORM | placed))[0].tag == "Connect"
+    assert (await dial(site)).status == 503
+
+
+async def test_call_that_is_asked_for_before_twilio_names_it_is_answered(
+    open_site: Open, api: FakeApi
+):
+    site = await open_site(**account(api, max_calls=1))
+    api.meanwhile = lambda: site.ask(form=FORM | {"CallSid": "CA7", "Direction": "outbound-api"})
+
+    assert (await dial(site)).status == 201
+    assert api.answered[0][0].tag == "Connect"
+    assert len(site.state.outgoing) == 0
+    assert len(site.state.tokens) == 1
+
+
+@pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "completed"])
+async def test_call_that_is_over_gives_its_line_back(open_site: Open, api: FakeApi, status: str):
+    site = await open_site(**account(api, max_calls=1))
+    await dial(site)
+    await site.post("/status", FORM | {"CallSid": "CA7", "CallStatus": "ringing"})
+    assert (await dial(site)).status == 503
+    await site.post("/status", FORM | {"CallSid": "CA7", "CallStatus": status})
+
+    assert len(site.state.outgoing) == 0
+    assert (await dial(site)).status == 201
+
+
+async def test_refused_call_holds_no_line(open_site: Open, api: FakeApi):
+    site = await open_site(**account(api, max_calls=1))
+    api.refusal = 400, {"code": 21211, "message": "no"}
+    await dial(site)
+    api.refusal = None
+
+    assert (await dial(site)).status == 201
+
+
+async def test_calls_in_a_minute_are_bounded(open_site: Open, api: FakeApi):
+    site = await open_site(**account(api, dials_per_minute=3))
+    answers = [await dial(site) for _ in range(4)]
+
+    assert [answer.status for answer in answers] == [201, 201, 201, 429]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    assert "TWILIO_FRAMES_DIALS_PER_MINUTE" in (await answers[-1].json())["error"]
+    assert len(api.forms) == 3
+
+
+def test_rate_and_lines_follow_the_clock():
+    now = [0.0]
+    outgoing = Outgoing(per_minute=2, clock=lambda: now[0])
+    for call_sid in ("CA1", "CA2"):
+        outgoing.ask()
+        outgoing.placed(call_sid, has_line=False)
+    assert (outgoing.wait_secs, len(outgoing)) == (60.0, 2)
+    now[0] = 100.0
+    outgoing.heard_of("CA1")
+    outgoing.heard_of("unknown")
+    assert (outgoing.wait_secs, len(outgoing)) == (0.0, 2)
+    now[0] = 200.0
+
+    assert len(outgoing) == 1
+    assert outgoing.take("CA1", is_outbound=True)
+    assert not outgoing.take("CA1", is_outbound=True)
+
+
+ELSEWHERE = ["+442079460958", "+8613800000000", "+18765550100", "+18095550100", "+12425550100"]
+COSTLY = ["+19005550100", "+88213000000", "+881612345678", "+870773000000", "+97912345678"]
+
+
+@pytest.mark.parametrize("to", ELSEWHERE + COSTLY)
+async def test_only_the_own_country_is_called(
+    site: Site, api: FakeApi, to: str, log_lines: list[str]
+):
+    answer = await dial(site, to)
+
+    assert answer.status == 403
+    assert "TWILIO_FRAMES_DIAL_PREFIXES" in (await answer.json())["error"]
+    assert api.forms == []
+    assert to[1:] not in "".join(log_lines)
+
+
+async def test_named_prefixes_are_called(open_site: Open, api: FakeApi):
+    site = await open_site(**account(api, dial_prefixes=("+44", "+1900")))
+
+    assert (await dial(site, "+442079460958")).status == 201
+    assert (await dial(site, "+19005550100")).status == 201
+    assert (await dial(site, "+447012345678")).status == 403
+    assert (await dial(site, TO)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "number", "allowed"),
+    [
+        (["+1"], "+14165550100", True),
+        (["+1"], "+17875550100", True),
+        (["+1"], "+18005550100", True),
+        (["+1"], "+15205550100", True),
+        (["+1"], "+18765550100", False),
+        (["+1876"], "+18765550100", True),
+        (["+1"], "+19005550100", False),
+        (["+190"], "+19005550100", False),
+        (["+1900555"], "+19005550100", True),
+        (["+"], "+8613800000000", True),
+        (["+"], "+18765550100", True),
+        (["+"], "+19005550100", False),
+        (["+"], "+8821300000000", False),
+        (["+882"], "+8821300000000", True),
+        (["+44"], "+447911123456", True),
+        (["+44"], "+449011234567", False),
+        (["+44"], "+448431234567", False),
+        (["+49"], "+4915112345678", True),
+        (["+49"], "+499001234567", False),
+        (["+33"], "+33612345678", True),
+        (["+33"], "+33899123456", False),
+        (["+39"], "+39089123456", True),
+        (["+39"], "+39899123456", False),
+        (["+61"], "+61190012345", False),
+        (["+81"], "+81570012345", False),
+        ([], TO, False),
+    ],
+)
+def test_costly_ranges_are_called_only_by_name(prefixes: list[str], number: str, allowed: bool):
+    assert Destinations(prefixes).allow(number) is allowed
+
+
+@pytest.mark.parametrize(
+    ("number", "prefixes"),
+    [
+        ("+14155550199", ("+1",)),
+        ("+18765550199", ("+1658", "+1876")),
+        ("+442079460958", ("+44",)),
+        ("+353861234567", ("+353",)),
+        ("+79161234567", ("+7",)),
+        ("+77012345678", ("+76", "+77")),
+        ("client:bot", ()),
+        (None, ()),
+    ],
+)
+def test_own_country_is_known(number: str | None, prefixes: tuple[str, ...]):
+    assert home_prefixes(number) == prefixes
+
+
+@pytest.mark.parametrize("prefix", ["44", "+0", "", "+44 20", "+x", "0044"])
+def test_what_is_no_prefix_is_refused(prefix: str):
+    with pytest.raises(ConfigurationError, match=r"expected prefixes such as \+44"):
+        ServerSettings(dial_prefixes=(prefix,))
+
+
+def test_prefixes_stand_in_the_environment():
+    environment = {
+        "TWILIO_FRAMES_DIAL_PREFIXES": "+1, +44",
+        "TWILIO_FRAMES_DIALS_PER_MINUTE": "5",
+    }
+    settings = ServerSettings.from_environment(environment)
+
+    assert settings.dial_prefixes == ("+1", "+44")
+    assert settings.dials_per_minute == 5
+    with pytest.raises(ConfigurationError, match="dials_per_minute"):
+        ServerSettings(dials_per_minute=0)
+
+
+async def test_wrong_keys_are_slowed(open_site: Open, api: FakeApi):
+    site = await open_site(**account(api, dial_key=KEY))
+    elsewhere = {"Host": "bot.example.com"}
+    answers = [
+        await dial(site, Authorization=f"Bearer guess {number}", **elsewhere)
+        for number in range(12)
+    ]
+
+    assert [answer.status for answer in answers] == [401] * 5 + [429] * 7
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert (await dial(site, Authorization=f"Bearer {KEY}", **elsewhere)).status == 429
+    assert api.forms == []
+
+
+def test_wrong_keys_wait_longer_and_longer():
+    now = [0.0]
+    keys = WrongKeys(clock=lambda: now[0])
+    waits: list[float] = []
+    for _ in range(14):
+        keys.note_wrong("a")
+        waits.append(keys.wait_secs("a"))
+        now[0] += waits[-1]
+
+    assert waits == [0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30]
+    assert keys.wait_secs("b") == 0
+    keys.note_right("a")
+    keys.note_wrong("a")
+    assert keys.wait_secs("a") == 0
+
+
+def test_guessers_are_remembered_up_to_a_bound():
+    keys = WrongKeys()
+    for number in range(5000):
+        for _ in range(5):
+            keys.note_wrong(str(number))
+
+    assert keys.wait_secs("0") == 0
+    assert keys.wait_secs("4999") > 0
+
+
+@pytest.mark.parametrize(
+    ("remote", "trusted", "source"),
+    [
+        ("192.0.2.1", False, "192.0.2.1"),
+        ("2001:db8::1", False, "2001:db8::/64"),
+        ("::ffff:192.0.2.1", False, "192.0.2.1"),
+        ("127.0.0.1", True, "203.0.113.9"),
+    ],
+)
+def test_guesser_is_known_by_the_address(remote: str, trusted: bool, source: str):
+    headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
+    request = make_mocked_request("POST", "/call", headers=headers).clone(remote=remote)
+
+    assert source_of(request, trust_proxies=trusted) == source
+
+
+@pytest.mark.parametrize("value", ["\U0001f600" * 490, "&" * 490])
+async def test_parameters_too_long_for_a_webhook_are_400(site: Site, api: FakeApi, value: str):
+    answer = await site.client.post(
+        "/call", json={"to": TO, "parameters": {"a": value, "b": value, "c": value}}
+    )
+
+    assert answer.status == 400
+    assert "look" in (await answer.json())["error"]
+    assert api.forms == []
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:8000", "192.168.1.5", "bot.local", "[fd00::1]"])
+async def test_address_of_the_own_network_is_503(open_site: Open, host: str):
+    site = await open_site(
+        account_sid="AC1", phone_number="+14155550199", public_url=f"http://{host}"
+    )
+    key = site.state.dial_key
+
+    assert (await dial(site, Authorization=f"Bearer {key}")).status == 503
+
+
+async def test_log_holds_no_parameters(site: Site, api: FakeApi, log_lines: list[str]):
+    url = site.url("/twiml?name=Jane")
+    api.refusal = 400, {"code": 21205, "message": f"Url is not a valid URL: {url}"}
+    answer = await site.client.post("/call", json={"to": TO, "parameters": {"name": "Jane"}})
+
+    assert "Jane" not in (await answer.json())["error"]
+    assert "Jane" not in "".join(log_lines)

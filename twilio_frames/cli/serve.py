@@ -27,6 +27,9 @@ environment:
   TWILIO_FRAMES_TRUST_PROXIES   1 to believe what a proxy in front says of that address
   TWILIO_FRAMES_API_URL         where REST requests go instead of Twilio
   TWILIO_FRAMES_DIAL_KEY        what proves that somebody may place calls
+  TWILIO_FRAMES_DIAL_PREFIXES   whom calls may be placed to, such as +1,+44; by default to the
+                                country of TWILIO_PHONE_NUMBER
+  TWILIO_FRAMES_DIALS_PER_MINUTE how many calls may be placed in a minute
   TWILIO_FRAMES_MAX_CALLS       how many calls may be up at once
   TWILIO_FRAMES_MAX_CONNECTIONS how many connections, by default half of the open files allowed
   TWILIO_FRAMES_DRAIN_SECONDS   how long calls may go on when the server is to end

@@ -1,4 +1,4 @@
-"""Phone numbers are kept out of texts that may be logged."""
+"""Phone numbers, and what stands in a URL's query, are kept out of texts that may be logged."""
 
 import re
 
@@ -7,6 +7,9 @@ __all__ = ["without_numbers"]
 _NUMBER = re.compile(r"(?<![\w.])\+?\d(?:[\s().-]*\d){6,}(?!\w)")
 
 
+_QUERY = re.compile(r"(\w+://[^\s?\"'<>]*)\?[^\s\"'<>]*")
+
+
 def without_numbers(text: str) -> str:
-    """Put ``[number]`` for everything in a text that may be a phone number."""
-    return _NUMBER.sub("[number]", text)
+    """Put ``[number]`` for what may be a phone number, and ``[query]`` for the query of a URL."""
+    return _NUMBER.sub("[number]", _QUERY.sub(r"\1?[query]", text))

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import math
 import re
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -11,8 +12,10 @@ from aiohttp import web
 from twilio_frames.errors import RestError
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server.incoming import own_url, problem, read_body, read_form
+from twilio_frames.server.outgoing import source_of
+from twilio_frames.server.records import StreamPhase
 from twilio_frames.server.state import STATE, ServerState
-from twilio_frames.server.trust import is_local, is_loopback, is_same_origin
+from twilio_frames.server.trust import is_local, is_reachable, is_same_origin
 from twilio_frames.twiml import fits_parameter
 
 __all__ = ["call_state", "needs_key", "normalise_number", "place_call"]
@@ -20,6 +23,9 @@ __all__ = ["call_state", "needs_key", "normalise_number", "place_call"]
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SEPARATORS = re.compile(r"[\s().\-\u2010-\u2015]")
 _MOST_PARAMETERS = 20
+_LONGEST_WEBHOOK = 4000
+"""Characters. Twilio asks this server by it when the call is answered, and a request's first line
+has 8190 at most: what is longer would ring, and then fail."""
 _RESERVED = {"token", "from", "to", "direction"}
 
 
@@ -53,15 +59,32 @@ async def place_call(request: web.Request) -> web.Response:
             "expected a phone number with its country code, such as +14155550100",
         )
     webhook = _webhook(own_url(request), fields.get("parameters"))
-    rest, caller = _ready(state, webhook)
-    try:
-        call_sid = await rest.dial(
-            to, caller, url=webhook, status_callback=own_url(request) + "/status"
-        )
-    except RestError as error:
-        raise _pass_on(error) from error
-    state.records.open(call_sid)
+    call_sid = await _dial(state, to, webhook, status_callback=own_url(request) + "/status")
     return web.json_response({"call_sid": call_sid}, status=201)
+
+
+async def _dial(state: ServerState, to: str, webhook: str, *, status_callback: str) -> str:
+    """Have Twilio call; the call holds a line from before it is asked for."""
+    rest, caller = _ready(state, webhook)
+    _check_destination(state, to)
+    if wait := state.outgoing.wait_secs:
+        raise _too_many(
+            "expected fewer calls in a minute: try again later, or raise "
+            "TWILIO_FRAMES_DIALS_PER_MINUTE",
+            wait,
+        )
+    state.outgoing.ask()
+    try:
+        call_sid = await rest.dial(to, caller, url=webhook, status_callback=status_callback)
+    except BaseException as error:
+        state.outgoing.refused()
+        if isinstance(error, RestError):
+            raise _pass_on(error) from error
+        raise
+    record = state.records.open(call_sid)
+    is_past = record.is_over or record.phase is not StreamPhase.NONE
+    state.outgoing.placed(call_sid, has_line=is_past)
+    return call_sid
 
 
 async def call_state(request: web.Request) -> web.Response:
@@ -95,11 +118,34 @@ def _check_key(request: web.Request, fields: dict[str, Any]) -> None:
             "expected a request from the machine the server runs on: "
             "to place calls from elsewhere, set TWILIO_FRAMES_DIAL_KEY",
         )
+    state = request.app[STATE]
+    source = source_of(request, trust_proxies=state.settings.trust_proxies)
+    if wait := state.wrong_keys.wait_secs(source):
+        raise _too_many("expected the dial key, got too many wrong ones: try again later", wait)
     scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
     given = shown.strip() if scheme.lower() == "bearer" else str(fields.get("key", ""))
     if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass")):
-        request.app[STATE].refusals.note("a call without the dial key", "see the server's console")
+        state.wrong_keys.note_wrong(source)
+        state.refusals.note("a call without the dial key", "see the server's console")
         raise problem(web.HTTPUnauthorized, "expected the dial key, got none or another")
+    state.wrong_keys.note_right(source)
+
+
+def _too_many(message: str, wait_secs: float) -> web.HTTPException:
+    error = problem(web.HTTPTooManyRequests, message)
+    error.headers["Retry-After"] = str(math.ceil(wait_secs))
+    return error
+
+
+def _check_destination(state: ServerState, to: str) -> None:
+    if state.destinations.allow(to):
+        return
+    advice = (
+        "expected a number that this server may call, got another country's, or one that costs "
+        "its caller more: name how it begins in TWILIO_FRAMES_DIAL_PREFIXES, such as +1,+44"
+    )
+    state.refusals.note("a call to a number that may not be called", advice)
+    raise problem(web.HTTPForbidden, advice)
 
 
 def _webhook(base: str, parameters: object) -> str:
@@ -119,7 +165,14 @@ def _webhook(base: str, parameters: object) -> str:
             f"expected at most {_MOST_PARAMETERS} parameters, each a name other than "
             f"{', '.join(sorted(_RESERVED))} and a text, under 500 characters together",
         )
-    return f"{base}/twiml?{urlencode(parameters)}"
+    webhook = f"{base}/twiml?{urlencode(parameters)}"
+    if len(webhook) > _LONGEST_WEBHOOK:
+        raise problem(
+            web.HTTPBadRequest,
+            f"expected parameters that fit in a URL of {_LONGEST_WEBHOOK} characters, got "
+            f"{len(webhook)}: pass a key by which the bot looks the rest up",
+        )
+    return webhook
 
 
 def _ready(state: ServerState, webhook: str) -> tuple[TwilioRest, str]:
@@ -133,11 +186,11 @@ def _ready(state: ServerState, webhook: str) -> tuple[TwilioRest, str]:
             "expected a Twilio account to call from, got none: set TWILIO_ACCOUNT_SID, "
             "TWILIO_AUTH_TOKEN and TWILIO_PHONE_NUMBER",
         )
-    if settings.api_url is None and is_loopback(urlsplit(webhook).hostname or ""):
+    if settings.api_url is None and not is_reachable(urlsplit(webhook).hostname or ""):
         raise problem(
             web.HTTPServiceUnavailable,
-            "expected an address at which Twilio reaches this server, got one of this machine: "
-            "set TWILIO_FRAMES_PUBLIC_URL to that of your domain or tunnel",
+            "expected an address at which Twilio reaches this server, got one of this machine or "
+            "its own network: set TWILIO_FRAMES_PUBLIC_URL to that of your domain or tunnel",
         )
     return state.rest, settings.phone_number
 

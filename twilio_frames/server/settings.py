@@ -1,6 +1,7 @@
 """What a server needs to know."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.rest import Credentials
+from twilio_frames.server.destinations import Destinations
 from twilio_frames.server.trust import is_loopback
 from twilio_frames.transport import TwilioParams
 
@@ -44,8 +46,15 @@ class ServerSettings:
         dial_key: Who may place calls from elsewhere than this machine
             (``TWILIO_FRAMES_DIAL_KEY``, 16 characters or more). None: one is made up at the start
             of a server that can be reached from elsewhere.
-        max_calls: Calls at one time; more callers hear that it is busy
-            (``TWILIO_FRAMES_MAX_CALLS``).
+        dial_prefixes: How numbers begin that may be called, such as ``("+1", "+44")``
+            (``TWILIO_FRAMES_DIAL_PREFIXES``, with commas); ``+`` is any country, ``+1`` the US and
+            Canada, whose zone's other countries take their area codes (``+1876``). Premium rate,
+            shared cost, personal and satellite numbers are called only if their own range is named
+            (``+1900``). None: the country of ``phone_number``.
+        dials_per_minute: Calls placed in any minute (``TWILIO_FRAMES_DIALS_PER_MINUTE``). Twilio
+            itself places one a second by default, and lets more wait.
+        max_calls: Calls at one time, those that are being placed among them; more callers hear
+            that it is busy (``TWILIO_FRAMES_MAX_CALLS``).
         max_connections: Connections at one time, those of calls among them
             (``TWILIO_FRAMES_MAX_CONNECTIONS``); a further one makes the one go that has asked
             nothing for longest. None: half of the descriptors the process may have, 4096 at most.
@@ -81,6 +90,8 @@ class ServerSettings:
     trust_proxies: bool = False
     api_url: str | None = None
     dial_key: str | None = field(default=None, repr=False)
+    dial_prefixes: tuple[str, ...] | None = None
+    dials_per_minute: int = 60
     max_calls: int = 100
     max_connections: int | None = None
     request_secs: float = 10.0
@@ -104,6 +115,11 @@ class ServerSettings:
                 f"expected a dial key of at least {_SHORTEST_KEY} characters, got "
                 f"{len(self.dial_key)}: whoever guesses it calls at your expense"
             )
+        if self.dials_per_minute < 1:
+            raise ConfigurationError(
+                f"expected dials_per_minute of at least 1, got {self.dials_per_minute}"
+            )
+        Destinations(self.dial_prefixes or ())
         if self.max_calls < 1:
             raise ConfigurationError(f"expected max_calls of at least 1, got {self.max_calls}")
         if self.max_connections is not None and self.max_connections <= self.max_calls:
@@ -183,6 +199,10 @@ def _text(_: str, text: str) -> str:
     return text
 
 
+def _prefixes(_: str, text: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[,\s]+", text) if part)
+
+
 def _folder(_: str, text: str) -> Path:
     return Path(text)
 
@@ -218,6 +238,8 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "trust_proxies": ("TWILIO_FRAMES_TRUST_PROXIES", _flag),
     "api_url": ("TWILIO_FRAMES_API_URL", _text),
     "dial_key": ("TWILIO_FRAMES_DIAL_KEY", _text),
+    "dial_prefixes": ("TWILIO_FRAMES_DIAL_PREFIXES", _prefixes),
+    "dials_per_minute": ("TWILIO_FRAMES_DIALS_PER_MINUTE", _number(int)),
     "max_calls": ("TWILIO_FRAMES_MAX_CALLS", _number(int)),
     "max_connections": ("TWILIO_FRAMES_MAX_CONNECTIONS", _number(int)),
     "drain_seconds": ("TWILIO_FRAMES_DRAIN_SECONDS", _number(float)),

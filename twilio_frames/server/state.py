@@ -7,7 +7,9 @@ from aiohttp import web
 
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server.connections import Connections, most_connections
+from twilio_frames.server.destinations import Destinations, home_prefixes
 from twilio_frames.server.log_folder import LogFolder
+from twilio_frames.server.outgoing import Outgoing, WrongKeys
 from twilio_frames.server.preparing import Preparations, Prepare
 from twilio_frames.server.records import CallRecords
 from twilio_frames.server.refusals import Refusals
@@ -33,6 +35,9 @@ class ServerState:
         rest: The REST API; None without an account.
         refusals: Counts of what was turned away.
         connections: Those that a :class:`~twilio_frames.server.Server` has open.
+        destinations: The numbers that may be called.
+        outgoing: The calls that were placed and are not answered yet.
+        wrong_keys: Who showed a wrong dial key.
         log_folder: The folder of the calls' logs.
         dial_key: What places calls from elsewhere; None if nothing does.
     """
@@ -46,14 +51,28 @@ class ServerState:
     dial_key: str | None = field(repr=False)
     refusals: Refusals
     connections: Connections
+    destinations: Destinations
+    outgoing: Outgoing
+    wrong_keys: WrongKeys = field(default_factory=WrongKeys)
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
 
     @property
     def is_full(self) -> bool:
         """Whether another call is one too many, those that are about to start counted in."""
-        busy = len(self.switchboard) + len(self.tokens)
+        busy = len(self.switchboard) + len(self.tokens) + len(self.outgoing)
         return self.switchboard.draining or busy >= self.settings.max_calls
+
+    def has_line_for(self, call_sid: str, *, is_outbound: bool) -> bool:
+        """Whether a call may be connected: one that was placed here has had its line since then."""
+        is_held = self.outgoing.take(call_sid, is_outbound=is_outbound)
+        return not self.switchboard.draining if is_held else not self.is_full
+
+
+def _prefixes(settings: ServerSettings) -> tuple[str, ...]:
+    if settings.dial_prefixes is None:
+        return home_prefixes(settings.phone_number)
+    return tuple(settings.dial_prefixes)
 
 
 STATE = web.AppKey("STATE", ServerState)
@@ -85,6 +104,8 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,
         refusals=refusals,
+        destinations=Destinations(_prefixes(settings)),
+        outgoing=Outgoing(per_minute=settings.dials_per_minute),
         connections=Connections(
             most=settings.max_connections or most_connections(),
             request_secs=settings.request_secs,

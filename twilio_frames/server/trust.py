@@ -13,7 +13,7 @@ from aiohttp import web
 
 from twilio_frames.signature import SIGNATURE_HEADER
 
-__all__ = ["is_local", "is_loopback", "is_same_origin", "is_twilios"]
+__all__ = ["is_local", "is_loopback", "is_reachable", "is_same_origin", "is_twilios"]
 
 _PROXY_MARKS = (
     "Forwarded",
@@ -37,6 +37,17 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def is_reachable(host: str) -> bool:
+    """Tell whether a host name or address may be reached from elsewhere, as far as it shows."""
+    name = host.strip("[]").lower().rstrip(".")
+    if is_loopback(name) or name.endswith((".local", ".internal", ".lan")):
+        return False
+    try:
+        return not ipaddress.ip_address(name).is_private
+    except ValueError:
+        return True
 
 
 def is_local(request: web.BaseRequest) -> bool:

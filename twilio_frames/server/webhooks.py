@@ -28,7 +28,8 @@ async def twiml(request: web.Request) -> web.Response:
     form = await read_signed_form(request)
     state = request.app[STATE]
     call_sid = read_sid(form)
-    if state.is_full:
+    is_outbound = dict(form).get("Direction", "inbound") != "inbound"
+    if not state.has_line_for(call_sid, is_outbound=is_outbound):
         logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
         return _answer(respond(*_turn_away(form, state.settings)))
     await state.log_folder.make_ready()
@@ -77,7 +78,9 @@ async def status(request: web.Request) -> web.Response:
         _note_stream(record, fields)
     elif "CallStatus" in fields:
         _note_call(record, fields)
+    state.outgoing.heard_of(record.call_sid)
     if record.is_over:
+        state.outgoing.release(record.call_sid)
         _expect_no_stream(state, record.call_sid)
     return web.Response(status=204)
 
