@@ -18,7 +18,8 @@ from tests.services.realtime_rig import mulaw_frame, running
 from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
 from twilio_frames.services.realtime_debt import Debt
 from twilio_frames.services.realtime_speech import ModelSpeech
-from twilio_frames.testing.vendors import Pacing, RealtimeServer
+from twilio_frames.testing.vendors import Pacing, RealtimeServer, SpokenReply
+from twilio_frames.testing.vendors.realtime_replies import SpokenWord
 
 OVERRIDDEN = (
     "_connect",
@@ -112,6 +113,18 @@ async def test_cut_is_guessed_if_nobody_tells(monkeypatch: pytest.MonkeyPatch):
     assert server.events("response.cancel")[0]["response_id"].startswith("resp")
     assert [event["audio_end_ms"] for event in server.events("conversation.item.truncate")] == [0]
     assert server.memory[0].words == []
+
+
+async def test_answer_without_audio_is_asked_for_again():
+    silent = SpokenReply(words=(SpokenWord(text="One.", begin=0, end=0),), mulaw=b"")
+    async with RealtimeServer(replies=[silent, "Two."]) as server:
+        async with running(server) as (worker, _, behind):
+            await worker.queue_frame(LLMContextFrame(LLMContext()))
+            await server.asked_for("response.create", 2)
+            said = await behind.wait_for(TTSTextFrame, count=2)
+
+    assert isinstance(said, TTSTextFrame)
+    assert said.text == "Two."
 
 
 async def test_answer_waits_for_the_cut():

@@ -209,6 +209,43 @@ async def test_outage_is_apologised_for_once():
 
 
 @bad_day(
+    "cartesia",
+    "is done with a text, without any audio, once",
+    "Every word, a moment later.",
+)
+async def test_text_without_audio_is_asked_for_again():
+    silent = [True, True]
+    cartesia = CartesiaServer(voice=lambda text: [] if silent and silent.pop() else said(text))
+    async with call(cartesia, apology_audio=SORRY) as bot:
+        await bot.reply(FIRST)
+        await hears_once(bot, FIRST)
+
+        assert await bot.remembers(1) == [FIRST]
+        assert SORRY not in bot.heard_sound
+
+
+@bad_day(
+    "cartesia",
+    "is done with each text, without any audio",
+    "The apology once; nothing of it is remembered as said.",
+)
+@pytest.mark.parametrize("times", [WordTimes.ALONG, WordTimes.NEVER])
+async def test_text_that_stays_without_audio_is_left_out(times: WordTimes):
+    cartesia = CartesiaServer(
+        voice=lambda text: said(text) if THIRD in text else [], word_times=times
+    )
+    async with call(cartesia, apology_audio=SORRY) as bot:
+        await bot.reply(FIRST)
+        await eventually(lambda: SORRY in bot.heard_sound)
+        await bot.reply(THIRD)
+        await bot.hears(THIRD)
+
+        assert await bot.remembers(1) == [THIRD]
+        assert [str(error.error) for error in bot.errors.frames if "audio" in error.error] != []
+        assert bot.heard_sound.count(SORRY) == 1
+
+
+@bad_day(
     "cartesia", "hangs before the first audio", "The first word as late as the time limit; all."
 )
 async def test_hang_before_the_reply_is_got_over():

@@ -34,6 +34,7 @@ _TICK_SECS = 0.1
 _TELL_SECS = 1.0
 _LEAD_SECS = 0.5
 _KEY_STATUSES = (401, 402, 403)
+_SILENT_ASKS = 2
 
 
 class PhoneCartesiaTTSService(CartesiaConnection):
@@ -176,6 +177,8 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         speech = self._asks.get(event.ask_id or "")
         if isinstance(event, Refused):
             await self._take_refusal(event, speech)
+        elif speech is not None and isinstance(event, AskDone) and speech.is_silent:
+            await self._take_silence(event, speech)
         elif speech is not None:
             self._take(event, speech)
             await self._hand_on(speech)
@@ -294,6 +297,21 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             await self._take_refusal_of(speech, event.status)
         elif event.ask_id is None and event.status >= 500:
             self._socket.break_off()
+
+    async def _take_silence(self, event: AskDone, speech: CartesiaSpeech) -> None:
+        self._asks.pop(event.ask_id or "", None)
+        await self._lose(speech)
+        if speech.refusals < _SILENT_ASKS - 1:
+            speech.refused_since = speech.refused_since or time.monotonic()
+            speech.refusals += 1
+            await self._ask(speech)
+            return
+        await self.push_error(
+            "expected Cartesia to speak a text, got no audio, when asked again either: the text is "
+            "left out. Look at the voice and the language",
+            category=ErrorCategory.UNKNOWN,
+        )
+        await self._break_off(speech.context_id)
 
     async def _take_refusal_of(self, speech: CartesiaSpeech, status: int) -> None:
         now = time.monotonic()

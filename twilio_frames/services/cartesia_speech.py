@@ -165,6 +165,11 @@ class CartesiaSpeech:
         return self.ask_id is not None and self._received > self._ask_began
 
     @property
+    def is_silent(self) -> bool:
+        """Whether there are words in the open ask, and no audio of it has come."""
+        return self.ask_id is not None and not self.has_been_heard and _has_words(self._asked)
+
+    @property
     def is_awaited(self) -> bool:
         """Whether there is text whose audio has not come."""
         if self.ask_id is None:
@@ -213,6 +218,9 @@ class CartesiaSpeech:
         self._held.clear()
         if self.ask_id is None:
             return False
+        if self.is_silent:
+            # Of its texts it was told that they are done all the same.
+            self._texts_done = 0
         place = self._behind_what_sounded(self._text_place(self._handed))
         self._note_place(place)
         unsaid = next((word for word in self._words if word.end > self._handed), None)

@@ -32,7 +32,8 @@ _CATEGORIES = {
     "insufficient_quota": ErrorCategory.QUOTA,
     "server_error": ErrorCategory.SERVER,
 }
-_MAY_WORK_LATER = frozenset({"rate_limit_exceeded", "server_error"})
+_NO_AUDIO = "words without audio"
+_MAY_WORK_LATER = frozenset({"rate_limit_exceeded", "server_error", _NO_AUDIO})
 
 
 class _CancelEvent(events.ResponseCancelEvent):
@@ -132,6 +133,7 @@ class RealtimeReplies(RealtimeConnection):
     async def _handle_evt_response_done(self, evt: events.ResponseDone) -> None:
         response = evt.response
         is_dropped = self._speech.is_dropped(response.id)
+        is_silent = self._speech.current is not None and not self._speech.current.length
         if not is_dropped:
             await self._speech.end()
         failure = (response.status_details or {}).get("error") or {}
@@ -141,8 +143,9 @@ class RealtimeReplies(RealtimeConnection):
             response.status = "incomplete"
         await super()._handle_evt_response_done(evt)
         self._is_responding, self._response_id = False, None
-        if has_failed and not is_dropped:
-            await self._answer_failed(str(failure.get("code") or failure.get("type")))
+        if (has_failed or is_silent) and not is_dropped:
+            code = failure.get("code") or failure.get("type") if has_failed else _NO_AUDIO
+            await self._answer_failed(str(code))
         elif response.status == "completed" and not is_dropped:
             self._session_works()
             self._answered()

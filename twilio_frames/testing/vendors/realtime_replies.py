@@ -67,10 +67,12 @@ class SpokenReply:
     def steps(self, size: int) -> list[tuple[str, bytes]]:
         """The audio in pieces, each with the words that begin in it, their blanks in front.
 
+        Without audio the words come all the same.
+
         Args:
             size: Bytes of audio in each piece but the last.
         """
-        starts = range(0, len(self.mulaw), size)
+        starts = range(0, max(1, len(self.mulaw)), size)
         begun = itertools.groupby(enumerate(self.words), lambda one: one[1].begin // size)
         texts = {
             index: "".join(f" {word.text}" if number else word.text for number, word in group)
