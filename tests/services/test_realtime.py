@@ -2,6 +2,7 @@
 
 import pytest
 from pipecat.frames.frames import (
+    ErrorFrame,
     Frame,
     InterruptionFrame,
     LLMContextFrame,
@@ -12,10 +13,11 @@ from pipecat.frames.frames import (
     UserStoppedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 
-from tests.services.realtime_rig import mulaw_frame, running
-from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
+from tests.services.realtime_rig import mulaw_frame, running, worker_service
+from twilio_frames.frames import FunctionRoundsOverFrame, MulawOutputFrame, SpeechCutFrame
 from twilio_frames.services.realtime_debt import Debt
 from twilio_frames.services.realtime_speech import ModelSpeech
 from twilio_frames.testing.vendors import Pacing, RealtimeServer, SpokenReply
@@ -125,6 +127,20 @@ async def test_answer_without_audio_is_asked_for_again():
 
     assert isinstance(said, TTSTextFrame)
     assert said.text == "Two."
+
+
+async def test_function_calls_without_end_are_apologised_for():
+    apology = b"\x12" * 800
+    async with RealtimeServer() as server:
+        async with running(server, apology_audio=apology) as (worker, before, behind):
+            over = FunctionRoundsOverFrame(rounds=8)
+            await worker_service(worker).queue_frame(over, FrameDirection.UPSTREAM)
+            frame = await behind.wait_for(MulawOutputFrame)
+            await before.wait_for(ErrorFrame)
+
+    assert isinstance(frame, MulawOutputFrame)
+    assert frame.mulaw == apology
+    assert before.frames(FunctionRoundsOverFrame) == []
 
 
 async def test_answer_waits_for_the_cut():
