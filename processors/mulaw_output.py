@@ -61,6 +61,7 @@ from twilio_frames.frames import (
     SpeechCutFrame,
 )
 from twilio_frames.processors.background import Background
+from twilio_frames.processors.backlog import BacklogFrame
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
@@ -252,6 +253,8 @@ class MulawOutput(BaseOutputTransport):
             case MemoryFenceFrame():
                 await self._delivery.settle()
                 await self.push_frame(frame, direction)
+            case BacklogFrame():
+                frame.passed()
             case SystemFrame():
                 self._rounds.note(frame)
                 await self.push_frame(frame, direction)

@@ -12,19 +12,18 @@ from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.llm_service import FunctionCallParams
-from pipecat.workers.runner import WorkerRunner
 
 from twilio_frames.calllog import CallLog, add_observers
-from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.goodbye import Goodbye
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.speech_gates import speech_gates
-from twilio_frames.processors.stopping import cancel_until_done
 from twilio_frames.protocol import Start
 from twilio_frames.rest import CallState, TwilioRest
-from twilio_frames.transport import TwilioTransport
+from twilio_frames.running import PipelineRun
+from twilio_frames.transport import TwilioTransport, why_not_up
 from twilio_frames.worker import phone_worker
 
 __all__ = ["TOKEN_PARAMETER", "Call", "phone_worker"]
@@ -34,8 +33,6 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its val
 
 _WIND_UP_SECONDS = 10.0
 _PREPARED_SECONDS = 5.0
-_CANCEL_SECONDS = 3.0
-"""For a pipeline that is cancelled to pass its ``CancelFrame`` on, and once more to end at all."""
 
 
 class Call:
@@ -73,6 +70,8 @@ class Call:
         self._first_frames: list[Frame] = []
         self.observers: list[BaseObserver] = []
         """Pipecat observers that ``run()`` lets watch the pipeline."""
+        self.tasks_left: set[asyncio.Task[Any]] = set()
+        """Tasks of the pipeline that could not be stopped."""
         self._parameters = MappingProxyType(
             {name: v for name, v in start.custom_parameters.items() if name != TOKEN_PARAMETER}
         )
@@ -205,6 +204,8 @@ class Call:
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
+            CallFailedError: The pipeline did not come up: a processor raised where it was set up,
+                or at the ``StartFrame``, or one did not let it through.
             RestError: ``hang_up(by_rest=True)`` was asked for, and Twilio refused.
         """
         if isinstance(pipeline, PipelineWorker):
@@ -216,13 +217,13 @@ class Call:
         self._worker = worker
         add_observers(self._worker, self.observers)
         await self._worker.queue_frames([*self._first_frames, *begin_with])
-        runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
-        follower = asyncio.create_task(self._follow_line(runner))
+        run = PipelineRun(self._worker, self.call_sid)
+        follower = asyncio.create_task(self._follow_line(run))
         try:
-            await runner.add_workers(self._worker)
-            await self._run_to_its_end(runner, follower)
+            await run.run(self._transport.expect_break_off)
         finally:
             self._worker = None
+            self.tasks_left = run.left
             follower.cancel()
             await self._forget_goodbye()
             if self._requests:
@@ -230,6 +231,7 @@ class Call:
             await self._transport.close()
             for log in self._logs:
                 log.close()
+        self._check_that_it_was_up()
         if self._ends_by_rest:
             await self._end_by_rest()
         return self.end_reason
@@ -244,21 +246,15 @@ class Call:
         else:
             await self.greet(greeting)
 
-    async def _run_to_its_end(self, runner: WorkerRunner, follower: "asyncio.Task[None]") -> None:
-        # The runner takes a cancellation for an order to stop, and forgets it.
-        running = asyncio.create_task(runner.run())
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            self._transport.expect_break_off()
-            running.cancel()
-            # Nobody but an event loop that closes cancels that one: no frame moves any more.
-            if not follower.cancelling():
-                await asyncio.wait({running}, timeout=_CANCEL_SECONDS)
-            await cancel_until_done({running}, seconds=_CANCEL_SECONDS)
-            raise
-        finally:
-            running.cancel()
+    def _check_that_it_was_up(self) -> None:
+        if self.end_reason is not CallEndReason.ERROR or self._transport.pipeline_is_up:
+            return
+        if (failure := self._transport.pipeline_failure) is not None:
+            raise CallFailedError(why_not_up(failure)) from failure.exception
+        raise CallFailedError(
+            "expected the pipeline to come up, got one that did not in time: look for a processor "
+            "whose setup() does not return, or that does not pass the StartFrame on"
+        )
 
     async def hang_up(self, *, by_rest: bool = False) -> None:
         """End the call: what was said before is heard to its end, then the stream is closed.
@@ -283,6 +279,7 @@ class Call:
             )
         self._ends_by_rest = self._ends_by_rest or by_rest
         if self._worker is not None:
+            self._transport.expect_end()
             await self._worker.queue_frame(EndFrame())
             return
         await self._transport.close()
@@ -358,7 +355,7 @@ class Call:
         """Return once the stream is over, whoever ended it."""
         await self._line_ended.wait()
 
-    async def _follow_line(self, runner: WorkerRunner) -> None:
+    async def _follow_line(self, run: PipelineRun) -> None:
         """End a pipeline that does not notice the end of its line."""
         await self._line_ended.wait()
         await asyncio.sleep(_WIND_UP_SECONDS)
@@ -366,4 +363,4 @@ class Call:
             f"{self.call_sid}: the pipeline still ran {_WIND_UP_SECONDS:g} s after the line ended "
             "and is cancelled"
         )
-        await runner.cancel(reason="the line has ended")
+        await run.stop("the line has ended")

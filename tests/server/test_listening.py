@@ -103,7 +103,7 @@ async def test_first_signal_lets_calls_finish(number: signal.Signals):
     run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK)))
     server = await serving.up
     async with aiohttp.ClientSession() as session:
-        await ring(server, session)
+        _line = await ring(server, session)
         await serving.bot.arrived.wait()
         os.kill(os.getpid(), number)
         await serving.announced("no new calls; 1 up")
@@ -147,7 +147,7 @@ async def _stop_twice(settings: ServerSettings, number: signal.Signals) -> None:
     run = asyncio.create_task(serving.run(settings))
     server = await serving.up
     async with aiohttp.ClientSession() as session:
-        await ring(server, session)
+        _line = await ring(server, session)
         await serving.bot.arrived.wait()
         os.kill(os.getpid(), number)
         await serving.announced("no new calls; 1 up")
@@ -163,7 +163,7 @@ async def test_time_for_finishing_is_bounded(monkeypatch: pytest.MonkeyPatch):
     run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_seconds=0.01)))
     server = await serving.up
     async with aiohttp.ClientSession() as session:
-        await ring(server, session)
+        _line = await ring(server, session)
         await serving.bot.arrived.wait()
         os.kill(os.getpid(), signal.SIGINT)
         await run

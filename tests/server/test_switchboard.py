@@ -16,6 +16,7 @@ from twilio_frames.server.switchboard import Switchboard
 class FakeTransport:
     def __init__(self):
         self.closed_for: list[CallEndReason] = []
+        self.pipeline_is_up = True
 
     async def close(self, reason: CallEndReason, detail: str) -> None:
         self.closed_for.append(reason)
@@ -29,6 +30,7 @@ class FakeCall:
         self.end_reason: CallEndReason | None = None
         self.transport = FakeTransport()
         self.ended = asyncio.Event()
+        self.tasks_left: set[asyncio.Task[object]] = set()
 
     async def line_ended(self) -> None:
         await self.ended.wait()
@@ -48,7 +50,6 @@ async def carry(bot: Callable[[Call], Awaitable[None]], call: FakeCall) -> Strea
     record = CallRecords().open("CA1")
     board = Switchboard(bot)
     await board.carry(cast("Call", call), record)
-    assert len(board) == 0
     return record.phase
 
 
@@ -67,7 +68,7 @@ async def test_bot_that_outlives_its_line_is_cancelled():
     assert cancelled.is_set()
 
 
-async def test_bot_that_cannot_be_cancelled_is_left(log_lines: list[str]):
+async def test_bot_that_cannot_be_cancelled_loses_its_line(log_lines: list[str]):
     call = FakeCall()
     free = asyncio.Event()
 
@@ -124,3 +125,43 @@ async def test_cancelled_caller_leaves_call_up():
     assert len(board) == 1
     call.end(CallEndReason.CALLER_HUNG_UP)
     assert await board.drain(5) == 0
+
+
+async def test_bot_that_was_given_up_counts_until_it_ends():
+    call = FakeCall()
+    free = asyncio.Event()
+    asked = 0
+
+    async def bot(_: Call) -> None:
+        nonlocal asked
+        call.end(CallEndReason.CALLER_HUNG_UP)
+        while not free.is_set():
+            try:
+                await free.wait()
+            except asyncio.CancelledError:
+                asked += 1
+                if asked == 4:
+                    free.set()
+
+    board = Switchboard(bot)
+    record = CallRecords().open("CA1")
+    await board.carry(cast("Call", call), record)
+    assert record.settled.is_set()
+    assert len(board) == 1
+
+    assert await board.drain(5) == 0
+    assert asked == 4
+
+
+async def test_bot_without_a_pipeline_has_less_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(switchboard, "_WIND_UP_SECONDS", 60.0)
+    monkeypatch.setattr(switchboard, "_NO_PIPELINE_SECONDS", 0.02)
+    call = FakeCall()
+    call.transport.pipeline_is_up = False
+
+    async def bot(_: Call) -> None:
+        call.end(CallEndReason.CALLER_HUNG_UP)
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        await carry(bot, call)

@@ -258,6 +258,8 @@ async def test_silent_line_is_a_lost_line():
             bot = await bots.get()
 
             assert await bot.end_reason() == "line lost"
+            # It was asked whether it lives.
+            assert "heard:alive" in await socket.receive_str()
             assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
 
 

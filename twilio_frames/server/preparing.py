@@ -12,6 +12,7 @@ from typing import Any
 
 from loguru import logger
 
+from twilio_frames.server.bulkhead import Compartment
 from twilio_frames.server.switchboard import describe
 
 __all__ = ["ComingCall", "Preparations", "Prepare"]
@@ -64,14 +65,25 @@ class Preparations:
         self._tasks[coming.call_sid] = task, timer
 
     async def _run(self, coming: ComingCall) -> Any:
-        assert self._prepare is not None  # noqa: S101 - begin() checked it
-        # Any exception of the bot's code ends here: its call is answered all the same.
-        try:
-            return await self._prepare(coming)
-        except Exception as error:
+        def failed(error: BaseException) -> None:
             log = logger.bind(call_sid=coming.call_sid)
             log.error(f"{coming.call_sid}: the preparation failed: {describe(error)}")
+
+        # Whatever the bot's code raises ends here: its call is answered all the same.
+        compartment = Compartment(failed)
+        try:
+            return await compartment.run(self._made(coming))
+        except Exception as error:
+            failed(error)
             return None
+        except asyncio.CancelledError:
+            if compartment.breach is None:
+                raise
+            return None
+
+    async def _made(self, coming: ComingCall) -> Any:
+        assert self._prepare is not None  # noqa: S101 - begin() checked it
+        return await self._prepare(coming)
 
     def take(self, call_sid: str) -> "asyncio.Task[Any] | None":
         """What is ready for a call, or being made ready; it belongs to whoever takes it."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 from pipecat.frames.frames import (
     ClientConnectedFrame,
     EndWorkerFrame,
+    ErrorFrame,
     Frame,
     InterruptionFrame,
     TranscriptionFrame,
@@ -52,6 +53,8 @@ class TextTransport(BaseTransport):
         self.end_reason: CallEndReason | None = None
         self.violations: dict[str, int] = {}
         self.underruns = 0
+        self.listener_failures: dict[str, int] = {}
+        self.pipeline_failure: ErrorFrame | None = None
         self.playback = Playback()
         self.opened_at = time.monotonic()
         self._transferring = False
@@ -114,8 +117,16 @@ class TextTransport(BaseTransport):
         """Notes that the call is about to get other TwiML."""
         self._transferring = expected
 
+    @property
+    def pipeline_is_up(self) -> bool:
+        """Whether the pipeline has been up."""
+        return self.mouth.started.is_set()
+
+    def expect_end(self) -> None:
+        """Leaves the end to the pipeline: nobody holds a line meanwhile."""
+
     def expect_break_off(self) -> None:
-        """Leaves open by what a bot that is stopped ends."""
+        """Leaves the end as it is: nobody reads why the line was closed."""
 
     def add_tap(self, tap: object) -> None:
         """Leaves a listener without anything to listen to."""

@@ -1,6 +1,7 @@
 """A Pipecat transport for Twilio Media Streams, over any of the usual WebSockets."""
 
 from loguru import logger
+from pipecat.frames.frames import ErrorFrame
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
@@ -10,13 +11,15 @@ from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_made
+from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.input import TwilioInput
 from twilio_frames.transport.params import TwilioParams, check_params
+from twilio_frames.transport.reader import LineReader
 from twilio_frames.transport.recorder import CallRecorder
 from twilio_frames.transport.sockets import media_socket
 
-__all__ = ["CallRecorder", "TwilioParams", "TwilioTransport"]
+__all__ = ["CallRecorder", "TwilioParams", "TwilioTransport", "why_not_up"]
 
 
 class TwilioTransport(BaseTransport):
@@ -49,11 +52,12 @@ class TwilioTransport(BaseTransport):
         self._params = params or TwilioParams()
         check_params(self._params)
         self._connection = MediaConnection(media_socket(websocket), self._params)
+        self._reader = LineReader(self._connection, on_ended=self._ended)
         self._input = TwilioInput(
             self._connection,
+            self._reader,
             self._params,
             on_started=self._started,
-            on_ended=self._ended,
             name=f"{self}#input",
         )
         self._output = MulawOutput(self._connection, self._params, name=f"{self}#output")
@@ -104,11 +108,14 @@ class TwilioTransport(BaseTransport):
     async def wait_for_start(self) -> Start:
         """Reads ``connected`` and ``start`` before the pipeline does, to decide by them.
 
+        From then on the line is read: a caller who hangs up is noticed, and what is said is kept
+        for the pipeline, for half a minute.
+
         Raises:
             StreamTimeoutError: If they did not come in time.
             CallFailedError: If the socket closed first, or the audio is of no known format.
         """
-        return await self._connection.wait_for_start()
+        return await self._reader.wait_for_start()
 
     async def greet(
         self, clip: Clip, *, append_to_context: bool = True, interruptible: bool = True
@@ -141,6 +148,7 @@ class TwilioTransport(BaseTransport):
         What has not been played may be cut off: to end after the last word, end the pipeline.
         """
         await self._connection.close(reason, detail)
+        await self._reader.finish()
 
     def add_tap(self, tap: CallTap) -> None:
         """Lets somebody listen in on both sides as they are heard, a recorder say.
@@ -175,6 +183,23 @@ class TwilioTransport(BaseTransport):
             expected: False if the transfer has failed.
         """
         self._connection.transferring = expected
+
+    def expect_end(self) -> None:
+        """Says that the pipeline has been asked to end: some time behind the last word it is over.
+
+        A pipeline says so itself, unless the end does not get through to its first processor.
+        """
+        self._connection.expect_end()
+
+    @property
+    def pipeline_failure(self) -> ErrorFrame | None:
+        """Why the pipeline did not come up; None if it did, or may yet."""
+        return self._input.failure
+
+    @property
+    def pipeline_is_up(self) -> bool:
+        """Whether the pipeline has been up."""
+        return self._connection.pipeline_is_up
 
     def expect_break_off(self) -> None:
         """Says that the bot is being stopped from outside: what it ends by is an error."""

@@ -47,6 +47,8 @@ _FENCES = 13
 _MOMENT = bytes([MULAW_SILENCE]) * 13
 FENCE = "heard:cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
+QUESTION = "heard:alive:"
+"""What the names of the marks begin with by which a silent line is asked whether it lives."""
 
 
 def _nothing() -> None:
@@ -90,6 +92,11 @@ class MediaConnection:
         self._echo = EchoReference()
         self._caller_clock: float | None = None
         self._started_at = math.inf
+        self._asked_at = -math.inf
+        self._questions = 0
+        self._ends_since: float | None = None
+        self.pipeline_is_up = False
+        """Whether there is a pipeline that can hear and speak."""
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
         self.opened_at = self.last_received = time.monotonic()
@@ -288,16 +295,54 @@ class MediaConnection:
         at = max(0.0, played_at + self.playback.round_trip - self.opened_at)
         self.taps.tell("bot_audio", mulaw, at)
 
-    def check_line(self) -> bool:
-        """Whether the line is alive, by what arrived and what is overdue; ends it if not."""
+    async def check_line(self) -> bool:
+        """Whether the call goes on, by what arrived and what is overdue; ends it if not."""
         now = time.monotonic()
-        if now - self.last_received > self._params.media_timeout_secs:
-            self._end(CallEndReason.LINE_LOST, "the caller's audio stopped coming")
-        elif self.playback.overdue(now) > self._params.mark_timeout_secs:
+        if self.playback.overdue(now) > self._params.mark_timeout_secs:
             self._end(CallEndReason.LINE_LOST, "marks stopped coming back")
         elif now - self.opened_at > (self._params.time_limit_secs or math.inf):
             self._end(CallEndReason.TIME_LIMIT, "the call was as long as calls may be")
+        elif self._is_dead_air(now):
+            self._end(CallEndReason.ERROR, "nothing was said, and no pipeline was up in time")
+        elif self._is_past_its_end(now):
+            self._end(CallEndReason.BOT_HUNG_UP, "the pipeline did not let the end through")
+        else:
+            await self._check_sound(now)
         return self.end_reason is None
+
+    async def _check_sound(self, now: float) -> None:
+        """Asks a line on which nothing comes whether it lives; ends it if there is no answer.
+
+        A line may suppress silence. But a mark comes back at once where nothing is buffered, and
+        else when that has been played.
+        """
+        if not self.is_open:
+            return
+        limit = self._params.media_timeout_secs
+        silent = now - self.last_received
+        if self._asked_at <= self.last_received:
+            if silent > limit / 2 and not self.playback.is_cutting:
+                self._asked_at = now
+                self._questions += 1
+                await self.send(SendMark(name=f"{QUESTION}{self._questions}"))
+        elif silent > limit and now - max(self._asked_at, self.playback.ends_at) > limit / 2:
+            self._end(CallEndReason.LINE_LOST, "nothing came any more, and no mark came back")
+
+    def _is_dead_air(self, now: float) -> bool:
+        limit = self._params.pipeline_timeout_secs
+        if self.pipeline_is_up or limit is None:
+            return False
+        return now - max(self.opened_at + self._started_at, self.playback.ends_at) > limit
+
+    def _is_past_its_end(self, now: float) -> bool:
+        if self._ends_since is None:
+            return False
+        return now - max(self._ends_since, self.playback.ends_at) > self._params.end_timeout_secs
+
+    def expect_end(self) -> None:
+        """The pipeline has been asked to end: some time behind the last word it is over."""
+        if self._ends_since is None:
+            self._ends_since = time.monotonic()
 
     async def close(self, reason: CallEndReason, detail: str) -> None:
         """Closes the socket, in bounded time; the reason counts if it is the first.

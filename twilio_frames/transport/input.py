@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from loguru import logger
 from pipecat.frames.frames import (
     CancelFrame,
     ClientConnectedFrame,
     EndFrame,
     EndWorkerFrame,
+    ErrorFrame,
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
@@ -20,6 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.utils.errors import ErrorCategory
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import (
     CallEndedFrame,
@@ -29,16 +32,17 @@ from twilio_frames.frames import (
     MarkReachedFrame,
     MulawInputFrame,
 )
+from twilio_frames.processors.backlog import LONGEST_SECS, Backlog
 from twilio_frames.processors.playout import AUTO_MARK
 from twilio_frames.processors.serializer import EventFrames
-from twilio_frames.protocol import Start
+from twilio_frames.protocol import Event, MarkEcho, Start
+from twilio_frames.transport.coming_up import ComingUp, why_not_up
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.params import TwilioParams
+from twilio_frames.transport.reader import LineListener, LineReader
 
-_CHECK_INTERVAL = 0.5
 
-
-class TwilioInput(BaseInputTransport):
+class TwilioInput(BaseInputTransport, LineListener):
     """Hears the caller. The first processor of a phone bot's pipeline.
 
     When the stream ends, for whatever reason, it pushes a
@@ -46,35 +50,47 @@ class TwilioInput(BaseInputTransport):
 
     Args:
         connection: The media connection.
+        reader: Reads it.
         params: The transport's parameters.
         on_started: Called with the ``start`` message when the pipeline has started.
-        on_ended: Called with the reason once the stream is over.
     """
 
     def __init__(
         self,
         connection: MediaConnection,
+        reader: LineReader,
         params: TwilioParams,
         *,
         on_started: Callable[[Start], Awaitable[None]],
-        on_ended: Callable[[CallEndReason], Awaitable[None]],
         **kwargs,
     ):
         super().__init__(params, **kwargs)
         self._connection = connection
+        self._reader = reader
         self._longest_gap_secs = params.longest_gap_secs
         self._apology = params.apology
         self._on_started = on_started
-        self._on_ended = on_ended
         self._event_frames = EventFrames()
-        self._reader: asyncio.Task[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._backlog = Backlog(connection.opened_at)
+        self._beginning: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.Task[None] | None = None
+        self._coming_up: ComingUp | None = None
         self._ended = False
         self._deaf = False
+        self._is_behind = False
+
+    @property
+    def failure(self) -> ErrorFrame | None:
+        """Why the pipeline did not come up; None if it did, or may yet."""
+        return self._coming_up.failure if self._coming_up else None
 
     async def setup(self, setup: FrameProcessorSetup):
         """Takes the rate at which the pipeline wants the caller's audio."""
         await super().setup(setup)
+        if self._coming_up is None:
+            self._coming_up = ComingUp(
+                setup.pipeline_worker, on_started=self._pipeline_started, on_failed=self._give_up
+            )
         self._event_frames = EventFrames(
             sample_rate=self.sample_rate, longest_gap_secs=self._longest_gap_secs
         )
@@ -83,12 +99,13 @@ class TwilioInput(BaseInputTransport):
         """Starts to read."""
         await super().start(frame)
         await self.set_transport_ready(frame)
-        if self._reader is None:
-            self._reader = self.create_task(self._read())
+        if self._beginning is None:
+            self._beginning = self.create_task(self._begin())
 
     async def stop(self, frame: EndFrame):
         """Stops hearing. The socket is read on: marks are still to come."""
         self._deaf = True
+        self._connection.expect_end()
         await super().stop(frame)
 
     async def pause(self, frame: StopFrame):
@@ -104,10 +121,10 @@ class TwilioInput(BaseInputTransport):
     async def cleanup(self):
         """Stops reading and closes the socket, if nothing has yet."""
         await self._connection.close(CallEndReason.ERROR, "pipeline broke off")
-        for task in (self._reader, self._watch):
-            if task is not None:
+        await self._reader.finish()
+        for task in (self._beginning, self._giving_up):
+            if task is not None and not task.done():
                 await self.cancel_task(task)
-        self._reader = self._watch = None
         await super().cleanup()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
@@ -117,6 +134,17 @@ class TwilioInput(BaseInputTransport):
             await self.push_error(frame.reproach, category=ErrorCategory.APPLICATION)
             if self._apology:
                 await self.push_frame(TTSSpeakFrame(self._apology))
+
+    async def _pipeline_started(self) -> None:
+        self._connection.pipeline_is_up = True
+
+    async def _give_up(self, error: ErrorFrame) -> None:
+        # Not here: the processor that failed waits for it, and this ends the pipeline.
+        self._giving_up = self.create_task(self._end_pipeline(why_not_up(error)))
+
+    async def _end_pipeline(self, reason: str) -> None:
+        await self._connection.close(CallEndReason.ERROR, reason)
+        await self.pipeline_worker.cancel(reason=reason)
 
     async def push_audio_frame(self, frame: InputAudioRawFrame):
         """Pushes the caller's audio, by way of the audio filter where there is one."""
@@ -128,55 +156,53 @@ class TwilioInput(BaseInputTransport):
             # Without the base class's queue, whose timeout costs a task for each frame.
             await self.push_frame(frame)
 
-    async def _read(self) -> None:
+    async def _begin(self) -> None:
         try:
-            start = await self._connection.wait_for_start()
+            start = await self._reader.wait_for_start()
         except (StreamTimeoutError, CallFailedError) as error:
             await self.push_error(str(error), exception=error)
-            await self._finish()
+            await self.line_ended(self._connection.end_reason or CallEndReason.ERROR)
             return
-        self._watch = self.create_task(self._watch_line())
         await self.push_frame(CallStartedFrame.of(start))
         await self.push_frame(ClientConnectedFrame())
         await self._on_started(start)
-        while (events := await self._connection.receive()) is not None:
-            for event in events:
-                for frame in self._event_frames.of(event):
-                    await self._push(frame)
-            if self._connection.end_reason is not None:
-                break
-        await self._finish()
+        await self._reader.tell(self)
+
+    async def heard(self, event: Event | MarkEcho) -> None:
+        """Pushes what came on the line."""
+        for frame in self._event_frames.of(event):
+            await self._push(frame)
 
     async def _push(self, frame: Frame) -> None:
         if isinstance(frame, MulawInputFrame):
             frame.bot_level = self._connection.bot_level()
             self._connection.caller_heard(frame.mulaw, frame.timestamp)
-            await self.push_audio_frame(frame)
+            await self._push_audio(frame)
         elif isinstance(frame, MarkReachedFrame):
             if not frame.mark.startswith(AUTO_MARK):
                 await self.push_frame(frame)
         elif not self._deaf:
             await self.push_frame(frame)
 
-    async def _watch_line(self) -> None:
-        awake = time.monotonic()
-        while True:
-            await asyncio.sleep(_CHECK_INTERVAL)
-            slept_from, awake = awake, time.monotonic()
-            # After a stall of the event loop what arrived meanwhile has not been read yet.
-            if awake - slept_from < 2 * _CHECK_INTERVAL and not self._connection.check_line():
-                break
-        # The reader finishes by itself where the socket wakes it; a half-open one does not.
-        await self._finish()
+    async def _push_audio(self, frame: MulawInputFrame) -> None:
+        if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
+            if not self._is_behind:
+                self._is_behind = True
+                logger.warning(
+                    f"call {self._connection.call_sid}: the pipeline is {LONGEST_SECS:g} s behind "
+                    "the caller, or more came than anybody can have said; some is left out"
+                )
+            return
+        await self.push_audio_frame(frame)
+        if (question := self._backlog.question()) is not None:
+            await self.push_frame(question)
 
-    async def _finish(self) -> None:
+    async def line_ended(self, reason: CallEndReason) -> None:
+        """Ends the pipeline."""
         if self._ended:
             return
         self._ended = True
-        reason = self._connection.end_reason or CallEndReason.ERROR
-        await self._connection.close(reason, self._connection.end_detail)
         await self.push_frame(CallEndedFrame(reason=reason, detail=self._connection.end_detail))
-        await self._on_ended(reason)
         if not self._deaf:
             # What is being thought or said now has nobody left to hear it.
             await self.push_frame(InterruptionFrame())

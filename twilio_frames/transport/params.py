@@ -56,12 +56,17 @@ class TwilioParams(TransportParams):
         apology: Said, by the TTS service, where the LLM service has no apology of its own; empty to
             stay silent.
         start_timeout_secs: How long ``connected`` and ``start`` may take.
-        media_timeout_secs: How long the caller's audio may be absent (50 messages a second are
-            due) before the line counts as lost.
+        pipeline_timeout_secs: How long the caller may hear nothing, from the stream's start, before
+            the pipeline is up; then the call counts as failed. None for any time.
+        media_timeout_secs: How long nothing may come (50 messages a second are due) before the line
+            counts as lost. Half way there a mark asks: a line that sends it back lives, and only
+            sends no silence.
         send_timeout_secs: How long one message may take to be sent before the line counts as lost.
         mark_timeout_secs: How late a mark may be before the line counts as lost: a peer that
             stopped reading is noticed by it. Holds only for peers that have sent a mark back.
         close_timeout_secs: How long closing the socket may take.
+        end_timeout_secs: How long behind its last word a pipeline that was asked to end may take
+            before the line is closed all the same.
         transfer_timeout_secs: How long the stream is kept open for a transfer that is under way.
         playout_timeout_secs: How long the end of an utterance waits for its mark beyond the time
             the audio takes.
@@ -82,10 +87,12 @@ class TwilioParams(TransportParams):
     function_rounds_limit: int | None = Field(default=8, ge=1)
     apology: str = APOLOGY
     start_timeout_secs: float = 10.0
+    pipeline_timeout_secs: float | None = 20.0
     media_timeout_secs: float = 5.0
     send_timeout_secs: float = 5.0
     mark_timeout_secs: float = 10.0
     close_timeout_secs: float = 2.0
+    end_timeout_secs: float = 10.0
     transfer_timeout_secs: float = 10.0
     playout_timeout_secs: float = 2.0
     time_limit_secs: float | None = None

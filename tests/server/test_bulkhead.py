@@ -1,0 +1,227 @@
+"""Whatever a bot raises, and wherever, ends its own call and no other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from aiohttp import WSMsgType
+from aiohttp.test_utils import TestClient, TestServer
+from pipecat.frames.frames import Frame, StartFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from tests.server.conftest import QUICK
+from tests.server.site import FORM, TOKEN, RecordingBot, Site
+from twilio_frames.call import Call
+from twilio_frames.frames import CallStartedFrame
+from twilio_frames.server import ServerSettings, create_app
+from twilio_frames.server.bulkhead import FRAME_TASKS, Compartment
+from twilio_frames.server.state import STATE
+
+CLOSED = (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
+Act = Callable[[Call, BaseException], Awaitable[None]]
+
+
+class OwnError(BaseException):
+    """Kept from every ``except Exception`` on its way."""
+
+
+ERRORS = [
+    SystemExit("+14155550100"),
+    KeyboardInterrupt(),
+    OwnError(),
+    BaseExceptionGroup("several", [SystemExit(1), ValueError()]),
+    GeneratorExit(),
+]
+
+
+def line(call: Call, *parts: FrameProcessor) -> Pipeline:
+    return Pipeline([call.transport.input(), *parts, call.transport.output()])
+
+
+async def itself(_: Call, error: BaseException) -> None:
+    raise error
+
+
+async def awaited_task(_: Call, error: BaseException) -> None:
+    async def work() -> None:
+        raise error
+
+    await asyncio.create_task(work())
+
+
+async def background_task(call: Call, error: BaseException) -> None:
+    async def work() -> None:
+        raise error
+
+    task = asyncio.create_task(work())
+    await call.run(line(call))
+    await task
+
+
+async def thread(_: Call, error: BaseException) -> None:
+    def work() -> None:
+        raise error
+
+    await asyncio.to_thread(work)
+
+
+async def processor(call: Call, error: BaseException) -> None:
+    await call.run(line(call, Raises(CallStartedFrame, error)))
+
+
+async def processor_at_start(call: Call, error: BaseException) -> None:
+    await call.run(line(call, Raises(StartFrame, error)))
+
+
+async def event_handler(call: Call, error: BaseException) -> None:
+    async def started(*_: Any) -> None:
+        raise error
+
+    call.transport.add_event_handler("on_client_connected", started)
+    await call.run(line(call))
+
+
+async def task_group(_: Call, error: BaseException) -> None:
+    async def work() -> None:
+        raise error
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work())
+        group.create_task(asyncio.Event().wait())
+
+
+WAYS = [
+    itself, awaited_task, background_task, thread,
+    processor, processor_at_start, event_handler, task_group,
+]  # fmt: skip
+
+
+class Raises(FrameProcessor):
+    def __init__(self, kind: type[Frame], error: BaseException):
+        super().__init__()
+        self._kind = kind
+        self._error = error
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, self._kind):
+            raise self._error
+        await self.push_frame(frame, direction)
+
+
+@asynccontextmanager
+async def site_of(bot: Callable[[Call], Awaitable[None]], **hooks: Any) -> AsyncIterator[Site]:
+    app = create_app(bot, ServerSettings(auth_token=TOKEN, transport=QUICK), **hooks)
+    async with TestClient(TestServer(app)) as client:
+        yield Site(client=client, state=app[STATE], bot=cast("RecordingBot", bot))
+
+
+async def check(act: Act, error: BaseException, lines: list[str]) -> None:
+    good = RecordingBot()
+
+    async def bot(call: Call) -> None:
+        await (act(call, error) if call.call_sid == "CA1" else good(call))
+
+    async with asyncio.timeout(30), site_of(bot) as site:
+        other = await site.start(await site.parameters(FORM | {"CallSid": "CA2"}), "CA2")
+        await good.arrived.wait()
+        websocket = await site.start(await site.parameters())
+        while (await websocket.receive()).type not in CLOSED:
+            pass
+        told = [verb.tag for verb in await site.ask("/after-stream")]
+        record = site.state.records.open("CA1")
+        await record.settled.wait()
+
+        assert told == ["Say", "Hangup"]
+        assert record.phase == "failed"
+        assert good.calls[0].end_reason is None
+        good.leave.set()
+        await other.receive()
+        assert await site.state.switchboard.drain(15) == 0
+
+    logged = "".join(lines)
+    assert f"CA1: the bot failed: {type(error).__name__}" in logged
+    assert "415555" not in logged.split("the bot failed")[1]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("act", [itself, processor], ids=lambda act: act.__name__)
+async def test_what_is_no_exception_ends_its_call(
+    act: Act, error: BaseException, log_lines: list[str]
+):
+    await check(act, error, log_lines)
+
+
+@pytest.mark.parametrize("act", WAYS, ids=lambda act: act.__name__)
+async def test_exit_anywhere_in_a_bot_ends_its_call(act: Act, log_lines: list[str]):
+    await check(act, SystemExit(3), log_lines)
+
+
+async def test_cancellation_that_nobody_ordered_mutes_nobody(log_lines: list[str]):
+    await check(processor, asyncio.CancelledError(), log_lines)
+
+
+async def test_exit_in_a_preparation_costs_no_call():
+    async def prepare(_: object) -> None:
+        raise SystemExit
+
+    bot = RecordingBot()
+    async with asyncio.timeout(20), site_of(bot, prepare=prepare) as site:
+        await site.start(await site.parameters())
+        await bot.arrived.wait()
+
+        assert await bot.calls[0].prepared() is None
+
+
+async def test_task_that_is_cancelled_before_it_began_leaves_nothing():
+    async def bot() -> bool:
+        task = asyncio.create_task(asyncio.sleep(0))
+        task.cancel()
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    breaches: list[BaseException] = []
+    assert await asyncio.create_task(Compartment(breaches.append).run(bot()))
+    assert breaches == []
+
+
+async def test_tasks_outside_a_bot_are_as_ever():
+    async def nothing() -> None:
+        pass
+
+    await asyncio.create_task(Compartment(lambda _: None).run(nothing()))
+    work = nothing()
+    task = asyncio.create_task(work)
+
+    assert task.get_coro() is work
+    await task
+
+
+async def test_pipecat_names_tasks_as_we_think():
+    names: set[str] = set()
+
+    class Namer(FrameProcessor):
+        async def process_frame(self, frame: Frame, direction: FrameDirection):
+            await super().process_frame(frame, direction)
+            task = asyncio.current_task()
+            assert task is not None
+            names.add(task.get_name())
+            await self.push_frame(frame, direction)
+
+    async def bot(call: Call) -> None:
+        async def started(*_: Any) -> None:
+            await call.hang_up()
+
+        call.transport.add_event_handler("on_client_connected", started)
+        await call.run(line(call, Namer()))
+
+    async with asyncio.timeout(20), site_of(bot) as site:
+        websocket = await site.start(await site.parameters())
+        while (await websocket.receive()).type not in CLOSED:
+            pass
+
+    assert names
+    assert all(name.endswith(FRAME_TASKS) for name in names)

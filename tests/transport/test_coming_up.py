@@ -1,0 +1,139 @@
+"""A pipeline that cannot come up is known at once, and the line is not dead air."""
+
+import asyncio
+import inspect
+
+import aiohttp
+import pytest
+from pipecat.frames.frames import ClientConnectedFrame, Frame, StartFrame
+from pipecat.pipeline.base_pipeline import BasePipeline
+from pipecat.pipeline.parallel_pipeline import ParallelPipeline
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.service_switcher import ServiceSwitcher
+from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
+
+from tests.transport.bots import Bot, listening
+from tests.transport.test_transport import Wire
+from twilio_frames.frames import CallStartedFrame
+from twilio_frames.transport.coming_up import AT_FRAME, AT_SETUP
+from twilio_frames.worker import phone_worker
+
+
+class FailsAtStart(FrameProcessor):
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            raise ValueError("no such model, key sk-123")
+        await self.push_frame(frame, direction)
+
+
+class FailsInSetup(IdentityFilter):
+    async def setup(self, setup: FrameProcessorSetup):
+        await super().setup(setup)
+        raise ConnectionError("wrong key sk-123")
+
+
+class FailsBeforeSetup(IdentityFilter):
+    async def setup(self, setup: FrameProcessorSetup):
+        raise OSError("wrong key sk-123")
+
+
+class FailsLater(FrameProcessor):
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, ClientConnectedFrame):
+            raise ValueError
+        await self.push_frame(frame, direction)
+
+
+class ComplainsInSetup(IdentityFilter):
+    """Tells of an error that it lives with."""
+
+    async def setup(self, setup: FrameProcessorSetup):
+        await super().setup(setup)
+        await self.push_error("the first attempt to connect failed", exception=OSError())
+
+
+def behind(processor: FrameProcessor) -> list[FrameProcessor]:
+    """What hangs in its setup; an error has no way past it."""
+
+    class Hangs(IdentityFilter):
+        async def setup(self, setup: FrameProcessorSetup):
+            await super().setup(setup)
+            await asyncio.Event().wait()
+
+    return [Hangs(), processor]
+
+
+FAILING = {
+    "at start": lambda: [FailsAtStart()],
+    "in setup": lambda: [FailsInSetup()],
+    "before setup": lambda: [FailsBeforeSetup()],
+    "in a pipeline": lambda: [Pipeline([FailsInSetup()])],
+    "in a branch": lambda: [ParallelPipeline([IdentityFilter()], [FailsAtStart()])],
+    "both of two": lambda: [ServiceSwitcher([FailsInSetup(), FailsInSetup()])],
+    "behind one that hangs": lambda: behind(FailsInSetup()),
+    "of two, without Pipecat's part": lambda: [
+        ServiceSwitcher([IdentityFilter(), FailsBeforeSetup()])
+    ],
+}
+WORKING = {
+    "one of two": lambda: [ServiceSwitcher([FailsInSetup(), IdentityFilter()])],
+    "complains": lambda: [ComplainsInSetup()],
+    "at another frame": lambda: [FailsLater()],
+}
+
+
+def with_parts(bot: Bot, parts: list[FrameProcessor]) -> None:
+    own = [bot.transport.input(), bot.before, *parts, bot.transport.output(), bot.after]
+    bot.worker = phone_worker(Pipeline(own))
+
+
+@pytest.mark.parametrize("kind", FAILING)
+async def test_failure_ends_the_call_at_once(kind: str, monkeypatch: pytest.MonkeyPatch):
+    run = Bot.run
+
+    async def run_with_parts(bot: Bot) -> None:
+        with_parts(bot, FAILING[kind]())
+        await run(bot)
+
+    monkeypatch.setattr(Bot, "run", run_with_parts)
+    async with listening() as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            await Wire(socket).begin()
+            bot = await bots.get()
+            async with asyncio.timeout(5):
+                await bot.done.wait()
+
+    failure = bot.transport.pipeline_failure
+    assert failure is not None
+    assert type(failure.processor).__name__.startswith("Fails")
+    assert bot.transport.end_reason == "error"
+
+
+@pytest.mark.parametrize("kind", WORKING)
+async def test_what_can_be_lived_with_ends_nothing(kind: str, monkeypatch: pytest.MonkeyPatch):
+    run = Bot.run
+
+    async def run_with_parts(bot: Bot) -> None:
+        with_parts(bot, WORKING[kind]())
+        await run(bot)
+
+    monkeypatch.setattr(Bot, "run", run_with_parts)
+    async with listening() as (url, bots), aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as socket:
+            wire = Wire(socket)
+            await wire.begin()
+            bot = await bots.get()
+            await bot.after.wait_for(CallStartedFrame)
+            assert bot.transport.end_reason is None
+            await wire.say_stop()
+            assert await bot.end_reason() == "caller hung up"
+
+
+def test_pipecat_catches_where_we_think():
+    source = inspect.getsource(FrameProcessor)
+    assert f"async def {AT_FRAME}(\n        self, frame: Frame" in source
+    assert f"async def {AT_SETUP}(self, processor" in inspect.getsource(BasePipeline)
+    assert hasattr(IdentityFilter(), "_task_manager")

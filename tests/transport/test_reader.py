@@ -1,0 +1,269 @@
+"""The line is read in every phase of a call."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from twilio_frames.frames import CallEndReason
+from twilio_frames.protocol import (
+    Connected,
+    Dtmf,
+    Event,
+    Mark,
+    MarkEcho,
+    Media,
+    Message,
+    Role,
+    SendMark,
+    SendMedia,
+    Start,
+    Stop,
+    Stream,
+    decode,
+)
+from twilio_frames.transport.connection import MediaConnection
+from twilio_frames.transport.params import TwilioParams
+from twilio_frames.transport.reader import LineListener, LineReader
+
+
+class Twilio:
+    """A socket, and who is at its other end."""
+
+    def __init__(self):
+        self._stream = Stream(Role.TWILIO)
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+        self.got: list[object] = []
+        self.answers_marks = False
+        self.says(Connected(), Start(stream_sid="MZ1", call_sid="CA1"))
+
+    def says(self, *messages: Message) -> None:
+        for message in messages:
+            self._texts.put_nowait(self._stream.send(message))
+
+    async def receive(self) -> str | None:
+        return await self._texts.get()
+
+    async def send(self, text: str) -> None:
+        message = decode(text, Role.BOT)
+        self.got.append(message)
+        if self.answers_marks and isinstance(message, SendMark):
+            self.says(Mark(name=message.name))
+
+    async def close(self) -> None:
+        self._texts.put_nowait(None)
+
+
+class Ear(LineListener):
+    def __init__(self):
+        self.events: list[Event | MarkEcho] = []
+        self.reasons: list[CallEndReason] = []
+
+    async def heard(self, event: Event | MarkEcho) -> None:
+        self.events.append(event)
+
+    async def line_ended(self, reason: CallEndReason) -> None:
+        self.reasons.append(reason)
+
+
+class Line:
+    def __init__(self, **params: object):
+        self.twilio = Twilio()
+        self.connection = MediaConnection(self.twilio, TwilioParams(**params))  # pyright: ignore[reportArgumentType] Any of them.
+        self.ended: asyncio.Future[CallEndReason] = asyncio.Future()
+        self.reader = LineReader(self.connection, on_ended=self._end)
+
+    async def _end(self, reason: CallEndReason) -> None:
+        self.ended.set_result(reason)
+
+    async def reason(self) -> CallEndReason:
+        async with asyncio.timeout(10):
+            return await self.ended
+
+
+@asynccontextmanager
+async def line(**params: object) -> AsyncIterator[Line]:
+    one = Line(**params)
+    await one.reader.wait_for_start()
+    yield one
+    await one.connection.close(CallEndReason.ERROR, "the test is over")
+    await one.reader.finish()
+
+
+def piece(number: int) -> Media:
+    return Media(payload=b"\xff" * 160, timestamp=20 * number)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        # Nothing tells of what the reader has taken from the socket.
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_hang_up_before_the_pipeline_is_noticed():
+    async with line() as one:
+        one.twilio.says(Stop())
+
+        assert await one.reason() is CallEndReason.CALLER_HUNG_UP
+
+
+async def test_lost_socket_before_the_pipeline_is_noticed():
+    async with line() as one:
+        await one.twilio.close()
+
+        assert await one.reason() is CallEndReason.LINE_LOST
+
+
+async def test_what_was_said_before_is_handed_on_in_order():
+    async with line() as one:
+        one.twilio.says(piece(1), Dtmf(digit="5"))
+        await until(lambda: one.connection.playback is not None and one.twilio._texts.empty())  # pyright: ignore[reportPrivateUsage]
+        ear = Ear()
+        await one.reader.tell(ear)
+        one.twilio.says(piece(2))
+        await until(lambda: len(ear.events) == 3)
+
+    assert [type(event) for event in ear.events] == [Media, Dtmf, Media]
+
+
+async def test_listener_that_comes_late_is_told_of_the_end():
+    async with line() as one:
+        one.twilio.says(Dtmf(digit="5"), Stop())
+        await one.reason()
+        ear = Ear()
+        await one.reader.tell(ear)
+
+    assert [type(event) for event in ear.events] == [Dtmf, Stop]
+    assert ear.reasons == [CallEndReason.CALLER_HUNG_UP]
+
+
+async def test_what_is_kept_is_bounded_and_recorded():
+    class Tap:
+        def __init__(self):
+            self.heard = 0
+
+        def caller_audio(self, mulaw: bytes, at: float) -> None:
+            self.heard += len(mulaw)
+
+        def bot_audio(self, mulaw: bytes, at: float) -> None:
+            pass
+
+        def line_ended(self, at: float) -> None:
+            pass
+
+    async with line() as one:
+        tap = Tap()
+        one.connection.taps.add(tap)
+        one.twilio.says(*(piece(number) for number in range(5000)))
+        await until(one.twilio._texts.empty)  # pyright: ignore[reportPrivateUsage]
+        ear = Ear()
+        await one.reader.tell(ear)
+
+    assert len(ear.events) <= 1500
+    kept = sum(len(event.payload) for event in ear.events if isinstance(event, Media))
+    assert tap.heard + kept >= 4990 * 160
+
+
+async def test_listener_that_raises_hears_the_next_message():
+    class BadEar(Ear):
+        async def heard(self, event: Event | MarkEcho) -> None:
+            await super().heard(event)
+            raise ValueError
+
+    async with line() as one:
+        ear = BadEar()
+        await one.reader.tell(ear)
+        one.twilio.says(piece(1), piece(2))
+        await until(lambda: len(ear.events) == 2)
+
+        assert one.connection.end_reason is None
+
+
+async def after(one: Line, seconds: float) -> bool:
+    """Whether the call goes on when nothing has come for so long."""
+    one.connection.last_received -= seconds
+    one.connection._asked_at -= seconds  # pyright: ignore[reportPrivateUsage]
+    return await one.connection.check_line()
+
+
+async def test_silent_line_is_asked_and_lives():
+    """A muted telephone, a line that suppresses silence."""
+    async with line() as one:
+        one.twilio.answers_marks = True
+        for _ in range(10):
+            before = one.connection.last_received
+            assert await after(one, 3.0)
+            await until(lambda: one.connection.last_received > before - 3.0)  # noqa: B023 - awaited here
+            assert await after(one, 2.0)
+
+    asked = [message for message in one.twilio.got if isinstance(message, SendMark)]
+    assert len(asked) == 10
+
+
+async def test_dead_line_is_asked_once_and_ends():
+    async with line() as one:
+        assert await after(one, 3.0)
+        assert not await after(one, 3.0)
+        assert one.connection.end_reason is CallEndReason.LINE_LOST
+
+    assert len([message for message in one.twilio.got if isinstance(message, SendMark)]) == 1
+
+
+async def test_question_waits_for_what_is_being_said():
+    """A mark comes back when the audio before it has been played."""
+    async with line() as one:
+        await one.connection.send(SendMedia(payload=b"\xff" * 8000 * 20))
+        assert await after(one, 3.0)
+        assert await after(one, 3.0)
+
+
+async def test_line_on_which_sound_comes_is_asked_nothing():
+    async with line() as one:
+        one.twilio.says(piece(1))
+        await until(one.twilio._texts.empty)  # pyright: ignore[reportPrivateUsage]
+
+        assert await after(one, 1.0)
+    assert one.twilio.got == []
+
+
+async def test_dead_air_before_the_pipeline_has_a_bound():
+    async with line(pipeline_timeout_secs=20.0) as one:
+        one.connection.opened_at -= 19.0
+        assert await one.connection.check_line()
+        one.connection.opened_at -= 2.0
+        assert not await one.connection.check_line()
+
+        assert await one.reason() is CallEndReason.ERROR
+
+
+async def test_greeting_before_the_pipeline_is_no_dead_air():
+    async with line(pipeline_timeout_secs=20.0) as one:
+        await one.connection.send(SendMedia(payload=b"\xff" * 8000 * 5))
+        one.connection.opened_at -= 21.0
+
+        assert await one.connection.check_line()
+
+
+@pytest.mark.parametrize(("is_up", "limit"), [(True, 20.0), (False, None)])
+async def test_silence_with_a_pipeline_has_none(is_up: bool, limit: float | None):
+    async with line(pipeline_timeout_secs=limit) as one:
+        one.connection.pipeline_is_up = is_up
+        one.connection.opened_at -= 1000.0
+
+        assert await one.connection.check_line()
+
+
+async def test_end_that_does_not_come_through_has_a_bound():
+    async with line(end_timeout_secs=10.0) as one:
+        one.connection.pipeline_is_up = True
+        one.connection.expect_end()
+        await one.connection.send(SendMedia(payload=b"\xff" * 8000))
+        one.connection._ends_since = time.monotonic() - 20.0  # pyright: ignore[reportPrivateUsage]
+        assert await one.connection.check_line()
+        one.connection.playback.ends_at -= 12.0
+        assert not await one.connection.check_line()
+
+        assert await one.reason() is CallEndReason.BOT_HUNG_UP

@@ -1,0 +1,120 @@
+"""Runs one call's pipeline to its end, in bounded time whatever stands in the way.
+
+Pipecat waits for the end of a pipeline as long as it takes. A processor that does not let the
+``EndFrame`` through, or whose part of the end never returns, would keep the call's tasks for good.
+So a pipeline that does not end by itself is asked, then cancelled past the frame that it waits for,
+then cleaned up from outside and its tasks cancelled.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import CancelFrame
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.workers.runner import WorkerRunner
+
+from twilio_frames.processors.stopping import cancel_until_done
+from twilio_frames.processors.unforeseen import report_unforeseen
+
+__all__ = ["PipelineRun"]
+
+_ASK_SECONDS = 2.0
+_ROUND_SECONDS = 0.3
+_ROUNDS = 3
+_CLEAN_UP_SECONDS = 1.0
+_CLOSING_SECONDS = 3.0
+
+
+class PipelineRun:
+    """One pipeline's run.
+
+    Args:
+        worker: Runs the pipeline.
+        call_sid: The call, for log lines.
+    """
+
+    def __init__(self, worker: PipelineWorker, call_sid: str):
+        self._worker = worker
+        self._call_sid = call_sid
+        self._runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+        self._running: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._steps: set[asyncio.Task[None]] = set()
+        self.left: set[asyncio.Task[Any]] = set()
+        """Tasks that could not be stopped."""
+
+    async def run(self, on_break_off: Callable[[], None]) -> None:
+        """Runs it until it has ended, or has been stopped.
+
+        Args:
+            on_break_off: Called if this is cancelled, before the pipeline is.
+        """
+        await self._runner.add_workers(self._worker)
+        self._running = asyncio.create_task(self._runner.run(), name="pipeline-run")
+        try:
+            # The runner takes a cancellation for an order to stop, and forgets it.
+            await asyncio.wait({self._running})
+        except asyncio.CancelledError:
+            if self._stopping is None:
+                on_break_off()
+            if self._stopping is None and self._running.cancelling():
+                # Nobody but an event loop that closes cancels that one: no frame moves any more.
+                await cancel_until_done({self._running}, seconds=_CLOSING_SECONDS)
+            else:
+                await self.stop("the bot was cancelled")
+            raise
+        finally:
+            if self._stopping is not None:
+                await asyncio.shield(self._stopping)
+        if self._running.done() and not self._running.cancelled():
+            self._running.result()
+
+    async def stop(self, reason: str) -> None:
+        """Stops it, in bounded time."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(reason), name="pipeline-stop")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, reason: str) -> None:
+        if self._running is None:
+            return
+        await self._runner.cancel(reason=reason)
+        if await self._has_ended(_ASK_SECONDS):
+            return
+        # Not by the worker's queue, in which it would wait behind an end that does not come.
+        await self._try(self._worker.pipeline.queue_frame(CancelFrame(reason=reason)))
+        if await self._has_ended(_ASK_SECONDS):
+            return
+        await self._stop_by_force(self._running)
+
+    async def _has_ended(self, seconds: float) -> bool:
+        done, _ = await asyncio.wait([self._running] if self._running else [], timeout=seconds)
+        return bool(done)
+
+    async def _stop_by_force(self, running: asyncio.Task[None]) -> None:
+        await self._try(self._worker.pipeline.cleanup())
+        for _ in range(_ROUNDS):
+            self.left = {*self._runner.task_manager.current_tasks(), *self._steps, running}
+            self.left = {task for task in self.left if not task.done()}
+            if not self.left:
+                break
+            for task in self.left:
+                task.cancel()
+            await asyncio.wait(self.left, timeout=_ROUND_SECONDS)
+        self.left = {task for task in self.left if not task.done()}
+        logger.bind(call_sid=self._call_sid).error(
+            f"{self._call_sid}: the pipeline did not end, not even by cancellation, and was ended "
+            f"by force; {len(self.left)} of its tasks go on all the same: look for a processor "
+            "that holds a system frame up, or does not let CancelledError pass"
+        )
+
+    async def _try(self, step: Coroutine[Any, Any, None]) -> None:
+        # In a task of its own: what waits for one that does not let CancelledError pass, does not
+        # let it pass either.
+        task = asyncio.create_task(step, name="pipeline-step")
+        self._steps.add(task)
+        await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            report_unforeseen(error, f"the end of call {self._call_sid}")

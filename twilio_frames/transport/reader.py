@@ -1,0 +1,167 @@
+"""Reads a line from its start to its end, whoever is there to listen.
+
+A call has phases in which its pipeline hears nothing: before it is up, behind its end, where it
+hangs. The line is read in all of them. So marks come in, the ledger of what was heard goes on, a
+hang-up is noticed at once, and a line that is dead, or a call that gets nowhere, ends. What was
+heard before the pipeline is up is kept for it, within a bound.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from loguru import logger
+
+from twilio_frames.errors import CallFailedError, StreamTimeoutError
+from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.unforeseen import report_unforeseen
+from twilio_frames.protocol import INBOUND, Event, MarkEcho, Media, Start
+from twilio_frames.transport.connection import MediaConnection
+
+__all__ = ["LineListener", "LineReader"]
+
+_CHECK_INTERVAL = 0.5
+_GOODBYE_SECONDS = 1.0
+# 30 s of audio: longer than a pipeline may take to be up. Twilio sends 50 messages a second.
+_MOST_KEPT = 1500
+_MOST_KEPT_BYTES = 30 * 8000
+
+
+class LineListener:
+    """Who hears a line once its pipeline is up."""
+
+    async def heard(self, event: Event | MarkEcho) -> None:
+        """Something came."""
+
+    async def line_ended(self, reason: CallEndReason) -> None:
+        """The line is over."""
+
+
+class LineReader:
+    """Reads one line.
+
+    Args:
+        connection: The media connection.
+        on_ended: Called once when the stream is over, with the reason.
+    """
+
+    def __init__(
+        self,
+        connection: MediaConnection,
+        *,
+        on_ended: Callable[[CallEndReason], Awaitable[None]],
+    ):
+        self._connection = connection
+        self._on_ended = on_ended
+        self._listener: LineListener | None = None
+        self._kept: deque[Event | MarkEcho] = deque()
+        self._kept_bytes = 0
+        self._has_dropped = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._has_ended = False
+        self._ending = asyncio.Event()
+
+    async def wait_for_start(self) -> Start:
+        """Reads up to ``start``, and from then on all that comes; at once if it has been read.
+
+        Raises:
+            StreamTimeoutError: If it did not come in time.
+            CallFailedError: If the socket closed first, or the audio is of no known format.
+        """
+        try:
+            start = await self._connection.wait_for_start()
+        except (StreamTimeoutError, CallFailedError):
+            await self._end()
+            raise
+        if not self._tasks and not self._has_ended:
+            for work, name in ((self._read(), "media-reader"), (self._watch(), "media-watch")):
+                task = asyncio.create_task(work, name=name)
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return start
+
+    async def tell(self, listener: LineListener) -> None:
+        """Hands what was heard so far to a listener, and from now on all that comes."""
+        while self._kept:
+            event = self._kept.popleft()
+            self._kept_bytes -= _size(event)
+            await listener.heard(event)
+        self._listener = listener
+        if self._has_ended:
+            await self._tell_end(listener)
+
+    async def _read(self) -> None:
+        while (events := await self._connection.receive()) is not None:
+            for event in events:
+                await self._take(event)
+            if self._connection.end_reason is not None:
+                break
+        await self._end()
+
+    async def _take(self, event: Event | MarkEcho) -> None:
+        if self._listener is None:
+            self._keep(event)
+            return
+        # The outermost of what a message leads to: whatever befell it, the next one is read.
+        try:
+            await self._listener.heard(event)
+        except Exception as error:
+            report_unforeseen(error, f"call {self._connection.call_sid}: a message of the line")
+
+    def _keep(self, event: Event | MarkEcho) -> None:
+        self._kept.append(event)
+        self._kept_bytes += _size(event)
+        while len(self._kept) > _MOST_KEPT or self._kept_bytes > _MOST_KEPT_BYTES:
+            dropped = self._kept.popleft()
+            self._kept_bytes -= _size(dropped)
+            if isinstance(dropped, Media) and dropped.track == INBOUND:
+                # Recorded all the same.
+                self._connection.caller_heard(dropped.payload, dropped.timestamp)
+            if not self._has_dropped:
+                self._has_dropped = True
+                logger.warning(
+                    f"call {self._connection.call_sid}: the pipeline is not up yet, and forgets "
+                    "what the caller said first"
+                )
+
+    async def _watch(self) -> None:
+        awake = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK_INTERVAL):
+                    await self._ending.wait()
+            slept_from, awake = awake, time.monotonic()
+            # After a stall of the event loop what arrived meanwhile has not been read yet.
+            if awake - slept_from < 2 * _CHECK_INTERVAL and not await self._connection.check_line():
+                break
+        # The reader finishes by itself where the socket wakes it; a half-open one does not.
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._ending.set()
+        reason = self._connection.end_reason or CallEndReason.ERROR
+        await self._connection.close(reason, self._connection.end_detail)
+        await self._on_ended(self._connection.end_reason or reason)
+        if self._listener is not None:
+            await self._tell_end(self._listener)
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+
+    async def _tell_end(self, listener: LineListener) -> None:
+        await listener.line_ended(self._connection.end_reason or CallEndReason.ERROR)
+
+    async def finish(self) -> None:
+        """Waits a moment for the reading to end, once the connection has."""
+        self._ending.set()
+        tasks = self._tasks - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=_GOODBYE_SECONDS)
+
+
+def _size(event: Event | MarkEcho) -> int:
+    return len(event.payload) if isinstance(event, Media) else 0
