@@ -24,6 +24,7 @@ from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
     Frame,
+    InterruptionFrame,
     LLMMessagesAppendFrame,
     LLMMessagesTransformFrame,
     LLMMessagesUpdateFrame,
@@ -87,6 +88,7 @@ class HeardFirst:
         if user.previous is not None:
             user.previous.add_event_handler("on_before_push_frame", _keep_words)
         user.add_event_handler("on_before_process_frame", self._user_takes)
+        assistant.add_event_handler("on_before_process_frame", self._assistant_takes)
         assistant.add_event_handler("on_after_process_frame", self._assistant_has_taken)
 
     @classmethod
@@ -151,6 +153,13 @@ class HeardFirst:
                 await self._wait()
             case _:
                 pass
+
+    async def _assistant_takes(self, _: FrameProcessor, frame: Frame) -> None:
+        # A speech-to-speech model's response waits a while for the words that it answers. Where it
+        # is cut meanwhile, those that are there come first.
+        waiting = self._user._realtime_handoff_flush_task  # pyright: ignore[reportPrivateUsage]
+        if isinstance(frame, InterruptionFrame) and waiting is not None and not waiting.done():
+            await self._user._realtime_handoff_flush_immediate()  # pyright: ignore[reportPrivateUsage]
 
     async def _assistant_has_taken(self, _: FrameProcessor, frame: Frame) -> None:
         if isinstance(frame, MemoryFenceFrame):

@@ -28,6 +28,7 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tests.processors.memory_rig import Talk, reply, speech, talk, words
+from twilio_frames.frames import TurnTranscriptionFrame
 from twilio_frames.processors import heard_first
 from twilio_frames.processors.context import (
     InterruptBy,
@@ -209,6 +210,25 @@ async def test_interruption_meanwhile_does_not_break_off_the_turn(gap):
     assert answer == ("user", "No, don't.")
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_speech_to_speech_response_that_is_cut_stands_behind_what_it_answers(is_late):
+    asked = TurnTranscriptionFrame("May I ask you something?", "", "")
+    async with talk(PhoneContextAggregator(realtime_service_mode=True)) as call:
+        await call.happens(*([] if is_late else [asked]), *reply(QUESTION))
+        await call.ear.hears("you")
+        await call.happens(*([asked] if is_late else []))
+        await call.ear.hears("me")
+        await call.happens(InterruptionFrame())
+        await call.remembers(2)
+        await call.happens(TurnTranscriptionFrame("No.", "", ""), *reply("Alright.", "next"))
+        lines = await call.remembers(4)
+
+    assert [role for role, _ in lines] == ["user", "assistant", "user", "assistant"]
+    assert lines[0][1] == asked.text
+    assert lines[1][1].startswith(HEARD)
+    assert lines[2:] == [("user", "No."), ("assistant", "Alright.")]
+
+
 class Swallower(FrameProcessor):
     """Keeps the system frames that it does not know."""
 
@@ -235,3 +255,5 @@ def test_private_names_of_pipecat_are_there():
     assert list(parameters) == ["self", "run_llm"]
     pair = LLMContextAggregatorPair(LLMContext())
     assert pair.user()._realtime_service_mode is None  # pyright: ignore[reportPrivateUsage]
+    assert pair.user()._realtime_handoff_flush_task is None  # pyright: ignore[reportPrivateUsage]
+    assert inspect.iscoroutinefunction(LLMUserAggregator._realtime_handoff_flush_immediate)  # pyright: ignore[reportPrivateUsage]
