@@ -28,6 +28,7 @@ from twilio_frames.processors.context import (
     phone_turn_strategies,
 )
 from twilio_frames.processors.given_strategies import with_phone_strategies
+from twilio_frames.processors.min_words import PhoneMinWordsUserTurnStartStrategy
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 
@@ -64,7 +65,7 @@ def test_strategies_stand_beside_params_or_within():
     within = LLMUserAggregatorParams(user_idle_timeout=10, user_turn_strategies=asked)
 
     for found in (strategies(idle, asked), strategies(within), strategies(within, asked)):
-        assert kinds(found) == [MinWordsUserTurnStartStrategy, SpeechTimeoutUserTurnStopStrategy]
+        assert kinds(found) == [PhoneMinWordsUserTurnStartStrategy, OURS[1]]
 
 
 def test_two_sets_of_strategies_are_refused():
