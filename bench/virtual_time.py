@@ -1,76 +1,40 @@
-"""An event loop whose time jumps to the next thing to happen, so that a minute takes a second.
+"""Virtual time for benchmarks, in which a model takes what it takes on a core of its own.
 
-Import it, and call ``take_over_time()``, before anything else that looks at the time: ``time.time``
-and ``time.monotonic`` then go by the loop, too. What runs in an executor is run at once; what took
-long takes ``MODEL_SECS`` of the loop's time, however busy the machine is.
+Import it, and call ``take_over_time()``, before anything else that looks at the time.
 """
 
 import asyncio
-import selectors
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from twilio_frames.testing.virtual_time import VirtualEventLoop, take_over_time
+
+__all__ = ["run", "take_over_time"]
+
 MODEL_SECS = 0.1
 """What a Smart Turn prediction takes on a core of its own."""
 _LONG_SECS = 0.02
-_cpu_time = time.process_time
 
 
-class _Clock:
-    def __init__(self):
-        self.now = 1_000_000.0
-
-    def read(self) -> float:
-        return self.now
-
-
-_clock = _Clock()
-
-
-def take_over_time() -> None:
-    """Has the process's clocks go by the loop."""
-    time.time = time.monotonic = _clock.read
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            # Only another thread can wake the loop.
-            return super().select(1.0)
-        _clock.now += timeout
-        return []
-
-
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self):
-        super().__init__(_JumpingSelector())
-
-    def time(self) -> float:
-        return _clock.now
-
+class _LoopWithModels(VirtualEventLoop):
     def run_in_executor(
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> "asyncio.Future[Any]":
-        answer = self.create_future()
-        began = _cpu_time()
-        found = func(*args)
-        if _cpu_time() - began > _LONG_SECS:
-            self.call_later(MODEL_SECS, _answer, answer, found)
-        else:
-            answer.set_result(found)
-        return answer
+        return self.create_task(self._worked(executor, func, *args))
 
+    async def _worked(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+        def timed() -> tuple[Any, float]:
+            began = time.thread_time()
+            return func(*args), time.thread_time() - began
 
-def _answer(future: "asyncio.Future[Any]", found: Any) -> None:
-    if not future.done():
-        future.set_result(found)
+        found, took = await super().run_in_executor(executor, timed)
+        if took > _LONG_SECS:
+            await asyncio.sleep(MODEL_SECS)
+        return found
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Runs a coroutine in virtual time."""
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=_LoopWithModels) as runner:
         return runner.run(coroutine)
