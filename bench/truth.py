@@ -40,6 +40,7 @@ def figures_of(found: Findings) -> Figures:
         "alarmed": _memories(found.alarmed),
         "turns": len(found.turns),
         "turns_out_of_order": found.turns.count(False),
+        "turns_missed": found.missed,
         "words_lost": found.lost,
         "stopped_late": _milliseconds(found.stopped_late),
         "started_late": _milliseconds(found.started_late),
@@ -92,6 +93,11 @@ def print_table(figures: dict[str, dict[str, Figures]]) -> None:
     ):
         _print_rows(figures, title, lambda found, key=key: _wrong(found[key]))
     _print_rows(figures, "caller's turns not where they were said", _out_of_order)
+    _print_rows(
+        figures,
+        "caller's turns that the VAD missed",
+        lambda found: str(found["turns_missed"] or ""),
+    )
     _print_rows(figures, "words never heard, of replies not interrupted", _lost)
     _print_rows(figures, "BotStoppedSpeaking after the ear, ms", _spread("stopped_late"))
     _print_rows(figures, "BotStartedSpeaking after the ear, ms", _spread("started_late"))

@@ -80,8 +80,9 @@ class BotCall:
         self.keypad: list[FrameProcessor] = (
             [DTMFAggregator(timeout=0.5)] if self.behaviour.is_muted else []
         )
+        self.hearer = Hearer(self.behaviour)
         self.services: list[FrameProcessor] = [
-            Hearer(self.behaviour),
+            self.hearer,
             self.replier,
             speaker(self.behaviour),
         ]
@@ -208,6 +209,7 @@ class Desk:
         call = await self._future(name)
         return {
             "memory": call.memory(messages),
+            "told": call.hearer.told,
             "turns": turns_of(call.context)[messages:],
             "asked": [turns[messages:] for turns in call.replier.asked],
             "started": call.replier.started,

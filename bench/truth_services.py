@@ -120,6 +120,7 @@ class Hearer(STTService):
         latency = behaviour.words_late and behaviour.words_late + _VAD_SECONDS
         super().__init__(settings=settings, ttfs_p99_latency=latency, **kwargs)
         self._behaviour = behaviour
+        self.told = 0
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Makes nothing of the audio itself."""
@@ -148,6 +149,7 @@ class Hearer(STTService):
         await self.push_frame(InterimTranscriptionFrame(text=first, user_id="", timestamp=""))
 
     async def _push(self, text: str) -> None:
+        self.told += 1
         words = TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True)
         await self.push_frame(words)
 

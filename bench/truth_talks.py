@@ -106,6 +106,7 @@ class Findings:
         alarmed: Memories of replies the caller hummed or grunted into.
         turns: Whether what both sides said stands in the order in which it was heard, and the LLM
             was asked with that; of each turn of the caller's.
+        missed: How often the VAD took a caller's words for none.
         lost: Words lost in each of the replies that should have been heard out.
         stopped_late: Seconds by which ``BotStoppedSpeaking`` followed the last sound at the ear.
         started_late: The same of ``BotStartedSpeaking`` and the first.
@@ -120,6 +121,7 @@ class Findings:
     whole: list[Memory] = field(default_factory=list)
     alarmed: list[Memory] = field(default_factory=list)
     turns: list[bool] = field(default_factory=list)
+    missed: int = 0
     lost: list[int] = field(default_factory=list)
     stopped_late: list[float] = field(default_factory=list)
     started_late: list[float] = field(default_factory=list)
@@ -132,7 +134,7 @@ class Findings:
     def add(self, other: "Findings") -> None:
         """Takes in another call's."""
         for name in self.__dataclass_fields__:
-            getattr(self, name).extend(getattr(other, name))
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +192,7 @@ class Talk:
         )
         self._speech = speech
         self._transcript = transcript
+        self._told = 0
         self._random = random.Random(seed)
         self._author = Author(seed)
         self._said: list[Word] = []
@@ -239,8 +242,13 @@ class Talk:
         heard = self._heard(reply)
         found = self.findings.whole if script.is_protected else self.findings.cut
         found.append(await self._memory(reply, heard))
-        if self._transcript:
+        if not self._transcript:
+            return
+        told, self._told = self._told, (await self._report(reply))["told"]
+        if script.barge_in is BargeIn.KEYS or self._told > told:
             self.findings.turns.append(await self._is_in_turn(reply, heard, began + point))
+        else:
+            self.findings.missed += 1
 
     async def _speak_over(self, reply: _Reply, script: Script) -> None:
         match script.barge_in:
