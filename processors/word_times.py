@@ -5,6 +5,8 @@ from collections import OrderedDict
 NANOSECONDS = 1_000_000_000
 """In a second."""
 _CONTEXTS_KEPT = 16
+# Times come out of seconds, and sums of them, by a fraction of a microsecond.
+_ROUNDING = 1_000_000
 
 
 class SecondsBefore:
@@ -35,7 +37,8 @@ def baseline_of(pts: int, *, began_at: int, follows_pts: int, seconds_before: fl
             an interruption.
         seconds_before: How much audio the same TTS context had before it was begun again.
     """
-    baseline = follows_pts if began_at < follows_pts <= pts else min(began_at, pts)
+    follows = began_at < follows_pts <= pts + _ROUNDING
+    baseline = follows_pts if follows else min(began_at, pts)
     before = round(seconds_before * NANOSECONDS)
     # The service may count on from there, or again from zero: whatever the word is nearer to.
     return baseline + before if pts - baseline > before // 2 else baseline

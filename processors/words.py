@@ -64,6 +64,7 @@ class WordLayer:
         self._protected_pts = 0
         self._texts = TextLayer(lay, sound)
         self._unsounded: list[str] = []
+        self._was_broken_off = False
 
     def start(self, frame: TTSStartedFrame) -> None:
         """Notes that an utterance begins, or begins again."""
@@ -138,7 +139,9 @@ class WordLayer:
                 # Nobody has said that it is over: who said it has been replaced, for one.
                 left = utterance.take_awaited()
                 self.over(context_id)
-                self._leave_out(left, utterance)
+                # Whoever tells that speech broke off has the rest said by another voice, which may
+                # still be at it.
+                self._leave_out([] if self._was_broken_off else left, utterance)
                 ended.append(context_id)
             elif not utterance.has_begun:
                 del self._utterances[context_id]
@@ -184,7 +187,9 @@ class WordLayer:
             utterance.is_over = True
             utterance.drop_broken_word()
             self._place_waiting(utterance)
-            unplaced = [*utterance.take_unplaced(), *utterance.take_silent()]
+            # The times of a voice that took over may be off by what the one before it had said.
+            unplaced = [] if self._was_broken_off else utterance.take_unplaced()
+            unplaced += utterance.take_silent()
             self._settle(utterance)
             if utterance.begin is not None:
                 self._before.add(context_id, (utterance.end - utterance.begin) / SAMPLE_RATE)
@@ -199,6 +204,7 @@ class WordLayer:
             context_id: Which utterance.
             spoken_words: Of the words whose place is not known, how many lie on its audio.
         """
+        self._was_broken_off = True
         utterance = self._utterances.pop(context_id, None)
         if utterance is None:
             return
@@ -245,6 +251,7 @@ class WordLayer:
             was_unfinished = was_unfinished or utterance.is_unfinished
         self._utterances = protected
         self._unsounded.clear()
+        self._was_broken_off = False
         # Pipecat's words count from the present again after an interruption, or from the last word
         # that may not be interrupted, be it complete or not.
         self._last_pts = self._protected_pts
@@ -282,7 +289,7 @@ class WordLayer:
         if utterance.is_over:
             ends.append(utterance.end)
         for (begin, frames), end in zip(groups, ends, strict=False):
-            if end > utterance.end or begin >= utterance.end:
+            if end > utterance.end:
                 break
             if utterance.is_over and end == utterance.end:
                 self._lay_end(frames, begin, utterance)

@@ -171,6 +171,19 @@ def test_voice_with_word_times_that_is_replaced_leaves_the_rest():
     assert audio.layer.take_unsounded() == ["and snow."]
 
 
+def test_rest_of_speech_that_broke_off_is_left_to_who_tells_of_it():
+    """The end of a reply may come ahead of what another voice still says of it."""
+    audio = Audio()
+    audio.begin()
+    spoken(audio, "Rain tomorrow.")
+    audio.layer.broken_off("c", 0)
+    audio.layer.start(TTSStartedFrame("d"))
+    audio.announce("Snow on Monday.", context="d")
+    audio.layer.end_reply(len(audio.mulaw))
+
+    assert audio.layer.take_unsounded() == []
+
+
 def test_what_is_not_remembered_is_not_missed():
     audio = Audio()
     audio.layer.start(TTSStartedFrame("c", append_to_context=False))
