@@ -17,6 +17,13 @@ def test_readme_shows_the_example_bot():
     assert shown.count("\n") <= 25
 
 
+def test_readme_shows_the_application_of_ones_own():
+    shown = README.partition("## Use it in your own application")[2]
+    example = (ROOT / "examples" / "own_application.py").read_text("utf-8").partition(MARK)[2]
+
+    assert re.findall(r"```python\n(.*?)```", shown, re.DOTALL)[0] == example
+
+
 def test_named_files_exist():
     named = set(re.findall(r"`((?:bench|fuzz|examples|processors)/[\w/]+\.py)", README))
 

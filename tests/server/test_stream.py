@@ -205,3 +205,13 @@ async def test_after_stream_waits_for_bot(site: Site):
 
     assert [v.tag for v in await asking] == ["Hangup"]
     assert (await settled(site, "CA1")).phase is StreamPhase.ENDED
+
+
+async def test_stream_of_another_process_is_told_of(open_site: Open, log_lines: list[str]):
+    first, second = await open_site(), await open_site()
+    websocket = await second.start(await first.parameters())
+
+    assert (await websocket.receive(10)).type.name != "TEXT"
+    (line,) = [line for line in log_lines if "refused" in line]
+    assert "whose webhook was answered by another process" in line
+    assert "run one process" in line

@@ -15,6 +15,7 @@ from twilio_frames.signature import SETTINGS_HEADER, SIGNATURE_HEADER
 
 __all__ = [
     "LARGEST_BODY",
+    "MOST_FIELDS",
     "TOLD",
     "Form",
     "check_upgrade",
@@ -37,7 +38,9 @@ TOLD = web.ResponseKey("TOLD", str)
 
 _BASE = web.RequestKey("BASE", str)
 _BODY_SECONDS = 10.0
-_MOST_FIELDS = 500
+MOST_FIELDS = 500
+"""Fields of a form; Twilio's have some thirty."""
+
 _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -99,7 +102,7 @@ async def read_form(request: web.Request) -> Form:
 
 def _parse_form(text: bytes) -> Form:
     try:
-        return parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        return parse_qsl(text.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise problem(web.HTTPBadRequest, "expected a form in UTF-8, got something else") from None
 

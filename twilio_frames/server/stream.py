@@ -84,6 +84,13 @@ async def _admit(state: ServerState, transport: TwilioTransport) -> Start | None
     if state.tokens.redeem(token, start.call_sid):
         logger.bind(call_sid=start.call_sid).info(f"{start.call_sid}: stream {start.stream_sid}")
         return start
+    if token and state.records.get(start.call_sid) is None:
+        state.refusals.note(
+            "a stream whose webhook was answered by another process",
+            "each process takes the streams of its own webhooks alone: run one process (one "
+            "worker, one replica), or have all of a number's requests go to the same one",
+        )
+        return None
     state.refusals.note(
         "a stream without a token that is valid for its call",
         "its TwiML has to come from this server's /twiml, for each stream anew",

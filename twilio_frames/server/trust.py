@@ -13,7 +13,15 @@ from aiohttp import web
 
 from twilio_frames.signature import SIGNATURE_HEADER
 
-__all__ = ["is_local", "is_loopback", "is_reachable", "is_same_origin", "is_twilios"]
+__all__ = [
+    "is_from_here",
+    "is_local",
+    "is_loopback",
+    "is_reachable",
+    "is_same_origin",
+    "is_twilios",
+]
+
 
 _PROXY_MARKS = (
     "Forwarded",
@@ -52,12 +60,22 @@ def is_reachable(host: str) -> bool:
 
 def is_local(request: web.BaseRequest) -> bool:
     """Tell whether a request was made on this machine, for this machine."""
-    if any(mark in request.headers for mark in _PROXY_MARKS):
+    return is_from_here(request.headers, request.remote)
+
+
+def is_from_here(headers: Mapping[str, str], remote: str | None) -> bool:
+    """Tell the same of a request of any framework.
+
+    Args:
+        headers: Its headers, whose names may be asked for in any case.
+        remote: The address that it came from.
+    """
+    if any(mark in headers for mark in _PROXY_MARKS):
         return False
-    if not is_loopback(request.remote or ""):
+    if not is_loopback(remote or ""):
         return False
     try:
-        named = urlsplit("//" + request.headers.get("Host", "")).hostname
+        named = urlsplit("//" + headers.get("Host", "")).hostname
     except ValueError:
         return False
     return named is not None and is_loopback(named)

@@ -258,7 +258,9 @@ def _client_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         # What aiohttp would add by itself, and Twilio does not send.
         skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
-        connector=aiohttp.TCPConnector(limit=0),
+        # Each request has a connection of its own, as Twilio's machines are many: behind a
+        # balancer, the stream reaches another process than the webhook.
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
         # One call must not bring another's cookies.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),

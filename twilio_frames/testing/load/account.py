@@ -52,7 +52,9 @@ async def client_session() -> AsyncIterator[aiohttp.ClientSession]:
     """A client that sends no header of its own, and no call another's cookies."""
     async with aiohttp.ClientSession(
         skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
-        connector=aiohttp.TCPConnector(limit=0),
+        # Each request has a connection of its own, as Twilio's machines are many: behind a
+        # balancer, the stream reaches another process than the webhook.
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
     ) as session:
