@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from loguru import logger
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.frames import CallEndReason
@@ -29,6 +30,13 @@ _LONGEST_CUT = 1.0
 _DOUBT_BYTES = 24
 # Of a background, which no word may wait for; Pipecat's own transport is as far ahead.
 _BACKGROUND_LEAD = 0.04
+
+
+_NO_MARKS = (
+    "no mark has come back of what the bot said: on a one-way stream (<Start><Stream>) nobody "
+    "hears it, use <Connect><Stream>. Otherwise the other end knows no marks, and what was heard "
+    "is told by the clock"
+)
 
 
 class Line(Protocol):
@@ -284,14 +292,16 @@ class Playout:
     def _heard_on_line(self) -> int:
         """Up to where the line's audio has been heard: by marks, by the clock if they are lost."""
         playback, now = self._line.playback, time.monotonic()
-        if playback.heard >= playback.sent:
+        if playback.heard >= playback.sent or not playback.is_audible:
             return playback.heard
         patience = 0.0 if self._marks_are_lost else self._timing.playout_timeout_secs
         # A background goes on behind the script.
         is_due = self.script.heard < self.script.sent
         ends_at = self._script_ends_at if is_due else playback.ends_at
         if now - ends_at - playback.round_trip > patience:
-            self._marks_are_lost = not playback.echoed
+            if not playback.echoed and not self._marks_are_lost:
+                self._marks_are_lost = True
+                logger.warning(_NO_MARKS)
             return playback.sent
         return playback.position(now) if self._marks_are_lost else playback.heard
 

@@ -36,11 +36,12 @@ from twilio_frames.protocol.violations import (
     Violation,
     ViolationKind,
 )
-from twilio_frames.protocol.wire import MAX_MESSAGE, decode, encode
+from twilio_frames.protocol.wire import MAX_MESSAGE, MAX_SID, decode, encode
 
 __all__ = [
     "INBOUND",
     "MAX_MESSAGE",
+    "MAX_SID",
     "OUTBOUND",
     "BotMessage",
     "BreakKind",

@@ -139,6 +139,8 @@ class Playback:
         """When the audio sent so far will have been played, but for the line's delay."""
         self.echoed = 0
         """How many marks have come back."""
+        self.is_audible = True
+        """Whether what is sent is played at all: a one-way stream takes it, and throws it away."""
         self.cut: Cut | None = None
         """Where the last ``clear`` cut; None before the first."""
         self._outstanding: deque[_Mark] = deque(maxlen=_MOST_MARKS)
@@ -159,6 +161,8 @@ class Playback:
 
     def position(self, now: float) -> int:
         """Where playback stands, but for the line's delay."""
+        if not self.is_audible:
+            return self.heard
         return self.sent - round(max(0.0, self.ends_at - now) * _BYTES_PER_SECOND)
 
     def media_received(self, timestamp: int) -> None:

@@ -13,6 +13,7 @@ from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_made
 from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.transport.connection import MediaConnection
+from twilio_frames.transport.handshake import start_kept_on
 from twilio_frames.transport.input import TwilioInput
 from twilio_frames.transport.params import TwilioParams, check_params
 from twilio_frames.transport.reader import LineReader
@@ -38,20 +39,26 @@ class TwilioTransport(BaseTransport):
 
     Args:
         websocket: A prepared ``aiohttp.web.WebSocketResponse``, or an accepted Starlette or
-            FastAPI ``WebSocket``, of which nothing has been read.
+            FastAPI ``WebSocket``. Nothing need have been read of it. What Pipecat's
+            ``parse_telephony_websocket()`` has read is known.
         params: Audio, lead and time limits.
+        start: The stream's ``start``, if somebody else has read it from the socket.
 
     Raises:
         ConfigurationError: If ``websocket`` is something else, or is not open yet; or if ``params``
             ask for what a phone line cannot do.
     """
 
-    def __init__(self, websocket: object, params: TwilioParams | None = None):
+    def __init__(
+        self, websocket: object, params: TwilioParams | None = None, *, start: Start | None = None
+    ):
         super().__init__()
         self._websocket = websocket
         self._params = params or TwilioParams()
         check_params(self._params)
         self._connection = MediaConnection(media_socket(websocket), self._params)
+        if (known := start or start_kept_on(websocket)) is not None:
+            self._connection.adopt(known)
         self._reader = LineReader(self._connection, on_ended=self._ended)
         self._input = TwilioInput(
             self._connection,

@@ -19,6 +19,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.audience import Audience, Failures
 from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import (
+    OUTBOUND,
     BotMessage,
     Clear,
     Event,
@@ -36,6 +37,7 @@ from twilio_frames.protocol import (
     Unknown,
     Violation,
 )
+from twilio_frames.transport.handshake import start_of_later_message
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
 
@@ -124,8 +126,33 @@ class MediaConnection:
                     f"expected `start` within {self._params.start_timeout_secs} s of the socket's "
                     "opening, got none: check that a Twilio media stream is at the other end"
                 ) from None
+            self._check_tracks(self.stream.start)
             await self._check_format(self.stream.start)
             return self.stream.start
+
+    def _check_tracks(self, start: Start) -> None:
+        if OUTBOUND in start.tracks and self.playback.is_audible:
+            self.playback.is_audible = False
+            logger.error(
+                f"call {start.call_sid}: nothing the bot says can be heard: `start.tracks` names "
+                "`outbound`, so this is a one-way stream (<Start><Stream>); use <Connect><Stream>"
+            )
+
+    def adopt(self, start: Start) -> None:
+        """Goes on from a ``start`` that somebody else has read."""
+        self.stream.adopt(start)
+        self._started_at = 0.0
+
+    def _adopt_by(self, data: str | bytes) -> None:
+        """Goes on from the middle of a stream whose ``start`` somebody else has read."""
+        start = start_of_later_message(data)
+        if start is not None:
+            logger.warning(
+                f"stream {start.stream_sid}: `connected` and `start` have been read before: the "
+                "call's sid and parameters are not known here. Let TwilioTransport read them "
+                "(`await transport.wait_for_start()`), or pass `start=...` to it"
+            )
+            self.adopt(start)
 
     async def _check_format(self, start: Start) -> None:
         form = start.media_format
@@ -150,6 +177,8 @@ class MediaConnection:
             self._ended_by_peer()
             return None
         self.last_received = time.monotonic()
+        if self.stream.state is StreamState.IDLE:
+            self._adopt_by(data)
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
             self.watchers.tell("received", event, self.last_received)

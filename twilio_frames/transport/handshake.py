@@ -1,0 +1,54 @@
+"""A stream whose ``start`` somebody else has read: where its name is to be had all the same.
+
+Pipecat's ``parse_telephony_websocket()`` reads ``connected`` and ``start`` to get at the custom
+parameters, and keeps what it read on the socket. Whoever reads them by hand leaves at least the
+messages that follow, each of which names its stream.
+
+This module is the one that knows where Pipecat keeps what it read.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, cast
+
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.protocol import MAX_SID, Dtmf, Mark, Media, Role, Start, Stop, decode
+
+__all__ = ["READ_BY_PIPECAT", "start_kept_on", "start_of_later_message"]
+
+READ_BY_PIPECAT = "_pipecat_parsed_telephony"
+"""The attribute of a WebSocket on which Pipecat keeps the kind of a stream, and its data."""
+
+
+def start_kept_on(websocket: object) -> Start | None:
+    """The ``start`` that Pipecat has read from a socket; None if it has read none.
+
+    Raises:
+        ConfigurationError: If it was another vendor's.
+    """
+    kept = getattr(websocket, READ_BY_PIPECAT, None)
+    if not isinstance(kept, tuple) or len(cast("tuple[Any, ...]", kept)) != 2:
+        return None
+    vendor, data = cast("tuple[str, Any]", kept)
+    if vendor != "twilio" or not data.get("stream_id"):
+        raise ConfigurationError(
+            "expected a Twilio media stream, got a socket from which parse_telephony_websocket() "
+            f"has read a start of the kind {vendor!r}: use the transport of that vendor"
+        )
+    body = data.get("body")
+    parameters = cast("Mapping[str, Any]", body) if isinstance(body, Mapping) else {}
+    return Start(
+        stream_sid=data.get("stream_id"),
+        call_sid=data.get("call_id") or "",
+        custom_parameters=MappingProxyType({str(k): str(v) for k, v in parameters.items()}),
+    )
+
+
+def start_of_later_message(data: str | bytes) -> Start | None:
+    """A ``start`` with the stream that a message names which only comes behind it; else None."""
+    message = decode(data, Role.TWILIO)
+    if not isinstance(message, Media | Dtmf | Mark | Stop):
+        return None
+    sid = message.stream_sid
+    is_sid = 0 < len(sid) <= MAX_SID and sid.isprintable()
+    return Start(stream_sid=sid) if is_sid else None
