@@ -60,6 +60,7 @@ from twilio_frames.frames import (
     SendMarkFrame,
     SpeechCutFrame,
 )
+from twilio_frames.processors.audio_advice import advise_on_audio
 from twilio_frames.processors.background import Background
 from twilio_frames.processors.backlog import BacklogFrame
 from twilio_frames.processors.clips import SpeakClipFrame
@@ -166,6 +167,7 @@ class MulawOutput(BaseOutputTransport):
         await self._start_background()
         await self._head_start.come_up()
         advise_on_recognisers(self)
+        advise_on_audio(self)
         if self._runner is None:
             self._runner = self.create_task(self._head_start.run(self._playout))
             HeardFirst.around(self)

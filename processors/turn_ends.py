@@ -89,6 +89,10 @@ class TurnEnds:
         self.pause = 0
         """The number of the pause that is going on, or was last."""
 
+    def keep_to_pause(self) -> None:
+        """Lets the pause that is set end turns from here on, and nothing else."""
+        self._by = EndTurnBy.PAUSE
+
     @property
     def learned(self) -> LearnedPause:
         """What has been learned of the caller's pauses."""

@@ -87,6 +87,10 @@ class TurnListener:
         """What has been learned of the caller's pauses."""
         return self._ends.learned
 
+    def keep_to_pause(self) -> None:
+        """Lets the pause that is set end turns from here on, and nothing else."""
+        self._ends.keep_to_pause()
+
     async def set_up(self) -> None:
         """Builds the model, off the event loop, if this is the first call that needs it."""
         if self._analyzer is not None:

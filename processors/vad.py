@@ -3,7 +3,7 @@
 import numpy as np
 from pipecat.audio.turn.base_turn_analyzer import BaseTurnAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
-from pipecat.frames.frames import Frame, InputAudioRawFrame
+from pipecat.frames.frames import Frame, InputAudioRawFrame, VADParamsUpdateFrame
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
@@ -296,6 +296,9 @@ class PhoneVAD(VADProcessor):
         """Forwards a frame, and tells what is heard in it."""
         if self._analyzer is not None and isinstance(frame, MulawInputFrame):
             self._analyzer.bot_level = frame.bot_level
+        if isinstance(frame, VADParamsUpdateFrame):
+            # What is set is kept to, as where ``params`` are given.
+            self._turns.keep_to_pause()
         await super().process_frame(frame, direction)
         if self._analyzer is None:
             return
