@@ -10,7 +10,10 @@ from pipecat.frames.frames import (
     BotSpeakingFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
+    Frame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
@@ -25,23 +28,33 @@ _NUMBERS = itertools.count(1)
 class Goodbye(BaseObserver):
     """Last words that are about to be spoken, with what is to happen when they were heard.
 
-    Whoever has them spoken pushes ``mark`` behind them: speech that was under way before does not
-    count. Nothing happens if the caller interrupts, be it that speech: then the conversation goes
-    on.
+    They are those heard last, wherever the model put them: into the reply that says goodbye by a
+    function call, into that call, or into a reply that follows. So a ``mark`` goes behind the call,
+    and another one behind each reply that ends later; the newest counts. Nothing happens if the
+    caller interrupts, be it earlier speech: then the conversation goes on.
 
     Args:
         worker: Runs the pipeline in which they are spoken.
         then: Awaited once they were heard.
+        push: Pushes a frame from where replies come from.
         limit: Seconds without a sound from the bot after which it is in any case: a voice that
             fails is never heard to its end.
     """
 
     def __init__(
-        self, worker: PipelineWorker, then: Callable[[], Awaitable[None]], *, limit: float = 20.0
+        self,
+        worker: PipelineWorker,
+        then: Callable[[], Awaitable[None]],
+        *,
+        push: Callable[[Frame], Awaitable[None]],
+        limit: float = 20.0,
     ):
-        super().__init__()
-        self.mark = SendMarkFrame(mark=f"goodbye {next(_NUMBERS)}")
-        """Belongs right behind the last words."""
+        # Told of each frame once: by the processor that made it.
+        super().__init__(observe_every_push=False)
+        self.mark = _mark()
+        """The newest mark; belongs right behind the last words."""
+        self._push = push
+        self._is_replying = False
         self._worker = worker
         self._then = then
         self._limit = limit
@@ -59,11 +72,23 @@ class Goodbye(BaseObserver):
             case InterruptionFrame():
                 self._end(is_interrupted=True)
             case MarkReachedFrame(mark=mark, flushed=flushed) if mark == self.mark.mark:
-                self._end(is_interrupted=flushed)
+                if not self._is_replying or flushed:
+                    self._end(is_interrupted=flushed)
+            case LLMFullResponseStartFrame():
+                self._is_replying = True
+            case LLMFullResponseEndFrame():
+                await self._follow_reply()
             case BotStartedSpeakingFrame() | BotSpeakingFrame() | BotStoppedSpeakingFrame():
                 self._spoke_at = time.monotonic()
             case _:
                 pass
+
+    async def _follow_reply(self) -> None:
+        """Sets the mark anew: the reply's last words may have been gathered until it ended."""
+        self._is_replying = False
+        if not self._is_over.is_set():
+            self.mark = _mark()
+            await self._push(self.mark)
 
     def _end(self, *, is_interrupted: bool) -> None:
         if not self._is_over.is_set():
@@ -85,3 +110,7 @@ class Goodbye(BaseObserver):
         """Lets nothing happen any more."""
         self._waiting.cancel()
         await self._worker.remove_observer(self)
+
+
+def _mark() -> SendMarkFrame:
+    return SendMarkFrame(mark=f"goodbye {next(_NUMBERS)}")

@@ -12,6 +12,8 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     Frame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     TTSSpeakFrame,
 )
 from pipecat.observers.base_observer import FramePushed
@@ -133,13 +135,77 @@ class FakeWorker:
         self.is_left.set()
 
 
+async def test_caller_who_goes_on_before_the_goodbye_is_listened_to(phone: Phone):
+    """The model says it in its text, and leaves the function's argument empty."""
+    end, calls = FunctionCall("end_call", {"goodbye": ""}), []
+    async with OpenAIServer([["Goodbye, and thank you.", end], "A muffin, too."]) as server:
+
+        async def bot(call: Call) -> None:
+            calls.append(call)
+            context = PhoneContextAggregator(LLMContext(tools=[call.end_call]))
+            llm = PhoneOpenAILLMService(base_url=server.base_url, warm_up=False)
+            ears = [call.transport.input(), PhoneVAD(), Scribe("that is all", "a muffin")]
+            voice = [SlowVoice(), call.transport.output()]
+            await call.run(Pipeline([*ears, context.user(), llm, *voice, context.assistant()]))
+
+        async with phone.call(bot) as caller:
+            await caller.say("That is all.")
+            assert await caller.wait_until(lambda: len(server.asked) == 1, seconds=5)
+            await caller.say("No, wait, please, a muffin.")
+            assert await caller.wait_until(lambda: len(server.asked) == 2, seconds=5)
+            assert calls[0].end_reason is None
+
+
+@pytest.mark.parametrize("text", ["Goodbye then", "Goodbye. And have a nice day"])
+async def test_words_without_an_end_are_heard_too(phone: Phone, text: str):
+    """A sentence that does not end is gathered until the reply does."""
+    async with talking(phone, [text, FunctionCall("end_call", {"goodbye": ""})]) as (talk, _):
+        assert await talk.say("That is all.") == text
+        assert await talk.ended() is CallEndReason.BOT_HUNG_UP
+
+
+async def test_empty_goodbye_behind_nothing_ends_the_call(phone: Phone):
+    async with talking(phone, [FunctionCall("end_call", {"goodbye": ""})]) as (talk, _):
+        await talk.say("That is all.")
+        assert await talk.ended() is CallEndReason.BOT_HUNG_UP
+
+
+async def nowhere(_: Frame) -> None:
+    pass
+
+
+async def test_reply_behind_the_goodbye_is_heard_first():
+    """Another function of the same reply lets the model say more."""
+    worker, ended = FakeWorker(), asyncio.Event()
+    marks: list[Frame] = []
+
+    async def then() -> None:
+        ended.set()
+
+    async def push(frame: Frame) -> None:
+        marks.append(frame)
+
+    goodbye = Goodbye(cast("PipelineWorker", worker), then, push=push)
+    first = goodbye.mark.mark
+    await goodbye.on_push_frame(pushed(LLMFullResponseStartFrame()))
+    await goodbye.on_push_frame(pushed(MarkReachedFrame(first, 0, flushed=False)))
+    await goodbye.on_push_frame(pushed(LLMFullResponseEndFrame()))
+    await goodbye.on_push_frame(pushed(MarkReachedFrame(first, 0, flushed=False)))
+    assert worker.observers
+    assert marks == [goodbye.mark]
+
+    await goodbye.on_push_frame(pushed(MarkReachedFrame(goodbye.mark.mark, 0, flushed=False)))
+    async with asyncio.timeout(5):
+        await ended.wait()
+
+
 async def test_goodbye_that_is_never_heard_has_a_limit():
     worker, ended = FakeWorker(), asyncio.Event()
 
     async def then() -> None:
         ended.set()
 
-    Goodbye(cast("PipelineWorker", worker), then, limit=0.01)
+    Goodbye(cast("PipelineWorker", worker), then, push=nowhere, limit=0.01)
     async with asyncio.timeout(5):
         await ended.wait()
     assert not worker.observers
@@ -151,7 +217,7 @@ async def test_limit_begins_when_the_bot_falls_silent():
     async def then() -> None:
         ended.set()
 
-    goodbye = Goodbye(cast("PipelineWorker", worker), then, limit=0.3)
+    goodbye = Goodbye(cast("PipelineWorker", worker), then, push=nowhere, limit=0.3)
     for _ in range(5):
         await asyncio.sleep(0.1)
         await goodbye.on_push_frame(pushed(BotSpeakingFrame()))
@@ -167,7 +233,7 @@ async def test_only_the_mark_behind_the_goodbye_tells_of_its_end(is_flushed):
     async def then() -> None:
         ended.set()
 
-    goodbye = Goodbye(cast("PipelineWorker", worker), then)
+    goodbye = Goodbye(cast("PipelineWorker", worker), then, push=nowhere)
     for frame in (BotStoppedSpeakingFrame(), MarkReachedFrame("other", 0, flushed=False)):
         await goodbye.on_push_frame(pushed(frame))
     await asyncio.sleep(0)
@@ -187,7 +253,7 @@ async def test_goodbye_forgotten_at_once_watches_nothing():
     async def then() -> None:
         raise AssertionError("expected nothing to happen, it did")
 
-    await Goodbye(cast("PipelineWorker", worker), then).forget()
+    await Goodbye(cast("PipelineWorker", worker), then, push=nowhere).forget()
     assert not worker.observers
 
 

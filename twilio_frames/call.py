@@ -297,12 +297,10 @@ class Call:
                 say them anywhere else.
         """
         await self._forget_goodbye()
+        self._goodbye = Goodbye(params.pipeline_worker, self.hang_up, push=params.llm.push_frame)
         if goodbye.strip():
-            self._goodbye = Goodbye(params.pipeline_worker, self.hang_up)
             await params.llm.push_frame(TTSSpeakFrame(goodbye))
-            await params.llm.push_frame(self._goodbye.mark)
-        else:
-            await self.hang_up()
+        await params.llm.push_frame(self._goodbye.mark)
         await params.result_callback(
             "The goodbye is being spoken. Then the call ends, unless the caller goes on.",
             properties=FunctionCallResultProperties(run_llm=False),
