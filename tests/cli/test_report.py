@@ -73,5 +73,6 @@ def test_other_files_are_told(tmp_path, capsys):
 
 
 def test_place_that_cannot_be_written_is_told(log, tmp_path, capsys):
-    assert run("report", log, "-o", tmp_path / "nowhere" / "call.html") == 1
-    assert "name a file in a folder that exists" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("report", log, "-o", tmp_path / "nowhere" / "call.html")
+    assert "expected a file in a folder that exists" in capsys.readouterr().err

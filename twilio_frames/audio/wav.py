@@ -12,11 +12,12 @@ _MULAW = 7
 _EXTENSIBLE = 0xFFFE
 
 
-def mulaw_of_wav(data: bytes) -> bytes:
+def mulaw_of_wav(data: bytes, *, channel: int | None = None) -> bytes:
     """A WAV file's sound as 8 kHz mu-law; the channels of more than one are mixed.
 
     Args:
         data: The file. Mu-law in it that is 8 kHz mono comes out bit for bit.
+        channel: Which of its channels, the left one is 0; by default all are mixed into one.
 
     Raises:
         ValueError: If it is no WAV file, or holds samples of another kind.
@@ -39,7 +40,8 @@ def mulaw_of_wav(data: bytes) -> bytes:
         sound = decode_mulaw(sound)
     whole = len(sound) // (2 * channels) * 2 * channels
     samples = np.frombuffer(sound[:whole], dtype="<i2").reshape(-1, channels)
-    mono = samples.astype(np.int32).mean(axis=1).astype(np.int16).tobytes()
+    mixed = samples.astype(np.int32).mean(axis=1) if channel is None else samples[:, channel]
+    mono = mixed.astype(np.int16).tobytes()
     resampler = Resampler(rate, SAMPLE_RATE)
     return encode_mulaw(resampler.resample(mono) + resampler.flush())
 

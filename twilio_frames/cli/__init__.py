@@ -13,6 +13,7 @@ from loguru import logger
 from twilio_frames import __version__
 from twilio_frames.cli import call, demo, dial, load, report, serve
 from twilio_frames.errors import TwilioFramesError
+from twilio_frames.no_telemetry import keep_quiet
 
 DONE = 0
 FAILED = 1
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    keep_quiet()
     options = _parser().parse_args(arguments)
     logger.remove()
     level = "DEBUG" if options.verbose else options.log_level

@@ -12,7 +12,10 @@ from twilio_frames.cli.options import (
     Commands,
     add_account,
     existing_file,
+    file_to_write,
+    phone_keys,
     positive_seconds,
+    wav_file,
     write_json,
 )
 from twilio_frames.cli.scripted import call_scripted, refuse_mixture
@@ -92,10 +95,12 @@ def add_to(commands: Commands) -> None:
     _add_scripted(parser)
     _add_line(parser)
     files = parser.add_argument_group("files")
-    files.add_argument("--record", type=Path, help="stereo WAV: caller left, bot right")
-    files.add_argument("--log", type=Path, help="every message with its time, JSON lines")
-    files.add_argument("--json", type=Path, help="the result, for programs")
-    files.add_argument("--junit", type=Path, help="what --script expected and got, as JUnit XML")
+    files.add_argument("--record", type=file_to_write, help="stereo WAV: caller left, bot right")
+    files.add_argument("--log", type=file_to_write, help="every message with its time, JSON lines")
+    files.add_argument("--json", type=file_to_write, help="the result, for programs")
+    files.add_argument(
+        "--junit", type=file_to_write, help="what --script expected and got, as JUnit XML"
+    )
 
 
 def _add_script(parser: argparse.ArgumentParser) -> None:
@@ -104,9 +109,15 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
         "--say", action=_AddStep, nargs="+", metavar="TEXT", help="says this (extra `local`)"
     )
     script.add_argument(
-        "--wav", action=_AddStep, nargs="+", type=existing_file, metavar="FILE", help="plays this"
+        "--wav", action=_AddStep, nargs="+", type=wav_file, metavar="FILE", help="plays this"
     )
-    script.add_argument("--digits", action=_AddStep, metavar="KEYS", help="presses 0-9 * #")
+    script.add_argument(
+        "--digits",
+        action=_AddStep,
+        type=phone_keys,
+        metavar="KEYS",
+        help="presses 0-9 * #; w waits half a second",
+    )
     script.add_argument(
         "--patience",
         type=positive_seconds,
@@ -198,13 +209,32 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
                 if replay is not None:
                     await replay.perform(caller)
                 await _talk(caller, options, stay=0.0 if replay else LISTEN_SECONDS)
+            except asyncio.CancelledError:
+                # Ctrl-C hangs up; what was heard until then is told.
+                await caller.hang_up()
+                _conclude(caller, transcript, options, console, interrupted=True)
+                raise
             finally:
                 following.cancel()
-        transcript.update(caller)
-        result = caller.result
-    _summarize(result, options, console)
-    write_json(options.json, "call", {"url": options.url} | result.to_dict())
+        result = _conclude(caller, transcript, options, console)
     return 0 if is_bot_heard(result) else BOT_WAS_SILENT
+
+
+def _conclude(
+    caller: Caller,
+    transcript: Transcript,
+    options: argparse.Namespace,
+    console: Console,
+    *,
+    interrupted: bool = False,
+) -> CallResult:
+    """Says what came of a call, and writes it down."""
+    transcript.update(caller)
+    result = caller.result
+    _summarize(result, options, console)
+    content = {"url": options.url, "interrupted": interrupted} | result.to_dict()
+    write_json(options.json, "call", content)
+    return result
 
 
 def is_bot_heard(result: CallResult) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twilio_frames.cli.console import Console
-from twilio_frames.cli.options import Commands, existing_file, write_json
+from twilio_frames.cli.options import Commands, file_to_write, wav_file, write_json
 from twilio_frames.cli.report import write_page
 from twilio_frames.cli.transcript import Transcript
 from twilio_frames.errors import CallFailedError, ConfigurationError, MissingExtraError
@@ -71,7 +71,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--caller",
         nargs="+",
-        type=existing_file,
+        type=wav_file,
         metavar="FILE",
         help="WAV files that speak instead of the script, one a turn; then the order is agreed to",
     )
@@ -81,7 +81,9 @@ def add_to(commands: Commands) -> None:
         metavar="DIR",
         help="folder for recordings, logs and report (default: in your cache folder)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the result, for programs")
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="the result, for programs"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import asyncio
 import os
 
 from twilio_frames.cli.console import Console
-from twilio_frames.cli.options import Commands
+from twilio_frames.cli.options import Commands, phone_number
 from twilio_frames.errors import ConfigurationError
 
 _EPILOG = """\
@@ -23,7 +23,9 @@ def add_to(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
-    parser.add_argument("number", metavar="NUMBER", help="whom to call: +12125550123")
+    parser.add_argument(
+        "number", type=phone_number, metavar="NUMBER", help="whom to call: +12125550123"
+    )
     parser.add_argument(
         "--from",
         dest="from_number",

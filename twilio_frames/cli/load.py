@@ -4,15 +4,15 @@ import argparse
 import asyncio
 import gc
 from collections.abc import Sequence
-from pathlib import Path
 
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.load_view import LoadView, show_result, show_step, show_verdict
 from twilio_frames.cli.options import (
     Commands,
     add_account,
-    existing_file,
+    file_to_write,
     positive_seconds,
+    wav_file,
     write_json,
 )
 from twilio_frames.testing.load import (
@@ -29,6 +29,7 @@ from twilio_frames.testing.load.phrases import DEFAULT_WORDS
 from twilio_frames.testing.load.run import CALLS_PER_SECOND, SETTLING_SECONDS
 from twilio_frames.testing.speech import Speech
 
+NOT_TRIED = 1
 FELL_SHORT = 3
 
 _DESCRIPTION = """\
@@ -55,7 +56,9 @@ def add_to(commands: Commands) -> None:
     )
     parser.set_defaults(run=run, log_level="WARNING")
     parser.add_argument("urls", metavar="URL", nargs="+")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="write the figures to a file"
+    )
     _add_amount(parser)
     _add_search(parser)
     _add_callers(parser)
@@ -111,7 +114,7 @@ def _add_callers(parser: argparse.ArgumentParser) -> None:
         "--say", action="append", default=[], metavar="TEXT", help="one of the things they say"
     )
     callers.add_argument(
-        "--wav", action="append", default=[], type=existing_file, metavar="FILE", help="another"
+        "--wav", action="append", default=[], type=wav_file, metavar="FILE", help="another"
     )
     callers.add_argument(
         "--noise", type=float, default=-55.0, metavar="DB", help="of full scale (%(default)g)"
@@ -189,45 +192,66 @@ async def _load(options: argparse.Namespace, console: Console) -> int:
     gc.collect()
     gc.freeze()
     found: list[dict[str, object]] = []
-    are_good = True
-    for url in options.urls:
-        if options.search:
-            outcome, is_good = await _search(url, options, repertoire, console)
-        else:
-            outcome, is_good = await _once(url, options, repertoire, console)
-        found.append(outcome)
-        are_good &= is_good
-    write_json(options.json, "load", {"loads": found})
-    return 0 if are_good else FELL_SHORT
+    statuses: list[int] = []
+    view = LoadView(console)
+    content: dict[str, object] = {"loads": found, "interrupted": None}
+    try:
+        for url in options.urls:
+            kind = _search if options.search else _once
+            outcome, status = await kind(url, options, repertoire, console, view)
+            found.append(outcome)
+            statuses.append(status)
+    except asyncio.CancelledError:
+        content["interrupted"] = view.last
+        raise
+    finally:
+        write_json(options.json, "load", content)
+    return NOT_TRIED if NOT_TRIED in statuses else max(statuses)
 
 
 async def _once(
-    url: str, options: argparse.Namespace, repertoire: Repertoire, console: Console
-) -> tuple[dict[str, object], bool]:
-    result = await _run(url, options.calls, options, repertoire, console)
+    url: str,
+    options: argparse.Namespace,
+    repertoire: Repertoire,
+    console: Console,
+    view: LoadView,
+) -> tuple[dict[str, object], int]:
+    result = await _run(url, options.calls, options, repertoire, view)
     limits = _limits(options)
     show_result(console, result, limits)
     shortfalls, is_trusted = limits.shortfalls(result), limits.trusts(result)
     outcome = {**result.to_dict(), "shortfalls": shortfalls, "is_trusted": is_trusted}
-    return outcome, is_trusted and not shortfalls
+    is_good = is_trusted and not shortfalls
+    return outcome, _status(was_tried=result.was_tried, is_good=is_good)
+
+
+def _status(*, was_tried: bool, is_good: bool) -> int:
+    if not was_tried:
+        return NOT_TRIED
+    return 0 if is_good else FELL_SHORT
 
 
 async def _search(
-    url: str, options: argparse.Namespace, repertoire: Repertoire, console: Console
-) -> tuple[dict[str, object], bool]:
+    url: str,
+    options: argparse.Namespace,
+    repertoire: Repertoire,
+    console: Console,
+    view: LoadView,
+) -> tuple[dict[str, object], int]:
     found = await search_largest(
-        lambda calls: _run(url, calls, options, repertoire, console),
+        lambda calls: _run(url, calls, options, repertoire, view),
         _limits(options),
         first=options.first,
         most=options.most,
         on_step=lambda step: show_step(console, step),
     )
     show_verdict(console, url, found)
-    return {"url": url, **found.to_dict()}, found.largest > 0
+    status = _status(was_tried=found.was_tried, is_good=found.largest > 0)
+    return {"url": url, **found.to_dict()}, status
 
 
 async def _run(
-    url: str, calls: int, options: argparse.Namespace, repertoire: Repertoire, console: Console
+    url: str, calls: int, options: argparse.Namespace, repertoire: Repertoire, view: LoadView
 ) -> LoadResult:
     plan = LoadPlan(
         url=url,
@@ -241,7 +265,7 @@ async def _run(
         account_sid=options.account_sid,
         seed=options.seed,
     )
-    with LoadView(console, url) as view:
+    with view.of(url):
         return await run_load(plan, repertoire=repertoire, on_progress=view.show)
 
 

@@ -2,8 +2,8 @@
 
 import math
 import shutil
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from twilio_frames.cli.console import Console
 from twilio_frames.testing.load import (
@@ -15,6 +15,7 @@ from twilio_frames.testing.load import (
     Spread,
     Step,
 )
+from twilio_frames.testing.load.figures import rounded
 
 _PLAIN_SECONDS = 5.0
 _BAR = 30
@@ -25,28 +26,44 @@ class LoadView:
 
     Args:
         console: Where it goes.
-        url: What is being rung.
     """
 
-    def __init__(self, console: Console, url: str):
+    def __init__(self, console: Console):
         self._console = console
-        self._url = url
+        self._url = ""
+        self._last: LoadProgress | None = None
         self._shown_at: tuple[str, float] = ("", 0.0)
         self._height = 0
 
-    def __enter__(self) -> Self:
-        return self
+    @contextmanager
+    def of(self, url: str) -> Iterator[None]:
+        """Shows the load of a URL meanwhile."""
+        self._url, self._last = url, None
+        try:
+            yield
+        finally:
+            self._wipe()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._wipe()
+    @property
+    def last(self) -> dict[str, object] | None:
+        """How the load stood that was shown last, for a JSON file; None if none was."""
+        progress = self._last
+        if progress is None:
+            return None
+        return {
+            "url": self._url,
+            "stage": progress.stage,
+            "seconds": rounded(progress.seconds),
+            "up": progress.up,
+            "calls": progress.calls,
+            "failed": progress.failed,
+            **progress.figures.to_dict(),
+            "timekeeping": progress.timekeeping.to_dict(),
+        }
 
     def show(self, progress: LoadProgress) -> None:
         """Shows how the load stands."""
+        self._last = progress
         if self._console.is_terminal:
             self._redraw(progress)
             return
@@ -105,6 +122,9 @@ def show_result(console: Console, result: LoadResult, limits: QualityLimits) -> 
     console.fact("calls", f"{result.up} up at once; {result.made} made, {result.failed} failed")
     for reason, count in result.failures.items():
         console.fact(f"failed {count} times", reason, "bad")
+    if not result.was_tried:
+        console.fact("could not be tried", "no call was up", "bad")
+        return
     console.fact("call set up in", _spread(result.setup))
     console.fact("first audio after", _spread(figures.first_audio))
     console.fact("bot silent after talk-over", _spread(figures.barge_in))
@@ -117,7 +137,7 @@ def show_result(console: Console, result: LoadResult, limits: QualityLimits) -> 
     console.fact(
         "the simulator itself",
         f"p50 {1000 * time.p50:.1f}, p99 {1000 * time.p99:.1f}, worst {1000 * time.worst:.0f} ms "
-        f"late; {100 * result.driver_cpu:.0f} % of a core",
+        f"late; {_share(result.driver_cpu)} of a core",
     )
     for text in shortfalls:
         console.fact("fell short", text, "bad")
@@ -130,7 +150,8 @@ def show_result(console: Console, result: LoadResult, limits: QualityLimits) -> 
 def show_step(console: Console, step: Step) -> None:
     """Says in a line how one load of a search went."""
     result, time = step.result, step.result.timekeeping
-    reasons = [*step.shortfalls, *([] if step.is_trusted else [time.warning])]
+    is_late = result.was_tried and not step.is_trusted
+    reasons = [*step.shortfalls, *result.failures, *([time.warning] if is_late else [])]
     verdict = "held" if step.holds else "; ".join(reasons)
     figures = result.figures
     console.say(
@@ -143,6 +164,9 @@ def show_step(console: Console, step: Step) -> None:
 def show_verdict(console: Console, url: str, found: SearchResult) -> None:
     """Says how many calls the bot bears."""
     console.say()
+    if not found.was_tried:
+        console.fact("could not be tried", f"no call was up ({url})", "bad")
+        return
     console.fact("largest number that held", f"{found.largest} calls", "good")
     if found.broke_at is None:
         console.fact("broke at", f"none that was tried ({url})")
@@ -170,6 +194,10 @@ def _gaps(figures: LoadFigures) -> str:
         return "none (the bot was not heard)"
     worst = f", worst {1000 * figures.gaps.worst:.0f} ms" if figures.gaps.count else ""
     return f"{figures.gaps.count} ({figures.gaps_per_minute:.2f} a minute{worst})"
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.0f} %"
 
 
 def _seconds(value: float) -> str:

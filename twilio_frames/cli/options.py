@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,12 @@ from twilio_frames import __version__
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.private_files import write_private
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
+from twilio_frames.testing.speech import read_wav
+
+_HIGHEST_PORT = 65535
+_PHONE_KEYS = "0123456789*#w"
+_CALLEE = re.compile(r"\+[1-9][0-9]{7,14}|sip:\S+|client:\S+")
+"""E.164 has up to 15 digits; a country's shortest numbers, with its code, have eight."""
 
 
 class Commands(Protocol):
@@ -35,6 +42,52 @@ def existing_file(text: str) -> Path:
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"expected a file, got none at {text}")
     return path
+
+
+def wav_file(text: str) -> Path:
+    """An argument that names a WAV file that can be played."""
+    path = existing_file(text)
+    try:
+        read_wav(path)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return path
+
+
+def file_to_write(text: str) -> Path:
+    """An argument that names a file to be written, in a folder that is there."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file to write, got the folder {text}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"expected a file in a folder that exists, got {text}: make the folder {path.parent}"
+        )
+    return path
+
+
+def port_number(text: str) -> int:
+    """An argument that names a TCP port; 0 is any that is free."""
+    if not text.isdecimal() or not 0 <= int(text) <= _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to {_HIGHEST_PORT}, got {text!r}")
+    return int(text)
+
+
+def phone_keys(text: str) -> str:
+    """An argument that names keys to press, with pauses."""
+    if not text or set(text) - set(_PHONE_KEYS):
+        raise argparse.ArgumentTypeError(f"expected keys out of {_PHONE_KEYS}, got others")
+    return text
+
+
+def phone_number(text: str) -> str:
+    """An argument that names whom to call: a number, or a SIP address or client of Twilio's."""
+    if _CALLEE.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(
+            "expected a number with + and the country in front, such as +12125550123, got "
+            f"{len(text)} other characters"
+        )
+    return text
 
 
 def positive_seconds(text: str) -> float:

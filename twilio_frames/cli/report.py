@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from twilio_frames.cli.console import Console
-from twilio_frames.cli.options import Commands, existing_file, write_json
+from twilio_frames.cli.options import Commands, existing_file, file_to_write, write_json
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.private_files import write_private
 from twilio_frames.report import Report, clock_text, content, page, read_report
@@ -32,8 +32,12 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=run, log_level="WARNING")
     parser.add_argument("log", type=existing_file, metavar="FILE", help="a call log, call.jsonl")
     parser.add_argument("--audio", type=existing_file, metavar="FILE", help="the recording")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page to write")
-    parser.add_argument("--png", type=Path, metavar="FILE", help="a picture of it to write")
+    parser.add_argument(
+        "-o", "--output", type=file_to_write, metavar="FILE", help="the page to write"
+    )
+    parser.add_argument(
+        "--png", type=file_to_write, metavar="FILE", help="a picture of it to write"
+    )
     parser.add_argument("--dark", action="store_true", help="the picture is light on dark")
     parser.add_argument(
         "--explain", action="store_true", help="say what went wrong, worst first; no page unless -o"
@@ -44,7 +48,9 @@ def add_to(commands: Commands) -> None:
         help="the page holds the recording, half a megabyte a minute; else it is read from its "
         "file (default: calls up to 15 minutes are held)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the report, for programs")
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="the report, for programs"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -101,18 +101,41 @@ async def call_scripted(options: argparse.Namespace, console: Console) -> int:
     places = asyncio.Semaphore(options.at_once)
     twilio = SimulatedTwilio(auth_token=options.auth_token, account_sid=options.account_sid)
 
-    async def call(script: Script) -> ScriptedCall:
-        async with places:
-            return await _call(twilio, script, scripts, options, console)
+    calls: list[ScriptedCall] = []
 
-    async with twilio:
-        calls = await asyncio.gather(*(call(script) for script in scripts))
+    async def call(script: Script) -> None:
+        async with places:
+            calls.append(await _call(twilio, script, scripts, options, console))
+
+    is_interrupted = True
+    try:
+        async with twilio:
+            await asyncio.gather(*(call(script) for script in scripts))
+        is_interrupted = False
+    finally:
+        calls.sort(key=lambda each: scripts.index(each.script))
+        status = _conclude(calls, options, console, is_interrupted=is_interrupted)
+    return status
+
+
+def _conclude(
+    calls: Sequence[ScriptedCall],
+    options: argparse.Namespace,
+    console: Console,
+    *,
+    is_interrupted: bool,
+) -> int:
+    """Says what came of the calls, and writes it down; gives the exit status."""
     passed = sum(each.passed for each in calls)
     console.say()
     colour = "good" if passed == len(calls) else "bad"
     console.fact("as expected", f"{passed} of {len(calls)} scenarios", colour)
     write_junit(options.junit, calls)
-    content = {"url": options.url, "passed": passed == len(calls)}
+    content = {
+        "url": options.url,
+        "passed": passed == len(calls) and not is_interrupted,
+        "interrupted": is_interrupted,
+    }
     write_json(options.json, "call", content | {"scenarios": [each.to_dict() for each in calls]})
     if any(each.problem is not None for each in calls):
         return NO_CALL

@@ -4,11 +4,15 @@ import argparse
 import asyncio
 import importlib
 import inspect
+import re
 import sys
+import traceback
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from twilio_frames.cli.console import Console
-from twilio_frames.cli.options import Commands
+from twilio_frames.cli.options import Commands, port_number
+from twilio_frames.cli.shown_errors import showing_errors
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -69,18 +73,26 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=run, log_level="INFO")
     parser.add_argument("bot", metavar="MODULE:BOT", help="such as my_bot:bot")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=port_number, default=8000, help="port to listen on (%(default)s)"
+    )
+    parser.add_argument(
+        "--show-errors",
+        action="store_true",
+        help="write what the bot raises to stderr, with its text, which may hold a caller's words",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Serves until it is told to stop; gives the exit status."""
+    bot = load_bot(options.bot)
     # Pipecat takes a second to import, which the other commands need not wait for.
     from twilio_frames.server import serve
 
-    bot = load_bot(options.bot)
     hooks = {name: _beside(bot, name) for name in ("warm_up", "prepare")}
     console = Console()
-    asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say, **hooks))
+    with showing_errors(options.show_errors):
+        asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say, **hooks))
     return 0
 
 
@@ -111,20 +123,65 @@ def load_bot(name: str) -> "Bot":
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
         raise ConfigurationError(f"expected MODULE:BOT such as my_bot:bot, got {name!r}")
+    if module_name.endswith(".py") or {"/", "\\"} & set(module_name):
+        meant = re.sub(r"[/\\]+", ".", module_name.removesuffix(".py")).strip(".")
+        raise ConfigurationError(
+            f"expected a module's name, got a file's in {name!r}: say {meant}:{attribute}"
+        )
+    bot = getattr(_imported(module_name), attribute, None)
+    check_bot(bot, f"{attribute} in {module_name}")
+    return cast("Bot", bot)
+
+
+def check_bot(bot: object, name: str) -> None:
+    """Sees whether something can answer a call.
+
+    Raises:
+        ConfigurationError: If it cannot; it says what to change.
+    """
+    wanted = f"expected a coroutine function {name}, `async def bot(call)`, got"
+    if not callable(bot):
+        kind = "nothing of that name" if bot is None else type(bot).__name__
+        raise ConfigurationError(f"{wanted} {kind}")
+    whole = inspect.unwrap(bot)
+    if not (
+        inspect.iscoroutinefunction(whole) or inspect.iscoroutinefunction(type(whole).__call__)
+    ):
+        kind = "a class" if inspect.isclass(bot) else "a function that is none"
+        raise ConfigurationError(f"{wanted} {kind}: write it with `async def`")
+    try:
+        inspect.signature(bot).bind(None)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{wanted} one that does not take a call alone ({error}): give it one argument"
+        ) from error
+
+
+def _imported(name: str) -> ModuleType:
+    """A module, of this folder too.
+
+    Raises:
+        ConfigurationError: If it cannot be imported; it says where that failed.
+        MissingExtraError: If it needs an extra of this package that is not installed.
+    """
     sys.path.insert(0, "")
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        if not (missing := _missing_module(error)):
-            raise
-        raise _absence(missing, module_name) from error
-    bot = getattr(module, attribute, None)
-    if not callable(bot):
+        return importlib.import_module(name)
+    except Exception as error:
+        if isinstance(error, ImportError) and (missing := _missing_module(error)):
+            raise _absence(missing, name) from error
         raise ConfigurationError(
-            f"expected a coroutine function {attribute} in {module_name}, got "
-            f"{'nothing' if bot is None else type(bot).__name__} of that name"
-        )
-    return cast("Bot", bot)
+            f"expected the module {name} to be imported, got {type(error).__name__}: {error}"
+            f"{_place_of(error)}"
+        ) from error
+
+
+def _place_of(error: BaseException) -> str:
+    """Where a module went wrong; a syntax error says so by itself."""
+    if isinstance(error, SyntaxError):
+        return ""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f", at {last.filename}:{last.lineno}"
 
 
 def _missing_module(error: BaseException | None) -> str:

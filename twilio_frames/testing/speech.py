@@ -1,13 +1,10 @@
 """What a caller says, as telephone audio: from text, from a WAV file, or as it is."""
 
 import asyncio
-import wave
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw, mulaw_silence
+from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw, mulaw_of_wav, mulaw_silence
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 from twilio_frames.testing.voice import Utterance
 
@@ -60,30 +57,26 @@ async def to_one_utterance(
 
 
 def read_wav(path: Path, *, channel: int | None = None) -> bytes:
-    """A WAV file's sound as mu-law: any rate, 16-bit.
+    """A WAV file's sound as mu-law: any rate, 16-bit PCM or mu-law.
 
     Args:
         path: The file.
         channel: Which of its channels, the left one is 0; by default all are mixed into one.
 
     Raises:
-        ConfigurationError: If it cannot be read, or has other samples.
+        ConfigurationError: If it cannot be read, has other samples, or no sound in it.
     """
     try:
-        with wave.open(str(path), "rb") as file:
-            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            raw = file.readframes(file.getnframes())
-    except (OSError, EOFError, wave.Error) as error:
+        mulaw = mulaw_of_wav(path.read_bytes(), channel=channel)
+    except OSError as error:
         raise ConfigurationError(
-            f"expected a WAV file at {path}, got {error}: pass 16-bit PCM WAV files"
+            f"expected a WAV file at {path}, got {error.strerror}: check the path"
         ) from error
-    if width != 2:
-        raise ConfigurationError(
-            f"expected 16-bit samples, got {8 * width}-bit ones in {path}: convert the file"
-        )
-    samples = np.frombuffer(raw, dtype="<i2").reshape(-1, channels)
-    mono = samples.mean(axis=1) if channel is None else samples[:, channel]
-    return to_mulaw(mono.astype(np.int16).tobytes(), rate)
+    except ValueError as error:
+        raise ConfigurationError(f"{error}; at {path}") from error
+    if not mulaw:
+        raise ConfigurationError(f"expected sound in the WAV file {path}, got none: record it anew")
+    return mulaw
 
 
 def to_mulaw(pcm: bytes, rate: int) -> bytes:

@@ -132,7 +132,8 @@ class LoadResult:
         setup: From the first request of a call to its stream's ``start``.
         figures: What the callers noticed.
         timekeeping: How well the simulator kept time.
-        driver_cpu: The share of one core that the simulator used.
+        driver_cpu: The share of one core that the simulator used; NaN if hardly any time was
+            measured.
     """
 
     url: str
@@ -148,9 +149,14 @@ class LoadResult:
     driver_cpu: float
 
     @property
+    def was_tried(self) -> bool:
+        """Whether any call was up, so that there is something to be known."""
+        return self.up > 0
+
+    @property
     def is_trustworthy(self) -> bool:
         """Whether the simulator kept time well enough for the figures to be the bot's."""
-        return self.timekeeping.is_trustworthy
+        return self.was_tried and self.timekeeping.is_trustworthy
 
     def to_dict(self) -> dict[str, object]:
         """The result for a JSON file."""
@@ -165,6 +171,7 @@ class LoadResult:
             "setup": self.setup.to_dict(),
             **self.figures.to_dict(),
             "timekeeping": self.timekeeping.to_dict(),
+            "was_tried": self.was_tried,
             "is_trustworthy": self.is_trustworthy,
             "driver_cpu": rounded(self.driver_cpu),
         }

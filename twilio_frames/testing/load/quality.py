@@ -31,7 +31,7 @@ class QualityLimits:
 
     def trusts(self, result: LoadResult) -> bool:
         """Whether the simulator kept time well enough for the figures to be the bot's."""
-        return result.timekeeping.kept(self.lateness)
+        return result.was_tried and result.timekeeping.kept(self.lateness)
 
     def shortfalls(self, result: LoadResult, reference: LoadResult | None = None) -> list[str]:
         """Where the bot did not keep to the limits, in words; nothing if it did.
@@ -41,6 +41,8 @@ class QualityLimits:
             reference: What came of a load of few calls, for :attr:`times_slower`.
         """
         figures = result.figures
+        if not result.was_tried:
+            return [f"calls that were up: expected {result.calls}, got none"]
         found = [
             _over("calls that failed", result.failed, self.failed, ""),
             _over("first audio p95", figures.first_audio.p95, self.first_audio, " s"),

@@ -1,6 +1,7 @@
 """So many calls at once, for so long, and what came of them."""
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
@@ -30,6 +31,8 @@ _PROGRESS_SECONDS = 1.0
 _SETUP_SECONDS = 30.0
 _RING_AGAIN_AFTER = (0.5, 1.5)
 _HANG_UP_SECONDS = 10.0
+_SHORTEST_SECONDS = 0.5
+"""Of less, a share of time says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,8 @@ class _Load:
         ]
         try:
             await self._wait_until_up()
-            await self._settle()
+            if self._up:
+                await self._settle()
             result = await self._measure(callers)
         finally:
             self._enter("hanging up")
@@ -216,6 +220,7 @@ class _Load:
             await asyncio.sleep(min(left, _PROGRESS_SECONDS))
             self._tell(seconds)
         measured = time.monotonic() - self._stage_began
+        cpu = (time.process_time() - cpu) / measured if measured >= _SHORTEST_SECONDS else math.nan
         return LoadResult(
             url=self._plan.url,
             calls=self._plan.calls,
@@ -227,7 +232,7 @@ class _Load:
             setup=Spread.of(self._setup),
             figures=self._figures(),
             timekeeping=self._wheel.lateness.timekeeping,
-            driver_cpu=(time.process_time() - cpu) / max(measured, 1e-9),
+            driver_cpu=cpu,
         )
 
     @property

@@ -51,6 +51,11 @@ class SearchResult:
     steps: tuple[Step, ...]
 
     @property
+    def was_tried(self) -> bool:
+        """Whether any call of any load was up."""
+        return any(step.result.was_tried for step in self.steps)
+
+    @property
     def is_bot_at_fault(self) -> bool:
         """Whether it was the bot that broke, rather than the simulator that could not keep time."""
         broken = self.breaking_step
@@ -111,7 +116,8 @@ async def search_largest(
             good, calls = calls, min(2 * calls, most)
         else:
             bad = calls
-    while bad is not None and bad - good > max(1, exactness * good):
+    # Where nobody can be reached, fewer callers reach nobody either.
+    while steps[-1].result.was_tried and bad is not None and bad - good > max(1, exactness * good):
         middle = (good + bad) // 2
         if await holds(middle):
             good = middle
