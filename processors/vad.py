@@ -7,7 +7,7 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame, VADParamsUpdateFram
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
-from twilio_frames.audio import EchoGate, pcm_level
+from twilio_frames.audio import BotAtEar, EchoGate, Heard
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import (
     CallerPausedFrame,
@@ -32,8 +32,12 @@ _PROGRESS_SECS = 0.1
 _SILENCE_SECS = 0.06
 _OVER_WINDOWS = 3
 
-ECHO_MARGIN = 12.0
-"""By how many dB the bot's echo is quieter than the bot, at least."""
+ECHO_MARGIN = 6.0
+"""By how many dB the bot's echo is quieter than the bot, at least.
+
+What is louder is never taken for one, and so is known for the caller's at once. What is quieter is
+compared with what the bot said: see :mod:`twilio_frames.audio.echo_gate`.
+"""
 
 LIKELY_SECS = 0.06
 """How much of what is almost certainly speech is enough to hold the bot: two windows.
@@ -63,8 +67,8 @@ class PhoneVADAnalyzer(VADAnalyzer):
 
     Args:
         params: Thresholds and times; ``min_volume`` is not looked at.
-        echo_margin: What is so many dB quieter than the bot was just before is its echo, not
-            speech; None to take everything as it sounds.
+        echo_margin: What is so many dB quieter than the bot was just before, and sounds as it did,
+            is its echo, not speech; None to take everything as it sounds.
         likely_secs: How much sound it takes to think it likely that speech has begun.
         likely_confidence: How certain the model has to be of it all that while.
     """
@@ -88,8 +92,9 @@ class PhoneVADAnalyzer(VADAnalyzer):
         self._windows = 0
         self._spoken = 0
         self._gate = None if echo_margin is None else EchoGate(echo_margin)
-        self.bot_level: float | None = None
-        """How loud the bot was where its echo would be in the audio to come; None if silent."""
+        self._unsure: list[float] = []
+        self.bot: BotAtEar | None = None
+        """What the bot was saying where its echo would be in the audio to come; None if silent."""
         params = params or phone_vad_params()
         self._pause_secs = params.stop_secs
         super().__init__(sample_rate=SAMPLE_RATE, params=params)
@@ -135,6 +140,7 @@ class PhoneVADAnalyzer(VADAnalyzer):
         self._state = VADState.QUIET
         self._is_likely = False
         self._windows = self._spoken = self._sure = self._silent = 0
+        self._unsure = []
 
     async def analyze_audio(self, buffer: bytes) -> VADState:
         """The state after this audio.
@@ -151,18 +157,29 @@ class PhoneVADAnalyzer(VADAnalyzer):
             found = await shared_batch().judge(self._stream, list(windows))
             for number, probability in enumerate(found):
                 begin = number * _WINDOW_BYTES
-                window = audio[begin : begin + _WINDOW_BYTES]
-                speech = self._is_caller(window, probability)
-                self._guess(speech=speech, is_sure=probability >= self._likely_confidence)
-                self._move_on(speech=speech)
+                behind = len(audio) - begin - _WINDOW_BYTES + len(self._audio)
+                self._take(audio[begin : begin + _WINDOW_BYTES], probability, behind // 2)
         return self._state
 
-    def _is_caller(self, window: bytes, probability: float) -> bool:
-        is_speech = probability >= self.params.confidence
+    def _take(self, window: bytes, probability: float, samples_behind: int) -> None:
+        """Takes a window for the caller's, or not; one that is unsure waits for what it will be."""
+        heard = self._whose(window, probability, samples_behind)
+        if heard is Heard.UNSURE:
+            self._unsure.append(probability)
+            return
+        waiting, self._unsure = self._unsure, []
+        for earlier in [*waiting, probability]:
+            speech = heard is Heard.CALLER and earlier >= self.params.confidence
+            self._guess(speech=speech, is_sure=earlier >= self._likely_confidence)
+            self._move_on(speech=speech)
+
+    def _whose(self, window: bytes, probability: float, samples_behind: int) -> Heard:
         if self._gate is None:
-            return is_speech
-        is_echo = self._gate.is_echo(pcm_level(window), self.bot_level, is_speech=is_speech)
-        return is_speech and not is_echo
+            return Heard.CALLER
+        # A short word is over before it is clear whose it was.
+        is_speech = probability >= self.params.confidence or bool(self._unsure)
+        until = self.bot.until - samples_behind / SAMPLE_RATE if self.bot else 0.0
+        return self._gate.judge(window, self.bot, until, is_speech=is_speech)
 
     def _guess(self, *, speech: bool, is_sure: bool) -> None:
         """Finds out whether speech is likely, ahead of the VAD's states."""
@@ -217,8 +234,8 @@ class PhoneVAD(VADProcessor):
 
     Args:
         params: Thresholds and times, by default :func:`phone_vad_params`.
-        echo_margin: What is so many dB quieter than the bot was just before is its echo, not
-            speech; None to take everything as it sounds.
+        echo_margin: What is so many dB quieter than the bot was just before, and sounds as it did,
+            is its echo, not speech; None to take everything as it sounds.
         likely_secs: How much sound it takes to think it likely that speech has begun, which makes
             the bot fall silent; as much as ``params.start_secs`` or more to wait for certainty.
         likely_confidence: How certain the model has to be of it all that while.
@@ -295,7 +312,7 @@ class PhoneVAD(VADProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Forwards a frame, and tells what is heard in it."""
         if self._analyzer is not None and isinstance(frame, MulawInputFrame):
-            self._analyzer.bot_level = frame.bot_level
+            self._analyzer.bot = frame.bot
         if isinstance(frame, VADParamsUpdateFrame):
             # What is set is kept to, as where ``params`` are given.
             self._turns.keep_to_pause()

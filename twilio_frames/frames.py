@@ -18,7 +18,7 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.audio import SAMPLE_RATE, BotAtEar, decode_mulaw
 from twilio_frames.protocol import BreakKind, MediaFormat, Start
 
 __all__ = [
@@ -313,13 +313,12 @@ class MulawInputFrame(InputAudioRawFrame):
     Parameters:
         mulaw: The mu-law bytes as Twilio sent them.
         timestamp: Where the audio begins, milliseconds from the start of the stream.
-        bot_level: How loud the bot was at its loudest, dB of full scale, where its echo would be in
-            this audio; None if it was silent.
+        bot: What the bot was saying where its echo would be in this audio; None if it was silent.
     """
 
     mulaw: bytes = field(default=b"", repr=False)
     timestamp: int | None = None
-    bot_level: float | None = None
+    bot: BotAtEar | None = field(default=None, repr=False)
 
 
 @dataclass

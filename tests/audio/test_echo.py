@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from twilio_frames.audio import EchoGate, EchoReference, encode_mulaw, mulaw_silence, pcm_level
+from twilio_frames.audio import EchoReference, encode_mulaw, mulaw_silence, pcm_level
 
 
 def tone(seconds: float, level: float) -> bytes:
@@ -11,6 +11,10 @@ def tone(seconds: float, level: float) -> bytes:
     time = np.arange(round(seconds * 8000)) / 8000
     amplitude = 32768 * math.sqrt(2) * 10 ** (level / 20)
     return encode_mulaw((amplitude * np.sin(2 * np.pi * 400 * time)).astype(np.int16).tobytes())
+
+
+def level_of(samples: np.ndarray) -> float:
+    return pcm_level(samples.astype(np.int16).tobytes())
 
 
 def test_level_is_mean_power():
@@ -34,6 +38,7 @@ def test_silence_has_no_level():
     reference.note(mulaw_silence(1.0), 0.0)
 
     assert reference.loudest(0.0, 1.0) is None
+    assert reference.heard(1.0, 1.0) is None
 
 
 def test_outside_of_what_was_played_is_silence():
@@ -42,6 +47,8 @@ def test_outside_of_what_was_played_is_silence():
 
     assert reference.loudest(4.0, 5.0) is None
     assert reference.loudest(5.11, 6.0) is None
+    assert not reference.sound(4 * 8000, 8000).any()
+    assert not reference.sound(round(5.1 * 8000), 800).any()
 
 
 def test_cut_audio_was_never_heard():
@@ -52,55 +59,53 @@ def test_cut_audio_was_never_heard():
 
     assert reference.loudest(0.0, 0.5) == pytest.approx(-30, abs=0.5)
     assert reference.loudest(0.0, 1.0) == pytest.approx(-20, abs=0.5)
+    assert not reference.sound(1600, 2400).any()
+
+
+def test_what_is_played_earlier_takes_the_place():
+    """What was thrown away may end later than what is said instead begins."""
+    reference = EchoReference()
+    reference.note(tone(0.4, -10), 0.0)
+    reference.note(tone(0.2, -30), 0.2)
+
+    assert level_of(reference.sound(0, 1600)) == pytest.approx(-10, abs=0.5)
+    assert level_of(reference.sound(1600, 1600)) == pytest.approx(-30, abs=0.5)
+    assert reference.loudest(0.21, 1.0) == pytest.approx(-30, abs=0.5)
+
+
+def test_sound_is_whole_across_messages():
+    reference = EchoReference()
+    mulaw = tone(0.5, -20)
+    for begin in range(0, len(mulaw), 800):
+        # Clocks are read in between, so the seams are not exact.
+        reference.note(mulaw[begin : begin + 800], 7.0 + begin / 8000 + 0.003 * (begin % 1600 > 0))
+
+    sound = reference.sound(7 * 8000 - 80, len(mulaw) + 160)
+
+    assert encode_mulaw(sound[80:-80].astype(np.int16).tobytes()) == mulaw
+    assert not sound[:80].any()
 
 
 def test_memory_lasts_a_minute():
     reference = EchoReference()
-    reference.note(tone(70.0, -20), 0.0)
+    reference.note(tone(35.0, -20), 0.0)
+    reference.note(tone(35.0, -20), 35.0)
+    reference.note(tone(35.0, -20), 70.0)
 
     assert reference.loudest(0.0, 9.0) is None
-    assert reference.loudest(11.0, 12.0) is not None
+    assert reference.loudest(46.0, 47.0) is not None
+    assert not reference.sound(0, 8000).any()
 
 
-def test_quiet_sound_behind_the_bot_is_echo():
-    gate = EchoGate(12.0)
+def test_what_no_echo_can_hold_is_forgotten():
+    reference = EchoReference()
+    for number in range(50):
+        reference.note(tone(0.1, -20), number / 10)
 
-    assert gate.is_echo(-35.0, -15.0, is_speech=True)
-    assert not gate.is_echo(-26.0, -15.0, is_speech=True)
+    heard = reference.heard(4.0, 0.5)
 
-
-def test_quiet_sound_in_silence_is_no_echo():
-    assert not EchoGate(12.0).is_echo(-50.0, None, is_speech=True)
-
-
-def test_voice_is_heard_on_between_loud_sounds():
-    gate = EchoGate(12.0)
-    gate.is_echo(-20.0, -15.0, is_speech=True)
-
-    found = [gate.is_echo(-40.0, -15.0, is_speech=True) for _ in range(8)]
-
-    assert found == [False] * 5 + [True] * 3
-
-
-def test_quiet_voice_is_known_again():
-    gate = EchoGate(12.0)
-    for _ in range(30):
-        gate.is_echo(-38.0, None, is_speech=True)
-        gate.is_echo(-70.0, None, is_speech=False)
-    for _ in range(6):
-        gate.is_echo(-70.0, -15.0, is_speech=False)
-
-    assert not gate.is_echo(-38.0, -15.0, is_speech=True)
-    for _ in range(6):
-        gate.is_echo(-70.0, -15.0, is_speech=False)
-    assert gate.is_echo(-45.0, -15.0, is_speech=True)
-
-
-def test_loud_voice_widens_nothing():
-    gate = EchoGate(12.0)
-    for _ in range(30):
-        gate.is_echo(-15.0, None, is_speech=True)
-    for _ in range(6):
-        gate.is_echo(-70.0, None, is_speech=False)
-
-    assert not gate.is_echo(-26.0, -25.0, is_speech=True)
+    assert heard is not None
+    assert heard.level == pytest.approx(-20, abs=0.5)
+    assert reference.loudest(0.0, 3.4) is None
+    assert reference.sound(32000 - 4000, 4000).any()
+    assert not reference.sound(0, 8000).any()

@@ -1,35 +1,50 @@
-"""The bot's own voice, coming back from the caller's telephone.
+"""What the bot said, kept until its echo can no longer come back from the caller's telephone.
 
 Twilio cancels no echo. What comes back is what was sent, later and quieter: a handset's echo is at
 -30 dB and below, a speakerphone's at some -20 dB, after the line's delay and a little of the
-room's. So sound that is that much quieter than what the bot said just before is taken for its echo,
-while a caller who speaks over the bot is about as loud as the bot, or louder than that by far.
+room's. :mod:`twilio_frames.audio.echo_gate` tells it from a caller.
 
 No I/O happens here; the time is passed in, in seconds of any monotonic clock.
 """
 
 from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from twilio_frames.audio.mulaw import SAMPLE_RATE, decode_mulaw, pcm_level
+
+Samples = NDArray[np.float32]
+"""16-bit amplitudes as ``float32``, 8000 a second."""
 
 _PIECE = 160
 _PIECE_SECS = _PIECE / SAMPLE_RATE
 _SILENCE = -60.0
 _LONGEST_SECS = 60.0
-_HANGOVER_WINDOWS = 6
-_WINDOWS_TO_KNOW_A_VOICE = 15
-_VOICE_SHARE = 0.05
-_BELOW_VOICE = 6.0
+# What is played behind something else begins at its end, though clocks are read in between.
+_SEAM = 80
+
+
+@dataclass(slots=True)
+class _Sound:
+    begin: int
+    mulaw: bytes
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.mulaw)
 
 
 class EchoReference:
-    """How loud the bot is, was and will be at the caller's ear.
+    """What the bot says, said and will say at the caller's ear, and how loud.
 
-    Remembers one level for each 20 ms, and no more than a minute of them.
+    Remembers what may still be heard as an echo, and no more than a minute of it.
     """
 
     def __init__(self) -> None:
         self._levels: deque[tuple[float, float]] = deque(maxlen=round(_LONGEST_SECS / _PIECE_SECS))
+        self._sounds: deque[_Sound] = deque()
 
     def note(self, mulaw: bytes, plays_at: float) -> None:
         """Notes audio that was sent.
@@ -38,75 +53,114 @@ class EchoReference:
             mulaw: The audio.
             plays_at: When it begins to be played, behind all that was noted before.
         """
+        is_audible = False
+        self._cut_levels(plays_at)
         for begin in range(0, len(mulaw), _PIECE):
             level = pcm_level(decode_mulaw(mulaw[begin : begin + _PIECE]))
             if level > _SILENCE:
+                is_audible = True
                 self._levels.append((plays_at + begin / SAMPLE_RATE, level))
+        if is_audible:
+            self._keep(_Sound(round(plays_at * SAMPLE_RATE), mulaw))
+
+    def _keep(self, sound: _Sound) -> None:
+        if self._sounds:
+            end = self._sounds[-1].end
+            sound.begin = end if abs(sound.begin - end) <= _SEAM else sound.begin
+            self._cut_sounds(sound.begin)
+        self._sounds.append(sound)
+        self._forget(sound.end - round(_LONGEST_SECS * SAMPLE_RATE))
 
     def cut(self, at: float) -> None:
         """Forgets what would have been played from a time on: it was thrown away."""
+        self._cut_levels(at)
+        self._cut_sounds(round(at * SAMPLE_RATE))
+
+    def _cut_levels(self, at: float) -> None:
         while self._levels and self._levels[-1][0] >= at:
             self._levels.pop()
+
+    def _cut_sounds(self, at: int) -> None:
+        while self._sounds and self._sounds[-1].begin >= at:
+            self._sounds.pop()
+        if self._sounds and self._sounds[-1].end > at:
+            last = self._sounds[-1]
+            last.mulaw = last.mulaw[: at - last.begin]
+
+    def _forget(self, before: int) -> None:
+        while self._sounds and self._sounds[0].end <= before:
+            self._sounds.popleft()
 
     def loudest(self, begin: float, end: float) -> float | None:
         """The level of the loudest 20 ms that were played in a stretch of time, dB of full scale.
 
         Args:
-            begin: Where it begins; what was played before it is forgotten.
+            begin: Where it begins.
             end: Where it ends.
 
         Returns:
             None if the bot was silent.
         """
-        while self._levels and self._levels[0][0] + _PIECE_SECS <= begin:
-            self._levels.popleft()
         loudest = None
         for starts, level in self._levels:
             if starts >= end:
                 break
-            loudest = level if loudest is None else max(loudest, level)
+            if starts + _PIECE_SECS > begin:
+                loudest = level if loudest is None else max(loudest, level)
         return loudest
 
+    def heard(self, until: float, reach: float) -> "BotAtEar | None":
+        """What the bot was saying where its echo would be in audio of the caller's.
 
-class EchoGate:
-    """Tells the caller's voice from the bot's echo, by loudness.
-
-    A telephone with a quiet microphone makes its caller quiet, and the echo with it. So once the
-    caller has been heard while the bot was silent, sound that is nearly as loud as that voice is
-    no echo, however loud the bot is.
-
-    Args:
-        margin: How much quieter than the bot its echo is at least, dB.
-    """
-
-    def __init__(self, margin: float):
-        self._margin = margin
-        self._recent: deque[float] = deque(maxlen=_HANGOVER_WINDOWS)
-        self._voice = 0.0
-        self._windows = 0
-
-    def is_echo(self, level: float, bot_level: float | None, *, is_speech: bool) -> bool:
-        """Whether a window of the caller's audio holds nothing louder than an echo.
-
-        A voice has quiet sounds between its loud ones: it is heard on for a moment.
+        What can no longer be in it is forgotten.
 
         Args:
-            level: How loud the window is, dB of full scale.
-            bot_level: How loud the bot was when it could have been the cause; None if it was
-                silent.
-            is_speech: Whether the window sounds like speech, anybody's.
-        """
-        self._recent.append(level)
-        if bot_level is None:
-            if is_speech:
-                self._learn(level)
-            return False
-        threshold = bot_level - self._margin
-        if self._windows >= _WINDOWS_TO_KNOW_A_VOICE:
-            threshold = min(threshold, self._voice - _BELOW_VOICE)
-        return max(self._recent) < threshold
+            until: When that audio ends.
+            reach: By how many seconds an echo comes later, at most.
 
-    def _learn(self, level: float) -> None:
-        self._windows += 1
-        share = max(_VOICE_SHARE, 1 / self._windows)
-        self._voice += share * (max(level, _SILENCE) - self._voice)
+        Returns:
+            None if the bot was silent.
+        """
+        begin = until - reach
+        while self._levels and self._levels[0][0] + _PIECE_SECS <= begin:
+            self._levels.popleft()
+        level = self.loudest(begin, until)
+        if level is None:
+            return None
+        self._forget(round((begin - 1.0) * SAMPLE_RATE))
+        return BotAtEar(self, until, reach, level)
+
+    def sound(self, begin: int, length: int) -> Samples:
+        """What was played in a stretch of time, silence where nothing was.
+
+        Args:
+            begin: Its first sample, of 8000 a second.
+            length: Samples.
+        """
+        found = np.zeros(length, np.float32)
+        for sound in reversed(self._sounds):
+            if sound.end <= begin:
+                break
+            first, last = max(begin, sound.begin), min(begin + length, sound.end)
+            if first < last:
+                mulaw = sound.mulaw[first - sound.begin : last - sound.begin]
+                pcm = np.frombuffer(decode_mulaw(mulaw), np.int16)
+                found[first - begin : last - begin] = pcm
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class BotAtEar:
+    """What the bot was saying while a piece of the caller's audio came to be.
+
+    Parameters:
+        reference: What it said.
+        until: When the piece ends, seconds of the reference's clock.
+        reach: By how many seconds an echo comes later, at most.
+        level: How loud the bot was at its loudest where its echo would be, dB of full scale.
+    """
+
+    reference: EchoReference
+    until: float
+    reach: float
+    level: float

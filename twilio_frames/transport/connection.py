@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from loguru import logger
 
-from twilio_frames.audio import MULAW_SILENCE, EchoReference
+from twilio_frames.audio import MULAW_SILENCE, BotAtEar, EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.audience import Audience, Failures
@@ -37,12 +37,15 @@ from twilio_frames.protocol import (
     Unknown,
     Violation,
 )
+from twilio_frames.transport.arrival import EvenArrival
 from twilio_frames.transport.handshake import start_of_later_message
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
-_ECHO_SECONDS = 0.7
+# Telephones and networks delay an echo by up to 0.6 s; the rest is the way before it is known.
+_ECHO_SECONDS = 0.9
+_MOST_WAY = 1.0
 # How far the first audio, by which the caller's clock is set, may have been late on a bad line.
 _MOST_AHEAD = 10.0
 _FENCES = 13
@@ -92,6 +95,7 @@ class MediaConnection:
         self.watchers = Audience(LineWatcher, self.failures)
         """Who sees the messages."""
         self._echo = EchoReference()
+        self._evenly = EvenArrival()
         self._caller_clock: float | None = None
         self._started_at = math.inf
         self._asked_at = -math.inf
@@ -280,7 +284,8 @@ class MediaConnection:
             case SendMark():
                 self.playback.mark_sent(message.name, now)
             case Clear():
-                self._echo.cut(now)
+                # What is on its way is played until the message is there.
+                self._echo.cut(now + self.playback.round_trip)
                 self.playback.clear_sent(self._fences, now)
 
     async def clear(self) -> bool:
@@ -296,10 +301,18 @@ class MediaConnection:
             is_open = await self.send(SendMark(name=fence))
         return is_open
 
-    def bot_level(self) -> float | None:
-        """How loud the bot was where its echo would be in what is heard from the caller now."""
-        now = time.monotonic()
-        return self._echo.loudest(now - self.playback.round_trip - _ECHO_SECONDS, now)
+    def bot_at_ear(self, timestamp: int | None, length: int) -> BotAtEar | None:
+        """What the bot was saying where its echo would be in what is heard from the caller now.
+
+        Args:
+            timestamp: Where the caller's audio begins, milliseconds.
+            length: Its samples.
+
+        Returns:
+            None if it was silent.
+        """
+        until = self._evenly.arrived(timestamp, length, time.monotonic())
+        return self._echo.heard(until, min(self.playback.round_trip, _MOST_WAY) + _ECHO_SECONDS)
 
     def caller_heard(self, mulaw: bytes, timestamp: int | None) -> None:
         """Tells who listens in what the caller said.

@@ -175,7 +175,7 @@ class TwilioInput(BaseInputTransport, LineListener):
 
     async def _push(self, frame: Frame) -> None:
         if isinstance(frame, MulawInputFrame):
-            frame.bot_level = self._connection.bot_level()
+            frame.bot = self._connection.bot_at_ear(frame.timestamp, len(frame.mulaw))
             self._connection.caller_heard(frame.mulaw, frame.timestamp)
             await self._push_audio(frame)
         elif isinstance(frame, MarkReachedFrame):

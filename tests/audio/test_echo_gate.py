@@ -1,0 +1,171 @@
+"""Made-up voices: noise whose loudness and colour change as speech does, each in its own way."""
+
+import numpy as np
+import pytest
+
+from twilio_frames.audio import EchoGate, EchoReference, Heard, encode_mulaw, likeness
+from twilio_frames.audio.echo_gate import WINDOW
+
+Samples = np.ndarray
+
+
+def voice(seed: int, seconds: float, level: float) -> Samples:
+    """A sound of a level that changes every 60 ms, 8 kHz."""
+    random = np.random.default_rng(seed)
+    pieces = []
+    for _ in range(int(seconds / 0.06) + 1):
+        spectrum = np.fft.rfft(random.normal(0, 1, 480))
+        at = random.uniform(400, 2500)
+        spectrum *= 1 / (1 + ((np.fft.rfftfreq(480, 1 / 8000) - at) / 400) ** 2)
+        pieces.append(np.fft.irfft(spectrum) * random.uniform(0.3, 1.0))
+    sound = np.concatenate(pieces)[: round(seconds * 8000)]
+    return sound * 32768 * 10 ** (level / 20) / np.sqrt((sound**2).mean())
+
+
+def later(sound: Samples, seconds: float) -> Samples:
+    return np.concatenate([np.zeros(round(seconds * 8000)), sound])[: len(sound)]
+
+
+def quieter(sound: Samples, decibels: float) -> Samples:
+    return sound * 10 ** (-decibels / 20)
+
+
+def judged(bot: Samples, line: Samples, gate: EchoGate | None = None) -> list[Heard]:
+    """What a gate says of each window of a line on which the bot speaks from the start."""
+    gate = gate or EchoGate(6.0)
+    reference = EchoReference()
+    reference.note(encode_mulaw(bot.clip(-32768, 32767).astype(np.int16).tobytes()), 0.0)
+    noisy = line + np.random.default_rng(9).normal(0, 5, len(line))
+    found = []
+    for begin in range(0, len(line) - WINDOW + 1, WINDOW):
+        until = (begin + WINDOW) / 8000
+        window = noisy[begin : begin + WINDOW].astype(np.int16).tobytes()
+        is_speech = bool(np.abs(line[begin : begin + WINDOW]).max() > 60)
+        heard = reference.heard(until, 0.9)
+        found.append(gate.judge(window, heard, until, is_speech=is_speech))
+    return found
+
+
+def spoken(found: list[Heard], line: Samples) -> list[Heard]:
+    """The verdicts on the windows in which there is a sound."""
+    whole = line[: len(found) * WINDOW].reshape(-1, WINDOW)
+    return [heard for heard, window in zip(found, whole, strict=True) if np.abs(window).max() > 60]
+
+
+BOT = voice(1, 6.0, -18.0)
+
+
+def test_same_sound_is_found_where_it_is():
+    found = likeness(
+        quieter(BOT[20000:22048], 6.0).astype(np.float32),
+        BOT[16000:24000].astype(np.float32),
+        loss=3.0,
+    )
+
+    assert found.degree == pytest.approx(1.0, abs=0.02)
+    assert found.shift == 24000 - 22048
+
+
+def test_other_voice_is_found_nowhere():
+    other = voice(2, 6.0, -30.0)
+
+    found = likeness(
+        other[20000:22048].astype(np.float32), BOT[16000:24000].astype(np.float32), loss=0.0
+    )
+
+    assert found.degree < 0.3
+
+
+def test_sound_that_is_too_loud_has_no_cause():
+    part = BOT[20000:22048].astype(np.float32)
+
+    assert likeness(part, BOT[16000:24000].astype(np.float32), loss=1.0).degree < 0.3
+
+
+@pytest.mark.parametrize("delay", [0.03, 0.3, 0.6])
+@pytest.mark.parametrize("loss", [10.0, 20.0, 35.0])
+def test_echo_is_never_the_caller(loss: float, delay: float):
+    line = later(quieter(BOT, loss), delay)
+
+    assert Heard.CALLER not in spoken(judged(BOT, line), line)
+
+
+@pytest.mark.parametrize("level", [-26.0, -35.0, -45.0])
+def test_soft_caller_is_known_without_having_been_heard(level: float):
+    line = voice(3, 6.0, level)
+
+    found = spoken(judged(BOT, line), line)
+
+    assert found.index(Heard.CALLER) <= 7
+    assert Heard.ECHO not in found[found.index(Heard.CALLER) :]
+
+
+def test_loud_caller_is_known_at_once():
+    line = voice(3, 2.0, -10.0)
+
+    assert set(judged(BOT, line)) == {Heard.CALLER}
+
+
+def test_echo_that_begins_in_mid_call_is_known():
+    line = later(quieter(BOT, 20.0), 0.3)
+    line[: 3 * 8000] = 0.0
+
+    assert Heard.CALLER not in spoken(judged(BOT, line), line)
+
+
+@pytest.mark.parametrize("is_shorter", [False, True])
+def test_delay_may_change(is_shorter: bool):
+    first, second = later(quieter(BOT, 20.0), 0.2), later(quieter(BOT, 20.0), 0.5)
+    line = np.concatenate([first[:24000], second[24000:]])
+    if is_shorter:
+        line = np.concatenate([second[:24000], first[24000:]])
+
+    assert Heard.CALLER not in spoken(judged(BOT, line), line)
+
+
+@pytest.mark.parametrize("beside", [6.0, 0.0])
+def test_caller_beside_the_echo_is_heard(beside: float):
+    line = later(quieter(BOT, 20.0), 0.3)
+    line[24000:40000] += voice(4, 2.0, -38.0 + beside)
+
+    found = judged(BOT, line)
+
+    assert Heard.CALLER not in found[24:92]
+    assert Heard.CALLER in found[93:125]
+
+
+def test_caller_is_heard_soon_after_the_echo_has_gone():
+    """A telephone may have learned to cancel it."""
+    line = later(quieter(BOT, 20.0), 0.3)
+    line[24000:] = 0.0
+    line[26000:] = voice(4, 6.0, -38.0)[26000:]
+
+    found = judged(BOT, line)
+
+    assert Heard.CALLER in found[26000 // WINDOW : 26000 // WINDOW + 24]
+
+
+def test_echo_right_behind_the_caller_is_none_of_theirs():
+    line = later(quieter(BOT, 20.0), 0.3)
+    line[:24000] = voice(5, 3.0, -30.0)
+
+    found = judged(BOT, line)
+
+    assert Heard.CALLER in found[:20]
+    assert Heard.CALLER not in found[24000 // WINDOW + 26 :]
+
+
+def test_without_the_bot_everything_is_the_caller():
+    line = voice(3, 2.0, -45.0)
+
+    assert set(judged(np.zeros(16000), line)) == {Heard.CALLER}
+
+
+def test_unlike_and_short_waits():
+    """Sounds of a few windows are like anything by chance."""
+    line = np.zeros(16000)
+    line[8000:8400] = voice(3, 1.0, -35.0)[:400]
+
+    found = spoken(judged(BOT, line), line)
+
+    assert set(found) <= {Heard.UNSURE, Heard.ECHO}
