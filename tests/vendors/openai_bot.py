@@ -194,7 +194,9 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(phone: Phone, bot: ThinkingBot) -> AsyncIterator[Talk]:
+async def talking(
+    phone: Phone, bot: ThinkingBot, *, keep_errors: bool = False
+) -> AsyncIterator[Talk]:
     """Rings the bot."""
-    async with phone.call(bot) as caller, asyncio.timeout(40):
+    async with phone.call(bot, keep_errors=keep_errors) as caller, asyncio.timeout(40):
         yield Talk(caller, bot)

@@ -101,7 +101,7 @@ async def test_failing_function_is_answered_in_words(phone: Phone):
     async with OpenAIServer([call, sorry, call, "It takes too long."]) as server:
         bot = ThinkingBot(server, function_call_timeout_secs=0.3)
         bot.order_error = LookupError("no latte for the caller")
-        async with talking(phone, bot) as talk:
+        async with talking(phone, bot, keep_errors=True) as talk:
             await talk.ask("A latte.", sorry)
             bot.order_error, bot.order_seconds = None, 30.0
             await talk.ask("A latte, please.", "It takes too long.")
