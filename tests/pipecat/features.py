@@ -26,12 +26,14 @@ class Feature:
         stock: What it does on Pipecat's transport.
         ours: What it does on this one.
         test: The test that says so, on both.
+        module: Where it is.
     """
 
     name: str
     stock: str
     ours: str
     test: str
+    module: str
 
 
 FEATURES: dict[str, Feature] = {}
@@ -44,7 +46,7 @@ def feature(name: str, stock: str, ours: str = _SAME) -> Callable[[_Test], _Test
 
     def tie(test: _Test) -> _Test:
         key = getattr(test, "__name__", "")
-        FEATURES[key] = Feature(name=name, stock=stock, ours=ours, test=key)
+        FEATURES[key] = Feature(name=name, stock=stock, ours=ours, test=key, module=test.__module__)
         return both_sides(test)
 
     return tie

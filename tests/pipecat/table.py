@@ -63,7 +63,8 @@ def _lines() -> Iterator[str]:
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         importlib.import_module(f"tests.pipecat.{path.stem}")
     yield _HEAD
-    for one in FEATURES.values():
+    # Whatever was imported first.
+    for one in sorted(FEATURES.values(), key=lambda each: each.module):
         yield f"| {one.name} | {one.stock} | {one.ours} | `{one.test}` |"
     yield _BEYOND
     for name, (_, why) in IMPOSSIBLE.items():
