@@ -207,6 +207,6 @@ async def test_message_beyond_reason_is_not_kept_in_memory():
     async with Server(create_app(RecordingBot(), ServerSettings())) as server:
         async with aiohttp.ClientSession() as session:
             websocket = await session.ws_connect(f"{server.url}/stream")
-            await websocket.send_str("x" * (300 * 1024))
+            await websocket.send_str("x" * (1100 * 1024))
 
             assert (await websocket.receive()).data == aiohttp.WSCloseCode.MESSAGE_TOO_BIG

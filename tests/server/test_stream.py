@@ -5,6 +5,7 @@ from aiohttp import WSMsgType, WSServerHandshakeError
 
 from tests.server.site import FORM, TOKEN, Open, Site
 from twilio_frames.frames import CallEndReason
+from twilio_frames.protocol import MAX_MESSAGE
 from twilio_frames.server.records import CallRecord, StreamPhase
 from twilio_frames.signature import sign
 from twilio_frames.transport import TwilioParams
@@ -215,3 +216,16 @@ async def test_stream_of_another_process_is_told_of(open_site: Open, log_lines: 
     (line,) = [line for line in log_lines if "refused" in line]
     assert "whose webhook was answered by another process" in line
     assert "run one process" in line
+
+
+async def test_longest_message_that_is_read_ends_no_call(site: Site):
+    websocket = await site.start(await site.parameters())
+    await site.bot.arrived.wait()
+    call = site.bot.calls[0]
+    await websocket.send_str("x" * (MAX_MESSAGE - 1))
+    await websocket.send_json({"event": "stop", "streamSid": "MZ1"})
+    async with asyncio.timeout(10):
+        await call.line_ended()
+
+    assert call.end_reason is CallEndReason.CALLER_HUNG_UP
+    assert call.transport.violations == {"not_json": 1}

@@ -39,6 +39,7 @@ from aiohttp import WSCloseCode, web
 
 from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
+from twilio_frames.protocol import MAX_MESSAGE
 from twilio_frames.server.addresses import Asked, places, websocket_url
 from twilio_frames.server.incoming import LARGEST_BODY, MOST_FIELDS, read_body
 from twilio_frames.server.refusals import Refusals, shown
@@ -52,7 +53,7 @@ from twilio_frames.twiml import connect_stream
 __all__ = ["AiohttpTwilioGuard", "Door", "Webhook"]
 
 _NOT_TWILIO = f"expected Twilio's signature in {SIGNATURE_HEADER}"
-_LARGEST_MESSAGE = 256 * 1024
+_LARGEST_MESSAGE = MAX_MESSAGE
 """Bytes of a message, as our own server has it."""
 
 

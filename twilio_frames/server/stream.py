@@ -9,16 +9,17 @@ from loguru import logger
 from twilio_frames.call import TOKEN_PARAMETER, Call
 from twilio_frames.calllog import CallLog
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
-from twilio_frames.protocol import Start
+from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.incoming import check_upgrade, problem
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.transport import TwilioParams, TwilioTransport
 
 __all__ = ["stream"]
 
-_LARGEST_MESSAGE = 256 * 1024
-"""Bytes of a message. Twilio's longest is ``start``, whose parameters stood in at most 64 kB of
-TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
+_LARGEST_MESSAGE = MAX_MESSAGE
+"""Bytes of a message: one that is longer ends the connection, so it is as long as any that is read,
+and counted where it is none. Twilio's longest is ``start``, whose parameters stood in at most 64 kB
+of TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
 
 _CLOSE_SECONDS = 2.0
 
