@@ -3,6 +3,10 @@ import os
 import pytest
 from hypothesis import settings
 
+# Clients of the vendors' own, which talk to servers of this machine, would ask a proxy for them.
+for name in ("NO_PROXY", "no_proxy"):
+    os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost,::1"]))
+
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, max_examples=40
 )

@@ -11,6 +11,8 @@
     ├── StreamTimeoutError                     the other end of a stream did not do its part in time
     ├── RecognitionError                       the local recogniser could not listen
     ├── SynthesisError                         the local synthesiser could not speak
+    ├── IncompleteReplyError                   a model's reply is not all there
+    │   └── BrokenOffReplyError (also ConnectionError)  its stream ended, and not its reply
     ├── ClipError                              speech could not be recorded ahead of its call
     └── CallFailedError                        a call could not be carried out
         └── BotFailedError                     because the bot broke off
@@ -21,9 +23,11 @@ What the *other* side does wrong on a stream is never an exception: it is a valu
 
 __all__ = [
     "BotFailedError",
+    "BrokenOffReplyError",
     "CallFailedError",
     "ClipError",
     "ConfigurationError",
+    "IncompleteReplyError",
     "LocalProtocolError",
     "MissingExtraError",
     "ProtocolError",
@@ -103,6 +107,14 @@ class RecognitionError(TwilioFramesError):
 
 class SynthesisError(TwilioFramesError):
     """The local synthesiser could not speak."""
+
+
+class IncompleteReplyError(TwilioFramesError):
+    """A model's reply is not all there."""
+
+
+class BrokenOffReplyError(IncompleteReplyError, ConnectionError):
+    """A stream ended as if it were whole, without the end of the reply in it."""
 
 
 class ClipError(TwilioFramesError):

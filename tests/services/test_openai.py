@@ -31,7 +31,7 @@ from twilio_frames.services.openai import (
     shared_connections,
 )
 from twilio_frames.services.openai_connections import SHARED
-from twilio_frames.testing.vendors import Drop, Garbage, Hang, OpenAIServer, Refusal
+from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, OpenAIServer, Refusal
 
 HELLO = "Hello, how are you today?"
 
@@ -109,7 +109,17 @@ async def test_connections_are_closed_by_the_last_call():
 
 
 @pytest.mark.parametrize(
-    "fault", [Drop(), Drop(after=1), Drop(after=4), Garbage(after=2), Hang(after=3)]
+    "fault",
+    [
+        Drop(),
+        Drop(after=1),
+        Drop(after=4),
+        EarlyEnd(),
+        EarlyEnd(after=1),
+        EarlyEnd(after=4),
+        Garbage(after=2),
+        Hang(after=3),
+    ],
 )
 async def test_break_is_not_heard(fault):
     async with OpenAIServer([HELLO, HELLO], faults=[fault]) as server:
@@ -117,8 +127,9 @@ async def test_break_is_not_heard(fault):
         assert await turn(llm) == (HELLO, [])
 
 
-async def test_rest_is_joined_to_what_was_said():
-    async with OpenAIServer([HELLO, "are you today?"], faults=[Drop(after=4)]) as server:
+@pytest.mark.parametrize("fault", [Drop(after=4), EarlyEnd(after=4)])
+async def test_rest_is_joined_to_what_was_said(fault):
+    async with OpenAIServer([HELLO, "are you today?"], faults=[fault]) as server:
         assert await turn(service(server)) == (HELLO, [])
     _, partial, note = server.asked[1].messages
     assert partial == {"role": "assistant", "content": "Hello, how"}

@@ -16,7 +16,7 @@ from twilio_frames.processors.filler import FILLERS
 from twilio_frames.services.langchain import PhoneLangchainProcessor
 from twilio_frames.services.patience import ReplyPatience
 from twilio_frames.testing import Phone
-from twilio_frames.testing.vendors import Drop, Garbage, Hang, OpenAIServer, Refusal, Slow
+from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, OpenAIServer, Refusal, Slow
 
 OPEN = "We are open until six."
 BYE = "You are welcome."
@@ -103,6 +103,22 @@ async def test_chain_that_breaks_off_is_apologized_for(phone: Phone):
     # The chain was told what was heard.
     assert server.asked[1].messages[1]["content"].endswith(SORRY)
     assert len(bot.errors) == 1
+
+
+@bad_day(
+    "langchain",
+    "the reply ends in the middle as if it were whole, as behind a proxy whose server died",
+    "What had come, and an apology behind it; the next turn is answered.",
+)
+async def test_chain_without_an_end_is_apologized_for(phone: Phone):
+    faults = [EarlyEnd(after=6)]
+    async with OpenAIServer([LONG, OPEN], token_seconds=0.05, faults=faults) as server:
+        bot = ChainBot(server)
+        async with talking(phone, bot) as talk:
+            await talk.ask("Are you open?", f"Good morning. We are open {SORRY}")
+            await talk.ask("Pardon?", OPEN)
+    (error,) = bot.errors
+    assert "why its answer ended" in error.error
 
 
 @bad_day("langchain", "the key is rejected (401)", "An apology in each turn, without a wait.")

@@ -17,6 +17,7 @@ from twilio_frames.services.patience import ReplyPatience
 from twilio_frames.testing import LoopWatch, Phone
 from twilio_frames.testing.vendors import (
     Drop,
+    EarlyEnd,
     FunctionCall,
     Garbage,
     Hang,
@@ -163,6 +164,22 @@ async def test_drop_in_mid_reply_is_joined(phone: Phone):
             assert bot.lines()[1] == "assistant: Good morning. We are open until six."
     # It was told how far it had come; of the last word there might have been more.
     assert server.asked[1].messages[-2]["content"] == "Good morning. We are"
+    assert not bot.errors
+
+
+@bad_day(
+    "openai",
+    "the reply ends in the middle as if it were whole, as behind a proxy whose server died",
+    "A short pause; the sentence goes on, and no word comes twice.",
+)
+async def test_reply_without_an_end_is_joined(phone: Phone):
+    replies = ["Good morning. We are open until six.", OPEN, BYE]
+    async with OpenAIServer(replies, token_seconds=0.05, faults=[EarlyEnd(after=6)]) as server:
+        bot = ThinkingBot(server)
+        async with talking(phone, bot) as talk:
+            await talk.ask("Are you open?", "Good morning. We are open until six.")
+            await talk.ask("Thank you.", BYE)
+            assert bot.lines()[1] == "assistant: Good morning. We are open until six."
     assert not bot.errors
 
 

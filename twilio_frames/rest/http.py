@@ -10,7 +10,8 @@ import aiohttp
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
-from twilio_frames.errors import RestError
+from twilio_frames.errors import ConfigurationError, RestError
+from twilio_frames.processors.proxies import proxy_for
 
 __all__ = ["BoundedHttpClient"]
 
@@ -62,6 +63,7 @@ class BoundedHttpClient(AsyncHttpClient):
                 data=urlencode(data or {}, doseq=True) if method != "GET" else None,
                 headers=sent,
                 allow_redirects=allow_redirects,
+                proxy=_proxy_for(self._place(uri)),
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise RestError(
@@ -100,6 +102,17 @@ class BoundedHttpClient(AsyncHttpClient):
             ._replace(scheme=self._base.scheme, netloc=self._base.netloc, path=path)
             .geturl()
         )
+
+
+def _proxy_for(url: str) -> str | None:
+    proxy = proxy_for(url)
+    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+        raise ConfigurationError(
+            f"expected an HTTP proxy to Twilio's REST API, got one of the kind "
+            f"{urlsplit(proxy).scheme!r} from the environment: set HTTPS_PROXY to an HTTP proxy, "
+            "or NO_PROXY to api.twilio.com"
+        )
+    return proxy
 
 
 def _is_json_object(text: str) -> bool:

@@ -66,7 +66,7 @@ _LONGEST_SECONDS = 7 * 24 * 3600
 
 # Pipecat makes a client for each service, and each of these an HTTP client that nobody uses and
 # whose TLS context takes 30 ms on the event loop. One for all is enough.
-_HTTP = httpx.AsyncClient()
+_HTTP = httpx.AsyncClient(trust_env=False)
 
 
 @dataclass

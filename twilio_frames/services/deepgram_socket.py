@@ -18,6 +18,7 @@ from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from twilio_frames.processors.proxies import socket_proxy
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.services.patience import asked_pause
 
@@ -148,6 +149,7 @@ async def dial(
         close_timeout=_CLOSE_SECONDS,
         compression=None,
         ssl=await tls_for(url),
+        **socket_proxy(url),
     ) as connection:
         yield DeepgramSocket(connection)
 

@@ -14,6 +14,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
+from twilio_frames.processors.proxies import proxy_for
+
 __all__ = ["GoogleAccess", "NoCredentialsError", "category_of"]
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -87,10 +89,18 @@ class GoogleAccess:
             host: Google's host of the service.
         """
         if self.target:
-            channel = grpc.aio.insecure_channel(self.target, options=_OPTIONS)
+            options = [*_OPTIONS, *_proxy_options(f"http://{self.target}")]
+            channel = grpc.aio.insecure_channel(self.target, options=options)
         else:
-            channel = transport.create_channel(host, credentials=credentials, options=_OPTIONS)
+            options = [*_OPTIONS, *_proxy_options(f"https://{host}")]
+            channel = transport.create_channel(host, credentials=credentials, options=options)
         return kind(transport=transport(channel=channel))
+
+
+def _proxy_options(url: str) -> list[tuple[str, Any]]:
+    """What to tell gRPC, which by itself knows the variables in lower case only."""
+    proxy = proxy_for(url)
+    return [("grpc.http_proxy", proxy)] if proxy else [("grpc.enable_http_proxy", 0)]
 
 
 def category_of(error: BaseException) -> ErrorCategory:

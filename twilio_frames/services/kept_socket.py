@@ -24,6 +24,7 @@ from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from twilio_frames.processors.proxies import socket_proxy
 from twilio_frames.processors.unforeseen import report_unforeseen
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.services.patience import asked_pause, pause_after
@@ -176,6 +177,7 @@ class KeptSocket:
             compression=None,
             open_timeout=_OPEN_SECS,
             close_timeout=_CLOSE_SECS,
+            **socket_proxy(self._url),
         )
 
     def _take_up(self, connection: ClientConnection) -> None:

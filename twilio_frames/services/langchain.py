@@ -26,11 +26,12 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.utils.errors import ErrorCategory, extract_http_status_code
 
-from twilio_frames.errors import MissingExtraError
+from twilio_frames.errors import IncompleteReplyError, MissingExtraError
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.apology import APOLOGY, apology_behind
 from twilio_frames.processors.filler import FillsSilence
 from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.services.langchain_ending import Endings
 from twilio_frames.services.patience import ReplyDeadline, ReplyPatience
 
 try:
@@ -94,7 +95,8 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
 
     - When the caller would wait in silence, a filler is said: see
       :class:`twilio_frames.processors.filler.FillsSilence`.
-    - A chain that raises, takes too long or has nothing to say is one error of the pipeline,
+    - A chain that raises, takes too long or has nothing to say, or whose model's answer broke off
+      though its stream ended well, is one error of the pipeline,
       without the caller's words in it, and the caller hears an apology, behind what had been said.
       It is part of the conversation, which goes on.
     - The chain is asked once: it may have done something that must not be done twice. Let its
@@ -179,7 +181,11 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
 
     async def _respond(self, text: str, deadline: ReplyDeadline) -> None:
         await self.start_ttfb_metrics()
-        config: RunnableConfig = {"configurable": {"session_id": self._session}}
+        endings = Endings()
+        config: RunnableConfig = {
+            "configurable": {"session_id": self._session},
+            "callbacks": [endings],
+        }
         pieces = self._phone_chain.astream(self._input(text), config)
         async with aclosing(_in_time(pieces, deadline)) as timely:
             async for piece in timely:
@@ -187,6 +193,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
                     await self.stop_ttfb_metrics()
                     self._said += words
                     await self.push_frame(LLMTextFrame(words))
+        endings.check()
 
     def _input(self, text: str) -> dict[str, Any]:
         history: dict[str, Any] = {}
@@ -227,6 +234,8 @@ def _is_progress(piece: Any) -> bool:
 
 
 def _what_was_raised(error: Exception) -> str:
+    if isinstance(error, IncompleteReplyError):
+        return str(error)
     status = extract_http_status_code(error)
     got = type(error).__name__ + (f" (HTTP {status})" if status else "")
     return f"expected the chain to respond, it raised {got}: look at the chain, or at whom it asks"

@@ -24,6 +24,9 @@ _HTTP: Any = sys.modules[DefaultAsyncHttpxClient.__mro__[1].__module__.partition
 _TLS = _HTTP.create_ssl_context()
 
 
+_THIS_MACHINE = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
+
+
 @dataclass(slots=True)
 class _Shared:
     connections: Any
@@ -40,6 +43,8 @@ def new_connections() -> Any:
     """An HTTP client of the SDK's kind that keeps its connections open, for one user."""
     return DefaultAsyncHttpxClient(
         verify=_TLS,
+        # Proxies are the environment's; what runs on this machine is not behind one.
+        mounts=dict.fromkeys(_THIS_MACHINE),
         limits=connection_limits(
             max_keepalive_connections=100, max_connections=1000, keepalive_expiry=None
         ),

@@ -6,6 +6,8 @@ from json import JSONDecodeError
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
+from twilio_frames.errors import BrokenOffReplyError, IncompleteReplyError
+
 __all__ = ["is_passing", "judge", "retry_after"]
 
 _REFUSED_CONTENT = frozenset({400, 413, 422})
@@ -82,8 +84,9 @@ def _judge_connection(error: Exception, where: str) -> tuple[ErrorCategory, str]
         category = ErrorCategory.SERVER
     elif is_passing(error):
         category = ErrorCategory.CONNECTIVITY
-    # These two are raised by this package, with a text of its own.
-    text = str(error) if type(error) in (TimeoutError, ConnectionError) else ""
+    # These are raised by this package, with a text of its own.
+    own = (TimeoutError, ConnectionError, IncompleteReplyError, BrokenOffReplyError)
+    text = str(error) if type(error) in own else ""
     return category, text or f"expected a reply of {where}, got {type(error).__name__}"
 
 

@@ -11,6 +11,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 from twilio_frames.processors.continuation import Continuation
 from twilio_frames.services.openai_calls import CallPieces
+from twilio_frames.services.openai_ending import Ending
 from twilio_frames.services.openai_errors import is_passing, retry_after
 from twilio_frames.services.patience import Backoff, ReplyDeadline, ReplyPatience
 
@@ -27,6 +28,10 @@ class ChatReply:
     then, the rest is asked for, and what repeats it is taken out: see
     :class:`twilio_frames.processors.continuation.Continuation`. Function calls come whole, one
     chunk for each, and only once the reply is complete: a call that was cut off is never made.
+
+    Where the end of the connection is the end of the body, as behind a proxy that speaks HTTP/1.0,
+    a server that dies looks like one that is done. So a reply is complete when it says so: by a
+    ``finish_reason``, or by the count of tokens, which comes last.
 
     Args:
         ask: Asks for it.
@@ -105,16 +110,18 @@ class ChatReply:
         deadline = ReplyDeadline(self._patience, end=self._end)
         async with deadline.kept():
             stream = await self._ask(self.said)
-        chunks = aiter(stream)
+        chunks, ending = aiter(stream), Ending()
         try:
             while True:
                 async with deadline.kept():
                     chunk = await anext(chunks, None)
                 if chunk is None:
+                    ending.check()
                     return
                 if not _is_chunk(chunk):
                     raise ConnectionError("expected a chat completion's chunk, got something else")
                 deadline.note_piece(says_something=_says_something(chunk))
+                ending.note(chunk)
                 yield chunk
         finally:
             await _close(chunks, stream)

@@ -11,6 +11,7 @@ from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
+from twilio_frames.processors.proxies import socket_proxy
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.services.patience import asked_pause, pause_after
 
@@ -139,6 +140,7 @@ class RealtimeLink:
                     ping_timeout=_PING_SECONDS,
                     close_timeout=_CLOSE_SECONDS,
                     max_size=_LARGEST_MESSAGE,
+                    **socket_proxy(url),
                 )
         except Exception as error:
             # Whatever it was, the caller is to be told.

@@ -12,7 +12,7 @@ from twilio_frames.testing.vendors.cartesia import (
     WordTimes,
 )
 from twilio_frames.testing.vendors.deepgram import DeepgramServer, DeepgramStream
-from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.openai import ChatRequest, OpenAIServer
 from twilio_frames.testing.vendors.realtime import RealtimeServer
@@ -31,6 +31,7 @@ __all__ = [
     "DeepgramServer",
     "DeepgramStream",
     "Drop",
+    "EarlyEnd",
     "FailedReply",
     "Fault",
     "FunctionCall",

@@ -29,6 +29,19 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyEnd:
+    """The answer ends in the middle, and the connection as if it had been all.
+
+    So it looks where a proxy closes in a good way what a server left open.
+
+    Parameters:
+        after: How much of the answer has been sent before, counted as in :class:`Drop`.
+    """
+
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hang:
     """The connection stays, and nothing more comes.
 
@@ -61,5 +74,5 @@ class Garbage:
     after: int = 0
 
 
-Fault = Refusal | Drop | Hang | Slow | Garbage
+Fault = Refusal | Drop | EarlyEnd | Hang | Slow | Garbage
 """One thing that goes wrong with one connection or request."""

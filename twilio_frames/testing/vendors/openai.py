@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.openai_replies import (
     MODEL_SNAPSHOT,
@@ -233,6 +233,9 @@ class OpenAIServer(VendorServer):
         fault = request[VISIT].fault
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         for chunk in answer.chunks(with_usage=bool(options.get("include_usage"))):
+            if isinstance(fault, EarlyEnd) and fault.after == asked.chunks:
+                await _prepare(request, response)
+                return response
             if await self._spoil(request, fault, asked.chunks):
                 await _prepare(request, response)
                 await response.write(_GARBAGE)
