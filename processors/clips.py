@@ -144,15 +144,21 @@ class SpeakClipFrame(MulawOutputFrame):
         frame = type(self)(self.clip, self.append_to_context)
         frame.audio = frame.mulaw = b""
         frame.num_frames = 0
+        frame.context_id = context_of(self)
         return frame
 
     def __str__(self) -> str:
         return f"{self.name}({self.clip.seconds:.2f} s)"
 
 
+def context_of(frame: SpeakClipFrame) -> str:
+    """The utterance that a clip is, by the id that a TTS service would give it."""
+    return f"clip-{frame.id}"
+
+
 def frames_on(frame: SpeakClipFrame) -> Iterator[tuple[Frame, int]]:
     """What falls due of a clip as it is heard, and where: as a TTS service's frames would."""
-    clip, context_id = frame.clip, f"clip-{frame.id}"
+    clip, context_id = frame.clip, context_of(frame)
     length = len(clip.mulaw)
     started = TTSStartedFrame(context_id)
     started.append_to_context = frame.append_to_context

@@ -133,9 +133,9 @@ async def test_refused_number_is_explained(monkeypatch, capsys):
         monkeypatch.setenv("TWILIO_FRAMES_API_URL", twilio.rest_url)
         command = [
             "dial",
-            "+15005550001",
+            "+12125550123",
             "--from",
-            "+12125550199",
+            "nobody",
             "--url",
             "https://example.com/",
         ]

@@ -61,7 +61,8 @@ def test_talking_over_shows_in_a_pause_of_the_bot(transcript: Transcript, output
     bot = Spell(0.5, 2.0)
     caller = FakeCaller(2.15, [Said("No!", 2.1)], [bot], hears_bot=True)
     show(transcript, caller)
-    bot.ended_at, caller.now = 2.4, 2.45
+    bot.ended_at, caller.now = 2.4, 2.75
+    caller.hears_bot = False
     show(transcript, caller)
 
     assert "No!  (over the bot)" in output.getvalue()
@@ -75,6 +76,30 @@ def test_answer_right_behind_the_bot_is_not_over_it(transcript: Transcript, outp
 
     assert "Yes." in output.getvalue()
     assert "over the bot" not in output.getvalue()
+
+
+def test_lines_stand_in_the_order_in_which_they_began(transcript: Transcript, output: StringIO):
+    bot = Spell(0.5, 2.2)
+    caller = FakeCaller(2.45, [Said("No!", 2.1)], [bot], hears_bot=True)
+    transcript.bot_heard("Large or small?")
+    show(transcript, caller)
+    caller.now, caller.hears_bot = 2.6, False
+    show(transcript, caller)
+
+    assert [line["speaker"] for line in transcript.lines] == ["bot", "caller"]
+    assert transcript.lines == transcript.in_order()
+
+
+def test_caller_need_not_wait_for_a_bot_that_speaks_on(transcript: Transcript):
+    bot = Spell(0.5, 5.2)
+    caller = FakeCaller(5.2, [Said("No!", 2.1)], [bot], hears_bot=True)
+    transcript.bot_heard("Large or small,")
+    show(transcript, caller)
+    transcript.bot_heard("or huge?")
+    caller.now, bot.ended_at, caller.is_connected = 7.0, 6.9, False
+    show(transcript, caller)
+
+    assert [line["words"] for line in transcript.lines] == ["Large or small,", "No!", "or huge?"]
 
 
 def test_understanding_has_a_time(transcript: Transcript):

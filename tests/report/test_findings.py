@@ -156,3 +156,22 @@ def test_times_are_as_people_write_them():
     assert [clock_text(at) for at in (0.04, 9.96, 62.5, 3600)] == [
         "0:00.0", "0:10.0", "1:02.5", "60:00.0",
     ]  # fmt: skip
+
+
+def test_words_that_come_late_are_no_false_alarm():
+    lines = [
+        line(1.0, "bot_started"), line(2.0, "held", left=3.0),
+        *turn(2.0, 3.0), line(4.0, "resumed"), closed(9.0),
+    ]  # fmt: skip
+
+    (told,) = (title for title in titles(*lines) if "said on" in title)
+    assert told == "The bot said on over a caller whose words came late"
+
+
+def test_short_false_alarm_is_no_fault():
+    def severity(until: float) -> Severity:
+        lines = [line(1.0, "bot_started"), line(2.0, "held"), line(until, "resumed"), closed(9.0)]
+        return next(each for each in found(*lines) if "false alarm" in each.title).severity
+
+    assert severity(2.5) is Severity.NOTE
+    assert severity(4.5) is Severity.WARNING

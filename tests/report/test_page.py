@@ -13,6 +13,7 @@ from tests.report.logs import closed, line, log_of, reply, report_of, turn
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.report import make_report, page
+from twilio_frames.report.content import subtitle
 from twilio_frames.report.picture import WIDTH, picture
 from twilio_frames.report.waves import Recording, logged_peaks, read_recording
 from twilio_frames.transport.wav import StereoWav
@@ -154,3 +155,13 @@ def test_picture_of_a_long_call_is_no_longer():
     )
 
     assert long <= short
+
+
+def test_subtitle_says_when_and_how_it_ended():
+    log = {"began": "2026-03-01T10:00:05.5+01:00"}
+    report = make_report(
+        log_of(line(0.0, "log", **log), line(9.0, "ended", reason="bot hung up"), closed(9.0))
+    )
+
+    assert subtitle(report) == "2026-03-01 09:00:05 UTC \N{MIDDLE DOT} bot hung up"
+    assert subtitle(report_of(closed(9.0))) == ""

@@ -104,3 +104,20 @@ def test_words_left_out_are_counted():
 
     assert (story.replies[0].text, story.replies[0].words) == ("", 3)
     assert len(story.replies[0].heard) == 1
+
+
+def test_answer_to_the_last_word_is_no_interruption():
+    spoken = [*reply(1.0, "one two"), line(1.0, "heard", begin=1.0, end=2.1)]
+    story = tell(log_of(*spoken, line(2.1, "interrupted"), closed(9.0)))
+
+    assert story.interruptions == []
+
+
+def test_hold_with_nothing_left_to_say_ends_in_no_interruption():
+    def held(left: float | None):
+        lines = [line(1.9, "held", left=left), line(2.0, "interrupted"), closed(9.0)]
+        return tell(log_of(*reply(1.0, "one two three four", heard=2), *lines))
+
+    assert held(0.0).interruptions == []
+    assert held(1.2).interruptions == [2.0]
+    assert held(None).interruptions == [2.0]

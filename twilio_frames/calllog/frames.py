@@ -38,7 +38,7 @@ from twilio_frames.frames import (
     ResumeFrame,
     VendorSwitchedFrame,
 )
-from twilio_frames.processors.clips import SpeakClipFrame
+from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.report.lines import Kind
 
@@ -130,8 +130,9 @@ class FrameLines:
             case TTSStartedFrame():
                 self._awaits_audio = True
                 return {"kind": Kind.TTS_STARTED, "context": self._number(frame.context_id)}
-            case SpeakClipFrame():
-                return None
+            case SpeakClipFrame(clip=clip):
+                # It passes on its way to the output, too; only behind it is it said, and once.
+                return None if frame.mulaw else self._clip(clip, frame.context_id)
             case TTSAudioRawFrame() if self._awaits_audio:
                 self._awaits_audio = False
                 return {"kind": Kind.TTS_AUDIO, "context": self._number(frame.context_id)}
@@ -155,6 +156,12 @@ class FrameLines:
             return None
         line: Line = {"kind": Kind.WORD if is_heard else Kind.SAID}
         return line | {"context": self._number(frame.context_id), **self._privacy.text(frame.text)}
+
+    def _clip(self, clip: Clip, context_id: str | None) -> Line | None:
+        if not clip.text:
+            return None
+        context = self._number(context_id)
+        return {"kind": Kind.SAID, "context": context, **self._privacy.text(clip.text)}
 
     def _reply(self, frame: Frame) -> Line | None:
         match frame:

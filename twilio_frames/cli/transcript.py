@@ -6,9 +6,11 @@ from typing import Any
 
 from twilio_frames.cli.console import Console
 from twilio_frames.testing import Caller
-from twilio_frames.testing.ear import JOINING_PAUSE
+from twilio_frames.testing.ear import JOINING_PAUSE, Spell
 
 _LOOK_EVERY = 0.05
+_SPEAKS_ON_SECS = 3.0
+"""For so long a caller's words wait for the end of what the bot says under them."""
 
 
 class Transcript:
@@ -48,29 +50,50 @@ class Transcript:
         self.update(caller)
 
     def update(self, caller: Caller) -> None:
-        """Writes what is new."""
+        """Writes what is new, in the order in which it began."""
         self._now = caller.now
-        for utterance in caller.utterances[self._utterances :]:
-            began = utterance.speech_began_at
-            # Whether the bot was being heard shows when the pause in which it began is over.
-            if caller.is_connected and (began is None or caller.now - began < JOINING_PAUSE):
-                break
-            self._utterances += 1
-            if began is None:
-                continue
-            over = any(spell.began_at < began < spell.ended_at for spell in caller.bot_spells)
+        while self._write_next(caller):
+            pass
+        if self._bot_words and not caller.is_connected and caller.bot_spells:
+            # Of a bot that spoke on over the caller.
+            self._write(caller.bot_spells[-1].ended_at, "bot", " ".join(self._bot_words))
+            self._bot_words.clear()
+
+    def _write_next(self, caller: Caller) -> bool:
+        """Writes the turn that began next; gives whether there may be more to write."""
+        utterance = next(iter(caller.utterances[self._utterances :]), None)
+        spell = next(iter(caller.bot_spells[self._spells :]), None)
+        began = utterance.speech_began_at if utterance else None
+        if spell is not None and (began is None or spell.began_at < began):
+            return self._write_spell(spell, caller, waits=began)
+        if utterance is None:
+            return False
+        # Whether the bot was being heard shows when the pause in which it began is over.
+        if caller.is_connected and (began is None or caller.now - began < JOINING_PAUSE):
+            return False
+        self._utterances += 1
+        if began is not None:
+            over = any(each.began_at < began < each.ended_at for each in caller.bot_spells)
             words = f"{utterance.label}  (over the bot)" if over else utterance.label
             self._write(began, "caller", utterance.label, shown=words)
-        for spell in caller.bot_spells[self._spells :]:
-            is_last = spell is caller.bot_spells[-1]
-            if is_last and caller.hears_bot and caller.is_connected:
-                return
-            self._spells += 1
-            if not self._knows_words:
-                self._console.turn(spell.began_at, "bot", f"speaks for {spell.seconds:.1f} s")
-            elif self._bot_words:
-                self._write(spell.began_at, "bot", " ".join(self._bot_words))
-                self._bot_words.clear()
+        return True
+
+    def _write_spell(self, spell: Spell, caller: Caller, *, waits: float | None) -> bool:
+        """Writes what the bot said in a spell, once it is over; gives whether that was so.
+
+        Where it speaks on over the caller, what it said so far is written ahead of the caller.
+        """
+        is_going_on = spell is caller.bot_spells[-1] and caller.hears_bot and caller.is_connected
+        if is_going_on and (waits is None or caller.now - waits < _SPEAKS_ON_SECS):
+            return False
+        self._spells += 1
+        if not self._knows_words:
+            more = ", and on" if is_going_on else ""
+            self._console.turn(spell.began_at, "bot", f"speaks for {spell.seconds:.1f} s{more}")
+        elif self._bot_words:
+            self._write(spell.began_at, "bot", " ".join(self._bot_words))
+            self._bot_words.clear()
+        return True
 
     def _write(self, time: float, speaker: str, words: str, *, shown: str = "") -> None:
         self.lines.append({"time": round(time, 3), "speaker": speaker, "words": words})

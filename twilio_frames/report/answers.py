@@ -116,13 +116,14 @@ def _greeting(log: LoggedCall, clock: _Clock, limit: float) -> Answer | None:
 def _answer(turn: Span, following: float, clock: _Clock, story: Story) -> Answer:
     stopped = clock.vad.last(turn.begin, turn.end + _TOGETHER)
     began = clock.speech_ends[stopped] if stopped is not None else turn.end
-    heard = clock.heard.first(turn.end, following)
+    # The first sound may be on the line in the moment in which the turn is over.
+    heard = clock.heard.first(turn.end - _TOGETHER, following)
     if heard is None:
         return Answer(began_at=began, heard_at=None, is_greeting=False, parts={})
     waited = max(stopped or began, began)
     transcript = clock.transcripts.last(turn.begin, turn.end + _TOGETHER)
     words = max(waited, min(transcript or waited, turn.end))
-    ended = max(words, turn.end)
+    ended = min(max(words, turn.end), max(words, heard))
     functions = [each.span for each in story.functions if each.span.begin >= turn.begin]
     llm = clock.llm.first(turn.end - _TOGETHER, heard)
     spoken = _spoken_parts(ended, llm, clock, functions, heard)

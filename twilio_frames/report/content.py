@@ -1,6 +1,7 @@
 """A report's content, as values that JSON can hold: what the page draws from."""
 
 import base64
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -37,6 +38,17 @@ def content(report: Report) -> dict[str, Any]:
         "answers": [_answer(each) for each in report.answers],
         "events": events(story),
     }
+
+
+def subtitle(report: Report) -> str:
+    """When the call began, in UTC, and why it ended; what the log tells of both."""
+    log = report.story.log
+    began = text(log.first(Kind.LOG), "began")
+    try:
+        day = f"{datetime.fromisoformat(began).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        day = ""
+    return " · ".join(filter(None, (day, text(log.first(Kind.ENDED), "reason"))))
 
 
 def tiles(report: Report) -> list[tuple[str, str, str]]:

@@ -16,6 +16,8 @@ DEAD_AIR = 4.0
 """Seconds of silence from which on a caller asks whether somebody is there."""
 
 _WORDS_MISSED = 0.5
+_LONG_HOLD = 1.5
+"""Seconds of silence after a sound that was nothing, from which on a caller wonders."""
 
 _ADVICE = {
     Part.END_OF_TURN: "Waiting to be sure that the caller had finished took most of it: a shorter "
@@ -151,11 +153,24 @@ def _no_answers(story: Story, answers: Sequence[Answer]) -> Iterator[Finding]:
 
 
 def _false_alarms(story: Story) -> Iterator[Finding]:
-    alarms = [hold.span for hold in story.holds if hold.ending is Ending.RESUMED]
+    holds = [hold.span for hold in story.holds if hold.ending is Ending.RESUMED]
+    spoken = [span for span in holds if _was_spoken_in(span, story)]
+    if spoken:
+        yield Finding(
+            severity=Severity.WARNING,
+            cost=sum(span.seconds for span in spoken),
+            at=spoken[0].begin,
+            title=times(len(spoken), "The bot said on over a caller whose words came late"),
+            detail="It fell silent for them, but speech recognition took too long: "
+            f"{places([span.begin for span in spoken])}.",
+        )
+    alarms = [span for span in holds if span not in spoken]
     if alarms:
         total = sum(span.seconds for span in alarms)
         yield Finding(
-            severity=Severity.WARNING if total > 3 else Severity.NOTE,
+            severity=Severity.WARNING
+            if max(alarms, key=_seconds).seconds > _LONG_HOLD
+            else Severity.NOTE,
             cost=total,
             at=alarms[0].begin,
             title=times(
@@ -166,6 +181,21 @@ def _false_alarms(story: Story) -> Iterator[Finding]:
             detail="A sound of the caller that was no interruption "
             f"{places([span.begin for span in alarms])}; {total:.1f} s of silence in all.",
         )
+
+
+def _seconds(span: Span) -> float:
+    return span.seconds
+
+
+def _was_spoken_in(hold: Span, story: Story) -> bool:
+    """Whether the caller said something while the bot was held, that was more than "uh-huh"."""
+    return any(
+        each.words
+        and not each.was_backchannel
+        and each.span.begin < hold.end
+        and each.span.end > hold.begin
+        for each in story.utterances
+    )
 
 
 def _cuts(story: Story) -> Iterator[Finding]:

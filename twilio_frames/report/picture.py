@@ -10,7 +10,7 @@ from io import BytesIO
 from PIL import Image, ImageDraw, ImageFont
 
 from twilio_frames.report.answers import Part
-from twilio_frames.report.content import tiles
+from twilio_frames.report.content import subtitle, tiles
 from twilio_frames.report.faces import DARK, LIGHT, Face
 from twilio_frames.report.finding import Severity, clock_text
 from twilio_frames.report.report import Report
@@ -23,7 +23,7 @@ WIDTH = 1400
 # Drawn larger and made smaller, so that round corners are smooth.
 _SCALE = 2
 _MARGIN = 28
-_HEAD = 128
+_HEAD = 148
 _ROW = 248
 # Rows of long calls have no captions.
 _LOW_ROW = 150
@@ -99,16 +99,30 @@ class _Picture:
     def _head(self) -> None:
         report, face = self._report, self._face
         self._text(_MARGIN, 16, report.story.title, face.ink, 20)
+        self._text(_MARGIN, 43, subtitle(report), face.soft, 13)
         x = float(_MARGIN)
         for name, value, more in tiles(report):
-            self._text(x, 52, name, face.soft, 12)
-            width = self._text(x, 68, value, face.ink, 20)
-            self._text(x + width + 6, 75, more, face.soft, 12)
+            self._text(x, 72, name, face.soft, 12)
+            width = self._text(x, 88, value, face.ink, 20)
+            self._text(x + width + 6, 95, more, face.soft, 12)
             x += (WIDTH - 2 * _MARGIN) / len(tiles(report))
+        self._legend(128)
+
+    def _legend(self, top: float) -> None:
+        face, story = self._face, self._report.story
         x = float(_MARGIN)
-        for part, colour in zip(Part, face.parts, strict=True):
-            self._box(x, 108, 10, 10, colour)
-            x += 14 + self._text(x + 14, 105, part, face.soft, 12) + 14
+        entries = list(zip(map(str, Part), face.parts, strict=True))
+        entries += [("held", face.hold)] if story.holds else []
+        for name, colour in entries:
+            self._box(x, top, 10, 10, colour)
+            x += 14 + self._text(x + 14, top - 3, name, face.soft, 12) + 14
+        if story.flushed:
+            self._hatched(x, top + 10, 12)
+            x += 16 + self._text(x + 16, top - 3, "flushed, never heard", face.soft, 12) + 14
+        if any(reply.unheard for reply in story.replies):
+            width = self._text(x, top - 3, "words", face.bad, 12)
+            self._box(x, top + 5, width, 1, face.bad, 0)
+            self._text(x + width + 6, top - 3, "never heard", face.soft, 12)
 
     def _draw_row(self, row: int) -> None:
         begin = row * self._row_secs
@@ -128,6 +142,11 @@ class _Picture:
         peaks = self._report.peaks
         self._wave(peaks, "caller", shown, top + 83, self._face.caller)
         self._wave(peaks, "bot", shown, top + 149, self._face.bot)
+        for side, colour, offset in (
+            ("caller", self._face.caller, 58),
+            ("bot", self._face.bot, 124),
+        ):
+            self._text(4, top + offset - 13, side, colour, 11)
         self._answers(shown, top + 111)
         for left, width in self._clipped(story.flushed, shown):
             self._hatched(left, top + 178, width)

@@ -10,6 +10,9 @@ from twilio_frames.report.reading import Line, LoggedCall, number, text
 
 _REPLY_SEAM = 0.25
 _WORDS_AFTER = 6.0
+_NOTHING_SECS = 0.05
+"""What is left of a word's last sound is nothing to say."""
+_TOGETHER_SECS = 0.25
 
 
 class Span(NamedTuple):
@@ -39,10 +42,12 @@ class Hold:
     Parameters:
         span: From the hold to what became of it.
         ending: What that was.
+        left: How many seconds the bot had still to say; None if that is not known.
     """
 
     span: Span
     ending: Ending
+    left: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +169,10 @@ def tell(log: LoggedCall) -> Story:
         if number(line, "flushed") > 0
     ]
     story.holds = _holds(log, story.seconds)
-    story.interruptions = _interruptions(log, story)
+    interruptions = _interruptions(log, story)
     story.functions = _functions(log, story.seconds)
-    story.replies = _replies(log, story.interruptions)
+    story.replies = _replies(log, interruptions)
+    story.interruptions = [at for at in interruptions if _has_cut(at, log, story)]
     return story
 
 
@@ -223,17 +229,22 @@ def _utterance(span: Span, lines: Sequence[Line]) -> Utterance:
 
 def _holds(log: LoggedCall, seconds: float) -> list[Hold]:
     holds: list[Hold] = []
-    held: float | None = None
+    held: Line | None = None
     endings = {Kind.RESUMED: Ending.RESUMED, Kind.INTERRUPTED: Ending.INTERRUPTED}
     for line in log.of(Kind.HELD, Kind.RESUMED, Kind.INTERRUPTED):
         if line["kind"] == Kind.HELD:
-            held = line["t"]
+            held = line
         elif held is not None:
-            holds.append(Hold(span=Span(held, line["t"]), ending=endings[line["kind"]]))
+            holds.append(_hold(held, line["t"], endings[line["kind"]]))
             held = None
     if held is not None:
-        holds.append(Hold(span=Span(held, max(seconds, held)), ending=Ending.OPEN))
+        holds.append(_hold(held, max(seconds, held["t"]), Ending.OPEN))
     return holds
+
+
+def _hold(held: Line, end: float, ending: Ending) -> Hold:
+    left = number(held, "left") if "left" in held and held["left"] is not None else None
+    return Hold(span=Span(held["t"], end), ending=ending, left=left)
 
 
 def _interruptions(log: LoggedCall, story: Story) -> list[float]:
@@ -246,6 +257,23 @@ def _interruptions(log: LoggedCall, story: Story) -> list[float]:
         if (is_heard or at in held) and at < story.seconds - 0.001:
             found.append(at)
     return found
+
+
+def _has_cut(at: float, log: LoggedCall, story: Story) -> bool:
+    """Whether an interruption kept anything from being heard, as far as the log tells.
+
+    A caller who answers in the moment of the bot's last word has interrupted nobody.
+    """
+    holds = [hold for hold in story.holds if hold.span.end == at and hold.left is not None]
+    if holds:
+        return any((hold.left or 0.0) > _NOTHING_SECS for hold in holds)
+    if not story.knows_ear:
+        return True
+    cuts = [line["t"] for line in log.of(Kind.CUT) if number(line, "flushed") > _NOTHING_SECS]
+    if any(abs(cut - at) < _TOGETHER_SECS for cut in cuts):
+        return True
+    begun = [reply for reply in story.replies if reply.made_at < at]
+    return any(reply.was_cut for reply in begun[-1:])
 
 
 def _functions(log: LoggedCall, seconds: float) -> list[Function]:

@@ -23,6 +23,8 @@ let mapPicture = null;
 
 function drawMap() {
   const [context, width] = sized(mapCanvas, MAP_HEIGHT);
+  // Where it is not shown, on paper say, there is nothing to draw on.
+  if (!mapCanvas.width) return;
   const scale = width / view.seconds;
   const key = `${mapCanvas.width} ${document.documentElement.dataset.theme}`;
   if (!mapPicture || mapPicture.key !== key) {
@@ -61,6 +63,7 @@ function draw() {
   requestAnimationFrame(() => {
     isDue = false;
     const [context, width] = sized(lanesCanvas, HEIGHT);
+    if (!width) return;
     if (width !== view.width) view.resize(width);
     drawLanes(context, width);
     drawMap();
