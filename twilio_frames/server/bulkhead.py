@@ -13,7 +13,7 @@ A cancellation that nobody ordered, an awaited task's say, ends a task of a proc
 
 import asyncio
 import traceback
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -48,7 +48,7 @@ class Compartment:
         """
         _compartment.set(self)
         _install(asyncio.get_running_loop())
-        return await _Contained(work, self)
+        return await _contained(work, self)
 
     def breached(self, error: BaseException) -> None:
         """Takes note of what was raised."""
@@ -57,54 +57,25 @@ class Compartment:
             self._on_breach(error)
 
 
-class _Contained(Coroutine[Any, Any, Result]):
-    """A coroutine that ends as cancelled where it would raise what is no ``Exception``."""
+async def _contained(inner: Coroutine[Any, Any, Result], compartment: Compartment) -> Result:
+    """Ends as cancelled where the coroutine within raises what is no ``Exception``."""
+    try:
+        return await inner
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _instead_of(error, compartment) from None
 
-    def __init__(self, inner: Coroutine[Any, Any, Result], compartment: Compartment):
-        self._inner = inner
-        self._compartment = compartment
 
-    def send(self, value: Any, /) -> Any:
-        try:
-            return self._inner.send(value)
-        except Exception:
-            raise
-        except BaseException as error:
-            raise self._contain(error) from None
-
-    def throw(self, *exception: Any) -> Any:
-        try:
-            return self._inner.throw(*exception)
-        except Exception:
-            raise
-        except BaseException as error:
-            raise self._contain(error) from None
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def __await__(self) -> Generator[Any, Any, Result]:
-        return self  # pyright: ignore[reportReturnType] It has a generator's methods.
-
-    def __iter__(self):
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def __getattr__(self, name: str) -> Any:
-        # What debuggers and asyncio's own descriptions of a task ask a coroutine for.
-        return getattr(self._inner, name)
-
-    def _contain(self, error: BaseException) -> BaseException:
-        if isinstance(error, asyncio.CancelledError):
-            if _mutes_a_processor():
-                self._compartment.breached(error)
-            return error
-        if isinstance(error, KeyboardInterrupt) and _is_from_the_keyboard(error):
-            return error
-        self._compartment.breached(error)
-        return asyncio.CancelledError()
+def _instead_of(error: BaseException, compartment: Compartment) -> BaseException:
+    if isinstance(error, asyncio.CancelledError):
+        if _mutes_a_processor():
+            compartment.breached(error)
+        return error
+    if isinstance(error, KeyboardInterrupt) and _is_from_the_keyboard(error):
+        return error
+    compartment.breached(error)
+    return asyncio.CancelledError()
 
 
 def _mutes_a_processor() -> bool:
@@ -130,9 +101,15 @@ class _Factory:
     def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
         context = options.get("context")
         compartment = _compartment.get() if context is None else context.get(_compartment)
-        if compartment is not None and asyncio.iscoroutine(work):
-            work = _Contained(work, compartment)
-        return self._make(loop, work, **options)
+        if compartment is None or not asyncio.iscoroutine(work):
+            return self._make(loop, work, **options)
+        wrapped = _contained(work, compartment)
+        # What debuggers and asyncio's own descriptions of a task ask a coroutine for.
+        wrapped.__qualname__ = getattr(work, "__qualname__", type(work).__qualname__)
+        task = self._make(loop, wrapped, **options)
+        # A task that is cancelled before its first step never gets to what is within.
+        task.add_done_callback(lambda _: work.close())
+        return task
 
 
 def _make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
