@@ -226,3 +226,22 @@ def test_refused_text_waits_its_time():
 
     assert speech.take_unsent(4.9, "ask-2") is None
     assert speech.take_unsent(5.0, "ask-2") == TEXT
+
+
+def test_ask_that_is_done_without_all_audio_is_known():
+    speech = asked()
+    speech.take_words(times(), 0.0)
+    speech.take_audio(AUDIO[: end_of(2) + 300], 0.0)
+
+    assert speech.lacks_audio
+    assert audio_of(speech.due(0.0)) == AUDIO[: end_of(2)]
+    assert rest_of(speech) == "lopu nasi."
+
+
+def test_ask_with_all_audio_lacks_none():
+    """The silence behind a word may be left out."""
+    speech = asked()
+    speech.take_words(times(), 0.0)
+    speech.take_audio(AUDIO[:-800], 0.0)
+
+    assert not speech.lacks_audio

@@ -20,6 +20,7 @@ from twilio_frames.services.deepgram import (
 from twilio_frames.testing.vendors import (
     DeepgramServer,
     Drop,
+    EarlyEnd,
     Hang,
     Refusal,
     WordSounds,
@@ -46,6 +47,21 @@ async def test_no_word_is_lost_or_comes_twice(seed: int):
 
     assert rig.words == sounds.words
     assert len(server.streams) >= 2
+    assert not rig.errors
+
+
+async def test_stream_that_ends_well_in_mid_speech_is_replaced():
+    """Closed with 1000 by a proxy, say; what was not answered is said to the next one."""
+    sounds = WordSounds()
+    faults = [EarlyEnd(after=2)]
+    async with DeepgramServer(hears=sounds.hear, faults=faults) as server:
+        async with hearing(service(server)) as rig:
+            speech = sounds.bursts("one two three four five six", pause=0.3)
+            await rig.say(speech + mulaw_silence(0.5), speed=10)
+            await rig.has_words(6)
+
+    assert rig.words == sounds.words
+    assert server.streams[0].close_code == 1000
     assert not rig.errors
 
 

@@ -158,3 +158,29 @@ def test_breath_is_known_where_commas_have_no_pause(breath: int, stop: int):
     heard = bare(speech.due(0.0) + speech.lose())
 
     assert len(text.split()) - len(speech.rest.split()) <= sum(end <= len(heard) for end in ends)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_far_too_little_audio_cannot_be_all(seed: int):
+    words = VaryingVoice(seed)(TEXT)
+    audio = sound(words)
+    speech = UntimedSpeech(TEXT, pace=Pace())
+
+    assert speech.is_short
+    speech.take(audio[: len(audio) // 4])
+    assert speech.is_short
+    speech.take(audio[len(audio) // 4 :])
+    assert not speech.is_short
+
+
+def test_short_word_is_none_too_short():
+    words = VaryingVoice()("No.")
+    speech = UntimedSpeech("No.", pace=Pace())
+
+    assert speech.is_short
+    speech.take(sound(words))
+    assert not speech.is_short
+
+
+def test_text_without_words_needs_no_audio():
+    assert not UntimedSpeech(" ", pace=Pace()).is_short

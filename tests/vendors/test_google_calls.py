@@ -26,7 +26,7 @@ from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
 from twilio_frames.testing import Caller, Phone, PhoneCall
 from twilio_frames.testing.known_speech import burst
-from twilio_frames.testing.vendors import Drop, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.google import GoogleServer
 
 ROLES = (VendorRole.STT, VendorRole.TTS)
@@ -174,6 +174,21 @@ async def test_google_drops_in_mid_word(phone: Phone):
         HEARD[0],
         "You said: a latte please. That was 3 words.",
     ]
+    assert not rig.errors
+
+
+@bad_day(
+    "google",
+    "both streams end in the middle as if they were whole",
+    "Every word; the one that broke off again from its beginning, and perhaps one more twice.",
+)
+async def test_google_ends_well_in_the_middle(phone: Phone):
+    faults = {"faults": [EarlyEnd(after=1)], "tts_faults": [None, None, EarlyEnd(after=4)]}
+    async with google(**faults) as (server, bot, rig):
+        call = await phone.ring(bot, partial(order, server))
+
+    assert was_all_understood(rig)
+    assert missed(server, call, f"{GREETING} you said a latte please") == []
     assert not rig.errors
 
 

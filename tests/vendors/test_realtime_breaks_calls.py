@@ -22,6 +22,7 @@ from tests.vendors.realtime_rig import (
 )
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.vendors import (
+    CutReply,
     Drop,
     FailedReply,
     Garbage,
@@ -222,3 +223,36 @@ async def test_failed_answers_are_tried_again(phone: Phone, monkeypatch: pytest.
     assert 0 <= places[0] < places[1] < places[2]
     assert len(bot.told) == 1
     assert "rate_limit_exceeded" in bot.told[0]
+
+
+@bad_day(
+    "realtime",
+    "the vendor withholds the rest of an answer, which ends well for all that",
+    "What had come, and an apology; the next turn is answered.",
+)
+async def test_withheld_answer_is_apologized_for(phone: Phone):
+    async def caller(caller: Caller) -> None:
+        await ask_when_bot_is_done(caller)
+
+    replies = [CutReply(spoken=GREETING), ANSWER]
+    async with RealtimeServer(replies=replies) as server:
+        bot = RealtimeBot(server)
+        result = (await phone.ring(bot, caller)).result
+
+    places = [place(sound, result) for sound in (GREETING.mulaw, APOLOGY, ANSWER.mulaw)]
+    assert 0 <= places[0] < places[1] < places[2]
+    (told,) = bot.told
+    assert "content_filter" in told
+
+
+async def test_answer_that_was_cut_to_length_is_one(phone: Phone):
+    async def caller(caller: Caller) -> None:
+        await ask_when_bot_is_done(caller)
+
+    replies = [CutReply(spoken=GREETING, reason="max_output_tokens"), ANSWER]
+    async with RealtimeServer(replies=replies) as server:
+        bot = RealtimeBot(server)
+        result = (await phone.ring(bot, caller)).result
+
+    assert 0 <= place(GREETING.mulaw, result) < place(ANSWER.mulaw, result)
+    assert bot.told == []

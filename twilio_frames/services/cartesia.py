@@ -177,7 +177,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         speech = self._asks.get(event.ask_id or "")
         if isinstance(event, Refused):
             await self._take_refusal(event, speech)
-        elif speech is not None and isinstance(event, AskDone) and speech.is_silent:
+        elif speech is not None and isinstance(event, AskDone) and _is_short(speech):
             await self._take_silence(event, speech)
         elif speech is not None:
             self._take(event, speech)
@@ -307,8 +307,8 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             await self._ask(speech)
             return
         await self.push_error(
-            "expected Cartesia to speak a text, got no audio, when asked again either: the text is "
-            "left out. Look at the voice and the language",
+            "expected Cartesia to speak a text, got no audio of it, or too little, when asked "
+            "again either: the rest is left out. Look at the voice and the language",
             category=ErrorCategory.UNKNOWN,
         )
         await self._break_off(speech.context_id)
@@ -359,3 +359,8 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         """Forgets what has been said; Pipecat calls it."""
         self._forget(context_id)
         await super().on_audio_context_completed(context_id)
+
+
+def _is_short(speech: CartesiaSpeech) -> bool:
+    """Whether an ask that is done has brought no audio, or less than its words take."""
+    return speech.is_silent or speech.lacks_audio

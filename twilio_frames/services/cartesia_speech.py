@@ -23,6 +23,8 @@ from twilio_frames.processors.sounding import sounding_bytes, words_within
 
 _LONGEST_TAIL = 30 * SAMPLE_RATE
 _FRESH_SECS = 0.25
+# Times are rounded, and the end of a word may be silence that is left out.
+_LOOSE_TIMES = SAMPLE_RATE // 5
 _LASTING_TAG = re.compile(r"<(emotion|speed|volume)\b[^>]*>", re.IGNORECASE)
 _FIRST_TAGS = re.compile(rf"(?:{_LASTING_TAG.pattern}|<spell>|\s)*", re.IGNORECASE)
 
@@ -168,6 +170,11 @@ class CartesiaSpeech:
     def is_silent(self) -> bool:
         """Whether there are words in the open ask, and no audio of it has come."""
         return self.ask_id is not None and not self.has_been_heard and _has_words(self._asked)
+
+    @property
+    def lacks_audio(self) -> bool:
+        """Whether words were told of whose audio has not come, all said and done."""
+        return any(word.end > self._received + _LOOSE_TIMES for word in self._words)
 
     @property
     def is_awaited(self) -> bool:

@@ -108,7 +108,7 @@ def category_of(error: BaseException) -> ErrorCategory:
     code = getattr(error, "code", None)
     if isinstance(error, NoCredentialsError):
         return ErrorCategory.AUTHENTICATION
-    if isinstance(error, TimeoutError) or code in (503, 504):
+    if isinstance(error, TimeoutError | ConnectionError) or code in (503, 504):
         return ErrorCategory.CONNECTIVITY
     if isinstance(code, int):
         return classify_http_status_code(code)

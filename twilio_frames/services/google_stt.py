@@ -194,7 +194,11 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
                 report_unforeseen(failure, "a stream of Google's")
                 error = failure
                 await self._note_trouble(failure)
-            failures = failures + 1 if error or time.monotonic() - began < 1 else 0
+            is_short = time.monotonic() - began < 1
+            if error is None and is_short and not self._is_deaf and self._unanswered.unsent:
+                # It ended well, at once, and with audio left: a proxy's doing, say.
+                await self._note_trouble(ConnectionError())
+            failures = failures + 1 if error or is_short else 0
             if failures:
                 await asyncio.sleep(
                     pause_after(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)

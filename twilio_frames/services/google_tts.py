@@ -30,6 +30,10 @@ _FIRST_PAUSE = 0.3
 _END: Any = object()
 
 
+class _ShortError(ConnectionError):
+    """A stream ended well, with far too little audio."""
+
+
 class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
     """Pipecat's Google voice for a phone call: mu-law from Google to the caller's ear.
 
@@ -132,7 +136,7 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
                 async for mulaw in self._ask(config, speech):
                     yield mulaw
                 return
-            except (GoogleAPICallError, TimeoutError) as error:
+            except (GoogleAPICallError, TimeoutError, _ShortError) as error:
                 if kept := speech.lose():
                     yield kept
                 if not speech.rest:
@@ -168,6 +172,8 @@ class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
                 speech.take(response.audio_content if response is not None else b"")
         finally:
             cast(Any, call).cancel()
+        if speech.is_short:
+            raise _ShortError("expected a text's audio, got a stream that ended well without it")
         if last := speech.finish():
             yield last
 

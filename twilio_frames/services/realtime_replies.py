@@ -6,6 +6,7 @@ import inspect
 import time
 from typing import Any
 
+from loguru import logger
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -33,7 +34,23 @@ _CATEGORIES = {
     "server_error": ErrorCategory.SERVER,
 }
 _NO_AUDIO = "words without audio"
+_CUT = "max_output_tokens"
 _MAY_WORK_LATER = frozenset({"rate_limit_exceeded", "server_error", _NO_AUDIO})
+
+
+def _code_of(status: str | None, details: dict[str, Any], *, is_silent: bool) -> str:
+    """Why an answer is not what was asked for; empty if it is, or if it was cancelled."""
+    if status == "failed":
+        failure = details.get("error") or {}
+        return str(failure.get("code") or failure.get("type"))
+    if (
+        status == "incomplete"
+        and (reason := details.get("reason"))
+        and (not is_silent or reason != _CUT)
+    ):
+        # It ended well, and is not whole.
+        return str(reason)
+    return _NO_AUDIO if is_silent else ""
 
 
 class _CancelEvent(events.ResponseCancelEvent):
@@ -136,17 +153,20 @@ class RealtimeReplies(RealtimeConnection):
         is_silent = self._speech.current is not None and not self._speech.current.length
         if not is_dropped:
             await self._speech.end()
-        failure = (response.status_details or {}).get("error") or {}
-        has_failed = response.status == "failed"
-        if has_failed:
+        code = _code_of(response.status, response.status_details or {}, is_silent=is_silent)
+        if response.status == "failed":
             # Pipecat would report each as it comes, and in the vendor's words.
             response.status = "incomplete"
         await super()._handle_evt_response_done(evt)
         self._is_responding, self._response_id = False, None
-        if (has_failed or is_silent) and not is_dropped:
-            code = failure.get("code") or failure.get("type") if has_failed else _NO_AUDIO
-            await self._answer_failed(str(code))
-        elif response.status == "completed" and not is_dropped:
+        if code == _CUT:
+            logger.warning(
+                "expected a whole answer, got one that its limit of tokens cut off: raise "
+                "max_output_tokens, or ask for shorter answers"
+            )
+        if code not in ("", _CUT) and not is_dropped:
+            await self._answer_failed(code)
+        elif (code == _CUT or response.status == "completed") and not is_dropped:
             self._session_works()
             self._answered()
         await self._maybe_respond()

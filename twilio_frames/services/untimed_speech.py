@@ -42,6 +42,8 @@ _SOFT_SPOT_BLOCKS = 30
 _LONGER = 1.2
 _LONGER_BYTES = 800
 _LETTERS_TELLING = 10
+# Voices differ in their pace by less than a factor of two.
+_FAR_LESS = 0.4
 
 
 class Pace:
@@ -115,6 +117,16 @@ class UntimedSpeech:
     def is_ahead(self) -> bool:
         """Whether there is audio that has not been handed on."""
         return len(self._audio) > self._handed
+
+    @property
+    def is_short(self) -> bool:
+        """Whether what came is far less than its words take: it cannot be all."""
+        letters = sum(map(letters_of, self._words))
+        expected = letters * self._pace.bytes_a_letter
+        sounding = sounding_bytes(self._audio)
+        return bool(letters and not sounding) or (
+            letters >= _LETTERS_TELLING and sounding < _FAR_LESS * expected
+        )
 
     def take(self, mulaw: bytes) -> None:
         """Notes audio of what was asked for last."""

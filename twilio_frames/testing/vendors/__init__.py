@@ -17,6 +17,7 @@ from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.openai import ChatRequest, OpenAIServer
 from twilio_frames.testing.vendors.realtime import RealtimeServer
 from twilio_frames.testing.vendors.realtime_replies import (
+    CutReply,
     FailedReply,
     SpokenReply,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "CartesiaServer",
     "ChatRequest",
     "ContextError",
+    "CutReply",
     "DeepgramServer",
     "DeepgramStream",
     "Drop",

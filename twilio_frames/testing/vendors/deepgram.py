@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.testing.vendors.deepgram_ear import DeepgramEar, Hears, Message, Understanding
 from twilio_frames.testing.vendors.deepgram_query import BadQueryError, ListenQuery, read_query
-from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.server import VISIT, VendorServer, break_off
 
 IDLE_SECONDS = 10.0
@@ -280,6 +280,9 @@ class _Connection:
             case Drop(after=after) if after == self._with_words:
                 self._is_hanging = True
                 break_off(self._request)
+            case EarlyEnd(after=after) if after == self._with_words:
+                self._fault = None
+                await self._close(1000, "")
             case Hang(after=after) if after == self._with_words:
                 self._is_hanging = True
             case Garbage(after=after) if after == self._with_words:

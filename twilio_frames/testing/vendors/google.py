@@ -17,7 +17,7 @@ from google.cloud.texttospeech_v1.types import cloud_tts
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.testing.known_speech import SaidWord, TextVoice, VaryingVoice, sound
-from twilio_frames.testing.vendors.faults import Drop, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.google_checks import (
     MOST_AUDIO,
     mistake_in_recognition,
@@ -222,6 +222,8 @@ class GoogleServer:
         try:
             told = 0
             async for heard in self._hear(stream, requests, context):
+                if isinstance(fault, EarlyEnd) and told == fault.after:
+                    return
                 await self._suffer(fault, told)
                 if isinstance(fault, Garbage) and told == fault.after:
                     yield _GARBAGE
@@ -274,6 +276,8 @@ class GoogleServer:
             audio = sound(words)
             await asyncio.sleep(self.first_audio_secs)
             for number, begin in enumerate(range(0, len(audio), _CHUNK)):
+                if isinstance(fault, EarlyEnd) and number == fault.after:
+                    return
                 await self._suffer(fault, number)
                 if isinstance(fault, Garbage) and number == fault.after:
                     yield _GARBAGE

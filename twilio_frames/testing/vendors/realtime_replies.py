@@ -95,7 +95,20 @@ class FailedReply:
     message: str = "The server had an error while processing your request."
 
 
-Reply = str | SpokenReply | FunctionCall | FailedReply
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutReply:
+    """A response that ends well and is not whole.
+
+    Parameters:
+        spoken: What is said of it.
+        reason: OpenAI's name of the reason: ``content_filter`` or ``max_output_tokens``.
+    """
+
+    spoken: SpokenReply
+    reason: str = "content_filter"
+
+
+Reply = str | SpokenReply | FunctionCall | FailedReply | CutReply
 """What the model answers; a text is spoken, see :meth:`SpokenReply.of`."""
 
 

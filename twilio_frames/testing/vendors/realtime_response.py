@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twilio_frames.testing.vendors.faults import Slow
 from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.realtime_memory import RememberedItem
-from twilio_frames.testing.vendors.realtime_replies import FailedReply, SpokenReply
+from twilio_frames.testing.vendors.realtime_replies import CutReply, FailedReply, SpokenReply
 
 if TYPE_CHECKING:
     from twilio_frames.testing.vendors.realtime_session import RealtimeSession
@@ -65,6 +65,10 @@ class Response:
                 return
             case FunctionCall() as call:
                 await self._call(call)
+            case CutReply(spoken=spoken, reason=reason):
+                await self._speak(spoken)
+                await self._done("incomplete", {"type": "incomplete", "reason": reason})
+                return
             case SpokenReply() as spoken:
                 await self._speak(spoken)
             case str(text):
