@@ -2,7 +2,9 @@
 
 from bisect import insort
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
@@ -35,6 +37,7 @@ class Utterance:
         was_announced: Whether texts of it have been announced.
         last_heard_of: The last of the texts that were announced ahead of its last audio.
         broken_at: Where the last word broke off, to be begun anew; None if it did not.
+        skipped: Texts by their ids of which no word had a time.
     """
 
     begin: int | None = None
@@ -60,6 +63,7 @@ class Utterance:
     was_announced: bool = False
     last_heard_of: int = 0
     broken_at: int | None = None
+    skipped: set[int] = field(default_factory=set)
 
     @property
     def is_unfinished(self) -> bool:
@@ -163,6 +167,27 @@ class Utterance:
         self.waiting += self.take_shown()
         self.waiting.append(frame)
 
+    def take_placeable(self, *, is_last: bool) -> list[AggregatedTextFrame]:
+        """What waits for its place and can have one.
+
+        A service that goes on with the next text has Pipecat give the rest of the one before the
+        time of the next one's first word, which is told right behind it.
+
+        Args:
+            is_last: Whether no word will be told any more.
+        """
+        for frame, behind in pairwise(self.waiting):
+            if frame.pts and frame.pts == behind.pts and _rest_of_another(frame, behind):
+                self.skipped.add(frame.id)
+        keeps_last = bool(self.waiting) and not is_last and _may_be_rest(self.waiting[-1])
+        waiting = self.waiting[:-1] if keeps_last else self.waiting
+        self.waiting = self.waiting[len(waiting) :]
+        return waiting
+
+    def has_skipped(self, frames: Iterable[AggregatedTextFrame]) -> bool:
+        """Whether the service has gone on behind one of these without a time for its words."""
+        return any(frame.id in self.skipped for frame in frames)
+
     def take_awaited(self) -> list[TTSTextFrame]:
         """What was announced and has not come, as it would have come."""
         texts = [self._spoken(text) for text in self.to_be_spoken]
@@ -218,3 +243,14 @@ class Utterance:
         self.placed = [(place + shift, frame) for place, frame in self.placed]
         self.broken_at = None if self.broken_at is None else self.broken_at + shift
         return self.begin
+
+
+def _may_be_rest(frame: AggregatedTextFrame) -> bool:
+    """Whether several words came with one time."""
+    return isinstance(frame, TTSTextFrame) and len(frame.text.split()) > 1
+
+
+def _rest_of_another(frame: AggregatedTextFrame, behind: AggregatedTextFrame) -> bool:
+    # Known to Pipecat since 1.13.
+    segments = {getattr(each, "segment_id", None) for each in (frame, behind)}
+    return _may_be_rest(frame) and len(segments) > 1

@@ -186,7 +186,7 @@ class WordLayer:
         if utterance is not None:
             utterance.is_over = True
             utterance.drop_broken_word()
-            self._place_waiting(utterance)
+            self._place_waiting(utterance, is_last=True)
             # The times of a voice that took over may be off by what the one before it had said.
             unplaced = [] if self._was_broken_off else utterance.take_unplaced()
             unplaced += utterance.take_silent()
@@ -240,6 +240,7 @@ class WordLayer:
             if utterance.is_protected:
                 protected[context_id] = utterance
                 continue
+            self._place_waiting(utterance, is_last=True)
             self._settle(utterance)
             self._lay_last(utterance)
             utterance.take_silent()
@@ -291,17 +292,26 @@ class WordLayer:
         for (begin, frames), end in zip(groups, ends, strict=False):
             if end > utterance.end:
                 break
-            if utterance.is_over and end == utterance.end:
-                self._lay_end(frames, begin, utterance)
+            if utterance.has_skipped(frames) or (utterance.is_over and end == utterance.end):
+                self._lay_end(frames, begin, end, utterance)
             else:
                 self._lay_group(frames, begin, end)
             del utterance.placed[: len(frames)]
 
-    def _place_waiting(self, utterance: Utterance) -> None:
-        if utterance.begin is not None:
-            for frame in utterance.waiting:
-                utterance.placed.append((self._place(utterance, frame), frame))
-            utterance.waiting.clear()
+    def _place_waiting(self, utterance: Utterance, *, is_last: bool = False) -> None:
+        """Places what waits; a text that may have been skipped, once the word behind it is here."""
+        waits = utterance.take_placeable(is_last=is_last) if utterance.begin is not None else []
+        for frame in waits:
+            place = self._place(utterance, frame)
+            if not utterance.has_skipped([frame]):
+                utterance.placed.append((place, frame))
+            elif utterance.placed:
+                # It is between the word before it and the one behind, if it is anywhere.
+                utterance.placed.append((utterance.placed[-1][0], frame))
+            else:
+                self._leave_out(
+                    self._texts.lay_whole([frame], utterance.begin or 0, place), utterance
+                )
 
     def _lay_last(self, utterance: Utterance) -> None:
         """Lays the words behind which no audio came any more, if their sound had come to an end.
@@ -312,6 +322,7 @@ class WordLayer:
             return
         begin = utterance.placed[0][0]
         frames = [frame for place, frame in utterance.placed if place == begin]
+        frames = [frame for frame in frames if not utterance.has_skipped([frame])]
         end = self._end_of_sound(begin, utterance.end)
         if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frames[-1])):
             self._lay_group(frames, begin, end)
@@ -339,17 +350,19 @@ class WordLayer:
         else:
             self._texts.lay_over(frames, begin, self._end_of_sound(begin, end))
 
-    def _lay_end(self, frames: list[AggregatedTextFrame], begin: int, utterance: Utterance) -> None:
-        """Lays the last words of an utterance.
+    def _lay_end(
+        self, frames: list[AggregatedTextFrame], begin: int, end: int, utterance: Utterance
+    ) -> None:
+        """Lays the last words of an utterance, or those with a text that was skipped.
 
         Pipecat gives all that a service has not told of the time of the last word that it has.
         """
         if len(frames) > 1 or len(frames[0].text.split()) > 1:
-            end = self._end_of_sound(begin, utterance.end)
+            end = self._end_of_sound(begin, end)
             left = self._texts.lay_whole(frames, begin, end, begun=frames[0])
             self._leave_out(left, utterance)
         else:
-            self._lay_group(frames, begin, utterance.end)
+            self._lay_group(frames, begin, end)
 
     def _lay_whole(self, texts: Sequence[AggregatedTextFrame], utterance: Utterance) -> None:
         """Lays texts over the sound that has come for them, and not for those before them."""

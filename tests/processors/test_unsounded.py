@@ -1,16 +1,19 @@
 """Texts of which a voice made no sound, or only some: which words are laid, and what is missed."""
 
+from collections.abc import Sequence
+
 import pytest
 from pipecat.frames.frames import (
     FunctionCallResultFrame,
     LLMContextFrame,
     TTSStartedFrame,
+    TTSTextFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 
-from tests.processors.test_words import Audio, near
+from tests.processors.test_words import MILLISECOND, Audio, near
 from twilio_frames.processors.function_rounds import FunctionRounds
 from twilio_frames.processors.heard_text import HeardTextFrame
 from twilio_frames.processors.unsounded import SayAgain
@@ -131,6 +134,62 @@ def test_words_that_nobody_timed_are_laid_over_their_sound():
 
     assert [word for word, _ in audio.laid] == ["Tomorrow", "there", "will", "be", "rain."]
     assert [end for _, end in audio.laid] == sorted({end for _, end in audio.laid})
+
+
+def skipped(audio: Audio, texts: Sequence[str], *, at: int) -> None:
+    """As Pipecat tells of texts of which only the last one's first word has a time."""
+    for segment, text in enumerate(texts):
+        frame = TTSTextFrame(text, "word", segment_id=1000 + segment)
+        frame.pts, frame.context_id = at * MILLISECOND, "c"
+        audio.layer.text(frame)
+
+
+@pytest.mark.parametrize("begins", [False, True], ids=["in the middle", "first of all"])
+def test_sentence_that_a_voice_with_word_times_skips_is_missed(begins: bool):
+    audio = Audio()
+    audio.begin()
+    for text in ("Yes." if not begins else "", "Bada gime lopu.", "Rito."):
+        audio.announce(text)
+    audio.say(0.3, at=100)
+    first = 100
+    if not begins:
+        audio.word("Yes.", 100)
+        audio.say(0.3)
+        first = 400
+    skipped(audio, ["Bada gime lopu.", "Rito."], at=first)
+    audio.layer.over("c")
+
+    assert words(audio) == ("Rito." if begins else "Yes. Rito.")
+    assert audio.layer.take_unsounded() == ["Bada gime lopu."]
+
+
+def test_sentence_whose_times_alone_are_missing_is_laid_where_it_sounds():
+    audio = Audio()
+    audio.begin()
+    for text in ("Yes.", "Bada gime lopu.", "Rito."):
+        audio.announce(text)
+    audio.word("Yes.", 100)
+    audio.say(1.4, at=100)
+    skipped(audio, ["Bada gime lopu.", "Rito."], at=1500)
+    audio.say(0.3)
+    audio.layer.over("c")
+
+    assert words(audio) == "Yes. Bada gime lopu. Rito."
+    assert [end for _, end in audio.laid] == sorted(end for _, end in audio.laid)
+    assert audio.laid[-2][1] <= 1.4 * 8000 + 80
+    assert audio.layer.take_unsounded() == []
+
+
+def test_cut_does_not_lay_what_a_voice_skipped():
+    audio = Audio()
+    audio.begin()
+    for text in ("Bada gime lopu.", "Rito fesu."):
+        audio.announce(text)
+    audio.say(0.3, pause=0.1, at=100)
+    skipped(audio, ["Bada gime lopu.", "Rito"], at=100)
+    audio.layer.cut(len(audio.mulaw))
+
+    assert words(audio) == "Rito"
 
 
 def test_word_with_a_time_and_no_sound_is_missed():
