@@ -5,7 +5,8 @@ for, under speech and in its pauses. A processor's sound comes as time goes, and
 pauses; what has come and was not asked for soon is old, and is dropped.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
@@ -18,10 +19,15 @@ _LONGEST_KEPT = SAMPLE_RATE // 4
 # In the pauses so much is sent at a time: every message is one of Twilio's to take, and what has
 # been sent stands before the next word.
 _MESSAGE_BYTES = 320
+# Sound that was ready comes in a lump; two or three pieces in step with time are no chance.
 _IN_STEP_SECONDS = 0.2
 _AHEAD_SECONDS = 0.5
 _BEHIND_SECONDS = 1.0
 _SHORT_SECONDS = 0.25
+# A mixer may load its sounds when it starts, while the caller waits. Later, who hears nothing for
+# a second hears a hole: what has been sent lasts less.
+_START_SECONDS = 5.0
+_MIXER_SECONDS = 1.0
 
 
 class LiveSound:
@@ -85,21 +91,30 @@ class Background:
         return self._is_started and not self._has_failed
 
     async def start(self) -> None:
-        """Starts the mixer, at the line's rate."""
+        """Starts the mixer, at the line's rate.
+
+        Raises:
+            TimeoutError: It did not start in time.
+            Exception: What it raised.
+        """
         if self._mixer is not None and not self._is_started:
-            await self._mixer.start(SAMPLE_RATE)
+            await _in_time(self._mixer.start(SAMPLE_RATE), _START_SECONDS)
             self._is_started = True
 
     async def stop(self) -> None:
         """Stops the mixer, once."""
         was_started, self._is_started = self._is_started, False
         if self._mixer is not None and was_started:
-            await self._mixer.stop()
+            # Others have to stop as well.
+            try:
+                await _in_time(self._mixer.stop(), _MIXER_SECONDS)
+            except Exception as error:
+                report_unforeseen(error, "a mixer that was to stop")
 
     async def control(self, frame: MixerControlFrame) -> None:
         """Has the mixer do what a frame says; it is heard from what is sent next."""
         if self._mixer is not None:
-            await self._mixer.process_frame(frame)
+            await _in_time(self._mixer.process_frame(frame), _MIXER_SECONDS)
 
     def add(self, mulaw: bytes) -> None:
         """Takes sound that has just come."""
@@ -130,10 +145,15 @@ class Background:
         if self._mixer is None or not self._mixes:
             return pcm
         try:
-            mixed: Any = await self._mixer.mix(pcm)
+            mixed = await _in_time(self._mixer.mix(pcm), _MIXER_SECONDS)
         except Exception as error:
             # The bot has more to say than what is heard beside it.
             report_unforeseen(error, "a mixer, which is left out from here on")
             self._has_failed = True
             return pcm
         return mixed if len(mixed) == len(pcm) else pcm
+
+
+async def _in_time(work: Awaitable[Any], seconds: float) -> Any:
+    async with asyncio.timeout(seconds):
+        return await work

@@ -184,6 +184,30 @@ async def test_mixer_that_fails_is_left_out():
     assert np.abs(samples(line)).max() > 10000
 
 
+class StuckMixer(Hum):
+    """One whose method never returns."""
+
+    def __init__(self, method: str):
+        super().__init__()
+        setattr(self, method, self._hang)
+
+    async def _hang(self, *_: object) -> bytes:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("method", ["start", "mix", "process_frame", "stop"])
+async def test_mixer_that_hangs_costs_no_word(method: str):
+    line, params = FakeLine(), TwilioParams(audio_out_mixer=StuckMixer(method))
+    async with speaking(line, params) as (worker, tap):
+        await worker.queue_frame(MixerEnableFrame(enable=True))
+        await worker.queue_frames([*speech(1.0)])
+        async with asyncio.timeout(10):
+            await tap.wait_for(BotStoppedSpeakingFrame)
+            await worker.queue_frame(EndFrame())
+            await tap.wait_for(EndFrame)
+
+
 async def test_call_ends_beside_a_mixer():
     line = FakeLine(echoes=False)
     params = TwilioParams(audio_out_mixer=Hum(), playout_timeout_secs=0.2)

@@ -167,12 +167,13 @@ async def test_what_is_kept_is_bounded_and_recorded():
     assert tap.heard + kept >= 4990 * 160
 
 
-async def test_listener_that_raises_hears_the_next_message():
-    class BadEar(Ear):
-        async def heard(self, event: Event | MarkEcho) -> None:
-            await super().heard(event)
-            raise ValueError
+class BadEar(Ear):
+    async def heard(self, event: Event | MarkEcho) -> None:
+        await super().heard(event)
+        raise ValueError
 
+
+async def test_listener_that_raises_hears_the_next_message():
     async with line() as one:
         ear = BadEar()
         await one.reader.tell(ear)
@@ -180,6 +181,17 @@ async def test_listener_that_raises_hears_the_next_message():
         await until(lambda: len(ear.events) == 2)
 
         assert one.connection.end_reason is None
+
+
+async def test_listener_that_raises_hears_what_was_kept():
+    async with line() as one:
+        one.twilio.says(Dtmf(digit="5"), Dtmf(digit="6"), Stop())
+        await one.reason()
+        ear = BadEar()
+        await one.reader.tell(ear)
+
+    assert len(ear.events) == 3
+    assert ear.reasons == [CallEndReason.CALLER_HUNG_UP]
 
 
 async def after(one: Line, seconds: float) -> bool:

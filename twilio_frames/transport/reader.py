@@ -87,7 +87,7 @@ class LineReader:
         while self._kept:
             event = self._kept.popleft()
             self._kept_bytes -= _size(event)
-            await listener.heard(event)
+            await self._hand(event, listener)
         self._listener = listener
         if self._has_ended:
             await self._tell_end(listener)
@@ -103,10 +103,13 @@ class LineReader:
     async def _take(self, event: Event | MarkEcho) -> None:
         if self._listener is None:
             self._keep(event)
-            return
+        else:
+            await self._hand(event, self._listener)
+
+    async def _hand(self, event: Event | MarkEcho, listener: LineListener) -> None:
         # The outermost of what a message leads to: whatever befell it, the next one is read.
         try:
-            await self._listener.heard(event)
+            await listener.heard(event)
         except Exception as error:
             report_unforeseen(error, f"call {self._connection.call_sid}: a message of the line")
 
