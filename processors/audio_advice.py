@@ -17,6 +17,8 @@ from pipecat.services.stt_service import STTService
 from pipecat.turns.user_stop import DeferredUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
 from pipecat.turns.user_turn_controller import UserTurnController
 
+from twilio_frames.processors.pipeline_parts import parts_in
+
 __all__ = ["advise_on_audio", "forget_audio_advice"]
 
 _BEFORE = "Put it ahead of the recogniser"
@@ -92,11 +94,5 @@ def _in_order(processor: FrameProcessor) -> Iterator[FrameProcessor]:
     one: FrameProcessor | None = first
     while one is not None:
         yield one
-        yield from _inside(one)
+        yield from parts_in(one)
         one = one.next
-
-
-def _inside(processor: FrameProcessor) -> Iterator[FrameProcessor]:
-    for one in processor.processors:
-        yield one
-        yield from _inside(one)

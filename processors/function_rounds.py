@@ -1,16 +1,42 @@
 """How often an LLM may call functions before the caller hears a word."""
 
+from dataclasses import dataclass
+
 from pipecat.frames.frames import (
     Frame,
     FunctionCallResultFrame,
     LLMContextFrame,
+    SystemFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames.processors.heard_text import HeardTextFrame
 
-__all__ = ["FunctionRounds"]
+__all__ = ["FunctionRounds", "FunctionRoundsOverFrame"]
+
+
+@dataclass
+class FunctionRoundsOverFrame(SystemFrame):
+    """The LLM has called functions again and again, and is not asked any more in this turn.
+
+    Goes upstream, in the place of the request. Whoever has an apology to make says it and reports
+    the error, and does not pass it on; at the transport's input this has an end.
+
+    Parameters:
+        rounds: How many rounds there were without a word that was heard.
+    """
+
+    rounds: int = 0
+
+    @property
+    def reproach(self) -> str:
+        """What the error says."""
+        return (
+            f"expected the LLM to say something, got {self.rounds} rounds of function calls in a "
+            "row: it is not asked again in this turn. Look at what the functions answer, and see "
+            "`TwilioParams.function_rounds_limit`"
+        )
 
 
 class FunctionRounds:

@@ -53,7 +53,6 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     CallEndReason,
-    FunctionRoundsOverFrame,
     MarkSentFrame,
     ReplyHeardFrame,
     ReplyStartedFrame,
@@ -66,7 +65,7 @@ from twilio_frames.processors.backlog import BacklogFrame
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.delivery import Delivery
 from twilio_frames.processors.foreign import DIGITS, ForeignMessages
-from twilio_frames.processors.function_rounds import FunctionRounds
+from twilio_frames.processors.function_rounds import FunctionRounds, FunctionRoundsOverFrame
 from twilio_frames.processors.head_start import HeadStart
 from twilio_frames.processors.heard_audio import HeardAudioFrame, HeardSoundFrame
 from twilio_frames.processors.heard_first import HeardFirst, MemoryFenceFrame

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 from pipecat.processors.frame_processor import FrameProcessor
 
-__all__ = ["parts_around"]
+__all__ = ["parts_around", "parts_in"]
+
+
+def parts_in(processor: FrameProcessor) -> Iterator[FrameProcessor]:
+    """The processors inside of one, a pipeline say, in order, those inside of them too."""
+    for one in processor.processors:
+        yield one
+        yield from parts_in(one)
 
 
 def parts_around(
@@ -15,12 +22,6 @@ def parts_around(
     Args:
         processor: One that has been set up.
     """
-    line = list(_all_in(processor.pipeline_worker.pipeline))
+    line = list(parts_in(processor.pipeline_worker.pipeline))
     place = line.index(processor)
     return line[:place], line[place + 1 :]
-
-
-def _all_in(processor: FrameProcessor) -> Iterator[FrameProcessor]:
-    for one in processor.processors:
-        yield one
-        yield from _all_in(one)

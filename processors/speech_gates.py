@@ -7,6 +7,8 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.ai_service import AIService
 from pipecat.transports.base_output import BaseOutputTransport
 
+from twilio_frames.processors.pipeline_parts import parts_in
+
 __all__ = ["speech_gates"]
 
 # By where their classes are: whoever has none of them need not import them.
@@ -37,7 +39,7 @@ def speech_gates(pipeline: FrameProcessor) -> list[str]:
     for one in _steps(pipeline):
         if isinstance(one, BaseOutputTransport):
             break
-        if isinstance(one, AIService) or any(isinstance(each, AIService) for each in _within(one)):
+        if isinstance(one, AIService) or any(isinstance(each, AIService) for each in parts_in(one)):
             ahead.clear()
         else:
             ahead.append(one)
@@ -53,9 +55,3 @@ def _steps(pipeline: FrameProcessor) -> Iterator[FrameProcessor]:
             yield from _steps(one)
         elif not isinstance(one, PipelineSource | PipelineSink):
             yield one
-
-
-def _within(processor: FrameProcessor) -> Iterator[FrameProcessor]:
-    for one in processor.processors:
-        yield one
-        yield from _within(one)

@@ -34,11 +34,12 @@ from twilio_frames.frames import (
     TurnTranscriptionFrame,
     WordsAwaitedFrame,
 )
+from twilio_frames.processors.late_words import LONGEST_SECS
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 __all__ = ["FewWordsStartStrategy", "WordlessTurnStopStrategy", "bounded", "bounded_params"]
 
-BACKSTOP_SECS = 20.0
+BACKSTOP_SECS = LONGEST_SECS
 """Ends a turn that no strategy has ended: as long as a recogniser of this package may take."""
 
 _SHORTEST_WAIT = 0.1

@@ -1,20 +1,19 @@
 """A Pipecat worker for a pipeline that talks over the telephone."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from loguru import logger
 from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
-from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.tracing.setup import is_tracing_available
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.calllog import add_observers
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.processors.pipeline_parts import parts_in
 
-__all__ = ["phone_worker", "processors_in"]
+__all__ = ["phone_worker"]
 
 _RATES: dict[str, Any] = {"audio_in_sample_rate": SAMPLE_RATE, "audio_out_sample_rate": SAMPLE_RATE}
 
@@ -48,13 +47,6 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
     return worker
 
 
-def processors_in(pipeline: FrameProcessor) -> Iterator[FrameProcessor]:
-    """The processors of a pipeline, those inside of others too."""
-    for one in pipeline.processors:
-        yield one
-        yield from processors_in(one)
-
-
 def _at_phone_rates(params: PipelineParams | None) -> PipelineParams:
     if params is None:
         return PipelineParams(**_RATES)
@@ -74,4 +66,4 @@ def _needs_turns(pipeline: BasePipeline, options: dict[str, Any]) -> bool:
             "enable_tracing=True has no effect: OpenTelemetry is not installed. "
             "Run pip install 'pipecat-ai[tracing]'"
         )
-    return traces or any(isinstance(one, AudioBufferProcessor) for one in processors_in(pipeline))
+    return traces or any(isinstance(one, AudioBufferProcessor) for one in parts_in(pipeline))

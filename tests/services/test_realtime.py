@@ -17,7 +17,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 
 from tests.services.realtime_rig import mulaw_frame, running, worker_service
-from twilio_frames.frames import FunctionRoundsOverFrame, MulawOutputFrame, SpeechCutFrame
+from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
+from twilio_frames.processors.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.services.realtime_debt import Debt
 from twilio_frames.services.realtime_speech import ModelSpeech
 from twilio_frames.testing.vendors import Pacing, RealtimeServer, SpokenReply

@@ -21,7 +21,7 @@ from pipecat.utils.errors import ErrorCategory
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from twilio_frames.frames import FunctionRoundsOverFrame
+from twilio_frames.processors.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.llm import ApologyFrame
 
 __all__ = ["ChecksFunctionCalls", "mistake_in"]

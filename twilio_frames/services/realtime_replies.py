@@ -20,7 +20,8 @@ from pipecat.services.openai.realtime import events
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
-from twilio_frames.frames import FunctionRoundsOverFrame, SpeechCutFrame, TurnTranscriptionFrame
+from twilio_frames.frames import SpeechCutFrame, TurnTranscriptionFrame
+from twilio_frames.processors.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.services.realtime_connection import RealtimeConnection
 from twilio_frames.services.realtime_past import Past
 from twilio_frames.services.realtime_speech import ModelSpeech, SpokenItem

@@ -10,13 +10,15 @@ that caught it. This module is the one that knows these places.
 """
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 from pipecat.frames.frames import ErrorFrame, Frame, StartFrame
 from pipecat.pipeline.service_switcher import ServiceSwitcher
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.processors.pipeline_parts import parts_in
 
 __all__ = ["ComingUp", "why_not_up"]
 
@@ -50,7 +52,7 @@ class ComingUp:
         self._on_started = on_started
         self._on_failed = on_failed
         self._switchers: list[ServiceSwitcher] = []
-        for processor in _processors(worker.pipeline):
+        for processor in (worker.pipeline, *parts_in(worker.pipeline)):
             processor.add_event_handler("on_error", self._processor_failed)
             if isinstance(processor, ServiceSwitcher):
                 self._switchers.append(processor)
@@ -78,7 +80,7 @@ class ComingUp:
         return any(
             switcher.is_usable
             for switcher in self._switchers
-            if processor in _processors(switcher) and _has_been_set_up(processor)
+            if processor in (switcher, *parts_in(switcher)) and _has_been_set_up(processor)
         )
 
 
@@ -91,12 +93,6 @@ def why_not_up(error: ErrorFrame) -> str:
     where = f" ({places[-1].filename}:{places[-1].lineno})" if places else ""
     kind = type(error.exception).__name__
     return f"expected the pipeline to come up, got {kind} in {who}{where}"
-
-
-def _processors(processor: FrameProcessor) -> Iterator[FrameProcessor]:
-    yield processor
-    for inner in processor.processors:
-        yield from _processors(inner)
 
 
 def _where_caught(error: BaseException | None) -> FrameType | None:

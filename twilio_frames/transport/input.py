@@ -28,11 +28,11 @@ from twilio_frames.frames import (
     CallEndedFrame,
     CallEndReason,
     CallStartedFrame,
-    FunctionRoundsOverFrame,
     MarkReachedFrame,
     MulawInputFrame,
 )
 from twilio_frames.processors.backlog import LONGEST_SECS, Backlog
+from twilio_frames.processors.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.playout import AUTO_MARK
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.protocol import Event, MarkEcho, Start
