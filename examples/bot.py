@@ -16,9 +16,6 @@ Serve it to Twilio (TWILIO_AUTH_TOKEN set, a public https address that leads her
     twilio-frames serve twilio_frames.examples.bot:bot
 """
 
-from twilio_frames.examples.services import warm_up as warm_up  # awaited before calls are taken
-
-# isort: split
 # README: from here
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -26,6 +23,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from twilio_frames.call import Call
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.services import Services, choose_services
+from twilio_frames.examples.services import warm_up as warm_up  # awaited before calls are taken
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 
@@ -35,8 +33,7 @@ async def bot(call: Call, services: Services | None = None) -> None:
     services = services or await choose_services(Dialogue())
     context = PhoneContextAggregator(LLMContext(tools=[call.end_call]))
     pipeline = Pipeline([
-        call.transport.input(),
-        PhoneVAD(),
+        call.transport.input(), PhoneVAD(),
         services.stt,
         context.user(),
         services.llm,

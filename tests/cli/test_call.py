@@ -8,7 +8,9 @@ import pytest
 from tests.cli.command import run
 from tests.testing.bots import TinyBot, Webhook, serving, tone
 from twilio_frames.audio import decode_mulaw
+from twilio_frames.call import Call
 from twilio_frames.cli import main
+from twilio_frames.server import Server, ServerSettings, create_app
 from twilio_frames.testing import timekeeping
 
 
@@ -129,3 +131,31 @@ def test_dialing_needs_a_number_and_an_address(monkeypatch, capsys):
 
     assert main(["dial", "+12125550123"]) == 1
     assert "TWILIO_PHONE_NUMBER" in capsys.readouterr().err
+
+
+async def test_log_of_a_call_makes_a_report(tmp_path, capsys):
+    log = tmp_path / "call.jsonl"
+    async with serving(TinyBot(greet)) as host:
+        await run("call", f"ws://{host}/stream", "--seconds", "1", "--log", log)
+
+    assert main(["report", str(log)]) == 0
+    assert "bot hung up" not in capsys.readouterr().err
+    assert (tmp_path / "call.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("command", [("call",), ("load", "--calls", "1", "--settling", "0.1")])
+async def test_refused_stream_says_why(command, tmp_path, capsys):
+    name, *more = command
+    speech = write_wav(tmp_path / "order.wav", tone(0.3))
+    settings = ServerSettings(auth_token="secret")
+    async with Server(create_app(unreached, settings)) as server:
+        stream = server.url.replace("http", "ws") + "/stream"
+        line = [name, stream, *more, "--auth-token", "secret", "--wav", speech]
+        assert await run(*line) == 1
+
+    told = capsys.readouterr()
+    assert "ring its webhook" in told.out + told.err
+
+
+async def unreached(call: Call) -> None:
+    raise AssertionError("expected no call")

@@ -160,7 +160,7 @@ def test_picture_of_a_long_call_is_no_longer():
 def test_subtitle_says_when_and_how_it_ended():
     log = {"began": "2026-03-01T10:00:05.5+01:00"}
     report = make_report(
-        log_of(line(0.0, "log", **log), line(9.0, "ended", reason="bot hung up"), closed(9.0))
+        log_of(line(-1.0, "log", **log), line(9.0, "ended", reason="bot hung up"), closed(9.0))
     )
 
     assert subtitle(report) == "2026-03-01 09:00:05 UTC \N{MIDDLE DOT} bot hung up"

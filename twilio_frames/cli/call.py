@@ -34,6 +34,7 @@ from twilio_frames.testing.exchange import (
     BOT_NUMBER,
     CALLER_NUMBER,
 )
+from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 
 BOT_WAS_SILENT = 3
 NOISE_LEVEL = -55.0
@@ -217,7 +218,13 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
             finally:
                 following.cancel()
         result = _conclude(caller, transcript, options, console)
-    return 0 if is_bot_heard(result) else BOT_WAS_SILENT
+    if is_bot_heard(result):
+        return 0
+    if any(
+        each.details.get("close_code") == REFUSED for each in caller.log.events("stream_closed")
+    ):
+        raise CallFailedError(WHY_REFUSED)
+    return BOT_WAS_SILENT
 
 
 def _conclude(

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.report.lines import FORMAT, VERSION, Kind
+from twilio_frames.report.simulated import is_simulated, told_as_call_log
 
 Line = dict[str, Any]
 
@@ -82,27 +83,35 @@ def parse_log(texts: Iterable[str], *, name: str = "the log") -> LoggedCall:
         ConfigurationError: If they are no call log, or of a later version.
     """
     lines: list[Line] = []
+    simulated: list[Line] = []
     unreadable = 0
     for text in texts:
-        line = _parsed(text)
+        line = _loaded(text)
+        if line is not None and not lines and is_simulated(line):
+            simulated.append(line)
+            continue
+        line = line if line is not None and _is_line(line) else None
         if line is not None:
             lines.append(line)
         elif text.strip():
             unreadable += 1
         if len(lines) <= 1:
             _check_header(lines[0] if lines else None, name, is_over=False)
+    lines = told_as_call_log(simulated) if simulated else lines
     _check_header(lines[0] if lines else None, name, is_over=True)
     return LoggedCall(lines, unreadable=unreadable)
 
 
-def _parsed(text: str) -> Line | None:
+def _loaded(text: str) -> Line | None:
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(line, dict) or not isinstance(line.get("kind"), str):
-        return None
-    return line if _is_number(line.get("t")) else None
+    return line if isinstance(line, dict) else None
+
+
+def _is_line(line: Line) -> bool:
+    return isinstance(line.get("kind"), str) and _is_number(line.get("t"))
 
 
 def _is_number(value: object) -> TypeGuard[float]:

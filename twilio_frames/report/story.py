@@ -267,7 +267,8 @@ def _has_cut(at: float, log: LoggedCall, story: Story) -> bool:
     holds = [hold for hold in story.holds if hold.span.end == at and hold.left is not None]
     if holds:
         return any((hold.left or 0.0) > _NOTHING_SECS for hold in holds)
-    if not story.knows_ear:
+    knows_words = bool(story.replies or log.of(Kind.CUT))
+    if not (story.knows_ear and knows_words):
         return True
     cuts = [line["t"] for line in log.of(Kind.CUT) if number(line, "flushed") > _NOTHING_SECS]
     if any(abs(cut - at) < _TOGETHER_SECS for cut in cuts):

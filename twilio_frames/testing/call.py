@@ -356,6 +356,7 @@ class SimulatedCall:
         self.status = final_status(end, is_answered=self.is_answered)
         for recording in self.recordings:
             recording.finish()
+        self._note_who_spoke()
         self.log.note("ended", reason=end.value, seconds=round(self.seconds, 3))
         self.tell("completed")
         self.ready.set()
@@ -363,6 +364,15 @@ class SimulatedCall:
         for error in (stopped, *self._side_errors):
             if error is not None:
                 raise error
+
+    def _note_who_spoke(self) -> None:
+        for spell in self.line.ear.spells:
+            self.log.note("bot_spoke", **_rounded(spell.began_at, spell.ended_at))
+        for said in self.line.voice.utterances:
+            if said.speech_began_at is not None and said.speech_ended_at is not None:
+                ended = min(said.speech_ended_at, said.ended_at or self.seconds)
+                times = _rounded(said.speech_began_at, ended)
+                self.log.note("caller_spoke", **times, words=said.label)
 
     async def _stop_clock(self) -> Exception | None:
         """Stops the line; gives what had gone wrong with it."""
@@ -388,3 +398,8 @@ class SimulatedCall:
     def _on_clock_stopped(self, clock: asyncio.Task[None]) -> None:
         """The clock only stops by itself when something went wrong; :meth:`_hang_up` raises it."""
         self.order(CallEnd.FAILED)
+
+
+def _rounded(began_at: float, ended_at: float) -> dict[str, float]:
+    """When somebody spoke, seconds from the answer."""
+    return {"began_at": round(began_at, 3), "ended_at": round(ended_at, 3)}

@@ -62,6 +62,14 @@ _MAX_UNSENT_MEDIA = 250
 _MAX_VIOLATIONS = 1000
 
 
+REFUSED = aiohttp.WSCloseCode.POLICY_VIOLATION
+WHY_REFUSED = (
+    f"the bot refused the stream ({int(REFUSED)}): a server of this package takes one only with "
+    "the one-use token that its TwiML gives, so ring its webhook, http://.../twiml, in its place"
+)
+"""What a bot's closing with this code means to whoever rings it without TwiML."""
+
+
 class StreamEnd(Enum):
     """Why a stream is over."""
 

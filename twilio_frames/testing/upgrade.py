@@ -16,6 +16,10 @@ USER_AGENT = "Twilio.TmeWs/1.0"
 _CLOSING = aiohttp.ClientWSTimeout(ws_close=2.0)  # pyright: ignore[reportCallIssue]
 
 
+_NOT_ALLOWED = (401, 403)
+_UNSIGNED = ": is it signed with the auth token that the server has?"
+
+
 def stream_url(url: str) -> str | Alert:
     """The URL Twilio would open for a ``<Stream url>``.
 
@@ -76,7 +80,8 @@ async def open_websocket(
     except aiohttp.WSServerHandshakeError as error:
         return Alert(
             code=31920,
-            text=f"expected HTTP 101 (switching protocols), got {error.status} at {url}",
+            text=f"expected HTTP 101 (switching protocols), got {error.status} at {url}"
+            + (_UNSIGNED if error.status in _NOT_ALLOWED else ""),
         )
     except aiohttp.ClientError as error:
         return _connection_alert(error, url)

@@ -14,6 +14,7 @@ from twilio_frames.testing.load.dialing import find_stream
 from twilio_frames.testing.load.messages import StreamMessages
 from twilio_frames.testing.load.playout import PlayOut
 from twilio_frames.testing.load.talk import Talk, TalkFigures
+from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 from twilio_frames.testing.upgrade import stream_url
 from twilio_frames.testing.verbs import ConnectStream
 
@@ -159,7 +160,9 @@ class LoadCall:
             reason = f"expected the bot to read its messages, it did not for {DEAD_SECONDS:g} s"
             return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
         if socket.closed.is_set() and socket.close_code not in _NORMAL_CODES:
+            was_refused = socket.close_code == REFUSED and not self.playout.spells
             reason = f"expected the bot to stay connected, lost it ({socket.close_code})"
+            reason = WHY_REFUSED if was_refused else reason
             return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
         patience = self._account.manners.patience
         if not self.playout.spells and (socket.closed.is_set() or seconds > patience):
