@@ -45,8 +45,9 @@ def _lines(entry: Line, at: float, spoken: Sequence[Line], call_sid: object) -> 
         case "to_bot", "mark":
             # It comes back as it is reached, or as a `clear` throws it away.
             yield {"kind": Kind.MARK_REACHED, "mark": entry.get("name"), "flushed": False}
-        case "from_bot", "clear" if any(_is_cut(each, at) for each in spoken):
-            yield {"kind": Kind.INTERRUPTED}
+        case "from_bot", "clear":
+            ends = [_number(each, "ended_at") for each in spoken if _is_cut(each, at)]
+            yield from ({"t": min(at, end), "kind": Kind.INTERRUPTED} for end in ends[-1:])
         case "call", "bot_spoke":
             begin, end = _number(entry, "began_at"), _number(entry, "ended_at")
             yield {"t": begin, "kind": Kind.BOT_STARTED}
