@@ -153,7 +153,7 @@ class SpeakClipFrame(MulawOutputFrame):
 
 def context_of(frame: SpeakClipFrame) -> str:
     """The utterance that a clip is, by the id that a TTS service would give it."""
-    return f"clip-{frame.id}"
+    return frame.context_id or f"clip-{frame.id}"
 
 
 def frames_on(frame: SpeakClipFrame) -> Iterator[tuple[Frame, int]]:

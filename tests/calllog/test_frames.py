@@ -38,6 +38,7 @@ from twilio_frames.frames import (
     VendorRole,
     VendorSwitchedFrame,
 )
+from twilio_frames.processors.clips import Clip, SpeakClipFrame, context_of
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import BreakKind, MediaFormat
 
@@ -230,3 +231,30 @@ def test_takeover_is_told():
             "failure": "late",
         }
     ]
+
+
+@pytest.mark.parametrize("is_ahead", [True, False])
+def test_words_of_a_clip_are_said_once(is_ahead: bool):
+    """A greeting may be on the line before there is a pipeline to see it."""
+    clip = SpeakClipFrame(Clip(mulaw=bytes(800), text="Hello, you."))
+    seen = [clip.begun(), TTSStartedFrame(context_of(clip))]
+    word = HeardTextFrame("Hello,", "word", context_id=context_of(clip))
+    said, started, heard = lines_of(*([] if is_ahead else [clip]), *seen, word)
+
+    assert said == {"kind": "said", "context": 0, "words": 2, "text": "Hello, you."}
+    assert (started["kind"], heard["context"]) == ("tts_started", 0)
+
+
+def test_words_of_a_clip_are_counted_in_private():
+    clip = SpeakClipFrame(Clip(mulaw=bytes(800), text="Hello, you."))
+
+    assert lines_of(clip, privacy=LogPrivacy()) == [{"kind": "said", "context": 0, "words": 2}]
+    assert lines_of(SpeakClipFrame(Clip(mulaw=bytes(800), text=""))) == []
+
+
+def test_clip_awaits_no_audio_of_a_service():
+    clip = SpeakClipFrame(Clip(mulaw=bytes(800), text="Hello."))
+    audio = TTSAudioRawFrame(bytes(320), 8000, 1)
+    lines = lines_of(clip.begun(), TTSStartedFrame(context_of(clip)), audio)
+
+    assert [line["kind"] for line in lines] == ["said", "tts_started"]

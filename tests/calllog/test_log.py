@@ -13,11 +13,13 @@ from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.workers.runner import WorkerRunner
 
-from tests.transport.bots import Tap, speech
+from tests.transport.bots import Tap, speech, tone
+from twilio_frames.audio import encode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.writer import _thread as thread  # pyright: ignore[reportPrivateUsage]
 from twilio_frames.frames import BotHeldFrame, CallStartedFrame, ResumeFrame, SendMarkFrame
+from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.report.reading import read_log
 from twilio_frames.report.story import tell
 from twilio_frames.server import ServerSettings
@@ -75,6 +77,34 @@ async def test_call_is_written_down(phone: Phone, tmp_path):
     assert story.title == caller.call_sid
     assert story.heard[0].seconds == pytest.approx(0.4, abs=0.05)
     assert story.sent[0].begin == pytest.approx(story.heard[0].begin, abs=0.1)
+
+
+@pytest.mark.parametrize("is_greeting", [True, False])
+async def test_words_of_a_clip_are_in_the_report(phone: Phone, tmp_path, is_greeting: bool):
+    path = tmp_path / "call.jsonl"
+    clip = Clip(mulaw=encode_mulaw(tone(1.0)), text="Hello there.")
+
+    async def bot(call: Call):
+        log = call.keep_log(path, words=True)
+        tap = Tap()
+        pipeline = Pipeline([call.transport.input(), tap, call.transport.output()])
+        running = asyncio.create_task(call.run(pipeline, greeting=clip if is_greeting else None))
+        await tap.wait_for(SpeakClipFrame if is_greeting else CallStartedFrame)
+        if not is_greeting:
+            await tap.push_frame(SpeakClipFrame(clip))
+        await tap.push_frame(EndFrame())
+        await running
+        assert await log.wait_until_written()
+
+    async with phone.call(bot) as caller:
+        await caller.wait_for_end()
+
+    story = tell(read_log(path))
+    assert kinds_of(path).count("said") == 1
+    (reply,) = story.replies
+    assert (reply.text, reply.unheard) == ("Hello there.", "")
+    assert [word.text for word in reply.heard] == ["Hello", "there."]
+    assert reply.made_at <= story.heard[0].end
 
 
 async def test_stock_pipeline_is_written_down(tmp_path):

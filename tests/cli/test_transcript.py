@@ -102,9 +102,55 @@ def test_caller_need_not_wait_for_a_bot_that_speaks_on(transcript: Transcript):
     assert [line["words"] for line in transcript.lines] == ["Large or small,", "No!", "or huge?"]
 
 
+def test_lines_are_in_the_order_of_their_beginning(transcript: Transcript):
+    bot = Spell(0.5, 2.2)
+    caller = FakeCaller(2.45, [Said("No!", 2.1)], [bot], hears_bot=True)
+    transcript.bot_heard("Large?")
+    show(transcript, caller)
+    transcript.bot_understood("no")
+    caller.now, caller.hears_bot = 2.55, False
+    show(transcript, caller)
+
+    assert [line["time"] for line in transcript.lines] == [0.5, 2.1, 2.45]
+    assert [line.get("words") for line in transcript.lines] == ["Large?", "No!", None]
+
+
+@pytest.mark.parametrize("knows_words", [True, False])
+def test_bot_that_speaks_on_keeps_nobody_waiting(output: StringIO, knows_words: bool):
+    transcript = Transcript(Console(output), knows_words=knows_words)
+    bot = Spell(0.5, 2.0)
+    caller = FakeCaller(2.0, [Said("Mhm.", 1.5)], [bot], hears_bot=True)
+    transcript.bot_heard("First")
+    show(transcript, caller)
+    assert output.getvalue() == ""
+
+    caller.now = bot.ended_at = 4.0
+    show(transcript, caller)
+    assert "Mhm.  (over the bot)" in output.getvalue()
+    transcript.bot_heard("then")
+    caller.now, caller.hears_bot, bot.ended_at = 7.0, False, 6.0
+    show(transcript, caller)
+
+    first, _, then = output.getvalue().splitlines()
+    assert first == f"   0.5 s  bot     {'First' if knows_words else 'speaks for 3.5 s'}"
+    assert then == f"   4.0 s  bot     {'then' if knows_words else 'speaks on for 2.0 s'}"
+
+
+def test_end_of_a_call_leaves_nothing_unwritten(transcript: Transcript, output: StringIO):
+    said = [Said("Never heard", None), Said("Bye.", 1.9)]
+    caller = FakeCaller(2.0, said, [Spell(0.5, 1.95)], hears_bot=True, is_connected=False)
+    transcript.bot_heard("Bye")
+    transcript.bot_understood("bye")
+    show(transcript, caller)
+
+    assert [line.get("words", "-") for line in transcript.lines] == ["-", "Bye", "Bye."]
+
+
 def test_understanding_has_a_time(transcript: Transcript):
-    show(transcript, FakeCaller(now=3.5))
+    caller = FakeCaller(now=3.5)
+    show(transcript, caller)
     transcript.bot_understood("a tea")
+    show(transcript, caller)
 
     assert transcript.lines == [{"time": 3.5, "speaker": "bot", "understood": "a tea"}]
 

@@ -47,6 +47,7 @@ def reply(
     begin = at + llm + 0.15
     lines = [
         line(at, "llm_started"),
+        line(at + llm, "llm_stopped", pieces=1),
         line(at + llm, "said", context=context, words=len(words), text=text),
         line(at + llm + 0.1, "tts_audio", context=context),
         line(begin, "bot_started"),

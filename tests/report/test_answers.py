@@ -68,3 +68,27 @@ def test_spoken_words_without_an_llm_are_no_ones_fault():
 
     assert greeting.parts[Part.LLM] == 0.0
     assert greeting.parts[Part.PIPELINE] == pytest.approx(1.1)
+
+
+def late_words(*, over_the_bot: bool) -> list[dict]:
+    """The caller speaks from 1 s to 2 s, and is understood at 5 s only."""
+    turned = [line(1.17, "turn_started"), line(3.0, "turn_stopped")]
+    return [
+        *(reply(0.4, "a b c d e f g h", heard=6) if over_the_bot else turned),
+        line(1.16, "vad_started", after=0.16),
+        line(2.6, "vad_stopped", after=0.6),
+        line(5.0, "transcript", words=1, text="no"),
+        line(5.0, "turn_started"),
+        line(5.01, "turn_stopped"),
+        *reply(5.02, "Hi.", context=1),
+    ]
+
+
+@pytest.mark.parametrize("over_the_bot", [True, False])
+def test_answer_to_late_words_is_counted_from_the_voice(over_the_bot: bool):
+    answer = answers_of(*late_words(over_the_bot=over_the_bot))[-1]
+
+    assert answer.began_at == pytest.approx(2.0)
+    assert answer.seconds == pytest.approx(5.17 - 2.0)
+    assert answer.parts[Part.STT] == pytest.approx(2.4)
+    assert sum(answer.parts.values()) == pytest.approx(answer.seconds)

@@ -41,6 +41,16 @@ def test_caller_without_an_answer_is_told():
     assert "The caller got no answer (2)" in titles(*turn(1.0, 2.0), *turn(9.0, 10.0), closed(30.0))
 
 
+def test_bot_that_said_on_to_the_end_left_nobody_waiting():
+    """Its last words were heard after the caller's, which were understood after them."""
+    said = reply(0.6, "one two three four five six seven eight nine ten eleven twelve")
+    late = [line(7.0, "turn_started"), line(7.01, "turn_stopped")]
+    voice = [line(1.76, "vad_started", after=0.16), line(3.0, "vad_stopped", after=0.6)]
+    words = line(7.0, "transcript", words=1, text="bye")
+
+    assert titles(*said, *voice, words, *late, closed(7.2)) == []
+
+
 def test_silent_caller_is_no_dead_air():
     quiet = found(*reply(0.6, "Hello."), *turn(9.0, 10.0), *reply(10.8, "Hi."), closed(12.0))
 
@@ -102,6 +112,37 @@ def test_false_alarms_are_told():
     assert told == ["A false alarm: the bot fell silent, and said on"]
 
 
+def test_answer_over_the_end_is_nothing_wrong():
+    told = found(
+        *reply(0.6, "one two"),
+        *turn(1.7, 5.6),
+        line(1.8, "held", left=0.4),
+        line(5.7, "resumed"),
+        *reply(6.4, "Hi.", context=1),
+        closed(8.0),
+    )
+
+    assert told == []
+
+
+def test_slow_words_are_no_false_alarm():
+    told = titles(
+        *reply(1.0, "one two three four five six seven eight", heard=6),
+        line(1.5, "held", left=2.0),
+        line(1.56, "vad_started", after=0.16),
+        line(2.6, "vad_stopped", after=0.6),
+        line(3.0, "resumed"),
+        line(4.0, "transcript", words=1, text="no"),
+        line(4.0, "interrupted"),
+        closed(4.5),
+    )
+
+    assert told == [
+        "The bot said on over a caller whose words came late",
+        "The caller interrupted the bot: 2 words never heard",
+    ]
+
+
 def test_words_cut_off_are_counted():
     told = found(*reply(1.0, "one two three four", heard=2), line(2.2, "interrupted"), closed(4.0))
 
@@ -161,7 +202,7 @@ def test_times_are_as_people_write_them():
 def test_words_that_come_late_are_no_false_alarm():
     lines = [
         line(1.0, "bot_started"), line(2.0, "held", left=3.0),
-        *turn(2.0, 3.0), line(4.0, "resumed"), closed(9.0),
+        *turn(2.0, 3.0), line(3.5, "resumed"), closed(9.0),
     ]  # fmt: skip
 
     (told,) = (title for title in titles(*lines) if "said on" in title)

@@ -7,14 +7,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from tests.report.logs import closed, line, log_of, reply, report_of, turn
+from tests.report.logs import HEADER, closed, line, log_of, reply, report_of, texts, turn
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.report import make_report, page
 from twilio_frames.report.content import subtitle
 from twilio_frames.report.picture import WIDTH, picture
+from twilio_frames.report.reading import parse_log
 from twilio_frames.report.waves import Recording, logged_peaks, read_recording
 from twilio_frames.transport.wav import StereoWav
 
@@ -165,3 +166,42 @@ def test_subtitle_says_when_and_how_it_ended():
 
     assert subtitle(report) == "2026-03-01 09:00:05 UTC \N{MIDDLE DOT} bot hung up"
     assert subtitle(report_of(closed(9.0))) == ""
+
+
+def drawn_texts(report, monkeypatch) -> list[str]:
+    drawn: list[str] = []
+    write = ImageDraw.ImageDraw.text
+
+    def noted(pen, at, text, *args, **kwargs):
+        drawn.append(text)
+        return write(pen, at, text, *args, **kwargs)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
+    picture(report)
+    return drawn
+
+
+def test_picture_says_whose_and_when_and_what_is_what(monkeypatch):
+    header = HEADER | {"began": "2026-11-30T02:28:48+02:00"}
+    cut = [line(2.1, "held", left=1.0), line(2.2, "interrupted"), line(2.2, "cut", flushed=0.4)]
+    call = [header, *reply(0.6, "one two three four", heard=2), *turn(2.0, 3.0), *cut]
+    call += [line(4.0, "ended", reason="bot hung up"), closed(4.0)]
+    drawn = drawn_texts(make_report(parse_log(texts(call))), monkeypatch)
+
+    assert {"caller", "bot", "2026-11-30 00:28:48 UTC · bot hung up"} <= set(drawn)
+    legend = {"caller speaks", "bot is heard", "bot is held", "sound thrown away"}
+    assert legend | {"words never heard"} <= set(drawn)
+
+
+def test_picture_explains_only_what_it_shows(monkeypatch):
+    drawn = drawn_texts(report_of(closed(4.0)), monkeypatch)
+
+    assert not [text for text in drawn if text.startswith(("wait: ", "bot is", "caller speaks"))]
+
+
+def test_rows_of_a_picture_are_full(monkeypatch):
+    """A call of 37 s is two rows of 18.5 s, not one of 30 s and a rest."""
+    drawn = drawn_texts(report_of(closed(37.0)), monkeypatch)
+
+    assert {"0:18", "0:36"} <= set(drawn)
+    assert not [text for text in drawn if text > "0:37" and text.startswith("0:")]

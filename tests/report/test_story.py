@@ -1,3 +1,5 @@
+import pytest
+
 from tests.report.logs import closed, line, log_of, reply, turn
 from twilio_frames.report.story import Ending, Span, tell
 
@@ -121,3 +123,91 @@ def test_hold_with_nothing_left_to_say_ends_in_no_interruption():
     assert held(0.0).interruptions == []
     assert held(1.2).interruptions == [2.0]
     assert held(None).interruptions == [2.0]
+
+
+def answer_over_the_end(left: float | None, ending: str) -> list[dict]:
+    """The bot is held on its last sound, when all its words have been heard."""
+    held = [line(2.2, "held", left=left), line(3.6, ending)]
+    return [*reply(1.0, "one two"), *turn(2.1, 3.0), *held, closed(9.0)]
+
+
+@pytest.mark.parametrize("ending", ["resumed", "interrupted"])
+def test_answer_over_the_last_sound_is_no_interruption(ending: str):
+    story = tell(log_of(*answer_over_the_end(0.4, ending)))
+
+    assert story.interruptions == []
+    assert [hold.ending for hold in story.holds] == [Ending.OVER]
+
+
+def test_hold_with_nothing_left_is_no_false_alarm():
+    """What a voice says may come without its words."""
+    story = tell(log_of(line(2.2, "held", left=0.1), line(6.0, "resumed"), closed(9.0)))
+
+    assert [hold.ending for hold in story.holds] == [Ending.OVER]
+
+
+def test_interruption_of_a_reply_still_being_made_is_one():
+    story = tell(
+        log_of(
+            *(each for each in reply(1.0, "one two") if each["kind"] != "llm_stopped"),
+            line(2.0, "held", left=0.4),
+            line(2.1, "interrupted"),
+            line(2.2, "llm_stopped", pieces=3),
+            closed(9.0),
+        )
+    )
+
+    assert story.interruptions == [2.1]
+
+
+def test_words_that_come_late_are_no_false_alarm():
+    story = tell(
+        log_of(
+            *reply(1.0, "one two three four five six seven eight", heard=6),
+            line(1.5, "held", left=2.0),
+            line(1.56, "vad_started", after=0.16),
+            line(2.6, "vad_stopped", after=0.6),
+            line(3.0, "resumed"),
+            line(4.0, "transcript", words=1, text="no"),
+            line(4.0, "interrupted"),
+            closed(9.0),
+        )
+    )
+
+    assert [hold.ending for hold in story.holds] == [Ending.LATE]
+    assert story.interruptions == [4.0]
+
+
+def test_words_after_the_end_of_a_turn_open_no_other():
+    late = [line(5.0, "transcript", words=1, text="no"), line(5.0, "turn_started")]
+    story = tell(
+        log_of(
+            line(1.16, "vad_started", after=0.16),
+            line(1.17, "turn_started"),
+            line(2.6, "vad_stopped", after=0.6),
+            line(3.0, "turn_stopped"),
+            *late,
+            line(5.01, "turn_stopped"),
+            *turn(6.0, 7.0),
+            closed(9.0),
+        )
+    )
+
+    assert [round(span.begin, 2) for span in story.turns] == [1.17, 6.17]
+    assert story.turns[0].end == 5.01
+
+
+def test_words_heard_without_a_text_are_a_reply():
+    """A speech-to-speech model has no text that could be told beforehand."""
+    heard = [line(at, "word", context=None, words=1, text=f"w{at:g}") for at in (1, 1.5, 8, 8.5)]
+    story = tell(log_of(*heard, closed(9.0)))
+
+    assert [(each.made_at, each.text) for each in story.replies] == [(1, "w1 w1.5"), (8, "w8 w8.5")]
+    assert all(each.unheard == "" and each.is_known for each in story.replies)
+
+
+def test_slow_words_belong_to_what_was_said_before_them():
+    late = line(12.0, "transcript", words=1, text="no")
+    story = tell(log_of(*turn(1.0, 2.0)[:3], late, *turn(20.0, 21.0, "yes"), closed(30.0)))
+
+    assert [each.text for each in story.utterances] == ["no", "yes"]

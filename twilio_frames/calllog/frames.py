@@ -38,7 +38,7 @@ from twilio_frames.frames import (
     ResumeFrame,
     VendorSwitchedFrame,
 )
-from twilio_frames.processors.clips import Clip, SpeakClipFrame
+from twilio_frames.processors.clips import SpeakClipFrame, context_of
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.report.lines import Kind
 
@@ -89,6 +89,7 @@ class FrameLines:
         self._contexts: dict[str, int] = {}
         self._llm_pieces: int | None = None
         self._awaits_audio = False
+        self._clips: set[str] = set()
 
     def may_tell(self, kind: type[Frame]) -> bool:
         """Whether frames of a class can amount to a line. Quick: most frames do not."""
@@ -128,11 +129,11 @@ class FrameLines:
             case LLMFullResponseStartFrame() | LLMTextFrame() | LLMFullResponseEndFrame():
                 return self._reply(frame)
             case TTSStartedFrame():
-                self._awaits_audio = True
+                # A clip has its audio already.
+                self._awaits_audio = frame.context_id not in self._clips
                 return {"kind": Kind.TTS_STARTED, "context": self._number(frame.context_id)}
-            case SpeakClipFrame(clip=clip):
-                # It passes on its way to the output, too; only behind it is it said, and once.
-                return None if frame.mulaw else self._clip(clip, frame.context_id)
+            case SpeakClipFrame():
+                return self._clip(frame)
             case TTSAudioRawFrame() if self._awaits_audio:
                 self._awaits_audio = False
                 return {"kind": Kind.TTS_AUDIO, "context": self._number(frame.context_id)}
@@ -157,11 +158,16 @@ class FrameLines:
         line: Line = {"kind": Kind.WORD if is_heard else Kind.SAID}
         return line | {"context": self._number(frame.context_id), **self._privacy.text(frame.text)}
 
-    def _clip(self, clip: Clip, context_id: str | None) -> Line | None:
-        if not clip.text:
+    def _clip(self, frame: SpeakClipFrame) -> Line | None:
+        """A clip's words once: on its way to the output, or, said ahead of that, as it begins."""
+        context_id = context_of(frame)
+        if context_id in self._clips:
             return None
-        context = self._number(context_id)
-        return {"kind": Kind.SAID, "context": context, **self._privacy.text(clip.text)}
+        self._clips.add(context_id)
+        if not frame.clip.text.strip():
+            return None
+        line: Line = {"kind": Kind.SAID, "context": self._number(context_id)}
+        return line | self._privacy.text(frame.clip.text)
 
     def _reply(self, frame: Frame) -> Line | None:
         match frame:

@@ -100,7 +100,8 @@ def answers(story: Story) -> list[Answer]:
     for index, turn in enumerate(turns):
         following = begins[index + 1] if index + 1 < len(begins) else float("inf")
         if turn.end < story.seconds:
-            found.append(_answer(turn, following, clock, story))
+            before = turns[index - 1].end if index else 0.0
+            found.append(_answer(turn, before, following, clock, story))
     return found
 
 
@@ -113,15 +114,18 @@ def _greeting(log: LoggedCall, clock: _Clock, limit: float) -> Answer | None:
     return Answer(began_at=began, heard_at=heard, is_greeting=True, parts=parts)
 
 
-def _answer(turn: Span, following: float, clock: _Clock, story: Story) -> Answer:
+def _answer(turn: Span, before: float, following: float, clock: _Clock, story: Story) -> Answer:
     stopped = clock.vad.last(turn.begin, turn.end + _TOGETHER)
+    transcript = clock.transcripts.last(before, turn.end + _TOGETHER)
+    if stopped is None and transcript is not None:
+        # Words began the turn, after the voice.
+        stopped = clock.vad.last(before, transcript)
     began = clock.speech_ends[stopped] if stopped is not None else turn.end
     # The first sound may be on the line in the moment in which the turn is over.
     heard = clock.heard.first(turn.end - _TOGETHER, following)
     if heard is None:
         return Answer(began_at=began, heard_at=None, is_greeting=False, parts={})
     waited = max(stopped or began, began)
-    transcript = clock.transcripts.last(turn.begin, turn.end + _TOGETHER)
     words = max(waited, min(transcript or waited, turn.end))
     ended = min(max(words, turn.end), max(words, heard))
     functions = [each.span for each in story.functions if each.span.begin >= turn.begin]

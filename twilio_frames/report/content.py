@@ -9,8 +9,9 @@ from twilio_frames.report.answers import Answer
 from twilio_frames.report.finding import Finding, Severity
 from twilio_frames.report.lines import Kind
 from twilio_frames.report.reading import number, text
+from twilio_frames.report.replies import Reply
 from twilio_frames.report.report import Report
-from twilio_frames.report.story import Ending, Reply, Span, Story
+from twilio_frames.report.story import Ending, Span, Story
 from twilio_frames.report.waves import Peaks
 
 
@@ -41,14 +42,14 @@ def content(report: Report) -> dict[str, Any]:
 
 
 def subtitle(report: Report) -> str:
-    """When the call began, in UTC, and why it ended; what the log tells of both."""
+    """When the call was, and how it ended, as far as the log tells."""
     log = report.story.log
-    began = text(log.first(Kind.LOG), "began")
     try:
-        day = f"{datetime.fromisoformat(began).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except ValueError:
-        day = ""
-    return " · ".join(filter(None, (day, text(log.first(Kind.ENDED), "reason"))))
+        began = datetime.fromisoformat(text(log.first(Kind.LOG), "began"))
+        when = f"{began.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError):
+        when = ""
+    return " · ".join(filter(None, (when, text(log.first(Kind.ENDED), "reason"))))
 
 
 def tiles(report: Report) -> list[tuple[str, str, str]]:

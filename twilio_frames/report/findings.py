@@ -40,6 +40,7 @@ def findings(story: Story, answers: Sequence[Answer]) -> list[Finding]:
         *_slow_answers(answers),
         *_no_answers(story, answers),
         *_false_alarms(story),
+        *_late_words(story),
         *_cuts(story),
         *_not_understood(story),
         *faults(story),
@@ -132,15 +133,10 @@ def _places_of(answers: Sequence[Answer]) -> str:
 
 
 def _no_answers(story: Story, answers: Sequence[Answer]) -> Iterator[Finding]:
-    # A caller who speaks on before the answer comes is no fault of the bot.
-    begins = [turn.begin for turn in story.turns]
     silent = [
         answer.began_at
         for answer in answers
-        if answer.heard_at is None
-        and min((at for at in begins if at > answer.began_at), default=story.seconds)
-        - answer.began_at
-        > DEAD_AIR
+        if answer.heard_at is None and _is_left_waiting(story, answer.began_at)
     ]
     if silent:
         yield Finding(
@@ -152,25 +148,23 @@ def _no_answers(story: Story, answers: Sequence[Answer]) -> Iterator[Finding]:
         )
 
 
+def _is_left_waiting(story: Story, since: float) -> bool:
+    """Whether a caller who has stopped to speak hears nothing for long."""
+    # A caller who speaks on before the answer comes is no fault of the bot; nor is one who speaks
+    # over its last words, which it has said by the time that it has understood.
+    begins = [turn.begin for turn in story.turns if turn.begin > since]
+    until = min(begins, default=story.seconds)
+    is_heard = any(span.end > since and span.begin < until for span in story.heard)
+    return until - since > DEAD_AIR and not is_heard
+
+
 def _false_alarms(story: Story) -> Iterator[Finding]:
-    holds = [hold.span for hold in story.holds if hold.ending is Ending.RESUMED]
-    spoken = [span for span in holds if _was_spoken_in(span, story)]
-    if spoken:
-        yield Finding(
-            severity=Severity.WARNING,
-            cost=sum(span.seconds for span in spoken),
-            at=spoken[0].begin,
-            title=times(len(spoken), "The bot said on over a caller whose words came late"),
-            detail="It fell silent for them, but speech recognition took too long: "
-            f"{places([span.begin for span in spoken])}.",
-        )
-    alarms = [span for span in holds if span not in spoken]
+    alarms = [hold.span for hold in story.holds if hold.ending is Ending.RESUMED]
     if alarms:
         total = sum(span.seconds for span in alarms)
+        longest = max(span.seconds for span in alarms)
         yield Finding(
-            severity=Severity.WARNING
-            if max(alarms, key=_seconds).seconds > _LONG_HOLD
-            else Severity.NOTE,
+            severity=Severity.WARNING if longest > _LONG_HOLD else Severity.NOTE,
             cost=total,
             at=alarms[0].begin,
             title=times(
@@ -183,25 +177,23 @@ def _false_alarms(story: Story) -> Iterator[Finding]:
         )
 
 
-def _seconds(span: Span) -> float:
-    return span.seconds
-
-
-def _was_spoken_in(hold: Span, story: Story) -> bool:
-    """Whether the caller said something while the bot was held, that was more than "uh-huh"."""
-    return any(
-        each.words
-        and not each.was_backchannel
-        and each.span.begin < hold.end
-        and each.span.end > hold.begin
-        for each in story.utterances
-    )
+def _late_words(story: Story) -> Iterator[Finding]:
+    late = [hold.span for hold in story.holds if hold.ending is Ending.LATE]
+    if late:
+        yield Finding(
+            severity=Severity.WARNING,
+            cost=sum(span.seconds for span in late),
+            at=late[0].begin,
+            title=times(len(late), "The bot said on over a caller whose words came late"),
+            detail="It fell silent for them, but speech recognition took too long: "
+            f"{places([span.begin for span in late])}.",
+        )
 
 
 def _cuts(story: Story) -> Iterator[Finding]:
     cut = [reply for reply in story.replies if reply.was_cut]
     if cut:
-        words = sum(reply.words - len(reply.heard) for reply in cut)
+        words = sum(reply.words - reply.words_heard for reply in cut)
         ends = [reply.heard[-1].ended_at if reply.heard else reply.made_at for reply in cut]
         yield Finding(
             severity=Severity.NOTE,

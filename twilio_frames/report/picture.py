@@ -13,8 +13,9 @@ from twilio_frames.report.answers import Part
 from twilio_frames.report.content import subtitle, tiles
 from twilio_frames.report.faces import DARK, LIGHT, Face
 from twilio_frames.report.finding import Severity, clock_text
+from twilio_frames.report.replies import Reply
 from twilio_frames.report.report import Report
-from twilio_frames.report.story import Reply, Span, Utterance
+from twilio_frames.report.story import Span, Utterance
 from twilio_frames.report.waves import Peaks
 
 WIDTH = 1400
@@ -23,7 +24,7 @@ WIDTH = 1400
 # Drawn larger and made smaller, so that round corners are smooth.
 _SCALE = 2
 _MARGIN = 28
-_HEAD = 148
+_HEAD = 150
 _ROW = 248
 # Rows of long calls have no captions.
 _LOW_ROW = 150
@@ -62,6 +63,8 @@ class _Picture:
         fitting = (each for each in _ROW_SECS if seconds <= each * _MOST_ROWS)
         self._row_secs = min(next(fitting, seconds / _MOST_ROWS), max(seconds, 5.0))
         self._rows = max(1, -int(-seconds // self._row_secs))
+        # Rows of one length, so that the last one is as full as the others.
+        self._row_secs = max(seconds / self._rows, 5.0)
         self._scale = (WIDTH - 2 * _MARGIN) / self._row_secs
         has_captions = self._scale >= _CAPTION_SCALE
         self._row = _ROW if has_captions else _LOW_ROW
@@ -99,30 +102,40 @@ class _Picture:
     def _head(self) -> None:
         report, face = self._report, self._face
         self._text(_MARGIN, 16, report.story.title, face.ink, 20)
-        self._text(_MARGIN, 43, subtitle(report), face.soft, 13)
+        self._text(_MARGIN, 43, subtitle(report), face.soft)
         x = float(_MARGIN)
         for name, value, more in tiles(report):
-            self._text(x, 72, name, face.soft, 12)
-            width = self._text(x, 88, value, face.ink, 20)
-            self._text(x + width + 6, 95, more, face.soft, 12)
+            self._text(x, 74, name, face.soft, 12)
+            width = self._text(x, 90, value, face.ink, 20)
+            self._text(x + width + 6, 97, more, face.soft, 12)
             x += (WIDTH - 2 * _MARGIN) / len(tiles(report))
-        self._legend(128)
+        self._legend(130)
 
     def _legend(self, top: float) -> None:
-        face, story = self._face, self._report.story
+        story, face = self._report.story, self._face
+        entries = [
+            ("caller speaks", face.caller_soft, bool(story.utterances)),
+            ("bot is heard" if story.knows_ear else "bot speaks", face.bot_soft, bool(story.heard)),
+            *((f"wait: {part}", colour, True) for part, colour in self._waits()),
+            ("bot is held", face.hold, bool(story.holds)),
+        ]
         x = float(_MARGIN)
-        entries = list(zip(map(str, Part), face.parts, strict=True))
-        entries += [("held", face.hold)] if story.holds else []
-        for name, colour in entries:
-            self._box(x, top, 10, 10, colour)
-            x += 14 + self._text(x + 14, top - 3, name, face.soft, 12) + 14
+        for name, colour, is_shown in entries:
+            if is_shown:
+                self._box(x, top + 3, 10, 10, colour)
+                x += 14 + self._text(x + 14, top, name, face.soft, 12) + 14
         if story.flushed:
-            self._hatched(x, top + 10, 12)
-            x += 16 + self._text(x + 16, top - 3, "flushed, never heard", face.soft, 12) + 14
-        if any(reply.unheard for reply in story.replies):
-            width = self._text(x, top - 3, "words", face.bad, 12)
-            self._box(x, top + 5, width, 1, face.bad, 0)
-            self._text(x + width + 6, top - 3, "never heard", face.soft, 12)
+            self._hatched(x, top + 13, 12)
+            x += 16 + self._text(x + 16, top, "sound thrown away", face.soft, 12) + 14
+        if any(each.unheard for each in story.replies):
+            width = self._text(x, top, "words never heard", face.bad, 12)
+            self._box(x, top + 7, width, 1, face.bad)
+
+    def _waits(self) -> list[tuple[Part, str]]:
+        """The parts that an answer of this call took time for, and their colours."""
+        seen = {part for each in self._report.answers for part, secs in each.parts.items() if secs}
+        coloured = zip(Part, self._face.parts, strict=True)
+        return [(part, colour) for part, colour in coloured if part in seen]
 
     def _draw_row(self, row: int) -> None:
         begin = row * self._row_secs
@@ -142,11 +155,8 @@ class _Picture:
         peaks = self._report.peaks
         self._wave(peaks, "caller", shown, top + 83, self._face.caller)
         self._wave(peaks, "bot", shown, top + 149, self._face.bot)
-        for side, colour, offset in (
-            ("caller", self._face.caller, 58),
-            ("bot", self._face.bot, 124),
-        ):
-            self._text(4, top + offset - 13, side, colour, 11)
+        self._name("caller", top + 58, self._face.caller)
+        self._name("bot", top + 124, self._face.bot)
         self._answers(shown, top + 111)
         for left, width in self._clipped(story.flushed, shown):
             self._hatched(left, top + 178, width)
@@ -155,6 +165,12 @@ class _Picture:
             self._captions(said, shown, top + 22, 2)
             told = [(*self._placed(each), _told(each)) for each in story.replies]
             self._captions(told, shown, top + 178, 4)
+
+    def _name(self, name: str, top: float, colour: str) -> None:
+        """Writes whose lane it is, on a patch of the back so that no sound is behind it."""
+        width = _font(11).getlength(name) / _SCALE
+        self._box(_MARGIN, top, width + 6, 15, self._face.back, 2)
+        self._text(_MARGIN + 2, top, name, colour, 11)
 
     def _placed(self, reply: Reply) -> tuple[float, float]:
         after = (span.begin for span in self._report.story.heard if span.end > reply.made_at)

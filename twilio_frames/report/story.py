@@ -1,18 +1,21 @@
 """What happened on a call, put together from its log: who spoke when, and what became of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from twilio_frames.report.lines import Kind
 from twilio_frames.report.reading import Line, LoggedCall, number, text
+from twilio_frames.report.replies import Reply, replies
 
-_REPLY_SEAM = 0.25
 _WORDS_AFTER = 6.0
-_NOTHING_SECS = 0.05
-"""What is left of a word's last sound is nothing to say."""
-_TOGETHER_SECS = 0.25
+# The first words may be later still, with a recogniser that cannot keep up.
+_FIRST_WORDS_AFTER = 20.0
+# The bot is held as its sound ends, and its last word is told as the mark behind it is back.
+_TOLD_WITHIN = 0.3
+# What is left of a word's last sound is nothing to say.
+_NOTHING = 0.05
 
 
 class Span(NamedTuple):
@@ -31,7 +34,12 @@ class Ending(StrEnum):
     """What became of a hold."""
 
     RESUMED = "false alarm"
+    """A sound that was no interruption: the bot said on."""
     INTERRUPTED = "interruption"
+    LATE = "words came late"
+    """The bot said on before it knew what the caller had said."""
+    OVER = "nothing left to say"
+    """The caller answered right behind the bot, or over its last sound."""
     OPEN = "open"
 
 
@@ -42,12 +50,10 @@ class Hold:
     Parameters:
         span: From the hold to what became of it.
         ending: What that was.
-        left: How many seconds the bot had still to say; None if that is not known.
     """
 
     span: Span
     ending: Ending
-    left: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,48 +65,14 @@ class Utterance:
         text: The words; empty if none came, or none were logged.
         words: How many words came; None if no transcript did.
         was_backchannel: Whether it only showed that the caller listened.
+        words_at: When the first words came; None if none did.
     """
 
     span: Span
     text: str = ""
     words: int | None = None
     was_backchannel: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """A word the caller heard of the bot.
-
-    Parameters:
-        ended_at: When its last sound was heard.
-        text: The word; empty if words were not logged.
-    """
-
-    ended_at: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """Something the bot had to say.
-
-    Parameters:
-        made_at: When its first text went to the speech service.
-        text: All of it; empty if words were not logged.
-        words: How many words it has.
-        heard: The words that were heard.
-        unheard: The words that were not.
-        was_cut: Whether an interruption kept words from being heard.
-        is_known: Whether it is known which words were heard.
-    """
-
-    made_at: float
-    text: str
-    words: int
-    heard: tuple[Word, ...]
-    unheard: str
-    was_cut: bool
-    is_known: bool
+    words_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +98,7 @@ class Story:
         flushed: What would have been heard, had a ``clear`` not thrown it away.
         holds: When the bot was held.
         turns: The caller's turns.
-        interruptions: When the bot was interrupted while it spoke.
+        interruptions: When the bot was interrupted while it had something left to say.
         functions: Functions that were called.
     """
 
@@ -158,7 +130,7 @@ def tell(log: LoggedCall) -> Story:
     seconds = number(log.first(Kind.CLOSED), "line_ended", log.last_time)
     story = Story(log=log, seconds=max(seconds, 0.001))
     story.utterances = _utterances(log, story.seconds)
-    story.turns = _pairs(log, Kind.TURN_STARTED, Kind.TURN_STOPPED, story.seconds)
+    story.turns = _turns(log, story.seconds)
     story.sent = _spans(log.of(Kind.SENT))
     story.heard = _spans(log.of(Kind.HEARD))
     if not story.heard:
@@ -168,11 +140,13 @@ def tell(log: LoggedCall) -> Story:
         for line in log.of(Kind.CUT)
         if number(line, "flushed") > 0
     ]
-    story.holds = _holds(log, story.seconds)
-    interruptions = _interruptions(log, story)
+    story.replies = replies(log)
+    story.holds = _holds(log, story)
+    story.interruptions = _interruptions(log, story)
     story.functions = _functions(log, story.seconds)
-    story.replies = _replies(log, interruptions)
-    story.interruptions = [at for at in interruptions if _has_cut(at, log, story)]
+    story.replies = [
+        replace(each, was_cut=each.loses_words_to(story.interruptions)) for each in story.replies
+    ]
     return story
 
 
@@ -208,7 +182,10 @@ def _utterances(log: LoggedCall, seconds: float) -> list[Utterance]:
         limit = spans[index + 1].begin if index + 1 < len(spans) else float("inf")
         limit = max(limit, span.end) + 0.3
         mine: list[Line] = []
-        while place < len(lines) and lines[place]["t"] < min(limit, span.end + _WORDS_AFTER):
+        while place < len(lines):
+            latest = span.end + (_WORDS_AFTER if mine else _FIRST_WORDS_AFTER)
+            if lines[place]["t"] >= min(limit, latest):
+                break
             mine.append(lines[place])
             place += 1
         utterances.append(_utterance(span, mine))
@@ -224,57 +201,91 @@ def _utterance(span: Span, lines: Sequence[Line]) -> Utterance:
         text=" ".join(filter(None, (text(line, "text") for line in said))),
         words=sum(int(number(line, "words")) for line in said) if said else None,
         was_backchannel=bool(backchannels),
+        words_at=said[0]["t"] if said else None,
     )
 
 
-def _holds(log: LoggedCall, seconds: float) -> list[Hold]:
+def _turns(log: LoggedCall, seconds: float) -> list[Span]:
+    """The caller's turns; words that come after the end of theirs open no other."""
+    voices = log.times(Kind.VAD_STARTED)
+    bot = log.times(Kind.BOT_STARTED)
+    turns: list[Span] = []
+    for turn in _pairs(log, Kind.TURN_STARTED, Kind.TURN_STOPPED, seconds):
+        ended = turns[-1].end if turns else turn.begin
+        is_new = any(ended < at <= turn.begin for at in (*voices, *bot))
+        if turns and voices and not is_new:
+            turns[-1] = Span(turns[-1].begin, turn.end)
+        else:
+            turns.append(turn)
+    return turns
+
+
+def _holds(log: LoggedCall, story: Story) -> list[Hold]:
     holds: list[Hold] = []
     held: Line | None = None
-    endings = {Kind.RESUMED: Ending.RESUMED, Kind.INTERRUPTED: Ending.INTERRUPTED}
     for line in log.of(Kind.HELD, Kind.RESUMED, Kind.INTERRUPTED):
         if line["kind"] == Kind.HELD:
             held = line
         elif held is not None:
-            holds.append(_hold(held, line["t"], endings[line["kind"]]))
+            span = Span(held["t"], line["t"])
+            ending = _ending(held, span, story, is_resumed=line["kind"] == Kind.RESUMED)
+            holds.append(Hold(span=span, ending=ending))
             held = None
     if held is not None:
-        holds.append(_hold(held, max(seconds, held["t"]), Ending.OPEN))
+        span = Span(held["t"], max(story.seconds, held["t"]))
+        holds.append(Hold(span=span, ending=Ending.OPEN))
     return holds
 
 
-def _hold(held: Line, end: float, ending: Ending) -> Hold:
-    left = number(held, "left") if "left" in held and held["left"] is not None else None
-    return Hold(span=Span(held["t"], end), ending=ending, left=left)
+def _ending(held: Line, span: Span, story: Story, *, is_resumed: bool) -> Ending:
+    at, left = span.begin, held.get("left")
+    # An interruption may cut a short word, where a false alarm has at most delayed it.
+    nothing = _TOLD_WITHIN if is_resumed else _NOTHING
+    is_writing = _is_open(story.log, Kind.LLM_STARTED, Kind.LLM_STOPPED, at)
+    has_nothing = isinstance(left, int | float) and left <= nothing and not is_writing
+    if has_nothing or _is_all_said(at, story):
+        return Ending.OVER
+    if not is_resumed:
+        return Ending.INTERRUPTED
+    is_late = any(
+        each.words_at is not None
+        and each.words_at > span.end
+        and not each.was_backchannel
+        and each.span.begin < span.end
+        and each.span.end > at
+        for each in story.utterances
+    )
+    return Ending.LATE if is_late else Ending.RESUMED
+
+
+def _is_all_said(at: float, story: Story) -> bool:
+    """Whether the bot had been heard to its last word by a time, as far as words are known."""
+    made = [each for each in story.replies if each.made_at < at]
+    if not made or not all(each.is_known for each in made):
+        return False
+    last = made[-1]
+    is_writing = _is_open(story.log, Kind.LLM_STARTED, Kind.LLM_STOPPED, at)
+    return last.is_heard_by(at + _TOLD_WITHIN) and not is_writing
+
+
+def _is_open(log: LoggedCall, begins: Kind, ends: Kind, at: float) -> bool:
+    before = [line for line in log.of(begins, ends) if line["t"] <= at]
+    return bool(before) and before[-1]["kind"] == begins
 
 
 def _interruptions(log: LoggedCall, story: Story) -> list[float]:
-    """Interruptions of a bot that was being heard; others are a mere formality."""
-    held = [hold.span.end for hold in story.holds if hold.ending is Ending.INTERRUPTED]
+    """Interruptions of a bot that had something left to say; others are a mere formality."""
+    held = {hold.span.end: hold.ending for hold in story.holds}
     speaking = _pairs(log, Kind.BOT_STARTED, Kind.BOT_STOPPED, story.seconds)
     found: list[float] = []
     for at in log.times(Kind.INTERRUPTED):
         is_heard = any(span.begin < at <= span.end + 0.001 for span in speaking)
-        if (is_heard or at in held) and at < story.seconds - 0.001:
+        is_cut = is_heard and not _is_all_said(at, story)
+        if at in held:
+            is_cut = held[at] is Ending.INTERRUPTED
+        if is_cut and at < story.seconds - 0.001:
             found.append(at)
     return found
-
-
-def _has_cut(at: float, log: LoggedCall, story: Story) -> bool:
-    """Whether an interruption kept anything from being heard, as far as the log tells.
-
-    A caller who answers in the moment of the bot's last word has interrupted nobody.
-    """
-    holds = [hold for hold in story.holds if hold.span.end == at and hold.left is not None]
-    if holds:
-        return any((hold.left or 0.0) > _NOTHING_SECS for hold in holds)
-    knows_words = bool(story.replies or log.of(Kind.CUT))
-    if not (story.knows_ear and knows_words):
-        return True
-    cuts = [line["t"] for line in log.of(Kind.CUT) if number(line, "flushed") > _NOTHING_SECS]
-    if any(abs(cut - at) < _TOGETHER_SECS for cut in cuts):
-        return True
-    begun = [reply for reply in story.replies if reply.made_at < at]
-    return any(reply.was_cut for reply in begun[-1:])
 
 
 def _functions(log: LoggedCall, seconds: float) -> list[Function]:
@@ -286,37 +297,3 @@ def _functions(log: LoggedCall, seconds: float) -> list[Function]:
         is_failed = end.get("failed") is True
         functions.append(Function(name=text(line, "name"), span=span, failed=is_failed))
     return functions
-
-
-def _replies(log: LoggedCall, interruptions: Sequence[float]) -> list[Reply]:
-    said: dict[object, list[Line]] = {}
-    for line in log.of(Kind.SAID):
-        said.setdefault(line.get("context"), []).append(line)
-    heard: dict[object, list[Line]] = {}
-    for line in log.of(Kind.WORD):
-        heard.setdefault(line.get("context"), []).append(line)
-    knows_words = bool(heard)
-    return [
-        _reply(lines, heard.get(context, []), interruptions, is_known=knows_words)
-        for context, lines in said.items()
-    ]
-
-
-def _reply(
-    said: Sequence[Line], heard: Sequence[Line], interruptions: Sequence[float], *, is_known: bool
-) -> Reply:
-    made_at = said[0]["t"]
-    whole = " ".join(filter(None, (text(line, "text") for line in said)))
-    words = sum(int(number(line, "words")) for line in said)
-    heard_words = sum(max(1, int(number(line, "words"))) for line in heard)
-    last = max((line["t"] for line in heard), default=made_at)
-    is_short = is_known and heard_words < words
-    return Reply(
-        made_at=made_at,
-        text=whole,
-        words=words,
-        heard=tuple(Word(ended_at=line["t"], text=text(line, "text")) for line in heard),
-        unheard=" ".join(whole.split()[heard_words:]) if is_short else "",
-        was_cut=is_short and any(at > made_at and at > last - 1.0 for at in interruptions),
-        is_known=is_known,
-    )

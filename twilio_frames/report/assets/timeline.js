@@ -23,7 +23,7 @@ let mapPicture = null;
 
 function drawMap() {
   const [context, width] = sized(mapCanvas, MAP_HEIGHT);
-  // Where it is not shown, on paper say, there is nothing to draw on.
+  // On paper there is no map.
   if (!mapCanvas.width) return;
   const scale = width / view.seconds;
   const key = `${mapCanvas.width} ${document.documentElement.dataset.theme}`;
