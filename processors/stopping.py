@@ -4,7 +4,12 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["cancel_until_done"]
+__all__ = ["FRAME_TASKS", "SETUP_TASKS", "cancel_until_done"]
+
+FRAME_TASKS = "_frame_task_handler"
+"""What the names of the tasks end with in which Pipecat's processors take their frames."""
+SETUP_TASKS = "::setup::"
+"""What stands in the names of the tasks in which Pipecat sets its processors up."""
 
 _STEP_SECONDS = 0.05
 

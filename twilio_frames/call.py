@@ -223,6 +223,8 @@ class Call:
             await run.run(self._transport.expect_break_off)
         finally:
             self._worker = None
+            if not self._transport.pipeline_is_up:
+                await run.sweep()
             self.tasks_left = run.left
             follower.cancel()
             await self._forget_goodbye()

@@ -15,7 +15,7 @@ from pipecat.frames.frames import CancelFrame
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
-from twilio_frames.processors.stopping import cancel_until_done
+from twilio_frames.processors.stopping import FRAME_TASKS, cancel_until_done
 from twilio_frames.processors.unforeseen import report_unforeseen
 
 __all__ = ["PipelineRun"]
@@ -82,12 +82,26 @@ class PipelineRun:
             return
         await self._runner.cancel(reason=reason)
         if await self._has_ended(_ASK_SECONDS):
+            await self.sweep()
             return
         # Not by the worker's queue, in which it would wait behind an end that does not come.
         await self._try(self._worker.pipeline.queue_frame(CancelFrame(reason=reason)))
         if await self._has_ended(_ASK_SECONDS):
+            await self.sweep()
             return
         await self._stop_by_force(self._running)
+
+    async def sweep(self) -> None:
+        """Ends what a pipeline has left behind that did not come to its end as it should.
+
+        One that never came up passes no frame by which its processors end, and one that broke off
+        while it was set up is not cleaned up either.
+        """
+        tasks = {task for task in self._runner.task_manager.current_tasks() if not task.done()}
+        if any(task.get_name().endswith(FRAME_TASKS) for task in tasks):
+            await self._try(self._worker.pipeline.cleanup())
+        await cancel_until_done(tasks, seconds=_CLEAN_UP_SECONDS)
+        self.left |= {task for task in tasks if not task.done()}
 
     async def _has_ended(self, seconds: float) -> bool:
         done, _ = await asyncio.wait([self._running] if self._running else [], timeout=seconds)

@@ -8,16 +8,18 @@ from typing import Any, cast
 import pytest
 from aiohttp import WSMsgType
 from aiohttp.test_utils import TestClient, TestServer
-from pipecat.frames.frames import Frame, StartFrame
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame, StartFrame
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
 from tests.server.conftest import QUICK
 from tests.server.site import FORM, TOKEN, RecordingBot, Site
 from twilio_frames.call import Call
 from twilio_frames.frames import CallStartedFrame
+from twilio_frames.processors.stopping import FRAME_TASKS, SETUP_TASKS
 from twilio_frames.server import ServerSettings, create_app
-from twilio_frames.server.bulkhead import FRAME_TASKS, Compartment
+from twilio_frames.server.bulkhead import Compartment
 from twilio_frames.server.state import STATE
 
 CLOSED = (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
@@ -38,7 +40,7 @@ ERRORS = [
 
 
 def line(call: Call, *parts: FrameProcessor) -> Pipeline:
-    return Pipeline([call.transport.input(), *parts, call.transport.output()])
+    return Pipeline([call.transport.input(), Keeps(), *parts, call.transport.output()])
 
 
 async def itself(_: Call, error: BaseException) -> None:
@@ -76,6 +78,10 @@ async def processor_at_start(call: Call, error: BaseException) -> None:
     await call.run(line(call, Raises(StartFrame, error)))
 
 
+async def setup(call: Call, error: BaseException) -> None:
+    await call.run(line(call, RaisesInSetup(error)))
+
+
 async def event_handler(call: Call, error: BaseException) -> None:
     async def started(*_: Any) -> None:
         raise error
@@ -95,8 +101,21 @@ async def task_group(_: Call, error: BaseException) -> None:
 
 WAYS = [
     itself, awaited_task, background_task, thread,
-    processor, processor_at_start, event_handler, task_group,
+    processor, processor_at_start, setup, event_handler, task_group,
 ]  # fmt: skip
+
+
+class Keeps(IdentityFilter):
+    """Has a task from its setup on, which ends by the frames that end a pipeline."""
+
+    async def setup(self, setup: FrameProcessorSetup):
+        await super().setup(setup)
+        self.kept = self.create_task(asyncio.Event().wait(), "kept")
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        if isinstance(frame, EndFrame | CancelFrame):
+            await self.cancel_task(self.kept)
+        await super().process_frame(frame, direction)
 
 
 class Raises(FrameProcessor):
@@ -110,6 +129,19 @@ class Raises(FrameProcessor):
         if isinstance(frame, self._kind):
             raise self._error
         await self.push_frame(frame, direction)
+
+
+class RaisesInSetup(FrameProcessor):
+    def __init__(self, error: BaseException):
+        super().__init__()
+        self._error = error
+
+    async def setup(self, setup: FrameProcessorSetup):
+        await super().setup(setup)
+        task = asyncio.current_task()
+        assert task is not None
+        assert SETUP_TASKS in task.get_name()
+        raise self._error
 
 
 @asynccontextmanager
@@ -160,8 +192,28 @@ async def test_exit_anywhere_in_a_bot_ends_its_call(act: Act, log_lines: list[st
     await check(act, SystemExit(3), log_lines)
 
 
-async def test_cancellation_that_nobody_ordered_mutes_nobody(log_lines: list[str]):
-    await check(processor, asyncio.CancelledError(), log_lines)
+@pytest.mark.parametrize("act", [processor, setup], ids=lambda act: act.__name__)
+async def test_cancellation_that_nobody_ordered_mutes_nobody(act: Act, log_lines: list[str]):
+    began = asyncio.get_running_loop().time()
+    await check(act, asyncio.CancelledError(), log_lines)
+    # Pipecat waits for twenty seconds for a pipeline that does not come up.
+    assert asyncio.get_running_loop().time() - began < 15.0
+
+
+@pytest.mark.parametrize("act", [setup, processor_at_start], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("error", [SystemExit(3), ValueError()], ids=lambda e: type(e).__name__)
+async def test_pipeline_that_never_came_up_leaves_no_task(act: Act, error: BaseException):
+    async def bot(call: Call) -> None:
+        await act(call, error)
+
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(30), site_of(bot) as site:
+        websocket = await site.start(await site.parameters())
+        while (await websocket.receive()).type not in CLOSED:
+            pass
+        assert await site.state.switchboard.drain(15) == 0
+    left = {task.get_name() for task in asyncio.all_tasks() - before}
+    assert not any(FRAME_TASKS in name or "::" in name for name in left), left
 
 
 async def test_exit_in_a_preparation_costs_no_call():

@@ -8,7 +8,8 @@ that the bot made itself. What all of them have in common is the context in whic
 each bot runs in a compartment, which the context names; the event loop's task factory looks there,
 and wraps the coroutines of each task.
 
-A cancellation that nobody ordered, an awaited task's say, ends a task of a processor just so.
+A cancellation that nobody ordered, an awaited task's say, ends a task of a processor just so, or
+its setup, and the pipeline waits for it.
 """
 
 import asyncio
@@ -17,14 +18,13 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from twilio_frames.processors.stopping import FRAME_TASKS, SETUP_TASKS
+
 __all__ = ["Compartment"]
 
 Result = TypeVar("Result")
 
 _compartment: ContextVar["Compartment | None"] = ContextVar("compartment", default=None)
-
-FRAME_TASKS = "_frame_task_handler"
-"""What the names of the tasks end with in which Pipecat's processors take their frames."""
 
 
 class Compartment:
@@ -83,7 +83,8 @@ def _mutes_a_processor() -> bool:
     task = asyncio.current_task()
     if task is None or task.cancelling():
         return False
-    return task.get_name().endswith(FRAME_TASKS)
+    name = task.get_name()
+    return name.endswith(FRAME_TASKS) or SETUP_TASKS in name
 
 
 def _is_from_the_keyboard(error: KeyboardInterrupt) -> bool:
