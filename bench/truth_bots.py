@@ -141,6 +141,7 @@ class Desk:
         first: str = "",
         hiccup_at: float | None = None,
         silent_texts: int = 0,
+        silent_behind: int = 0,
         sounds: dict[str, str],
     ) -> dict[str, int]:
         """Has the bot reply, behind another utterance if there is one.
@@ -151,6 +152,7 @@ class Desk:
             first: The utterance before.
             hiccup_at: See ``Behaviour``.
             silent_texts: See ``Behaviour``.
+            silent_behind: See ``Behaviour``.
             sounds: What the words sound like where they are no bursts, base64.
 
         Returns:
@@ -160,6 +162,7 @@ class Desk:
         messages = len(call.context.get_messages())
         call.behaviour.hiccup_at = hiccup_at
         call.behaviour.silent_texts = silent_texts
+        call.behaviour.silent_behind = silent_behind
         call.behaviour.sounds |= _decoded(sounds)
         call.behaviour.replies.append(reply)
         frames: list[Frame] = [TTSSpeakFrame(first)] if first else []
@@ -198,6 +201,7 @@ class Desk:
         """Says goodbye, with the end of the pipeline right behind."""
         call = await self._future(name)
         call.behaviour.sounds |= _decoded(sounds)
+        call.behaviour.silent_texts = call.behaviour.silent_behind = 0
         await call.queue(TTSSpeakFrame(goodbye), EndFrame())
 
     async def stall(self, *, seconds: float) -> None:

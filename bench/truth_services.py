@@ -84,6 +84,7 @@ class Behaviour:
         interrupt_by: What interrupts the bot, by the name of an ``InterruptBy``.
         is_muted: Whether the caller is not listened to while the bot speaks.
         silent_texts: How many texts the voice leaves without a sound.
+        silent_behind: How many it speaks before those.
         replies: What the LLM will say.
     """
 
@@ -100,7 +101,16 @@ class Behaviour:
     interrupt_by: str = "CONFIRMED_SPEECH"
     is_muted: bool = False
     silent_texts: int = 0
+    silent_behind: int = 0
     replies: deque[str] = field(default_factory=deque)
+
+    def speaks_next(self) -> bool:
+        """Whether the voice makes the next text's sound."""
+        if self.silent_behind or not self.silent_texts:
+            self.silent_behind = max(0, self.silent_behind - 1)
+            return True
+        self.silent_texts -= 1
+        return False
 
     def voice(self, word: str) -> bytes:
         """What a word sounds like."""
@@ -314,9 +324,7 @@ class TimedSpeaker(TTSService):
                 stopped = TTSStoppedFrame(context_id=order.context_id)
                 await self.append_to_audio_context(order.context_id, stopped)
                 await self.remove_audio_context(order.context_id)
-            elif self._behaviour.silent_texts:
-                self._behaviour.silent_texts -= 1
-            else:
+            elif self._behaviour.speaks_next():
                 await self._speak(order.context_id, said(order.text, self._behaviour.voice))
 
     async def _speak(self, context_id: str, words: list[Word]) -> None:

@@ -61,7 +61,8 @@ class Script:
         is_queued: Whether each reply waits behind another utterance.
         is_protected: Whether callers talk over what may not be interrupted, and are answered.
         silent_texts: Of how many sentences of each reply the voice makes no sound.
-        waits: Seconds in which what the caller said may yet come out.
+        silent_behind: How many it speaks before those.
+        waits: Seconds in which what the caller said, or had no sound, may yet come out.
         says_goodbye: Whether the bot ends the call at last, with a goodbye right before.
     """
 
@@ -75,6 +76,7 @@ class Script:
     is_queued: bool = False
     is_protected: bool = False
     silent_texts: int = 0
+    silent_behind: int = 0
     waits: float = 0.0
     says_goodbye: bool = True
 
@@ -217,11 +219,11 @@ class Talk:
     async def _hear_out(self, script: Script, *, is_first: bool = False) -> None:
         reply = await self._ask(script)
         await self._until_said(reply)
-        await asyncio.sleep(SETTLING + self._round_trip)
+        await asyncio.sleep(SETTLING + self._round_trip + script.waits)
         heard = self._heard(reply)
         self.findings.whole.append(await self._memory(reply, heard))
         self.findings.lost.append(len(reply.words) - len(heard))
-        if heard and not script.hiccups:
+        if heard and not script.hiccups and not script.silent_texts:
             self.findings.gaps.append(max([0.0, *gaps(heard)]))
         # A pipeline's first audio pays for what is loaded at first use.
         if heard and not is_first:
@@ -325,6 +327,7 @@ class Talk:
             first=first,
             hiccup_at=hiccup_at,
             silent_texts=script.silent_texts,
+            silent_behind=script.silent_behind,
             sounds=_encoded(words),
         )
         reply = _Reply(

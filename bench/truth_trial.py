@@ -149,6 +149,14 @@ SCENARIOS = {
         label="a reply without a sound",
         script=Script(barge_ins=0, hear_outs=10, silent_texts=2),
     ),
+    "skipped": Scenario(
+        label="a first sentence without a sound",
+        script=Script(hear_outs=5, silent_texts=1, waits=4.0),
+    ),
+    "skipped last": Scenario(
+        label="a last sentence without a sound",
+        script=Script(hear_outs=5, silent_texts=1, silent_behind=1, waits=4.0),
+    ),
     "echo": Scenario(
         label="echo, -20 dB, 200 ms",
         line=LineConditions(echo_level=-20, echo_delay=0.2),

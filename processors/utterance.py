@@ -177,12 +177,23 @@ class Utterance:
             is_last: Whether no word will be told any more.
         """
         for frame, behind in pairwise(self.waiting):
-            if frame.pts and frame.pts == behind.pts and _rest_of_another(frame, behind):
+            if frame.pts and frame.pts == behind.pts and self._is_rest_of_another(frame, behind):
                 self.skipped.add(frame.id)
-        keeps_last = bool(self.waiting) and not is_last and _may_be_rest(self.waiting[-1])
+        keeps_last = bool(self.waiting) and not is_last and self._may_be_rest(self.waiting[-1])
         waiting = self.waiting[:-1] if keeps_last else self.waiting
         self.waiting = self.waiting[len(waiting) :]
         return waiting
+
+    def _may_be_rest(self, frame: AggregatedTextFrame) -> bool:
+        """Whether several words came with one time, or the only one of a text."""
+        if not isinstance(frame, TTSTextFrame):
+            return False
+        whole = (_segment_of(frame), frame.text)
+        is_whole = any((text.id, text.text) == whole for text in self.announced)
+        return is_whole or len(frame.text.split()) > 1
+
+    def _is_rest_of_another(self, frame: AggregatedTextFrame, behind: AggregatedTextFrame) -> bool:
+        return self._may_be_rest(frame) and _segment_of(frame) != _segment_of(behind)
 
     def has_skipped(self, frames: Iterable[AggregatedTextFrame]) -> bool:
         """Whether the service has gone on behind one of these without a time for its words."""
@@ -245,12 +256,6 @@ class Utterance:
         return self.begin
 
 
-def _may_be_rest(frame: AggregatedTextFrame) -> bool:
-    """Whether several words came with one time."""
-    return isinstance(frame, TTSTextFrame) and len(frame.text.split()) > 1
-
-
-def _rest_of_another(frame: AggregatedTextFrame, behind: AggregatedTextFrame) -> bool:
+def _segment_of(frame: AggregatedTextFrame) -> int | None:
     # Known to Pipecat since 1.13.
-    segments = {getattr(each, "segment_id", None) for each in (frame, behind)}
-    return _may_be_rest(frame) and len(segments) > 1
+    return getattr(frame, "segment_id", None)

@@ -1,13 +1,24 @@
 """What is remembered of replies that a voice makes no sound of, and who says them again."""
 
+import sys
 from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 
+import pytest
 from pipecat.frames.frames import ErrorFrame, Frame, LLMRunFrame, TTSAudioRawFrame, TTSSpeakFrame
 from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategyFailover
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+from truth_services import (  # pyright: ignore[reportMissingImports]
+    Behaviour,
+    TimedSpeaker,
+    Timestamps,
+)
 
 from tests.memory.conversation import CUT, Bot, Look, Memory, call, words_heard_of
 from tests.memory.voices import Voice
@@ -105,6 +116,25 @@ async def test_first_sentence_that_fails_takes_no_other_ones_place():
     )
 
     assert memory == f"{SECOND} {FIRST}"
+    assert words_heard_of(ear, memory) == memory
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2])
+@pytest.mark.parametrize("timestamps", list(Timestamps))
+async def test_sentence_that_a_voice_with_word_times_left_out(timestamps: Timestamps, behind: int):
+    """One of three, of which there is sound when it is asked for again."""
+    texts = [FIRST, SECOND, THIRD]
+    behaviour = Behaviour(timestamps=timestamps, silent_texts=1, silent_behind=behind)
+    bot = bot_with(TimedSpeaker(behaviour))
+    left_out = texts.pop(behind)
+    memory, ear = await replies(
+        bot,
+        *(FIRST, SECOND, THIRD),
+        until=lambda: left_out.split()[-1] in bot.ears.words,
+        messages=2,
+    )
+
+    assert memory == f"{' '.join(texts)} {left_out}"
     assert words_heard_of(ear, memory) == memory
 
 

@@ -31,14 +31,15 @@ class Audio:
         frame.interruptible = interruptible
         self.layer.start(frame)
 
-    def announce(self, text: str, *, context: str = "c") -> None:
+    def announce(self, text: str, *, context: str = "c") -> int:
         frame = AggregatedTextFrame(text, "sentence")
         frame.context_id = context
         frame.will_be_spoken = True
         self.layer.announce(frame)
+        return frame.id
 
-    def word(self, text: str, pts: int, *, context: str = "c") -> None:
-        frame = TTSTextFrame(text, "word")
+    def word(self, text: str, pts: int, *, context: str = "c", of: int | None = None) -> None:
+        frame = TTSTextFrame(text, "word", segment_id=of)
         frame.pts = pts * MILLISECOND
         frame.context_id = context
         self.layer.text(frame)
@@ -441,3 +442,78 @@ def test_end_of_the_reply_leaves_running_text_alone():
     audio.say(0.5)
 
     assert audio.layer.end_reply(len(audio.mulaw)) == []
+
+
+def test_text_that_shares_the_time_of_the_next_one_made_no_sound():
+    """As Pipecat tells of a sentence that the voice left out, its words' times with it."""
+    audio = Audio()
+    audio.begin()
+    silent, spoken = audio.announce("Good morning, everybody."), audio.announce("We open.")
+    audio.word("Good morning, everybody.", 500, of=silent)
+    audio.word("We", 500, of=spoken)
+    audio.word("open.", 800, of=spoken)
+    audio.say(0.3, at=500)
+    audio.say(0.4)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("We", 2400), ("open.", 5600)])
+    assert audio.layer.take_unsounded() == ["Good morning, everybody."]
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_silent_text_between_others_is_left_out(is_early: bool):
+    """Whether its words come ahead of the audio or behind."""
+    audio = Audio()
+    audio.begin()
+    first, silent = audio.announce("Hello."), audio.announce("How are you this morning?")
+    last = audio.announce("We open.")
+    if not is_early:
+        audio.say(1.0, at=500)
+    audio.word("Hello.", 500, of=first)
+    audio.word("How are you this morning?", 800, of=silent)
+    audio.word("We", 800, of=last)
+    audio.word("open.", 1100, of=last)
+    if is_early:
+        audio.say(1.0, at=500)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("Hello.", 2400), ("We", 4800), ("open.", 8000)])
+    assert audio.layer.take_unsounded() == ["How are you this morning?"]
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_text_without_times_lies_on_the_sound_before_the_next_one(is_early: bool):
+    """A voice may speak a sentence and tell of none of its words."""
+    audio = Audio()
+    audio.begin()
+    first, untimed = audio.announce("Hello."), audio.announce("How are you today?")
+    last = audio.announce("We open.")
+    if not is_early:
+        audio.say(2.6, at=500)
+    audio.word("Hello.", 500, of=first)
+    audio.word("How are you today?", 2500, of=untimed)
+    audio.word("We", 2500, of=last)
+    audio.word("open.", 2800, of=last)
+    if is_early:
+        audio.say(2.6, at=500)
+    audio.layer.over("c")
+
+    assert " ".join(word for word, _ in audio.laid) == "Hello. How are you today? We open."
+    ends = [end for _, end in audio.laid]
+    assert ends[1:5] == sorted(ends[1:5])
+    assert ends[4] <= 16_000 < ends[5]
+    assert audio.layer.take_unsounded() == []
+
+
+def test_silent_sentence_of_one_word_is_left_out():
+    audio = Audio()
+    audio.begin()
+    silent, spoken = audio.announce("Absolutely!"), audio.announce("We open.")
+    audio.word("Absolutely!", 500, of=silent)
+    audio.word("We", 500, of=spoken)
+    audio.word("open.", 800, of=spoken)
+    audio.say(0.7, at=500)
+    audio.layer.over("c")
+
+    assert near(audio.laid, [("We", 2400), ("open.", 5600)])
+    assert audio.layer.take_unsounded() == ["Absolutely!"]
