@@ -13,7 +13,7 @@ from tests.report.logs import HEADER, closed, line, log_of, reply, report_of, te
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.report import make_report, page
-from twilio_frames.report.content import subtitle
+from twilio_frames.report.content import subtitle, tiles
 from twilio_frames.report.picture import WIDTH, picture
 from twilio_frames.report.reading import parse_log
 from twilio_frames.report.waves import Recording, logged_peaks, read_recording
@@ -205,3 +205,9 @@ def test_rows_of_a_picture_are_full(monkeypatch):
 
     assert {"0:18", "0:36"} <= set(drawn)
     assert not [text for text in drawn if text > "0:37" and text.startswith("0:")]
+
+
+def test_round_trip_is_never_less_than_nothing():
+    report = report_of(line(1.0, "line", round_trip=-0.0001), closed(4.0))
+
+    assert ("Line, there and back", "0 ms", "at its slowest") in tiles(report)

@@ -62,7 +62,7 @@ def tiles(report: Report) -> list[tuple[str, str, str]]:
     length = f"{minutes}:{seconds:02d}" if minutes else f"{report.seconds:.1f} s"
     alarms = sum(hold.ending is Ending.RESUMED for hold in story.holds)
     trips = [number(line, "round_trip") for line in story.log.of(Kind.LINE)]
-    trip = f"{max(trips) * 1000:.0f} ms" if any(trips) else "unknown"
+    trip = f"{round(max(trips) * 1000)} ms" if any(trips) else "unknown"
     turns = sum(not each.is_greeting for each in report.answers)
     faults = [each for each in report.findings if each.severity is not Severity.NOTE]
     bad = sum(each.severity is Severity.BAD for each in faults)
