@@ -9,7 +9,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["Asked", "Place", "places", "split_target", "websocket_url"]
+from twilio_frames.server.refusals import shown
+from twilio_frames.signature import (
+    SETTINGS_HEADER,
+    SIGNATURE_HEADER,
+    Parameters,
+    SignatureValidator,
+)
+
+__all__ = [
+    "Asked",
+    "Place",
+    "places",
+    "signed_place",
+    "split_target",
+    "unsigned_advice",
+    "websocket_url",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +79,46 @@ def places(asked: Asked, *, public_url: str | None, trust_proxies: bool) -> list
     target = f"{path}?{query}" if query else path
     found = _public(public_url, path) if public_url else _named(asked, trust_proxies)
     return [Place(base=base, url=base + target) for base in dict.fromkeys(found)]
+
+
+def signed_place(
+    found: list[Place],
+    headers: Mapping[str, str],
+    form: Parameters,
+    validator: SignatureValidator,
+    *,
+    is_stream: bool = False,
+) -> Place | None:
+    """The place that Twilio signed a request for; None if it signed for none of them.
+
+    Args:
+        found: Those that may have been meant.
+        headers: The request's, whose names may be asked for in any case.
+        form: What a POST holds.
+        validator: Checks a signature.
+        is_stream: Whether the request opens a WebSocket.
+    """
+    signature, settings = headers.get(SIGNATURE_HEADER), headers.get(SETTINGS_HEADER)
+    for place in found:
+        urls = [place.url]
+        if is_stream:
+            plain = websocket_url(place.url)
+            # Twilio opens and signs wss only, also where something in between takes the TLS off.
+            urls = [plain, plain.replace("ws://", "wss://", 1)]
+        for url in dict.fromkeys(urls):
+            if validator.is_valid(url, signature, params=form, settings=settings):
+                return place
+    return None
+
+
+def unsigned_advice(found: list[Place]) -> str:
+    """What to do about a request that is Twilio's, and seems to be signed for none of these."""
+    address = found[0].url.partition("?")[0]
+    return (
+        f"it was taken for a request to {shown(address)}; if it was Twilio, check "
+        "TWILIO_AUTH_TOKEN, and set TWILIO_FRAMES_PUBLIC_URL to the address of this application "
+        "that Twilio was given, without the webhook's path"
+    )
 
 
 def websocket_url(url: str) -> str:

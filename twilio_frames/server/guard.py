@@ -40,21 +40,25 @@ from aiohttp import WSCloseCode, web
 from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.protocol import MAX_MESSAGE
-from twilio_frames.server.addresses import Asked, places, websocket_url
+from twilio_frames.server.addresses import (
+    Asked,
+    places,
+    signed_place,
+    unsigned_advice,
+    websocket_url,
+)
 from twilio_frames.server.incoming import LARGEST_BODY, MOST_FIELDS, read_body
 from twilio_frames.server.refusals import Refusals, shown
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.tokens import StreamTokens
 from twilio_frames.server.trust import is_from_here
-from twilio_frames.signature import SETTINGS_HEADER, SIGNATURE_HEADER, SignatureValidator
+from twilio_frames.signature import SIGNATURE_HEADER, SignatureValidator
 from twilio_frames.transport import TwilioParams, TwilioTransport
 from twilio_frames.twiml import connect_stream
 
 __all__ = ["AiohttpTwilioGuard", "Door", "Webhook"]
 
 _NOT_TWILIO = f"expected Twilio's signature in {SIGNATURE_HEADER}"
-_LARGEST_MESSAGE = MAX_MESSAGE
-"""Bytes of a message, as our own server has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,23 +124,11 @@ class Door:
                 return found[0].base
             self._refuse("a request from elsewhere", "without TWILIO_AUTH_TOKEN", asked)
             return None
-        signature = asked.headers.get(SIGNATURE_HEADER)
-        settings = asked.headers.get(SETTINGS_HEADER)
         is_stream = asked.scheme in ("ws", "wss")
-        for place in found:
-            # Twilio opens and signs wss only, also where something in between takes the TLS off.
-            plain = websocket_url(place.url) if is_stream else place.url
-            for url in dict.fromkeys([plain, plain.replace("ws://", "wss://", 1)]):
-                if self._validator.is_valid(url, signature, params=form, settings=settings):
-                    return place.base
-        address = shown(found[0].url.partition("?")[0])
-        self._refuse(
-            "a signature of Twilio's missing or wrong",
-            f"it was taken for a request to {address}; if it was Twilio, check "
-            "TWILIO_AUTH_TOKEN, and set TWILIO_FRAMES_PUBLIC_URL to the address of this "
-            "application that Twilio was given, without the webhook's path",
-            asked,
-        )
+        place = signed_place(found, asked.headers, form, self._validator, is_stream=is_stream)
+        if place is not None:
+            return place.base
+        self._refuse("a signature of Twilio's missing or wrong", unsigned_advice(found), asked)
         return None
 
     def webhook_of(self, form: list[tuple[str, str]], base: str) -> Webhook:
@@ -211,7 +203,7 @@ class AiohttpTwilioGuard(Door):
         asked = _asked(request, scheme="wss" if request.secure else "ws")
         if self.base(asked, request.remote, []) is None:
             raise web.HTTPForbidden(text=_NOT_TWILIO)
-        websocket = web.WebSocketResponse(max_msg_size=_LARGEST_MESSAGE, compress=False)
+        websocket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, compress=False)
         await websocket.prepare(request)
         transport = self.transport_for(websocket)
         if not await self.admit(transport):

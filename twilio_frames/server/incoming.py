@@ -8,10 +8,17 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from twilio_frames.server.addresses import Asked, Place, places, split_target, websocket_url
+from twilio_frames.server.addresses import (
+    Asked,
+    Place,
+    places,
+    signed_place,
+    split_target,
+    unsigned_advice,
+)
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
-from twilio_frames.signature import SETTINGS_HEADER, SIGNATURE_HEADER
+from twilio_frames.signature import SIGNATURE_HEADER
 
 __all__ = [
     "LARGEST_BODY",
@@ -110,38 +117,28 @@ def _parse_form(text: bytes) -> Form:
 async def read_signed_form(request: web.Request) -> Form:
     """Read a webhook's form; 403 unless Twilio signed it."""
     form = await read_form(request)
-    if request.app[STATE].validator is not None:
-        # What stands in the URL is signed with it.
-        _check(request, _places(request), [] if request.method == "GET" else form)
+    # What stands in the URL is signed with it.
+    _check(request, [] if request.method == "GET" else form)
     return form
 
 
 def check_upgrade(request: web.Request) -> None:
     """Refuse with 403 the upgrade to a WebSocket that Twilio did not sign."""
-    if request.app[STATE].validator is not None:
-        found = [Place(base=each.base, url=websocket_url(each.url)) for each in _places(request)]
-        # Twilio opens and signs wss only, also where something in between takes the TLS off.
-        secure = [
-            Place(base=each.base, url=each.url.replace("ws://", "wss://", 1)) for each in found
-        ]
-        _check(request, [*found, *secure], [])
+    _check(request, [], is_stream=True)
 
 
-def _check(request: web.Request, found: list[Place], form: Form) -> None:
+def _check(request: web.Request, form: Form, *, is_stream: bool = False) -> None:
     state = request.app[STATE]
-    assert state.validator is not None  # noqa: S101 - whoever calls this has looked
-    signature = request.headers.get(SIGNATURE_HEADER)
-    settings = request.headers.get(SETTINGS_HEADER)
-    for place in found:
-        if state.validator.is_valid(place.url, signature, params=form, settings=settings):
-            request[_BASE] = place.base + front(request)
-            return
-    address = found[0].url.partition("?")[0]
+    if state.validator is None:
+        return
+    found = _places(request)
+    place = signed_place(found, request.headers, form, state.validator, is_stream=is_stream)
+    if place is not None:
+        request[_BASE] = place.base + front(request)
+        return
     state.refusals.note(
         "a signature of Twilio's missing or wrong",
-        f"it was taken for a request to {shown(address)}; if it was Twilio, check "
-        "TWILIO_AUTH_TOKEN, and set TWILIO_FRAMES_PUBLIC_URL to the address Twilio was given, "
-        "without /twiml",
+        unsigned_advice(found),
         came=f"{request.method} {shown(request.path)}",
     )
     raise problem(web.HTTPForbidden, f"expected Twilio's signature in {SIGNATURE_HEADER}")

@@ -25,13 +25,13 @@ import numpy as np
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.processors.sounding import (
     BLOCK,
-    BYTES_A_LETTER,
     estimate_range,
     letters_of,
     loud_blocks,
     sounding_bytes,
     words_within,
 )
+from twilio_frames.processors.word_places import SpeechPace
 
 __all__ = ["Pace", "UntimedSpeech"]
 
@@ -46,30 +46,13 @@ _LETTERS_TELLING = 10
 _FAR_LESS = 0.4
 
 
-class Pace:
+class Pace(SpeechPace):
     """How a voice speaks: how long it takes for a letter, and whether it pauses at signs."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.pauses_at_signs: bool | None = None
         """Whether it did at all of them in what it said wholly last; None before that is known."""
-        self._bytes = BYTES_A_LETTER * _LETTERS_TELLING
-        self._letters = float(_LETTERS_TELLING)
-
-    @property
-    def bytes_a_letter(self) -> float:
-        """Bytes of mu-law at 8 kHz, silence left out."""
-        return self._bytes / self._letters
-
-    def learn(self, sounding: int, letters: int) -> None:
-        """Notes what was said wholly; what was learned last counts most.
-
-        Args:
-            sounding: How many bytes of it are no silence.
-            letters: How many letters its words have.
-        """
-        if letters >= _LETTERS_TELLING and sounding:
-            self._bytes = self._bytes / 4 + sounding
-            self._letters = self._letters / 4 + letters
 
 
 @dataclass(frozen=True, slots=True)
