@@ -44,6 +44,9 @@ LOOK_SECS = 0.005
 BLOCKED_LOOKS = 10
 """Threads that sleep at so many looks in a row wait for what only the loop can bring."""
 
+LONG_JUMP_SECS = 0.1
+"""Beyond this, time waits for a moment, should anything still come."""
+
 _TASKS = "/proc/self/task"
 """Read without pathlib, which takes longer than the reading."""
 
@@ -124,24 +127,35 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop.advance(ROUND_SECS)
         ready = super().select(0)
         if not ready and (timeout is None or timeout > 0):
-            ready = self._when_threads_are_done()
+            ready = self._when_all_is_done(timeout or 0.0)
             if not ready and timeout is None:
                 return super().select(None)
             if not ready and timeout:
                 self._loop.advance(timeout)
         return ready
 
-    def _when_threads_are_done(self) -> list[Any]:
+    def _when_all_is_done(self, jump: float) -> list[Any]:
         quiet = 0
-        while quiet < self._looks():
-            quiet = quiet + 1 if _work.is_blocked() else 0
-            if quiet < self._looks() and (ready := super().select(LOOK_SECS)):
+        while quiet < self._looks(jump):
+            quiet = quiet + 1 if self._is_quiet() else 0
+            if quiet < self._looks(jump) and (ready := super().select(LOOK_SECS)):
                 return ready
         return super().select(0)
 
-    def _looks(self) -> int:
-        """How often in a row all threads must be seen asleep before time may jump."""
-        return BLOCKED_LOOKS if _work.is_under_way else int(self._loop.watches_threads)
+    def _looks(self, jump: float) -> int:
+        """How often in a row all must be seen quiet before time may jump so far.
+
+        A kernel with much to do delivers late, and the farther the jump, the more it would cost.
+        """
+        if _work.is_under_way:
+            return BLOCKED_LOOKS
+        if self._loop.watches_threads:
+            return 1 + min(int(10 * jump), BLOCKED_LOOKS)
+        return 2 if jump > LONG_JUMP_SECS else 0
+
+    def _is_quiet(self) -> bool:
+        is_watched = _work.is_under_way or self._loop.watches_threads
+        return not is_watched or _work.is_blocked()
 
 
 class _Work:
