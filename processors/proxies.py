@@ -8,30 +8,20 @@ runs on this machine is never reached through a proxy.
 """
 
 import inspect
-import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from websockets.asyncio.client import connect
 
-__all__ = ["is_this_machine", "proxy_for", "socket_proxy"]
+from twilio_frames.hosts import is_this_machine
+
+__all__ = ["proxy_for", "socket_proxy"]
 
 _ASKED = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
 _SECURE = ("https", "wss")
 # From websockets 15 on; before, there was no way through a proxy.
 _TAKES_PROXY = "proxy" in inspect.signature(connect.__init__).parameters
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether a host is the one this runs on, by its name or address."""
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def proxy_for(url: str) -> str | None:

@@ -5,10 +5,11 @@ from aiohttp.test_utils import make_mocked_request
 
 from tests.server.site import FORM, Open, Site
 from twilio_frames.frames import FailureKind, VendorRole
+from twilio_frames.hosts import is_this_machine
 from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.refusals import Refusals
-from twilio_frames.server.trust import is_loopback, is_same_origin
+from twilio_frames.server.trust import is_same_origin
 
 
 async def test_healthz_counts_calls(site: Site):
@@ -110,7 +111,7 @@ async def test_without_token_this_machine_is_served(open_site: Open):
     ],
 )
 def test_loopback_is_recognised(host: str, loopback: bool):
-    assert is_loopback(host) is loopback
+    assert is_this_machine(host) is loopback
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from aiohttp import web
 from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.hosts import is_this_machine
 from twilio_frames.server.accepting import Listener
 from twilio_frames.server.app import create_app
 from twilio_frames.server.http_log import HttpLog
@@ -17,7 +18,6 @@ from twilio_frames.server.preparing import Prepare
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
 from twilio_frames.server.switchboard import Bot, Switchboard
-from twilio_frames.server.trust import is_loopback
 from twilio_frames.server.warm_up import WarmUp
 
 __all__ = ["Server", "serve"]
@@ -47,7 +47,7 @@ class Server:
     """
 
     def __init__(self, app: web.Application, *, host: str = "127.0.0.1", port: int = 0):
-        if app[STATE].validator is None and not is_loopback(host):
+        if app[STATE].validator is None and not is_this_machine(host):
             raise ConfigurationError(
                 f"expected TWILIO_AUTH_TOKEN for listening on {host!r}, got none: without it "
                 "nobody can be told from Twilio, so set it, or listen on 127.0.0.1"

@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.hosts import is_this_machine
 from twilio_frames.rest import Credentials
 from twilio_frames.server.destinations import Destinations
-from twilio_frames.server.trust import is_loopback
 from twilio_frames.transport import TwilioParams
 
 __all__ = ["ServerSettings"]
@@ -176,7 +176,7 @@ class ServerSettings:
     def is_public(self) -> bool:
         """Whether the settings say that others than this machine reach the server."""
         host = urlsplit(self.public_url).hostname if self.public_url else None
-        return self.trust_proxies or (host is not None and not is_loopback(host))
+        return self.trust_proxies or (host is not None and not is_this_machine(host))
 
 
 def _check_url(name: str, url: str | None) -> None:

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from twilio_frames.hosts import is_this_machine
 from twilio_frames.signature import SIGNATURE_HEADER
 
 __all__ = [
     "is_from_here",
     "is_local",
-    "is_loopback",
     "is_reachable",
     "is_same_origin",
     "is_twilios",
@@ -34,23 +34,10 @@ _PROXY_MARKS = (
 )
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
-    name = host.strip("[]").lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
 def is_reachable(host: str) -> bool:
     """Tell whether a host name or address may be reached from elsewhere, as far as it shows."""
     name = host.strip("[]").lower().rstrip(".")
-    if is_loopback(name) or name.endswith((".local", ".internal", ".lan")):
+    if is_this_machine(name) or name.endswith((".local", ".internal", ".lan")):
         return False
     try:
         return not ipaddress.ip_address(name).is_private
@@ -72,13 +59,13 @@ def is_from_here(headers: Mapping[str, str], remote: str | None) -> bool:
     """
     if any(mark in headers for mark in _PROXY_MARKS):
         return False
-    if not is_loopback(remote or ""):
+    if not is_this_machine(remote or ""):
         return False
     try:
         named = urlsplit("//" + headers.get("Host", "")).hostname
     except ValueError:
         return False
-    return named is not None and is_loopback(named)
+    return named is not None and is_this_machine(named)
 
 
 def is_same_origin(request: web.BaseRequest, base: str) -> bool:

@@ -1,11 +1,11 @@
 """The WebSocket Twilio opens to a bot: with Twilio's headers, signed, and what can go wrong."""
 
 import asyncio
-from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
+from twilio_frames.hosts import is_this_machine
 from twilio_frames.protocol import MAX_MESSAGE
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.signing import Signing
@@ -35,21 +35,12 @@ def stream_url(url: str) -> str | Alert:
         parts = urlsplit("")
     if not host:
         return Alert(code=31923, text="expected a stream URL with a host, got a malformed one")
-    if parts.scheme != "wss" and not (parts.scheme == "ws" and _is_loopback(host)):
+    if parts.scheme != "wss" and not (parts.scheme == "ws" and is_this_machine(host)):
         return Alert(
             code=31922,
             text=f"expected a wss:// stream URL (ws:// on this machine only), got {parts.scheme}://",
         )
     return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", "", ""))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def open_websocket(
