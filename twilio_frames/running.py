@@ -20,6 +20,7 @@ from twilio_frames.processors.unforeseen import report_unforeseen
 
 __all__ = ["PipelineRun"]
 
+# All of it in less time than whoever cancelled the bot waits for it.
 _ASK_SECONDS = 2.0
 _ROUND_SECONDS = 0.3
 _ROUNDS = 3

@@ -28,6 +28,7 @@ Bot = Callable[[Call], Awaitable[None]]
 """What answers calls: one coroutine per call."""
 
 _WIND_UP_SECONDS = 20.0
+# A pipeline that has to be ended by force takes seven.
 _CANCEL_SECONDS = 8.0
 # What has not come as far as a pipeline has nothing to wind up.
 _NO_PIPELINE_SECONDS = 5.0
