@@ -13,13 +13,13 @@ from pipecat.turns.user_start import (
     TranscriptionUserTurnStartStrategy,
     VADUserTurnStartStrategy,
 )
-from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.processors.eager import EagerReplyStopStrategy
 from twilio_frames.processors.given_strategies import PhoneTurnStrategies, with_phone_strategies
 from twilio_frames.processors.min_words import PhoneMinWordsUserTurnStartStrategy
 from twilio_frames.processors.turn_bounds import bounded_params
+from twilio_frames.processors.turn_stop import PhoneTurnStopStrategy
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 
@@ -67,7 +67,7 @@ def phone_turn_strategies(
             start = [VADUserTurnStartStrategy(), TranscriptionUserTurnStartStrategy()]
         case InterruptBy.WORDS:
             start = [PhoneMinWordsUserTurnStartStrategy(min_words=min_words)]
-    strategy = EagerReplyStopStrategy if eager else SpeechTimeoutUserTurnStopStrategy
+    strategy = EagerReplyStopStrategy if eager else PhoneTurnStopStrategy
     stop = strategy(user_speech_timeout=pause_secs)
     return PhoneTurnStrategies(start=start, stop=[stop])
 

@@ -15,18 +15,15 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.turns.types import ProcessFrameResult, UserTurnSpeculation
-from pipecat.turns.user_stop import (
-    EagerMatchPolicy,
-    NormalizedMatch,
-    SpeechTimeoutUserTurnStopStrategy,
-)
+from pipecat.turns.user_stop import EagerMatchPolicy, NormalizedMatch
 
 from twilio_frames.frames import CallerSpeakingFrame, TurnLikelyOverFrame
+from twilio_frames.processors.turn_stop import PhoneTurnStopStrategy
 
 __all__ = ["EagerReplyStopStrategy"]
 
 
-class EagerReplyStopStrategy(SpeechTimeoutUserTurnStopStrategy):
+class EagerReplyStopStrategy(PhoneTurnStopStrategy):
     """Ends the turn as Pipecat's speech-timeout strategy does, and has the reply made before that.
 
     A turn is likely over when a :class:`twilio_frames.frames.TurnLikelyOverFrame` says so, or when

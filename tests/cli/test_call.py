@@ -159,3 +159,46 @@ async def test_refused_stream_says_why(command, tmp_path, capsys):
 
 async def unreached(call: Call) -> None:
     raise AssertionError("expected no call")
+
+
+SPEAKING = """
+from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.pipeline.pipeline import Pipeline
+from twilio_frames.local.tts import EspeakTTSService
+
+async def bot(call):
+    parts = [call.transport.input(), EspeakTTSService(), call.transport.output()]
+    await call.run(Pipeline(parts), begin_with=[TTSSpeakFrame("Your table is booked.")])
+
+async def failing(call):
+    raise ValueError("no price list")
+"""
+
+
+@pytest.fixture
+def own_bots(tmp_path, monkeypatch):
+    (tmp_path / "speaking_bots.py").write_text(SPEAKING)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("own_bots")
+async def test_words_of_ones_own_bot_are_shown(tmp_path, capsys):
+    status = await run(
+        "call", "speaking_bots:bot", "--seconds", "4", "--json", tmp_path / "call.json"
+    )
+
+    assert status == 0
+    assert "bot     Your table is booked." in capsys.readouterr().out
+    (turn,) = json.loads((tmp_path / "call.json").read_text())["turns"]
+    assert turn["words"] == "Your table is booked."
+
+
+@pytest.mark.usefixtures("own_bots")
+async def test_what_ones_own_bot_raises_is_shown(capsys):
+    assert await run("call", "speaking_bots:failing", "--seconds", "1") == 3
+    assert "ValueError: no price list" in capsys.readouterr().err
+
+
+async def test_bot_that_is_not_there_is_told(capsys):
+    assert await run("call", "no_such_bots:bot") == 1
+    assert "got no module no_such_bots" in capsys.readouterr().err

@@ -12,7 +12,6 @@ from pipecat.turns.user_start import (
 )
 from pipecat.turns.user_stop import (
     LLMTurnCompletionUserTurnStopStrategy,
-    SpeechTimeoutUserTurnStopStrategy,
     TurnAnalyzerUserTurnStopStrategy,
 )
 from pipecat.turns.user_turn_strategies import (
@@ -29,6 +28,7 @@ from twilio_frames.processors.context import (
 )
 from twilio_frames.processors.given_strategies import with_phone_strategies
 from twilio_frames.processors.min_words import PhoneMinWordsUserTurnStartStrategy
+from twilio_frames.processors.turn_stop import PhoneTurnStopStrategy
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 
@@ -44,7 +44,7 @@ def kinds(found: UserTurnStrategies) -> list[type]:
     return [type(one) for one in [*(found.start or []), *(found.stop or [])]]
 
 
-OURS = [ConfirmedUserTurnStartStrategy, SpeechTimeoutUserTurnStopStrategy]
+OURS = [ConfirmedUserTurnStartStrategy, PhoneTurnStopStrategy]
 
 
 def test_params_without_strategies_get_the_phones():
@@ -77,7 +77,7 @@ def test_two_sets_of_strategies_are_refused():
 
 def test_half_that_is_not_named_is_the_phones():
     words = UserTurnStrategies(start=[MinWordsUserTurnStartStrategy(min_words=2)])
-    timeout = UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=1.0)])
+    timeout = UserTurnStrategies(stop=[PhoneTurnStopStrategy(user_speech_timeout=1.0)])
 
     assert kinds(strategies(beside=words)) == [MinWordsUserTurnStartStrategy, OURS[1]]
     kept = strategies(LLMUserAggregatorParams(user_turn_strategies=timeout))

@@ -18,6 +18,7 @@ from twilio_frames.cli.options import (
     wav_file,
     write_json,
 )
+from twilio_frames.cli.reaching import reached, words_in
 from twilio_frames.cli.scripted import call_scripted, refuse_mixture
 from twilio_frames.cli.transcript import Transcript
 from twilio_frames.errors import CallFailedError
@@ -45,8 +46,9 @@ _MOST_AT_ONCE = 100
 
 _DESCRIPTION = """\
 Rings a bot as Twilio would, and lets a caller speak with it. URL is the bot's TwiML webhook
-(http://...) or its stream (ws://..., opened without TwiML). What the caller says, plays and presses
-is done in the order given; before each, and after the last, the bot is listened to.
+(http://...), its stream (ws://..., opened without TwiML), or MODULE:BOT, a bot of this folder that
+is served meanwhile: then its words are shown, and what it raises. What the caller says, plays and
+presses is done in the order given; before each, and after the last, the bot is listened to.
 
 With --script, the caller follows YAML files that say as well what is expected of the bot; with
 --replay, the caller of a recorded call is heard again: docs/callers.md has both."""
@@ -197,14 +199,15 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
     sound = CallerOptions(record=options.record, log=options.log, noise_level=options.noise)
     numbers = Numbers(from_number=options.from_number, to_number=options.to_number)
     twilio = SimulatedTwilio(auth_token=options.auth_token, account_sid=options.account_sid)
-    async with twilio:
+    async with twilio, reached(options.url, twilio) as bot:
         async with twilio.call(
-            options.url,
+            bot.url,
             parameters={**(replay.parameters if replay else {}), **dict(options.parameter)},
             numbers=numbers,
             options=sound,
         ) as caller:
-            transcript = Transcript(console)
+            bot.attend(caller)
+            transcript = Transcript(console, words_in=words_in if bot.knows_words else None)
             following = asyncio.create_task(transcript.follow(caller))
             try:
                 if replay is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from twilio_frames.cli.console import Console
 from twilio_frames.cli.junit import write_junit
 from twilio_frames.cli.options import write_json
+from twilio_frames.cli.reaching import Reached, reached, words_in
 from twilio_frames.cli.transcript import Transcript
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing import (
@@ -103,13 +104,14 @@ async def call_scripted(options: argparse.Namespace, console: Console) -> int:
 
     calls: list[ScriptedCall] = []
 
-    async def call(script: Script) -> None:
-        async with places:
-            calls.append(await _call(twilio, script, scripts, options, console))
-
     is_interrupted = True
     try:
-        async with twilio:
+        async with twilio, reached(options.url, twilio) as bot:
+
+            async def call(script: Script) -> None:
+                async with places:
+                    calls.append(await _call(twilio, bot, script, scripts, options, console))
+
             await asyncio.gather(*(call(script) for script in scripts))
         is_interrupted = False
     finally:
@@ -151,6 +153,7 @@ def _tell_unused(scripts: Sequence[Script], console: Console) -> None:
 
 async def _call(
     twilio: SimulatedTwilio,
+    bot: Reached,
     script: Script,
     scripts: Sequence[Script],
     options: argparse.Namespace,
@@ -175,7 +178,7 @@ async def _call(
         if key in files
     }
     try:
-        caller = await _perform(twilio, performance, sound, options, console)
+        caller = await _perform(twilio, bot, performance, sound, options, console)
     except CallFailedError as error:
         _summarize(console, script, (), str(error))
         return ScriptedCall(script=script, problem=str(error), files=kept)
@@ -190,6 +193,7 @@ async def _call(
 
 async def _perform(
     twilio: SimulatedTwilio,
+    bot: Reached,
     performance: Performance,
     sound: CallerOptions,
     options: argparse.Namespace,
@@ -197,13 +201,14 @@ async def _perform(
 ) -> Caller:
     script = performance.script
     async with twilio.call(
-        options.url,
+        bot.url,
         parameters={**script.parameters, **dict(options.parameter)},
         numbers=script.numbers(options.from_number, options.to_number),
         options=script.options(sound),
     ) as caller:
+        bot.attend(caller)
         performance.hearing = caller.hearing
-        transcript = Transcript(console)
+        transcript = Transcript(console, words_in=words_in if bot.knows_words else None)
         # Two calls at once would speak over each other on the terminal too.
         follows = options.at_once == 1
         following = asyncio.create_task(transcript.follow(caller)) if follows else None

@@ -36,10 +36,18 @@ class Transcript:
     Args:
         console: Where to write.
         knows_words: Whether the bot's words will come by :meth:`bot_heard`.
+        words_in: Gives the words that were heard between two times, where they are known.
     """
 
-    def __init__(self, console: Console, *, knows_words: bool = False):
+    def __init__(
+        self,
+        console: Console,
+        *,
+        knows_words: bool = False,
+        words_in: Callable[[Caller, float, float], str] | None = None,
+    ):
         self._console = console
+        self._words_in = words_in
         self._knows_words = knows_words
         self._bot_words: deque[str] = deque(maxlen=100)
         self._understood: deque[tuple[float, str]] = deque(maxlen=100)
@@ -128,17 +136,20 @@ class Transcript:
         is_last = spell is caller.bot_spells[-1]
         is_whole = not (is_last and caller.hears_bot and caller.is_connected)
         began = spell.began_at if self._told_until is None else self._told_until
-        write = partial(self._write_bot, began, spell, is_whole=is_whole)
+        write = partial(self._write_bot, caller, began, spell, is_whole=is_whole)
         return _Entry(began, is_whole, write, is_bots=True)
 
-    def _write_bot(self, began: float, spell: Spell, *, is_whole: bool) -> None:
+    def _write_bot(self, caller: Caller, began: float, spell: Spell, *, is_whole: bool) -> None:
         """Writes a turn of the bot; of one that goes on, what was heard so far."""
         goes_on = began > spell.began_at
         ended = spell.ended_at if is_whole or self._told_until is None else self._told_until
         if is_whole:
             self._spells += 1
             self._told_until = None
-        if not self._knows_words:
+        words = self._words_in(caller, began, ended) if self._words_in else ""
+        if words:
+            self._write(began, "bot", words)
+        elif not self._knows_words:
             speaks = "speaks on" if goes_on else "speaks"
             self._console.turn(began, "bot", f"{speaks} for {max(0.0, ended - began):.1f} s")
         elif self._bot_words:

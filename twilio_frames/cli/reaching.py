@@ -1,0 +1,69 @@
+"""Whom ``call`` rings: a bot that runs already, or one of this folder, served while it is rung."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from twilio_frames.cli.serve import load_bot
+from twilio_frames.cli.shown_errors import showing_errors
+from twilio_frames.testing import Caller, SimulatedTwilio
+
+if TYPE_CHECKING:
+    from twilio_frames.testing.witness import Witness
+
+
+class Reached:
+    """A bot that can be rung.
+
+    Args:
+        url: Where.
+        witness: Knows its words, if it is in this process.
+    """
+
+    def __init__(self, url: str, witness: "Witness | None" = None):
+        self.url = url
+        self._witness = witness
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether the bot's words are known."""
+        return self._witness is not None
+
+    def attend(self, caller: Caller) -> None:
+        """Lets a caller know the words that are heard."""
+        if self._witness is not None:
+            caller.hearing.known = self._witness.words_of(caller.call_sid)
+
+
+def words_in(caller: Caller, began: float, ended: float) -> str:
+    """The bot's words that were heard between two times."""
+    words = caller.hearing.words(caller.heard_so_far) or []
+    return " ".join(
+        word.text for word in words if began <= (word.began_at + word.ended_at) / 2 <= ended
+    )
+
+
+@asynccontextmanager
+async def reached(place: str, twilio: SimulatedTwilio) -> AsyncIterator[Reached]:
+    """Has somebody to ring.
+
+    Args:
+        place: A URL, or ``MODULE:BOT``, which is served meanwhile; what it raises is shown.
+        twilio: Who rings.
+
+    Raises:
+        ConfigurationError: If there is no such bot.
+    """
+    if "://" in place or ":" not in place:
+        yield Reached(place)
+        return
+    bot = load_bot(place)
+    # Pipecat takes a second to import, in which a call would be late.
+    serving = await asyncio.to_thread(import_module, "twilio_frames.testing.serving")
+    witnesses = await asyncio.to_thread(import_module, "twilio_frames.testing.witness")
+    witness: Witness = witnesses.Witness()
+    with witness.attending(), showing_errors(True):
+        async with serving.serving(bot, twilio) as base_url:
+            yield Reached(f"{base_url}/twiml", witness)
