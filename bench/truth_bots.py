@@ -42,6 +42,7 @@ from pipecat.turns.user_start import MinWordsUserTurnStartStrategy
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
+from truth_realtime import RealtimeModel
 from truth_services import Behaviour, Hearer, Kind, Prompter, Replier, Timestamps, speaker, turns_of
 
 from twilio_frames.call import Call, phone_worker
@@ -81,11 +82,31 @@ class BotCall:
             [DTMFAggregator(timeout=0.5)] if self.behaviour.is_muted else []
         )
         self.hearer = Hearer(self.behaviour)
-        self.services: list[FrameProcessor] = [
-            self.hearer,
-            self.replier,
-            speaker(self.behaviour),
-        ]
+        self.model = RealtimeModel(self.behaviour) if self.has_model else None
+
+    @property
+    def has_model(self) -> bool:
+        """Whether one model hears, thinks and speaks."""
+        return self.behaviour.kind is Kind.REALTIME
+
+    @property
+    def told(self) -> int:
+        """How often the caller's words were told."""
+        return self.model.told if self.model else self.hearer.told
+
+    @property
+    def asked(self) -> list[list[tuple[str, str]]] | None:
+        """What the LLM was asked with; a model that hears for itself keeps that to itself."""
+        return None if self.model else self.replier.asked
+
+    @asynccontextmanager
+    async def services(self, user: FrameProcessor) -> AsyncIterator[list[FrameProcessor]]:
+        """What hears, thinks and speaks, in order, with the user's side of the context among it."""
+        if self.model is None:
+            yield [self.hearer, user, self.replier, speaker(self.behaviour)]
+            return
+        async with self.model.service() as service:
+            yield [user, service]
 
     async def queue(self, *frames: Frame) -> None:
         """Queues frames at the pipeline's beginning."""
@@ -213,9 +234,9 @@ class Desk:
         call = await self._future(name)
         return {
             "memory": call.memory(messages),
-            "told": call.hearer.told,
+            "told": call.told,
             "turns": turns_of(call.context)[messages:],
-            "asked": [turns[messages:] for turns in call.replier.asked],
+            "asked": None if call.asked is None else [turns[messages:] for turns in call.asked],
             "started": call.replier.started,
             "stopped": call.replier.stopped,
         }
@@ -250,24 +271,21 @@ class OurBot:
             turn_strategies=phone_turn_strategies(interrupt_by=interrupt_by),
             user_params=LLMUserAggregatorParams(user_mute_strategies=_mutes(call.behaviour)),
         )
-        hearer, replier, tts = call.services
-        pipeline = Pipeline(
-            [
-                transport.input(),
-                call.prompter,
-                *call.keypad,
-                PhoneVAD(),
-                hearer,
-                context.user(),
-                replier,
-                tts,
-                transport.output(),
-                context.assistant(),
-            ]
-        )
-        worker = phone_worker(pipeline)
-        self._desk.announce(name, call, worker)
-        await Call(transport, start).run(worker)
+        async with call.services(context.user()) as services:
+            pipeline = Pipeline(
+                [
+                    transport.input(),
+                    call.prompter,
+                    *call.keypad,
+                    PhoneVAD(),
+                    *services,
+                    transport.output(),
+                    context.assistant(),
+                ]
+            )
+            worker = phone_worker(pipeline)
+            self._desk.announce(name, call, worker)
+            await Call(transport, start).run(worker)
 
 
 class StockBot:
@@ -291,16 +309,15 @@ class StockBot:
         context = LLMContextAggregatorPair(
             call.context, user_params=_stock_user_params(call.behaviour)
         )
-        hearer, replier, tts = call.services
         pipeline = Pipeline(
             [
                 transport.input(),
                 call.prompter,
                 *call.keypad,
-                hearer,
+                call.hearer,
                 context.user(),
-                replier,
-                tts,
+                call.replier,
+                speaker(call.behaviour),
                 transport.output(),
                 context.assistant(),
             ]

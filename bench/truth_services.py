@@ -63,6 +63,7 @@ class Kind(Enum):
     TIMESTAMPS = "word timestamps"
     SENTENCES = "whole sentences"
     PYTHON = "PythonTTSService"
+    REALTIME = "speech-to-speech model"
 
 
 @dataclass(kw_only=True)
@@ -233,6 +234,8 @@ def speaker(behaviour: Behaviour) -> TTSService:
             return SentenceSpeaker(behaviour)
         case Kind.PYTHON:
             return PythonSpeaker(behaviour)
+        case Kind.REALTIME:
+            raise ValueError("a speech-to-speech model has no TTS service")
 
 
 class _Chunks:

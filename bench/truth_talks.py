@@ -43,6 +43,7 @@ class BargeIn(Enum):
     ORDER = "an InterruptionFrame"
     SPEECH = "a caller who speaks"
     ANSWER = "a short answer"
+    BREATH = "a short answer without a pause"
     KEYS = "keys that are pressed"
 
 
@@ -88,12 +89,14 @@ class CallerSpeech:
     Parameters:
         interruption: Long enough to be meant.
         answer: One word or two.
+        breath: Such an answer without a pause: a model that transcribes hears it in one piece.
         hum: Not meant at all.
         grunt: Too short for a word.
     """
 
     interruption: bytes = field(repr=False)
     answer: bytes = field(repr=False)
+    breath: bytes = field(repr=False)
     hum: bytes = field(repr=False)
     grunt: bytes = field(repr=False)
 
@@ -258,6 +261,8 @@ class Talk:
                 await self._caller.press("42")
             case BargeIn.ANSWER:
                 await self._caller.say(self._speech.answer)
+            case BargeIn.BREATH:
+                await self._caller.say(self._speech.breath)
             case _:
                 utterance = await self._caller.say(self._speech.interruption)
                 self._time_silence(utterance.speech_began_at or 0.0, reply)

@@ -22,7 +22,7 @@ from twilio_frames.testing.speech import to_utterance
 from twilio_frames.testing.voice import audible_samples
 
 SIDES = ("ours", "stock")
-_POINTS_A_CALL = 10
+_POINTS_A_SCRIPT = 10
 _GRUNT_SECONDS = 0.15
 
 
@@ -40,6 +40,7 @@ class Scenario:
         hears: How it does so; see ``Behaviour``.
         in_memory: What the memory is to hold of the caller, in its place.
         is_alone: Whether each call has a bot of its own, since it stalls the bot's event loop.
+        a_call: How many points each call has at most.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Scenario:
     hears: Mapping[str, object] = field(default_factory=dict)
     in_memory: str = ""
     is_alone: bool = False
+    a_call: int = 10
 
 
 _ANSWER = "No, please don't."
@@ -67,7 +69,8 @@ def _answer(
 ) -> Scenario:
     script = Script(
         hear_outs=0,
-        barge_in=BargeIn.ANSWER,
+        barge_in=BargeIn.BREATH if kind is Kind.REALTIME else BargeIn.ANSWER,
+        says_goodbye=kind is not Kind.REALTIME,
         is_protected=is_protected,
         waits=waits + 1.0 + hears.get("words_late", 0.0),
     )
@@ -79,6 +82,8 @@ def _answer(
         transcript=_ANSWER,
         hears=hears,
         in_memory=_ANSWER,
+        # Pipecat's service asks its model by itself for the first reply alone.
+        a_call=1 if kind is Kind.REALTIME else 10,
     )
 
 
@@ -137,6 +142,10 @@ SCENARIOS = {
         waits=12.0,
         words_late=0.4,
         second_part="And thank you very much.",
+    ),
+    "realtime answer": _answer("short answer, speech-to-speech", kind=Kind.REALTIME),
+    "slow realtime answer": _answer(
+        "the same, 250 ms one-way delay", kind=Kind.REALTIME, line=LineConditions.one_way(0.25)
     ),
     "keys": Scenario(
         label="keys while muted",
@@ -227,7 +236,8 @@ class Trial:
             *(
                 one(name, number, script)
                 for name in self._names
-                for number, script in enumerate(_parts(SCENARIOS[name].script, self._points))
+                if side == "ours" or SCENARIOS[name].kind is not Kind.REALTIME
+                for number, script in enumerate(_parts(SCENARIOS[name], self._points))
             )
         )
 
@@ -273,11 +283,11 @@ class Trial:
             return Findings(errors=[f"{type(error).__name__}: {error}"])
 
 
-def _parts(script: Script, points: int) -> list[Script]:
-    """The calls that make up so many points, ten to a call at most."""
-    calls = math.ceil(points / _POINTS_A_CALL)
-    each = math.ceil(points / calls)
-    share = each / _POINTS_A_CALL
+def _parts(scenario: Scenario, points: int) -> list[Script]:
+    """The calls that make up so many points."""
+    calls = math.ceil(points / scenario.a_call)
+    share = math.ceil(points / calls) / _POINTS_A_SCRIPT
+    script = scenario.script
     part = replace(
         script,
         barge_ins=math.ceil(share * script.barge_ins),
@@ -293,6 +303,7 @@ async def _caller_speech() -> CallerSpeech:
     return CallerSpeech(
         interruption=interruption.mulaw,
         answer=(await to_utterance("No, don't.")).mulaw,
+        breath=(await to_utterance("No don't.")).mulaw,
         hum=hum.mulaw,
         grunt=await _beginning_of("Ah."),
     )

@@ -201,7 +201,7 @@ def compare(
 
 def are_in_order(
     turns: Sequence[tuple[str, str]],
-    asked: Sequence[Sequence[tuple[str, str]]],
+    asked: Sequence[Sequence[tuple[str, str]]] | None,
     answer: str,
     before: Sequence[str],
     heard: Sequence[Word],
@@ -210,7 +210,7 @@ def are_in_order(
 
     Args:
         turns: The memory, role by role.
-        asked: What the LLM was asked with, each time.
+        asked: What the LLM was asked with, each time; None if nobody knows.
         answer: The caller's words.
         before: The bot's words that were heard before the caller spoke.
         heard: All of its words that were heard.
@@ -230,7 +230,7 @@ def are_in_order(
     there = bots(turns)
     wholly = [word for word in wholly if word in there]
     ahead = bots(turns[:place])
-    was_asked = any(
+    was_asked = asked is None or any(
         one and tuple(one[-1]) == ("user", answer) and bots(one[:-1]) == ahead for one in asked
     )
     known_before = [word for word in before if word in there]
