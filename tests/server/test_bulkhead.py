@@ -187,6 +187,41 @@ async def test_what_is_no_exception_ends_its_call(
     await check(act, error, log_lines)
 
 
+@pytest.mark.parametrize("event", ["on_call_ended", "on_client_disconnected"])
+@pytest.mark.parametrize("is_coroutine", [True, False], ids=["coroutine", "function"])
+async def test_exit_at_the_end_of_a_call_ends_no_other(
+    event: str, is_coroutine: bool, log_lines: list[str]
+):
+    good = RecordingBot()
+
+    def leave(*_: Any) -> None:
+        raise SystemExit(3)
+
+    async def leave_later(*_: Any) -> None:
+        raise SystemExit(3)
+
+    async def bot(call: Call) -> None:
+        if call.call_sid == "CA2":
+            await good(call)
+        call.transport.add_event_handler(event, leave_later if is_coroutine else leave)
+        await call.run(line(call))
+
+    async with asyncio.timeout(30), site_of(bot) as site:
+        other = await site.start(await site.parameters(FORM | {"CallSid": "CA2"}), "CA2")
+        await good.arrived.wait()
+        websocket = await site.start(await site.parameters())
+        await websocket.send_json({"event": "stop", "sequenceNumber": "2", "streamSid": "MZ1"})
+        await websocket.close()
+        await site.state.records.open("CA1").settled.wait()
+
+        assert good.calls[0].end_reason is None
+        good.leave.set()
+        await other.receive()
+        assert await site.state.switchboard.drain(15) == 0
+
+    assert "CA1: the bot failed: SystemExit" in "".join(log_lines)
+
+
 @pytest.mark.parametrize("act", WAYS, ids=lambda act: act.__name__)
 async def test_exit_anywhere_in_a_bot_ends_its_call(act: Act, log_lines: list[str]):
     await check(act, SystemExit(3), log_lines)

@@ -1,5 +1,10 @@
 """A Pipecat transport for Twilio Media Streams, over any of the usual WebSockets."""
 
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
 from loguru import logger
 from pipecat.frames.frames import ErrorFrame
 from pipecat.processors.frame_processor import FrameProcessor
@@ -68,6 +73,7 @@ class TwilioTransport(BaseTransport):
             name=f"{self}#input",
         )
         self._output = MulawOutput(self._connection, self._params, name=f"{self}#output")
+        self._handlers_context = copy_context()
         self._register_event_handler("on_client_connected")
         self._register_event_handler("on_client_disconnected")
         self._register_event_handler("on_call_started")
@@ -212,9 +218,24 @@ class TwilioTransport(BaseTransport):
         """Says that the bot is being stopped from outside: what it ends by is an error."""
         self._connection.breaks_off = True
 
+    def add_event_handler(self, event_name: str, handler: Callable[..., Any]) -> None:
+        """Adds a handler; what it does and raises belongs to whoever adds it.
+
+        Args:
+            event_name: One of those above.
+            handler: A function or a coroutine function.
+        """
+        self._handlers_context = copy_context()
+        super().add_event_handler(event_name, handler)
+
+    async def _tell(self, event_name: str, *arguments: object) -> None:
+        # The line is read, and closed, in tasks that have nothing to do with the bot.
+        work = self._call_event_handler(event_name, *arguments)
+        await asyncio.create_task(work, name="transport-event", context=self._handlers_context)
+
     async def _started(self, start: Start) -> None:
-        await self._call_event_handler("on_client_connected", self._websocket)
-        await self._call_event_handler("on_call_started", start)
+        await self._tell("on_client_connected", self._websocket)
+        await self._tell("on_call_started", start)
 
     async def _ended(self, reason: CallEndReason) -> None:
         if self.underruns:
@@ -223,6 +244,6 @@ class TwilioTransport(BaseTransport):
                 "bot's speech, because its audio came too late: the speech service is slower than "
                 "speech, or the event loop was blocked for longer than `lead_secs`"
             )
-        await self._call_event_handler("on_call_ended", reason)
+        await self._tell("on_call_ended", reason)
         if reason is not CallEndReason.BOT_HUNG_UP:
-            await self._call_event_handler("on_client_disconnected", self._websocket)
+            await self._tell("on_client_disconnected", self._websocket)
