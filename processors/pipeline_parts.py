@@ -20,8 +20,11 @@ def parts_around(
     """The processors ahead of one and behind it, those inside of others too.
 
     Args:
-        processor: One that has been set up.
+        processor: One that has been set up. One that stands inside of another that does not name
+            its parts has nobody around it.
     """
     line = list(parts_in(processor.pipeline_worker.pipeline))
+    if processor not in line:
+        return [], []
     place = line.index(processor)
     return line[:place], line[place + 1 :]
