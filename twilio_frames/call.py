@@ -223,8 +223,7 @@ class Call:
             await run.run(self._transport.expect_break_off)
         finally:
             self._worker = None
-            if not self._transport.pipeline_is_up:
-                await run.sweep()
+            await run.sweep(was_up=self._transport.pipeline_is_up)
             self.tasks_left = run.left
             follower.cancel()
             await self._forget_goodbye()

@@ -92,15 +92,20 @@ class PipelineRun:
             return
         await self._stop_by_force(self._running)
 
-    async def sweep(self) -> None:
+    async def sweep(self, *, was_up: bool = False) -> None:
         """Ends what a pipeline has left behind that did not come to its end as it should.
 
-        One that never came up passes no frame by which its processors end, and one that broke off
-        while it was set up is not cleaned up either.
+        One that never came up passes no frame by which its processors end. One that broke off while
+        it was set up is not cleaned up either, nor one that a ``StopFrame`` ended.
+
+        Args:
+            was_up: Whether what its processors do still may be meant to outlive it.
         """
         tasks = {task for task in self._runner.task_manager.current_tasks() if not task.done()}
         if any(task.get_name().endswith(FRAME_TASKS) for task in tasks):
             await self._try(self._worker.pipeline.cleanup())
+        elif was_up:
+            return
         await cancel_until_done(tasks, seconds=_CLEAN_UP_SECONDS)
         self.left |= {task for task in tasks if not task.done()}
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import WSMsgType
 from aiohttp.test_utils import TestClient, TestServer
-from pipecat.frames.frames import CancelFrame, EndFrame, Frame, StartFrame
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame, StartFrame, StopFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
@@ -235,9 +235,14 @@ async def test_cancellation_that_nobody_ordered_mutes_nobody(act: Act, log_lines
     assert asyncio.get_running_loop().time() - began < 15.0
 
 
-@pytest.mark.parametrize("act", [setup, processor_at_start], ids=lambda act: act.__name__)
+async def stopped(call: Call, _: BaseException) -> None:
+    """A ``StopFrame`` lets a pipeline's processors go on, for one that is to go on with them."""
+    await call.run(line(call), begin_with=[StopFrame()])
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), ValueError()], ids=lambda e: type(e).__name__)
-async def test_pipeline_that_never_came_up_leaves_no_task(act: Act, error: BaseException):
+@pytest.mark.parametrize("act", [setup, processor_at_start, stopped], ids=lambda act: act.__name__)
+async def test_pipeline_without_an_end_leaves_no_task(act: Act, error: BaseException):
     async def bot(call: Call) -> None:
         await act(call, error)
 
