@@ -205,6 +205,8 @@ class Playout:
         if self._is_silent or not self._line.is_open:
             self._background.clear()
             return None
+        for thing in self.script.sent_things():
+            await self._deliver(thing)
         playback, now = self._line.playback, time.monotonic()
         if self.script.sent >= self.script.length or self._keeps_script:
             return await self._send_background(now)
@@ -255,8 +257,6 @@ class Playout:
         if not await self._send_stretch(_Stretch(0, piece.begin, audio, 0.0, piece.is_speech)):
             return
         await self._on_sent(piece)
-        for thing in self.script.sent_things():
-            await self._deliver(thing)
 
     async def _send_stretch(self, stretch: _Stretch) -> bool:
         playback = self._line.playback

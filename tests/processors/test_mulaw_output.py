@@ -4,6 +4,7 @@ import asyncio
 import time
 from itertools import accumulate
 
+import pytest
 from loguru import logger
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -21,7 +22,7 @@ from pipecat.frames.frames import (
 from tests.processors.output_rig import FakeLine, speaking, words_heard
 from tests.transport.bots import speech, tone
 from twilio_frames.audio import encode_mulaw
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallEndReason, MarkSentFrame, SendMarkFrame
 from twilio_frames.protocol import Clear, SendMark, SendMedia
 from twilio_frames.transport import TwilioParams
 
@@ -63,6 +64,19 @@ async def test_every_message_has_a_mark_behind_it_and_the_first_one_before():
 
     kinds = [type(message) for _, message in line.sent]
     assert kinds == [SendMark] + [SendMedia, SendMark] * 3
+
+
+@pytest.mark.parametrize("says_something", [True, False])
+async def test_mark_goes_out_though_all_has_been_sent(says_something: bool):
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        if says_something:
+            await worker.queue_frames(speech(0.5))
+            await tap.wait_for(BotStoppedSpeakingFrame)
+        await worker.queue_frame(SendMarkFrame(mark="behind"))
+        await tap.wait_for(MarkSentFrame)
+
+    assert [mark.name for _, mark in line.of(SendMark)][-1] == "behind"
 
 
 async def test_speech_ends_when_it_was_heard():
