@@ -72,8 +72,11 @@ class Goodbye(BaseObserver):
             case InterruptionFrame():
                 self._end(is_interrupted=True)
             case MarkReachedFrame(mark=mark, flushed=flushed) if mark == self.mark.mark:
-                if not self._is_replying or flushed:
-                    self._end(is_interrupted=flushed)
+                if flushed:
+                    # The bot was held, and may say on: behind the rest.
+                    await self._set_anew()
+                elif not self._is_replying:
+                    self._end(is_interrupted=False)
             case LLMFullResponseStartFrame():
                 self._is_replying = True
             case LLMFullResponseEndFrame():
@@ -86,6 +89,9 @@ class Goodbye(BaseObserver):
     async def _follow_reply(self) -> None:
         """Sets the mark anew: the reply's last words may have been gathered until it ended."""
         self._is_replying = False
+        await self._set_anew()
+
+    async def _set_anew(self) -> None:
         if not self._is_over.is_set():
             self.mark = _mark()
             await self._push(self.mark)

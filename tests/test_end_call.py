@@ -1,6 +1,7 @@
 """An LLM ends the call by a function: not before its goodbye was heard."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -166,8 +167,10 @@ async def test_words_without_an_end_are_heard_too(phone: Phone, text: str):
 
 async def test_empty_goodbye_behind_nothing_ends_the_call(phone: Phone):
     async with talking(phone, [FunctionCall("end_call", {"goodbye": ""})]) as (talk, _):
+        asked = time.monotonic()
         await talk.say("That is all.")
         assert await talk.ended() is CallEndReason.BOT_HUNG_UP
+        assert time.monotonic() - asked < 5.0
 
 
 async def nowhere(_: Frame) -> None:
@@ -245,6 +248,30 @@ async def test_only_the_mark_behind_the_goodbye_tells_of_its_end(is_flushed):
         await worker.is_left.wait()
     await asyncio.sleep(0)
     assert ended.is_set() is not is_flushed
+
+
+async def test_goodbye_that_is_held_and_said_on_is_heard_to_its_end():
+    """A sound without words holds the bot: the line throws the mark away with what it has."""
+    worker, ended = FakeWorker(), asyncio.Event()
+    marks: list[Frame] = []
+
+    async def then() -> None:
+        ended.set()
+
+    async def push(frame: Frame) -> None:
+        marks.append(frame)
+
+    goodbye = Goodbye(cast("PipelineWorker", worker), then, push=push)
+    first = goodbye.mark.mark
+    await goodbye.on_push_frame(pushed(MarkReachedFrame(first, 0, flushed=True)))
+    await asyncio.sleep(0)
+    assert worker.observers
+    assert marks == [goodbye.mark]
+    assert goodbye.mark.mark != first
+
+    await goodbye.on_push_frame(pushed(MarkReachedFrame(goodbye.mark.mark, 0, flushed=False)))
+    async with asyncio.timeout(5):
+        await ended.wait()
 
 
 async def test_goodbye_forgotten_at_once_watches_nothing():
