@@ -16,7 +16,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 from tests.server.conftest import QUICK
 from tests.server.site import FORM, TOKEN, RecordingBot, Site
 from twilio_frames.call import Call
-from twilio_frames.frames import CallStartedFrame
+from twilio_frames.frames import CallEndReason, CallStartedFrame
 from twilio_frames.processors.stopping import FRAME_TASKS, SETUP_TASKS
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.server.bulkhead import Compartment
@@ -252,6 +252,8 @@ async def test_pipeline_without_an_end_leaves_no_task(act: Act, error: BaseExcep
         while (await websocket.receive()).type not in CLOSED:
             pass
         assert await site.state.switchboard.drain(15) == 0
+        reason = site.state.records.open("CA1").end_reason
+    assert (reason is CallEndReason.BOT_HUNG_UP) is (act is stopped)
     left = {task.get_name() for task in asyncio.all_tasks() - before}
     assert not any(FRAME_TASKS in name or "::" in name for name in left), left
 
