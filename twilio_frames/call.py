@@ -223,13 +223,13 @@ class Call:
             await run.run(self._transport.expect_break_off)
         finally:
             self._worker = None
+            self.tasks_left = run.left
             follower.cancel()
             await self._forget_goodbye()
             if self._requests:
                 await asyncio.wait(self._requests)
             await self._transport.close()
             await run.sweep(was_up=self._transport.pipeline_is_up)
-            self.tasks_left = run.left
             for log in self._logs:
                 log.close()
         self._check_that_it_was_up()
