@@ -15,7 +15,10 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 
 from tests.transport.bots import Bot, listening
 from tests.transport.test_transport import Wire
+from twilio_frames.call import Call
 from twilio_frames.frames import CallStartedFrame
+from twilio_frames.local.tts import EspeakTTSService
+from twilio_frames.testing import Phone
 from twilio_frames.transport.coming_up import AT_FRAME, AT_SETUP
 from twilio_frames.worker import phone_worker
 
@@ -137,3 +140,17 @@ def test_pipecat_catches_where_we_think():
     assert f"async def {AT_FRAME}(\n        self, frame: Frame" in source
     assert f"async def {AT_SETUP}(self, processor" in inspect.getsource(BasePipeline)
     assert hasattr(IdentityFilter(), "_task_manager")
+
+
+async def test_bot_that_only_speaks_is_up(phone: Phone):
+    """It has no input that would tell; its silence is no sign of a pipeline that never came up."""
+
+    async def announces(call: Call) -> None:
+        pipeline = Pipeline([EspeakTTSService(), call.transport.output()])
+        await call.run(pipeline, greeting="The office is closed.")
+
+    async with phone.call(announces) as caller:
+        await caller.wait_for_bot(silence=0.5)
+        await caller.wait(40)
+
+        assert caller.is_connected

@@ -12,7 +12,6 @@ from pipecat.transports.base_transport import BaseTransport
 
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
-from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_made
@@ -20,6 +19,7 @@ from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.handshake import start_kept_on
 from twilio_frames.transport.input import TwilioInput
+from twilio_frames.transport.output import TwilioOutput
 from twilio_frames.transport.params import TwilioParams, check_params
 from twilio_frames.transport.reader import LineReader
 from twilio_frames.transport.recorder import CallRecorder
@@ -72,7 +72,7 @@ class TwilioTransport(BaseTransport):
             on_started=self._started,
             name=f"{self}#input",
         )
-        self._output = MulawOutput(self._connection, self._params, name=f"{self}#output")
+        self._output = TwilioOutput(self._connection, self._params, name=f"{self}#output")
         self._handlers_context = copy_context()
         self._register_event_handler("on_client_connected")
         self._register_event_handler("on_client_disconnected")
