@@ -220,7 +220,7 @@ class WordLayer:
             spoken_words -= len(words)
             if words and isinstance(text, TTSTextFrame):
                 texts.append(heard_text(text, " ".join(words)))
-        self._lay_over(texts, utterance.segment, utterance.end)
+        self._texts.lay_over(texts, utterance.segment, utterance.end)
 
     def cut(self, heard: int) -> bool:
         """Lays what is known of the texts that were being spoken when they were cut.
@@ -380,6 +380,3 @@ class WordLayer:
         blocks = loud_blocks(self._sound(begin, end))
         silent_blocks = len(blocks) - (int(np.flatnonzero(blocks)[-1]) + 1 if blocks.any() else 0)
         return end if silent_blocks == len(blocks) else max(begin, end - silent_blocks * BLOCK)
-
-    def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
-        self._texts.lay_over(texts, begin, end)
