@@ -6,8 +6,10 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from tests.cli.command import run
 from tests.testing.bots import TinyBot, serving, tone
@@ -212,3 +214,13 @@ def test_commands_keep_onnxruntime_quiet(tmp_path):
     assert not [
         path for path in kept if "onnx" in str(path).lower() or "microsoft" in str(path).lower()
     ]
+
+
+def test_lines_that_nobody_sees_are_not_made(tmp_path: Path):
+    """A bot's pipeline logs thousands of them a second."""
+    made: list[str] = []
+    log = tmp_path / "call.jsonl"
+    log.write_text("no log")
+    assert main(["report", str(log)]) != 0
+    logger.opt(lazy=True).trace("{}", lambda: made.append("line"))
+    assert not made

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "": level,
         "pipecat": "INFO" if options.verbose else level,
     }
-    logger.add(sys.stderr, level=0, filter=least)
+    logger.add(sys.stderr, level=level, filter=least)
     try:
         return options.run(options)
     except TwilioFramesError as error:
