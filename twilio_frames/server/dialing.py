@@ -141,8 +141,8 @@ def _check_destination(state: ServerState, to: str) -> None:
     if state.destinations.allow(to):
         return
     advice = (
-        "expected a number that this server may call, got another country's, or one that costs "
-        "its caller more: name how it begins in TWILIO_FRAMES_DIAL_PREFIXES, such as +1,+44"
+        "expected an ordinary number of a country that this server may call, got another: name "
+        "how it begins in TWILIO_FRAMES_DIAL_PREFIXES, such as +1,+44"
     )
     state.refusals.note("a call to a number that may not be called", advice)
     raise problem(web.HTTPForbidden, advice)

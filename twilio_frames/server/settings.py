@@ -48,9 +48,10 @@ class ServerSettings:
             of a server that can be reached from elsewhere.
         dial_prefixes: How numbers begin that may be called, such as ``("+1", "+44")``
             (``TWILIO_FRAMES_DIAL_PREFIXES``, with commas); ``+`` is any country, ``+1`` the US and
-            Canada, whose zone's other countries take their area codes (``+1876``). Premium rate,
-            shared cost, personal and satellite numbers are called only if their own range is named
-            (``+1900``). None: the country of ``phone_number``.
+            Canada, whose zone's other countries take their area codes (``+1876``). What is not
+            known to be an ordinary number (premium rate, shared cost, personal, satellites,
+            unknown ranges) is called only if its own range is named (``+1900``). None: the country
+            of ``phone_number``.
         dials_per_minute: Calls placed in any minute (``TWILIO_FRAMES_DIALS_PER_MINUTE``). Twilio
             itself places one a second by default, and lets more wait.
         max_calls: Calls at one time, those that are being placed among them; more callers hear
@@ -119,7 +120,7 @@ class ServerSettings:
             raise ConfigurationError(
                 f"expected dials_per_minute of at least 1, got {self.dials_per_minute}"
             )
-        Destinations(self.dial_prefixes or ())
+        Destinations(self.dial_prefixes)
         if self.max_calls < 1:
             raise ConfigurationError(f"expected max_calls of at least 1, got {self.max_calls}")
         if self.max_connections is not None and self.max_connections <= self.max_calls:

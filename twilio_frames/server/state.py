@@ -7,7 +7,7 @@ from aiohttp import web
 
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server.connections import Connections, most_connections
-from twilio_frames.server.destinations import Destinations, home_prefixes
+from twilio_frames.server.destinations import Destinations
 from twilio_frames.server.log_folder import LogFolder
 from twilio_frames.server.outgoing import Outgoing, WrongKeys
 from twilio_frames.server.preparing import Preparations, Prepare
@@ -69,12 +69,6 @@ class ServerState:
         return not self.switchboard.draining if is_held else not self.is_full
 
 
-def _prefixes(settings: ServerSettings) -> tuple[str, ...]:
-    if settings.dial_prefixes is None:
-        return home_prefixes(settings.phone_number)
-    return tuple(settings.dial_prefixes)
-
-
 STATE = web.AppKey("STATE", ServerState)
 """Where an application keeps its state."""
 
@@ -104,7 +98,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,
         refusals=refusals,
-        destinations=Destinations(_prefixes(settings)),
+        destinations=Destinations(settings.dial_prefixes, own=settings.phone_number),
         outgoing=Outgoing(per_minute=settings.dials_per_minute),
         connections=Connections(
             most=settings.max_connections or most_connections(),
