@@ -1,8 +1,11 @@
 """Whatever a bot raises, and wherever, ends its own call and no other."""
 
 import asyncio
+import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -15,11 +18,11 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 
 from tests.server.conftest import QUICK
 from tests.server.site import FORM, TOKEN, RecordingBot, Site
+from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, CallStartedFrame
 from twilio_frames.processors.stopping import FRAME_TASKS, SETUP_TASKS
 from twilio_frames.server import ServerSettings, create_app
-from twilio_frames.server.bulkhead import Compartment
 from twilio_frames.server.state import STATE
 
 CLOSED = (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
@@ -99,9 +102,56 @@ async def task_group(_: Call, error: BaseException) -> None:
         group.create_task(asyncio.Event().wait())
 
 
+def throw(error: BaseException, *_: object) -> None:
+    raise error
+
+
+async def timer(call: Call, error: BaseException) -> None:
+    asyncio.get_running_loop().call_later(0.05, throw, error)
+    await call.run(line(call))
+
+
+async def callback_of_a_processor(call: Call, error: BaseException) -> None:
+    class Sets(IdentityFilter):
+        async def process_frame(self, frame: Frame, direction: FrameDirection):
+            await super().process_frame(frame, direction)
+            if isinstance(frame, CallStartedFrame):
+                asyncio.get_running_loop().call_soon(throw, error)
+
+    await call.run(line(call, Sets()))
+
+
+async def done_callback(call: Call, error: BaseException) -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.add_done_callback(partial(throw, error))
+    future.set_result(None)
+    await call.run(line(call))
+
+
+async def callback_from_a_thread(call: Call, error: BaseException) -> None:
+    loop = asyncio.get_running_loop()
+    await asyncio.to_thread(loop.call_soon_threadsafe, throw, error)
+    await call.run(line(call))
+
+
+async def protocol(call: Call, error: BaseException) -> None:
+    class Raising(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise error
+
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, _ = await asyncio.get_running_loop().create_connection(Raising, sock=ours)
+        theirs.send(b"x")
+        await call.run(line(call))
+        transport.close()
+
+
+CALLBACKS = [timer, callback_of_a_processor, done_callback, callback_from_a_thread]
+
 WAYS = [
     itself, awaited_task, background_task, thread,
-    processor, processor_at_start, setup, event_handler, task_group,
+    processor, processor_at_start, setup, event_handler, task_group, *CALLBACKS, protocol,
 ]  # fmt: skip
 
 
@@ -225,6 +275,102 @@ async def test_exit_at_the_end_of_a_call_ends_no_other(
 @pytest.mark.parametrize("act", WAYS, ids=lambda act: act.__name__)
 async def test_exit_anywhere_in_a_bot_ends_its_call(act: Act, log_lines: list[str]):
     await check(act, SystemExit(3), log_lines)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OwnError(), GeneratorExit()], ids=repr)
+@pytest.mark.parametrize("act", CALLBACKS, ids=lambda act: act.__name__)
+async def test_callbacks_are_kept_in_their_call(
+    act: Act, error: BaseException, log_lines: list[str]
+):
+    await check(act, error, log_lines)
+
+
+@pytest.mark.parametrize("error", [ValueError(), asyncio.CancelledError()], ids=repr)
+@pytest.mark.parametrize("act", CALLBACKS, ids=lambda act: act.__name__)
+async def test_callback_that_fails_as_ever_ends_no_call(
+    act: Act, error: BaseException, caplog: pytest.LogCaptureFixture
+):
+    bots: list[asyncio.Task[Any]] = []
+
+    async def bot(call: Call) -> None:
+        bots.extend(filter(None, [asyncio.current_task()]))
+        await act(call, error)
+
+    async with asyncio.timeout(30), site_of(bot) as site:
+        websocket = await site.start(await site.parameters())
+        async with asyncio.timeout(10):
+            while "Exception in callback" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not bots[0].done()
+        await websocket.close()
+        assert await site.state.switchboard.drain(15) == 0
+
+
+async def test_callbacks_outside_a_bot_end_the_loop_as_ever():
+    def signalled() -> None:
+        raise SystemExit(3)
+
+    async def nothing() -> None:
+        pass
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01, signalled)
+        # What a bot calls runs where the bot does; the timer above was not set there.
+        await asyncio.create_task(Compartment(lambda _: None).run(nothing()))
+        await asyncio.Event().wait()
+
+    def run() -> object:
+        try:
+            asyncio.run(work())
+        except SystemExit as error:
+            return error.code
+        return None
+
+    assert await asyncio.to_thread(run) == 3
+
+
+@pytest.mark.real_time
+async def test_ctrl_c_ends_a_process_whose_bot_is_busy():
+    program = """
+import asyncio, os, signal
+from twilio_frames.bulkhead import Compartment
+
+async def bot():
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    asyncio.get_running_loop().call_soon(interrupt)
+    await asyncio.Event().wait()
+
+async def main():
+    await asyncio.create_task(Compartment(lambda error: print("breach")).run(bot()))
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert output.split() == [b"interrupted"]
+
+
+async def test_coroutine_that_is_thrown_away_is_no_breach():
+    breaches: list[BaseException] = []
+
+    async def bot() -> None:
+        await asyncio.Event().wait()
+
+    work = Compartment(breaches.append).run(bot())
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0)
+    work.close()
+    task.cancel()
+    await asyncio.wait({task})
+    assert breaches == []
 
 
 @pytest.mark.parametrize("act", [processor, setup], ids=lambda act: act.__name__)

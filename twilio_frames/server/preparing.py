@@ -12,7 +12,7 @@ from typing import Any
 
 from loguru import logger
 
-from twilio_frames.server.bulkhead import Compartment
+from twilio_frames.bulkhead import Compartment
 from twilio_frames.server.switchboard import describe
 
 __all__ = ["ComingCall", "Preparations", "Prepare"]

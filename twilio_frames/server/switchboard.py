@@ -13,12 +13,12 @@ from typing import Any
 
 from loguru import logger
 
+from twilio_frames import bulkhead
+from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.errors import CallFailedError, TwilioFramesError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.rest import without_numbers
-from twilio_frames.server import bulkhead
-from twilio_frames.server.bulkhead import Compartment
 from twilio_frames.server.records import CallRecord
 from twilio_frames.transport.attending import tell_failed
 
@@ -73,7 +73,7 @@ class Switchboard:
     async def _answer(self, call: Call) -> None:
         try:
             await self._bot(call)
-        except (Exception, asyncio.CancelledError) as error:
+        except Exception as error:
             tell_failed(call.transport, error)
             raise
 

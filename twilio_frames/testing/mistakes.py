@@ -1,24 +1,33 @@
 """What of a bot's exceptions is its own mistake, and so a test's to see.
 
 It is what the bot itself raises; what a processor of its pipeline raises; what its functions and
-its own services raise, though it apologizes and goes on; a fatal error. A vendor that fails is
-none: that is what bots have to live with.
+its own services raise, though it apologizes and goes on; a fatal error; what its event handlers,
+callbacks and tasks raise and nobody catches. A vendor that fails is none: that is what bots have to
+live with.
 """
 
-import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from traceback import walk_tb
+from typing import TYPE_CHECKING
 
+from loguru import logger
 from pipecat.frames.frames import ErrorFrame
 from pipecat.processors import frame_processor
 from pipecat.utils.errors import ErrorCategory
 
+from twilio_frames.bulkhead import lost
 from twilio_frames.errors import BotFailedError
 
-_NOTE = "The bot raised this. With `keep_errors=True` it is kept in `bot_errors` instead."
+if TYPE_CHECKING:
+    from loguru import Record
 
+_NOTE = "The bot raised this. With `keep_errors=True` it is kept in `bot_errors` instead."
+_NETS = {"pipecat.utils.base_object", "pipecat.utils.asyncio.task_manager"}
+"""Where Pipecat catches what event handlers and its tasks raise."""
 
 _OF_THE_NETWORK = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
 _VENDORS = {
@@ -28,9 +37,27 @@ _VENDORS = {
 """Packages that speak to vendors, by their names: an application's chain may call any of them."""
 
 
-def is_mistake(error: BaseException) -> bool:
-    """Whether what ended a bot is a mistake, and not an order to end."""
-    return not isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit)
+@contextmanager
+def telling_what_is_lost() -> Iterator[None]:
+    """Has bots' compartments told meanwhile of what Pipecat catches, and does no more than log."""
+    sink = logger.add(_tell_lost, level="ERROR", filter=_is_of_net)
+    try:
+        yield
+    finally:
+        # Whoever sets logging up anew removes this, too.
+        with suppress(ValueError):
+            logger.remove(sink)
+
+
+def _is_of_net(record: "Record") -> bool:
+    return record["name"] in _NETS
+
+
+def _tell_lost(_: object) -> None:
+    # The record itself has but the exception's text.
+    error = sys.exc_info()[1]
+    if error is not None:
+        lost(error)
 
 
 def mistake_of(frame: ErrorFrame) -> BaseException | None:

@@ -169,9 +169,11 @@ def _telling(app: Any, on_error: OnError) -> Any:
         except Exception as error:
             on_error(error)
             raise
-        except asyncio.CancelledError:
-            # uvicorn would log it as a failure of the application.
-            return
+        except BaseException as error:
+            # uvicorn would log it as a failure of the application, or end the event loop.
+            task = asyncio.current_task()
+            if not (isinstance(error, asyncio.CancelledError) and task and task.cancelling()):
+                on_error(error)
 
     return told
 

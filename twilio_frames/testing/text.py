@@ -30,10 +30,16 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.time import time_now_iso8601
 
+from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.errors import CallFailedError
 from twilio_frames.frames import CallEndReason
-from twilio_frames.testing.mistakes import is_mistake, mistake_of, raise_first
+from twilio_frames.testing.mistakes import (
+    is_of_vendor,
+    mistake_of,
+    raise_first,
+    telling_what_is_lost,
+)
 from twilio_frames.testing.text_call import TextCall
 
 _NUMBERS = {"from": "+15005550001", "to": "+15005550002", "direction": "inbound"}
@@ -75,6 +81,7 @@ class TextConversation:
         self._keep_errors = keep_errors
         self._raised = 0
         self._has_failed = asyncio.Event()
+        self._compartment = Compartment(self._note, self._lost)
         self._mouth.add_event_handler("on_before_process_frame", self._on_frame)
         self._running: asyncio.Task[Any] | None = None
 
@@ -219,10 +226,15 @@ class TextConversation:
 
     async def _run(self) -> None:
         try:
-            await self._bot(self._call)
-        except BaseException as error:
-            if not is_mistake(error):
-                raise
+            with telling_what_is_lost():
+                await self._compartment.run(self._bot(self._call))
+        except Exception as error:
+            self._note(error)
+        finally:
+            self._compartment.settle()
+
+    def _lost(self, error: BaseException) -> None:
+        if not is_of_vendor(error):
             self._note(error)
 
     def _on_frame(self, _: object, frame: Frame) -> None:

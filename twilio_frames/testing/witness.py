@@ -6,16 +6,22 @@ words are known, and its mistakes are the test's: what it raises itself, or in i
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from pipecat.frames.frames import ErrorFrame, Frame
 from pipecat.processors.frame_processor import FrameProcessor
 
+from twilio_frames.bulkhead import Compartment
 from twilio_frames.processors.stopping import cancel_until_done
 from twilio_frames.testing.bot_words import BotWords
 from twilio_frames.testing.hearing import KnownWord
-from twilio_frames.testing.mistakes import is_mistake, mistake_of, raise_first
+from twilio_frames.testing.mistakes import (
+    is_of_vendor,
+    mistake_of,
+    raise_first,
+    telling_what_is_lost,
+)
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.transport.attending import attending
 
@@ -37,6 +43,7 @@ class WitnessedCall:
         self.words = BotWords(transport.output())
         self.errors: list[BaseException] = []
         self._seen: set[int] = set()
+        self.compartment = Compartment(self.note, self._lost)
         for end in (transport.input(), transport.output()):
             end.add_event_handler("on_before_process_frame", self._on_frame)
             end.add_event_handler("on_before_push_frame", self._on_frame)
@@ -52,6 +59,10 @@ class WitnessedCall:
             self._seen.add(id(error))
             self.errors.append(error)
 
+    def _lost(self, error: BaseException) -> None:
+        if not is_of_vendor(error):
+            self.note(error)
+
     def _on_frame(self, processor: FrameProcessor, frame: Frame) -> None:
         if isinstance(frame, ErrorFrame) and frame.id not in self._seen:
             self._seen.add(frame.id)
@@ -66,9 +77,11 @@ class Witness:
         self._calls: list[WitnessedCall] = []
         self._errors: list[BaseException] = []
 
-    def attending(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def attending(self) -> Iterator[None]:
         """Attends to all calls that begin meanwhile."""
-        return attending(self)
+        with attending(self), telling_what_is_lost():
+            yield
 
     def application_failed(self, error: BaseException) -> None:
         """Takes down what the application raised that a bot lives in."""
@@ -76,13 +89,13 @@ class Witness:
             self._errors.append(error)
 
     def transport_made(self, transport: TwilioTransport) -> None:
-        """Attends to a call."""
-        self._calls.append(WitnessedCall(transport))
+        """Attends to a call, and to what comes of the task that runs."""
+        call = WitnessedCall(transport)
+        call.compartment.enter()
+        self._calls.append(call)
 
     def bot_failed(self, transport: TwilioTransport, error: BaseException) -> None:
         """Takes down what a bot raised."""
-        if not is_mistake(error):
-            return
         for call in self._calls:
             if call.transport is transport:
                 call.note(error)
@@ -102,6 +115,8 @@ class Witness:
         carriers = {call.carrier for call in self._of(call_sid) if call.carrier} - {me}
         if carriers:
             await asyncio.wait(carriers, timeout=_WIND_UP_SECONDS)
+        for call in self._of(call_sid):
+            call.compartment.settle()
 
     async def dismiss(self, call_sids: Iterable[str]) -> None:
         """Ends what still carries one of these calls."""
