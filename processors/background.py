@@ -13,6 +13,7 @@ from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
 from pipecat.frames.frames import MixerControlFrame
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
+from twilio_frames.processors.line_sound import sound_of
 from twilio_frames.processors.unforeseen import report_unforeseen
 
 _LONGEST_KEPT = SAMPLE_RATE // 4
@@ -144,14 +145,10 @@ class Background:
     async def _mixed(self, pcm: bytes) -> bytes:
         if self._mixer is None or not self._mixes:
             return pcm
-        try:
-            mixed = await _in_time(self._mixer.mix(pcm), _MIXER_SECONDS)
-        except Exception as error:
-            # The bot has more to say than what is heard beside it.
-            report_unforeseen(error, "a mixer, which is left out from here on")
-            self._has_failed = True
-            return pcm
-        return mixed if len(mixed) == len(pcm) else pcm
+        # The bot has more to say than what is heard beside it.
+        mixed = await sound_of(self._mixer.mix(pcm), "a mixer")
+        self._has_failed = mixed is None
+        return mixed if mixed is not None and len(mixed) == len(pcm) else pcm
 
 
 async def _in_time(work: Awaitable[Any], seconds: float) -> Any:

@@ -312,7 +312,7 @@ class MulawInputFrame(InputAudioRawFrame):
     """The caller's audio, as PCM for whoever wants PCM, and as it came.
 
     Parameters:
-        mulaw: The mu-law bytes as Twilio sent them.
+        mulaw: The mu-law bytes as Twilio sent them; empty behind an audio filter.
         timestamp: Where the audio begins, milliseconds from the start of the stream.
         bot: What the bot was saying where its echo would be in this audio; None if it was silent.
     """

@@ -184,6 +184,48 @@ async def test_mixer_that_fails_is_left_out():
     assert np.abs(samples(line)).max() > 10000
 
 
+class OddMixer(Hum):
+    """Gives what is no sound, or none at all, from its third call on."""
+
+    def __init__(self, given: Any):
+        super().__init__()
+        self._given = given
+
+    async def mix(self, audio: bytes) -> Any:
+        self.calls += 1
+        if self.calls < 3:
+            return audio
+        if isinstance(self._given, BaseException):
+            raise self._given
+        return self._given
+
+
+@pytest.mark.parametrize("given", [None, "sound", 5, b"odd", asyncio.CancelledError()])
+async def test_mixer_that_gives_no_sound_is_left_out(given: Any):
+    line, params = FakeLine(), TwilioParams(audio_out_mixer=OddMixer(given))
+    async with speaking(line, params) as (worker, tap):
+        await asyncio.sleep(0.3)
+        await worker.queue_frames(speech(0.3))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    mixer: Any = params.audio_out_mixer
+    assert mixer.calls == 3
+    assert np.abs(samples(line)).max() > 10000
+
+
+async def test_mixer_may_give_arrays():
+    class Arrays(Hum):
+        async def mix(self, audio: bytes) -> Any:
+            return np.frombuffer(await super().mix(audio), np.int16)
+
+    line = FakeLine()
+    async with speaking(line, TwilioParams(audio_out_mixer=Arrays())) as (_, tap):
+        await tap.wait_for(StartFrame)
+        await asyncio.sleep(0.5)
+
+    assert np.abs(samples(line) - HUM).max() < 8
+
+
 class StuckMixer(Hum):
     """One whose method never returns."""
 

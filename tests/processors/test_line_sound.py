@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,13 +8,17 @@ from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     EndFrame,
+    ErrorFrame,
     Frame,
+    InputAudioRawFrame,
 )
 
 from tests.processors.output_rig import FakeLine, speaking
-from tests.transport.bots import speech, tone
+from tests.transport.bots import listening, speech, tone
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.services.line_audio import LineAudio
+from twilio_frames.testing import Phone
 from twilio_frames.transport import TwilioParams
 
 
@@ -41,6 +46,25 @@ class Negative(BaseAudioFilter):
 
     async def filter(self, audio: bytes) -> bytes:
         return (-np.frombuffer(audio, dtype=np.int16)).tobytes()
+
+
+class Odd(Negative):
+    """Gives what is no sound, or none at all, from its second call on."""
+
+    def __init__(self, given: Any):
+        self._given = given
+        self.calls = 0
+
+    async def filter(self, audio: bytes) -> Any:
+        self.calls += 1
+        if self.calls < 2:
+            return audio
+        if isinstance(self._given, BaseException):
+            raise self._given
+        return self._given
+
+
+NO_SOUND = [None, "sound", b"odd", ValueError("what a caller said"), asyncio.CancelledError()]
 
 
 async def said(params: TwilioParams, *before: Frame, mulaw: bool = False) -> np.ndarray:
@@ -76,6 +100,46 @@ async def test_volume_and_filter_of_pipecat_are_heard(mulaw: bool):
 
 
 @has_volume
+@pytest.mark.parametrize("given", NO_SOUND)
+async def test_filter_that_fails_costs_no_word(given: Any):
+    broken = Odd(given)
+    line = FakeLine()
+    async with speaking(line, TwilioParams(audio_out_filter=broken)) as (worker, tap):
+        await worker.queue_frames([*speech(0.1), *speech(0.1)])
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    assert broken.calls == 2
+    assert len(line.audio()) == 1600
+    assert not tap.frames(ErrorFrame)
+
+
+@pytest.mark.parametrize("given", NO_SOUND)
+async def test_caller_is_heard_though_the_filter_fails(given: Any, phone: Phone):
+    broken = Odd(given)
+    async with listening(TwilioParams(audio_in_filter=broken)) as (url, bots):
+        async with phone.call(url) as caller:
+            bot = await bots.get()
+            await caller.wait(0.5)
+        assert await bot.end_reason() == "caller hung up"
+
+    assert broken.calls == 2
+    assert len(bot.before.frames(InputAudioRawFrame)) > 15
+
+
+async def test_recogniser_that_takes_mulaw_hears_the_filtered_sound(phone: Phone):
+    noise = np.random.default_rng(0).integers(-9000, 9000, 1600, dtype=np.int16)
+    async with listening(TwilioParams(audio_in_filter=Negative())) as (url, bots):
+        async with phone.call(url) as caller:
+            bot = await bots.get()
+            await caller.say(encode_mulaw(noise.tobytes()))
+        await bot.end_reason()
+
+    ear = LineAudio()
+    frames = bot.before.frames(InputAudioRawFrame)
+    heard = b"".join(ear.mulaw_of(frame) for frame in frames)  # pyright: ignore[reportArgumentType]
+    assert encode_mulaw((-noise).tobytes())[:800] in heard
+
+
 async def test_volume_frame_holds_from_there_on():
     line = FakeLine()
     async with speaking(line) as (worker, tap):

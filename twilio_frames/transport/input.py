@@ -33,6 +33,7 @@ from twilio_frames.frames import (
 )
 from twilio_frames.processors.backlog import LONGEST_SECS, Backlog
 from twilio_frames.processors.function_rounds import FunctionRoundsOverFrame
+from twilio_frames.processors.line_sound import LineFilter
 from twilio_frames.processors.playout import AUTO_MARK
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.protocol import Event, MarkEcho, Start
@@ -70,6 +71,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._longest_gap_secs = params.longest_gap_secs
         self._apology = params.apology
         self._on_started = on_started
+        self._filter = LineFilter(params.audio_in_filter)
         self._event_frames = EventFrames()
         self._backlog = Backlog(connection.opened_at)
         self._beginning: asyncio.Task[None] | None = None
@@ -150,10 +152,14 @@ class TwilioInput(BaseInputTransport, LineListener):
         """Pushes the caller's audio, by way of the audio filter where there is one."""
         if self._deaf or not self._params.audio_in_enabled:
             return
-        if self._params.audio_in_filter:
-            await super().push_audio_frame(frame)
-        elif self._params.audio_in_passthrough:
-            # Without the base class's queue, whose timeout costs a task for each frame.
+        # Without the base class's queue, whose timeout costs a task for each frame, and whose task
+        # a filter that raises would end.
+        if self._filter.is_there:
+            frame.audio = await self._filter.filtered(frame.audio)
+            if isinstance(frame, MulawInputFrame):
+                # As it came is not as it is to be heard.
+                frame.mulaw = b""
+        if frame.audio and self._params.audio_in_passthrough:
             await self.push_frame(frame)
 
     async def _begin(self) -> None:
