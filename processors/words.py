@@ -220,7 +220,7 @@ class WordLayer:
             spoken_words -= len(words)
             if words and isinstance(text, TTSTextFrame):
                 texts.append(heard_text(text, " ".join(words)))
-        self._texts.lay_over(texts, utterance.segment, utterance.end)
+        self._lay_over(texts, utterance.segment, utterance.end)
 
     def cut(self, heard: int) -> bool:
         """Lays what is known of the texts that were being spoken when they were cut.
@@ -348,7 +348,7 @@ class WordLayer:
         if not others and isinstance(word, TTSTextFrame) and len(word.text.split()) < 2:
             self._lay(heard_text(word, word.text), self._end_of_sound(begin, end))
         else:
-            self._texts.lay_over(frames, begin, self._end_of_sound(begin, end))
+            self._lay_over(frames, begin, self._end_of_sound(begin, end))
 
     def _lay_end(
         self, frames: list[AggregatedTextFrame], begin: int, end: int, utterance: Utterance
@@ -380,3 +380,6 @@ class WordLayer:
         blocks = loud_blocks(self._sound(begin, end))
         silent_blocks = len(blocks) - (int(np.flatnonzero(blocks)[-1]) + 1 if blocks.any() else 0)
         return end if silent_blocks == len(blocks) else max(begin, end - silent_blocks * BLOCK)
+
+    def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
+        self._texts.lay_over(texts, begin, end)
