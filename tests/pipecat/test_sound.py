@@ -1,8 +1,10 @@
 """What is done to the sound on its way: volume, a filter, a mixer."""
 
 import numpy as np
+import pytest
 from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
+from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -90,3 +92,31 @@ async def test_mixer_is_heard(side: Side):
     assert spoke == 0
     assert loudest > 7000
     assert off.max() < 20
+
+
+@feature(
+    "`audio_out_volume`, `VolumeFrame`, `VolumeGainFrame`",
+    "louder or softer, from the place of the frame on",
+)
+@pytest.mark.skipif(
+    not hasattr(pipecat_frames, "VolumeFrame"), reason="Pipecat knows volume since 1.14"
+)
+async def test_volume_is_heard(side: Side):
+    bot = Bot(ahead=[ToneTTS()], params={"audio_out_volume": 0.5})
+    changes = [
+        pipecat_frames.VolumeFrame(1.0),
+        pipecat_frames.VolumeGainFrame(0.25),
+        pipecat_frames.VolumeGainFrame(1.0),
+    ]
+    levels: list[int] = []
+    async with calling(side, bot) as caller:
+        for number in range(len(changes) + 1):
+            before = len(caller.heard_so_far)
+            await bot.say("one two three")
+            await bot.after.wait_for(BotStoppedSpeakingFrame, count=number + 1)
+            await caller.wait(0.4)
+            levels.append(int(heard(caller)[before:].max()))
+            await bot.queue(*changes[number : number + 1])
+        await caller.hang_up()
+
+    assert np.array(levels) / levels[1] == pytest.approx([0.5, 1, 0.25, 1], rel=0.05)
