@@ -151,9 +151,8 @@ async def test_caller_is_muted_while_a_function_runs(side: Side):
         await caller.hang_up()
 
     assert (muted, llm.runs) == (1, 3)
-    assert [m for m in pair.context.messages if m["role"] == "user"] == [
-        {"role": "user", "content": "yes please"}
-    ]
+    said = [one for one in pair.context.messages if isinstance(one, dict)]
+    assert [one["content"] for one in said if one["role"] == "user"] == ["yes please"]
 
 
 @feature("`MinWordsUserTurnStartStrategy`", "one word does not interrupt the bot, three do")

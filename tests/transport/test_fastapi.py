@@ -1,6 +1,7 @@
 """The transport inside a plain FastAPI application, and Pipecat's own with our serializer."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket
@@ -57,6 +58,34 @@ async def test_caller_ends_a_fastapi_call(phone: Phone):
         await bot.run()
 
     async with phone.desk(app, path="ws:/stream") as desk:
+        async with desk.call():
+            bot = await bots.get()
+            await bot.before.wait_for(CallStartedFrame)
+        assert await bot.end_reason() == "caller hung up"
+
+
+async def test_end_is_noticed_where_the_caller_closes_first(phone: Phone):
+    app = FastAPI()
+    bots: asyncio.Queue[Bot] = asyncio.Queue()
+
+    @app.websocket("/stream")
+    async def stream(websocket: WebSocket):
+        await websocket.accept()
+        bot = Bot(TwilioTransport(websocket))
+        bots.put_nowait(bot)
+        await bot.run()
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        """The application in a server whose sockets are closed by the time it closes them."""
+
+        async def send_unless_closed(message: Any) -> None:
+            if message["type"] == "websocket.close":
+                raise OSError("the client is gone")
+            await send(message)
+
+        await app(scope, receive, send_unless_closed)
+
+    async with phone.desk(served, path="ws:/stream") as desk:
         async with desk.call():
             bot = await bots.get()
             await bot.before.wait_for(CallStartedFrame)

@@ -53,6 +53,9 @@ class Twilio:
             self.says(Mark(name=message.name))
 
     async def close(self) -> None:
+        self.hang_up()
+
+    def hang_up(self) -> None:
         self._texts.put_nowait(None)
 
 
@@ -114,6 +117,49 @@ async def test_lost_socket_before_the_pipeline_is_noticed():
     async with line() as one:
         await one.twilio.close()
 
+        assert await one.reason() is CallEndReason.LINE_LOST
+
+
+ODD_ERRORS = [OSError("gone"), RuntimeError("gone"), ValueError("gone"), EOFError()]
+
+
+@pytest.mark.parametrize("error", ODD_ERRORS, ids=repr)
+@pytest.mark.parametrize("stops", [True, False])
+async def test_end_is_told_of_whatever_closing_raises(error: Exception, stops: bool):
+    async def close():
+        raise error
+
+    ear = Ear()
+    async with line() as one:
+        one.twilio.close = close
+        await one.reader.tell(ear)
+        if stops:
+            one.twilio.says(Stop())
+            assert await one.reason() is CallEndReason.CALLER_HUNG_UP
+        else:
+            await one.connection.close(CallEndReason.BOT_HUNG_UP, "the bot")
+            one.twilio.hang_up()
+            assert await one.reason() is CallEndReason.BOT_HUNG_UP
+        await until(lambda: bool(ear.reasons))
+
+    assert len(ear.reasons) == 1
+
+
+@pytest.mark.parametrize("error", ODD_ERRORS, ids=repr)
+async def test_socket_that_raises_is_a_lost_line(error: Exception):
+    async def receive():
+        raise error
+
+    async def send(text: str):
+        raise error
+
+    async with line() as one:
+        one.twilio.receive = receive
+        one.twilio.says(piece(1))
+        assert await one.reason() is CallEndReason.LINE_LOST
+    async with line() as one:
+        one.twilio.send = send
+        assert not await one.connection.send(SendMark(name="a"))
         assert await one.reason() is CallEndReason.LINE_LOST
 
 

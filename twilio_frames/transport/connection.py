@@ -175,7 +175,7 @@ class MediaConnection:
         """
         try:
             data = await self._socket.receive()
-        except (ConnectionError, RuntimeError):
+        except Exception:
             data = None
         if data is None:
             self._ended_by_peer()
@@ -269,7 +269,7 @@ class MediaConnection:
         except TimeoutError:
             self._end(CallEndReason.LINE_LOST, "a message was not taken in time")
             return False
-        except ConnectionError:
+        except Exception:
             self._end(CallEndReason.LINE_LOST, "socket closed without stop")
             return False
         return True
@@ -412,5 +412,6 @@ class MediaConnection:
         try:
             async with asyncio.timeout(self._params.close_timeout_secs):
                 await self._socket.close()
-        except (TimeoutError, ConnectionError):
-            logger.debug(f"stream {self.stream.stream_sid}: the socket did not close in time")
+        except Exception as error:
+            reason = type(error).__name__
+            logger.debug(f"stream {self.stream.stream_sid}: the socket did not close: {reason}")
