@@ -16,6 +16,7 @@ that is not written in Latin letters has none that are known: both are left to w
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -25,7 +26,15 @@ from twilio_frames.audio import decode_mulaw
 from twilio_frames.processors.letter_sounds import LETTERS, SOUNDS
 from twilio_frames.processors.sounding import BLOCK, DIGIT_LETTERS, loud_blocks
 
-__all__ = ["OTHER", "PAUSE", "aligned_ends", "letters_said", "sound_features"]
+__all__ = [
+    "OTHER",
+    "PAUSE",
+    "aligned_ends",
+    "letters_said",
+    "likeliest",
+    "sound_features",
+    "would_tell",
+]
 
 Floats = npt.NDArray[np.float32]
 
@@ -137,16 +146,67 @@ def aligned_ends(words: Sequence[str], mulaw: bytes, length: int) -> list[int] |
     Returns:
         Places that never decrease; None if the sound or the text says too little.
     """
-    row, loud = _Row(words), loud_blocks(mulaw)
-    blocks, unknown = len(loud), max(0, length - len(mulaw)) / BLOCK
-    if not row.is_known or not loud.any() or not len(words) < blocks <= _LONGEST_BLOCKS:
+    heard = _heard(mulaw)
+    course = _course(_Row(words), *heard, length) if heard else None
+    return course.ends if course else None
+
+
+def likeliest(texts: Sequence[tuple[Sequence[str], int]], mulaw: bytes) -> int | None:
+    """Which of some texts a stretch of sound is most like.
+
+    Args:
+        texts: Words as they are written, each with the bytes of all their sound.
+        mulaw: The sound, or the beginning of it.
+
+    Returns:
+        The number of a text; None if the sound or the texts say too little.
+    """
+    heard = _heard(mulaw)
+    if heard is None:
+        return None
+    courses = [_course(_Row(words), *heard, length) for words, length in texts]
+    scores = [course.score if course else -np.inf for course in courses]
+    return int(np.argmax(scores)) if max(scores) > -np.inf else None
+
+
+def would_tell(words: Sequence[str], mulaw: bytes) -> bool:
+    """Whether a sound that is speech would tell which words it is of: most letters are known."""
+    return _Row(words).is_known and len(mulaw) <= _LONGEST_BLOCKS * BLOCK
+
+
+def _heard(mulaw: bytes) -> tuple[npt.NDArray[np.bool_], Floats] | None:
+    """Which blocks of a sound are loud, and their features; None if it is no speech, or long."""
+    loud = loud_blocks(mulaw)
+    if not loud.any() or len(loud) > _LONGEST_BLOCKS:
         return None
     features = sound_features(mulaw)
-    if len(row.letters) > blocks or features[loud, 0].std() < _LEAST_VARIATION:
+    return None if features[loud, 0].std() < _LEAST_VARIATION else (loud, features)
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """The best course through a text.
+
+    Parameters:
+        ends: Where its words end.
+        score: How well it fits the sound.
+    """
+
+    ends: list[int]
+    score: float
+
+
+def _course(
+    row: _Row, loud: npt.NDArray[np.bool_], features: Floats, length: int
+) -> _Course | None:
+    blocks = len(loud)
+    unknown = max(0.0, length / BLOCK - blocks)
+    if not row.is_known or len(row.letters) > blocks:
         return None
     share = np.cumsum(loud) / (loud.sum() + unknown)
-    path = _best_path(row, _fit(row, features, share), float(share[-1]), is_whole=not unknown)
-    return _ends(row, path, loud, unknown)
+    fit = _fit(row, features, share)
+    path, score = _best_path(row, fit, float(share[-1]), is_whole=not unknown)
+    return _Course(_ends(row, path, loud, unknown), score)
 
 
 def _fit(row: _Row, features: Floats, share: npt.NDArray[np.float64]) -> Floats:
@@ -160,8 +220,10 @@ def _fit(row: _Row, features: Floats, share: npt.NDArray[np.float64]) -> Floats:
     )
 
 
-def _best_path(row: _Row, fit: Floats, share: float, *, is_whole: bool) -> npt.NDArray[np.int64]:
-    """At which of a row's letters each block is."""
+def _best_path(
+    row: _Row, fit: Floats, share: float, *, is_whole: bool
+) -> tuple[npt.NDArray[np.int64], float]:
+    """At which of a row's letters each block is, and how well that fits."""
     blocks, size = fit.shape
     jump = row.step[:-2] + row.skipped[1:-1]
     score = np.full(size, -np.inf, np.float32)
@@ -184,10 +246,11 @@ def _best_path(row: _Row, fit: Floats, share: float, *, is_whole: bool) -> npt.N
         score -= 0.5 * ((row.done - expected) / (_SHARE_DOUBT * expected + _LETTERS_DOUBT)) ** 2
     path = np.empty(blocks, np.int64)
     place = int(score.argmax())
+    best = float(score[place])
     for block in range(blocks - 1, -1, -1):
         path[block] = place
         place -= 2 if has_jumped[block, place] else int(has_stepped[block, place])
-    return path
+    return path, best
 
 
 def _ends(

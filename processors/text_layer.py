@@ -8,7 +8,12 @@ from pipecat.frames.frames import AggregatedTextFrame, TTSTextFrame
 
 from twilio_frames.processors.heard_text import heard_text
 from twilio_frames.processors.sounding import sounding_bytes
-from twilio_frames.processors.word_places import SpeechPace, spoken_letters, word_ends
+from twilio_frames.processors.word_places import (
+    SpeechPace,
+    silent_texts,
+    spoken_letters,
+    word_ends,
+)
 
 __all__ = ["Lay", "Sound", "TextLayer"]
 
@@ -56,6 +61,7 @@ class TextLayer:
         end: int,
         *,
         begun: AggregatedTextFrame | None = None,
+        told: int | None = None,
     ) -> list[TTSTextFrame]:
         """Lays texts over all the sound that there will ever be for them.
 
@@ -64,11 +70,38 @@ class TextLayer:
             begin: Where the sound begins.
             end: Where it ends.
             begun: A text whose first word is known to begin there.
+            told: Of a voice that tells of its words: of how many of these texts it did.
 
         Returns:
             What made no sound.
         """
-        words = _words_of(texts)
+        texts = list(texts)
+        silent = self._silent_among(texts, begin, end, told)
+        words = _words_of(text for text in texts if text.id not in silent)
+        return [*silent.values(), *self._lay_all(words, begin, end, begun)]
+
+    def learn(self, letters: int, begin: int, end: int) -> None:
+        """Learns the pace of the voice from what it said wholly in a stretch."""
+        self._pace.learn(self._sounding(begin, end), letters)
+
+    def _silent_among(
+        self, texts: Sequence[AggregatedTextFrame], begin: int, end: int, told: int | None
+    ) -> dict[int, TTSTextFrame]:
+        """Which of some texts made no sound, by their ids."""
+        spoken = [text for text in texts if isinstance(text, TTSTextFrame)]
+        sound = self._sound(begin, end)
+        if len(sound) < end - begin or any(text.includes_inter_frame_spaces for text in spoken):
+            return {}
+        run = silent_texts([text.text for text in spoken], sound, self._pace, told=told)
+        return {spoken[number].id: spoken[number] for number in run}
+
+    def _lay_all(
+        self,
+        words: list[_Word],
+        begin: int,
+        end: int,
+        begun: AggregatedTextFrame | None,
+    ) -> list[TTSTextFrame]:
         letters, sounding = [word.letters for word in words], self._sounding(begin, end)
         if self._pace.holds(sounding, letters):
             self._pace.learn(sounding, sum(letters))

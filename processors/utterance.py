@@ -34,6 +34,8 @@ class Utterance:
         last_word: Of those that come with times, the last that came.
         seconds_before: How much audio the same context had before Pipecat began it again.
         words_timed: How many words have come with times.
+        told_letters: How many letters those have that are laid.
+        told_end: Where the last of those ends.
         was_announced: Whether texts of it have been announced.
         last_heard_of: The last of the texts that were announced ahead of its last audio.
         broken_at: Where the last word broke off, to be begun anew; None if it did not.
@@ -60,6 +62,8 @@ class Utterance:
     last_word: str = ""
     seconds_before: float = 0.0
     words_timed: int = 0
+    told_letters: int = 0
+    told_end: int = 0
     was_announced: bool = False
     last_heard_of: int = 0
     broken_at: int | None = None
@@ -171,20 +175,23 @@ class Utterance:
         """What waits for its place and can have one.
 
         A service that goes on with the next text has Pipecat give the rest of the one before the
-        time of the next one's first word, which is told right behind it.
+        time of the next one's first word, which is told right behind it. More than that has one
+        time where an utterance is over, and nothing was told of it.
 
         Args:
             is_last: Whether no word will be told any more.
         """
+        before = self.last_pts
         for frame, behind in pairwise(self.waiting):
-            if frame.pts and frame.pts == behind.pts and self._is_rest_of_another(frame, behind):
+            if frame.pts != before and self._is_rest_of_another(frame, behind):
                 self.skipped.add(frame.id)
-        keeps_last = bool(self.waiting) and not is_last and self._may_be_rest(self.waiting[-1])
+            before = frame.pts
+        keeps_last = bool(self.waiting) and not is_last and self.may_be_rest(self.waiting[-1])
         waiting = self.waiting[:-1] if keeps_last else self.waiting
         self.waiting = self.waiting[len(waiting) :]
         return waiting
 
-    def _may_be_rest(self, frame: AggregatedTextFrame) -> bool:
+    def may_be_rest(self, frame: AggregatedTextFrame) -> bool:
         """Whether several words came with one time, or the only one of a text."""
         if not isinstance(frame, TTSTextFrame):
             return False
@@ -193,7 +200,8 @@ class Utterance:
         return is_whole or len(frame.text.split()) > 1
 
     def _is_rest_of_another(self, frame: AggregatedTextFrame, behind: AggregatedTextFrame) -> bool:
-        return self._may_be_rest(frame) and _segment_of(frame) != _segment_of(behind)
+        is_at_once = frame.pts == behind.pts and len(behind.text.split()) == 1
+        return is_at_once and self.may_be_rest(frame) and _segment_of(frame) != _segment_of(behind)
 
     def has_skipped(self, frames: Iterable[AggregatedTextFrame]) -> bool:
         """Whether the service has gone on behind one of these without a time for its words."""
@@ -252,6 +260,7 @@ class Utterance:
         self.segment += shift
         self.end += shift
         self.placed = [(place + shift, frame) for place, frame in self.placed]
+        self.told_end += shift
         self.broken_at = None if self.broken_at is None else self.broken_at + shift
         return self.begin
 

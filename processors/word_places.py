@@ -1,15 +1,22 @@
 """Where the words of a text lie in its sound, if nobody tells: an estimate. Pure."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, combinations
 
 import numpy as np
 
-from twilio_frames.processors.letter_alignment import aligned_ends
-from twilio_frames.processors.sounding import BLOCK, BYTES_A_LETTER, letters_of, loud_blocks
+from twilio_frames.processors.letter_alignment import aligned_ends, likeliest, would_tell
+from twilio_frames.processors.sounding import (
+    BLOCK,
+    BYTES_A_LETTER,
+    letters_of,
+    loud_blocks,
+    sounding_bytes,
+)
 
-__all__ = ["SpeechPace", "spoken_letters", "word_ends"]
+__all__ = ["SpeechPace", "silent_texts", "spoken_letters", "word_ends"]
 
 _MARKUP = re.compile(r"<[^<>]*>")
 _PAUSE_SIGNS = ",.;:!?"
@@ -21,6 +28,12 @@ _QUICKEST_BYTES_A_LETTER = 300.0
 # The quickest sentence of a voice takes 0.78 of what its letters take on average.
 _QUICKEST_SHARE = 0.65
 _REMEMBERED_SHARE = 0.25
+# Two or more sentences of a known voice take 0.9 of what their letters take on average, at least.
+_SUSPECT_SHARE = 0.88
+# To look for a text in ten seconds of sound takes 20 ms.
+_MOST_LIKENESSES = 6
+# In natural logarithms.
+_FAR_OFF, _CLEARLY_NEARER = 0.3, 0.1
 
 
 class SpeechPace:
@@ -35,6 +48,11 @@ class SpeechPace:
     def bytes_a_letter(self) -> float:
         """Bytes of mu-law at 8 kHz, silence left out."""
         return self._bytes / self._letters
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has been learned."""
+        return self._is_known
 
     def learn(self, sounding: int, letters: int) -> None:
         """Notes what was said wholly; what was learned last counts most.
@@ -70,6 +88,54 @@ def spoken_letters(text: str) -> Iterator[int]:
     plain = _MARKUP.sub(lambda markup: re.sub(r"\S", "<", markup.group()), text)
     for word in plain.split():
         yield 0 if set(word) == {"<"} else letters_of(word)
+
+
+def silent_texts(
+    texts: Sequence[str], mulaw: bytes, pace: SpeechPace, *, told: int | None = None
+) -> range:
+    """Which of some texts, in a row, made no sound, where there is too little for all of them.
+
+    Args:
+        texts: What was to be said.
+        mulaw: All the sound that there is of it.
+        pace: Of the voice.
+        told: Of a voice that tells of its words: of how many texts it did. Two in a row that it
+            left out behind those have Pipecat lose what it told of the others.
+    """
+    letters = [sum(spoken_letters(text)) for text in texts]
+    sounding, expected = sounding_bytes(mulaw), sum(letters) * pace.bytes_a_letter
+    if not 0 < sounding < _SUSPECT_SHARE * expected:
+        return range(0)
+
+    def off(run: range) -> float:
+        left = sum(letters) - sum(letters[run.start : run.stop])
+        return abs(math.log(sounding / (max(1, left) * pace.bytes_a_letter)))
+
+    # Where the sound does not tell, a voice that broke off has left out the last.
+    nearest = sorted(_runs(len(texts), told), key=lambda run: (round(off(run), 2), -run.stop))
+    runs = [range(0), *nearest[:_MOST_LIKENESSES]]
+    is_whole = pace.holds(sounding, letters)
+    length = len(mulaw) + (0 if is_whole else max(0, round(expected) - sounding))
+    rows = [(_words_without(texts, run), len(mulaw) if run else length) for run in runs]
+    found = likeliest(rows, mulaw) if nearest else 0
+    if found is not None:
+        return runs[found]
+    is_comparable = pace.is_known or would_tell(rows[0][0], mulaw)
+    is_nearer = off(nearest[0]) < min(_FAR_OFF, off(range(0)) - _CLEARLY_NEARER)
+    return nearest[0] if is_comparable and is_nearer else range(0)
+
+
+def _runs(count: int, told: int | None) -> Iterator[range]:
+    """The texts in a row that may have made no sound; some sound is of another."""
+    if told is not None:
+        yield from (range(told, stop) for stop in range(told + 2, count))
+    else:
+        pairs = combinations(range(count + 1), 2)
+        yield from (range(*pair) for pair in pairs if pair != (0, count))
+
+
+def _words_without(texts: Sequence[str], run: range) -> list[str]:
+    return " ".join(text for number, text in enumerate(texts) if number not in run).split()
 
 
 def word_ends(words: Sequence[str], mulaw: bytes, length: int, *, missing: int = 0) -> list[int]:

@@ -41,6 +41,7 @@ from twilio_frames.processors.heard_text import HeardTextFrame, heard_text
 from twilio_frames.processors.sounding import BLOCK, loud_blocks
 from twilio_frames.processors.text_layer import Lay, Sound, TextLayer
 from twilio_frames.processors.utterance import Utterance
+from twilio_frames.processors.word_places import spoken_letters
 from twilio_frames.processors.word_times import NANOSECONDS, SecondsBefore, baseline_of
 
 __all__ = ["HeardTextFrame", "WordLayer", "heard_text"]
@@ -156,7 +157,8 @@ class WordLayer:
             False if it belongs to no utterance: its place is where the audio ends.
         """
         utterance = self._utterance(frame.context_id)
-        if frame.pts:
+        # Zero where the service has told of no word since the call began.
+        if frame.pts is not None:
             utterance.take_timed(frame)
             self._settle(utterance)
             return True
@@ -187,6 +189,8 @@ class WordLayer:
             utterance.is_over = True
             utterance.drop_broken_word()
             self._place_waiting(utterance, is_last=True)
+            if utterance.begin is not None and not utterance.skipped:
+                self._texts.learn(utterance.told_letters, utterance.begin, utterance.told_end)
             # The times of a voice that took over may be off by what the one before it had said.
             unplaced = [] if self._was_broken_off else utterance.take_unplaced()
             unplaced += utterance.take_silent()
@@ -296,6 +300,10 @@ class WordLayer:
                 self._lay_end(frames, begin, end, utterance)
             else:
                 self._lay_group(frames, begin, end)
+                utterance.told_letters += sum(
+                    letters for frame in frames for letters in spoken_letters(frame.text)
+                )
+                utterance.told_end = end
             del utterance.placed[: len(frames)]
 
     def _place_waiting(self, utterance: Utterance, *, is_last: bool = False) -> None:
@@ -359,7 +367,8 @@ class WordLayer:
         """
         if len(frames) > 1 or len(frames[0].text.split()) > 1:
             end = self._end_of_sound(begin, end)
-            left = self._texts.lay_whole(frames, begin, end, begun=frames[0])
+            told = sum(not utterance.may_be_rest(frame) for frame in frames)
+            left = self._texts.lay_whole(frames, begin, end, begun=frames[0], told=told)
             self._leave_out(left, utterance)
         else:
             self._lay_group(frames, begin, end)

@@ -21,13 +21,14 @@ from truth_services import (  # pyright: ignore[reportMissingImports]
 )
 
 from tests.memory.conversation import CUT, Bot, Look, Memory, call, words_heard_of
-from tests.memory.voices import Voice
+from tests.memory.voices import SocketSpeaker, Voice
 from twilio_frames.audio import decode_mulaw
-from twilio_frames.testing.known_speech import said, sound
+from twilio_frames.testing.known_speech import espeak_voice, said, sound
 
 FIRST = "Bada gime lopu."
 SECOND = "Rito fesu dabo keni."
 THIRD = "Visa relo muta."
+FOURTH = "Bolu deri faso."
 
 QUESTION: LLMContextMessage = {"role": "user", "content": "Go on."}
 
@@ -136,6 +137,43 @@ async def test_sentence_that_a_voice_with_word_times_left_out(timestamps: Timest
 
     assert memory == f"{' '.join(texts)} {left_out}"
     assert words_heard_of(ear, memory) == memory
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2])
+@pytest.mark.parametrize("timestamps", list(Timestamps))
+async def test_sentences_in_a_row_that_a_voice_with_word_times_left_out(
+    timestamps: Timestamps, behind: int
+):
+    """Pipecat drops the word times of what is said behind them."""
+    texts = [FIRST, SECOND, THIRD, FOURTH]
+    behaviour = Behaviour(timestamps=timestamps, silent_texts=2, silent_behind=behind)
+    bot = bot_with(TimedSpeaker(behaviour))
+    left_out = texts[behind : behind + 2]
+    memory, ear = await replies(
+        bot, *texts, until=lambda: left_out[1].split()[-1] in bot.ears.words, messages=2
+    )
+
+    said_at_once = [text for text in texts if text not in left_out]
+    assert memory == " ".join([*said_at_once, *left_out])
+    assert words_heard_of(ear, memory) == memory
+
+
+@pytest.mark.parametrize("silent", [0, 1, 2])
+async def test_sentence_without_a_sound_among_texts_ahead_of_their_audio(silent: int):
+    """Nothing but their sound says which of them were spoken."""
+    texts = [
+        "The ferry leaves at noon.",
+        "Sorry, we only take cash here.",
+        "Both of the rooms have a shower.",
+    ]
+    voice = SocketSpeaker(say=espeak_voice(), is_silent=lambda text: text == texts[silent])
+    bot = bot_with(voice)
+    memory, _ = await replies(
+        bot, *texts, until=lambda: bot.ears.words[-1:] == texts[silent].split()[-1:], messages=2
+    )
+
+    left = [text for text in texts if text != texts[silent]]
+    assert memory == " ".join([*left, texts[silent]])
 
 
 async def test_next_voice_says_what_the_one_before_it_had_no_sound_of():

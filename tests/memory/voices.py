@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from truth_services import (  # pyright: ignore[reportMissingImports]
 )
 from truth_words import pcm_of, said, sound  # pyright: ignore[reportMissingImports]
 
+from twilio_frames.testing.known_speech import TextVoice
+
 
 class Voice(Enum):
     """The ways in which TTS services tell about their words."""
@@ -33,15 +36,30 @@ class Voice(Enum):
 
 
 class SocketSpeaker(TTSService):
-    """No timestamps, and the audio comes by another way than the text: the text is first."""
+    """No timestamps, and the audio comes by another way than the text: the text is first.
 
-    def __init__(self, **options: Any):
+    Args:
+        say: How a text sounds.
+        is_silent: Which texts have no sound, when they are asked for the first time.
+        **options: Pipecat's.
+    """
+
+    def __init__(
+        self,
+        *,
+        say: TextVoice = said,
+        is_silent: Callable[[str], bool] = lambda text: False,
+        **options: Any,
+    ):
         super().__init__(
             settings=TTSSettings(model=None, voice=None, language=None),
             push_start_frame=True,
             pause_frame_processing=True,
             **options,
         )
+        self._say = say
+        self._is_silent = is_silent
+        self._left_out = set[str]()
         self._orders: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue(100)
         self._provider: asyncio.Task[None] | None = None
 
@@ -70,7 +88,10 @@ class SocketSpeaker(TTSService):
                 await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id))
                 await self.remove_audio_context(context_id)
                 continue
-            mulaw = sound(said(text))
+            if self._is_silent(text) and text not in self._left_out:
+                self._left_out.add(text)
+                continue
+            mulaw = sound(self._say(text))
             for begin in range(0, len(mulaw), 800):
                 if not self.audio_context_available(context_id):
                     break

@@ -10,7 +10,12 @@ from twilio_frames.local.synthesiser import Synthesiser
 from twilio_frames.processors.letter_alignment import aligned_ends
 from twilio_frames.processors.letter_sounds import LETTERS, SOUNDS
 from twilio_frames.processors.sounding import BLOCK, loud_blocks
-from twilio_frames.processors.word_places import SpeechPace, spoken_letters, word_ends
+from twilio_frames.processors.word_places import (
+    SpeechPace,
+    silent_texts,
+    spoken_letters,
+    word_ends,
+)
 from twilio_frames.testing.known_speech import burst, said, sound
 
 TEXTS = (
@@ -128,3 +133,44 @@ def test_pace_of_a_voice_is_learned():
 
 def test_markup_has_no_letters():
     assert list(spoken_letters('<break time="1s"/> Hello, <b>you</b>')) == [0, 0, 5, 3]
+
+
+@pytest.mark.parametrize("voice", ["en-us+f3", "en-us+m1"])
+@pytest.mark.parametrize("silent", [range(0), range(1), range(1, 2), range(3, 4), range(1, 3)])
+def test_texts_without_a_sound_are_found_by_the_sound_of_the_others(silent: range, voice: str):
+    texts = [text for number, text in enumerate(TEXTS) if number not in silent]
+    mulaw = b"".join(speech(text, voice)[0] for text in texts)
+
+    assert silent_texts(TEXTS, mulaw, SpeechPace()) == silent
+
+
+def test_quick_voice_has_said_all():
+    mulaw = b"".join(speech(text, pace=220)[0] for text in TEXTS)
+
+    assert silent_texts(TEXTS, mulaw, SpeechPace()) == range(0)
+
+
+def test_text_without_a_sound_is_found_by_its_length_where_sound_tells_nothing():
+    texts = ["boda gime lopu nasi", "rito fe", "sudo bake nilo pera gime lopu nasi rito"]
+    mulaw = sound(said(f"{texts[0]} {texts[1]}", burst))
+
+    assert silent_texts(texts, mulaw, SpeechPace()) == range(2, 3)
+    assert silent_texts(texts, sound(said(" ".join(texts), burst)), SpeechPace()) == range(0)
+
+
+def test_letters_that_nobody_knows_take_a_known_pace():
+    texts, pace = ["доброе утро всем", "как ваши дела сегодня утром"], SpeechPace()
+    mulaw = sound(said(texts[1], burst))
+    assert silent_texts(texts, mulaw, pace) == range(0)
+
+    pace.learn(len(mulaw), sum(spoken_letters(texts[1])))
+    assert silent_texts(texts, mulaw, pace) == range(1)
+
+
+def test_voice_that_tells_of_its_words_leaves_out_two_texts_or_more():
+    """Behind one that it leaves out, Pipecat still knows the words of the next."""
+    texts = ["boda gime", "rito fesu", "sudo bake", "nilo pera"]
+    mulaw = sound(said("boda gime nilo pera", burst))
+
+    assert silent_texts(texts, mulaw, SpeechPace(), told=1) == range(1, 3)
+    assert silent_texts(texts[:3], mulaw, SpeechPace(), told=1) == range(0)
