@@ -205,7 +205,8 @@ class Call:
 
         Raises:
             CallFailedError: The pipeline did not come up: a processor raised where it was set up,
-                or at the ``StartFrame``, or one did not let it through.
+                or at the ``StartFrame``, or one did not let it through. Or one held a later frame
+                up, and the caller heard nothing for too long.
             RestError: ``hang_up(by_rest=True)`` was asked for, and Twilio refused.
         """
         if isinstance(pipeline, PipelineWorker):
@@ -232,7 +233,7 @@ class Call:
             await run.sweep(was_up=self._transport.pipeline_is_up)
             for log in self._logs:
                 log.close()
-        self._check_that_it_was_up()
+        self._check_pipeline()
         if self._ends_by_rest:
             await self._end_by_rest()
         return self.end_reason
@@ -247,11 +248,15 @@ class Call:
         else:
             await self.greet(greeting)
 
-    def _check_that_it_was_up(self) -> None:
-        if self.end_reason is not CallEndReason.ERROR or self._transport.pipeline_is_up:
+    def _check_pipeline(self) -> None:
+        if self.end_reason is not CallEndReason.ERROR:
             return
         if (failure := self._transport.pipeline_failure) is not None:
+            if isinstance(failure.exception, CallFailedError):
+                raise failure.exception
             raise CallFailedError(why_not_up(failure)) from failure.exception
+        if self._transport.pipeline_is_up:
+            return
         raise CallFailedError(
             "expected the pipeline to come up, got one that did not in time: look for a processor "
             "whose setup() does not return, or that does not pass the StartFrame on"

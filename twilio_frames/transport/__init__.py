@@ -14,7 +14,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import Playback, Start
-from twilio_frames.transport.attending import tell_made
+from twilio_frames.transport.attending import tell_failed, tell_made
 from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.handshake import start_kept_on
@@ -70,6 +70,7 @@ class TwilioTransport(BaseTransport):
             self._reader,
             self._params,
             on_started=self._started,
+            on_failed=lambda error: tell_failed(self, error),
             name=f"{self}#input",
         )
         self._output = TwilioOutput(self._connection, self._params, name=f"{self}#output")
@@ -206,7 +207,7 @@ class TwilioTransport(BaseTransport):
 
     @property
     def pipeline_failure(self) -> ErrorFrame | None:
-        """Why the pipeline did not come up; None if it did, or may yet."""
+        """Why the pipeline did not come up, or stands still; None if it goes on, or may yet."""
         return self._input.failure
 
     @property
@@ -238,6 +239,8 @@ class TwilioTransport(BaseTransport):
         await self._tell("on_call_started", start)
 
     async def _ended(self, reason: CallEndReason) -> None:
+        if self._connection.was_dead_air:
+            self._input.blame()
         if self.underruns:
             logger.warning(
                 f"call {self._connection.call_sid}: the caller heard {self.underruns} holes in the "

@@ -103,6 +103,8 @@ class MediaConnection:
         self._ends_since: float | None = None
         self.pipeline_is_up = False
         """Whether there is a pipeline that can hear and speak."""
+        self.was_dead_air = False
+        """Whether it ended because there was none in time."""
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
         self.opened_at = self.last_received = time.monotonic()
@@ -345,6 +347,7 @@ class MediaConnection:
         elif now - self.opened_at > (self._params.time_limit_secs or math.inf):
             self._end(CallEndReason.TIME_LIMIT, "the call was as long as calls may be")
         elif self._is_dead_air(now):
+            self.was_dead_air = True
             self._end(CallEndReason.ERROR, "nothing was said, and no pipeline was up in time")
         elif self._is_past_its_end(now):
             self._end(CallEndReason.BOT_HUNG_UP, "the pipeline did not let the end through")

@@ -18,7 +18,7 @@ from pipecat.frames.frames import (
     StopFrame,
     TTSSpeakFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.utils.errors import ErrorCategory
 
@@ -39,8 +39,11 @@ from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.protocol import Event, MarkEcho, Start
 from twilio_frames.transport.coming_up import ComingUp, why_not_up
 from twilio_frames.transport.connection import MediaConnection
+from twilio_frames.transport.held_up import HoldUps
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.reader import LineListener, LineReader
+
+_LOOK_SECONDS = 1.0
 
 
 class TwilioInput(BaseInputTransport, LineListener):
@@ -54,6 +57,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         reader: Reads it.
         params: The transport's parameters.
         on_started: Called with the ``start`` message when the pipeline has started.
+        on_failed: Called with the error where a processor holds the pipeline up.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         params: TwilioParams,
         *,
         on_started: Callable[[Start], Awaitable[None]],
+        on_failed: Callable[[BaseException], None],
         **kwargs,
     ):
         super().__init__(params, **kwargs)
@@ -72,19 +77,24 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._apology = params.apology
         self._on_started = on_started
         self._filter = LineFilter(params.audio_in_filter)
+        self._on_failed = on_failed
+        self._processor_timeout_secs = params.processor_timeout_secs
         self._event_frames = EventFrames()
         self._backlog = Backlog(connection.opened_at)
         self._beginning: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
         self._coming_up: ComingUp | None = None
+        self._hold_ups: HoldUps | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._held_up: ErrorFrame | None = None
         self._ended = False
         self._deaf = False
         self._is_behind = False
 
     @property
     def failure(self) -> ErrorFrame | None:
-        """Why the pipeline did not come up; None if it did, or may yet."""
-        return self._coming_up.failure if self._coming_up else None
+        """Why the pipeline did not come up, or stands still; None if it goes on, or may yet."""
+        return self._held_up or (self._coming_up.failure if self._coming_up else None)
 
     async def setup(self, setup: FrameProcessorSetup):
         """Takes the rate at which the pipeline wants the caller's audio."""
@@ -93,6 +103,9 @@ class TwilioInput(BaseInputTransport, LineListener):
             self._coming_up = ComingUp(
                 setup.pipeline_worker, on_started=self._pipeline_started, on_failed=self._give_up
             )
+            pipeline = setup.pipeline_worker.pipeline
+            self._hold_ups = HoldUps(pipeline, self.task_manager.current_tasks)
+            self._looking = self.create_task(self._look())
         self._event_frames = EventFrames(
             sample_rate=self.sample_rate, longest_gap_secs=self._longest_gap_secs
         )
@@ -124,7 +137,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         """Stops reading and closes the socket, if nothing has yet."""
         await self._connection.close(CallEndReason.ERROR, "pipeline broke off")
         await self._reader.finish()
-        for task in (self._beginning, self._giving_up):
+        for task in (self._beginning, self._giving_up, self._looking):
             if task is not None and not task.done():
                 await self.cancel_task(task)
         await super().cleanup()
@@ -143,6 +156,36 @@ class TwilioInput(BaseInputTransport, LineListener):
     async def _give_up(self, error: ErrorFrame) -> None:
         # Not here: the processor that failed waits for it, and this ends the pipeline.
         self._giving_up = self.create_task(self._end_pipeline(why_not_up(error)))
+
+    async def _look(self) -> None:
+        """Ends the call where a processor holds the pipeline up, and the caller hears nothing."""
+        limit = self._processor_timeout_secs
+        while limit is not None and self._connection.end_reason is None:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            assert self._hold_ups is not None  # noqa: S101 - it is set where this begins
+            holder = self._hold_ups.look(now, limit)
+            if holder is not None and now - self._connection.playback.ends_at >= limit:
+                text = (
+                    f"expected each processor to be done with a frame within {limit:g} s, got one "
+                    f"that holds it up: {holder}. Limit what it waits for, do it in a task of its "
+                    "own, or raise TwilioParams.processor_timeout_secs"
+                )
+                self._fail(text, holder.processor)
+                self._giving_up = self.create_task(self._end_pipeline(text))
+
+    def blame(self) -> None:
+        """Names who has kept the pipeline from coming up in time."""
+        holder = self._hold_ups.who_starts() if self._hold_ups and not self.failure else None
+        if holder is not None:
+            text = f"expected the pipeline to come up in time, got one that is held up: {holder}"
+            self._fail(text, holder.processor)
+
+    def _fail(self, text: str, processor: FrameProcessor) -> None:
+        logger.error(f"call {self._connection.call_sid}: {text}")
+        error = CallFailedError(text)
+        self._held_up = ErrorFrame(text, exception=error, processor=processor)
+        self._on_failed(error)
 
     async def _end_pipeline(self, reason: str) -> None:
         await self._connection.close(CallEndReason.ERROR, reason)

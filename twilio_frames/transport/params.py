@@ -58,6 +58,8 @@ class TwilioParams(TransportParams):
         start_timeout_secs: How long ``connected`` and ``start`` may take.
         pipeline_timeout_secs: How long the caller may hear nothing, from the stream's start, before
             the pipeline is up; then the call counts as failed. None for any time.
+        processor_timeout_secs: How long a processor may be at one frame while the caller hears
+            nothing; then the call counts as failed. None for any time.
         media_timeout_secs: How long nothing may come (50 messages a second are due) before the line
             counts as lost. Half way there a mark asks: a line that sends it back lives, and only
             sends no silence.
@@ -87,7 +89,8 @@ class TwilioParams(TransportParams):
     function_rounds_limit: int | None = Field(default=8, ge=1)
     apology: str = APOLOGY
     start_timeout_secs: float = 10.0
-    pipeline_timeout_secs: float | None = 20.0
+    pipeline_timeout_secs: float | None = 10.0
+    processor_timeout_secs: float | None = 15.0
     media_timeout_secs: float = 5.0
     send_timeout_secs: float = 5.0
     mark_timeout_secs: float = 10.0
