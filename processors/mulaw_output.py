@@ -75,6 +75,7 @@ from twilio_frames.processors.muted_keys import MutedKeys
 from twilio_frames.processors.playout import HeardAudio, Line, Playout, Timing
 from twilio_frames.processors.rate_advice import advise_on_recognisers
 from twilio_frames.processors.script_writer import ScriptWriter
+from twilio_frames.processors.switched_voices import SwitchedVoices
 from twilio_frames.processors.unforeseen import report_unforeseen
 from twilio_frames.processors.unsounded import SayAgain
 from twilio_frames.processors.words import HeardTextFrame
@@ -170,6 +171,7 @@ class MulawOutput(BaseOutputTransport):
         if self._runner is None:
             self._runner = self.create_task(self._head_start.run(self._playout))
             HeardFirst.around(self)
+            SwitchedVoices.ahead_of(self)
         while self._first_words:
             await self._lay(self._first_words.pop(0))
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)

@@ -1,11 +1,19 @@
 """What is remembered of replies that a voice makes no sound of, and who says them again."""
 
+import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pipecat.frames.frames import ErrorFrame, Frame, LLMRunFrame, TTSAudioRawFrame, TTSSpeakFrame
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    LLMRunFrame,
+    ManuallySwitchServiceFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+)
 from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategyFailover
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from pipecat.processors.frame_processor import FrameProcessor
@@ -20,7 +28,7 @@ from truth_services import (  # pyright: ignore[reportMissingImports]
     Timestamps,
 )
 
-from tests.memory.conversation import CUT, Bot, Look, Memory, call, words_heard_of
+from tests.memory.conversation import CUT, Bot, Look, Memory, Think, call, words_heard_of
 from tests.memory.voices import SocketSpeaker, Voice
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.testing.known_speech import espeak_voice, said, sound
@@ -72,7 +80,7 @@ def bot_with(voice: FrameProcessor) -> Bot:
 
 
 async def replies(
-    bot: Bot, *texts: str, until: Callable[[], bool], messages: int = 1
+    bot: Bot, *texts: str | Think, until: Callable[[], bool], messages: int = 1
 ) -> tuple[str, bytes]:
     """What is remembered of a reply, in so many messages, and the ear's side of it."""
     async with call(bot) as caller:
@@ -189,6 +197,84 @@ async def test_next_voice_says_what_the_one_before_it_had_no_sound_of():
     assert memory == f"{FIRST} {SECOND}"
     assert words_heard_of(ear, memory) == memory
     assert other.asked == [SECOND]
+
+
+class BrokenSocket(SocketSpeaker):
+    """Fails for good while it is at a text, by another way than that which the text takes."""
+
+    def __init__(self, fails_at: str, **options):
+        super().__init__(**options)
+        self._fails_at = fails_at
+
+    async def run_tts(self, text: str, context_id: str):
+        if text == self._fails_at:
+            self.create_task(self._fail())
+            yield None
+            return
+        async for frame in super().run_tts(text, context_id):
+            yield frame
+
+    async def _fail(self) -> None:
+        await asyncio.sleep(0.02)
+        await self.disconnect()
+        await self.push_error("401 from the vendor", force_treat_as_permanent=True)
+
+
+def word_by_word(*texts: str) -> Iterator[str | Think]:
+    """As an LLM has them that is slower than a service fails: the switch comes between words."""
+    for word in " ".join(texts).split():
+        yield from (word, Think(0.01))
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 2])
+@pytest.mark.parametrize("is_socket", [True, False])
+async def test_next_voice_says_what_the_one_before_it_kept_of_a_sentence(
+    fails_at: int, is_socket: bool
+):
+    texts = [FIRST, SECOND, THIRD, FOURTH]
+    failing = FailingVoice(lambda text, asked: text != texts[fails_at], is_finished=True)
+    first = BrokenSocket(texts[fails_at]) if is_socket else failing
+    other = FailingVoice(lambda text, asked: 1.0)
+    bot = bot_with(ServiceSwitcher([first, other], ServiceSwitcherStrategyFailover))
+    last = texts[fails_at].split()[-1]
+    memory, ear = await replies(
+        bot, *word_by_word(*texts), until=lambda: last in bot.ears.words, messages=2
+    )
+
+    assert sorted(memory.split()) == sorted(" ".join(texts).split())
+    assert words_heard_of(ear, memory) == memory
+    assert other.asked[0] == texts[fails_at + 1]
+
+
+class HangingVoice(FailingVoice):
+    """Takes two seconds to fail."""
+
+    async def run_tts(self, text: str, context_id: str):
+        await asyncio.sleep(2.0)
+        async for frame in super().run_tts(text, context_id):
+            yield frame
+
+
+async def test_next_voice_does_not_wait_for_one_that_hangs():
+    first, other = HangingVoice(lambda text, asked: 0.0), FailingVoice(lambda text, asked: 1.0)
+    bot = bot_with(ServiceSwitcher([first, other]))
+
+    async def switch() -> None:
+        await asyncio.sleep(0.06)
+        await bot.queue(ManuallySwitchServiceFrame(service=other))
+
+    async with call(bot) as caller:
+        bot.llm.replies.append(tuple(word_by_word(FIRST, SECOND, THIRD)))
+        await bot.queue(LLMRunFrame())
+        await switch()
+        await bot.word("lopu.")
+        await bot.silence()
+        await bot.remembers(lambda lines: "lopu." in " ".join(lines))
+        lines = bot.lines()
+        await caller.hang_up()
+
+    memory = " ".join(line.removeprefix("assistant: ") for line in lines)
+    assert sorted(memory.split()) == sorted(f"{FIRST} {SECOND} {THIRD}".split())
 
 
 async def test_reply_of_which_no_word_was_heard_leaves_no_cut_mark():

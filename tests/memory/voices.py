@@ -69,8 +69,12 @@ class SocketSpeaker(TTSService):
 
     async def cleanup(self):
         await super().cleanup()
-        if self._provider:
-            await self.cancel_task(self._provider)
+        await self.disconnect()
+
+    async def disconnect(self):
+        provider, self._provider = self._provider, None
+        if provider:
+            await self.cancel_task(provider)
 
     async def run_tts(self, text: str, context_id: str):
         self._orders.put_nowait((context_id, text))
