@@ -40,6 +40,7 @@ class Utterance:
         last_heard_of: The last of the texts that were announced ahead of its last audio.
         broken_at: Where the last word broke off, to be begun anew; None if it did not.
         skipped: Texts by their ids of which no word had a time.
+        goes_on_from: Where the sound begins of a text that an earlier part of this has begun.
     """
 
     begin: int | None = None
@@ -68,6 +69,7 @@ class Utterance:
     last_heard_of: int = 0
     broken_at: int | None = None
     skipped: set[int] = field(default_factory=set)
+    goes_on_from: int | None = None
 
     @property
     def is_unfinished(self) -> bool:
@@ -88,6 +90,17 @@ class Utterance:
     def is_awaited(self) -> bool:
         """Whether there are texts that have not come, or have no audio yet."""
         return bool(self.to_be_spoken or self.leading)
+
+    @property
+    def is_amid_a_text(self) -> bool:
+        """Whether there is sound of a text that comes behind its sound, and has not come."""
+        is_behind = not (self.is_timed or self.text_leads or self.leading)
+        return is_behind and bool(self.to_be_spoken) and self.segment < self.end
+
+    def go_on_from(self, paused: "Utterance") -> None:
+        """Takes over the texts of which a part has been said, as a pause seemed to be the end."""
+        self.announced, self.was_announced = deque(paused.announced), True
+        self.is_remembered, self.goes_on_from = paused.is_remembered, paused.segment
 
     @property
     def to_be_spoken(self) -> list[AggregatedTextFrame]:

@@ -60,6 +60,7 @@ class WordLayer:
         self._lay = lay
         self._sound = sound
         self._utterances: dict[str | None, Utterance] = {}
+        self._paused: dict[str | None, Utterance] = {}
         self._before = SecondsBefore()
         self._last_pts = 0
         self._protected_pts = 0
@@ -88,7 +89,8 @@ class WordLayer:
         """
         utterance = self._utterance(context_id)
         if utterance.begin is None:
-            utterance.begin = utterance.segment = begin
+            utterance.begin = begin
+            utterance.segment = begin if utterance.goes_on_from is None else utterance.goes_on_from
             utterance.began_at, utterance.follows_pts = now, self._last_pts
         utterance.extend(end)
         self._settle(utterance)
@@ -135,6 +137,7 @@ class WordLayer:
             reply follow all of it, but may not say of each that it has ended.
         """
         ended: list[str | None] = []
+        self._paused.clear()
         for context_id, utterance in list(self._utterances.items()):
             if utterance.was_announced and (utterance.begin is not None or utterance.is_awaited):
                 # Nobody has said that it is over: who said it has been replaced, for one.
@@ -187,6 +190,7 @@ class WordLayer:
         utterance = self._utterances.pop(context_id, None)
         if utterance is not None:
             utterance.is_over = True
+            begun = utterance.segment if utterance.is_amid_a_text else None
             utterance.drop_broken_word()
             self._place_waiting(utterance, is_last=True)
             if utterance.begin is not None and not utterance.skipped:
@@ -200,6 +204,9 @@ class WordLayer:
             self._leave_out(unplaced, utterance)
             shown = [text for text in unplaced if not isinstance(text, TTSTextFrame)]
             self._lay_whole([*utterance.leading, *shown, *utterance.take_shown()], utterance)
+            if begun is not None:
+                utterance.segment = begun
+                self._paused[context_id] = utterance
 
     def broken_off(self, context_id: str | None, spoken_words: int) -> None:
         """Notes that an utterance has no more audio, though more of it was to be spoken.
@@ -255,6 +262,7 @@ class WordLayer:
                 )
             was_unfinished = was_unfinished or utterance.is_unfinished
         self._utterances = protected
+        self._paused.clear()
         self._unsounded.clear()
         self._was_broken_off = False
         # Pipecat's words count from the present again after an interruption, or from the last word
@@ -279,6 +287,8 @@ class WordLayer:
     def _utterance(self, context_id: str | None) -> Utterance:
         if context_id not in self._utterances:
             utterance = Utterance(seconds_before=self._before.of(context_id))
+            if (paused := self._paused.pop(context_id, None)) is not None:
+                utterance.go_on_from(paused)
             self._utterances[context_id] = utterance
         return self._utterances[context_id]
 

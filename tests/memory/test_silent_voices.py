@@ -95,6 +95,55 @@ async def replies(
     return " ".join(line.removeprefix("assistant: ") for line in lines), caller.result.heard_bot
 
 
+class PausingVoice(FailingVoice):
+    """Rests in the middle of a sentence for so long that Pipecat takes it for spoken.
+
+    Args:
+        pause_secs: How long.
+    """
+
+    def __init__(self, pause_secs: float):
+        super().__init__(lambda _text, _asked: 1.0, stop_frame_timeout_s=1.0)
+        self._pause_secs = pause_secs
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        pieces = 0
+        async for frame in super().run_tts(text, context_id):
+            if text.startswith(SECOND) and pieces == 4:
+                await asyncio.sleep(self._pause_secs)
+            pieces += 1
+            yield frame
+
+
+@pytest.mark.parametrize("pause_secs", [0.5, 2.0, 4.0])
+async def test_sentence_with_a_long_pause_is_remembered_whole(pause_secs: float):
+    bot = bot_with(PausingVoice(pause_secs))
+
+    remembered, ear = await replies(
+        bot, FIRST, SECOND, THIRD, until=lambda: "muta." in " ".join(bot.ears.words)
+    )
+
+    text = f"{FIRST} {SECOND} {THIRD}"
+    assert words_heard_of(ear, text) == text
+    assert remembered == text
+
+
+async def test_pause_in_a_sentence_that_is_cut_brings_none_of_its_words_back():
+    bot = bot_with(PausingVoice(2.0))
+    async with call(bot) as caller:
+        bot.llm.replies += [(FIRST, SECOND), (THIRD,)]
+        await bot.queue(LLMRunFrame())
+        await bot.word("lopu")
+        await bot.silence()
+        await bot.interrupt()
+        await bot.queue(LLMRunFrame())
+        await bot.remembers(lambda lines: lines[-1:] == [f"assistant: {THIRD}"])
+        lines = bot.lines()
+        await caller.hang_up()
+
+    assert SECOND.split()[-1] not in " ".join(lines)
+
+
 async def test_sentence_that_failed_once_is_said_behind_the_others():
     voice = FailingVoice(lambda text, asked: text != SECOND or asked > 0)
     bot = bot_with(voice)
