@@ -25,6 +25,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from tests.transport.bots import Tap
 from tests.vendors.fallback_bot import Scribe
+from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, MarkReachedFrame
 from twilio_frames.local.tts import EspeakTTSService
@@ -136,6 +137,11 @@ class FakeWorker:
         self.is_left.set()
 
 
+@bad_day(
+    "air",
+    "the caller goes on while the bot wants to hang up",
+    "An answer: the call stays up.",
+)
 async def test_caller_who_goes_on_before_the_goodbye_is_listened_to(phone: Phone):
     """The model says it in its text, and leaves the function's argument empty."""
     end, calls = FunctionCall("end_call", {"goodbye": ""}), []
@@ -202,6 +208,11 @@ async def test_reply_behind_the_goodbye_is_heard_first():
         await ended.wait()
 
 
+@bad_day(
+    "air",
+    "a goodbye that is never heard",
+    "The line is closed, after a limit.",
+)
 async def test_goodbye_that_is_never_heard_has_a_limit():
     worker, ended = FakeWorker(), asyncio.Event()
 

@@ -16,6 +16,7 @@ from pipecat.turns.user_start import MinWordsUserTurnStartStrategy, WakePhraseUs
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tests.transport.bots import tone
+from tests.vendors.faults import bad_day
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import (
@@ -176,6 +177,11 @@ def kinds_of_sounds() -> list[Any]:
     ]  # fmt: skip
 
 
+@bad_day(
+    "air",
+    "a hum, a cough, music, a child, over the bot",
+    "A pause, to 1.2 s behind the sound at most; then all the rest.",
+)
 @pytest.mark.parametrize(("ear", "kind", "seconds"), kinds_of_sounds())
 async def test_sound_over_the_bot(
     phone: Phone, ear: Callable[[str | None], STTService], kind: str, seconds: float
@@ -188,6 +194,11 @@ async def test_sound_over_the_bot(
     assert bot.remembered() == [TEXT]
 
 
+@bad_day(
+    "air",
+    "too few words to interrupt, whichever strategy decides",
+    "A pause, to 1.2 s behind them at most; then all the rest.",
+)
 @pytest.mark.parametrize(
     "start",
     [
@@ -230,6 +241,11 @@ async def answer_after(phone: Phone, sound: bytes, *, wait: float) -> tuple[floa
     return answered_at - asked_at, bot
 
 
+@bad_day(
+    "air",
+    "a sound without words while the LLM thinks",
+    "The same answer, at most 1.2 s later.",
+)
 @pytest.mark.parametrize(("seconds", "wait"), [(0.35, 0.8), (0.35, 1.6), (1.5, 1.0)])
 async def test_sound_while_the_llm_thinks(phone: Phone, seconds: float, wait: float):
     quiet, _ = await answer_after(phone, b"\xff" * int(8000 * seconds), wait=wait)
@@ -240,6 +256,11 @@ async def test_sound_while_the_llm_thinks(phone: Phone, seconds: float, wait: fl
     assert bot.remembered()[-2:] == ["when do you open", ANSWER]
 
 
+@bad_day(
+    "air",
+    "a sound without words while nobody speaks",
+    "Nothing; the LLM is not asked.",
+)
 async def test_sound_in_silence_and_before_the_first_word(phone: Phone):
     bot = Bot(first="")
     async with phone.call(bot) as caller:

@@ -20,6 +20,8 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
+from tests.vendors.faults import bad_day
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 from truth_services import (  # pyright: ignore[reportMissingImports]
@@ -144,6 +146,11 @@ async def test_pause_in_a_sentence_that_is_cut_brings_none_of_its_words_back():
     assert SECOND.split()[-1] not in " ".join(lines)
 
 
+@bad_day(
+    "air",
+    "the voice gives no sound for a sentence, once",
+    "The sentence, behind the others; so it is remembered.",
+)
 async def test_sentence_that_failed_once_is_said_behind_the_others():
     voice = FailingVoice(lambda text, asked: text != SECOND or asked > 0)
     bot = bot_with(voice)
@@ -155,6 +162,11 @@ async def test_sentence_that_failed_once_is_said_behind_the_others():
     assert words_heard_of(ear, memory) == memory
 
 
+@bad_day(
+    "air",
+    "the voice gives no sound for a sentence, ever",
+    "The others; it is not remembered as said.",
+)
 async def test_sentence_that_fails_for_good_is_not_remembered():
     voice = FailingVoice(lambda text, asked: text != SECOND)
     bot = bot_with(voice)
@@ -345,6 +357,11 @@ async def test_reply_of_which_no_word_was_heard_leaves_no_cut_mark():
     assert not any(CUT in line for line in lines)
 
 
+@bad_day(
+    "air",
+    "a model that calls functions without end",
+    "An apology, after 8 rounds without a word (`function_rounds_limit`).",
+)
 async def test_llm_that_calls_functions_without_end_is_not_asked_for_ever():
     voice = FailingVoice(lambda text, asked: 1.0)
     bot = bot_with(voice)

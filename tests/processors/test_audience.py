@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
+from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.audience import Audience, Failures
 from twilio_frames.processors.taps import CallTap
@@ -51,6 +52,11 @@ ERRORS = [
 ]
 
 
+@bad_day(
+    "line",
+    "a recorder, a log or a watcher raises",
+    "Nothing; it is told once, and counted.",
+)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
 def test_whoever_raises_is_counted_and_hurts_nobody(error: BaseException, lines: list[str]):
     other = Listener()

@@ -9,6 +9,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.server.site import FORM, TOKEN, Open, RecordingBot, Site
+from tests.vendors.faults import bad_day
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.server.addresses import Asked, places, split_target
 from twilio_frames.server.state import STATE
@@ -160,6 +161,11 @@ WRONG = [
 ]
 
 
+@bad_day(
+    "server",
+    "Twilio is given a wrong address",
+    "Twilio's own error; the log says what came and what to set.",
+)
 @pytest.mark.parametrize(("method", "path", "status"), WRONG)
 async def test_log_says_what_to_change_for_a_wrong_address(
     open_site: Open, log_lines: list[str], method: str, path: str, status: int

@@ -18,6 +18,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 
 from tests.server.conftest import QUICK
 from tests.server.site import FORM, TOKEN, RecordingBot, Site
+from tests.vendors.faults import bad_day
 from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, CallStartedFrame
@@ -229,6 +230,11 @@ async def check(act: Act, error: BaseException, lines: list[str]) -> None:
     assert "415555" not in logged.split("the bot failed")[1]
 
 
+@bad_day(
+    "bot",
+    "the bot raises what is no `Exception`",
+    "An apology; every other call goes on.",
+)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("act", [itself, processor], ids=lambda act: act.__name__)
 async def test_what_is_no_exception_ends_its_call(
@@ -272,6 +278,11 @@ async def test_exit_at_the_end_of_a_call_ends_no_other(
     assert "CA1: the bot failed: SystemExit" in "".join(log_lines)
 
 
+@bad_day(
+    "bot",
+    "`sys.exit()` anywhere in a bot, its tasks and callbacks",
+    "An apology; every other call goes on.",
+)
 @pytest.mark.parametrize("act", WAYS, ids=lambda act: act.__name__)
 async def test_exit_anywhere_in_a_bot_ends_its_call(act: Act, log_lines: list[str]):
     await check(act, SystemExit(3), log_lines)

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.server.site import RecordingBot
+from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.server import Server, ServerSettings, accepting, create_app
 from twilio_frames.server.connections import Connections, most_connections
@@ -105,6 +106,11 @@ async def test_upgrade_without_a_stream_is_closed():
                 assert (await websocket.receive(10)).type is aiohttp.WSMsgType.CLOSE
 
 
+@bad_day(
+    "server",
+    "hundreds of connections that ask nothing",
+    "Nothing: webhooks are answered.",
+)
 async def test_idle_connections_make_room_for_requests(log_lines: list[str], strangers: Strangers):
     async with server_with(max_calls=2, max_connections=20) as server:
         idle = [await strangers.open(server) for _ in range(60)]
@@ -116,6 +122,11 @@ async def test_idle_connections_make_room_for_requests(log_lines: list[str], str
     assert len(told) == 2  # the 1st and the 10th
 
 
+@bad_day(
+    "server",
+    "connections that ask nothing, beside a call",
+    "Nothing: the call goes on.",
+)
 async def test_call_is_not_closed_for_idle_connections(strangers: Strangers):
     async with server_with(max_calls=2, max_connections=5) as server:
         async with aiohttp.ClientSession() as session:
@@ -140,6 +151,11 @@ async def test_requests_alone_fill_the_table_to_its_bound():
             assert await status(server) == 200
 
 
+@bad_day(
+    "server",
+    "the process has no descriptor left",
+    "Nothing, once there is one; two lines of log.",
+)
 async def test_want_of_descriptors_costs_a_line(
     log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -186,6 +202,11 @@ async def test_want_of_descriptors_closes_an_idle_connection(
         assert await is_closed(idle)
 
 
+@bad_day(
+    "server",
+    "requests that are no HTTP, again and again",
+    "Nothing; few and short lines of log.",
+)
 @pytest.mark.parametrize(
     "sent",
     [

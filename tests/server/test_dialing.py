@@ -9,6 +9,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestServer, make_mocked_request
 
 from tests.server.site import FORM, TOKEN, Open, Site
+from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.server import ServerSettings
 from twilio_frames.server.destinations import Destinations
@@ -243,6 +244,11 @@ def test_number_is_normalised(text: str, number: str | None):
     assert normalise_number(text) == number
 
 
+@bad_day(
+    "server",
+    "a storm of dialling",
+    "Nothing: as many calls are placed as there are lines.",
+)
 async def test_lines_that_are_being_dialled_count(open_site: Open, api: FakeApi):
     site = await open_site(**account(api, max_calls=2))
     answers = await asyncio.gather(*(dial(site) for _ in range(20)))
@@ -294,6 +300,11 @@ async def test_refused_call_holds_no_line(open_site: Open, api: FakeApi):
     assert (await dial(site)).status == 201
 
 
+@bad_day(
+    "server",
+    "more calls to place than a minute may have",
+    "Nothing: 429 (`dials_per_minute`).",
+)
 async def test_calls_in_a_minute_are_bounded(open_site: Open, api: FakeApi):
     site = await open_site(**account(api, dials_per_minute=3))
     answers = [await dial(site) for _ in range(4)]
@@ -326,6 +337,11 @@ ELSEWHERE = ["+442079460958", "+8613800000000", "+18765550100", "+18095550100", 
 COSTLY = ["+19005550100", "+88213000000", "+881612345678", "+870773000000", "+97912345678"]
 
 
+@bad_day(
+    "server",
+    "dialling abroad, premium rate, satellites",
+    "Nothing: 403, unless the settings name them.",
+)
 @pytest.mark.parametrize("to", ELSEWHERE + COSTLY)
 async def test_only_the_own_country_is_called(
     site: Site, api: FakeApi, to: str, log_lines: list[str]
@@ -472,6 +488,11 @@ def test_prefixes_stand_in_the_environment():
         ServerSettings(dials_per_minute=0)
 
 
+@bad_day(
+    "server",
+    "the dial key is guessed",
+    "Nothing: 401, then 429.",
+)
 async def test_wrong_keys_are_slowed(open_site: Open, api: FakeApi):
     site = await open_site(**account(api, dial_key=KEY))
     elsewhere = {"Host": "bot.example.com"}

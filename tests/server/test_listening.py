@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.server.site import FORM, RecordingBot
+from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.server import Server, ServerSettings, create_app, listening, serve
@@ -97,6 +98,11 @@ async def test_missing_token_is_announced():
     assert any("TWILIO_AUTH_TOKEN is not set" in line for line in serving.lines)
 
 
+@bad_day(
+    "server",
+    "SIGTERM or Ctrl-C (our own server)",
+    "The call, to its end; new callers hear that it is busy.",
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_first_signal_lets_calls_finish(number: signal.Signals):
     serving = Serving()
@@ -183,6 +189,11 @@ async def test_leaving_ends_calls():
         assert bot.calls[0].end_reason is CallEndReason.ERROR
 
 
+@bad_day(
+    "server",
+    "a second SIGTERM or Ctrl-C (our own server)",
+    "An apology.",
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_calls_that_the_second_signal_cuts_end_with_an_apology(number: signal.Signals):
     serving = Serving()
@@ -203,6 +214,11 @@ async def test_calls_that_the_second_signal_cuts_end_with_an_apology(number: sig
         await run
 
 
+@bad_day(
+    "server",
+    "a message of many megabytes",
+    "Nothing; its memory is given back.",
+)
 async def test_message_beyond_reason_is_not_kept_in_memory():
     async with Server(create_app(RecordingBot(), ServerSettings())) as server:
         async with aiohttp.ClientSession() as session:

@@ -4,6 +4,7 @@ import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 
 from tests.server.site import FORM, TOKEN, Open, Site
+from tests.vendors.faults import bad_day
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import MAX_MESSAGE
 from twilio_frames.server.records import CallRecord, StreamPhase
@@ -36,6 +37,11 @@ async def test_hang_up_closes_stream(site: Site):
     assert [v.tag for v in await site.ask("/after-stream")] == ["Hangup"]
 
 
+@bad_day(
+    "bot",
+    "the bot raises",
+    "An apology; then the line is closed.",
+)
 async def test_failed_bot_is_apologised_for(site: Site, log_lines: list[str]):
     site.bot.error = RuntimeError("the caller's pin is 1234, from +14155550100")
     websocket = await site.start(await site.parameters())
@@ -208,6 +214,11 @@ async def test_after_stream_waits_for_bot(site: Site):
     assert (await settled(site, "CA1")).phase is StreamPhase.ENDED
 
 
+@bad_day(
+    "server",
+    "a second process behind the same number",
+    "The call ends; the log says to run one process.",
+)
 async def test_stream_of_another_process_is_told_of(open_site: Open, log_lines: list[str]):
     first, second = await open_site(), await open_site()
     websocket = await second.start(await first.parameters())

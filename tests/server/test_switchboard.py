@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
 from twilio_frames.server import switchboard
@@ -53,6 +54,11 @@ async def carry(bot: Callable[[Call], Awaitable[None]], call: FakeCall) -> Strea
     return record.phase
 
 
+@bad_day(
+    "bot",
+    "the bot goes on when its line is gone",
+    "Nothing more: it is cancelled.",
+)
 async def test_bot_that_outlives_its_line_is_cancelled():
     cancelled = asyncio.Event()
     call = FakeCall()
@@ -127,6 +133,11 @@ async def test_cancelled_caller_leaves_call_up():
     assert await board.drain(5) == 0
 
 
+@bad_day(
+    "bot",
+    "the bot goes on though it is cancelled",
+    "Nothing more; it counts as a call, and is stopped, until it ends.",
+)
 async def test_bot_that_was_given_up_counts_until_it_ends():
     call = FakeCall()
     free = asyncio.Event()
@@ -153,6 +164,11 @@ async def test_bot_that_was_given_up_counts_until_it_ends():
     assert asked == 4
 
 
+@bad_day(
+    "bot",
+    "the bot goes on, and has no pipeline",
+    "Nothing more: its line is free within seconds.",
+)
 async def test_bot_without_a_pipeline_has_less_time(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(switchboard, "_WIND_UP_SECONDS", 60.0)
     monkeypatch.setattr(switchboard, "_NO_PIPELINE_SECONDS", 0.02)

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.server.site import FORM, TOKEN, Open, Site
+from tests.vendors.faults import bad_day
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 
 
@@ -75,6 +76,11 @@ async def test_undeliverable_parameter_is_left_out(site: Site):
     assert set(told) == {"to", "direction", "token"}
 
 
+@bad_day(
+    "server",
+    "somebody else asks the webhook",
+    "Nothing: 403.",
+)
 @pytest.mark.parametrize("path", ["/twiml", "/after-stream", "/status"])
 @pytest.mark.parametrize("position", [0, 13, 26])
 async def test_signature_one_off_is_403(site: Site, path: str, position: int):
@@ -131,6 +137,11 @@ async def test_bad_call_sid_is_400(site: Site, sid: str):
         assert (await site.post(path, FORM | {"CallSid": sid})).status == 400
 
 
+@bad_day(
+    "server",
+    "more callers than lines",
+    "Busy; whoever was called hears it said.",
+)
 async def test_full_house_rejects_callers(open_site: Open):
     site = await open_site(max_calls=1)
     await site.ask()
@@ -148,6 +159,11 @@ async def test_draining_rejects_callers(site: Site):
     assert (await site.ask())[0].tag == "Reject"
 
 
+@bad_day(
+    "line",
+    "the stream is lost, and the call is not",
+    "An apology.",
+)
 async def test_lost_stream_gets_apology(site: Site):
     await site.ask()
 
@@ -224,6 +240,11 @@ async def test_log_holds_no_numbers(site: Site, log_lines: list[str]):
     assert TOKEN not in logged
 
 
+@bad_day(
+    "server",
+    "callers hang up before their stream begins",
+    "Nothing: their lines are free at once.",
+)
 @pytest.mark.parametrize("final", ["completed", "busy", "failed", "no-answer", "canceled"])
 async def test_call_that_is_over_holds_no_line(open_site: Open, final: str):
     site = await open_site(max_calls=1)

@@ -15,6 +15,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 
 from tests.transport.bots import Bot, listening
 from tests.transport.test_transport import Wire
+from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.frames import CallStartedFrame
 from twilio_frames.local.tts import EspeakTTSService
@@ -93,6 +94,11 @@ def with_parts(bot: Bot, parts: list[FrameProcessor]) -> None:
     bot.worker = phone_worker(Pipeline(own))
 
 
+@bad_day(
+    "bot",
+    "a processor fails in its setup or at `StartFrame`",
+    "No silence: the line is closed at once, and the apology follows.",
+)
 @pytest.mark.parametrize("kind", FAILING)
 async def test_failure_ends_the_call_at_once(kind: str, monkeypatch: pytest.MonkeyPatch):
     run = Bot.run

@@ -2,6 +2,7 @@ from collections import deque
 
 import pytest
 
+from tests.vendors.faults import bad_day
 from twilio_frames.protocol import Connected, Media, Role, SendMedia, Start, Stream
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.params import TwilioParams
@@ -64,6 +65,11 @@ async def test_audio_read_late_lies_where_it_was_said(timestamp: int | None, pla
     assert watcher.places == [pytest.approx(place, abs=0.05)]
 
 
+@bad_day(
+    "line",
+    "a timestamp beyond reason",
+    "Nothing; for recorder and log it is of now.",
+)
 @pytest.mark.parametrize("timestamp", [10**9, 2**53])
 async def test_audio_from_the_future_is_of_now(timestamp: int):
     connection = MediaConnection(Socket(*BEGIN), TwilioParams())

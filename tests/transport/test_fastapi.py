@@ -15,6 +15,7 @@ from pipecat.transports.websocket.fastapi import (
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Bot, Tap, speech, tone
+from tests.vendors.faults import bad_day
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallStartedFrame, MulawInputFrame
@@ -64,6 +65,11 @@ async def test_caller_ends_a_fastapi_call(phone: Phone):
         assert await bot.end_reason() == "caller hung up"
 
 
+@bad_day(
+    "line",
+    "the caller's side closes the socket first (FastAPI)",
+    "Nothing more: the bot ends.",
+)
 async def test_end_is_noticed_where_the_caller_closes_first(phone: Phone):
     app = FastAPI()
     bots: asyncio.Queue[Bot] = asyncio.Queue()

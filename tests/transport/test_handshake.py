@@ -9,6 +9,7 @@ from loguru import logger
 from pipecat.runner.utils import parse_telephony_websocket
 
 from tests.transport.test_connection import Socket
+from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.protocol import Connected, Media, Playback, Role, SendMedia, Start, Stream
 from twilio_frames.transport.connection import MediaConnection
@@ -35,6 +36,11 @@ def late_socket(*messages: Any) -> Socket:
     return socket
 
 
+@bad_day(
+    "line",
+    "somebody else has read `start` before",
+    "Nothing: the call goes on.",
+)
 async def test_call_goes_on_behind_a_start_that_was_read(lines: list[str]):
     connection = MediaConnection(late_socket(AUDIO, AUDIO), TwilioParams())
 
@@ -109,6 +115,11 @@ async def test_given_start_is_gone_on_from():
     assert connection.violations == {}
 
 
+@bad_day(
+    "line",
+    "a one-way stream by mistake (`<Start><Stream>`)",
+    "Silence, as on any; the log says why at once.",
+)
 @pytest.mark.parametrize("tracks", [("inbound", "outbound"), ("outbound",)])
 async def test_one_way_stream_is_told_of_at_once(tracks: tuple[str, ...], lines: list[str]):
     connection = MediaConnection(
@@ -122,6 +133,11 @@ async def test_one_way_stream_is_told_of_at_once(tracks: tuple[str, ...], lines:
     assert not connection.playback.is_audible
 
 
+@bad_day(
+    "line",
+    "what is said on a one-way stream",
+    "Silence; it is not remembered as heard.",
+)
 async def test_nothing_is_heard_on_a_one_way_stream():
     playback = Playback()
     playback.is_audible = False

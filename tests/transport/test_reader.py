@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.vendors.faults import bad_day
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import (
     Connected,
@@ -106,6 +107,11 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+@bad_day(
+    "bot",
+    "the caller hangs up on a bot that hangs before its pipeline runs",
+    "Nothing more; it is noticed at once.",
+)
 async def test_hang_up_before_the_pipeline_is_noticed():
     async with line() as one:
         one.twilio.says(Stop())
@@ -123,6 +129,11 @@ async def test_lost_socket_before_the_pipeline_is_noticed():
 ODD_ERRORS = [OSError("gone"), RuntimeError("gone"), ValueError("gone"), EOFError()]
 
 
+@bad_day(
+    "line",
+    "a web server's socket raises when it is closed",
+    "Nothing more: the bot ends.",
+)
 @pytest.mark.parametrize("error", ODD_ERRORS, ids=repr)
 @pytest.mark.parametrize("stops", [True, False])
 async def test_end_is_told_of_whatever_closing_raises(error: Exception, stops: bool):
@@ -145,6 +156,11 @@ async def test_end_is_told_of_whatever_closing_raises(error: Exception, stops: b
     assert len(ear.reasons) == 1
 
 
+@bad_day(
+    "line",
+    "a web server's socket raises in between",
+    "Nothing more: the bot ends.",
+)
 @pytest.mark.parametrize("error", ODD_ERRORS, ids=repr)
 async def test_socket_that_raises_is_a_lost_line(error: Exception):
     async def receive():
@@ -186,6 +202,11 @@ async def test_listener_that_comes_late_is_told_of_the_end():
     assert ear.reasons == [CallEndReason.CALLER_HUNG_UP]
 
 
+@bad_day(
+    "line",
+    "much is said before the pipeline is up",
+    "The last of it is answered; a recorder has all.",
+)
 async def test_what_is_kept_is_bounded_and_recorded():
     class Tap:
         def __init__(self):
@@ -219,6 +240,11 @@ class BadEar(Ear):
         raise ValueError
 
 
+@bad_day(
+    "line",
+    "what a message of the line leads to raises",
+    "Nothing: the next message is heard.",
+)
 async def test_listener_that_raises_hears_the_next_message():
     async with line() as one:
         ear = BadEar()
@@ -247,6 +273,11 @@ async def after(one: Line, seconds: float) -> bool:
     return await one.connection.check_line()
 
 
+@bad_day(
+    "line",
+    "no audio comes while the caller is muted",
+    "Nothing: the line is asked by a mark, and lives.",
+)
 async def test_silent_line_is_asked_and_lives():
     """A muted telephone, a line that suppresses silence."""
     async with line() as one:
@@ -261,6 +292,11 @@ async def test_silent_line_is_asked_and_lives():
     assert len(asked) == 10
 
 
+@bad_day(
+    "line",
+    "no audio comes, and no mark comes back",
+    "The line is closed some seconds later.",
+)
 async def test_dead_line_is_asked_once_and_ends():
     async with line() as one:
         assert await after(one, 3.0)
@@ -287,6 +323,11 @@ async def test_line_on_which_sound_comes_is_asked_nothing():
     assert one.twilio.got == []
 
 
+@bad_day(
+    "bot",
+    "the bot hangs before its pipeline runs",
+    "Silence, for 20 s at most (`pipeline_timeout_secs`).",
+)
 async def test_dead_air_before_the_pipeline_has_a_bound():
     async with line(pipeline_timeout_secs=20.0) as one:
         one.connection.opened_at -= 19.0
@@ -314,6 +355,11 @@ async def test_silence_with_a_pipeline_has_none(is_up: bool, limit: float | None
         assert await one.connection.check_line()
 
 
+@bad_day(
+    "bot",
+    "a processor does not let the end through",
+    "The line is closed 10 s behind the last word (`end_timeout_secs`).",
+)
 async def test_end_that_does_not_come_through_has_a_bound():
     async with line(end_timeout_secs=10.0) as one:
         one.connection.pipeline_is_up = True

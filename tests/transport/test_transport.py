@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
 )
 
 from tests.transport.bots import Bot, listening, speech, tone
+from tests.vendors.faults import bad_day
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.frames import (
     AudioGapFrame,
@@ -197,6 +198,11 @@ async def test_only_the_caller_is_heard():
     assert heard.mulaw == b"\x22" * 160
 
 
+@bad_day(
+    "line",
+    "audio of the caller is lost",
+    "Nothing; the bot hears silence in its place.",
+)
 async def test_holes_are_filled_with_silence():
     async with listening() as (url, bots), aiohttp.ClientSession() as session:
         async with session.ws_connect(url) as socket:
@@ -215,6 +221,11 @@ async def test_holes_are_filled_with_silence():
     assert gap.milliseconds == 60
 
 
+@bad_day(
+    "line",
+    "malformed, misplaced and huge messages",
+    "Nothing.",
+)
 async def test_no_message_ends_the_call():
     async with listening() as (url, bots), aiohttp.ClientSession() as session:
         async with session.ws_connect(url) as socket:
@@ -239,6 +250,11 @@ async def test_no_message_ends_the_call():
     assert sum(bot.transport.violations.values()) == 9
 
 
+@bad_day(
+    "line",
+    "the connection breaks",
+    "Nothing more: the bot ends.",
+)
 async def test_socket_without_stop_is_a_lost_line():
     async with listening() as (url, bots), aiohttp.ClientSession() as session:
         async with session.ws_connect(url) as socket:
@@ -272,6 +288,11 @@ async def test_stream_that_never_starts_is_an_error():
             assert await bot.end_reason() == "error"
 
 
+@bad_day(
+    "line",
+    "the other side reads no more",
+    "The line is closed (`mark_timeout_secs`).",
+)
 async def test_unread_marks_are_a_lost_line():
     """A peer that reads no more still sends audio; only its marks are missing."""
 

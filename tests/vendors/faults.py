@@ -1,5 +1,6 @@
-"""What callers hear on a vendor's bad day, each tied to the test that says so."""
+"""What callers hear on a bad day, each tied to the test that says so."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +13,10 @@ ROLES = {
     "realtime": "OpenAI Realtime does all three",
     "google": "Google hears and speaks",
     "fallback": "A second service takes over",
+    "bot": "The bot fails, hangs or does not end",
+    "air": "Nothing is said, or nothing was meant",
+    "line": "The line is not what it should be",
+    "server": "Strangers, crowds and restarts",
 }
 
 _Test = TypeVar("_Test", bound=Callable[..., object])
@@ -26,23 +31,27 @@ class BadDay:
         fault: What goes wrong, in a few words.
         heard: What the caller hears of it, in a sentence.
         test: The test that says so.
+        place: The file and the line where it is.
     """
 
     role: str
     fault: str
     heard: str
     test: str
+    place: tuple[str, int]
 
 
 SEEN: dict[str, BadDay] = {}
 
 
 def bad_day(role: str, fault: str, heard: str) -> Callable[[_Test], _Test]:
-    """Ties what a caller hears of a fault to a test of a whole call."""
+    """Ties what a caller hears of a fault to a test."""
 
     def tie(test: _Test) -> _Test:
-        name = getattr(test, "__name__", "")
-        SEEN[f"{role}:{name}"] = BadDay(role=role, fault=fault, heard=heard, test=name)
+        name, code = getattr(test, "__name__", ""), inspect.unwrap(test).__code__
+        place = (code.co_filename, code.co_firstlineno)
+        day = BadDay(role=role, fault=fault, heard=heard, test=name, place=place)
+        SEEN[f"{role}:{name}"] = day
         return test
 
     return tie

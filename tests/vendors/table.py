@@ -6,14 +6,15 @@ from pathlib import Path
 
 from tests.vendors.faults import ROLES, SEEN
 
-PATH = Path(__file__).parents[2] / "docs" / "faults.md"
+_TESTS = Path(__file__).parents[1]
+PATH = _TESTS.parent / "docs" / "faults.md"
 
 _HEAD = """\
-# What the caller hears on a vendor's bad day
+# What the caller hears on a bad day
 
-Each line is a whole call: the vendor's real client against a local server that has the fault
-(`twilio_frames.testing.vendors`), rung by a simulated Twilio. The test of that name, in
-`tests/vendors`, says what the caller heard, and that the call went on. Made by
+Each line is a test of that name, in `tests`, which says what becomes of the call. For vendors each
+is a whole call: the vendor's real client against a local server that has the fault
+(`twilio_frames.testing.vendors`), rung by a simulated Twilio. Made by
 `python -m tests.vendors.table`; do not edit it by hand.
 """
 
@@ -24,11 +25,15 @@ def table() -> str:
 
 
 def _lines() -> Iterator[str]:
-    for path in sorted(Path(__file__).parent.glob("test_*_calls.py")):
-        importlib.import_module(f"tests.vendors.{path.stem}")
+    for path in sorted(_TESTS.rglob("test_*.py")):
+        if "@bad_day(" in path.read_text("utf-8"):
+            name = path.relative_to(_TESTS.parent).with_suffix("")
+            importlib.import_module(".".join(name.parts))
     yield _HEAD
+    # Whatever was imported first.
+    seen = sorted(SEEN.values(), key=lambda day: day.place)
     for role, heading in ROLES.items():
-        rows = [day for day in SEEN.values() if day.role == role]
+        rows = [day for day in seen if day.role == role]
         if rows:
             yield f"## {heading}\n\n| what goes wrong | what the caller hears | test |"
             yield "|---|---|---|"
