@@ -22,6 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 
 from tests.server.test_bulkhead import CLOSED, site_of
 from tests.transport.bots import tone
+from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.errors import CallFailedError
 from twilio_frames.frames import CallStartedFrame
@@ -172,6 +173,11 @@ class Direct(Sticks):
         self._enable_direct_mode = True
 
 
+@bad_day(
+    "bot",
+    "a processor never comes back from a frame",
+    "Silence, for 15 s at most (`processor_timeout_secs`); then the apology.",
+)
 @pytest.mark.parametrize("held", HELD)
 async def test_processor_that_sticks_ends_its_call(held: str, log_lines: list[str]):
     make, named = HELD[held]
@@ -192,6 +198,11 @@ STARTS: dict[str, tuple[Callable[[], FrameProcessor], str]] = {
 }
 
 
+@bad_day(
+    "bot",
+    "a pipeline that does not start",
+    "Silence, for 10 s at most (`pipeline_timeout_secs`); then the apology.",
+)
 @pytest.mark.parametrize("start", STARTS)
 async def test_pipeline_that_does_not_start_is_no_long_silence(start: str, log_lines: list[str]):
     make, named = STARTS[start]

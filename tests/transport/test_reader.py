@@ -326,7 +326,7 @@ async def test_line_on_which_sound_comes_is_asked_nothing():
 @bad_day(
     "bot",
     "the bot hangs before its pipeline runs",
-    "Silence, for 20 s at most (`pipeline_timeout_secs`).",
+    "Silence, for 10 s at most (`pipeline_timeout_secs`).",
 )
 async def test_dead_air_before_the_pipeline_has_a_bound():
     async with line(pipeline_timeout_secs=20.0) as one:
