@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Self
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -27,6 +26,7 @@ from twilio_frames.testing.parties import Party, PartyScript
 from twilio_frames.testing.rest.api import RestApi
 from twilio_frames.testing.ringing import CallerOptions, RingingCall, on_the_line
 from twilio_frames.testing.signing import Signing
+from twilio_frames.testing.upgrade import ringable_scheme
 from twilio_frames.testing.verbs import ConnectStream
 from twilio_frames.testing.webhooks import Webhooks
 
@@ -268,12 +268,6 @@ def _client_session() -> aiohttp.ClientSession:
 
 
 def _instructions(url: str, parameters: Mapping[str, str] | None) -> Instructions:
-    scheme = urlsplit(url).scheme
-    if scheme in ("http", "https"):
+    if ringable_scheme(url) in ("http", "https"):
         return Fetch(url=url)
-    if scheme in ("ws", "wss"):
-        return ConnectStream(url=url, parameters=dict(parameters or {}))
-    raise ConfigurationError(
-        f"expected an http, https, ws or wss URL, got {scheme or 'no'} scheme: "
-        "pass the bot's TwiML webhook or its stream"
-    )
+    return ConnectStream(url=url, parameters=dict(parameters or {}))

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
+from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.protocol import MAX_MESSAGE
 from twilio_frames.testing.alerts import Alert
@@ -18,6 +19,26 @@ _CLOSING = aiohttp.ClientWSTimeout(ws_close=2.0)  # pyright: ignore[reportCallIs
 
 _NOT_ALLOWED = (401, 403)
 _UNSIGNED = ": is it signed with the auth token that the server has?"
+
+
+def ringable_scheme(url: str) -> str:
+    """The scheme of a URL that can be rung: a webhook's or a stream's.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    try:
+        scheme = urlsplit(url).scheme or "no"
+    except ValueError:
+        raise ConfigurationError(
+            "expected a URL, got a malformed one: pass the bot's TwiML webhook or its stream"
+        ) from None
+    if scheme not in ("http", "https", "ws", "wss"):
+        raise ConfigurationError(
+            f"expected an http, https, ws or wss URL, got {scheme} scheme: "
+            "pass the bot's TwiML webhook or its stream"
+        )
+    return scheme
 
 
 def stream_url(url: str) -> str | Alert:

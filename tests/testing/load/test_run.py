@@ -114,6 +114,7 @@ async def test_progress_is_told():
     assert told[-1].up == 2
 
 
-async def test_url_must_be_rung():
-    with pytest.raises(ConfigurationError, match="scheme"):
-        await run_load(LoadPlan(url="ftp://example.com"))
+@pytest.mark.parametrize("url", ["ftp://example.com", "ws://[::1", ""])
+async def test_url_must_be_rung(url: str):
+    with pytest.raises(ConfigurationError, match=r"scheme|malformed"):
+        await run_load(LoadPlan(url=url))

@@ -5,33 +5,18 @@ The first ``<Connect><Stream>`` is what is looked for. ``<Redirect>`` in front o
 """
 
 import asyncio
-from urllib.parse import urlsplit
 
-from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.alerts import Alert
 from twilio_frames.testing.load.account import Account
+from twilio_frames.testing.upgrade import ringable_scheme
 from twilio_frames.testing.verbs import ConnectStream, Pause, Redirect, Reject, Verb, read_twiml
 
 _MAX_DOCUMENTS = 10
 
 
-def check_url(url: str) -> None:
-    """Makes sure that something can be rung at all.
-
-    Raises:
-        ConfigurationError: If not.
-    """
-    scheme = urlsplit(url).scheme
-    if scheme not in ("http", "https", "ws", "wss"):
-        raise ConfigurationError(
-            f"expected an http, https, ws or wss URL, got {scheme or 'no'} scheme: "
-            "pass the bot's TwiML webhook or its stream"
-        )
-
-
 async def find_stream(account: Account, call_sid: str) -> ConnectStream | str:
     """The stream a new call is to be connected to, or why there is none."""
-    if urlsplit(account.url).scheme in ("ws", "wss"):
+    if ringable_scheme(account.url) in ("ws", "wss"):
         return ConnectStream(url=account.url, parameters=dict(account.parameters))
     url, method = account.url, "POST"
     for _ in range(_MAX_DOCUMENTS):

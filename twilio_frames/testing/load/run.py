@@ -13,12 +13,12 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 from twilio_frames.testing.load.account import Account, client_session
 from twilio_frames.testing.load.call import LoadCall, Outcome
-from twilio_frames.testing.load.dialing import check_url
 from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadResult, Spread
 from twilio_frames.testing.load.phrases import Repertoire, prepare
 from twilio_frames.testing.load.talk import Manners
 from twilio_frames.testing.load.wheel import ClockWheel
 from twilio_frames.testing.signing import Signing
+from twilio_frames.testing.upgrade import ringable_scheme
 from twilio_frames.testing.webhooks import Webhooks
 
 CALLS_PER_SECOND = 2.0
@@ -91,7 +91,7 @@ async def run_load(
         ConfigurationError: If the plan cannot work.
         MissingExtraError: If words are to be said and the ``local`` extra is not installed.
     """
-    check_url(plan.url)
+    ringable_scheme(plan.url)
     if plan.calls < 1:
         raise ConfigurationError(f"expected at least one call, got {plan.calls}")
     repertoire = repertoire or await prepare(seed=plan.seed)
