@@ -5,6 +5,8 @@ import copy
 from dataclasses import replace
 
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
     Frame,
     InterimTranscriptionFrame,
     STTMetadataFrame,
@@ -35,12 +37,16 @@ from twilio_frames.frames import (
     WordsAwaitedFrame,
 )
 from twilio_frames.processors.late_words import LONGEST_SECS
+from twilio_frames.processors.reply_watch import ReplyWatch
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
 __all__ = ["FewWordsStartStrategy", "WordlessTurnStopStrategy", "bounded", "bounded_params"]
 
 BACKSTOP_SECS = LONGEST_SECS
 """Ends a turn that no strategy has ended: as long as a recogniser of this package may take."""
+
+ANSWER_SECS = 1.0
+"""So long behind a sound that has cost the caller a reply a turn is over, words or not."""
 
 _SHORTEST_WAIT = 0.1
 # A strategy that is asked after this one may yet begin the turn by the same words.
@@ -175,6 +181,10 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
     (:class:`twilio_frames.frames.NoWordsFrame`), or should have told some by what it says of
     itself. Words that come yet later begin a turn of their own.
 
+    Where the sound has interrupted the bot, or what it was about to say, nobody says on: the caller
+    hears nothing until the LLM is asked anew. So a recogniser that says of itself that it may take
+    long is not believed there, until its words have come late in this call.
+
     Args:
         waits_for_recogniser: Whether to end no turn before the recogniser has answered, because no
             start strategy would begin a turn by words that come late.
@@ -189,6 +199,10 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
         self._recogniser_secs = DEFAULT_TTFS_P99
         self._caller_speaks = False
         self._in_turn = self._has_words = False
+        self._replies = ReplyWatch()
+        self._bot_is_heard = self._has_cost_a_reply = False
+        self._quiet_since: float | None = None
+        self._words_take_long = False
         self._timer: asyncio.Task[None] | None = None
 
     async def cleanup(self):
@@ -199,28 +213,35 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
     async def handle_user_turn_started(self):
         """A turn has begun; the words that began it are yet to come."""
         self._in_turn, self._has_words = True, False
+        self._has_cost_a_reply = self._bot_is_heard or self._replies.is_due
+        self._replies.turn_started()
         await self._stop_timer()
 
     async def handle_user_turn_stopped(self):
         """The turn is over."""
         self._in_turn = False
+        self._replies.turn_stopped(has_words=self._has_words)
         await self._stop_timer()
 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Follows speech and words."""
+        self._replies.note(frame)
         match frame:
+            case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
+                self._bot_is_heard = isinstance(frame, BotStartedSpeakingFrame)
             case STTMetadataFrame():
                 self._recogniser_secs = frame.ttfs_p99_latency
             case VADUserStartedSpeakingFrame():
-                self._caller_speaks = True
+                self._caller_speaks, self._quiet_since = True, None
                 await self._stop_timer()
             case VADUserStoppedSpeakingFrame():
                 self._caller_speaks = False
-                await self._wait(self._recogniser_secs - frame.stop_secs)
+                self._quiet_since = asyncio.get_running_loop().time() - frame.stop_secs
+                await self._wait(self._patience_secs() - frame.stop_secs)
             case TurnTranscriptionFrame():
                 pass
             case TranscriptionFrame():
-                self._has_words = self._has_words or bool(frame.text.strip())
+                self._take_words(frame.text.strip())
             case InterimTranscriptionFrame():
                 await self._wait(self._recogniser_secs)
             case WordsAwaitedFrame():
@@ -230,6 +251,20 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
             case _:
                 pass
         return ProcessFrameResult.CONTINUE
+
+    def _patience_secs(self) -> float:
+        """How long behind the end of speech the words may take."""
+        if self._has_cost_a_reply and not self._words_take_long:
+            return min(self._recogniser_secs, ANSWER_SECS)
+        return self._recogniser_secs
+
+    def _take_words(self, text: str) -> None:
+        if not text:
+            return
+        self._has_words = True
+        if self._quiet_since is not None:
+            late = asyncio.get_running_loop().time() - self._quiet_since
+            self._words_take_long = self._words_take_long or late > ANSWER_SECS
 
     async def _wait(self, secs: float) -> None:
         await self._stop_timer()

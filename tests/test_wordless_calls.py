@@ -75,13 +75,14 @@ class Streams(STTService):
 class Thinks(PythonLLMService):
     """Takes a while for its only answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 1.5) -> None:
         super().__init__()
         self.asked = 0
+        self._seconds = seconds
 
     async def respond(self, context: LLMContext) -> AsyncIterator[str]:
         self.asked += 1
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(self._seconds)
         yield ANSWER
 
 
@@ -224,6 +225,71 @@ async def test_too_little_for_other_strategies(
 
     assert hole <= LONGEST_SILENCE
     assert bot.remembered() == [TEXT]
+
+
+class Slow(UtteranceSTTService):
+    """Says of itself that it may take long, and does.
+
+    Args:
+        words: What it hears in all that is said, and how late it is with each; then nothing more.
+    """
+
+    def __init__(self, *words: tuple[str, float]):
+        super().__init__(ttfs_p99_latency=2.5)
+        self._words = iter(words)
+
+    async def transcribe(self, pcm: bytes) -> str | None:
+        words, secs = next(self._words, (None, 100.0))
+        await asyncio.sleep(secs)
+        return words
+
+
+class AnySpeechBot(Bot):
+    """Is interrupted by any sound, and hears slowly."""
+
+    def __init__(self, *words: tuple[str, float], thinks_secs: float = 0.0):
+        strategies = phone_turn_strategies(interrupt_by=InterruptBy.ANY_SPEECH)
+        super().__init__(lambda _: Slow(*words), strategies=strategies)
+        self.llm = Thinks(thinks_secs)
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("voice", 1.0), ("child", 2.0)])
+async def test_sound_that_has_interrupted_the_bot(phone: Phone, kind: str, seconds: float):
+    bot = AnySpeechBot()
+    assert await talk_over(phone, bot, await make(kind, seconds)) <= LONGEST_SILENCE
+    assert bot.llm.asked == 1
+
+
+async def test_sound_that_has_interrupted_what_the_bot_was_about_to_say(phone: Phone):
+    bot = AnySpeechBot(("when do you open", 0.1), thinks_secs=1.5)
+    async with phone.call(bot) as caller:
+        await caller.wait_until_bot_speaks(for_seconds=1.0)
+        await caller.say(await babble(1.0))
+        await caller.wait(1.0)
+        await caller.say(await babble(0.5))
+        ended = caller.now
+        await caller.wait_until_bot_speaks(for_seconds=0.1)
+        assert caller.now - ended <= LONGEST_SILENCE + 1.5 + 0.5
+    assert bot.llm.asked == 2
+
+
+async def test_recogniser_that_has_shown_to_be_slow_is_waited_for(phone: Phone):
+    bot = AnySpeechBot(("a tea please", 1.5), ("no wait", 1.5))
+    async with phone.call(bot) as caller:
+        await caller.wait_until_bot_speaks(for_seconds=1.0)
+        await caller.say(await babble(1.0))
+        await caller.wait(4.0)
+        asked = bot.llm.asked
+        await caller.say(await babble(1.0))
+        await caller.wait(1.7)
+        assert bot.llm.asked == asked
+        await caller.wait_until_bot_speaks(for_seconds=1.0)
+    assert bot.llm.asked == asked + 1
+    said = bot.remembered()
+    assert [words for words in ("a tea please", "no wait") if words in said] == [
+        "a tea please",
+        "no wait",
+    ]
 
 
 async def answer_after(phone: Phone, sound: bytes, *, wait: float) -> tuple[float, Bot]:
