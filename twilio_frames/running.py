@@ -22,8 +22,7 @@ __all__ = ["PipelineRun"]
 
 # All of it in less time than whoever cancelled the bot waits for it.
 _ASK_SECONDS = 2.0
-_ROUND_SECONDS = 0.3
-_ROUNDS = 3
+_FORCE_SECONDS = 0.9
 _CLEAN_UP_SECONDS = 1.0
 _CLOSING_SECONDS = 3.0
 
@@ -115,15 +114,9 @@ class PipelineRun:
 
     async def _stop_by_force(self, running: asyncio.Task[None]) -> None:
         await self._try(self._worker.pipeline.cleanup())
-        for _ in range(_ROUNDS):
-            self.left = {*self._runner.task_manager.current_tasks(), *self._steps, running}
-            self.left = {task for task in self.left if not task.done()}
-            if not self.left:
-                break
-            for task in self.left:
-                task.cancel()
-            await asyncio.wait(self.left, timeout=_ROUND_SECONDS)
-        self.left = {task for task in self.left if not task.done()}
+        tasks = {*self._runner.task_manager.current_tasks(), *self._steps, running}
+        await cancel_until_done(tasks, seconds=_FORCE_SECONDS)
+        self.left = {task for task in tasks if not task.done()}
         logger.bind(call_sid=self._call_sid).error(
             f"{self._call_sid}: the pipeline did not end, not even by cancellation, and was ended "
             f"by force; {len(self.left)} of its tasks go on all the same: look for a processor "

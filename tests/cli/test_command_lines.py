@@ -224,3 +224,9 @@ def test_lines_that_nobody_sees_are_not_made(tmp_path: Path):
     assert main(["report", str(log)]) != 0
     logger.opt(lazy=True).trace("{}", lambda: made.append("line"))
     assert not made
+
+
+def test_command_is_a_module_as_well():
+    command = [sys.executable, "-W", "ignore", "-m", "twilio_frames.cli", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("twilio-frames ")
