@@ -221,7 +221,9 @@ class Trial:
     async def _try_side(
         self, side: str, twilio: SimulatedTwilio, bot: RemoteBot | LocalBot, speech: CallerSpeech
     ) -> None:
-        free = asyncio.Semaphore(self._at_once)
+        # In one process a call that stalls its event loop stalls all the others.
+        is_stalled = self._is_here and any(SCENARIOS[name].is_alone for name in self._names)
+        free = asyncio.Semaphore(1 if is_stalled else self._at_once)
 
         async def one(name: str, number: int, script: Script) -> None:
             async with AsyncExitStack() as stack:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, combinations
+from itertools import combinations
 
 import numpy as np
 
@@ -161,16 +161,21 @@ def word_ends(words: Sequence[str], mulaw: bytes, length: int, *, missing: int =
 def _ends_by_letters(words: Sequence[str], mulaw: bytes, length: int) -> list[int]:
     """Where words end if each takes sound in proportion to its letters."""
     sounding = _sounding_blocks(mulaw, length)
-    pauses = sounding[:-1][np.diff(sounding) > _PAUSE_BLOCKS]
+    # How much sounds ahead of each: the pauses themselves are no distance.
+    pauses = np.flatnonzero(np.diff(sounding) > _PAUSE_BLOCKS) + 1.0
     shares = np.cumsum([letters_of(word) for word in words], dtype=float)
-    last_blocks = np.rint(shares / shares[-1] * len(sounding)).astype(int) - 1
-    ends: list[int] = []
-    for word, block in zip(words, sounding[last_blocks.clip(0)].tolist(), strict=True):
+    # A word that is known to end at a pause says where those around it are.
+    known_shares, known = [0.0], [0.0]
+    for word, share in zip(words, shares.tolist(), strict=True):
+        due = np.interp(share, [known_shares[-1], shares[-1]], [known[-1], len(sounding)])
         if word[-1:] in _PAUSE_SIGNS and len(pauses):
-            nearest = int(pauses[np.argmin(np.abs(pauses - block))])
-            block = nearest if abs(nearest - block) <= _PAUSE_REACH_BLOCKS else block
-        ends.append((block + 1) * BLOCK)
-    return list(accumulate(ends, max))
+            nearest = float(pauses[np.argmin(np.abs(pauses - due))])
+            if abs(nearest - due) <= _PAUSE_REACH_BLOCKS and nearest > known[-1]:
+                known_shares.append(share)
+                known.append(nearest)
+    ends = np.interp(shares, [*known_shares, shares[-1]], [*known, len(sounding)])
+    blocks = sounding[np.rint(ends).astype(int).clip(1) - 1]
+    return ((blocks + 1) * BLOCK).tolist()
 
 
 def _sounding_blocks(mulaw: bytes, length: int) -> np.ndarray:

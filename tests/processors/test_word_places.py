@@ -85,6 +85,18 @@ def test_what_is_no_speech_is_shared_by_letters():
     assert places == pytest.approx([len(mulaw) * quarter / 4 for quarter in (1, 2, 3, 4)], abs=160)
 
 
+@pytest.mark.parametrize("short", [0, 2])
+def test_word_ahead_of_a_pause_ends_there_whichever_side_of_it_the_letters_say(short: int):
+    """And the words on either side of the pause share what sounds there."""
+    text = "bodagi melo, pena sirotu"
+    words = said(text, lambda word: burst("bo")[:1600] * (2 if word in text.split()[short] else 1))
+    mulaw = sound(words)
+    places = word_ends(text.split(), mulaw, len(mulaw))
+
+    assert places[1] == pytest.approx(sum(len(word.mulaw) for word in words[:2]), abs=160)
+    assert places[1] < places[2] < places[3] == pytest.approx(len(mulaw), abs=160)
+
+
 def test_letters_that_nobody_knows_share_the_sound():
     mulaw, _ = speech("Good morning to you all.")
     words = ["доброе", "утро", "всем"]
