@@ -5,7 +5,8 @@ import pytest
 from tests.testing.bots import tone
 from twilio_frames.audio import mulaw_silence
 from twilio_frames.testing.ear import Ear, Spell
-from twilio_frames.testing.result import turns_of
+from twilio_frames.testing.hearing import HeardWord
+from twilio_frames.testing.result import Turn, turns_of, with_words
 from twilio_frames.testing.voice import FRAME_BYTES, Utterance, Voice
 
 
@@ -123,3 +124,18 @@ def test_noise_lies_under_the_speech():
 
     assert quiet.next_frame() != noisy.next_frame()
     assert noisy.next_frame() != mulaw_silence(0.02)
+
+
+def test_word_behind_a_pause_is_in_the_turn_in_which_it_sounds():
+    """Where a word begins is known to the end of the one before: a pause may be longer than it."""
+    turns = [
+        Turn(speaker="bot", began_at=10.37, ended_at=11.86),
+        Turn(speaker="bot", began_at=12.21, ended_at=14.05),
+    ]
+    words = [
+        HeardWord(text="latte.", began_at=11.43, ended_at=11.86),
+        HeardWord(text="Any", began_at=11.85, ended_at=12.43),
+        HeardWord(text="special", began_at=12.44, ended_at=12.87),
+    ]
+
+    assert [turn.words for turn in with_words(turns, words)] == ["latte.", "Any special"]

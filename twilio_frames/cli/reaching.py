@@ -40,9 +40,7 @@ class Reached:
 def words_in(caller: Caller, began: float, ended: float) -> str:
     """The bot's words that were heard between two times."""
     words = caller.hearing.words(caller.heard_so_far) or []
-    return " ".join(
-        word.text for word in words if began <= (word.began_at + word.ended_at) / 2 <= ended
-    )
+    return " ".join(word.text for word in words if began <= word.sounds_at <= ended)
 
 
 @asynccontextmanager

@@ -51,6 +51,10 @@ class KnownWord:
     utterance: int = 0
 
 
+_LAST_SOUND_SECS = 0.05
+"""How long the last sound of a word lasts at least; a pause before it may last longer than it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardWord:
     """A word that was heard to its end.
@@ -64,6 +68,11 @@ class HeardWord:
     text: str
     began_at: float
     ended_at: float
+
+    @property
+    def sounds_at(self) -> float:
+        """A moment at which it surely sounds: what goes before may be a pause."""
+        return max((self.began_at + self.ended_at) / 2, self.ended_at - _LAST_SOUND_SECS)
 
 
 def plain_words(text: str) -> list[str]:

@@ -215,8 +215,7 @@ def with_words(turns: Sequence[Turn], words: Sequence[HeardWord] | None) -> tupl
 
 
 def _is_in(word: HeardWord, turn: Turn) -> bool:
-    middle = (word.began_at + word.ended_at) / 2
-    return turn.began_at <= middle <= turn.ended_at
+    return turn.began_at <= word.sounds_at <= turn.ended_at
 
 
 def _bot_turns(spoken: Sequence[Utterance], spells: Sequence[Spell]) -> list[Turn]:
