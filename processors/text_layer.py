@@ -143,6 +143,14 @@ class TextLayer:
         places = word_ends(spoken, sound, max(0, reach - begin), missing=missing)
         limit = reach if lays_beyond else max(begin, end)
         beyond: list[_Word] = []
+        within = [
+            number
+            for number, (word, place) in enumerate(zip(words, places, strict=True))
+            if spoken[number] and (not word.letters or begin + place <= limit)
+        ]
+        if within and len(within) < sum(map(bool, spoken)):
+            # No sound of another word follows: all that there is is of these.
+            places[within[-1]] = limit - begin
         for word, place in zip(words, places, strict=True):
             at = begin + place
             if not isinstance(word.source, TTSTextFrame):
