@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 
 from pipecat.frames.frames import (
-    STTMetadataFrame,
     SystemFrame,
     UserMuteStartedFrame,
     UserMuteStoppedFrame,
@@ -32,6 +31,7 @@ from twilio_frames.frames import (
     WordsAwaitedFrame,
 )
 from twilio_frames.processors.playout import Playout
+from twilio_frames.processors.recogniser_pace import RecogniserPace
 from twilio_frames.processors.turns import VAD_LAG_SECS
 from twilio_frames.protocol.holding import DOUBT, HoldPolicy
 
@@ -75,19 +75,18 @@ class Hold:
         self._caller_speaks = False
         self._caller_is_heard = False
         self._in_turn = False
-        self._recogniser_secs = 0.0
+        self._pace = RecogniserPace(0.0)
         self._words_due_at = 0.0
 
     async def follow(self, frame: SystemFrame) -> None:
         """Does what the caller's side asks for."""
+        self._pace.note(frame)
         match frame:
             case UserMuteStartedFrame():
                 self._caller_is_muted = True
                 await self._resume(alarm=0.0)
             case UserMuteStoppedFrame():
                 self._caller_is_muted = False
-            case STTMetadataFrame():
-                self._recogniser_secs = frame.ttfs_p99_latency
             case WordsAwaitedFrame():
                 self._words_due_at = time.monotonic() + frame.secs
             case UserStartedSpeakingFrame() | UserStoppedSpeakingFrame():
@@ -182,7 +181,7 @@ class Hold:
 
     def _left_to_wait(self, silence_secs: float) -> float:
         """Seconds until the words would have been there, and a moment; so long after the sound."""
-        words_secs = max(self._hold_secs or 0.0, self._recogniser_secs) + _BEYOND_THE_WORDS
+        words_secs = max(self._hold_secs or 0.0, self._pace.secs) + _BEYOND_THE_WORDS
         asked_secs = self._words_due_at - time.monotonic() + _BEYOND_THE_WORDS
         return max(words_secs - VAD_LAG_SECS - silence_secs, asked_secs, 0.0)
 

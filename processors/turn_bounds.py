@@ -9,7 +9,6 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     Frame,
     InterimTranscriptionFrame,
-    STTMetadataFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -37,6 +36,7 @@ from twilio_frames.frames import (
     WordsAwaitedFrame,
 )
 from twilio_frames.processors.late_words import LONGEST_SECS
+from twilio_frames.processors.recogniser_pace import RecogniserPace
 from twilio_frames.processors.reply_watch import ReplyWatch
 from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
 
@@ -44,9 +44,6 @@ __all__ = ["FewWordsStartStrategy", "WordlessTurnStopStrategy", "bounded", "boun
 
 BACKSTOP_SECS = LONGEST_SECS
 """Ends a turn that no strategy has ended: as long as a recogniser of this package may take."""
-
-ANSWER_SECS = 1.0
-"""So long behind a sound that has cost the caller a reply a turn is over, words or not."""
 
 _SHORTEST_WAIT = 0.1
 # A strategy that is asked after this one may yet begin the turn by the same words.
@@ -196,13 +193,11 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
         self.wait_for_transcript = True
         """False beside a speech-to-speech model, by Pipecat: then this ends no turn."""
         self._waits_for_recogniser = waits_for_recogniser
-        self._recogniser_secs = DEFAULT_TTFS_P99
+        self._pace = RecogniserPace(DEFAULT_TTFS_P99)
         self._caller_speaks = False
         self._in_turn = self._has_words = False
         self._replies = ReplyWatch()
         self._bot_is_heard = self._has_cost_a_reply = False
-        self._quiet_since: float | None = None
-        self._words_take_long = False
         self._timer: asyncio.Task[None] | None = None
 
     async def cleanup(self):
@@ -226,24 +221,22 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Follows speech and words."""
         self._replies.note(frame)
+        self._pace.note(frame)
         match frame:
             case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
                 self._bot_is_heard = isinstance(frame, BotStartedSpeakingFrame)
-            case STTMetadataFrame():
-                self._recogniser_secs = frame.ttfs_p99_latency
             case VADUserStartedSpeakingFrame():
-                self._caller_speaks, self._quiet_since = True, None
+                self._caller_speaks = True
                 await self._stop_timer()
             case VADUserStoppedSpeakingFrame():
                 self._caller_speaks = False
-                self._quiet_since = asyncio.get_running_loop().time() - frame.stop_secs
                 await self._wait(self._patience_secs() - frame.stop_secs)
             case TurnTranscriptionFrame():
                 pass
             case TranscriptionFrame():
-                self._take_words(frame.text.strip())
+                self._has_words = self._has_words or bool(frame.text.strip())
             case InterimTranscriptionFrame():
-                await self._wait(self._recogniser_secs)
+                await self._wait(self._pace.stated_secs)
             case WordsAwaitedFrame():
                 await self._wait(frame.secs)
             case NoWordsFrame() if not self._caller_speaks:
@@ -254,17 +247,7 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
 
     def _patience_secs(self) -> float:
         """How long behind the end of speech the words may take."""
-        if self._has_cost_a_reply and not self._words_take_long:
-            return min(self._recogniser_secs, ANSWER_SECS)
-        return self._recogniser_secs
-
-    def _take_words(self, text: str) -> None:
-        if not text:
-            return
-        self._has_words = True
-        if self._quiet_since is not None:
-            late = asyncio.get_running_loop().time() - self._quiet_since
-            self._words_take_long = self._words_take_long or late > ANSWER_SECS
+        return self._pace.secs if self._has_cost_a_reply else self._pace.stated_secs
 
     async def _wait(self, secs: float) -> None:
         await self._stop_timer()

@@ -48,6 +48,7 @@ from twilio_frames.frames import (
 from twilio_frames.processors.backchannels import HESITATIONS, Backchannels
 from twilio_frames.processors.late_words import LateWords
 from twilio_frames.processors.min_words import remembered
+from twilio_frames.processors.recogniser_pace import RecogniserPace
 from twilio_frames.processors.reply_watch import ReplyWatch
 
 __all__ = ["UNINTELLIGIBLE", "ConfirmedUserTurnStartStrategy"]
@@ -127,7 +128,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self._quiet_secs = quiet_secs
         self._nearly_done_secs = nearly_done_secs
         self._vad_stop_secs = VAD_STOP_SECS
-        self._recogniser_secs = DEFAULT_TTFS_P99
+        self._pace = RecogniserPace(DEFAULT_TTFS_P99)
         self._tells_words = False
         self._replies = ReplyWatch()
         self._late = LateWords()
@@ -168,6 +169,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Takes in what the bot and the caller do; STOP if the turn begins by it."""
         self._replies.note(frame)
+        self._pace.note(frame)
         result = await self._take(frame)
         self._late.note(frame)
         if self._in_turn and isinstance(frame, TranscriptionFrame) and frame.text.strip():
@@ -179,7 +181,6 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
             case SpeechControlParamsFrame(vad_params=params) if params is not None:
                 self._vad_stop_secs = params.stop_secs
             case STTMetadataFrame():
-                self._recogniser_secs = frame.ttfs_p99_latency
                 # Speech-to-speech models tell none in time, and say so.
                 self._tells_words = frame.ttfs_p99_latency > 0.0
             case BotStartedSpeakingFrame():
@@ -266,7 +267,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     def _is_wordless(self, speech_secs: float) -> bool:
         """Whether a recogniser that tells words as they are said should have told some."""
         is_told = self._recogniser_is_quick and self._tells_words and not self._has_interim
-        is_due = speech_secs >= max(CONFIRM_SECS, self._recogniser_secs + _SHORTEST_WAIT)
+        is_due = speech_secs >= max(CONFIRM_SECS, self._pace.stated_secs + _SHORTEST_WAIT)
         return is_told and is_due and self._confirm_secs is None and self._words_secs is None
 
     async def _take_pause(self, frame: CallerPausedFrame) -> ProcessFrameResult:
@@ -292,7 +293,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
         # Many recognisers begin only when the VAD tells of the end. But a VAD that waits for a
         # caller who pauses much is not to keep the caller waiting.
         usual_secs = 0.0 if self._recogniser_is_quick else DEFAULT_TTFS_P99
-        is_due = frame.silence_secs >= max(self._recogniser_secs, usual_secs)
+        is_due = frame.silence_secs >= max(self._pace.secs, usual_secs)
         return self._words_secs is None and not self._words_are_asked_for and is_due
 
     async def _speech_stopped(self, silence_secs: float) -> ProcessFrameResult:
@@ -352,7 +353,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     def _wait_for_words_secs(self, silence_secs: float) -> float:
         if self._words_secs is not None:
             return self._words_secs
-        return max(_SHORTEST_WAIT, self._recogniser_secs - VAD_LAG_SECS - silence_secs)
+        return max(_SHORTEST_WAIT, self._pace.secs - VAD_LAG_SECS - silence_secs)
 
     async def _begin(self) -> ProcessFrameResult:
         await self._confirm()

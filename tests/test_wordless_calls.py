@@ -292,6 +292,52 @@ async def test_recogniser_that_has_shown_to_be_slow_is_waited_for(phone: Phone):
     ]
 
 
+SLOW_STRATEGIES = {
+    "default": lambda: None,
+    "by words": lambda: phone_turn_strategies(interrupt_by=InterruptBy.WORDS),
+    "Pipecat's few words": lambda: UserTurnStrategies(
+        start=[MinWordsUserTurnStartStrategy(min_words=3)]
+    ),
+}
+
+
+@pytest.mark.parametrize("strategies", SLOW_STRATEGIES.values(), ids=SLOW_STRATEGIES)
+async def test_bot_says_on_before_a_recogniser_that_may_take_long(
+    phone: Phone, strategies: Callable[[], UserTurnStrategies | None]
+):
+    bot = Bot(lambda _: Slow(), strategies=strategies())
+    assert await talk_over(phone, bot, await babble(1.0)) <= LONGEST_SILENCE
+    assert bot.remembered() == [TEXT]
+
+
+@pytest.mark.parametrize("strategies", SLOW_STRATEGIES.values(), ids=SLOW_STRATEGIES)
+async def test_bot_waits_for_a_recogniser_that_has_taken_long(
+    phone: Phone, strategies: Callable[[], UserTurnStrategies | None]
+):
+    bot = Bot(
+        lambda _: Slow(("a small tea please", 1.5), ("no not a tea", 1.5)), strategies=strategies()
+    )
+    async with phone.call(bot) as caller:
+        await caller.wait_until_bot_speaks(for_seconds=1.0)
+        await caller.say(await babble(1.0))
+        await caller.wait(4.5)
+        await caller.wait_until_bot_speaks(for_seconds=1.0)
+        await caller.say(await babble(1.0))
+        ended = caller.now
+        await caller.wait(3.0)
+        said_on = [
+            turn
+            for turn in caller.result.turns
+            if turn.speaker == "bot" and ended + 0.5 < turn.began_at < ended + 1.6
+        ]
+        assert not said_on
+        await caller.wait_for_bot()
+    assert [text for text in bot.remembered() if "tea" in text and "small coffee" not in text] == [
+        "a small tea please",
+        "no not a tea",
+    ]
+
+
 async def answer_after(phone: Phone, sound: bytes, *, wait: float) -> tuple[float, Bot]:
     """When the answer begins behind a question, with a sound in between."""
     bot = Bot(question="when do you open", first="Hello.")
