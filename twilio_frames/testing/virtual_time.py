@@ -146,6 +146,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             quiet = quiet + 1 if self._is_quiet() else 0
             if quiet < self._looks(jump) and (ready := super().select(LOOK_SECS)):
                 return ready
+        _work.note_blocked()
         return super().select(0)
 
     def _looks(self, jump: float) -> int:
@@ -154,7 +155,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         A kernel with much to do delivers late, and the farther the jump, the more it would cost.
         """
         if _work.is_under_way:
-            return BLOCKED_LOOKS
+            return 2 if _work.is_as_it_was else BLOCKED_LOOKS
         if self._loop.watches_threads:
             return 1 + min(int(10 * jump), BLOCKED_LOOKS)
         return 2 if jump > LONG_JUMP_SECS else 0
@@ -171,10 +172,21 @@ class _Work:
         self._under_way = set[Future[Any]]()
         self._asleep = 0
         self._threads = dict[str, int]()
+        self._blocked: frozenset[Future[Any]] = frozenset()
 
     @property
     def is_under_way(self) -> bool:
         return len(self._under_way) > self._asleep
+
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether the same work as now has been seen to wait, look after look."""
+        return self._blocked == self._under_way
+
+    def note_blocked(self) -> None:
+        """Notes that what is under way waits."""
+        if not self.is_as_it_was:
+            self._blocked = frozenset(self._under_way)
 
     def sleep(self, loop: VirtualEventLoop, seconds: float) -> None:
         """Sleeps in the loop's time, on another thread."""
