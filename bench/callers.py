@@ -16,8 +16,8 @@ from stand_ins import ANSWER_SECONDS, SPEAK_KEY, STALL_KEY, note
 
 from twilio_frames.protocol import Connected, Dtmf, Media, Role, Start, Stop, Stream
 from twilio_frames.testing import Caller, CallerOptions, SimulatedTwilio
+from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.speech import to_utterance
-from twilio_frames.testing.voice import audible_samples
 
 QUESTION = "When is my parcel going to arrive, please?"
 GAP_SECONDS = 0.06

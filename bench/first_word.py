@@ -22,7 +22,7 @@ from bot_process import BenchProcess
 from loguru import logger
 
 from twilio_frames.testing import CallResult, SimulatedTwilio
-from twilio_frames.testing.log import CallLog
+from twilio_frames.testing.logs.log import CallLog
 
 AT_ONCE = 5
 NEAR = {"BENCH_CONNECT_SECONDS": "0", "BENCH_SPEECH_SECONDS": "0"}

@@ -13,7 +13,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from stand_ins import GREETING, Responder, Speaker, Transcriber, note
 
 from twilio_frames.call import Call
-from twilio_frames.processors.clip_store import ClipStore
+from twilio_frames.processors.clips.store import ClipStore
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.vad import PhoneVAD

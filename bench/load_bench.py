@@ -21,8 +21,8 @@ from pathlib import Path
 
 from bot_process import BenchProcess
 
-from twilio_frames.cli.console import Console
-from twilio_frames.cli.load_view import show_result, show_step, show_verdict
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.load_view import show_result, show_step, show_verdict
 from twilio_frames.testing.load import (
     LoadPlan,
     LoadResult,

@@ -22,8 +22,8 @@ from noises import LINE_NOISE, NOISES, Samples, noisy_line, to_mulaw
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.processors.silero import WINDOW
 from twilio_frames.processors.vad import LIKELY_CONFIDENCE, LIKELY_SECS, PhoneVADAnalyzer
+from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.speech import read_wav, to_utterance
-from twilio_frames.testing.voice import audible_samples
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _LINES = 4

@@ -28,7 +28,7 @@ from recognition_calls import through_calls
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
 from twilio_frames.examples.coffee_shop.understanding import understand
-from twilio_frames.local.recogniser import UNINTELLIGIBLE, Recogniser
+from twilio_frames.local.recognition.recogniser import UNINTELLIGIBLE, Recogniser
 from twilio_frames.processors.stt import BEFORE_SECS
 from twilio_frames.processors.vad import PhoneVADAnalyzer
 

@@ -12,7 +12,7 @@ from stand_ins import serve
 
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.protocol import Media, Role, Start, decode
-from twilio_frames.testing.voice import audible_samples
+from twilio_frames.testing.callers.voice import audible_samples
 
 _QUIET = bytes(code for code in range(256) if not len(audible_samples(bytes([code]))))
 _LOUD_BYTES = 40

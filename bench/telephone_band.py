@@ -1,4 +1,4 @@
-"""Writes twilio_frames/local/telephone_band.py: what the telephone's band tells of the whole one.
+"""Writes local/recognition/telephone_band.py: what the telephone's band tells of the whole one.
 
 Pocketsphinx's acoustic model knows speech up to 6.8 kHz, the telephone ends near 3.8 kHz. From
 synthetic speech in both forms this fits the linear map that best guesses the model's features from
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import soxr
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw
-from twilio_frames.local.cepstra import TELEPHONE_BANDS, cepstra, log_bands
+from twilio_frames.local.recognition.cepstra import TELEPHONE_BANDS, cepstra, log_bands
 from twilio_frames.local.synthesiser import Synthesiser
 
 _TARGET = Path(__file__).parents[1] / "twilio_frames" / "local" / "telephone_band.py"

@@ -8,7 +8,7 @@ from truth_words import Word, said, sound
 
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
 from twilio_frames.testing.vendors import RealtimeServer, SpokenReply
-from twilio_frames.testing.vendors.realtime_replies import SpokenWord
+from twilio_frames.testing.vendors.realtime.replies import SpokenWord
 
 _NOTHING_TO_SAY = "Hm."
 

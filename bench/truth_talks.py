@@ -29,7 +29,7 @@ from truth_words import (
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import Caller, LineConditions
-from twilio_frames.testing.voice import audible_samples
+from twilio_frames.testing.callers.voice import audible_samples
 
 SETTLING = 1.0
 STALL_SECONDS = 0.2

@@ -17,9 +17,9 @@ from truth_words import burst
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import CallerOptions, LineConditions, SimulatedTwilio
-from twilio_frames.testing.conditions import PERFECT_LINE
+from twilio_frames.testing.callers.voice import audible_samples
+from twilio_frames.testing.lines.conditions import PERFECT_LINE
 from twilio_frames.testing.speech import to_utterance
-from twilio_frames.testing.voice import audible_samples
 
 SIDES = ("ours", "stock")
 _POINTS_A_SCRIPT = 10

@@ -6,8 +6,8 @@ import numpy as np
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.local.synthesiser import BOT_VOICE, BOT_WORDS_PER_MINUTE, Synthesiser
+from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.speech import to_mulaw
-from twilio_frames.testing.voice import audible_samples
 
 _WATERMARK = 150
 

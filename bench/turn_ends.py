@@ -44,12 +44,12 @@ from twilio_frames.processors.context import (  # noqa: E402
     PhoneContextAggregator,
     phone_turn_strategies,
 )
-from twilio_frames.processors.smart_turn import (  # noqa: E402
+from twilio_frames.processors.turn_ends import EndTurnBy  # noqa: E402
+from twilio_frames.processors.turns.smart_turn import (  # noqa: E402
     PhoneSmartTurn,
     SmartTurnPool,
     probability_of_end,
 )
-from twilio_frames.processors.turn_ends import EndTurnBy  # noqa: E402
 from twilio_frames.processors.vad import PhoneVAD, phone_vad_params  # noqa: E402
 
 _TURNS_A_CALL = 8

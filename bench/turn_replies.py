@@ -22,9 +22,9 @@ from turn_recordings import Turn, read_turns
 
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.processors import smart_turn
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
 from twilio_frames.processors.turn_ends import EndTurnBy
+from twilio_frames.processors.turns import smart_turn
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import Call
 from twilio_frames.testing import Caller, Phone

@@ -4,11 +4,11 @@
     python bench/word_places.py --fit
 
 A voice that knows where its words begin speaks texts; from the sound and the text alone it is
-estimated where each word ends (``twilio_frames.processors.word_places``). If the caller interrupted
-at a moment, would the right words be remembered? Each hundredth of a second of each text is tried.
-Beside it stands what the letters alone say: each has an equal share of the sound.
+estimated where each word ends (``twilio_frames.processors.words.word_places``). If the caller
+interrupted at a moment, would the right words be remembered? Each hundredth of a second of each
+text is tried. Beside it stands what the letters alone say: each has an equal share of the sound.
 
-``--fit`` makes ``processors/letter_sounds.py`` anew: what letters sound like, from texts and voices
+``--fit`` makes ``letter_sounds.py`` beside it anew: what letters sound like, from texts and voices
 that the measurement leaves out, all but one of the voices. Needs the ``local`` extra; where the
 command ``flite`` is installed (Debian's package), its voices, built from people's speech, are
 measured too: nothing was fitted to them.
@@ -30,10 +30,10 @@ from word_places_texts import HELD_OUT, TO_FIT
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.local.synthesiser import Synthesiser
-from twilio_frames.processors.letter_alignment import PAUSE, letters_said, sound_features
-from twilio_frames.processors.letter_sounds import LETTERS
-from twilio_frames.processors.sounding import BLOCK, letters_of, loud_blocks
-from twilio_frames.processors.word_places import word_ends
+from twilio_frames.processors.words.letter_alignment import PAUSE, letters_said, sound_features
+from twilio_frames.processors.words.letter_sounds import LETTERS
+from twilio_frames.processors.words.sounding import BLOCK, letters_of, loud_blocks
+from twilio_frames.processors.words.word_places import word_ends
 
 _TARGET = Path(__file__).parents[1] / "processors" / "letter_sounds.py"
 _VOICES_TO_FIT = (

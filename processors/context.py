@@ -15,12 +15,15 @@ from pipecat.turns.user_start import (
 )
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from twilio_frames.processors.eager import EagerReplyStopStrategy
-from twilio_frames.processors.given_strategies import PhoneTurnStrategies, with_phone_strategies
-from twilio_frames.processors.min_words import PhoneMinWordsUserTurnStartStrategy
-from twilio_frames.processors.turn_bounds import bounded_params
-from twilio_frames.processors.turn_stop import PhoneTurnStopStrategy
-from twilio_frames.processors.turns import ConfirmedUserTurnStartStrategy
+from twilio_frames.processors.turns.bounds import bounded_params
+from twilio_frames.processors.turns.eager import EagerReplyStopStrategy
+from twilio_frames.processors.turns.given_strategies import (
+    PhoneTurnStrategies,
+    with_phone_strategies,
+)
+from twilio_frames.processors.turns.min_words import PhoneMinWordsUserTurnStartStrategy
+from twilio_frames.processors.turns.starts import ConfirmedUserTurnStartStrategy
+from twilio_frames.processors.turns.stop import PhoneTurnStopStrategy
 
 
 class InterruptBy(StrEnum):
@@ -28,7 +31,8 @@ class InterruptBy(StrEnum):
 
     CONFIRMED_SPEECH = "confirmed speech"
     """Speech that lasts, or words that are more than 'uh-huh'; until that is clear, the bot waits
-    in silence. See :class:`twilio_frames.processors.turns.ConfirmedUserTurnStartStrategy`."""
+    in silence. See
+    :class:`twilio_frames.processors.turns.starts.ConfirmedUserTurnStartStrategy`."""
     ANY_SPEECH = "any speech"
     """The first sound that the VAD takes for speech, and words that it missed."""
     WORDS = "words"
@@ -57,7 +61,7 @@ def phone_turn_strategies(
         min_words: How many words it takes where words do it.
         eager: Whether the LLM starts on the reply when the turn is likely over, and is stopped
             without a trace if the caller goes on. For the ``LLMService`` of Pipecat's alone. See
-            :class:`twilio_frames.processors.eager.EagerReplyStopStrategy`.
+            :class:`twilio_frames.processors.turns.eager.EagerReplyStopStrategy`.
     """
     start: list[BaseUserTurnStartStrategy]
     match interrupt_by:

@@ -6,9 +6,9 @@ import time
 from loguru import logger
 
 from twilio_frames.errors import ClipError
-from twilio_frames.processors.clip_recorder import MakesTTS
-from twilio_frames.processors.clip_store import ClipStore
 from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.clips.recorder import MakesTTS
+from twilio_frames.processors.clips.store import ClipStore
 
 __all__ = ["Greeting"]
 

@@ -23,7 +23,7 @@ from pipecat.services.llm_service import (
 from pipecat.services.settings import LLMSettings
 from pipecat.utils.errors import ErrorCategory
 
-from twilio_frames.processors.apology import APOLOGY, apology_behind
+from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
 
 __all__ = ["ApologyFrame", "PythonLLMAdapter", "PythonLLMService"]
 

@@ -59,28 +59,28 @@ from twilio_frames.frames import (
     SendMarkFrame,
     SpeechCutFrame,
 )
-from twilio_frames.processors.audio_advice import advise_on_audio
-from twilio_frames.processors.background import Background
-from twilio_frames.processors.backlog import BacklogFrame
 from twilio_frames.processors.clips import SpeakClipFrame
-from twilio_frames.processors.delivery import Delivery
-from twilio_frames.processors.foreign import DIGITS, ForeignMessages
-from twilio_frames.processors.function_rounds import FunctionRounds, FunctionRoundsOverFrame
-from twilio_frames.processors.head_start import HeadStart
-from twilio_frames.processors.heard_audio import HeardAudioFrame, HeardSoundFrame
-from twilio_frames.processors.heard_first import HeardFirst, MemoryFenceFrame
-from twilio_frames.processors.hold import Hold
-from twilio_frames.processors.line_sound import LineSound
-from twilio_frames.processors.muted_keys import MutedKeys
-from twilio_frames.processors.playout import HeardAudio, Line, Playout, Timing
-from twilio_frames.processors.rate_advice import advise_on_recognisers
-from twilio_frames.processors.script_writer import ScriptWriter
-from twilio_frames.processors.switched_voices import SwitchedVoices
-from twilio_frames.processors.unforeseen import report_unforeseen
-from twilio_frames.processors.unsounded import SayAgain
+from twilio_frames.processors.output.background import Background
+from twilio_frames.processors.output.backlog import BacklogFrame
+from twilio_frames.processors.output.delivery import Delivery
+from twilio_frames.processors.output.foreign import DIGITS, ForeignMessages
+from twilio_frames.processors.output.function_rounds import FunctionRounds, FunctionRoundsOverFrame
+from twilio_frames.processors.output.head_start import HeadStart
+from twilio_frames.processors.output.heard_audio import HeardAudioFrame, HeardSoundFrame
+from twilio_frames.processors.output.heard_first import HeardFirst, MemoryFenceFrame
+from twilio_frames.processors.output.hold import Hold
+from twilio_frames.processors.output.line_sound import LineSound
+from twilio_frames.processors.output.playout import HeardAudio, Line, Playout, Timing
+from twilio_frames.processors.output.script_writer import ScriptWriter
+from twilio_frames.processors.output.switched_voices import SwitchedVoices
+from twilio_frames.processors.output.unsounded import SayAgain
+from twilio_frames.processors.pipeline.audio_advice import advise_on_audio
+from twilio_frames.processors.pipeline.rate_advice import advise_on_recognisers
+from twilio_frames.processors.turns.muted_keys import MutedKeys
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.script import Piece
+from twilio_frames.unforeseen import report_unforeseen
 
 _BOT_SPEAKING_SECONDS = 0.2
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000

@@ -22,7 +22,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler
 from twilio_frames.frames import SpeechLeftOutFrame
-from twilio_frames.processors.sounding import sounding_secs, words_within
+from twilio_frames.processors.words.sounding import sounding_secs, words_within
 
 __all__ = ["PythonTTSService", "SpeechChunk", "SpokenWord"]
 

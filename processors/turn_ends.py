@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.learned_pause import LearnedPause
+from twilio_frames.processors.turns.learned_pause import LearnedPause
 
 __all__ = ["EndTurnBy", "TurnEndTimes", "TurnEnds"]
 
@@ -21,7 +21,7 @@ class EndTurnBy(StrEnum):
     """Silence of one length: the VAD's ``stop_secs``."""
     LEARNED_PAUSE = "learned pause"
     """Silence that is longer for callers who pause within what they say, shorter for others. See
-    :class:`twilio_frames.processors.learned_pause.LearnedPause`."""
+    :class:`twilio_frames.processors.turns.learned_pause.LearnedPause`."""
     SMART_TURN = "smart turn"
     """Little silence where the caller sounds as if they were done, much where they do not, by the
     Smart Turn model; the VAD's ``stop_secs`` where that is in doubt."""

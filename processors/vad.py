@@ -14,7 +14,6 @@ from twilio_frames.frames import (
     CallerSpeakingFrame,
     MulawInputFrame,
 )
-from twilio_frames.processors.learned_pause import LearnedPause, PauseRange
 from twilio_frames.processors.silero import (
     MOST_WINDOWS,
     SAMPLE_RATE,
@@ -24,7 +23,8 @@ from twilio_frames.processors.silero import (
     warm_up,
 )
 from twilio_frames.processors.turn_ends import EndTurnBy, TurnEndTimes
-from twilio_frames.processors.turn_listener import TurnListener
+from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRange
+from twilio_frames.processors.turns.listener import TurnListener
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
@@ -244,8 +244,8 @@ class PhoneVAD(VADProcessor):
         turn_end_times: How a pause is judged.
         learned_pause: What is known of the caller's pauses, to begin with and to look at.
         turn_analyzer: What is asked whether the turn is over, by default a
-            :class:`twilio_frames.processors.smart_turn.PhoneSmartTurn` as it comes. It hears the
-            caller here, so no audio is needed behind the recogniser.
+            :class:`twilio_frames.processors.turns.smart_turn.PhoneSmartTurn` as it comes. It hears
+            the caller here, so no audio is needed behind the recogniser.
         vad_analyzer: Another analyzer, in the place of the shared one.
         **kwargs: Pipecat's own.
     """

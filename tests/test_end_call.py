@@ -30,7 +30,7 @@ from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, MarkReachedFrame
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
-from twilio_frames.processors.goodbye import Goodbye
+from twilio_frames.processors.replies.goodbye import Goodbye
 from twilio_frames.processors.tts import SpeechChunk
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.openai import PhoneOpenAILLMService

@@ -16,10 +16,10 @@ from twilio_frames.private_files import (
     open_private,
     write_private,
 )
-from twilio_frames.processors.clip_files import write_clip
 from twilio_frames.processors.clips import Clip
-from twilio_frames.testing.log import CallLog
-from twilio_frames.testing.recording import Recording
+from twilio_frames.processors.clips.files import write_clip
+from twilio_frames.testing.logs.log import CallLog
+from twilio_frames.testing.results.recording import Recording
 from twilio_frames.transport.wav import StereoWav
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")

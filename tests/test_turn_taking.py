@@ -27,11 +27,11 @@ from pipecat.services.stt_service import STTService
 from tests.transport.bots import Tap
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
 from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.processors import smart_turn
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
 from twilio_frames.processors.llm import PythonLLMService
-from twilio_frames.processors.smart_turn import SmartTurnPool
 from twilio_frames.processors.turn_ends import EndTurnBy
+from twilio_frames.processors.turns import smart_turn
+from twilio_frames.processors.turns.smart_turn import SmartTurnPool
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import Call
 from twilio_frames.testing import Caller, Phone

@@ -23,7 +23,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
-from twilio_frames.processors.stopping import FRAME_TASKS, SETUP_TASKS
+from twilio_frames.stopping import FRAME_TASKS, SETUP_TASKS
 
 __all__ = ["Compartment", "lost"]
 

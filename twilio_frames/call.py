@@ -17,9 +17,9 @@ from twilio_frames.calllog import CallLog, add_observers
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
-from twilio_frames.processors.goodbye import Goodbye
 from twilio_frames.processors.greeting import Greeting
-from twilio_frames.processors.speech_gates import speech_gates
+from twilio_frames.processors.pipeline.gates import speech_gates
+from twilio_frames.processors.replies.goodbye import Goodbye
 from twilio_frames.protocol import Start
 from twilio_frames.rest import CallState, TwilioRest
 from twilio_frames.running import PipelineRun

@@ -5,7 +5,7 @@ import threading
 from functools import cache
 
 from twilio_frames.examples.coffee_shop.grammar import PRONUNCIATIONS, coffee_grammar
-from twilio_frames.local.recogniser import Recogniser
+from twilio_frames.local.recognition.recogniser import Recogniser
 from twilio_frames.local.stt import PocketsphinxSTTService
 
 __all__ = ["coffee_recogniser", "coffee_shop_stt"]

@@ -4,7 +4,7 @@ from twilio_frames.processors.fallback.llm import LLMFallback
 from twilio_frames.processors.fallback.stt import STTFallback
 from twilio_frames.processors.fallback.switch import FallbackOptions
 from twilio_frames.processors.fallback.tts import TTSFallback
-from twilio_frames.processors.vendor_health import (
+from twilio_frames.processors.fallback.vendor_health import (
     VENDORS,
     FailureKind,
     VendorHealth,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipecat.processors.frame_processor import FrameProcessor, FrameProcessorSetup
 
-from twilio_frames.processors.vendor_watch import WatchedVendor, vendor_name
+from twilio_frames.processors.fallback.vendor_watch import WatchedVendor, vendor_name
 
 SETUP_SECS = 2.5
 """How long a service may take to connect when the call begins."""

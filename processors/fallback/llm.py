@@ -24,19 +24,19 @@ from pipecat.pipeline.llm_switcher import LLMSwitcher
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
 
-from twilio_frames.processors.apology import apology_behind
-from twilio_frames.processors.continuation import Continuation, to_go_on
 from twilio_frames.processors.fallback.branches import RecentIds
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions, FallbackStrategy
-from twilio_frames.processors.filler import (
+from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
+from twilio_frames.processors.llm import ApologyFrame
+from twilio_frames.processors.replies.apology import apology_behind
+from twilio_frames.processors.replies.continuation import Continuation, to_go_on
+from twilio_frames.processors.replies.filler import (
     FILLER_AFTER,
     FILLERS,
     WITHDRAWAL,
     FillerFrame,
     FillsSilence,
 )
-from twilio_frames.processors.llm import ApologyFrame
-from twilio_frames.processors.vendor_health import FailureKind, VendorRole
 
 _FUNCTION_FRAMES = (FunctionCallInProgressFrame, FunctionCallResultFrame, FunctionCallCancelFrame)
 _REPLY_FRAMES = (
@@ -81,8 +81,8 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
     reply that was not begun is asked of the next LLM with the same conversation. One that was begun
     is gone on with from the word where it broke off; functions that were called are not called
     again. While the caller waits too long, a filler is said, once a turn, see
-    :class:`twilio_frames.processors.filler.FillsSilence`; services that would say their own leave
-    it to the fallback. If none of them answers, an apology is said, and the call goes on.
+    :class:`twilio_frames.processors.replies.filler.FillsSilence`; services that would say their own
+    leave it to the fallback. If none of them answers, an apology is said, and the call goes on.
 
     Example::
 

@@ -21,8 +21,8 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unanswered import UnansweredSpeech
-from twilio_frames.processors.unheard import APOLOGY
-from twilio_frames.processors.vendor_health import FailureKind, VendorRole
+from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
+from twilio_frames.processors.replies.unheard import APOLOGY
 
 _VAD = (VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame)
 _HISTORY = (InputAudioRawFrame, *_VAD)

@@ -39,7 +39,6 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import ServiceStopFrame, VendorSwitchedFrame
-from twilio_frames.processors.deadline import Deadline
 from twilio_frames.processors.fallback.branches import (
     RecentIds,
     bound_setup,
@@ -48,10 +47,7 @@ from twilio_frames.processors.fallback.branches import (
 )
 from twilio_frames.processors.fallback.gate import Gate
 from twilio_frames.processors.fallback.owed import Owed
-from twilio_frames.processors.llm import PythonLLMService
-from twilio_frames.processors.stt import UtteranceSTTService
-from twilio_frames.processors.tts import PythonTTSService
-from twilio_frames.processors.vendor_health import (
+from twilio_frames.processors.fallback.vendor_health import (
     VENDORS,
     FailureKind,
     VendorHealth,
@@ -59,6 +55,10 @@ from twilio_frames.processors.vendor_health import (
     VendorRole,
     kind_of,
 )
+from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.processors.replies.deadline import Deadline
+from twilio_frames.processors.stt import UtteranceSTTService
+from twilio_frames.processors.tts import PythonTTSService
 
 # What stays in force whoever is active.
 _FOR_ALL = (LLMConfigureOutputFrame, STTMuteFrame)

@@ -25,9 +25,9 @@ from twilio_frames.frames import SpeechBrokenOffFrame, SpeechLeftOutFrame, WordB
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.unspoken import Unspoken
+from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
 from twilio_frames.processors.fallback.voices import Speech, WordTimes
-from twilio_frames.processors.vendor_health import FailureKind, VendorRole
-from twilio_frames.processors.word_times import SecondsBefore
+from twilio_frames.processors.words.word_times import SecondsBefore
 
 _SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)
 _BYTES_PER_SAMPLE = 2

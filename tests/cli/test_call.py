@@ -11,7 +11,7 @@ from twilio_frames.audio import decode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.cli import main
 from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing import timekeeping
+from twilio_frames.testing.lines import timekeeping
 
 
 async def greet(bot: TinyBot):

@@ -10,8 +10,8 @@ from tests.cli.test_call import write_wav
 from tests.testing.bots import tone
 from tests.testing.load.bots import AnsweringBot, bot_url
 from tests.testing.load.test_search import LATE, result
-from twilio_frames.cli.console import Console
-from twilio_frames.cli.load_view import LoadView, show_result, show_verdict
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.load_view import LoadView, show_result, show_verdict
 from twilio_frames.testing.load import LoadProgress, QualityLimits, SearchResult, Step
 
 

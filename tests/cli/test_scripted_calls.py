@@ -10,8 +10,8 @@ from aiohttp import web
 
 from tests.cli.command import run
 from tests.testing.bots import TinyBot, serving, tone
-from twilio_frames.cli.junit import junit_xml
 from twilio_frames.cli.scripted import ScriptedCall
+from twilio_frames.cli.shown.junit import junit_xml
 from twilio_frames.testing import Script
 
 

@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
-from twilio_frames.cli.console import Console
-from twilio_frames.cli.transcript import Transcript
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.transcript import Transcript
 from twilio_frames.testing import Caller
-from twilio_frames.testing.ear import Spell
+from twilio_frames.testing.callers.ear import Spell
 
 
 @dataclass

@@ -11,8 +11,8 @@ from tests.conformance.site import ANNA, Site
 from tests.testing.bots import TinyBot, tone
 from twilio_frames.audio import encode_mulaw, mulaw_silence
 from twilio_frames.testing import Caller, Voicemail
-from twilio_frames.testing.detection import DetectionRules, Detector
-from twilio_frames.testing.parties import beep
+from twilio_frames.testing.callers.parties import beep
+from twilio_frames.testing.calls.detection import DetectionRules, Detector
 
 
 def speech(seconds: float) -> bytes:

@@ -16,8 +16,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.local.llm import DialogueLLMService
 from twilio_frames.local.stt import PocketsphinxSTTService
 from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.processors import vendor_health
-from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback
+from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback, vendor_health
 from twilio_frames.testing import CallEnd, Caller, Phone
 from twilio_frames.testing.known_speech import espeak_voice
 from twilio_frames.testing.vendors import (

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from twilio_frames.local.automaton import Automaton, Transition, read_automaton
+from twilio_frames.local.recognition.automaton import Automaton, Transition, read_automaton
 
 HALF = math.log(0.5)
 

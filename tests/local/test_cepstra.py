@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 import soxr
 
-from twilio_frames.local.cepstra import TELEPHONE_BANDS, cepstra, log_bands, telephone_cepstra
-from twilio_frames.local.telephone_band import BAND_MAP
+from twilio_frames.local.recognition.cepstra import (
+    TELEPHONE_BANDS,
+    cepstra,
+    log_bands,
+    telephone_cepstra,
+)
+from twilio_frames.local.recognition.telephone_band import BAND_MAP
 
 
 def noise(seconds: float, rate: int = 8000, *, level: float = 2000) -> np.ndarray:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.local.lexicon import dictionary_text, grammar_words, pronounced
+from twilio_frames.local.recognition.lexicon import dictionary_text, grammar_words, pronounced
 
 GRAMMAR = """#JSGF V1.0; // header
 grammar shop.orders;

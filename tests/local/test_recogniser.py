@@ -14,8 +14,8 @@ from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.errors import ConfigurationError, MissingExtraError, RecognitionError
 from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
 from twilio_frames.examples.coffee_shop.understanding import understand
-from twilio_frames.local import recogniser as recogniser_module
-from twilio_frames.local.recogniser import Recogniser
+from twilio_frames.local.recognition import recogniser as recogniser_module
+from twilio_frames.local.recognition.recogniser import Recogniser
 from twilio_frames.local.synthesiser import CALLER_VOICE, Synthesiser
 
 SPEECH = Path(os.environ.get("TWILIO_FRAMES_SPEECH", "no recordings"))

@@ -4,7 +4,7 @@ import pytest
 
 from twilio_frames.audio import decode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.local.spotter import Spotter
+from twilio_frames.local.recognition.spotter import Spotter
 from twilio_frames.local.synthesiser import BOT_VOICE, CALLER_VOICE, Synthesiser
 from twilio_frames.testing.speech import to_mulaw
 

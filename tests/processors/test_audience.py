@@ -6,8 +6,8 @@ from loguru import logger
 
 from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.audience import Audience, Failures
-from twilio_frames.processors.taps import CallTap
+from twilio_frames.transport.audience import Audience, Failures
+from twilio_frames.transport.taps import CallTap
 
 
 class Listener:

@@ -21,9 +21,9 @@ from pipecat.workers.runner import WorkerRunner
 
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap
-from twilio_frames.processors.audio_advice import forget_audio_advice, passes_audio
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.mulaw_output import MulawOutput
+from twilio_frames.processors.pipeline.audio_advice import forget_audio_advice, passes_audio
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.transport import TwilioParams
@@ -49,7 +49,7 @@ def advice() -> Iterator[list[str]]:
     number = logger.add(
         lambda message: texts.append(message.record["message"]),
         level="WARNING",
-        filter="twilio_frames.processors.audio_advice",
+        filter="twilio_frames.processors.pipeline.audio_advice",
     )
     yield texts
     logger.remove(number)

@@ -1,6 +1,6 @@
 import pytest
 
-from twilio_frames.processors.backchannels import BACKCHANNELS, Backchannels
+from twilio_frames.processors.turns.backchannels import BACKCHANNELS, Backchannels
 
 ENGLISH = Backchannels.of("en")
 

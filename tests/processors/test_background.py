@@ -23,7 +23,7 @@ from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import speech, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.frames import BotHeldFrame, ResumeFrame
-from twilio_frames.processors.background import Background, LiveSound
+from twilio_frames.processors.output.background import Background, LiveSound
 from twilio_frames.protocol import SendMedia
 from twilio_frames.transport import TwilioParams
 

@@ -1,4 +1,4 @@
-from twilio_frames.processors.backlog import LONGEST_SECS, Backlog
+from twilio_frames.processors.output.backlog import LONGEST_SECS, Backlog
 
 
 def test_nobody_speaks_longer_than_the_line_is_up():

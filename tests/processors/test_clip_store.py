@@ -13,10 +13,10 @@ from pipecat.services.settings import TTSSettings
 from tests.transport.bots import tone
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.errors import ClipError
-from twilio_frames.processors import clip_files
-from twilio_frames.processors.clip_recorder import record_clip, record_clips
-from twilio_frames.processors.clip_store import ClipStore, clip_folder
 from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.clips import files as clip_files
+from twilio_frames.processors.clips.recorder import record_clip, record_clips
+from twilio_frames.processors.clips.store import ClipStore, clip_folder
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 
@@ -267,7 +267,7 @@ async def test_greeting_is_not_waited_for_long(tmp_path: Path, warnings: list[st
 async def test_full_memory_forgets_nothing_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("twilio_frames.processors.clip_store._MOST_IN_MEMORY", 2)
+    monkeypatch.setattr("twilio_frames.processors.clips.store._MOST_IN_MEMORY", 2)
     store = ClipStore(tmp_path)
     for text in ("One.", "Two."):
         await store.clip(text, Beeper())

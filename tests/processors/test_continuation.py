@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twilio_frames.processors.continuation import Continuation
+from twilio_frames.processors.replies.continuation import Continuation
 
 REPLY = "Good morning. We are open until six."
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from twilio_frames.processors.deadline import Deadline
+from twilio_frames.processors.replies.deadline import Deadline
 
 
 class Late:

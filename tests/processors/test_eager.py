@@ -29,8 +29,8 @@ from pipecat.workers.runner import WorkerRunner
 from tests.transport.bots import Tap
 from twilio_frames.frames import CallerSpeakingFrame, TurnLikelyOverFrame
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
-from twilio_frames.processors.eager import EagerReplyStopStrategy
 from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.processors.turns.eager import EagerReplyStopStrategy
 
 ON = VADUserStartedSpeakingFrame
 

@@ -28,7 +28,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
-from twilio_frames.processors.filler import SilenceFiller
+from twilio_frames.processors.replies.filler import SilenceFiller
 
 AFTER = 0.5
 LONG = AFTER + 0.4

@@ -29,13 +29,13 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tests.processors.memory_rig import Talk, reply, speech, talk, words
 from twilio_frames.frames import TurnTranscriptionFrame
-from twilio_frames.processors import heard_first
 from twilio_frames.processors.context import (
     InterruptBy,
     PhoneContextAggregator,
     phone_turn_strategies,
 )
-from twilio_frames.processors.heard_first import MemoryFenceFrame
+from twilio_frames.processors.output import heard_first
+from twilio_frames.processors.output.heard_first import MemoryFenceFrame
 
 ON, OFF = VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
 QUESTION = "Would you like me to cancel it right now, or shall I keep it for you?"

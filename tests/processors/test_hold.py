@@ -28,7 +28,7 @@ from twilio_frames.frames import (
     ResumeFrame,
     WordsAwaitedFrame,
 )
-from twilio_frames.processors import hold
+from twilio_frames.processors.output import hold
 from twilio_frames.protocol import Clear, SendMedia
 from twilio_frames.transport import TwilioParams
 

@@ -11,7 +11,7 @@ from tests.processors.memory_rig import Talk, reply, talk, words
 from tests.processors.test_heard_first import ours
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.processors.context import InterruptBy
-from twilio_frames.processors.late_words import LONGEST_SECS
+from twilio_frames.processors.turns.late_words import LONGEST_SECS
 
 ON, OFF = VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
 REPLY = "Would you like me to cancel it right now, or shall I keep it for you? " * 4

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.learned_pause import LearnedPause, PauseRange
+from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRange
 
 RANGE = PauseRange()
 SECS = st.floats(0.0, 5.0)

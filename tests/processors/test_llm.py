@@ -23,8 +23,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.tests.utils import run_test
 from pipecat.workers.runner import WorkerRunner
 
-from twilio_frames.processors.apology import APOLOGY
 from twilio_frames.processors.llm import PythonLLMAdapter, PythonLLMService
+from twilio_frames.processors.replies.apology import APOLOGY
 
 
 class Counting(PythonLLMService):

@@ -23,7 +23,7 @@ from tests.processors.fallback_rig import HANG, Clock, ScriptedLLM, asked, runni
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.fallback import FailureKind, LLMFallback, VendorState
-from twilio_frames.processors.filler import FillsSilence, SilenceFiller
+from twilio_frames.processors.replies.filler import FillsSilence, SilenceFiller
 
 NAMES = ("first", "second")
 

@@ -20,8 +20,8 @@ from tests.processors.fallback_rig import (
     vendors,
 )
 from twilio_frames.processors.fallback import LLMFallback
-from twilio_frames.processors.filler import FillerFrame
 from twilio_frames.processors.llm import ApologyFrame
+from twilio_frames.processors.replies.filler import FillerFrame
 
 
 def fallback(*llms: ScriptedLLM, **kwargs) -> LLMFallback:

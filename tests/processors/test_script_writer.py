@@ -18,9 +18,9 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameProcessor
 
 from tests.transport.bots import tone
-from twilio_frames.processors.background import Background
-from twilio_frames.processors.line_sound import LineSound
-from twilio_frames.processors.script_writer import PAUSE, ScriptWriter
+from twilio_frames.processors.output.background import Background
+from twilio_frames.processors.output.line_sound import LineSound
+from twilio_frames.processors.output.script_writer import PAUSE, ScriptWriter
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol.script import Script
 from twilio_frames.transport import TwilioParams

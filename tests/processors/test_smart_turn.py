@@ -12,8 +12,8 @@ from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnal
 from pipecat.metrics.metrics import TurnMetricsData
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors import smart_turn
-from twilio_frames.processors.smart_turn import PhoneSmartTurn, SmartTurnPool
+from twilio_frames.processors.turns import smart_turn
+from twilio_frames.processors.turns.smart_turn import PhoneSmartTurn, SmartTurnPool
 
 SECOND = bytes(16000)
 

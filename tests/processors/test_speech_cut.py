@@ -8,7 +8,7 @@ from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import tone
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
-from twilio_frames.processors.utterance_audio import UtteranceAudio
+from twilio_frames.processors.output.utterance_audio import UtteranceAudio
 
 
 def utterance(context_id: str, seconds: float) -> list[Frame]:

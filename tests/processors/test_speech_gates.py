@@ -25,9 +25,9 @@ from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap
 from twilio_frames.call import Call
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
-from twilio_frames.processors.filler import SilenceFiller
 from twilio_frames.processors.mulaw_output import MulawOutput
-from twilio_frames.processors.speech_gates import speech_gates
+from twilio_frames.processors.pipeline.gates import speech_gates
+from twilio_frames.processors.replies.filler import SilenceFiller
 from twilio_frames.protocol import SendMedia
 from twilio_frames.testing.phone import Phone
 from twilio_frames.transport import TwilioParams

@@ -17,7 +17,7 @@ from pipecat.pipeline.worker import PipelineParams
 from pipecat.tests.utils import SleepFrame, run_test
 
 from twilio_frames.frames import NoWordsFrame
-from twilio_frames.local.recogniser import UNINTELLIGIBLE, Recogniser
+from twilio_frames.local.recognition.recogniser import UNINTELLIGIBLE, Recogniser
 from twilio_frames.local.stt import PocketsphinxSTTService
 from twilio_frames.local.synthesiser import Synthesiser
 from twilio_frames.processors.stt import UtteranceSTTService

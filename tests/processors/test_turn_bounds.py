@@ -47,7 +47,7 @@ from twilio_frames.processors.context import (
     PhoneContextAggregator,
     phone_turn_strategies,
 )
-from twilio_frames.processors.turn_bounds import (
+from twilio_frames.processors.turns.bounds import (
     BACKSTOP_SECS,
     FewWordsStartStrategy,
     WordlessTurnStopStrategy,

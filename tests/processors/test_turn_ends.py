@@ -1,8 +1,8 @@
 import pytest
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.learned_pause import LearnedPause
 from twilio_frames.processors.turn_ends import EndTurnBy, TurnEnds, TurnEndTimes
+from twilio_frames.processors.turns.learned_pause import LearnedPause
 
 STEP = 0.02
 PAUSE = 0.6

@@ -19,10 +19,11 @@ from pipecat.tests.utils import run_test
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import TurnLikelyOverFrame
-from twilio_frames.processors import smart_turn, vad
+from twilio_frames.processors import vad
 from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState
-from twilio_frames.processors.smart_turn import PhoneSmartTurn, SmartTurnPool
 from twilio_frames.processors.turn_ends import EndTurnBy
+from twilio_frames.processors.turns import smart_turn
+from twilio_frames.processors.turns.smart_turn import PhoneSmartTurn, SmartTurnPool
 from twilio_frames.processors.vad import PhoneVAD
 
 WINDOW_SECS = 0.032

@@ -36,14 +36,14 @@ from twilio_frames.frames import (
     ResumeFrame,
     WordsAwaitedFrame,
 )
-from twilio_frames.local.recogniser import UNINTELLIGIBLE as NOT_UNDERSTOOD
-from twilio_frames.processors.backchannels import Backchannels
+from twilio_frames.local.recognition.recogniser import UNINTELLIGIBLE as NOT_UNDERSTOOD
 from twilio_frames.processors.context import (
     InterruptBy,
     PhoneContextAggregator,
     phone_turn_strategies,
 )
-from twilio_frames.processors.turns import UNINTELLIGIBLE, ConfirmedUserTurnStartStrategy
+from twilio_frames.processors.turns.backchannels import Backchannels
+from twilio_frames.processors.turns.starts import UNINTELLIGIBLE, ConfirmedUserTurnStartStrategy
 
 ON, OFF = VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
 

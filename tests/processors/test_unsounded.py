@@ -14,9 +14,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 
 from tests.processors.test_words import MILLISECOND, Audio, near
-from twilio_frames.processors.function_rounds import FunctionRounds
-from twilio_frames.processors.heard_text import HeardTextFrame
-from twilio_frames.processors.unsounded import SayAgain
+from twilio_frames.processors.output.function_rounds import FunctionRounds
+from twilio_frames.processors.output.unsounded import SayAgain
+from twilio_frames.processors.words.heard_text import HeardTextFrame
 
 LETTER = 0.07
 """Seconds that a voice takes for a letter."""

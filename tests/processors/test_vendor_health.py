@@ -8,7 +8,7 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.utils.errors import ErrorCategory
 
 from tests.processors.fallback_rig import Clock
-from twilio_frames.processors.vendor_health import (
+from twilio_frames.processors.fallback.vendor_health import (
     FailureKind,
     VendorHealth,
     VendorList,

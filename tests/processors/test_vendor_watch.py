@@ -9,9 +9,9 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import FailureKind, VendorRole
-from twilio_frames.processors import vendor_health
-from twilio_frames.processors.vendor_health import VendorHealth, VendorState
-from twilio_frames.processors.vendor_watch import WatchedVendor, vendor_name
+from twilio_frames.processors.fallback import vendor_health
+from twilio_frames.processors.fallback.vendor_health import VendorHealth, VendorState
+from twilio_frames.processors.fallback.vendor_watch import WatchedVendor, vendor_name
 
 
 class PhoneEchoSTTService(WatchedVendor, FrameProcessor):

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw, mulaw_silence
 from twilio_frames.local.synthesiser import Synthesiser
-from twilio_frames.processors.letter_alignment import aligned_ends
-from twilio_frames.processors.letter_sounds import LETTERS, SOUNDS
-from twilio_frames.processors.sounding import BLOCK, loud_blocks
-from twilio_frames.processors.word_places import (
+from twilio_frames.processors.words.letter_alignment import aligned_ends
+from twilio_frames.processors.words.letter_sounds import LETTERS, SOUNDS
+from twilio_frames.processors.words.sounding import BLOCK, loud_blocks
+from twilio_frames.processors.words.word_places import (
     SpeechPace,
     silent_texts,
     spoken_letters,

@@ -22,9 +22,9 @@ from tests.vendors.faults import bad_day
 from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, CallStartedFrame
-from twilio_frames.processors.stopping import FRAME_TASKS, SETUP_TASKS
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.server.state import STATE
+from twilio_frames.stopping import FRAME_TASKS, SETUP_TASKS
 
 CLOSED = (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
 Act = Callable[[Call, BaseException], Awaitable[None]]

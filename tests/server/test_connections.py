@@ -13,8 +13,8 @@ import pytest
 from tests.server.site import RecordingBot
 from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.server import Server, ServerSettings, accepting, create_app
-from twilio_frames.server.connections import Connections, most_connections
+from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.server.connections import Connections, accepting, most_connections
 from twilio_frames.server.refusals import Refusals, shown
 from twilio_frames.transport import TwilioParams
 
@@ -240,7 +240,7 @@ async def test_request_this_side_fails_at_is_told_without_its_text(
         raise RuntimeError("somebody's number is +14155550123")
 
     app = create_app(RecordingBot(), ServerSettings(warm=False))
-    monkeypatch.setattr("twilio_frames.server.page.needs_key", fail)
+    monkeypatch.setattr("twilio_frames.server.dialing.page.needs_key", fail)
     async with Server(app) as server:
         for _ in range(12):
             assert await status(server, "/") == 500

@@ -12,9 +12,9 @@ from tests.server.site import FORM, TOKEN, Open, Site
 from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.server import ServerSettings
-from twilio_frames.server.destinations import Destinations
-from twilio_frames.server.dialing import normalise_number
-from twilio_frames.server.outgoing import Outgoing, WrongKeys, source_of
+from twilio_frames.server.dialing.destinations import Destinations
+from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys, source_of
+from twilio_frames.server.dialing.placing import normalise_number
 
 KEY = "k" * 20
 TO = "+14155550100"

@@ -16,8 +16,8 @@ from pipecat.services.settings import TTSSettings
 from tests.transport.bots import tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.call import Call
-from twilio_frames.processors.clip_store import ClipStore
 from twilio_frames.processors.clips import Clip
+from twilio_frames.processors.clips.store import ClipStore
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord

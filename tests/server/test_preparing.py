@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.server.site import FORM, Open, Site
 from twilio_frames.server import ComingCall, ServerSettings, create_app
-from twilio_frames.server.preparing import Preparations
+from twilio_frames.server.calls.preparing import Preparations
 
 
 @dataclass

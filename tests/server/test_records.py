@@ -3,7 +3,7 @@ from typing import cast
 
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
-from twilio_frames.server.records import CallRecords, StreamPhase
+from twilio_frames.server.calls.records import CallRecords, StreamPhase
 
 
 def test_records_are_bounded():

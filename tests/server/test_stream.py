@@ -7,7 +7,7 @@ from tests.server.site import FORM, TOKEN, Open, Site
 from tests.vendors.faults import bad_day
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import MAX_MESSAGE
-from twilio_frames.server.records import CallRecord, StreamPhase
+from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.signature import sign
 from twilio_frames.transport import TwilioParams
 

@@ -9,9 +9,9 @@ import pytest
 from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
-from twilio_frames.server import switchboard
-from twilio_frames.server.records import CallRecords, StreamPhase
-from twilio_frames.server.switchboard import Switchboard
+from twilio_frames.server.calls import switchboard
+from twilio_frames.server.calls.records import CallRecords, StreamPhase
+from twilio_frames.server.calls.switchboard import Switchboard
 
 
 class FakeTransport:

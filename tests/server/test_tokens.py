@@ -1,4 +1,4 @@
-from twilio_frames.server.tokens import StreamTokens
+from twilio_frames.server.calls.tokens import StreamTokens
 
 
 class Clock:

@@ -32,8 +32,8 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services import cartesia_connection as module
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
+from twilio_frames.services.cartesia import connection as module
 from twilio_frames.testing.known_speech import said, sound
 from twilio_frames.testing.vendors import CartesiaServer, ContextError, Refusal, WordTimes
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from twilio_frames.services.cartesia_events import Words, read_event
+from twilio_frames.services.cartesia.events import Words, read_event
 
 SECRET = "the-callers-words"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twilio_frames.services.cartesia_speech import CartesiaSpeech, TimedWord
+from twilio_frames.services.cartesia.speech import CartesiaSpeech, TimedWord
 from twilio_frames.testing.known_speech import VaryingVoice, said, sound
 
 TEXT = "Bada gime lopu nasi."

@@ -12,11 +12,11 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.services import deepgram_connection
 from twilio_frames.services.deepgram import (
     ConnectionPatience,
     PhoneDeepgramSTTService,
 )
+from twilio_frames.services.deepgram import connection as deepgram_connection
 from twilio_frames.testing.vendors import (
     DeepgramServer,
     Drop,

@@ -5,7 +5,7 @@ import json
 from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 from twilio_frames.services.function_calls import mistake_in
-from twilio_frames.services.openai_calls import CallPieces
+from twilio_frames.services.openai.calls import CallPieces
 
 SCHEMA = {
     "type": "object",

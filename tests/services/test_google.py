@@ -17,7 +17,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
-from twilio_frames.services.google_access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.call import Call
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.processors.apology import APOLOGY
 from twilio_frames.processors.context import PhoneContextAggregator
-from twilio_frames.processors.vendor_health import VENDORS
+from twilio_frames.processors.fallback.vendor_health import VENDORS
+from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.services.langchain import PhoneLangchainProcessor, heard_messages
 from twilio_frames.services.patience import ReplyPatience
 from twilio_frames.testing import Phone

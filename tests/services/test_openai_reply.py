@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
 
 from twilio_frames.errors import IncompleteReplyError
-from twilio_frames.services.openai_reply import ChatReply
+from twilio_frames.services.openai.reply import ChatReply
 from twilio_frames.services.patience import ReplyPatience
 
 

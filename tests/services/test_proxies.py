@@ -15,10 +15,10 @@ from tests.services.proxy_rig import Proxy, proxy_to
 from tests.services.test_kept_socket import Owner
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.rest import Credentials, TwilioRest
-from twilio_frames.services.deepgram_socket import dial
+from twilio_frames.services.deepgram.socket import dial
 from twilio_frames.services.kept_socket import KeptSocket
 from twilio_frames.services.openai import PhoneOpenAILLMService
-from twilio_frames.services.realtime_link import LinkFailure, RealtimeLink
+from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink
 from twilio_frames.testing.vendors import OpenAIServer
 
 _NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

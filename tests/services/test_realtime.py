@@ -18,11 +18,11 @@ from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 
 from tests.services.realtime_rig import mulaw_frame, running, worker_service
 from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
-from twilio_frames.processors.function_rounds import FunctionRoundsOverFrame
-from twilio_frames.services.realtime_debt import Debt
-from twilio_frames.services.realtime_speech import ModelSpeech
+from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
+from twilio_frames.services.realtime.debt import Debt
+from twilio_frames.services.realtime.speech import ModelSpeech
 from twilio_frames.testing.vendors import Pacing, RealtimeServer, SpokenReply
-from twilio_frames.testing.vendors.realtime_replies import SpokenWord
+from twilio_frames.testing.vendors.realtime.replies import SpokenWord
 
 OVERRIDDEN = (
     "_connect",
@@ -105,7 +105,7 @@ async def test_words_are_whole_and_dropped_replies_silent():
 
 
 async def test_cut_is_guessed_if_nobody_tells(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("twilio_frames.services.realtime_replies._CUT_SECONDS", 0.1)
+    monkeypatch.setattr("twilio_frames.services.realtime.replies._CUT_SECONDS", 0.1)
     async with RealtimeServer(replies=["One two three."]) as server:
         async with running(server) as (worker, _, behind):
             await worker.queue_frame(LLMContextFrame(LLMContext()))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twilio_frames.services.realtime_inquiry import Inquiry, spoken_words
+from twilio_frames.services.realtime.inquiry import Inquiry, spoken_words
 
 
 def asked(*, item_id: str = "item", speech_secs: float = 0.4) -> Inquiry:

@@ -13,7 +13,7 @@ from pipecat.services.openai.realtime import events
 from tests.services.realtime_rig import running
 from tests.transport.bots import tone
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
-from twilio_frames.services.realtime_settings import phone_session
+from twilio_frames.services.realtime.settings import phone_session
 from twilio_frames.testing.vendors import RealtimeServer
 
 

@@ -8,7 +8,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import FailureKind, VendorRole
-from twilio_frames.processors.vendor_health import VENDORS
+from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService

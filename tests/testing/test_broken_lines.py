@@ -11,8 +11,8 @@ from aiohttp import web
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, SimulatedTwilio
-from twilio_frames.testing.route import Stall
-from twilio_frames.testing.timekeeping import Lateness
+from twilio_frames.testing.lines.route import Stall
+from twilio_frames.testing.lines.timekeeping import Lateness
 
 
 @pytest.fixture

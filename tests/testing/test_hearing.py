@@ -7,8 +7,14 @@ from tests.testing.bots import tone
 from twilio_frames.audio import Resampler, decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.local.synthesiser import BOT_VOICE, Synthesiser
-from twilio_frames.testing.hearing import Hearing, KnownWord, contains, heard_words, plain_words
-from twilio_frames.testing.numerals import spelled_out
+from twilio_frames.testing.callers.hearing import (
+    Hearing,
+    KnownWord,
+    contains,
+    heard_words,
+    plain_words,
+)
+from twilio_frames.testing.callers.numerals import spelled_out
 from twilio_frames.testing.speech import to_mulaw
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.testing.test_replay import AUDIO, messages
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing.capture import read_capture
-from twilio_frames.testing.printed_objects import (
+from twilio_frames.testing.logs.capture import read_capture
+from twilio_frames.testing.logs.printed_objects import (
     BrokenObjectError,
     UnfinishedObjectError,
     read_object,

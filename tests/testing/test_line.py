@@ -11,8 +11,8 @@ import pytest
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, SimulatedTwilio
-from twilio_frames.testing.conditions import DelayLine
-from twilio_frames.testing.route import Route
+from twilio_frames.testing.lines.conditions import DelayLine
+from twilio_frames.testing.lines.route import Route
 
 DELAY = 0.1
 

@@ -15,9 +15,9 @@ from twilio_frames.testing import (
     Turn,
     UnexpectedCallError,
 )
-from twilio_frames.testing.checks import judge
-from twilio_frames.testing.measures import gaps, silences
-from twilio_frames.testing.timekeeping import Timekeeping
+from twilio_frames.testing.lines.timekeeping import Timekeeping
+from twilio_frames.testing.results.measures import gaps, silences
+from twilio_frames.testing.scripts.checks import judge
 
 
 def spans(*edges: tuple[int, int, float]) -> list[HeardSpan]:

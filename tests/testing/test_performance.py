@@ -16,8 +16,8 @@ from twilio_frames.testing import (
     SendAfter,
     SimulatedTwilio,
 )
-from twilio_frames.testing.hearing import Hearing, KnownWord
-from twilio_frames.testing.performance import Performance
+from twilio_frames.testing.callers.hearing import Hearing, KnownWord
+from twilio_frames.testing.callers.performance import Performance
 
 STARTED = Event.BOT_STARTED_SPEAKING
 SPEECH = tone(0.3, 700)

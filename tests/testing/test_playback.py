@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from twilio_frames.testing.playback import MAX_BUFFERED, Playback
+from twilio_frames.testing.streams.playback import MAX_BUFFERED, Playback
 
 
 class PlaybackMachine(RuleBasedStateMachine):

@@ -13,7 +13,7 @@ from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing import SimulatedTwilio
-from twilio_frames.testing.capture import read_capture
+from twilio_frames.testing.logs.capture import read_capture
 from twilio_frames.testing.replay import read_replay
 
 SILENT = "/" * 213 + "w=="

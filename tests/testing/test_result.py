@@ -4,10 +4,10 @@ import pytest
 
 from tests.testing.bots import tone
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.testing.ear import Ear, Spell
-from twilio_frames.testing.hearing import HeardWord
-from twilio_frames.testing.result import Turn, turns_of, with_words
-from twilio_frames.testing.voice import FRAME_BYTES, Utterance, Voice
+from twilio_frames.testing.callers.ear import Ear, Spell
+from twilio_frames.testing.callers.hearing import HeardWord
+from twilio_frames.testing.callers.voice import FRAME_BYTES, Utterance, Voice
+from twilio_frames.testing.results.result import Turn, turns_of, with_words
 
 
 def said(mulaw: bytes, at: float) -> Utterance:

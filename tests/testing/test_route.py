@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from twilio_frames.testing.route import Route, Stall
+from twilio_frames.testing.lines.route import Route, Stall
 
 
 def test_perfect_route_is_direct():

@@ -14,8 +14,8 @@ from twilio_frames.testing import (
     StartDelays,
     StatusCallback,
 )
-from twilio_frames.testing.line import LineClock
-from twilio_frames.testing.rooms import Room
+from twilio_frames.testing.lines.line import LineClock
+from twilio_frames.testing.lines.rooms import Room
 
 ANNA = "+12125550101"
 CONNECT = '<Connect><Stream url="/stream"/></Connect>'

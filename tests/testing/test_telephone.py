@@ -5,8 +5,8 @@ import pytest
 
 from tests.testing.bots import tone
 from twilio_frames.audio import decode_mulaw
-from twilio_frames.testing.telephone import ComfortNoise, Echo, over_a_law
-from twilio_frames.testing.voice import Voice
+from twilio_frames.testing.callers.voice import Voice
+from twilio_frames.testing.lines.telephone import ComfortNoise, Echo, over_a_law
 
 
 def pcm(mulaw: bytes) -> np.ndarray:

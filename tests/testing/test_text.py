@@ -25,7 +25,7 @@ from twilio_frames.processors.tts import PythonTTSService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.testing import Phone
 from twilio_frames.testing.text import TextConversation
-from twilio_frames.testing.text_line import TextEar
+from twilio_frames.testing.text.line import TextEar
 
 
 class DeafSTT(UtteranceSTTService):

@@ -14,10 +14,10 @@ from pipecat.frames.frames import BotStartedSpeakingFrame, InterruptionFrame
 
 from tests.transport.bots import Bot, listening, speech
 from twilio_frames.audio import decode_mulaw, encode_mulaw
-from twilio_frames.processors.taps import CallTap
 from twilio_frames.testing import Phone
 from twilio_frames.transport import recorder as recorder_module
 from twilio_frames.transport.recorder import CallRecorder
+from twilio_frames.transport.taps import CallTap
 
 
 def noise(seconds: float, seed: int) -> bytes:

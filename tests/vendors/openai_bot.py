@@ -27,7 +27,7 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
 from twilio_frames.audio import MULAW_SILENCE
 from twilio_frames.call import Call
 from twilio_frames.processors.context import PhoneContextAggregator
-from twilio_frames.processors.filler import FILLERS
+from twilio_frames.processors.replies.filler import FILLERS
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.openai import PhoneOpenAILLMService

@@ -16,7 +16,7 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
 from twilio_frames.testing import Caller, CallResult
-from twilio_frames.testing.tones import tones
+from twilio_frames.testing.callers.tones import tones
 from twilio_frames.testing.vendors import RealtimeServer, SpokenReply
 
 INSTRUCTIONS = "You answer the telephone of a bakery."

@@ -21,7 +21,7 @@ from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.services.openai import PhoneOpenAILLMService
 from twilio_frames.testing import Phone
-from twilio_frames.testing.call_facts import CallEnd
+from twilio_frames.testing.calls.facts import CallEnd
 from twilio_frames.testing.vendors import FunctionCall, OpenAIServer
 
 GOODBYE = "Bada gime lopu nasi rito. Fesu dabo keni muta golu."

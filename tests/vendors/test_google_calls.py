@@ -21,8 +21,8 @@ from twilio_frames.examples import google_speech
 from twilio_frames.examples.own_llm import Parrot
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.processors.vad import PhoneVAD
-from twilio_frames.processors.vendor_health import VENDORS
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
 from twilio_frames.testing import Caller, Phone, PhoneCall
 from twilio_frames.testing.known_speech import burst

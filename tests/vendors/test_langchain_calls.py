@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from tests.vendors.faults import bad_day
 from tests.vendors.openai_bot import SORRY, ThinkingBot, talking
-from twilio_frames.processors.filler import FILLERS
+from twilio_frames.processors.replies.filler import FILLERS
 from twilio_frames.services.langchain import PhoneLangchainProcessor
 from twilio_frames.services.patience import ReplyPatience
 from twilio_frames.testing import Phone

@@ -12,7 +12,7 @@ from truth_services import Behaviour, PythonSpeaker  # pyright: ignore[reportMis
 
 from tests.vendors.faults import bad_day
 from tests.vendors.openai_bot import SORRY, ThinkingBot, talking
-from twilio_frames.processors.filler import FILLERS
+from twilio_frames.processors.replies.filler import FILLERS
 from twilio_frames.services.patience import ReplyPatience
 from twilio_frames.testing import LoopWatch, Phone
 from twilio_frames.testing.vendors import (

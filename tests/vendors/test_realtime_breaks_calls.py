@@ -21,6 +21,7 @@ from tests.vendors.realtime_rig import (
     until_heard,
 )
 from twilio_frames.testing import Caller, Phone
+from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.vendors import (
     CutReply,
     Drop,
@@ -31,7 +32,6 @@ from twilio_frames.testing.vendors import (
     Refusal,
     Slow,
 )
-from twilio_frames.testing.voice import audible_samples
 
 QUICK = {"patience_secs": 0.6, "answer_secs": 1.2}
 
@@ -75,7 +75,7 @@ async def test_refused_connection_is_tried_again(phone: Phone):
     "A filler, an apology when the tries are used up; the next turn tries again and is answered.",
 )
 async def test_dead_vendor_is_apologised_for(phone: Phone, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("twilio_frames.services.realtime_link._LONGEST_DELAY", 0.4)
+    monkeypatch.setattr("twilio_frames.services.realtime.link._LONGEST_DELAY", 0.4)
     faults = [Refusal(status=503)] * 7
 
     async def caller(caller: Caller) -> None:
@@ -206,7 +206,7 @@ async def test_garbage_is_passed_over(phone: Phone):
     "The answer, after two more tries; or an apology, and the next turn is answered.",
 )
 async def test_failed_answers_are_tried_again(phone: Phone, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("twilio_frames.services.realtime_replies._RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("twilio_frames.services.realtime.replies._RETRY_SECONDS", 0.1)
     limited = FailedReply(code="rate_limit_exceeded", message="Slow down.")
 
     async def caller(caller: Caller) -> None:

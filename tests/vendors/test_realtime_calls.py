@@ -12,10 +12,10 @@ from tests.vendors.realtime_rig import (
     heard,
 )
 from twilio_frames.frames import VendorRole
-from twilio_frames.processors.vendor_health import VENDORS
+from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.testing import LoopWatch, Phone
+from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.vendors import FunctionCall, Pacing, RealtimeServer
-from twilio_frames.testing.voice import audible_samples
 
 
 async def test_mulaw_passes_bit_for_bit(phone: Phone, monkeypatch: pytest.MonkeyPatch):

@@ -83,8 +83,8 @@ class _Stretch:
 class LineNotes:
     """Listens in on the line, and watches its messages.
 
-    Implements :class:`twilio_frames.processors.taps.CallTap` and
-    :class:`twilio_frames.processors.taps.LineWatcher`.
+    Implements :class:`twilio_frames.transport.taps.CallTap` and
+    :class:`twilio_frames.transport.taps.LineWatcher`.
 
     Args:
         note: Takes each line; one without a time is of this moment.

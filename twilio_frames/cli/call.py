@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import (
     Commands,
     add_account,
@@ -20,7 +19,8 @@ from twilio_frames.cli.options import (
 )
 from twilio_frames.cli.reaching import reached, words_in
 from twilio_frames.cli.scripted import call_scripted, refuse_mixture
-from twilio_frames.cli.transcript import Transcript
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.transcript import Transcript
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import (
     Caller,

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands, file_to_write, wav_file, write_json
 from twilio_frames.cli.report import write_page
-from twilio_frames.cli.transcript import Transcript
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.transcript import Transcript
 from twilio_frames.errors import CallFailedError, ConfigurationError, MissingExtraError
 from twilio_frames.private_files import make_private_folder
 from twilio_frames.report import read_report

@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import os
 
-from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands, phone_number
+from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
 
 _EPILOG = """\

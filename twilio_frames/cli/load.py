@@ -5,8 +5,6 @@ import asyncio
 import gc
 from collections.abc import Sequence
 
-from twilio_frames.cli.console import Console
-from twilio_frames.cli.load_view import LoadView, show_result, show_step, show_verdict
 from twilio_frames.cli.options import (
     Commands,
     add_account,
@@ -15,6 +13,8 @@ from twilio_frames.cli.options import (
     wav_file,
     write_json,
 )
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.load_view import LoadView, show_result, show_step, show_verdict
 from twilio_frames.testing.load import (
     LoadPlan,
     LoadResult,

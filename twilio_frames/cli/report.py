@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands, existing_file, file_to_write, write_json
+from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.private_files import write_private
 from twilio_frames.report import Report, clock_text, content, page, read_report

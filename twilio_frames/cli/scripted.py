@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twilio_frames.cli.console import Console
-from twilio_frames.cli.junit import write_junit
 from twilio_frames.cli.options import write_json
 from twilio_frames.cli.reaching import Reached, reached, words_in
-from twilio_frames.cli.transcript import Transcript
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.junit import write_junit
+from twilio_frames.cli.shown.transcript import Transcript
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing import (
     Caller,
@@ -23,7 +23,7 @@ from twilio_frames.testing import (
     Turn,
     read_scripts,
 )
-from twilio_frames.testing.performance import Performance
+from twilio_frames.testing.callers.performance import Performance
 
 NOT_AS_EXPECTED = 3
 NO_CALL = 1

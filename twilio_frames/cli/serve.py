@@ -10,9 +10,9 @@ import traceback
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from twilio_frames.cli.console import Console
 from twilio_frames.cli.options import Commands, port_number
-from twilio_frames.cli.shown_errors import showing_errors
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.cli.shown.errors import showing_errors
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:

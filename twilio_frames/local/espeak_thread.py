@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from twilio_frames.errors import SynthesisError
 from twilio_frames.local.espeak import Espeak, Voice
-from twilio_frames.local.fitting import fitted, gain_for
+from twilio_frames.local.recognition.fitting import fitted, gain_for
 from twilio_frames.local.speech import Speech
 
 _MOST_WAITING = 1024

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twilio_frames.local.recogniser import UNINTELLIGIBLE, Recogniser
+from twilio_frames.local.recognition.recogniser import UNINTELLIGIBLE, Recogniser
 from twilio_frames.processors.stt import UtteranceSTTService
 
 __all__ = ["PocketsphinxSTTService"]

@@ -10,9 +10,9 @@
 
 from twilio_frames.call import Call
 from twilio_frames.server.app import create_app
+from twilio_frames.server.calls.preparing import ComingCall
+from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.listening import Server, serve
-from twilio_frames.server.preparing import ComingCall
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.switchboard import Bot
 
 __all__ = ["Bot", "Call", "ComingCall", "Server", "ServerSettings", "create_app", "serve"]

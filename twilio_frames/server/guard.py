@@ -47,10 +47,10 @@ from twilio_frames.server.addresses import (
     unsigned_advice,
     websocket_url,
 )
+from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.incoming import LARGEST_BODY, MOST_FIELDS, read_body
 from twilio_frames.server.refusals import Refusals, shown
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.tokens import StreamTokens
 from twilio_frames.server.trust import is_from_here
 from twilio_frames.signature import SIGNATURE_HEADER, SignatureValidator
 from twilio_frames.transport import TwilioParams, TwilioTransport

@@ -11,14 +11,14 @@ from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import is_this_machine
-from twilio_frames.server.accepting import Listener
 from twilio_frames.server.app import create_app
-from twilio_frames.server.http_log import HttpLog
-from twilio_frames.server.preparing import Prepare
+from twilio_frames.server.calls.preparing import Prepare
+from twilio_frames.server.calls.switchboard import Bot, Switchboard
+from twilio_frames.server.calls.warm_up import WarmUp
+from twilio_frames.server.connections.accepting import Listener
+from twilio_frames.server.connections.http_log import HttpLog
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
-from twilio_frames.server.switchboard import Bot, Switchboard
-from twilio_frames.server.warm_up import WarmUp
 
 __all__ = ["Server", "serve"]
 

@@ -7,8 +7,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from twilio_frames import __version__
-from twilio_frames.processors.vendor_health import VENDORS
-from twilio_frames.server import dialing, page, stream, webhooks
+from twilio_frames.processors.fallback.vendor_health import VENDORS
+from twilio_frames.server import stream, webhooks
+from twilio_frames.server.dialing import page
+from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from twilio_frames.rest import TwilioRest
+from twilio_frames.server.calls.log_folder import LogFolder
+from twilio_frames.server.calls.preparing import Preparations, Prepare
+from twilio_frames.server.calls.records import CallRecords
+from twilio_frames.server.calls.switchboard import Bot, Switchboard
+from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.connections import Connections, most_connections
-from twilio_frames.server.destinations import Destinations
-from twilio_frames.server.log_folder import LogFolder
-from twilio_frames.server.outgoing import Outgoing, WrongKeys
-from twilio_frames.server.preparing import Preparations, Prepare
-from twilio_frames.server.records import CallRecords
+from twilio_frames.server.dialing.destinations import Destinations
+from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys
 from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.switchboard import Bot, Switchboard
-from twilio_frames.server.tokens import StreamTokens
 from twilio_frames.signature import SignatureValidator
 
 __all__ = ["STATE", "ServerState", "make_state"]

@@ -9,9 +9,9 @@ from loguru import logger
 from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.rest import without_numbers
 from twilio_frames.server.addresses import websocket_url
+from twilio_frames.server.calls.preparing import ComingCall
+from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
-from twilio_frames.server.preparing import ComingCall
-from twilio_frames.server.records import CallRecord, StreamPhase
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond

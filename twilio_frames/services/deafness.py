@@ -17,7 +17,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import VendorRole
-from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.services.line_audio import LineAudio
 
 __all__ = ["TellsDeafness"]

@@ -14,7 +14,7 @@ from pipecat.frames.frames import Frame
 from pipecat.services.tts_service import TTSService
 
 from twilio_frames.frames import VendorRole
-from twilio_frames.processors.vendor_watch import WatchedVendor
+from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 
 __all__ = ["DiscreetTTSService"]
 

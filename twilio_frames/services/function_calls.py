@@ -21,8 +21,8 @@ from pipecat.utils.errors import ErrorCategory
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from twilio_frames.processors.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.llm import ApologyFrame
+from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 
 __all__ = ["ChecksFunctionCalls", "mistake_in"]
 

@@ -24,10 +24,10 @@ from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from twilio_frames.processors.proxies import socket_proxy
-from twilio_frames.processors.unforeseen import report_unforeseen
 from twilio_frames.processors.warming import tls_for
+from twilio_frames.proxies import socket_proxy
 from twilio_frames.services.patience import asked_pause, pause_after
+from twilio_frames.unforeseen import report_unforeseen
 
 _LONGEST_RETRY_AFTER = 30.0
 _WELL_AFTER_SECS = 5.0

@@ -23,7 +23,7 @@ from itertools import accumulate
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
-from twilio_frames.processors.sounding import (
+from twilio_frames.processors.words.sounding import (
     BLOCK,
     estimate_range,
     letters_of,
@@ -31,7 +31,7 @@ from twilio_frames.processors.sounding import (
     sounding_bytes,
     words_within,
 )
-from twilio_frames.processors.word_places import SpeechPace
+from twilio_frames.processors.words.word_places import SpeechPace
 
 __all__ = ["Pace", "UntimedSpeech"]
 

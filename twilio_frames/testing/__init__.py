@@ -5,29 +5,36 @@ back when they are played or cleared, query strings of stream URLs are lost, a s
 is not opened again. What it measures is what the caller's ear would have heard.
 """
 
-from twilio_frames.testing.account import AccountRules, CallbackDisorder, StartDelays
-from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.call import Numbers, StatusCallback
-from twilio_frames.testing.call_facts import CallEnd
-from twilio_frames.testing.caller import Caller
-from twilio_frames.testing.checks import Check
-from twilio_frames.testing.conditions import LineConditions
-from twilio_frames.testing.hearing import Heard, HeardWord
-from twilio_frames.testing.log import CallLog, LogEntry
+from twilio_frames.testing.callers.caller import Caller
+from twilio_frames.testing.callers.hearing import Heard, HeardWord
+from twilio_frames.testing.callers.parties import Party, Voicemail
+from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.call import Numbers, StatusCallback
+from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall
+from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.lines.conditions import LineConditions
+from twilio_frames.testing.lines.route import Stall
+from twilio_frames.testing.lines.timekeeping import Timekeeping
+from twilio_frames.testing.logs.log import CallLog, LogEntry
 from twilio_frames.testing.loop_watch import LoopBlock, LoopWatch
-from twilio_frames.testing.measures import HeardSpan, Stretch
-from twilio_frames.testing.parties import Party, Voicemail
 from twilio_frames.testing.phone import Desk, Phone
 from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
 from twilio_frames.testing.replay import Replay, read_replay
-from twilio_frames.testing.result import CallResult, Turn
-from twilio_frames.testing.ringing import CallerOptions, RingingCall
-from twilio_frames.testing.route import Stall
-from twilio_frames.testing.script import Event, Expectation, Limits, Script, ScriptTurn, SendAfter
-from twilio_frames.testing.script_file import read_scripts
-from twilio_frames.testing.signing import Signing
+from twilio_frames.testing.results.measures import HeardSpan, Stretch
+from twilio_frames.testing.results.result import CallResult, Turn
+from twilio_frames.testing.scripts.checks import Check
+from twilio_frames.testing.scripts.script import (
+    Event,
+    Expectation,
+    Limits,
+    Script,
+    ScriptTurn,
+    SendAfter,
+)
+from twilio_frames.testing.scripts.script_file import read_scripts
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
-from twilio_frames.testing.timekeeping import Timekeeping
 
 __all__ = [
     "AccountRules",

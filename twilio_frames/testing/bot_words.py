@@ -21,8 +21,8 @@ from pipecat.processors.frame_processor import FrameProcessor
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.words import HeardTextFrame, WordLayer
-from twilio_frames.testing.hearing import KnownWord
-from twilio_frames.testing.voice import audible_samples
+from twilio_frames.testing.callers.hearing import KnownWord
+from twilio_frames.testing.callers.voice import audible_samples
 
 _TELLING = (
     *(AggregatedTextFrame, InterruptionFrame, TTSAudioRawFrame),

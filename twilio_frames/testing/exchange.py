@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from twilio_frames.testing.account import AccountRules, CallbackDisorder, StartDelays
-from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.call_facts import BOT_NUMBER, CALLER_NUMBER
-from twilio_frames.testing.queues import CallQueue
-from twilio_frames.testing.rooms import Conference
-from twilio_frames.testing.signing import Signing
-from twilio_frames.testing.webhooks import Webhooks
+from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import BOT_NUMBER, CALLER_NUMBER
+from twilio_frames.testing.calls.queues import CallQueue
+from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.calls.webhooks import Webhooks
+from twilio_frames.testing.lines.rooms import Conference
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
-    from twilio_frames.testing.call_recording import CallRecording
-    from twilio_frames.testing.ringing import RingingCall
+    from twilio_frames.testing.calls.call import SimulatedCall
+    from twilio_frames.testing.calls.call_recording import CallRecording
+    from twilio_frames.testing.calls.ringing import RingingCall
 
 DEFAULT_ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 DEFAULT_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105  # opens nothing but a simulation

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing.call import Numbers, StatusCallback
-from twilio_frames.testing.caller import Caller
-from twilio_frames.testing.checks import judge
+from twilio_frames.testing.callers.caller import Caller
+from twilio_frames.testing.callers.hearing import Hearing
+from twilio_frames.testing.callers.performance import Performance
+from twilio_frames.testing.calls.call import Numbers, StatusCallback
+from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
-from twilio_frames.testing.hearing import Hearing
-from twilio_frames.testing.performance import Performance
 from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
 from twilio_frames.testing.replay import Replay
-from twilio_frames.testing.ringing import CallerOptions
-from twilio_frames.testing.script import Event, Expectation, Limits, Script, ScriptTurn
-from twilio_frames.testing.script_file import read_scripts
+from twilio_frames.testing.scripts.checks import judge
+from twilio_frames.testing.scripts.script import Event, Expectation, Limits, Script, ScriptTurn
+from twilio_frames.testing.scripts.script_file import read_scripts
 from twilio_frames.testing.serving import Kind, kind_of, serving
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from twilio_frames.errors import CallFailedError
-from twilio_frames.testing.checks import Check, judge
-from twilio_frames.testing.hearing import Heard, HeardWord, Hearing
-from twilio_frames.testing.log import CallLog
-from twilio_frames.testing.result import CallResult
-from twilio_frames.testing.script import Limits
+from twilio_frames.testing.callers.hearing import Heard, HeardWord, Hearing
+from twilio_frames.testing.logs.log import CallLog
+from twilio_frames.testing.results.result import CallResult
+from twilio_frames.testing.scripts.checks import Check, judge
+from twilio_frames.testing.scripts.script import Limits
 
 
 class UnexpectedCallError(CallFailedError, AssertionError):

@@ -9,12 +9,12 @@ import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.errors import CallFailedError, ConfigurationError
-from twilio_frames.testing.caller import Caller
-from twilio_frames.testing.capture import Capture, read_capture
-from twilio_frames.testing.logged_call import LoggedCaller, read_logged_caller
+from twilio_frames.testing.callers.caller import Caller
+from twilio_frames.testing.callers.tones import KEYS
+from twilio_frames.testing.callers.voice import AUDIBLE, FRAME_BYTES, Utterance, audible_samples
+from twilio_frames.testing.logs.capture import Capture, read_capture
+from twilio_frames.testing.logs.logged_call import LoggedCaller, read_logged_caller
 from twilio_frames.testing.speech import Speech, read_wav
-from twilio_frames.testing.tones import KEYS
-from twilio_frames.testing.voice import AUDIBLE, FRAME_BYTES, Utterance, audible_samples
 
 _OPENING_SECONDS = 0.2
 """Of what is said while a stream opens, up to its first timestamp, the bot gets nothing."""

@@ -11,24 +11,24 @@ import aiohttp
 from aiohttp import web
 
 from twilio_frames.errors import CallFailedError, ConfigurationError
-from twilio_frames.testing.account import AccountRules, CallbackDisorder, StartDelays
-from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.call import Numbers, SimulatedCall, StatusCallback
-from twilio_frames.testing.caller import Caller
+from twilio_frames.testing.callers.caller import Caller
+from twilio_frames.testing.callers.parties import Party, PartyScript
+from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.call import Numbers, SimulatedCall, StatusCallback
+from twilio_frames.testing.calls.instructions import Fetch, Instructions
+from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall, on_the_line
+from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.exchange import (
     DEFAULT_ACCOUNT_SID,
     DEFAULT_AUTH_TOKEN,
     Exchange,
 )
-from twilio_frames.testing.instructions import Fetch, Instructions
-from twilio_frames.testing.log import CallLog
-from twilio_frames.testing.parties import Party, PartyScript
+from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.rest.api import RestApi
-from twilio_frames.testing.ringing import CallerOptions, RingingCall, on_the_line
-from twilio_frames.testing.signing import Signing
-from twilio_frames.testing.upgrade import ringable_scheme
+from twilio_frames.testing.streams.upgrade import ringable_scheme
 from twilio_frames.testing.verbs import ConnectStream
-from twilio_frames.testing.webhooks import Webhooks
 
 _MAX_RINGING = 1000
 

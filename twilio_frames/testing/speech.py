@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw, mulaw_of_wav, mulaw_silence
 from twilio_frames.errors import ConfigurationError, MissingExtraError
-from twilio_frames.testing.voice import Utterance
+from twilio_frames.testing.callers.voice import Utterance
 
 CALLER_VOICE = "en-us+f2"
 CALLER_WORDS_PER_MINUTE = 150

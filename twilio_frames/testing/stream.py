@@ -44,12 +44,12 @@ from twilio_frames.protocol import (
     TwilioMessage,
     Violation,
 )
-from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.broken_socket import WebSocket
-from twilio_frames.testing.conditions import PERFECT_LINE, DelayLine, LineConditions
-from twilio_frames.testing.line import LineClock
-from twilio_frames.testing.log import FROM_BOT, TO_BOT, TO_FORK, CallLog
-from twilio_frames.testing.playback import Playback, Played
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.lines.conditions import PERFECT_LINE, DelayLine, LineConditions
+from twilio_frames.testing.lines.line import LineClock
+from twilio_frames.testing.logs.log import FROM_BOT, TO_BOT, TO_FORK, CallLog
+from twilio_frames.testing.streams.broken_socket import WebSocket
+from twilio_frames.testing.streams.playback import Playback, Played
 
 FRAME_MILLISECONDS = 20
 CLOSE_SECONDS = 2.0

@@ -13,9 +13,9 @@ from pipecat.frames.frames import ErrorFrame, Frame
 from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.bulkhead import Compartment
-from twilio_frames.processors.stopping import cancel_until_done
+from twilio_frames.stopping import cancel_until_done
 from twilio_frames.testing.bot_words import BotWords
-from twilio_frames.testing.hearing import KnownWord
+from twilio_frames.testing.callers.hearing import KnownWord
 from twilio_frames.testing.mistakes import (
     is_of_vendor,
     mistake_of,

@@ -12,7 +12,6 @@ from pipecat.transports.base_transport import BaseTransport
 
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
-from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_failed, tell_made
 from twilio_frames.transport.coming_up import why_not_up
@@ -24,6 +23,7 @@ from twilio_frames.transport.params import TwilioParams, check_params
 from twilio_frames.transport.reader import LineReader
 from twilio_frames.transport.recorder import CallRecorder
 from twilio_frames.transport.sockets import media_socket
+from twilio_frames.transport.taps import CallTap, LineWatcher
 
 __all__ = ["CallRecorder", "TwilioParams", "TwilioTransport", "why_not_up"]
 

@@ -18,7 +18,7 @@ from pipecat.pipeline.service_switcher import ServiceSwitcher
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
 
-from twilio_frames.processors.pipeline_parts import parts_in
+from twilio_frames.processors.pipeline.parts import parts_in
 
 __all__ = ["ComingUp", "why_not_up"]
 

@@ -16,8 +16,6 @@ from loguru import logger
 from twilio_frames.audio import MULAW_SILENCE, BotAtEar, EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
-from twilio_frames.processors.audience import Audience, Failures
-from twilio_frames.processors.taps import CallTap, LineWatcher
 from twilio_frames.protocol import (
     OUTBOUND,
     BotMessage,
@@ -38,9 +36,11 @@ from twilio_frames.protocol import (
     Violation,
 )
 from twilio_frames.transport.arrival import EvenArrival
+from twilio_frames.transport.audience import Audience, Failures
 from twilio_frames.transport.handshake import start_of_later_message
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
+from twilio_frames.transport.taps import CallTap, LineWatcher
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
 # Telephones and networks delay an echo by up to 0.6 s; the rest is the way before it is known.

@@ -8,7 +8,7 @@ from pipecat.transports.base_transport import TransportParams
 from pydantic import Field
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.apology import APOLOGY
+from twilio_frames.processors.replies.apology import APOLOGY
 
 _ONE_CHANNEL = "a phone line has one channel each way"
 _ONE_LISTENER = "a media stream has one listener"

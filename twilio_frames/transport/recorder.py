@@ -40,7 +40,7 @@ class CallRecorder:
     too slow, that is logged once, and the call goes on without its recording, or with silence in
     it.
 
-    Implements :class:`twilio_frames.processors.taps.CallTap`.
+    Implements :class:`twilio_frames.transport.taps.CallTap`.
 
     Example::
 

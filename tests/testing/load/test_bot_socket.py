@@ -7,9 +7,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.load.bot_socket import BotSocket, open_bot_socket
-from twilio_frames.testing.signing import Signing
 
 SIGNING = Signing(auth_token="token")
 

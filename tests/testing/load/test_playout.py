@@ -5,9 +5,9 @@ import random
 import pytest
 
 from tests.testing.bots import tone
-from twilio_frames.testing.ear import Ear
+from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.load.playout import PlayOut
-from twilio_frames.testing.playback import MAX_BUFFERED, Playback
+from twilio_frames.testing.streams.playback import MAX_BUFFERED, Playback
 
 SILENCE = b"\xff" * 800
 

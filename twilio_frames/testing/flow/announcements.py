@@ -9,16 +9,16 @@ import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.hearing import Announcement
-from twilio_frames.testing.playback import MAX_BUFFERED, Playback
+from twilio_frames.testing.callers.hearing import Announcement
+from twilio_frames.testing.callers.tones import tones
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.webhooks import Reply
 from twilio_frames.testing.speech import TWILIO_VOICE, to_mulaw, to_utterance
-from twilio_frames.testing.tones import tones
+from twilio_frames.testing.streams.playback import MAX_BUFFERED, Playback
 from twilio_frames.testing.verbs import Play, Say
-from twilio_frames.testing.webhooks import Reply
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
+    from twilio_frames.testing.calls.call import SimulatedCall
 
 _MAX_LOOPS = 1000
 """What ``loop="0"``, for ever, amounts to in Twilio's own words."""

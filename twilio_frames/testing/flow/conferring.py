@@ -6,12 +6,12 @@ Source: https://www.twilio.com/docs/voice/twiml/conference
 import asyncio
 from typing import TYPE_CHECKING
 
-from twilio_frames.testing.rooms import Conference
+from twilio_frames.testing.lines.rooms import Conference
 from twilio_frames.testing.verbs import ConferenceRoom
 from twilio_frames.testing.waiting import until_any
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
+    from twilio_frames.testing.calls.call import SimulatedCall
 
 
 async def confer(

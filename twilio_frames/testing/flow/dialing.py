@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from twilio_frames.testing.call_facts import CallEnd, CallStatus, Numbers, StatusCallback
+from twilio_frames.testing.calls.facts import CallEnd, CallStatus, Numbers, StatusCallback
+from twilio_frames.testing.calls.instructions import EnterRoom, Fetch
 from twilio_frames.testing.flow.conferring import confer
-from twilio_frames.testing.instructions import EnterRoom, Fetch
-from twilio_frames.testing.log import CallLog
-from twilio_frames.testing.rooms import Room, Seat
+from twilio_frames.testing.lines.rooms import Room, Seat
+from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.verbs import Dial, StartRecording, Target
 from twilio_frames.testing.waiting import until_any
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
-    from twilio_frames.testing.call_recording import CallRecording
+    from twilio_frames.testing.calls.call import SimulatedCall
+    from twilio_frames.testing.calls.call_recording import CallRecording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,8 @@ class _Leg:
 
     def __init__(self, call: "SimulatedCall", target: Target, room: Room, verb: Dial):
         # Both know each other: a call carries out a <Dial>, which makes a call.
-        from twilio_frames.testing.call import SimulatedCall
-        from twilio_frames.testing.ringing import RingingCall
+        from twilio_frames.testing.calls.call import SimulatedCall
+        from twilio_frames.testing.calls.ringing import RingingCall
 
         exchange = call.exchange
         self.call = SimulatedCall(

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.connection import MAX_FORKED_TRACKS, StreamConnection
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.connection import MAX_FORKED_TRACKS, StreamConnection
 from twilio_frames.testing.verbs import StartStream
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
+    from twilio_frames.testing.calls.call import SimulatedCall
 
 _REFUSED = 31900
 """Twilio's unknown error: it documents no code of its own for these two rules."""

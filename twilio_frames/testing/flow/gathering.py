@@ -9,13 +9,13 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from twilio_frames.testing.calls.instructions import Fetch
 from twilio_frames.testing.flow.announcements import play_file, say
-from twilio_frames.testing.instructions import Fetch
 from twilio_frames.testing.verbs import Gather, Pause, Play, Say
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
-    from twilio_frames.testing.voice import Utterance
+    from twilio_frames.testing.callers.voice import Utterance
+    from twilio_frames.testing.calls.call import SimulatedCall
 
 
 async def gather(call: "SimulatedCall", verb: Gather) -> Fetch | None:

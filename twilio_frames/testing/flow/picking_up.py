@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from twilio_frames.testing.detection import DetectionRules, Detector
+from twilio_frames.testing.calls.detection import DetectionRules, Detector
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
+    from twilio_frames.testing.calls.call import SimulatedCall
 
 
 async def detect(call: "SimulatedCall", rules: DetectionRules) -> Detector:

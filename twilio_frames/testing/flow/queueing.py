@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from twilio_frames.testing.call_facts import CallEnd
+from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.calls.instructions import Fetch
+from twilio_frames.testing.calls.queues import MAX_WAITING, CallQueue, QueuedCall
 from twilio_frames.testing.flow.dialing import sit
-from twilio_frames.testing.instructions import Fetch
-from twilio_frames.testing.queues import MAX_WAITING, CallQueue, QueuedCall
 from twilio_frames.testing.verbs import Enqueue
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.call import SimulatedCall
+    from twilio_frames.testing.calls.call import SimulatedCall
 
 Hold = Callable[[Fetch], Awaitable[CallEnd | Enum]]
 """Plays a document to the caller; gives what ended the call, or how the document ended."""

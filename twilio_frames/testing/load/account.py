@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.exchange import BOT_NUMBER, CALLER_NUMBER
 from twilio_frames.testing.load.phrases import Repertoire
 from twilio_frames.testing.load.talk import Manners
 from twilio_frames.testing.load.wheel import ClockWheel
-from twilio_frames.testing.signing import Signing
-from twilio_frames.testing.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

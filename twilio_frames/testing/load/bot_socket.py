@@ -16,9 +16,9 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from twilio_frames.protocol import MAX_MESSAGE
-from twilio_frames.testing.alerts import Alert
-from twilio_frames.testing.signing import Signing
-from twilio_frames.testing.upgrade import USER_AGENT
+from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.streams.upgrade import USER_AGENT
 
 HANDSHAKE_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
@@ -168,7 +168,7 @@ async def open_bot_socket(
     """Opens the WebSocket as Twilio does, or says why it could not.
 
     Args:
-        url: From :func:`twilio_frames.testing.upgrade.stream_url`.
+        url: From :func:`twilio_frames.testing.streams.upgrade.stream_url`.
         signing: Signs the upgrade.
         receive: Gets each message.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from twilio_frames.protocol import Clear, Role, SendMark, SendMedia, Violation, decode
-from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.load.account import Account
 from twilio_frames.testing.load.bot_socket import BotSocket, open_bot_socket
 from twilio_frames.testing.load.dialing import find_stream
@@ -15,7 +15,7 @@ from twilio_frames.testing.load.messages import StreamMessages
 from twilio_frames.testing.load.playout import PlayOut
 from twilio_frames.testing.load.talk import Talk, TalkFigures
 from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
-from twilio_frames.testing.upgrade import stream_url
+from twilio_frames.testing.streams.upgrade import stream_url
 from twilio_frames.testing.verbs import ConnectStream
 
 DEAD_SECONDS = 10.0

@@ -6,9 +6,9 @@ The first ``<Connect><Stream>`` is what is looked for. ``<Redirect>`` in front o
 
 import asyncio
 
-from twilio_frames.testing.alerts import Alert
+from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.load.account import Account
-from twilio_frames.testing.upgrade import ringable_scheme
+from twilio_frames.testing.streams.upgrade import ringable_scheme
 from twilio_frames.testing.verbs import ConnectStream, Pause, Redirect, Reject, Verb, read_twiml
 
 _MAX_DOCUMENTS = 10

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twilio_frames.testing.timekeeping import Timekeeping
+from twilio_frames.testing.lines.timekeeping import Timekeeping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.testing.callers.voice import FRAME_BYTES, Utterance, Voice
 from twilio_frames.testing.load.messages import encoded_frame
 from twilio_frames.testing.speech import Speech, to_utterance
-from twilio_frames.testing.voice import FRAME_BYTES, Utterance, Voice
 
 DEFAULT_WORDS = (
     "Hello, could you help me with something, please?",

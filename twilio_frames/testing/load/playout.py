@@ -10,9 +10,9 @@ Times are seconds on any one clock.
 from collections import deque
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.testing.ear import JOINING_PAUSE, Spell
-from twilio_frames.testing.playback import MAX_BUFFERED
-from twilio_frames.testing.voice import audible_samples
+from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
+from twilio_frames.testing.callers.voice import audible_samples
+from twilio_frames.testing.streams.playback import MAX_BUFFERED
 
 GAP_SECONDS = 0.06
 """A longer hole in the bot's speech is heard as one."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from twilio_frames.testing.lines.timekeeping import LATE_P99
 from twilio_frames.testing.load.figures import LoadResult
-from twilio_frames.testing.timekeeping import LATE_P99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 from twilio_frames.testing.load.account import Account, client_session
 from twilio_frames.testing.load.call import LoadCall, Outcome
@@ -17,9 +19,7 @@ from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadRe
 from twilio_frames.testing.load.phrases import Repertoire, prepare
 from twilio_frames.testing.load.talk import Manners
 from twilio_frames.testing.load.wheel import ClockWheel
-from twilio_frames.testing.signing import Signing
-from twilio_frames.testing.upgrade import ringable_scheme
-from twilio_frames.testing.webhooks import Webhooks
+from twilio_frames.testing.streams.upgrade import ringable_scheme
 
 CALLS_PER_SECOND = 2.0
 """How fast calls are made, unless told otherwise."""

@@ -6,10 +6,10 @@ Times are seconds on the clock of the play-out.
 import random
 from dataclasses import dataclass, field
 
-from twilio_frames.testing.ear import JOINING_PAUSE, Spell
+from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
+from twilio_frames.testing.callers.voice import FRAME_SECONDS
 from twilio_frames.testing.load.phrases import Phrase, Repertoire
 from twilio_frames.testing.load.playout import PlayOut
-from twilio_frames.testing.voice import FRAME_SECONDS
 
 _GREETING_SECONDS = 5.0
 _STUBBORN_SECONDS = 1.0

@@ -14,8 +14,8 @@ import asyncio
 import random
 from typing import Protocol
 
-from twilio_frames.testing.timekeeping import Lateness
-from twilio_frames.testing.voice import FRAME_SECONDS
+from twilio_frames.testing.callers.voice import FRAME_SECONDS
+from twilio_frames.testing.lines.timekeeping import Lateness
 
 SLOTS = 20
 _SLOT_SECONDS = FRAME_SECONDS / SLOTS

@@ -7,10 +7,10 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from twilio_frames.testing.call import SimulatedCall
-from twilio_frames.testing.call_facts import CallEnd, CallStatus, Numbers
+from twilio_frames.testing.calls.call import SimulatedCall
+from twilio_frames.testing.calls.facts import CallEnd, CallStatus, Numbers
 from twilio_frames.testing.exchange import Exchange
-from twilio_frames.testing.log import CallLog
+from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.rest.answers import (
     Form,
     error,

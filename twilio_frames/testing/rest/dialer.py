@@ -7,11 +7,11 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from twilio_frames.testing.call import SimulatedCall
-from twilio_frames.testing.call_facts import CallStatus
+from twilio_frames.testing.calls.call import SimulatedCall
+from twilio_frames.testing.calls.facts import CallStatus
+from twilio_frames.testing.calls.instructions import Answered
+from twilio_frames.testing.calls.ringing import RingingCall
 from twilio_frames.testing.exchange import Exchange
-from twilio_frames.testing.instructions import Answered
-from twilio_frames.testing.ringing import RingingCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

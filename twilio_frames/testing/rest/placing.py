@@ -7,11 +7,11 @@ import re
 
 from aiohttp import web
 
-from twilio_frames.testing.account import error_text
-from twilio_frames.testing.call_facts import StatusCallback
-from twilio_frames.testing.detection import DetectionRules
+from twilio_frames.testing.calls.account import error_text
+from twilio_frames.testing.calls.detection import DetectionRules
+from twilio_frames.testing.calls.facts import StatusCallback
+from twilio_frames.testing.calls.instructions import Answered, Document, Fetch
 from twilio_frames.testing.exchange import Exchange
-from twilio_frames.testing.instructions import Answered, Document, Fetch
 from twilio_frames.testing.rest.answers import Form, error
 from twilio_frames.testing.verbs import StartRecording
 

@@ -5,7 +5,7 @@ Source: https://www.twilio.com/docs/voice/api/recording
 
 from aiohttp import web
 
-from twilio_frames.testing.call_recording import CallRecording, RecordingStatus
+from twilio_frames.testing.calls.call_recording import CallRecording, RecordingStatus
 from twilio_frames.testing.exchange import Exchange
 from twilio_frames.testing.rest.answers import (
     error,

@@ -9,7 +9,7 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from twilio_frames.testing.call import SimulatedCall
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.exchange import Exchange
 from twilio_frames.testing.flow.forks import start_fork, stop_fork
 from twilio_frames.testing.rest.answers import (

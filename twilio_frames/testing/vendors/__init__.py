@@ -16,12 +16,12 @@ from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage,
 from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.openai import ChatRequest, OpenAIServer
 from twilio_frames.testing.vendors.realtime import RealtimeServer
-from twilio_frames.testing.vendors.realtime_replies import (
+from twilio_frames.testing.vendors.realtime.replies import (
     CutReply,
     FailedReply,
     SpokenReply,
 )
-from twilio_frames.testing.vendors.realtime_session import Pacing
+from twilio_frames.testing.vendors.realtime.session import Pacing
 from twilio_frames.testing.vendors.server import VendorServer, Visit
 from twilio_frames.testing.vendors.word_sounds import WordSounds
 

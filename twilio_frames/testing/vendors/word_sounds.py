@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
-from twilio_frames.testing.hearing import HeardWord
+from twilio_frames.testing.callers.hearing import HeardWord
+from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.known_speech import LOUD_CODES
 from twilio_frames.testing.speech import CALLER_VOICE, CALLER_WORDS_PER_MINUTE, to_mulaw
-from twilio_frames.testing.voice import audible_samples
 
 _BURST_SECONDS = (0.2, 0.4)
 

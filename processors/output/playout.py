@@ -1,0 +1,449 @@
+"""Sends a script at the pace at which it is heard, holds it, and tells what was heard of it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from loguru import logger
+
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
+from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.output.background import Background
+from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
+from twilio_frames.protocol.script import Piece, Script
+
+AUTO_MARK = "heard:"
+"""What the names of the marks set here begin with; the number behind it is a position."""
+
+# Some 100 ms, and not a whole number of 20 ms: so the marks behind tell more of the time between.
+_MESSAGE_BYTES = 739
+_LONGEST_REST = 0.25
+_STALL_SECONDS = 0.03
+_STALLS_REMEMBERED = 60.0
+_LONGEST_LEAD = 1.5
+_LONGEST_CUT = 1.0
+_DOUBT_BYTES = 24
+# Of a background, which no word may wait for; Pipecat's own transport is as far ahead.
+_BACKGROUND_LEAD = 0.04
+
+
+_NO_MARKS = (
+    "no mark has come back of what the bot said: on a one-way stream (<Start><Stream>) nobody "
+    "hears it, use <Connect><Stream>. Otherwise the other end knows no marks, and what was heard "
+    "is told by the clock"
+)
+
+
+class Line(Protocol):
+    """The way to Twilio: what the playout asks of whoever owns the socket."""
+
+    playback: Playback
+    on_echo: Callable[[], None]
+    """Called after each mark that came back."""
+    on_end: Callable[[], None]
+    """Called once, at the end of the line."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still be sent."""
+        ...
+
+    async def send(self, message: BotMessage) -> bool:
+        """Sends a message in bounded time; False if the line is closed."""
+        ...
+
+    async def clear(self) -> bool:
+        """Throws away what Twilio holds; False if the line is closed."""
+        ...
+
+    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
+        """Takes note of audio that was heard.
+
+        Args:
+            mulaw: The audio.
+            played_at: When it began to be played, but for the line's delay.
+        """
+        ...
+
+    async def close(self, reason: CallEndReason, detail: str) -> None:
+        """Closes the line in bounded time."""
+        ...
+
+
+class Timing(Protocol):
+    """Parameters; see :class:`twilio_frames.transport.TwilioParams`."""
+
+    lead_secs: float
+    playout_timeout_secs: float
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Audio on the line, where it is from in the script, and when it plays there."""
+
+    line: int
+    script: int
+    audio: bytes
+    plays_at: float
+    is_speech: bool = True
+    is_of_script: bool = True
+    heard: int = 0
+
+    @property
+    def length(self) -> int:
+        return len(self.audio)
+
+
+class HeardAudio(NamedTuple):
+    """Some of the bot's audio, as the caller heard it."""
+
+    mulaw: bytes
+    is_speech: bool
+
+
+class Playout:
+    """One call's script on its way to the ear.
+
+    Args:
+        line: The way to Twilio.
+        timing: How far ahead, how patient.
+        background: What is heard beside the script.
+        deliver: Called with each thing that falls due, one after the other, in order.
+        on_sent: Called with each piece and its audio when it has been sent.
+        on_heard: Called with audio as it has been heard, ahead of what falls due by it.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        timing: Timing,
+        background: Background,
+        *,
+        deliver: Callable[[object], Awaitable[None]],
+        on_sent: Callable[[Piece], Awaitable[None]],
+        on_heard: Callable[[HeardAudio], Awaitable[None]],
+    ):
+        self.script: Script[object] = Script()
+        self.underruns = 0
+        """How often the caller heard a hole because audio came too late."""
+        self.is_held = False
+        self.is_held_ahead = False
+        """Whether it is held, and nothing had to be cut for it."""
+        self._line = line
+        self._timing = timing
+        self._background = background
+        self._silent_until = self._script_ends_at = 0.0
+        self._deliver = deliver
+        self._on_sent = on_sent
+        self._on_heard = on_heard
+        self._heard_audio: list[HeardAudio] = []
+        self._wake = asyncio.Event()
+        self._delivering = asyncio.Lock()
+        self._stretches: deque[_Stretch] = deque()
+        self._stalls: deque[tuple[float, float]] = deque()
+        self._is_cutting = False
+        self._fades_in = False
+        self._marks_are_lost = False
+        self._heard_last = 0
+        line.on_echo = self._wake.set
+        line.on_end = self._line_ended
+
+    @property
+    def lead(self) -> float:
+        """Seconds Twilio is kept ahead: the parameter, or more after stalls that were longer."""
+        now = time.monotonic()
+        while self._stalls and self._stalls[0][0] < now - _STALLS_REMEMBERED:
+            self._stalls.popleft()
+        longest = max((stall for _, stall in self._stalls), default=0.0)
+        return max(self._timing.lead_secs, min(1.5 * longest, _LONGEST_LEAD))
+
+    def wake(self) -> None:
+        """Says that the script has grown."""
+        self._wake.set()
+
+    def _line_ended(self) -> None:
+        """Finds out what was heard last, by the clock: no mark comes any more."""
+        if not self._is_cutting:
+            playback = self._line.playback
+            self._heard_last = self._in_script(
+                playback.position(time.monotonic() - playback.round_trip)
+            )
+        self._wake.set()
+
+    async def run(self, goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Sends and delivers until it is cancelled.
+
+        Args:
+            goes_on: Asked at each step whether there is to be another.
+        """
+        while goes_on():
+            self._wake.clear()
+            await self._deliver_heard()
+            await self._rest(await self._send_due())
+
+    async def _rest(self, wait: float | None) -> None:
+        if wait == 0:
+            return
+        now = time.monotonic()
+        limit = _LONGEST_REST if self.script.is_waiting else None
+        timeout = min((t for t in (wait, limit) if t is not None), default=None)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            late = time.monotonic() - now - (timeout or 0.0)
+            if late > _STALL_SECONDS:
+                self._stalls.append((now, late))
+
+    async def _send_due(self) -> float | None:
+        """Sends what is due; gives the seconds until more is, 0 for at once, None for nothing."""
+        if self._is_silent or not self._line.is_open:
+            self._background.clear()
+            return None
+        for thing in self.script.sent_things():
+            await self._deliver(thing)
+        playback, now = self._line.playback, time.monotonic()
+        if self.script.sent >= self.script.length or self._keeps_script:
+            return await self._send_background(now)
+        wait = playback.ends_at - self.lead - now
+        if wait > 0:
+            return wait
+        piece = self.script.take(_MESSAGE_BYTES)
+        if piece is None:
+            return None
+        goes_on = piece.is_speech and self._stretches and self._stretches[-1].is_speech
+        if goes_on and piece.begin > self.script.heard and now > playback.ends_at > 0:
+            self.underruns += 1
+        await self._send(piece)
+        return 0
+
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing is sent; where nothing had to be cut, the background goes on."""
+        return self.is_held and not self.is_held_ahead
+
+    @property
+    def _keeps_script(self) -> bool:
+        return self.is_held and not (self.is_held_ahead and self.script.is_protected)
+
+    async def _send_background(self, now: float) -> float | None:
+        """Sends the background alone, not far ahead: the next word comes behind it."""
+        if not self._background.goes_on:
+            return None
+        playback = self._line.playback
+        wait = max(playback.ends_at - _BACKGROUND_LEAD, self._silent_until) - now
+        if wait > 0:
+            return wait
+        audio = await self._background.between()
+        if not audio:
+            self._silent_until = now + _BACKGROUND_LEAD
+        elif not self._is_silent:
+            stretch = _Stretch(0, self.script.sent, audio, 0.0, is_speech=False, is_of_script=False)
+            await self._send_stretch(stretch)
+        return 0
+
+    async def _send(self, piece: Piece) -> None:
+        audio = _faded_in(piece.audio) if self._fades_in else piece.audio
+        audio = await self._background.under(audio)
+        if self._keeps_script or self.script.sent != piece.end:
+            # Cut, or dropped, while the background was mixed in.
+            return
+        self._fades_in = False
+        if not await self._send_stretch(_Stretch(0, piece.begin, audio, 0.0, piece.is_speech)):
+            return
+        await self._on_sent(piece)
+
+    async def _send_stretch(self, stretch: _Stretch) -> bool:
+        playback = self._line.playback
+        if time.monotonic() >= playback.ends_at:
+            await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        stretch.line, stretch.plays_at = playback.sent, playback.ends_at
+        self._stretches.append(stretch)
+        if not await self._line.send(SendMedia(payload=stretch.audio)):
+            return False
+        stretch.plays_at = playback.ends_at - stretch.length / SAMPLE_RATE
+        if stretch.is_of_script:
+            self._script_ends_at = playback.ends_at
+        await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
+        return True
+
+    async def _deliver_heard(self) -> None:
+        async with self._delivering:
+            if self._is_cutting:
+                return
+            is_open = self._line.is_open
+            heard = self._in_script(self._heard_on_line()) if is_open else self._heard_last
+            await self._hand_on(self.script.hear(heard))
+
+    async def _hand_on(self, things: Iterable[object]) -> None:
+        """Tells of the audio that was heard, and then of what fell due by it."""
+        heard, self._heard_audio = self._heard_audio, []
+        for is_speech, parts in groupby(heard, key=lambda part: part.is_speech):
+            mulaw = b"".join(part.mulaw for part in parts)
+            await self._on_heard(HeardAudio(mulaw, is_speech))
+        for thing in things:
+            await self._deliver(thing)
+
+    def _heard_on_line(self) -> int:
+        """Up to where the line's audio has been heard: by marks, by the clock if they are lost."""
+        playback, now = self._line.playback, time.monotonic()
+        if playback.heard >= playback.sent or not playback.is_audible:
+            return playback.heard
+        patience = 0.0 if self._marks_are_lost else self._timing.playout_timeout_secs
+        # A background goes on behind the script.
+        is_due = self.script.heard < self.script.sent
+        ends_at = self._script_ends_at if is_due else playback.ends_at
+        if now - ends_at - playback.round_trip > patience:
+            if not playback.echoed and not self._marks_are_lost:
+                self._marks_are_lost = True
+                logger.warning(_NO_MARKS)
+            return playback.sent
+        return playback.position(now) if self._marks_are_lost else playback.heard
+
+    def _in_script(self, line_position: int) -> int:
+        """Where in the script a position on the line lies; forgets what is behind it."""
+        position = self.script.heard
+        while self._stretches and line_position > self._stretches[0].line:
+            stretch = self._stretches[0]
+            heard = min(line_position - stretch.line, stretch.length)
+            position = stretch.script + heard * stretch.is_of_script
+            self._tell_heard(stretch, heard)
+            if heard < stretch.length:
+                break
+            self._stretches.popleft()
+        return position
+
+    def _tell_heard(self, stretch: _Stretch, heard: int) -> None:
+        if audio := stretch.audio[stretch.heard : heard]:
+            self._line.bot_heard(audio, stretch.plays_at + stretch.heard / SAMPLE_RATE)
+            if stretch.is_of_script:
+                self._heard_audio.append(HeardAudio(audio, stretch.is_speech))
+        stretch.heard = max(stretch.heard, heard)
+
+    async def hold(self) -> bool:
+        """Falls silent at once, and keeps what was not heard; False if nothing is being said."""
+        if self.is_held or self.script.is_protected or not self._is_speaking():
+            return False
+        self.is_held = True
+        await self._cut()
+        return True
+
+    async def hold_ahead(self) -> bool:
+        """Falls silent at once, or keeps the next thing from being said; False if it may not."""
+        if self.is_held or self.script.is_protected:
+            return False
+        if self._is_speaking() and self._stretches:
+            return await self.hold()
+        self.is_held = self.is_held_ahead = True
+        return True
+
+    def _is_speaking(self) -> bool:
+        return self.script.heard < self.script.length
+
+    async def resume(self) -> None:
+        """Says on what was held, from the end of the last word that was heard."""
+        self._release_ahead()
+        if not self.is_held:
+            return
+        await self._settled()
+        if not self.is_held:
+            return
+        cut = self._line.playback.cut
+        self.script.rewind(cut.bound if cut else 0)
+        self._fades_in = True
+        self.is_held = False
+        self._wake.set()
+
+    def _release_ahead(self) -> None:
+        if self.is_held_ahead:
+            # Nothing was cut, so there is nothing to go back to.
+            self.is_held = self.is_held_ahead = False
+            self._wake.set()
+
+    async def interrupt(self) -> bool:
+        """Drops what was not heard, after what was heard has been delivered.
+
+        Returns:
+            Whether something was cut off.
+        """
+        if self.script.is_protected:
+            self._release_ahead()
+            self.script.drop_unsent()
+            return False
+        if not self.is_held and self._is_speaking():
+            self.is_held = True
+            await self._cut()
+        await self._settled()
+        async with self._delivering:
+            was_cut = self.script.heard < self.script.length
+            self._stretches.clear()
+            self.is_held_ahead = False
+            # Words that were placed only now may lie on what has long been heard.
+            await self._hand_on([*self.script.hear(self._heard_last), *self.script.drop()])
+            self.is_held = False
+        self._wake.set()
+        return was_cut
+
+    async def _cut(self) -> None:
+        """Clears Twilio's buffer; what was heard is delivered when that is settled."""
+        if self._is_cutting:
+            return
+        self._is_cutting = True
+        await self._let_word_end()
+        playback = self._line.playback
+        if not playback.is_playing(time.monotonic()) or not await self._line.clear():
+            self._end_cut()
+
+    async def _let_word_end(self) -> None:
+        """Waits out a word's last or first moment: in doubt as small as this, no cut lies there."""
+        position = self._being_heard()
+        end = self.script.word_end(position - _DOUBT_BYTES, position + _DOUBT_BYTES)
+        if end is not None:
+            await asyncio.sleep((end + _DOUBT_BYTES - position) / SAMPLE_RATE)
+
+    def _being_heard(self) -> int:
+        """Where in the script playback stands, but for the line's delay."""
+        on_line = self._line.playback.position(time.monotonic())
+        for stretch in self._stretches:
+            if stretch.line <= on_line <= stretch.line + stretch.length:
+                return stretch.script + (on_line - stretch.line) * stretch.is_of_script
+        return self.script.heard
+
+    async def _settled(self) -> None:
+        """Waits until it is known where the last cut was, in bounded time."""
+        if not self._is_cutting:
+            return
+        playback = self._line.playback
+        limit = time.monotonic() + min(_LONGEST_CUT, 0.1 + 2 * playback.round_trip)
+        while playback.is_cutting and (left := limit - time.monotonic()) > 0:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+            except TimeoutError:
+                break
+        playback.settle()
+        async with self._delivering:
+            if not self._is_cutting:
+                return
+            position = playback.cut.position if playback.cut else playback.heard
+            things = self.script.hear(self._in_script(position))
+            self._end_cut()
+            await self._hand_on(things)
+
+    def _end_cut(self) -> None:
+        self._is_cutting = False
+        self._stretches.clear()
+
+
+def _faded_in(mulaw: bytes) -> bytes:
+    """Audio whose first 20 ms rise from silence, so that a voice taken up again does not click."""
+    samples = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.float32)
+    length = min(len(samples), SAMPLE_RATE // 50)
+    samples[:length] *= np.linspace(0.0, 1.0, length, dtype=np.float32)
+    return encode_mulaw(samples.astype(np.int16).tobytes())

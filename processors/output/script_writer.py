@@ -1,0 +1,270 @@
+"""What comes down the pipeline, laid in the script of what the bot says."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from pipecat.audio.utils import is_silence
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    Frame,
+    LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    OutputAudioRawFrame,
+    SpeechOutputAudioRawFrame,
+    TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.transports.base_output import BOT_VAD_STOP_SECS
+
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.frames import (
+    MulawOutputFrame,
+    SendMarkFrame,
+    SpeechBrokenOffFrame,
+    SpeechLeftOutFrame,
+    WordBrokenOffFrame,
+)
+from twilio_frames.processors.clips import SpeakClipFrame, frames_on
+from twilio_frames.processors.output.background import Background, LiveSound
+from twilio_frames.processors.output.line_sound import SOUND_CONTROLS, LineSound
+from twilio_frames.processors.output.utterance_audio import UtteranceAudio
+from twilio_frames.processors.pipeline.rate_advice import advise_on_speech
+from twilio_frames.processors.words import HeardTextFrame, WordLayer, heard_text
+from twilio_frames.protocol.script import Script
+
+PAUSE = object()
+"""Falls due where audio of which nothing says where it ends may have done so."""
+
+
+class WriterParams(Protocol):
+    """The parameters the writer reads; see :class:`twilio_frames.transport.TwilioParams`."""
+
+    audio_out_enabled: bool
+
+
+class ScriptWriter:
+    """Lays audio in a script, words where their sound ends, other frames behind what came before.
+
+    Args:
+        output: In whose name frames are laid.
+        script: What is written.
+        sound: Makes mu-law of audio.
+        background: Takes sound that goes on and on.
+        params: The transport's.
+        is_speaking: Gives whether the caller hears the bot speak.
+    """
+
+    def __init__(
+        self,
+        output: FrameProcessor,
+        script: Script,
+        sound: LineSound,
+        background: Background,
+        params: WriterParams,
+        *,
+        is_speaking: Callable[[], bool],
+    ):
+        self._output = output
+        self._script = script
+        self._sound = sound
+        self._background = background
+        self._live = LiveSound()
+        self._stream_silence = math.inf
+        self._params = params
+        self._is_speaking = is_speaking
+        self._words = WordLayer(self._lay_text, script.audio)
+        self._utterances = UtteranceAudio()
+        self._utterances_open: set[str | None] = set()
+        self._closing: LLMAssistantPushAggregationFrame | None = None
+        self._in_reply = False
+        self._alone: set[str | None] = set()
+        self.gaps = 0
+        """How often the script had been heard to its end while the bot was speaking."""
+        self.words_unheard = 0
+        """How many words for the memory have been laid and not been heard."""
+
+    def take_unsounded(self) -> list[str]:
+        """What was to be said and remembered, and made no sound; nothing before the reply's end."""
+        return [] if self._in_reply else self._words.take_unsounded()
+
+    def left_secs(self) -> float | None:
+        """How much is left to say; None while that is not known."""
+        left = (self._script.length - self._script.heard) / SAMPLE_RATE
+        return None if self._utterances_open else left
+
+    def cut(self) -> bool:
+        """Lays what is known of the texts that are being spoken, ahead of a cut of the script.
+
+        Returns:
+            Whether more was to be said than the words that were laid.
+        """
+        return self._words.cut(self._script.sent)
+
+    def cut_utterances(self, heard: int) -> dict[str | None, int]:
+        """How many bytes were heard of each utterance that was not heard to its end.
+
+        Args:
+            heard: Up to where the script was heard.
+        """
+        return self._utterances.cut(heard)
+
+    def follow_cut(self) -> None:
+        """Goes on in the script as the cut has left it."""
+        if not self._words.move(self._script.length):
+            self._sound.reset()
+            self._utterances_open.clear()
+            self._in_reply = False
+            self._alone.clear()
+
+    async def flush(self) -> None:
+        """Lays the audio that was kept back for the samples behind it."""
+        self._script.add_audio(await self._sound.flush())
+
+    async def lay(self, frame: Frame) -> None:
+        """Lays a frame where it falls due."""
+        if self._closing is not None and not isinstance(frame, TTSStoppedFrame):
+            self._close()
+        match frame:
+            case LLMAssistantPushAggregationFrame():
+                # Comes ahead of the end of the utterance, which places its last word.
+                self._closing = frame
+            case LLMFullResponseStartFrame():
+                self._in_reply = True
+                self._add(frame)
+            case LLMFullResponseEndFrame():
+                self._in_reply = False
+                await self._end_reply(frame)
+            case SpeakClipFrame():
+                await self._lay_clip(frame)
+            case OutputAudioRawFrame():
+                await self._lay_audio(frame)
+            case _ if isinstance(frame, SOUND_CONTROLS):
+                await self._sound.control(frame)
+                self._add(frame)
+            case TTSTextFrame():
+                if not self._params.audio_out_enabled or not self._words.text(frame):
+                    self._lay_text(heard_text(frame, frame.text), self._script.length)
+            case WordBrokenOffFrame():
+                await self.flush()
+                self._words.word_broken_off(frame.context_id)
+            case SpeechLeftOutFrame():
+                self._words.leave_out(frame.context_id, frame.text)
+            case SendMarkFrame():
+                self._script.add(frame, when_sent=True)
+            case TTSStartedFrame():
+                self._utterances_open.add(frame.context_id)
+                if frame.append_to_context and not self._in_reply:
+                    self._alone.add(frame.context_id)
+                self._words.start(frame)
+                self._add(frame)
+            case TTSStoppedFrame():
+                await self.flush()
+                if isinstance(frame, SpeechBrokenOffFrame):
+                    self._words.broken_off(frame.context_id, frame.spoken_words)
+                self._words.over(frame.context_id)
+                self._forget(frame.context_id)
+                self._end_utterance(frame.context_id)
+                self._add(frame)
+            case AggregatedTextFrame() if frame.will_be_spoken:
+                self._words.announce(frame)
+                self._add(frame)
+            case AggregatedTextFrame() if self._words.show(frame):
+                pass
+            case _:
+                self._add(frame)
+
+    async def _end_reply(self, frame: LLMFullResponseEndFrame) -> None:
+        for context_id in self._words.end_reply(self._script.length):
+            await self.flush()
+            self._forget(context_id)
+            self._script.add(PAUSE)
+        self._add(frame)
+
+    def _forget(self, context_id: str | None) -> None:
+        self._utterances_open.discard(context_id)
+        self._utterances.over(context_id)
+
+    def _end_utterance(self, context_id: str | None) -> None:
+        if context_id in self._alone and self._closing is None:
+            # Pipecat 1.12 forgets it where the speech was asked for while a reply was being spoken.
+            self._closing = LLMAssistantPushAggregationFrame()
+        self._alone.discard(context_id)
+        self._close()
+
+    def _close(self) -> None:
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            self._add(closing)
+
+    def _add(self, frame: Frame) -> None:
+        self._script.add(frame, is_protected=not frame.interruptible)
+
+    async def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
+        match frame:
+            case _ if not self._params.audio_out_enabled:
+                pass
+            case TTSAudioRawFrame():
+                await self._lay_speech(frame)
+            case SpeechOutputAudioRawFrame():
+                await self._lay_stream(frame)
+            case _:
+                await self._lay_sound(frame)
+
+    async def _lay_sound(self, frame: OutputAudioRawFrame) -> None:
+        mulaw = await self._sound.mulaw_beside(frame)
+        if self._live.is_live(time.monotonic(), len(mulaw) / SAMPLE_RATE):
+            self._background.add(mulaw)
+        else:
+            self._script.add_audio(mulaw, is_protected=not frame.interruptible, is_speech=False)
+
+    async def _lay_stream(self, frame: SpeechOutputAudioRawFrame) -> None:
+        """Lays a stream of speech and silence, of which nothing says where speech ends."""
+        mulaw = await self._sound.mulaw_of(frame)
+        secs = len(mulaw) / SAMPLE_RATE
+        self._stream_silence = self._stream_silence + secs if is_silence(frame.audio) else 0.0
+        self._script.add_audio(
+            mulaw,
+            is_protected=not frame.interruptible,
+            is_speech=self._stream_silence <= BOT_VAD_STOP_SECS,
+        )
+        self._script.add(PAUSE)
+
+    async def _lay_speech(self, frame: TTSAudioRawFrame) -> None:
+        if frame.sample_rate != SAMPLE_RATE:
+            advise_on_speech(self._output, frame.sample_rate)
+        mulaw = await self._sound.mulaw_of(frame)
+        begin = self._script.length
+        if mulaw and self._is_speaking() and self._script.heard >= begin:
+            self.gaps += 1
+        self._script.add_audio(mulaw, is_protected=not frame.interruptible)
+        if mulaw:
+            now = self._output.get_clock().get_time()
+            self._words.audio(frame.context_id, begin, self._script.length, now)
+            if frame.interruptible:
+                self._utterances.add(
+                    frame.context_id, begin, self._script.length, heard=self._script.heard
+                )
+
+    async def _lay_clip(self, frame: SpeakClipFrame) -> None:
+        if not self._params.audio_out_enabled:
+            return
+        await self.flush()
+        is_protected, begin = not frame.interruptible, self._script.length
+        mulaw = await self._sound.mulaw_of(MulawOutputFrame.of(frame.clip.mulaw))
+        self._script.add_audio(mulaw, is_protected=is_protected)
+        for due, at in frames_on(frame):
+            if isinstance(due, HeardTextFrame):
+                self._lay_text(due, begin + at)
+            else:
+                self._script.add(due, at=begin + at, is_protected=is_protected)
+
+    def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
+        is_word = isinstance(frame, HeardTextFrame)
+        self.words_unheard += is_word and frame.append_to_context
+        self._script.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)

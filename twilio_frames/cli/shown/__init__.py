@@ -1,0 +1,1 @@
+"""What the commands show: at the terminal, as JUnit, and of errors."""

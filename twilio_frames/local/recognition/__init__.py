@@ -1,0 +1,1 @@
+"""A recogniser of telephone speech that runs on a small grammar."""

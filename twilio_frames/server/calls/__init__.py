@@ -1,0 +1,1 @@
+"""The calls of one server: prepared, carried, counted, ended."""

@@ -1,0 +1,191 @@
+"""The calls that are up: each carried by its own task, counted, ended together.
+
+A bot counts for as long as it runs. One that does not end is given up in the end: its line is
+closed and its record with it, but it holds memory and takes time, so that it still counts, and is
+asked to end again and again.
+"""
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from loguru import logger
+
+from twilio_frames import bulkhead
+from twilio_frames.bulkhead import Compartment
+from twilio_frames.call import Call
+from twilio_frames.errors import CallFailedError, TwilioFramesError
+from twilio_frames.frames import CallEndReason
+from twilio_frames.rest import without_numbers
+from twilio_frames.server.calls.records import CallRecord
+from twilio_frames.transport.attending import tell_failed
+
+__all__ = ["Bot", "Switchboard", "describe"]
+
+Bot = Callable[[Call], Awaitable[None]]
+"""What answers calls: one coroutine per call."""
+
+_WIND_UP_SECONDS = 20.0
+# A pipeline that has to be ended by force takes seven.
+_CANCEL_SECONDS = 8.0
+# What has not come as far as a pipeline has nothing to wind up.
+_NO_PIPELINE_SECONDS = 5.0
+
+_LONGEST_CALL_SECONDS = 25 * 3600.0
+"""A little more than Twilio's longest call, https://www.twilio.com/docs/voice/api/call-resource."""
+
+
+class Switchboard:
+    """Carries calls: one bot coroutine each, none in the way of another.
+
+    Args:
+        bot: What answers each call.
+    """
+
+    def __init__(self, bot: Bot):
+        self._bot = bot
+        self._calls: dict[asyncio.Task[None], asyncio.Task[None]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+
+    def __len__(self) -> int:
+        """How many calls are up."""
+        return len(self._calls)
+
+    async def carry(self, call: Call, record: CallRecord) -> None:
+        """Run the bot for a call until both have ended; what fails stays in this call.
+
+        A cancellation of the caller, as some servers do when a socket is lost, leaves the call to
+        its own end: its transport notices, and says why.
+        """
+        carried = _Carried(call, record)
+        carried.bot = asyncio.create_task(carried.compartment.run(self._answer(call)), name="bot")
+        carrier = asyncio.create_task(self._carry(carried), name="carrier")
+        self._calls[carrier] = carried.bot
+        self._idle.clear()
+        record.begin_stream(call)
+        carrier.add_done_callback(self._forget)
+        await carried.over.wait()
+
+    async def _answer(self, call: Call) -> None:
+        try:
+            await self._bot(call)
+        except Exception as error:
+            tell_failed(call.transport, error)
+            raise
+
+    def _forget(self, carrier: asyncio.Task[None]) -> None:
+        del self._calls[carrier]
+        if not self._calls:
+            self._idle.set()
+
+    async def _carry(self, carried: "_Carried") -> None:
+        try:
+            await self._follow(carried)
+            await self._close(carried)
+        finally:
+            carried.over.set()
+        await _let_go({carried.bot, *carried.call.tasks_left})
+
+    async def _follow(self, carried: "_Carried") -> None:
+        """Wait for a bot; one that outlives its line for long, or broke out, is cancelled."""
+        bot, call = carried.bot, carried.call
+        ended = asyncio.create_task(call.line_ended())
+        broken = asyncio.create_task(carried.broken.wait())
+        waited = {bot, ended, broken}
+        await asyncio.wait(
+            waited, timeout=_LONGEST_CALL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not bot.done() and not broken.done():
+            has_piped = call.transport.pipeline_is_up
+            patience = _WIND_UP_SECONDS if has_piped else _NO_PIPELINE_SECONDS
+            await asyncio.wait({bot, broken}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (ended, broken):
+            waiting.cancel()
+        if not bot.done():
+            bot.cancel()
+            await asyncio.wait({bot}, timeout=_CANCEL_SECONDS)
+
+    async def _close(self, carried: "_Carried") -> None:
+        call, log = carried.call, logger.bind(call_sid=carried.call.call_sid)
+        reason = CallEndReason.ERROR
+        if (error := carried.error) is not None:
+            log.error(f"{call.call_sid}: the bot failed: {describe(error)}")
+        elif carried.bot.cancelled():
+            log.warning(f"{call.call_sid}: the bot was cancelled")
+        else:
+            reason = call.end_reason or CallEndReason.BOT_HUNG_UP
+        # Before the line is closed: Twilio asks at once how it ended.
+        carried.record.end_stream(call, reason)
+        await call.transport.close(reason, "the bot is done")
+        log.info(f"{call.call_sid}: ended ({reason}), {len(self) - 1} other calls up")
+
+    async def drain(self, seconds: float) -> int:
+        """Take no new calls, let those that are up end, and return how many did not."""
+        self.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        return len(self)
+
+    async def cancel(self) -> None:
+        """End every bot at once, without hanging up by REST."""
+        self.draining = True
+        calls = dict(self._calls)
+        for bot in calls.values():
+            bot.cancel()
+        if calls:
+            await asyncio.wait(calls, timeout=_CANCEL_SECONDS + 2.0)
+
+
+class _Carried:
+    """One call with its bot."""
+
+    def __init__(self, call: Call, record: CallRecord):
+        self.call = call
+        self.record = record
+        self.bot: asyncio.Task[None]
+        self.broken = asyncio.Event()
+        self.over = asyncio.Event()
+        self.compartment = Compartment(self._break_out)
+
+    def _break_out(self, error: BaseException) -> None:
+        tell_failed(self.call.transport, error)
+        self.broken.set()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the bot failed by."""
+        if self.compartment.breach is not None:
+            return self.compartment.breach
+        if not self.bot.done():
+            return CallFailedError(
+                f"expected the bot to end within {_CANCEL_SECONDS:g} s of its cancellation, "
+                "got a bot that goes on: let CancelledError pass"
+            )
+        return None if self.bot.cancelled() else self.bot.exception()
+
+
+async def _let_go(tasks: set[asyncio.Task[Any]]) -> None:
+    """Wait for what has been given up, and ask it to end now and then."""
+    while left := {task for task in tasks if not task.done()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_CANCEL_SECONDS)
+
+
+def describe(error: BaseException) -> str:
+    """Where and what kind; the text of what a bot raised may hold anything a caller said.
+
+    This package's own errors are written to be logged.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    where = "".join(
+        f"\n  {frame.filename}:{frame.lineno} in {frame.name}"
+        for frame in frames
+        if frame.filename != bulkhead.__file__
+    )
+    text = f": {without_numbers(str(error))}" if isinstance(error, TwilioFramesError) else ""
+    return f"{type(error).__name__}{text}{where}"

@@ -1,0 +1,206 @@
+"""Placing calls from the page or by a program, and watching them."""
+
+import hmac
+import json
+import math
+import re
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from aiohttp import web
+
+from twilio_frames.errors import RestError
+from twilio_frames.rest import TwilioRest
+from twilio_frames.server.calls.records import StreamPhase
+from twilio_frames.server.dialing.outgoing import source_of
+from twilio_frames.server.incoming import own_url, problem, read_body, read_form
+from twilio_frames.server.state import STATE, ServerState
+from twilio_frames.server.trust import is_local, is_reachable, is_same_origin
+from twilio_frames.twiml import fits_parameter
+
+__all__ = ["call_state", "needs_key", "normalise_number", "place_call"]
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_SEPARATORS = re.compile(r"[\s().\-\u2010-\u2015]")
+_MOST_PARAMETERS = 20
+_LONGEST_WEBHOOK = 4000
+"""Characters. Twilio asks this server by it when the call is answered, and a request's first line
+has 8190 at most: what is longer would ring, and then fail."""
+_RESERVED = {"token", "from", "to", "direction"}
+
+
+def normalise_number(text: str) -> str | None:
+    """A phone number in E.164 form, whatever is between its digits; None if it is none."""
+    number = _SEPARATORS.sub("", text)
+    return number if _E164.fullmatch(number) else None
+
+
+def needs_key(request: web.Request) -> bool:
+    """Tell whether this sender has to show the dial key."""
+    return request.app[STATE].settings.is_public or not is_local(request)
+
+
+async def place_call(request: web.Request) -> web.Response:
+    """``POST /call``: dial ``to``, and answer with the call's sid or Twilio's reason against it.
+
+    Calls cost money, so not everybody may place them: this machine may, if the settings do not say
+    that the server is reached from elsewhere; everybody else shows the dial key. A web page of
+    another origin may not at all, whoever opens it.
+    """
+    state = request.app[STATE]
+    if not is_same_origin(request, own_url(request)):
+        raise problem(web.HTTPForbidden, "expected a request from this server's own page")
+    fields = await _read_fields(request)
+    _check_key(request, fields)
+    to = normalise_number(fields["to"]) if isinstance(fields.get("to"), str) else None
+    if to is None:
+        raise problem(
+            web.HTTPBadRequest,
+            "expected a phone number with its country code, such as +14155550100",
+        )
+    webhook = _webhook(own_url(request), fields.get("parameters"))
+    call_sid = await _dial(state, to, webhook, status_callback=own_url(request) + "/status")
+    return web.json_response({"call_sid": call_sid}, status=201)
+
+
+async def _dial(state: ServerState, to: str, webhook: str, *, status_callback: str) -> str:
+    """Have Twilio call; the call holds a line from before it is asked for."""
+    rest, caller = _ready(state, webhook)
+    _check_destination(state, to)
+    if wait := state.outgoing.wait_secs:
+        raise _too_many(
+            "expected fewer calls in a minute: try again later, or raise "
+            "TWILIO_FRAMES_DIALS_PER_MINUTE",
+            wait,
+        )
+    state.outgoing.ask()
+    try:
+        call_sid = await rest.dial(to, caller, url=webhook, status_callback=status_callback)
+    except BaseException as error:
+        state.outgoing.refused()
+        if isinstance(error, RestError):
+            raise _pass_on(error) from error
+        raise
+    record = state.records.open(call_sid)
+    is_past = record.is_over or record.phase is not StreamPhase.NONE
+    state.outgoing.placed(call_sid, has_line=is_past)
+    return call_sid
+
+
+async def call_state(request: web.Request) -> web.Response:
+    """``GET /calls/{sid}``: how a call stands, for those who may place one."""
+    _check_key(request, {})
+    record = request.app[STATE].records.get(request.match_info["sid"])
+    if record is None:
+        raise problem(web.HTTPNotFound, "expected a call this server knows, got another")
+    return web.json_response(dict(record.as_json()))
+
+
+async def _read_fields(request: web.Request) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        return dict(await read_form(request))
+    try:
+        fields = json.loads(await read_body(request))
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise problem(web.HTTPBadRequest, 'expected JSON such as {"to": "+14155550100"}')
+    return fields
+
+
+def _check_key(request: web.Request, fields: dict[str, Any]) -> None:
+    if not needs_key(request):
+        return
+    expected = request.app[STATE].dial_key
+    if expected is None:
+        raise problem(
+            web.HTTPForbidden,
+            "expected a request from the machine the server runs on: "
+            "to place calls from elsewhere, set TWILIO_FRAMES_DIAL_KEY",
+        )
+    state = request.app[STATE]
+    source = source_of(request, trust_proxies=state.settings.trust_proxies)
+    if wait := state.wrong_keys.wait_secs(source):
+        raise _too_many("expected the dial key, got too many wrong ones: try again later", wait)
+    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+    given = shown.strip() if scheme.lower() == "bearer" else str(fields.get("key", ""))
+    if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass")):
+        state.wrong_keys.note_wrong(source)
+        state.refusals.note("a call without the dial key", "see the server's console")
+        raise problem(web.HTTPUnauthorized, "expected the dial key, got none or another")
+    state.wrong_keys.note_right(source)
+
+
+def _too_many(message: str, wait_secs: float) -> web.HTTPException:
+    error = problem(web.HTTPTooManyRequests, message)
+    error.headers["Retry-After"] = str(math.ceil(wait_secs))
+    return error
+
+
+def _check_destination(state: ServerState, to: str) -> None:
+    if state.destinations.allow(to):
+        return
+    advice = (
+        "expected an ordinary number of a country that this server may call, got another: name "
+        "how it begins in TWILIO_FRAMES_DIAL_PREFIXES, such as +1,+44"
+    )
+    state.refusals.note("a call to a number that may not be called", advice)
+    raise problem(web.HTTPForbidden, advice)
+
+
+def _webhook(base: str, parameters: object) -> str:
+    """The URL the answered call asks, with what the bot is to know in its query."""
+    if parameters is None:
+        return base + "/twiml"
+    if (
+        not isinstance(parameters, dict)
+        or len(parameters) > _MOST_PARAMETERS
+        or not all(
+            isinstance(value, str) and name not in _RESERVED and fits_parameter(name, value)
+            for name, value in parameters.items()
+        )
+    ):
+        raise problem(
+            web.HTTPBadRequest,
+            f"expected at most {_MOST_PARAMETERS} parameters, each a name other than "
+            f"{', '.join(sorted(_RESERVED))} and a text, under 500 characters together",
+        )
+    webhook = f"{base}/twiml?{urlencode(parameters)}"
+    if len(webhook) > _LONGEST_WEBHOOK:
+        raise problem(
+            web.HTTPBadRequest,
+            f"expected parameters that fit in a URL of {_LONGEST_WEBHOOK} characters, got "
+            f"{len(webhook)}: pass a key by which the bot looks the rest up",
+        )
+    return webhook
+
+
+def _ready(state: ServerState, webhook: str) -> tuple[TwilioRest, str]:
+    """What dialling takes; 503 with what is missing."""
+    settings = state.settings
+    if state.is_full:
+        raise problem(web.HTTPServiceUnavailable, "all lines are busy: try again later")
+    if state.rest is None or not settings.phone_number:
+        raise problem(
+            web.HTTPServiceUnavailable,
+            "expected a Twilio account to call from, got none: set TWILIO_ACCOUNT_SID, "
+            "TWILIO_AUTH_TOKEN and TWILIO_PHONE_NUMBER",
+        )
+    if settings.api_url is None and not is_reachable(urlsplit(webhook).hostname or ""):
+        raise problem(
+            web.HTTPServiceUnavailable,
+            "expected an address at which Twilio reaches this server, got one of this machine or "
+            "its own network: set TWILIO_FRAMES_PUBLIC_URL to that of your domain or tunnel",
+        )
+    return state.rest, settings.phone_number
+
+
+def _pass_on(error: RestError) -> web.HTTPException:
+    """Twilio's refusal as our answer; its 401 and 5xx are no fault of who asked us."""
+    kinds = {400: web.HTTPBadRequest, 403: web.HTTPForbidden, 404: web.HTTPNotFound}
+    kind: type[web.HTTPException] = kinds.get(error.status or 0, web.HTTPBadGateway)
+    if error.status is None:
+        kind = web.HTTPGatewayTimeout
+    if error.status == 429:
+        kind = web.HTTPTooManyRequests
+    return problem(kind, str(error), code=error.code, status=error.status)

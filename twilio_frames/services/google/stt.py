@@ -1,0 +1,349 @@
+"""Google hears the caller, in the mu-law that Twilio sent, by its model for telephones."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
+
+from google.api_core.exceptions import Aborted, GoogleAPICallError
+from google.cloud import speech_v2
+from google.cloud.speech_v2.services.speech.transports import SpeechGrpcAsyncIOTransport
+from google.cloud.speech_v2.types import cloud_speech
+from loguru import logger
+from pipecat.frames.frames import (
+    Frame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.google.stt import GoogleSTTService, GoogleSTTSettings
+from pipecat.transcriptions.language import Language
+from pipecat.utils.time import time_now_iso8601
+
+from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
+from twilio_frames.processors.replies.unheard import APOLOGY
+from twilio_frames.services.deafness import TellsDeafness
+from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.google.client import GoogleClient, keep_phone_rate, no_client_yet
+from twilio_frames.services.patience import pause_after
+from twilio_frames.services.unanswered import UnansweredAudio
+from twilio_frames.unforeseen import report_unforeseen
+
+__all__ = ["APOLOGY", "PhoneGoogleSTTService"]
+
+_MOST_IGNORED = 3
+_SHORT = 0.3
+_TTFS_P99_SECS = 1.0
+_MOST_AUDIO = 12_000
+_KEPT_SECS = 20.0
+_QUIET_SECS = 4.0
+_LEAD_SECS = 1.5
+_PROBE_SECS = 0.5
+_FIRST_PAUSE = 0.15
+_LONGEST_PAUSE = 3.0
+# Google ends a stream after 300 s.
+_LONG_SECS, _LONGEST_SECS = 240.0, 290.0
+
+
+class _UnansweredError(Exception):
+    """No result came for what the caller said."""
+
+
+class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
+    """Pipecat's Google recogniser for a phone call: mu-law as it came, and no word lost.
+
+    Google gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
+    audio ends here: no processor behind it gets any. The model is ``telephony``, unless the
+    settings say another one. Credentials are read, and the connection is made, while the pipeline
+    is set up.
+
+    A stream that breaks, or leaves the caller without an answer, is replaced, and the new one is
+    sent all that has no final result yet; so is one that gets too long, in a pause of the caller's.
+    What Google refuses for good, or trouble beyond the patience, is one error of the pipeline, the
+    service is not usable in Pipecat's sense (a ``ServiceSwitcher`` goes over to another one) and
+    the caller hears the apology. After trouble it is tried on with silence, until Google takes it.
+
+    Args:
+        credentials: A service account's JSON.
+        credentials_path: A file with it.
+        location: Google's region, ``global`` or ``us-central1`` say.
+        target: ``host:port`` of another server that speaks as Google does, without TLS.
+        settings: What differs from Pipecat's, ``model``, ``languages`` say.
+        apology: Said when the caller cannot be heard, and again if the caller speaks nonetheless;
+            empty to stay silent.
+        answer_limit: Seconds behind the caller's last word in which a result must come.
+        patience: Seconds of trouble before it is told.
+        **kwargs: Passed to Pipecat's service.
+
+    Raises:
+        ConfigurationError: If another sample rate is asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        credentials: str | None = None,
+        credentials_path: str | None = None,
+        location: str = "global",
+        target: str = "",
+        settings: GoogleSTTSettings | None = None,
+        apology: str = APOLOGY,
+        answer_limit: float = 3.0,
+        patience: float = 8.0,
+        **kwargs: Any,
+    ):
+        keep_phone_rate(kwargs, instead="GoogleSTTService")
+        ours = GoogleSTTSettings(model="telephony")
+        if settings is not None:
+            ours.apply_update(settings)
+        usual = {"audio_passthrough": False, "ttfs_p99_latency": _TTFS_P99_SECS}
+        with no_client_yet():
+            super().__init__(
+                location=location, settings=ours, apology=apology, **{**usual, **kwargs}
+            )
+        self._google = GoogleClient(
+            speech_v2.SpeechAsyncClient,
+            SpeechGrpcAsyncIOTransport,
+            GoogleAccess(credentials=credentials, credentials_path=credentials_path, target=target),
+        )
+        self._answer_limit = answer_limit
+        self._patience = patience
+        self._unanswered = UnansweredAudio(most_seconds=_KEPT_SECS)
+        self._more = asyncio.Event()
+        self._is_speaking = self._is_refused = False
+        self._stopped_at = 0.0
+        self._opened_at = 0.0
+        self._trouble_since: float | None = None
+        self._ignored = 0
+        self._is_answer_due = False
+        self._streams = 0
+        # Up to where final results have come, seconds of audio since the call began.
+        self._heard_to = 0.0
+        self._limit: asyncio.Timeout | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Takes the audio, and waits for an answer when the caller falls silent."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case VADUserStartedSpeakingFrame():
+                self._is_speaking = True
+            case VADUserStoppedSpeakingFrame():
+                self._is_speaking, self._stopped_at = False, time.monotonic()
+                said = self._unanswered.end / SAMPLE_RATE - frame.stop_secs - self._heard_to
+                if said > _SHORT and not self._is_deaf:
+                    self._await_answer()
+            case _:
+                pass
+
+    def _await_answer(self) -> None:
+        self._is_answer_due = True
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._answer_limit)
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Has mu-law audio sent; what was said comes later."""
+        self._unanswered.add(audio)
+        if not self._is_speaking and time.monotonic() - self._stopped_at > _QUIET_SECS:
+            # Nobody has spoken: nothing of it has to be sent again.
+            end = self._unanswered.sent / SAMPLE_RATE - self._unanswered.stream_begin
+            self._unanswered.answered(end - _LEAD_SECS)
+        self._more.set()
+        yield None
+
+    # Pipecat's own names from here: what its _connect() runs as a task.
+
+    async def _stream_audio(self) -> None:
+        self._is_refused = False
+        self._forget_deafness()
+        try:
+            await self._open()
+            await self._keep_streaming()
+        except Exception as error:
+            # Whatever it was, the caller is not to speak to nobody.
+            await self._give_up(error, is_lasting=True)
+
+    async def _keep_streaming(self) -> None:
+        failures = 0
+        while not self._is_refused:
+            if self._is_deaf:
+                # Nothing of the caller comes while the service is not usable.
+                self._unanswered.clear()
+                self._unanswered.add(mulaw_silence(_PROBE_SECS))
+            while not self._unanswered.unsent:
+                self._more.clear()
+                await self._more.wait()
+            began = time.monotonic()
+            try:
+                await self._carry_stream()
+                error = None
+                if self._is_deaf:
+                    await self._recover()
+            except Aborted:
+                # Too long, or without audio: Google's limits, which this service keeps or meant to.
+                error = None
+            except _UnansweredError:
+                error = None
+                await self._note_silence()
+            except (GoogleAPICallError, TimeoutError) as failure:
+                error = failure
+                await self._note_trouble(failure)
+            except Exception as failure:
+                # Whatever it was, the caller is to be heard again.
+                report_unforeseen(failure, "a stream of Google's")
+                error = failure
+                await self._note_trouble(failure)
+            is_short = time.monotonic() - began < 1
+            if error is None and is_short and not self._is_deaf and self._unanswered.unsent:
+                # It ended well, at once, and with audio left: a proxy's doing, say.
+                await self._note_trouble(ConnectionError())
+            failures = failures + 1 if error or is_short else 0
+            if failures:
+                await asyncio.sleep(
+                    pause_after(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+                )
+
+    async def _open(self) -> None:
+        if self._google.client is not None:
+            return
+        region = "" if self._location == "global" else f"{self._location}-"
+        self._project_id = await self._google.open(f"{region}speech.googleapis.com")
+        if not self._project_id:
+            raise NoCredentialsError("expected a project")
+
+    async def _carry_stream(self) -> None:
+        """Sends audio and takes results, until the stream ends or breaks."""
+        assert self._google.client is not None  # noqa: S101 - _open() made it
+        self._unanswered.begin_stream()
+        self._opened_at = time.monotonic()
+        async with asyncio.timeout(self._answer_limit):
+            call = await self._google.client.streaming_recognize(requests=self._requests())
+        # What was not answered yet is sent now: this stream has no longer for it.
+        limit = self._answer_limit + 1 if self._is_answer_due or self._is_deaf else None
+        try:
+            async with asyncio.timeout(limit) as self._limit:
+                async for response in call:
+                    if self._is_deaf:
+                        break
+                    await self._take(response)
+                    self._trouble_since, self._ignored = None, 0
+        except TimeoutError:
+            raise _UnansweredError from None
+        finally:
+            self._limit = None
+            # gRPC may go on to ask a stream that is over for its audio.
+            self._streams += 1
+            self._more.set()
+            cast(Any, call).cancel()
+
+    async def _requests(self) -> AsyncIterator[cloud_speech.StreamingRecognizeRequest]:
+        assert self._config is not None  # noqa: S101 - Pipecat made it when it connected
+        stream = self._streams
+        decoding = self._config.config.explicit_decoding_config
+        decoding.encoding = cloud_speech.ExplicitDecodingConfig.AudioEncoding.MULAW
+        decoding.sample_rate_hertz = SAMPLE_RATE
+        recognizer = f"projects/{self._project_id}/locations/{self._location}/recognizers/_"
+        yield cloud_speech.StreamingRecognizeRequest(
+            recognizer=recognizer, streaming_config=self._config
+        )
+        while stream == self._streams and not self._is_long_enough():
+            if piece := self._unanswered.next(_MOST_AUDIO):
+                yield cloud_speech.StreamingRecognizeRequest(audio=piece)
+            elif self._is_deaf:
+                # Google ends a stream without words that has no more audio: that is its answer.
+                return
+            else:
+                self._more.clear()
+                await self._more.wait()
+
+    def _is_long_enough(self) -> bool:
+        age = time.monotonic() - self._opened_at
+        return age > (_LONGEST_SECS if self._is_speaking else _LONG_SECS)
+
+    async def _take(self, response: cloud_speech.StreamingRecognizeResponse | None) -> None:
+        if response is None:
+            # gRPC gives None for what it cannot read.
+            logger.warning(f"{self}: Google sent what is no response, and it is skipped")
+            return
+        interim = ""
+        for result in response.results:
+            text = result.alternatives[0].transcript.strip() if result.alternatives else ""
+            if not result.is_final:
+                interim = f"{interim} {text}".strip()
+                continue
+            if (end := _end_of(result)) is None:
+                logger.warning(f"{self}: Google sent a result of no time, and it is skipped")
+                continue
+            self._is_answer_due = False
+            if self._limit is not None and not self._limit.expired():
+                self._limit.reschedule(None)
+            self._unanswered.answered(end)
+            heard_to = self._unanswered.stream_begin + end
+            self._heard_to = min(heard_to, self._unanswered.end / SAMPLE_RATE)
+            if text:
+                await self._tell(TranscriptionFrame, text, result, finalized=True)
+                await self._handle_transcription(text, is_final=True, language=self._language)
+        if interim:
+            await self._tell(InterimTranscriptionFrame, interim, response.results[-1])
+
+    @property
+    def _language(self) -> Language:
+        return cast(Language, self._get_language_codes()[0])
+
+    async def _tell(self, kind: Any, text: str, result: Any, **more: Any) -> None:
+        if more:
+            await self.emit_stt_usage_metrics()
+        now = time_now_iso8601()
+        await self.push_frame(kind(text, self._user_id, now, self._language, result=result, **more))
+
+    async def _note_trouble(self, error: Exception) -> None:
+        now = time.monotonic()
+        logger.warning(f"{self}: Google's stream broke off ({type(error).__name__})")
+        if category_of(error).is_permanent:
+            await self._give_up(error, is_lasting=True)
+        elif self._trouble_since is None:
+            self._trouble_since = now
+        elif now - self._trouble_since > self._patience and not self._is_deaf:
+            await self._give_up(error)
+
+    async def _note_silence(self) -> None:
+        """The caller spoke, and no result came: a stream that hangs, or no words were in it."""
+        if self._is_deaf:
+            return
+        self._ignored += 1
+        logger.warning(f"{self}: Google has no answer to what the caller said")
+        if self._ignored > 1:
+            self._is_answer_due = False
+            self._unanswered.clear()
+        if self._ignored == _MOST_IGNORED:
+            await self._give_up(TimeoutError())
+
+    async def _give_up(self, error: Exception, *, is_lasting: bool = False) -> None:
+        self._is_refused = is_lasting
+        self._is_answer_due = False
+        await self._go_deaf(
+            f"expected Google to hear the caller, got {type(error).__name__}: check the "
+            "credentials, the project, the quota, the model and the network",
+            category=category_of(error),
+            error=error,
+        )
+
+    async def _recover(self) -> None:
+        logger.info(f"{self}: Google hears again")
+        self._trouble_since, self._ignored = None, 0
+        self._unanswered.clear()
+        self._heard_to = self._unanswered.end / SAMPLE_RATE
+        await self._hear_again()
+
+    async def cleanup(self) -> None:
+        """Closes the connection."""
+        await super().cleanup()
+        await self._google.close()
+
+
+def _end_of(result: cloud_speech.StreamingRecognitionResult) -> float | None:
+    try:
+        return cast(Any, result.result_end_offset).total_seconds()
+    except OverflowError:
+        return None

@@ -1,0 +1,1 @@
+"""Calls written down: our own logs, and what people keep of theirs."""

@@ -1,0 +1,1 @@
+"""What a scripted caller does, and what is expected of the bot."""

@@ -1,0 +1,1 @@
+"""Media streams as Twilio runs them, and sockets that break."""
