@@ -26,8 +26,8 @@ from twilio_frames.cli.shown.load_view import show_result, show_step, show_verdi
 from twilio_frames.testing.load import (
     LoadPlan,
     LoadResult,
+    PhraseSet,
     QualityLimits,
-    Repertoire,
     prepare,
     run_load,
     search_largest,
@@ -44,7 +44,7 @@ class Bench:
         repertoire: What the callers say.
     """
 
-    def __init__(self, options: argparse.Namespace, repertoire: Repertoire):
+    def __init__(self, options: argparse.Namespace, repertoire: PhraseSet):
         self._options = options
         self._repertoire = repertoire
         self._console = Console()

@@ -44,7 +44,7 @@ from twilio_frames.processors.context import (  # noqa: E402
     PhoneContextAggregator,
     phone_turn_strategies,
 )
-from twilio_frames.processors.turn_ends import EndTurnBy  # noqa: E402
+from twilio_frames.processors.endpointing import Endpointing  # noqa: E402
 from twilio_frames.processors.turns.smart_turn import (  # noqa: E402
     PhoneSmartTurn,
     SmartTurnPool,
@@ -67,13 +67,13 @@ class _InlinePool(SmartTurnPool):
         return probability
 
 
-def ours(by: EndTurnBy, *, stop_secs: float = 0.6, eager: bool = False) -> Build:
+def ours(by: Endpointing, *, stop_secs: float = 0.6, eager: bool = False) -> Build:
     """This package's pipeline."""
 
     def build(line: Line) -> Pipeline:
         params = phone_vad_params().model_copy(update={"stop_secs": stop_secs})
-        analyzer = PhoneSmartTurn(pool=_InlinePool()) if by is EndTurnBy.SMART_TURN else None
-        vad = PhoneVAD(params=params, end_turn_by=by, turn_analyzer=analyzer)
+        analyzer = PhoneSmartTurn(pool=_InlinePool()) if by is Endpointing.SMART_TURN else None
+        vad = PhoneVAD(params=params, endpointing=by, turn_analyzer=analyzer)
         context = PhoneContextAggregator(turn_strategies=phone_turn_strategies(eager=eager))
         recogniser = Recogniser(line, audio_passthrough=False)
         return Pipeline([vad, recogniser, context.user(), Responder(), Mouth(line)])
@@ -98,14 +98,14 @@ def stock(timeout: float | None = None) -> Build:
 
 
 SETTINGS: dict[str, Build] = {
-    "pause 0.4 s": ours(EndTurnBy.PAUSE, stop_secs=0.4),
-    "pause 0.6 s": ours(EndTurnBy.PAUSE),
-    "pause 0.6 s, eager": ours(EndTurnBy.PAUSE, eager=True),
-    "pause 0.9 s": ours(EndTurnBy.PAUSE, stop_secs=0.9),
-    "learned pause": ours(EndTurnBy.LEARNED_PAUSE),
-    "learned pause, eager": ours(EndTurnBy.LEARNED_PAUSE, eager=True),
-    "smart turn": ours(EndTurnBy.SMART_TURN),
-    "smart turn, eager": ours(EndTurnBy.SMART_TURN, eager=True),
+    "pause 0.4 s": ours(Endpointing.PAUSE, stop_secs=0.4),
+    "pause 0.6 s": ours(Endpointing.PAUSE),
+    "pause 0.6 s, eager": ours(Endpointing.PAUSE, eager=True),
+    "pause 0.9 s": ours(Endpointing.PAUSE, stop_secs=0.9),
+    "learned pause": ours(Endpointing.LEARNED_PAUSE),
+    "learned pause, eager": ours(Endpointing.LEARNED_PAUSE, eager=True),
+    "smart turn": ours(Endpointing.SMART_TURN),
+    "smart turn, eager": ours(Endpointing.SMART_TURN, eager=True),
     "Pipecat: smart turn": stock(),
     "Pipecat: timeout 0.6 s": stock(0.6),
 }

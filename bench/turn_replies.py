@@ -23,7 +23,7 @@ from turn_recordings import Turn, read_turns
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
-from twilio_frames.processors.turn_ends import EndTurnBy
+from twilio_frames.processors.endpointing import Endpointing
 from twilio_frames.processors.turns import smart_turn
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import Call
@@ -33,7 +33,7 @@ from twilio_frames.testing import Caller, Phone
 class Bot:
     """A bot whose turns end so, and a caller who says the turns to it."""
 
-    def __init__(self, by: EndTurnBy, *, eager: bool):
+    def __init__(self, by: Endpointing, *, eager: bool):
         self._by = by
         self._eager = eager
         self._line = Line()
@@ -44,7 +44,7 @@ class Bot:
         strategies = phone_turn_strategies(eager=self._eager)
         context = PhoneContextAggregator(turn_strategies=strategies)
         recogniser = Recogniser(self._line, audio_passthrough=False)
-        parts = [PhoneVAD(end_turn_by=self._by), recogniser, context.user(), Responder()]
+        parts = [PhoneVAD(endpointing=self._by), recogniser, context.user(), Responder()]
         way_out = [EspeakTTSService(), call.transport.output(), context.assistant()]
         await call.run(Pipeline([call.transport.input(), *parts, *way_out]))
 
@@ -65,7 +65,7 @@ async def measure(turns: list[Turn]) -> None:
     await smart_turn.warm_up()
     bots = {
         (by, eager): Bot(by, eager=eager)
-        for by in (EndTurnBy.PAUSE, EndTurnBy.LEARNED_PAUSE, EndTurnBy.SMART_TURN)
+        for by in (Endpointing.PAUSE, Endpointing.LEARNED_PAUSE, Endpointing.SMART_TURN)
         for eager in (False, True)
     }
     for (by, eager), bot in bots.items():

@@ -51,7 +51,7 @@ def phone_turn_strategies(
 
     While the bot is silent it begins as soon as the VAD hears speech (or words arrive that it
     missed). It ends when the VAD has heard the end of speech, ``pause_secs`` more have passed, and
-    the words are there. How much silence the VAD takes for that is its ``end_turn_by``.
+    the words are there. How much silence the VAD takes for that is its ``endpointing``.
 
     Args:
         pause_secs: Seconds of silence beyond the VAD's in which the caller may go on.

@@ -62,25 +62,25 @@ from twilio_frames.frames import (
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.backlog import BacklogFrame
-from twilio_frames.processors.output.delivery import Delivery
-from twilio_frames.processors.output.foreign import DIGITS, ForeignMessages
+from twilio_frames.processors.output.early_start import EarlyStart
 from twilio_frames.processors.output.function_rounds import FunctionRounds, FunctionRoundsOverFrame
-from twilio_frames.processors.output.head_start import HeadStart
 from twilio_frames.processors.output.heard_audio import HeardAudioFrame, HeardSoundFrame
 from twilio_frames.processors.output.heard_first import HeardFirst, MemoryFenceFrame
 from twilio_frames.processors.output.hold import Hold
 from twilio_frames.processors.output.line_sound import LineSound
-from twilio_frames.processors.output.playout import HeardAudio, Line, Playout, Timing
-from twilio_frames.processors.output.script_writer import ScriptWriter
+from twilio_frames.processors.output.ordered_pusher import OrderedPusher
+from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer, Timing
+from twilio_frames.processors.output.queue_writer import QueueWriter
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
 from twilio_frames.processors.output.unsounded import SayAgain
-from twilio_frames.processors.pipeline.audio_advice import advise_on_audio
-from twilio_frames.processors.pipeline.rate_advice import advise_on_recognisers
+from twilio_frames.processors.output.unsupported import DIGITS, UnsupportedMessages
+from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio
+from twilio_frames.processors.pipeline.sample_rate_warnings import advise_on_recognisers
 from twilio_frames.processors.turns.muted_keys import MutedKeys
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
-from twilio_frames.protocol.script import Piece
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.protocol.output_queue import Piece
+from twilio_frames.safe_logging import report_unforeseen
 
 _BOT_SPEAKING_SECONDS = 0.2
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
@@ -116,10 +116,10 @@ class MulawOutput(BaseOutputTransport):
         self._line = line
         self._timing: OutputTiming = params
         self._background = Background(getattr(params, "audio_out_mixer", None))
-        self._head_start = HeadStart(
+        self._head_start = EarlyStart(
             line, deliver=self._due, on_sent=self._piece_sent, on_heard=self._audio_heard
         )
-        self._playout = Playout(
+        self._playout = OutputPacer(
             line,
             params,
             self._background,
@@ -127,12 +127,12 @@ class MulawOutput(BaseOutputTransport):
             on_sent=self._head_start.sent,
             on_heard=self._head_start.heard,
         )
-        self._delivery = Delivery(self.push_frame)
+        self._delivery = OrderedPusher(self.push_frame)
         self._script = self._playout.script
         self._sound = LineSound(
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
-        self._writer = ScriptWriter(
+        self._writer = QueueWriter(
             self,
             self._script,
             self._sound,
@@ -140,7 +140,7 @@ class MulawOutput(BaseOutputTransport):
             params,
             is_speaking=lambda: self._is_speaking,
         )
-        self._foreign = ForeignMessages()
+        self._foreign = UnsupportedMessages()
         self._runner: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._hold = Hold(

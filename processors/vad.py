@@ -14,6 +14,7 @@ from twilio_frames.frames import (
     CallerSpeakingFrame,
     MulawInputFrame,
 )
+from twilio_frames.processors.endpointing import Endpointing, TurnEndTimes
 from twilio_frames.processors.silero import (
     MOST_WINDOWS,
     SAMPLE_RATE,
@@ -22,9 +23,8 @@ from twilio_frames.processors.silero import (
     shared_batch,
     warm_up,
 )
-from twilio_frames.processors.turn_ends import EndTurnBy, TurnEndTimes
+from twilio_frames.processors.turns.endpointer import Endpointer
 from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRange
-from twilio_frames.processors.turns.listener import TurnListener
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
@@ -239,7 +239,7 @@ class PhoneVAD(VADProcessor):
         likely_secs: How much sound it takes to think it likely that speech has begun, which makes
             the bot fall silent; as much as ``params.start_secs`` or more to wait for certainty.
         likely_confidence: How certain the model has to be of it all that while.
-        end_turn_by: What ends speech, and a turn with it; by default a learned pause, or with
+        endpointing: What ends speech, and a turn with it; by default a learned pause, or with
             ``params`` or another analyzer the pause that they set.
         turn_end_times: How a pause is judged.
         learned_pause: What is known of the caller's pauses, to begin with and to look at.
@@ -257,7 +257,7 @@ class PhoneVAD(VADProcessor):
         echo_margin: float | None = ECHO_MARGIN,
         likely_secs: float = LIKELY_SECS,
         likely_confidence: float = LIKELY_CONFIDENCE,
-        end_turn_by: EndTurnBy | None = None,
+        endpointing: Endpointing | None = None,
         turn_end_times: TurnEndTimes | None = None,
         learned_pause: LearnedPause | None = None,
         turn_analyzer: BaseTurnAnalyzer | None = None,
@@ -270,19 +270,19 @@ class PhoneVAD(VADProcessor):
             likely_secs=likely_secs,
             likely_confidence=likely_confidence,
         )
-        if end_turn_by is None:
+        if endpointing is None:
             is_set = params is not None or vad_analyzer is not None
-            end_turn_by = EndTurnBy.PAUSE if is_set else EndTurnBy.LEARNED_PAUSE
-        elif vad_analyzer is not None and end_turn_by is not EndTurnBy.PAUSE:
+            endpointing = Endpointing.PAUSE if is_set else Endpointing.LEARNED_PAUSE
+        elif vad_analyzer is not None and endpointing is not Endpointing.PAUSE:
             raise ConfigurationError(
-                f"expected EndTurnBy.PAUSE beside another vad_analyzer, got {end_turn_by!r}: "
+                f"expected Endpointing.PAUSE beside another vad_analyzer, got {endpointing!r}: "
                 "its own stop_secs say when speech is over"
             )
         self._analyzer = analyzer if vad_analyzer is None else None
-        self._turns = TurnListener(
+        self._turns = Endpointer(
             self,
             analyzer,
-            by=end_turn_by,
+            by=endpointing,
             times=turn_end_times,
             learned=learned_pause or LearnedPause(PauseRange.around(analyzer.pause_secs)),
             analyzer=turn_analyzer,

@@ -28,8 +28,8 @@ from tests.transport.bots import Tap
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
+from twilio_frames.processors.endpointing import Endpointing
 from twilio_frames.processors.llm import PythonLLMService
-from twilio_frames.processors.turn_ends import EndTurnBy
 from twilio_frames.processors.turns import smart_turn
 from twilio_frames.processors.turns.smart_turn import SmartTurnPool
 from twilio_frames.processors.vad import PhoneVAD
@@ -95,7 +95,7 @@ class Parrot(PythonLLMService):
 class Bot:
     """A bot with these parts, whose turns end so."""
 
-    def __init__(self, recogniser: Recogniser, *, eager: bool = False, by: EndTurnBy):
+    def __init__(self, recogniser: Recogniser, *, eager: bool = False, by: Endpointing):
         self.llm, self.tap = Parrot(), Tap()
         self.context = PhoneContextAggregator(turn_strategies=phone_turn_strategies(eager=eager))
         self._recogniser = recogniser
@@ -103,7 +103,7 @@ class Bot:
 
     async def __call__(self, call: Call) -> None:
         transport = call.transport
-        vad = PhoneVAD(end_turn_by=self._by)
+        vad = PhoneVAD(endpointing=self._by)
         parts = [vad, self.tap, self._recogniser, self.context.user(), self.llm]
         voice = EspeakTTSService()
         out = [voice, transport.output(), self.context.assistant()]
@@ -134,7 +134,7 @@ async def test_withdrawn_reply_leaves_no_trace(phone: Phone):
     bot = Bot(
         Recogniser(["two coffees", "and a pot of tea"], ["nothing else"]),
         eager=True,
-        by=EndTurnBy.PAUSE,
+        by=Endpointing.PAUSE,
     )
     order = await to_one_utterance(["Two coffees", 0.4, "and a pot of tea"])
 
@@ -172,7 +172,7 @@ async def test_two_calls_share_a_model_off_the_loop(phone: Phone, monkeypatch: p
     module = "pipecat.audio.turn.smart_turn.local_smart_turn_v3"
     monkeypatch.setattr(f"{module}.LocalSmartTurnAnalyzerV3", Counted)
     smart_turn._built.cache_clear()  # pyright: ignore[reportPrivateUsage] As in a new process.
-    bots = [Bot(Recogniser(["two coffees"]), by=EndTurnBy.SMART_TURN) for _ in range(2)]
+    bots = [Bot(Recogniser(["two coffees"]), by=Endpointing.SMART_TURN) for _ in range(2)]
 
     calls = await asyncio.gather(*(phone.ring(bot, saying("Two coffees.")) for bot in bots))
     smart_turn._built.cache_clear()  # pyright: ignore[reportPrivateUsage]
@@ -203,7 +203,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 async def test_call_goes_on_with_a_hung_model(phone: Phone, hung: list[int]):
-    bot = Bot(Recogniser(["two coffees"], ["nothing else"]), by=EndTurnBy.SMART_TURN)
+    bot = Bot(Recogniser(["two coffees"], ["nothing else"]), by=Endpointing.SMART_TURN)
 
     call = await phone.ring(bot, saying("Two coffees.", "Nothing else."))
 

@@ -15,8 +15,8 @@ from pipecat.frames.frames import CancelFrame
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.stopping import FRAME_TASKS, cancel_until_done
-from twilio_frames.unforeseen import report_unforeseen
 
 __all__ = ["PipelineRun"]
 

@@ -25,7 +25,7 @@ from twilio_frames.errors import ClipError
 from twilio_frames.frames import WordBrokenOffFrame
 from twilio_frames.processors.clips import Clip, ClipWord
 from twilio_frames.processors.output.line_sound import LineSound
-from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.processors.words import HeardTextFrame, WordAligner
 
 __all__ = ["MakesTTS", "made_service", "record_clip", "record_clips"]
 
@@ -116,7 +116,7 @@ class _Recorder(FrameProcessor):
         self._mulaw = bytearray()
         self._words: list[ClipWord] = []
         # One for all texts: the times of each one's words count from those of the one before.
-        self._layer = WordLayer(self._lay, lambda begin, end: bytes(self._mulaw[begin:end]))
+        self._layer = WordAligner(self._lay, lambda begin, end: bytes(self._mulaw[begin:end]))
         self._sound = LineSound()
         self._done: asyncio.Future[Clip] | None = None
         self._text, self._begin = "", 0

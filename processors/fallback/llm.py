@@ -165,20 +165,20 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         self._progress.set()
         self._token.clear()
 
-    def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_downstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame reaches a service; what asks for a reply is kept with the reply."""
-        is_in = super().is_let_in(service, frame)
+        is_in = super().accepts_downstream(service, frame)
         if isinstance(frame, LLMContextFrame):
             self._owed.drop(frame)
         elif isinstance(frame, TTSSpeakFrame):
             self._speech_let_in.add(frame.id)
         return is_in
 
-    def is_let_up(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_upstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame passes upwards; functions that were called earlier have their results."""
-        return super().is_let_up(service, frame) or isinstance(frame, _FUNCTION_FRAMES)
+        return super().accepts_upstream(service, frame) or isinstance(frame, _FUNCTION_FRAMES)
 
-    async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
+    async def filter_output(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
         """What becomes of a frame of a service: the reply is told in whole words, once.
 
         What a function says passes, whichever service called it and whoever works by now.
@@ -188,7 +188,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         is_passing = frame in self._owed
         if isinstance(frame, FillerFrame) and not is_passing:
             return ()
-        passed = await super().let_out(service, frame)
+        passed = await super().filter_output(service, frame)
         if is_passing or not passed or not self._replies:
             is_late = self._has_given_up and isinstance(frame, _REPLY_FRAMES)
             return () if is_late and not is_passing else passed

@@ -20,7 +20,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
-from twilio_frames.processors.fallback.unanswered import UnansweredSpeech
+from twilio_frames.processors.fallback.untranscribed_speech import UnansweredSpeech
 from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
 from twilio_frames.processors.replies.unheard import APOLOGY
 
@@ -122,16 +122,16 @@ class STTFallback(Fallback):
         else:
             self._words.set(self._patience_secs)
 
-    def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_downstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame reaches a service; speech reaches one that is asked as well."""
         if isinstance(frame, _HISTORY) and frame.id in self._given:
             return False
-        is_in = super().is_let_in(service, frame)
+        is_in = super().accepts_downstream(service, frame)
         if is_in and service is self.active:
             self._speech.take(frame)
         return is_in or (service is self._asked and isinstance(frame, _HISTORY))
 
-    async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
+    async def filter_output(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
         """What becomes of a frame of a service: words, of one service at a time."""
         if isinstance(frame, InputAudioRawFrame) and frame.id in self._given:
             return ()
@@ -140,7 +140,7 @@ class STTFallback(Fallback):
             return () if len(self.strategy.usable_services) else (frame,)
         if service is not self.active and service is self._asked:
             return await self._answer_of_asked(service, frame)
-        passed = await super().let_out(service, frame)
+        passed = await super().filter_output(service, frame)
         if passed:
             self._note_answer(frame)
         elif isinstance(frame, _VAD):

@@ -39,14 +39,14 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import ServiceStopFrame, VendorSwitchedFrame
+from twilio_frames.processors.fallback.branch_filter import Gate
 from twilio_frames.processors.fallback.branches import (
     RecentIds,
     bound_setup,
     leave_watching_to_fallback,
     names_of,
 )
-from twilio_frames.processors.fallback.gate import Gate
-from twilio_frames.processors.fallback.owed import Owed
+from twilio_frames.processors.fallback.pending_frames import Owed
 from twilio_frames.processors.fallback.vendor_health import (
     VENDORS,
     FailureKind,
@@ -183,7 +183,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
 
     # Which frames get in and out.
 
-    def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_downstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame that comes down the pipeline reaches a service."""
         if isinstance(frame, ServiceUpdateSettingsFrame) and frame.service is service:
             # Pipecat hands the addressee its copy itself, if it is not active.
@@ -194,11 +194,11 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
             self._owed.add(frame)
         return True
 
-    def is_let_up(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_upstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame that goes up the pipeline passes, into a service or out of it."""
         return service is self.active
 
-    async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
+    async def filter_output(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
         """What becomes of a frame that comes out of a service."""
         if service is not self.active:
             return ()

@@ -23,8 +23,8 @@ from pipecat.services.tts_service import TTSService
 
 from twilio_frames.frames import SpeechBrokenOffFrame, SpeechLeftOutFrame, WordBrokenOffFrame
 from twilio_frames.processors.clips import SpeakClipFrame
+from twilio_frames.processors.fallback.pending_text import Unspoken
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
-from twilio_frames.processors.fallback.unspoken import Unspoken
 from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
 from twilio_frames.processors.fallback.voices import Speech, WordTimes
 from twilio_frames.processors.words.word_times import SecondsBefore
@@ -97,17 +97,17 @@ class TTSFallback(Fallback):
                     await self.choose()
         await super().process_frame(frame, direction)
 
-    def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_downstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame reaches a voice; what it is to do is kept until it has done it."""
         if isinstance(frame, SystemFrame | ServiceUpdateSettingsFrame):
-            return super().is_let_in(service, frame)
+            return super().accepts_downstream(service, frame)
         if service is not self.active:
             return False
         self._unspoken.take(frame)
         self._watch()
         return True
 
-    async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
+    async def filter_output(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
         """What becomes of a frame of a voice: nobody else has spoken it."""
         if isinstance(frame, SpeakClipFrame):
             # No voice says it: it comes by.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
-from twilio_frames.processors.fallback.unspoken import words_in
+from twilio_frames.processors.fallback.pending_text import words_in
 from twilio_frames.processors.words.word_times import NANOSECONDS, baseline_of
 
 # How long a voice takes for a letter: at its slowest (rather a word twice than none), and quickest.

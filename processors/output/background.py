@@ -14,7 +14,7 @@ from pipecat.frames.frames import MixerControlFrame
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.processors.output.line_sound import sound_of
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.safe_logging import report_unforeseen
 
 _LONGEST_KEPT = SAMPLE_RATE // 4
 # In the pauses so much is sent at a time: every message is one of Twilio's to take, and what has

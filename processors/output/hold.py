@@ -30,7 +30,7 @@ from twilio_frames.frames import (
     ResumeFrame,
     WordsAwaitedFrame,
 )
-from twilio_frames.processors.output.playout import Playout
+from twilio_frames.processors.output.pacer import OutputPacer
 from twilio_frames.processors.turns.recogniser_pace import RecogniserPace
 from twilio_frames.processors.turns.starts import VAD_LAG_SECS
 from twilio_frames.protocol.holding import DOUBT, HoldPolicy
@@ -57,7 +57,7 @@ class Hold:
     def __init__(
         self,
         processor: FrameProcessor,
-        playout: Playout,
+        playout: OutputPacer,
         *,
         hold_secs: float | None,
         left_secs: Callable[[], float | None],

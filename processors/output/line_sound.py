@@ -11,7 +11,7 @@ from pipecat.frames.frames import FilterControlFrame, Frame, OutputAudioRawFrame
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, decode_mulaw, encode_mulaw
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.safe_logging import report_unforeseen
 
 SOUND_CONTROLS: tuple[type[Frame], ...] = (
     FilterControlFrame,

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.safe_logging import report_unforeseen
 
 
 class Deadline:

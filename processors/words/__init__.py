@@ -44,10 +44,10 @@ from twilio_frames.processors.words.utterance import Utterance
 from twilio_frames.processors.words.word_places import spoken_letters
 from twilio_frames.processors.words.word_times import NANOSECONDS, SecondsBefore, baseline_of
 
-__all__ = ["HeardTextFrame", "WordLayer", "heard_text"]
+__all__ = ["HeardTextFrame", "WordAligner", "heard_text"]
 
 
-class WordLayer:
+class WordAligner:
     """Lays words on audio.
 
     Args:

@@ -23,7 +23,7 @@ from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.mulaw_output import MulawOutput
-from twilio_frames.processors.pipeline.audio_advice import forget_audio_advice, passes_audio
+from twilio_frames.processors.pipeline.audio_warnings import forget_audio_advice, passes_audio
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.transport import TwilioParams
@@ -49,7 +49,7 @@ def advice() -> Iterator[list[str]]:
     number = logger.add(
         lambda message: texts.append(message.record["message"]),
         level="WARNING",
-        filter="twilio_frames.processors.pipeline.audio_advice",
+        filter="twilio_frames.processors.pipeline.audio_warnings",
     )
     yield texts
     logger.remove(number)
@@ -89,7 +89,7 @@ def stock(params: LLMUserAggregatorParams | None = None) -> FrameProcessor:
             "vad_analyzer",
             "PhoneVAD()",
         ),
-        (stock, "TurnAnalyzerUserTurnStopStrategy", "EndTurnBy.SMART_TURN"),
+        (stock, "TurnAnalyzerUserTurnStopStrategy", "Endpointing.SMART_TURN"),
     ],
 )
 async def test_whoever_hears_nothing_is_named_once(

@@ -20,9 +20,9 @@ from pipecat.processors.frame_processor import FrameProcessor
 from tests.transport.bots import tone
 from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.line_sound import LineSound
-from twilio_frames.processors.output.script_writer import PAUSE, ScriptWriter
+from twilio_frames.processors.output.queue_writer import PAUSE, QueueWriter
 from twilio_frames.processors.words import HeardTextFrame
-from twilio_frames.protocol.script import Script
+from twilio_frames.protocol.output_queue import OutputQueue
 from twilio_frames.transport import TwilioParams
 
 
@@ -38,8 +38,8 @@ class Writing:
 
     def __init__(self, **params: Any):
         self.is_speaking = False
-        self.script: Script[Any] = Script()
-        self.writer = ScriptWriter(
+        self.script: OutputQueue[Any] = OutputQueue()
+        self.writer = QueueWriter(
             Output(),
             self.script,
             LineSound(),

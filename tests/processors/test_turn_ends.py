@@ -1,7 +1,7 @@
 import pytest
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.turn_ends import EndTurnBy, TurnEnds, TurnEndTimes
+from twilio_frames.processors.endpointing import Endpointing, EndpointPolicy, TurnEndTimes
 from twilio_frames.processors.turns.learned_pause import LearnedPause
 
 STEP = 0.02
@@ -11,9 +11,9 @@ PAUSE = 0.6
 class Caller:
     """Speaks and is silent, a frame at a time, and is taken to be done by what is decided."""
 
-    def __init__(self, by: EndTurnBy):
+    def __init__(self, by: Endpointing):
         self.learned = LearnedPause()
-        self.ends = TurnEnds(by, learned=self.learned)
+        self.ends = EndpointPolicy(by, learned=self.learned)
         self.asked = 0
         self.news: list[float | None] = []
         self._speech = self._silence = 0.0
@@ -48,7 +48,7 @@ class Caller:
 
 
 def test_pause_is_always_the_same():
-    caller = Caller(EndTurnBy.PAUSE)
+    caller = Caller(Endpointing.PAUSE)
     caller.speaks(1.0)
     assert caller.is_silent(0.5) == 0.0
     caller.speaks(1.0)
@@ -56,7 +56,7 @@ def test_pause_is_always_the_same():
 
 
 def test_cut_off_caller_is_given_longer():
-    caller = Caller(EndTurnBy.LEARNED_PAUSE)
+    caller = Caller(Endpointing.LEARNED_PAUSE)
     caller.speaks(1.0)
     assert caller.is_silent(0.8) == pytest.approx(0.6)
     caller.speaks(1.0)
@@ -65,7 +65,7 @@ def test_cut_off_caller_is_given_longer():
 
 
 def test_waited_out_pause_is_learned():
-    caller = Caller(EndTurnBy.LEARNED_PAUSE)
+    caller = Caller(Endpointing.LEARNED_PAUSE)
     caller.speaks(1.0)
     caller.is_silent(0.56)
     caller.speaks(1.0)
@@ -73,7 +73,7 @@ def test_waited_out_pause_is_learned():
 
 
 def test_next_turn_is_no_cut():
-    caller = Caller(EndTurnBy.LEARNED_PAUSE)
+    caller = Caller(Endpointing.LEARNED_PAUSE)
     for _ in range(3):
         caller.speaks(1.0)
         caller.is_silent(3.0)
@@ -82,7 +82,7 @@ def test_next_turn_is_no_cut():
 
 
 def test_answer_to_the_bot_is_no_cut():
-    caller = Caller(EndTurnBy.LEARNED_PAUSE)
+    caller = Caller(Endpointing.LEARNED_PAUSE)
     caller.speaks(1.0)
     caller.is_silent(0.62)
     caller.ends.bot_started()
@@ -92,7 +92,7 @@ def test_answer_to_the_bot_is_no_cut():
 
 
 def test_going_on_beside_the_bot_is_a_cut():
-    caller = Caller(EndTurnBy.LEARNED_PAUSE)
+    caller = Caller(Endpointing.LEARNED_PAUSE)
     caller.speaks(1.0)
     caller.is_silent(0.62)
     caller.ends.bot_started()
@@ -102,7 +102,7 @@ def test_going_on_beside_the_bot_is_a_cut():
 
 
 def test_sounds_beside_the_bot_teach_nothing():
-    caller = Caller(EndTurnBy.LEARNED_PAUSE)
+    caller = Caller(Endpointing.LEARNED_PAUSE)
     caller.ends.bot_started()
     for _ in range(3):
         caller.speaks(0.3)
@@ -114,7 +114,7 @@ def test_sounds_beside_the_bot_teach_nothing():
     ("probability", "silence"), [(0.95, 0.26), (0.7, PAUSE), (0.1, 1.2), (None, PAUSE)]
 )
 def test_smart_turn_weighs_the_silence(probability: float | None, silence: float):
-    caller = Caller(EndTurnBy.SMART_TURN)
+    caller = Caller(Endpointing.SMART_TURN)
     caller.speaks(1.0)
     caller.is_silent(0.24)
     caller.ends.take_answer(caller.ends.pause, probability)
@@ -123,7 +123,7 @@ def test_smart_turn_weighs_the_silence(probability: float | None, silence: float
 
 
 def test_answer_for_another_pause_is_dropped():
-    caller = Caller(EndTurnBy.SMART_TURN)
+    caller = Caller(Endpointing.SMART_TURN)
     caller.speaks(1.0)
     caller.is_silent(0.24)
     pause = caller.ends.pause
@@ -133,7 +133,7 @@ def test_answer_for_another_pause_is_dropped():
 
 
 def test_sounding_done_is_doubted_after_a_cut():
-    caller = Caller(EndTurnBy.SMART_TURN)
+    caller = Caller(Endpointing.SMART_TURN)
     for silence in (0.9, 0.2):
         caller.speaks(1.0)
         caller.is_silent(0.24)
@@ -145,7 +145,7 @@ def test_sounding_done_is_doubted_after_a_cut():
 
 
 def test_held_bot_does_not_wait_longer():
-    caller = Caller(EndTurnBy.SMART_TURN)
+    caller = Caller(Endpointing.SMART_TURN)
     caller.ends.bot_started()
     caller.speaks(0.5)
     caller.is_silent(0.24)
@@ -154,7 +154,7 @@ def test_held_bot_does_not_wait_longer():
 
 
 def test_likely_end_is_told_once_a_pause():
-    caller = Caller(EndTurnBy.SMART_TURN)
+    caller = Caller(Endpointing.SMART_TURN)
     caller.speaks(1.0)
     caller.is_silent(0.24)
     caller.ends.take_answer(caller.ends.pause, 0.7)
@@ -167,7 +167,7 @@ def test_likely_end_is_told_once_a_pause():
 
 
 def test_unlikely_end_is_not_told():
-    caller = Caller(EndTurnBy.SMART_TURN)
+    caller = Caller(Endpointing.SMART_TURN)
     caller.speaks(1.0)
     caller.is_silent(0.24)
     caller.ends.take_answer(caller.ends.pause, 0.3)

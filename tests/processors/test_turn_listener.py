@@ -20,8 +20,8 @@ from pipecat.tests.utils import run_test
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import TurnLikelyOverFrame
 from twilio_frames.processors import vad
+from twilio_frames.processors.endpointing import Endpointing
 from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState
-from twilio_frames.processors.turn_ends import EndTurnBy
 from twilio_frames.processors.turns import smart_turn
 from twilio_frames.processors.turns.smart_turn import PhoneSmartTurn, SmartTurnPool
 from twilio_frames.processors.vad import PhoneVAD
@@ -107,7 +107,7 @@ def silences(frames: Sequence[Frame]) -> list[float]:
 
 async def ended(*answers: float | Exception | None) -> list[Frame]:
     heard = PhoneVAD(
-        params=PARAMS, end_turn_by=EndTurnBy.SMART_TURN, turn_analyzer=Analyzer(*answers)
+        params=PARAMS, endpointing=Endpointing.SMART_TURN, turn_analyzer=Analyzer(*answers)
     )
     return await told(heard, 1.0, 2.0)
 
@@ -142,7 +142,7 @@ async def test_likely_end_is_told_before_the_end():
 async def test_failing_analyzer_leaves_it_to_the_pause():
     heard = PhoneVAD(
         params=PARAMS,
-        end_turn_by=EndTurnBy.SMART_TURN,
+        endpointing=Endpointing.SMART_TURN,
         turn_analyzer=Analyzer(RuntimeError("secret words")),
     )
     down, up = await run_test(heard, frames_to_send=line(1.0, 2.0))
@@ -153,7 +153,7 @@ async def test_failing_analyzer_leaves_it_to_the_pause():
 
 async def test_turn_s_audio_is_dropped_with_its_end():
     analyzer = Analyzer(0.95)
-    heard = PhoneVAD(params=PARAMS, end_turn_by=EndTurnBy.SMART_TURN, turn_analyzer=analyzer)
+    heard = PhoneVAD(params=PARAMS, endpointing=Endpointing.SMART_TURN, turn_analyzer=analyzer)
     await told(heard, 1.0, 1.0)
     assert 0 < len(analyzer.heard) < 16000
 
@@ -172,13 +172,13 @@ async def test_set_pause_is_kept_to():
 
 async def test_learning_begins_with_the_set_pause():
     params = PARAMS.model_copy(update={"stop_secs": 0.3})
-    heard = PhoneVAD(params=params, end_turn_by=EndTurnBy.LEARNED_PAUSE)
+    heard = PhoneVAD(params=params, endpointing=Endpointing.LEARNED_PAUSE)
     assert heard.learned_pause.secs == 0.3
 
 
 def test_other_vad_ends_speech_by_itself():
-    with pytest.raises(ConfigurationError, match=r"EndTurnBy\.PAUSE"):
-        PhoneVAD(vad_analyzer=SileroVADAnalyzer(), end_turn_by=EndTurnBy.SMART_TURN)
+    with pytest.raises(ConfigurationError, match=r"Endpointing\.PAUSE"):
+        PhoneVAD(vad_analyzer=SileroVADAnalyzer(), endpointing=Endpointing.SMART_TURN)
 
 
 @pytest.fixture
@@ -199,5 +199,5 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("hung")
 async def test_hung_model_leaves_it_to_the_pause():
     turn = PhoneSmartTurn(time_limit=0.01)
-    heard = PhoneVAD(params=PARAMS, end_turn_by=EndTurnBy.SMART_TURN, turn_analyzer=turn)
+    heard = PhoneVAD(params=PARAMS, endpointing=Endpointing.SMART_TURN, turn_analyzer=turn)
     assert silences(await told(heard, 1.0, 2.0, 1.0, 2.0)) == [0.6, 0.6]

@@ -5,7 +5,7 @@ from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextF
 
 from tests.transport.bots import tone
 from twilio_frames.audio import encode_mulaw, mulaw_silence
-from twilio_frames.processors.words import WordLayer
+from twilio_frames.processors.words import WordAligner
 
 MILLISECOND = 1_000_000
 
@@ -16,7 +16,7 @@ class Audio:
     def __init__(self):
         self.mulaw = b""
         self.laid: list[tuple[str, int]] = []
-        self.layer = WordLayer(self._lay, lambda begin, end: self.mulaw[begin:end])
+        self.layer = WordAligner(self._lay, lambda begin, end: self.mulaw[begin:end])
 
     def _lay(self, frame: AggregatedTextFrame, end: int) -> None:
         self.laid.append((frame.text, end))
@@ -330,7 +330,7 @@ def test_words_at_one_time_share_the_stretch():
 
 def test_announced_text_that_is_not_remembered_is_not():
     heard: list[AggregatedTextFrame] = []
-    layer = WordLayer(lambda frame, _: heard.append(frame), lambda begin, end: b"")
+    layer = WordAligner(lambda frame, _: heard.append(frame), lambda begin, end: b"")
     speech = started()
     speech.append_to_context = False
     layer.announce(announced("one"))

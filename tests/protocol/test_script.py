@@ -1,22 +1,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twilio_frames.protocol.script import Script
+from twilio_frames.protocol.output_queue import OutputQueue
 
 
 def pattern(length: int, *, salt: int = 0) -> bytes:
     return bytes((n * 7 + salt) % 251 for n in range(length))
 
 
-def spoken(words: list[tuple[str, int]]) -> Script[str]:
-    script: Script[str] = Script()
+def spoken(words: list[tuple[str, int]]) -> OutputQueue[str]:
+    script: OutputQueue[str] = OutputQueue()
     for word, length in words:
         script.add_audio(pattern(length, salt=len(word)))
         script.add(word, is_boundary=True)
     return script
 
 
-def taken(script: Script[str], longest: int = 800) -> list[bytes]:
+def taken(script: OutputQueue[str], longest: int = 800) -> list[bytes]:
     pieces: list[bytes] = []
     while piece := script.take(longest):
         pieces.append(piece.audio)
@@ -66,7 +66,7 @@ def test_doubtful_word_is_said_again():
 
 
 def test_late_things_find_their_place():
-    script: Script[str] = Script()
+    script: OutputQueue[str] = OutputQueue()
     script.add_audio(bytes(1000))
     script.add("end")
     script.add("early", at=200)
@@ -89,7 +89,7 @@ def test_dropped_speech_is_forgotten():
 
 
 def test_protected_speech_survives():
-    script: Script[str] = Script()
+    script: OutputQueue[str] = OutputQueue()
     script.add_audio(pattern(1000))
     script.add("gone")
     script.add_audio(pattern(500, salt=9), is_protected=True)
@@ -132,7 +132,7 @@ def test_holds_lose_nothing_and_repeat_no_word(
 
 
 def test_small_pieces_are_sent_together():
-    script: Script[str] = Script()
+    script: OutputQueue[str] = OutputQueue()
     for number in range(10):
         script.add_audio(bytes([number]) * 160)
     script.add("word", at=1000)
@@ -144,7 +144,7 @@ def test_small_pieces_are_sent_together():
 
 
 def test_protected_audio_is_sent_apart():
-    script: Script[str] = Script()
+    script: OutputQueue[str] = OutputQueue()
     script.add_audio(b"a" * 100)
     script.add_audio(b"b" * 100, is_protected=True)
 
@@ -157,7 +157,7 @@ def test_protected_audio_is_sent_apart():
 
 
 def test_sound_without_words_is_forgotten_when_heard():
-    script: Script[str] = Script()
+    script: OutputQueue[str] = OutputQueue()
     for _ in range(60 * 50):
         script.add_audio(bytes(160))
         script.take(160)

@@ -8,10 +8,10 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.tests.utils import run_test
 
-from twilio_frames.services.discreet import DiscreetTTSService
+from twilio_frames.services.redacting import RedactingTTSService
 
 
-class Voice(DiscreetTTSService):
+class Voice(RedactingTTSService):
     """Notes what it is to say, and what it leaves out."""
 
     def __init__(self):
@@ -45,7 +45,7 @@ async def test_texts_are_left_out_once_it_is_unusable():
 
 
 def test_pipecat_has_what_is_overridden():
-    names = {name for name in dir(TTSService) if name in vars(DiscreetTTSService)}
+    names = {name for name in dir(TTSService) if name in vars(RedactingTTSService)}
 
     assert {"is_usable", "_prepare_text_for_tts", "tts_process_generator"} <= names
     assert names & {"_push_tts_frames", "_synthesize_text"}

@@ -25,7 +25,7 @@ from pipecat.workers.runner import WorkerRunner
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.call import phone_worker
 from twilio_frames.frames import MulawInputFrame
-from twilio_frames.services import deafness
+from twilio_frames.services import outage_announcer as deafness
 from twilio_frames.services.google import APOLOGY, PhoneGoogleSTTService
 from twilio_frames.services.google import stt as google_stt
 from twilio_frames.testing.vendors import Hang, Refusal

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from twilio_frames.services.kept_socket import KeptSocket
+from twilio_frames.services.reconnecting_socket import ReconnectingSocket
 
 
 class Vendor:
@@ -86,7 +86,7 @@ class FailingOwner(Owner):
 
 
 @asynccontextmanager
-async def kept(vendor: Vendor, owner: Owner) -> AsyncIterator[KeptSocket]:
+async def kept(vendor: Vendor, owner: Owner) -> AsyncIterator[ReconnectingSocket]:
     """A connection that is being replaced, the vendor taking its time."""
     async with (
         asyncio.timeout(10),
@@ -94,7 +94,7 @@ async def kept(vendor: Vendor, owner: Owner) -> AsyncIterator[KeptSocket]:
     ):
         port = next(iter(server.sockets)).getsockname()[1]
         url = f"ws://127.0.0.1:{port}"
-        socket = KeptSocket(owner, url, {}, patience=5.0, renew_secs=0.1)
+        socket = ReconnectingSocket(owner, url, {}, patience=5.0, renew_secs=0.1)
         running = asyncio.create_task(socket.run())
         try:
             await vendor.second_asked.wait()

@@ -16,9 +16,9 @@ from tests.services.test_kept_socket import Owner
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.rest import Credentials, TwilioRest
 from twilio_frames.services.deepgram.socket import dial
-from twilio_frames.services.kept_socket import KeptSocket
 from twilio_frames.services.openai import PhoneOpenAILLMService
 from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink
+from twilio_frames.services.reconnecting_socket import ReconnectingSocket
 from twilio_frames.testing.vendors import OpenAIServer
 
 _NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -47,7 +47,7 @@ async def listening() -> AsyncIterator[str]:
 async def kept(url: str) -> None:
     """Reaches a URL by the socket that Cartesia's voice keeps."""
     owner = Owner()
-    socket = KeptSocket(owner, url, {}, patience=1.0, renew_secs=10.0)
+    socket = ReconnectingSocket(owner, url, {}, patience=1.0, renew_secs=10.0)
     running = asyncio.create_task(socket.run())
     async with asyncio.timeout(5):
         await owner.opens.get()

@@ -19,7 +19,7 @@ from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from tests.services.realtime_rig import mulaw_frame, running, worker_service
 from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
-from twilio_frames.services.realtime.debt import Debt
+from twilio_frames.services.realtime.pending_response import PendingResponse
 from twilio_frames.services.realtime.speech import ModelSpeech
 from twilio_frames.testing.vendors import Pacing, RealtimeServer, SpokenReply
 from twilio_frames.testing.vendors.realtime.replies import SpokenWord
@@ -67,7 +67,7 @@ def test_pipecat_has_what_is_overridden():
 
 
 def test_debt_is_bridged_once():
-    debt = Debt()
+    debt = PendingResponse()
     debt.open(1.0)
     debt.bot_heard(2.0)
 

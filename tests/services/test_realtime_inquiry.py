@@ -2,12 +2,12 @@
 
 import pytest
 
-from twilio_frames.services.realtime.inquiry import Inquiry, spoken_words
+from twilio_frames.services.realtime.overlap_probe import OverlapProbe, spoken_words
 
 
-def asked(*, item_id: str = "item", speech_secs: float = 0.4) -> Inquiry:
+def asked(*, item_id: str = "item", speech_secs: float = 0.4) -> OverlapProbe:
     """One snippet that the session has confirmed."""
-    inquiry = Inquiry()
+    inquiry = OverlapProbe()
     inquiry.note_speech(speech_secs)
     inquiry.ask((0, 3200))
     inquiry.committed(item_id)
@@ -21,7 +21,7 @@ def asked(*, item_id: str = "item", speech_secs: float = 0.4) -> Inquiry:
 def test_words_are_asked_for_behind_a_words_length(
     speech_secs: float, silence_secs: float, is_due: bool
 ):
-    inquiry = Inquiry()
+    inquiry = OverlapProbe()
     inquiry.note_speech(speech_secs)
 
     assert inquiry.is_due(silence_secs) is is_due
@@ -69,7 +69,7 @@ def test_late_words_are_kept_for():
 
 
 def test_item_is_deleted_once_its_name_is_known():
-    inquiry = Inquiry()
+    inquiry = OverlapProbe()
     inquiry.turn_committed((0, 3200))
     inquiry.note_speech(0.4)
     inquiry.ask((0, 3200))
@@ -85,7 +85,7 @@ def test_item_is_deleted_once_its_name_is_known():
 
 
 def test_refused_commit_has_no_item():
-    inquiry = Inquiry()
+    inquiry = OverlapProbe()
     inquiry.turn_committed((0, 3200))
     inquiry.note_speech(0.4)
     inquiry.ask((0, 3200))
@@ -106,7 +106,7 @@ def test_turn_of_one_word_is_held_already():
     inquiry.begin_turn()
     inquiry.note_speech(0.6)
     assert not inquiry.end_turn()
-    assert not Inquiry().end_turn()
+    assert not OverlapProbe().end_turn()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_false_alarm_waits_for_no_session_that_is_gone():
 
 
 def test_only_the_latest_commits_are_waited_for():
-    inquiry = Inquiry()
+    inquiry = OverlapProbe()
     for _ in range(100):
         inquiry.turn_committed((0, 800))
     inquiry.ask((800, 4000))

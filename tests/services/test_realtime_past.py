@@ -8,7 +8,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from tests.services.realtime_rig import running
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services.realtime.past import Past, is_written
+from twilio_frames.services.realtime.history_replay import HistoryReplay, is_written
 from twilio_frames.services.realtime.speech import SpokenItem
 from twilio_frames.testing.vendors import Pacing, RealtimeServer
 
@@ -32,7 +32,7 @@ def test_words_are_laid_by_their_letters(heard_ms: int | None, text: str):
 
 def test_model_goes_on_unless_it_was_cut():
     item = lost()
-    past = Past.of([ASKED], [item], "What is there?", is_owed=True)
+    past = HistoryReplay.of([ASKED], [item], "What is there?", is_owed=True)
     roles = [message["role"] for message in past.messages]
 
     assert roles == ["user", "assistant", "developer"]
@@ -43,14 +43,14 @@ def test_model_goes_on_unless_it_was_cut():
 
 
 def test_words_that_the_context_lacks_are_told():
-    past = Past.of([], [lost()], "What is there?", is_owed=False)
+    past = HistoryReplay.of([], [lost()], "What is there?", is_owed=False)
     assert past.messages[0] == ASKED
     assert len(past.messages) == 2
 
 
 def test_nothing_is_told_twice():
     written = [ASKED, {"role": "assistant", "content": "One two three four."}]
-    assert Past.of(written, [lost()], "What is there?", is_owed=True).messages == written
+    assert HistoryReplay.of(written, [lost()], "What is there?", is_owed=True).messages == written
 
 
 def test_words_may_stand_in_two_messages():

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twilio_frames.services.unanswered import UnansweredAudio
+from twilio_frames.services.unacknowledged_audio import UnansweredAudio
 
 SECOND = 8000
 

@@ -14,7 +14,7 @@ from twilio_frames.calllog.frames import FrameLines
 from twilio_frames.calllog.line import LineNotes
 from twilio_frames.calllog.privacy import LogPrivacy
 from twilio_frames.calllog.writer import Line, LineWriter
-from twilio_frames.processors.output.head_start import HAPPENED_AT
+from twilio_frames.processors.output.early_start import HAPPENED_AT
 from twilio_frames.report.lines import FORMAT, VERSION, Kind
 from twilio_frames.transport import TwilioTransport
 

@@ -16,11 +16,11 @@ from twilio_frames.cli.options import (
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.cli.shown.load_view import LoadView, show_result, show_step, show_verdict
 from twilio_frames.testing.load import (
+    CallerBehaviour,
     LoadPlan,
     LoadResult,
-    Manners,
+    PhraseSet,
     QualityLimits,
-    Repertoire,
     prepare,
     run_load,
     search_largest,
@@ -109,7 +109,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_callers(parser: argparse.ArgumentParser) -> None:
-    callers, manners = parser.add_argument_group("the callers"), Manners()
+    callers, manners = parser.add_argument_group("the callers"), CallerBehaviour()
     callers.add_argument(
         "--say", action="append", default=[], metavar="TEXT", help="one of the things they say"
     )
@@ -212,7 +212,7 @@ async def _load(options: argparse.Namespace, console: Console) -> int:
 async def _once(
     url: str,
     options: argparse.Namespace,
-    repertoire: Repertoire,
+    repertoire: PhraseSet,
     console: Console,
     view: LoadView,
 ) -> tuple[dict[str, object], int]:
@@ -234,7 +234,7 @@ def _status(*, was_tried: bool, is_good: bool) -> int:
 async def _search(
     url: str,
     options: argparse.Namespace,
-    repertoire: Repertoire,
+    repertoire: PhraseSet,
     console: Console,
     view: LoadView,
 ) -> tuple[dict[str, object], int]:
@@ -251,7 +251,7 @@ async def _search(
 
 
 async def _run(
-    url: str, calls: int, options: argparse.Namespace, repertoire: Repertoire, view: LoadView
+    url: str, calls: int, options: argparse.Namespace, repertoire: PhraseSet, view: LoadView
 ) -> LoadResult:
     plan = LoadPlan(
         url=url,
@@ -259,7 +259,7 @@ async def _run(
         seconds=options.seconds,
         ramp=options.ramp,
         settling=options.settling,
-        manners=Manners(interrupting=options.interrupting, patience=options.patience),
+        manners=CallerBehaviour(interrupting=options.interrupting, patience=options.patience),
         parameters=dict(options.parameter),
         auth_token=options.auth_token,
         account_sid=options.account_sid,

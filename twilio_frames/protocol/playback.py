@@ -18,8 +18,8 @@ delay shifts both alike and leaves no error.
 On an uneven line that is not enough. Behind each ``clear`` a last mark is sent, the fence; its echo
 says that all echoes of before are in. Those that the caller's audio parts from it were played; and
 the caller's audio dates both the playing and the fence on Twilio's own clock
-(``twilio_frames.protocol.dating``), to 20 ms. A mark in front of audio that meets an empty buffer
-dates its beginning. More than one fence, each behind a moment of silence,
+(``twilio_frames.protocol.mark_timing``), to 20 ms. A mark in front of audio that meets an empty
+buffer dates its beginning. More than one fence, each behind a moment of silence,
 divide these 20 ms as a vernier does. How close together the echoes of a burst come is no evidence:
 a busy event loop reads them as apart as it pleases.
 
@@ -30,7 +30,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twilio_frames.protocol.dating import CallerClock, Window
+from twilio_frames.protocol.mark_timing import CallerClock, Interval
 
 _BYTES_PER_SECOND = 8000
 _CLOCK_SECONDS = 0.002
@@ -78,7 +78,7 @@ class _Run:
     had been in this run.
     """
 
-    began: Window | None = None
+    began: Interval | None = None
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class _Mark:
     due_at: float
     run: _Run
     is_cut: bool = False
-    dated: Window | None = None
+    dated: Interval | None = None
 
     def date_run(self) -> None:
         """Tells the audio around it when it began to play; this mark was played.
@@ -102,7 +102,7 @@ class _Mark:
         if known is None or began.begin > known.end:
             self.run.began = began
         else:
-            self.run.began = began.common(known) or known
+            self.run.began = began.intersect(known) or known
 
 
 @dataclass(slots=True)
@@ -114,16 +114,16 @@ class _Cutting:
     sent: int
     run: _Run
     echoes: list[_Mark] = field(default_factory=list[_Mark])
-    fenced: list[Window] = field(default_factory=list[Window])
+    fenced: list[Interval] = field(default_factory=list[Interval])
 
-    def happened(self) -> Window | None:
+    def happened(self) -> Interval | None:
         """When the ``clear`` took effect: when it sent the last mark back, and the fences agree."""
         windows = [mark.dated for mark in self.echoes[-1:] if mark.dated] + self.fenced
         if not windows:
             return None
         happened = windows[0]
         for window in windows[1:]:
-            happened = happened.common(window) or happened
+            happened = happened.intersect(window) or happened
         return happened
 
 
@@ -270,7 +270,7 @@ class Playback:
         position, bound = cutting.cut.position, cutting.cut.bound
         began = cutting.run.began
         if began is not None and happened is not None:
-            reached = Window(happened.begin - began.end, happened.end - began.begin)
+            reached = Interval(happened.begin - began.end, happened.end - began.begin)
             if bound > reached.length:
                 position = (reached.begin + reached.end) // 2
             position = max(reached.begin, min(reached.end, position))

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from twilio_frames.report.answers import Part
 from twilio_frames.report.content import subtitle, tiles
-from twilio_frames.report.faces import DARK, LIGHT, Face
 from twilio_frames.report.finding import Severity, clock_text
+from twilio_frames.report.palette import DARK, LIGHT, Face
 from twilio_frames.report.replies import Reply
 from twilio_frames.report.report import Report
 from twilio_frames.report.story import Span, Utterance

@@ -20,7 +20,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
-from twilio_frames.processors.words import HeardTextFrame, WordLayer
+from twilio_frames.processors.words import HeardTextFrame, WordAligner
 from twilio_frames.testing.callers.hearing import KnownWord
 from twilio_frames.testing.callers.voice import audible_samples
 
@@ -47,7 +47,7 @@ class BotWords:
         self._placed_to = 0
         self._utterance = 0
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
-        self._layer = WordLayer(self._lay, self._audio)
+        self._layer = WordAligner(self._lay, self._audio)
         self._words: list[KnownWord] = []
         output.add_event_handler("on_before_process_frame", self._on_frame)
         output.add_event_handler("on_before_push_frame", self._on_pushed)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.safe_logging import report_unforeseen
 
 if TYPE_CHECKING:
     from twilio_frames.transport import TwilioTransport

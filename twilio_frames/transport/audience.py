@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.safe_logging import report_unforeseen
 
 __all__ = ["Audience", "Failures"]
 

@@ -49,8 +49,8 @@ _MOST_WAY = 1.0
 # How far the first audio, by which the caller's clock is set, may have been late on a bad line.
 _MOST_AHEAD = 10.0
 _FENCES = 13
-_MOMENT = bytes([MULAW_SILENCE]) * 13
-FENCE = "heard:cleared:"
+PROBE_SILENCE = bytes([MULAW_SILENCE]) * 13
+CLEAR_BARRIER = "heard:cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
 QUESTION = "heard:alive:"
 """What the names of the marks begin with by which a silent line is asked whether it lives."""
@@ -293,13 +293,13 @@ class MediaConnection:
     async def clear(self) -> bool:
         """Throws away what Twilio holds, and asks when that took effect; False if it is closed."""
         self._clears += 1
-        self._fences = [f"{FENCE}{self._clears}:{number}" for number in range(_FENCES)]
+        self._fences = [f"{CLEAR_BARRIER}{self._clears}:{number}" for number in range(_FENCES)]
         first, *others = self._fences
         if not await self.send(Clear()):
             return False
         is_open = await self._send_text(self.stream.send(SendMark(name=first)))
         for fence in others:
-            await self.send(SendMedia(payload=_MOMENT))
+            await self.send(SendMedia(payload=PROBE_SILENCE))
             is_open = await self.send(SendMark(name=fence))
         return is_open
 

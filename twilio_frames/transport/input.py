@@ -34,7 +34,7 @@ from twilio_frames.frames import (
 from twilio_frames.processors.output.backlog import LONGEST_SECS, Backlog
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.output.line_sound import LineFilter
-from twilio_frames.processors.output.playout import AUTO_MARK
+from twilio_frames.processors.output.pacer import AUTO_MARK
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.protocol import Event, MarkEcho, Start
 from twilio_frames.transport.coming_up import ComingUp, why_not_up

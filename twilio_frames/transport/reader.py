@@ -17,8 +17,8 @@ from loguru import logger
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import INBOUND, Event, MarkEcho, Media, Start
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.transport.connection import MediaConnection
-from twilio_frames.unforeseen import report_unforeseen
 
 __all__ = ["LineListener", "LineReader"]
 

@@ -6,9 +6,9 @@ from twilio.request_validator import RequestValidator
 from tests.testing.bots import AUTH_TOKEN, Webhook, serving, tone
 from tests.testing.load.bots import AnsweringBot, bot_url
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing.load import LoadPlan, LoadProgress, Manners, prepare, run_load
+from twilio_frames.testing.load import CallerBehaviour, LoadPlan, LoadProgress, prepare, run_load
 
-MANNERS = Manners(interrupting=0.0, patience=2.0, pause=0.1)
+MANNERS = CallerBehaviour(interrupting=0.0, patience=2.0, pause=0.1)
 
 
 async def load(url: str, **plan):
@@ -94,7 +94,7 @@ async def test_lost_calls_have_failed():
 
 
 async def test_mute_bot_has_failed():
-    manners = Manners(patience=0.5)
+    manners = CallerBehaviour(patience=0.5)
     async with bot_url(AnsweringBot(is_mute=True)) as url:
         result = await load(url, calls=1, seconds=1.0, manners=manners)
 

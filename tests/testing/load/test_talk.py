@@ -2,14 +2,14 @@
 
 from tests.testing.bots import tone
 from twilio_frames.testing.load.messages import encoded_frame
-from twilio_frames.testing.load.phrases import Phrase, Repertoire
+from twilio_frames.testing.load.phrases import Phrase, PhraseSet
 from twilio_frames.testing.load.playout import PlayOut
-from twilio_frames.testing.load.talk import Manners, Talk
+from twilio_frames.testing.load.talk import CallerBehaviour, Talk
 
 QUIET = encoded_frame(b"\xff" * 160)
 SPOKEN = encoded_frame(tone(0.02))
 PHRASE = Phrase(frames=(SPOKEN,) * 50, sound_begins=0.1, sound_ends=0.9)
-REPERTOIRE = Repertoire(phrases=(PHRASE,), quiet=(QUIET,))
+REPERTOIRE = PhraseSet(phrases=(PHRASE,), quiet=(QUIET,))
 
 
 class Conversation:
@@ -17,7 +17,7 @@ class Conversation:
 
     def __init__(self, *, interrupting: float = 0.0, patience: float = 10.0, seed: int = 1):
         self.playout = PlayOut()
-        manners = Manners(interrupting=interrupting, patience=patience)
+        manners = CallerBehaviour(interrupting=interrupting, patience=patience)
         self.talk = Talk(REPERTOIRE, self.playout, manners=manners, seed=seed, began=0.0)
         self.turn = 0
         self.said: list[bool] = []

@@ -4,10 +4,10 @@ import asyncio
 import time
 from itertools import pairwise
 
-from twilio_frames.testing.load.wheel import SLOTS, ClockWheel
+from twilio_frames.testing.load.timer_wheel import SLOTS, TimerWheel
 
 
-class Rider:
+class TimerClient:
     def __init__(self) -> None:
         self.turns: list[float] = []
 
@@ -15,7 +15,7 @@ class Rider:
         self.turns.append(due)
 
 
-async def turn(wheel: ClockWheel, seconds: float) -> None:
+async def turn(wheel: TimerWheel, seconds: float) -> None:
     turning = asyncio.create_task(wheel.run())
     await asyncio.sleep(seconds)
     turning.cancel()
@@ -23,7 +23,7 @@ async def turn(wheel: ClockWheel, seconds: float) -> None:
 
 
 async def test_turns_are_twenty_milliseconds_apart():
-    wheel, rider = ClockWheel(), Rider()
+    wheel, rider = TimerWheel(), TimerClient()
     wheel.join(rider)
     await turn(wheel, 0.3)
 
@@ -33,7 +33,7 @@ async def test_turns_are_twenty_milliseconds_apart():
 
 
 async def test_riders_keep_different_phases():
-    wheel, riders = ClockWheel(seed=2), [Rider() for _ in range(2 * SLOTS)]
+    wheel, riders = TimerWheel(seed=2), [TimerClient() for _ in range(2 * SLOTS)]
     for rider in riders:
         wheel.join(rider)
     await turn(wheel, 0.1)
@@ -43,7 +43,7 @@ async def test_riders_keep_different_phases():
 
 
 async def test_stall_is_made_up_for():
-    wheel, rider = ClockWheel(), Rider()
+    wheel, rider = TimerWheel(), TimerClient()
     wheel.join(rider)
     turning = asyncio.create_task(wheel.run())
     await asyncio.sleep(0.05)
@@ -58,7 +58,7 @@ async def test_stall_is_made_up_for():
 
 
 async def test_who_left_is_not_served():
-    wheel, rider = ClockWheel(), Rider()
+    wheel, rider = TimerWheel(), TimerClient()
     wheel.join(rider)
     wheel.leave(rider)
     wheel.leave(rider)

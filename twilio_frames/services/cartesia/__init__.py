@@ -14,6 +14,7 @@ from pipecat.utils.tracing.service_decorators import traced_tts
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.cartesia.connection import CartesiaConnection
 from twilio_frames.services.cartesia.events import (
     AskDone,
@@ -26,7 +27,6 @@ from twilio_frames.services.cartesia.events import (
 )
 from twilio_frames.services.cartesia.speech import CartesiaSpeech, TimedWord
 from twilio_frames.services.patience import pause_after
-from twilio_frames.unforeseen import report_unforeseen
 
 __all__ = ["PhoneCartesiaTTSService"]
 

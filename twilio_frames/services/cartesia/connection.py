@@ -10,8 +10,8 @@ from pipecat.utils.errors import ErrorCategory, classify_http_exception, classif
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.services.broken_off import BreakingOffTTSService
-from twilio_frames.services.kept_socket import KeptSocket
+from twilio_frames.services.partial_speech import PartialSpeechTTSService
+from twilio_frames.services.reconnecting_socket import ReconnectingSocket
 
 __all__ = ["CartesiaConnection"]
 
@@ -19,7 +19,7 @@ _FORMAT = {"encoding": "pcm_mulaw", "container": "raw", "sample_rate": SAMPLE_RA
 _RENEW_SECS = 240.0
 
 
-class CartesiaConnection(BreakingOffTTSService, CartesiaTTSService):
+class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
     """Cartesia's service with a connection that lasts; what is said over it is left open.
 
     Args:
@@ -44,13 +44,15 @@ class CartesiaConnection(BreakingOffTTSService, CartesiaTTSService):
         self._is_troubled = False
         self._tasks: list[asyncio.Task[None]] = []
 
-    def _make_socket(self) -> KeptSocket:
+    def _make_socket(self) -> ReconnectingSocket:
         headers = {
             "X-API-Key": self._api_key,
             "Cartesia-Version": self._cartesia_version,
             **self._extra_headers,
         }
-        return KeptSocket(self, self._url, headers, patience=self._patience, renew_secs=_RENEW_SECS)
+        return ReconnectingSocket(
+            self, self._url, headers, patience=self._patience, renew_secs=_RENEW_SECS
+        )
 
     async def _connect(self) -> None:
         """Begins to connect; does not wait for it."""

@@ -35,13 +35,13 @@ from pipecat.utils.types import is_given
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.replies.unheard import APOLOGY
-from twilio_frames.services.deafness import TellsDeafness
 from twilio_frames.services.deepgram.connection import (
     ConnectionPatience,
-    LastingConnection,
     Problem,
+    ReconnectingClient,
 )
 from twilio_frames.services.deepgram.socket import Refused
+from twilio_frames.services.outage_announcer import OutageAnnouncer
 
 __all__ = [
     "APOLOGY",
@@ -80,7 +80,7 @@ class UtteranceEndFrame(SystemFrame):
     last_word_end: float
 
 
-class PhoneDeepgramSTTService(TellsDeafness, DeepgramSTTService):
+class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
     """Pipecat's Deepgram service for a phone call: mu-law as it came, and no word lost.
 
     Deepgram gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -138,7 +138,7 @@ class PhoneDeepgramSTTService(TellsDeafness, DeepgramSTTService):
             )
         self._is_connected = False
         self._has_met_garbage = False
-        self._line = LastingConnection(
+        self._line = ReconnectingClient(
             self, self._client, self._build_connect_kwargs, patience or ConnectionPatience()
         )
         self._register_event_handler("on_speech_started")
@@ -148,7 +148,7 @@ class PhoneDeepgramSTTService(TellsDeafness, DeepgramSTTService):
         """Sends audio to Deepgram, and asks for the last words when the caller falls silent."""
         await super().process_frame(frame, direction)
         is_silent = isinstance(frame, VADUserStoppedSpeakingFrame)
-        if is_silent and self.is_usable and not self._is_deaf:
+        if is_silent and self.is_usable and not self._is_out:
             self.request_finalize()
             self._line.finalize()
 
@@ -214,12 +214,12 @@ class PhoneDeepgramSTTService(TellsDeafness, DeepgramSTTService):
                 "the network and https://status.deepgram.com. It is tried again"
             )
         category = problem.category if is_refusal else ErrorCategory.CONNECTIVITY
-        await self._go_deaf(text, category=category)
+        await self._enter_outage(text, category=category)
 
     async def recover(self) -> None:
         """Hears again."""
         logger.info(f"{self}: connected to Deepgram again")
-        await self._hear_again()
+        await self._leave_outage()
 
     async def _take_results(self, results: ListenV1Results) -> None:
         end = results.start + results.duration
@@ -258,7 +258,7 @@ class PhoneDeepgramSTTService(TellsDeafness, DeepgramSTTService):
     async def _do_reconnect(self) -> None:
         """Opens a stream with the settings there are; nothing that was said is lost."""
         await self._disconnect()
-        self._forget_deafness()
+        self._forget_outage()
         await self._connect()
 
 

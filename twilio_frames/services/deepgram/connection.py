@@ -12,12 +12,12 @@ from loguru import logger
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence, pcm_level
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.deepgram.socket import DeepgramSocket, Refused, dial
 from twilio_frames.services.patience import pause_after
-from twilio_frames.services.unanswered import UnansweredAudio
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.services.unacknowledged_audio import UnansweredAudio
 
-__all__ = ["ConnectionOwner", "ConnectionPatience", "LastingConnection", "Problem"]
+__all__ = ["ConnectionOwner", "ConnectionPatience", "Problem", "ReconnectingClient"]
 
 Problem = Refused | str
 """Why there is no connection."""
@@ -83,7 +83,7 @@ class ConnectionOwner(Protocol):
         ...
 
 
-class LastingConnection:
+class ReconnectingClient:
     """Sends audio to Deepgram, again where it was not answered, and makes connections as needed.
 
     A refusal that lasts ends it. Anything else is tried again, at once and then with growing

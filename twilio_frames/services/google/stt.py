@@ -24,12 +24,12 @@ from pipecat.utils.time import time_now_iso8601
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
 from twilio_frames.processors.replies.unheard import APOLOGY
-from twilio_frames.services.deafness import TellsDeafness
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google.client import GoogleClient, keep_phone_rate, no_client_yet
+from twilio_frames.services.outage_announcer import OutageAnnouncer
 from twilio_frames.services.patience import pause_after
-from twilio_frames.services.unanswered import UnansweredAudio
-from twilio_frames.unforeseen import report_unforeseen
+from twilio_frames.services.unacknowledged_audio import UnansweredAudio
 
 __all__ = ["APOLOGY", "PhoneGoogleSTTService"]
 
@@ -51,7 +51,7 @@ class _UnansweredError(Exception):
     """No result came for what the caller said."""
 
 
-class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
+class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
     """Pipecat's Google recogniser for a phone call: mu-law as it came, and no word lost.
 
     Google gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -132,7 +132,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
             case VADUserStoppedSpeakingFrame():
                 self._is_speaking, self._stopped_at = False, time.monotonic()
                 said = self._unanswered.end / SAMPLE_RATE - frame.stop_secs - self._heard_to
-                if said > _SHORT and not self._is_deaf:
+                if said > _SHORT and not self._is_out:
                     self._await_answer()
             case _:
                 pass
@@ -156,7 +156,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
 
     async def _stream_audio(self) -> None:
         self._is_refused = False
-        self._forget_deafness()
+        self._forget_outage()
         try:
             await self._open()
             await self._keep_streaming()
@@ -167,7 +167,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
     async def _keep_streaming(self) -> None:
         failures = 0
         while not self._is_refused:
-            if self._is_deaf:
+            if self._is_out:
                 # Nothing of the caller comes while the service is not usable.
                 self._unanswered.clear()
                 self._unanswered.add(mulaw_silence(_PROBE_SECS))
@@ -178,7 +178,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
             try:
                 await self._carry_stream()
                 error = None
-                if self._is_deaf:
+                if self._is_out:
                     await self._recover()
             except Aborted:
                 # Too long, or without audio: Google's limits, which this service keeps or meant to.
@@ -195,7 +195,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
                 error = failure
                 await self._note_trouble(failure)
             is_short = time.monotonic() - began < 1
-            if error is None and is_short and not self._is_deaf and self._unanswered.unsent:
+            if error is None and is_short and not self._is_out and self._unanswered.unsent:
                 # It ended well, at once, and with audio left: a proxy's doing, say.
                 await self._note_trouble(ConnectionError())
             failures = failures + 1 if error or is_short else 0
@@ -220,11 +220,11 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
         async with asyncio.timeout(self._answer_limit):
             call = await self._google.client.streaming_recognize(requests=self._requests())
         # What was not answered yet is sent now: this stream has no longer for it.
-        limit = self._answer_limit + 1 if self._is_answer_due or self._is_deaf else None
+        limit = self._answer_limit + 1 if self._is_answer_due or self._is_out else None
         try:
             async with asyncio.timeout(limit) as self._limit:
                 async for response in call:
-                    if self._is_deaf:
+                    if self._is_out:
                         break
                     await self._take(response)
                     self._trouble_since, self._ignored = None, 0
@@ -250,7 +250,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
         while stream == self._streams and not self._is_long_enough():
             if piece := self._unanswered.next(_MOST_AUDIO):
                 yield cloud_speech.StreamingRecognizeRequest(audio=piece)
-            elif self._is_deaf:
+            elif self._is_out:
                 # Google ends a stream without words that has no more audio: that is its answer.
                 return
             else:
@@ -304,12 +304,12 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
             await self._give_up(error, is_lasting=True)
         elif self._trouble_since is None:
             self._trouble_since = now
-        elif now - self._trouble_since > self._patience and not self._is_deaf:
+        elif now - self._trouble_since > self._patience and not self._is_out:
             await self._give_up(error)
 
     async def _note_silence(self) -> None:
         """The caller spoke, and no result came: a stream that hangs, or no words were in it."""
-        if self._is_deaf:
+        if self._is_out:
             return
         self._ignored += 1
         logger.warning(f"{self}: Google has no answer to what the caller said")
@@ -322,7 +322,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
     async def _give_up(self, error: Exception, *, is_lasting: bool = False) -> None:
         self._is_refused = is_lasting
         self._is_answer_due = False
-        await self._go_deaf(
+        await self._enter_outage(
             f"expected Google to hear the caller, got {type(error).__name__}: check the "
             "credentials, the project, the quota, the model and the network",
             category=category_of(error),
@@ -334,7 +334,7 @@ class PhoneGoogleSTTService(TellsDeafness, GoogleSTTService):
         self._trouble_since, self._ignored = None, 0
         self._unanswered.clear()
         self._heard_to = self._unanswered.end / SAMPLE_RATE
-        await self._hear_again()
+        await self._leave_outage()
 
     async def cleanup(self) -> None:
         """Closes the connection."""

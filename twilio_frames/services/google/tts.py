@@ -17,10 +17,10 @@ from pipecat.services.google.tts import GoogleTTSService
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services.discreet import DiscreetTTSService
 from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google.client import GoogleClient, keep_phone_rate
 from twilio_frames.services.patience import pause_after
+from twilio_frames.services.redacting import RedactingTTSService
 from twilio_frames.services.untimed_speech import Pace, UntimedSpeech
 
 __all__ = ["PhoneGoogleTTSService"]
@@ -34,7 +34,7 @@ class _ShortError(ConnectionError):
     """A stream ended well, with far too little audio."""
 
 
-class PhoneGoogleTTSService(DiscreetTTSService, GoogleTTSService):
+class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
     """Pipecat's Google voice for a phone call: mu-law from Google to the caller's ear.
 
     Audio is asked for as mu-law at 8 kHz and goes out as it comes. Credentials are read, and the

@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed
 
 from twilio_frames.frames import MulawOutputFrame, VendorRole
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
-from twilio_frames.services.realtime.debt import Debt
 from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink, delay_before
+from twilio_frames.services.realtime.pending_response import PendingResponse
 
 _MOST_ATTEMPTS = 6
 _LOOK_SECONDS = 0.1
@@ -71,7 +71,7 @@ class RealtimeConnection(WatchedVendor, OpenAIRealtimeLLMService):
         self._apology_audio = apology_audio
         self._patience_secs = patience_secs
         self._answer_secs = answer_secs
-        self._debt = Debt()
+        self._debt = PendingResponse()
         self._link: RealtimeLink | None = None
         self._opened_at = 0.0
         self._keeper: asyncio.Task[None] | None = None

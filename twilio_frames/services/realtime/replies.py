@@ -23,7 +23,7 @@ from pipecat.utils.time import time_now_iso8601
 from twilio_frames.frames import SpeechCutFrame, TurnTranscriptionFrame
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.services.realtime.connection import RealtimeConnection
-from twilio_frames.services.realtime.past import Past
+from twilio_frames.services.realtime.history_replay import HistoryReplay
 from twilio_frames.services.realtime.speech import ModelSpeech, SpokenItem
 
 _CUT_SECONDS = 1.5
@@ -70,7 +70,7 @@ class RealtimeReplies(RealtimeConnection):
         self._is_next_owed = False
         self._drops_next = False
         self._response_id: str | None = None
-        self._past: Past | None = None
+        self._past: HistoryReplay | None = None
         self._cut_timer: asyncio.Task[None] | None = None
         self._is_unheard = False
         self._bot_began_at: float | None = None
@@ -312,7 +312,7 @@ class RealtimeReplies(RealtimeConnection):
             return
         self._completed_tool_calls = set()
         await self._process_completed_function_calls(send_new_results=False)
-        self._past = Past.of(
+        self._past = HistoryReplay.of(
             self._context.get_messages(),
             self._speech.unheard,
             self._last_transcript,
@@ -333,7 +333,7 @@ class RealtimeReplies(RealtimeConnection):
         for item_id in replaced:
             await self.send_client_event(events.ConversationItemDeleteEvent(item_id=item_id))
 
-    async def _tell_past(self, past: Past) -> None:
+    async def _tell_past(self, past: HistoryReplay) -> None:
         if self._context is None:
             return
         context = LLMContext(

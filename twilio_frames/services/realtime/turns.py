@@ -25,8 +25,8 @@ from twilio_frames.frames import (
 )
 from twilio_frames.services.caller_audio import CallerAudio
 from twilio_frames.services.line_audio import LineAudio
-from twilio_frames.services.realtime.inquiry import Inquiry, Snippet
-from twilio_frames.services.realtime.past import is_written
+from twilio_frames.services.realtime.history_replay import is_written
+from twilio_frames.services.realtime.overlap_probe import OverlapProbe, ProbeSegment
 from twilio_frames.services.realtime.replies import RealtimeReplies
 
 
@@ -45,7 +45,7 @@ class RealtimeTurns(RealtimeReplies):
             flows=not self._is_turn_detection_disabled(), batch_secs=batch_secs
         )
         self._words_secs = words_secs
-        self._inquiry = Inquiry()
+        self._inquiry = OverlapProbe()
         self._is_muted = False
         self._line_audio = LineAudio()
 
@@ -124,7 +124,7 @@ class RealtimeTurns(RealtimeReplies):
         if not self._inquiry.is_withdrawn(snippet):
             await self._tell_words(snippet, evt)
 
-    async def _tell_words(self, snippet: Snippet, evt: Any) -> None:
+    async def _tell_words(self, snippet: ProbeSegment, evt: Any) -> None:
         if snippet.words:
             # The turn strategy judges by them, and the memory takes them in if it is a turn.
             words = TranscriptionFrame(snippet.words, "", time_now_iso8601(), result=evt)

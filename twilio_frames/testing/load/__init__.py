@@ -12,23 +12,23 @@ share one clock (``wheel.py``) and the encoded audio of all that they say (``phr
 
 from twilio_frames.testing.load.call import Ending, Outcome
 from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadResult, Spread
-from twilio_frames.testing.load.phrases import Phrase, Repertoire, prepare
+from twilio_frames.testing.load.phrases import Phrase, PhraseSet, prepare
 from twilio_frames.testing.load.quality import QualityLimits
 from twilio_frames.testing.load.run import LoadPlan, run_load
 from twilio_frames.testing.load.search import SearchResult, Step, search_largest
-from twilio_frames.testing.load.talk import Manners
+from twilio_frames.testing.load.talk import CallerBehaviour
 
 __all__ = [
+    "CallerBehaviour",
     "Ending",
     "LoadFigures",
     "LoadPlan",
     "LoadProgress",
     "LoadResult",
-    "Manners",
     "Outcome",
     "Phrase",
+    "PhraseSet",
     "QualityLimits",
-    "Repertoire",
     "SearchResult",
     "Spread",
     "Step",

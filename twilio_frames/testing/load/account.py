@@ -9,9 +9,9 @@ import aiohttp
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.exchange import BOT_NUMBER, CALLER_NUMBER
-from twilio_frames.testing.load.phrases import Repertoire
-from twilio_frames.testing.load.talk import Manners
-from twilio_frames.testing.load.wheel import ClockWheel
+from twilio_frames.testing.load.phrases import PhraseSet
+from twilio_frames.testing.load.talk import CallerBehaviour
+from twilio_frames.testing.load.timer_wheel import TimerWheel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,9 @@ class Account:
     account_sid: str
     signing: Signing
     parameters: Mapping[str, str] = field(repr=False)
-    repertoire: Repertoire
-    manners: Manners
-    wheel: ClockWheel
+    repertoire: PhraseSet
+    manners: CallerBehaviour
+    wheel: TimerWheel
     webhooks: Webhooks
 
     def webhook_parameters(self, call_sid: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repertoire:
+class PhraseSet:
     """All that the callers can say, and the quiet in between.
 
     Parameters:
@@ -52,7 +52,7 @@ class Repertoire:
 
 async def prepare(
     speech: Sequence[Speech] = DEFAULT_WORDS, *, noise_level: float | None = -55.0, seed: int = 0
-) -> Repertoire:
+) -> PhraseSet:
     """Has everything spoken that is to be said, each in a voice drawn for it.
 
     Args:
@@ -74,7 +74,7 @@ async def prepare(
         encoded_frame(background.next_frame())
         for _ in range(_QUIET_SECONDS * SAMPLE_RATE // FRAME_BYTES)
     ]
-    return Repertoire(phrases=tuple(phrases), quiet=tuple(quiet))
+    return PhraseSet(phrases=tuple(phrases), quiet=tuple(quiet))
 
 
 def _phrase(utterance: Utterance, noise_level: float | None, seed: int) -> Phrase:

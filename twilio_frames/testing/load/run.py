@@ -16,9 +16,9 @@ from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOK
 from twilio_frames.testing.load.account import Account, client_session
 from twilio_frames.testing.load.call import LoadCall, Outcome
 from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadResult, Spread
-from twilio_frames.testing.load.phrases import Repertoire, prepare
-from twilio_frames.testing.load.talk import Manners
-from twilio_frames.testing.load.wheel import ClockWheel
+from twilio_frames.testing.load.phrases import PhraseSet, prepare
+from twilio_frames.testing.load.talk import CallerBehaviour
+from twilio_frames.testing.load.timer_wheel import TimerWheel
 from twilio_frames.testing.streams.upgrade import ringable_scheme
 
 CALLS_PER_SECOND = 2.0
@@ -59,7 +59,7 @@ class LoadPlan:
     seconds: float = 30.0
     ramp: float | None = None
     settling: float = SETTLING_SECONDS
-    manners: Manners = field(default_factory=Manners)
+    manners: CallerBehaviour = field(default_factory=CallerBehaviour)
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth_token: str = field(default=DEFAULT_AUTH_TOKEN, repr=False)
     account_sid: str = DEFAULT_ACCOUNT_SID
@@ -74,7 +74,7 @@ class LoadPlan:
 async def run_load(
     plan: LoadPlan,
     *,
-    repertoire: Repertoire | None = None,
+    repertoire: PhraseSet | None = None,
     on_progress: Callable[[LoadProgress], None] = lambda progress: None,
 ) -> LoadResult:
     """Makes calls, keeps them up for a while, and hangs up.
@@ -104,7 +104,7 @@ async def run_load(
             parameters=plan.parameters,
             repertoire=repertoire,
             manners=plan.manners,
-            wheel=ClockWheel(seed=plan.seed),
+            wheel=TimerWheel(seed=plan.seed),
             webhooks=Webhooks(session, signing),
         )
         return await _Load(plan, account, on_progress).run()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.callers.voice import FRAME_SECONDS
-from twilio_frames.testing.load.phrases import Phrase, Repertoire
+from twilio_frames.testing.load.phrases import Phrase, PhraseSet
 from twilio_frames.testing.load.playout import PlayOut
 
 _GREETING_SECONDS = 5.0
@@ -18,7 +18,7 @@ _FURTHER_PAUSE = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class CallerBehaviour:
     """How callers behave.
 
     Parameters:
@@ -62,10 +62,10 @@ class Talk:
 
     def __init__(
         self,
-        repertoire: Repertoire,
+        repertoire: PhraseSet,
         playout: PlayOut,
         *,
-        manners: Manners,
+        manners: CallerBehaviour,
         seed: int,
         began: float,
     ):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Debt:
+class PendingResponse:
     """Whether an answer is owed, since when, and what was done about it.
 
     Parameters:

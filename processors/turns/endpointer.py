@@ -16,17 +16,17 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import TurnLikelyOverFrame
-from twilio_frames.processors.turn_ends import EndTurnBy, TurnEnds, TurnEndTimes
+from twilio_frames.processors.endpointing import Endpointing, EndpointPolicy, TurnEndTimes
 from twilio_frames.processors.turns import smart_turn
 from twilio_frames.processors.turns.learned_pause import LearnedPause
 from twilio_frames.processors.turns.smart_turn import PhoneSmartTurn
 
-__all__ = ["Ear", "TurnListener"]
+__all__ = ["Endpointer", "EndpointingVAD"]
 
 _BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
 
-class Ear(Protocol):
+class EndpointingVAD(Protocol):
     """A VAD that is told how much silence ends speech."""
 
     @property
@@ -53,7 +53,7 @@ class Ear(Protocol):
         """Has so much silence end the speech that goes on."""
 
 
-class TurnListener:
+class Endpointer:
     """Listens along with a VAD, asks Smart Turn, and tells the VAD how much silence is enough.
 
     Args:
@@ -68,17 +68,17 @@ class TurnListener:
     def __init__(
         self,
         processor: FrameProcessor,
-        ear: Ear,
+        ear: EndpointingVAD,
         *,
-        by: EndTurnBy = EndTurnBy.PAUSE,
+        by: Endpointing = Endpointing.PAUSE,
         times: TurnEndTimes | None = None,
         learned: LearnedPause | None = None,
         analyzer: BaseTurnAnalyzer | None = None,
     ):
         self._processor = processor
         self._ear = ear
-        self._ends = TurnEnds(by, times=times, learned=learned)
-        self._is_shared_model = by is EndTurnBy.SMART_TURN and analyzer is None
+        self._ends = EndpointPolicy(by, times=times, learned=learned)
+        self._is_shared_model = by is Endpointing.SMART_TURN and analyzer is None
         self._analyzer = PhoneSmartTurn() if self._is_shared_model else analyzer
         self._asking: asyncio.Task[None] | None = None
 

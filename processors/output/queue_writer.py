@@ -34,9 +34,9 @@ from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.output.background import Background, LiveSound
 from twilio_frames.processors.output.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.output.utterance_audio import UtteranceAudio
-from twilio_frames.processors.pipeline.rate_advice import advise_on_speech
-from twilio_frames.processors.words import HeardTextFrame, WordLayer, heard_text
-from twilio_frames.protocol.script import Script
+from twilio_frames.processors.pipeline.sample_rate_warnings import advise_on_speech
+from twilio_frames.processors.words import HeardTextFrame, WordAligner, heard_text
+from twilio_frames.protocol.output_queue import OutputQueue
 
 PAUSE = object()
 """Falls due where audio of which nothing says where it ends may have done so."""
@@ -48,7 +48,7 @@ class WriterParams(Protocol):
     audio_out_enabled: bool
 
 
-class ScriptWriter:
+class QueueWriter:
     """Lays audio in a script, words where their sound ends, other frames behind what came before.
 
     Args:
@@ -63,7 +63,7 @@ class ScriptWriter:
     def __init__(
         self,
         output: FrameProcessor,
-        script: Script,
+        script: OutputQueue,
         sound: LineSound,
         background: Background,
         params: WriterParams,
@@ -78,7 +78,7 @@ class ScriptWriter:
         self._stream_silence = math.inf
         self._params = params
         self._is_speaking = is_speaking
-        self._words = WordLayer(self._lay_text, script.audio)
+        self._words = WordAligner(self._lay_text, script.audio)
         self._utterances = UtteranceAudio()
         self._utterances_open: set[str | None] = set()
         self._closing: LLMAssistantPushAggregationFrame | None = None

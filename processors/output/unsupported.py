@@ -12,7 +12,7 @@ DIGITS = (
 _RTVI = "rtvi-ai"
 
 
-class ForeignMessages:
+class UnsupportedMessages:
     """Leaves out a program's own messages, and says so once."""
 
     def __init__(self) -> None:

@@ -27,15 +27,15 @@ class Gatekeeper(Protocol):
         """Whether a frame is one of those that end what a service is at, on its way out."""
         ...
 
-    def is_let_in(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_downstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame that comes down the pipeline reaches a service."""
         ...
 
-    def is_let_up(self, service: FrameProcessor, frame: Frame) -> bool:
+    def accepts_upstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame that goes up the pipeline passes, into a service or out of it."""
         ...
 
-    async def let_out(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
+    async def filter_output(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
         """What becomes of a frame that comes out of a service."""
         ...
 
@@ -65,11 +65,11 @@ class Gate(FrameProcessor):
         if isinstance(frame, _ALWAYS) and (self._is_exit or not is_down):
             await self.push_frame(frame, direction)
         elif not is_down:
-            if keeper.is_let_up(self._service, frame):
+            if keeper.accepts_upstream(self._service, frame):
                 await self.push_frame(frame, direction)
         elif not self._is_exit:
-            if isinstance(frame, _LIFECYCLE) or keeper.is_let_in(self._service, frame):
+            if isinstance(frame, _LIFECYCLE) or keeper.accepts_downstream(self._service, frame):
                 await self.push_frame(frame, direction)
         else:
-            for one in await keeper.let_out(self._service, frame):
+            for one in await keeper.filter_output(self._service, frame):
                 await self.push_frame(one, direction)

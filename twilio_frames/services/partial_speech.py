@@ -17,9 +17,9 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames.frames import MulawOutputFrame, SpeechBrokenOffFrame, WordBrokenOffFrame
-from twilio_frames.services.discreet import DiscreetTTSService
+from twilio_frames.services.redacting import RedactingTTSService
 
-__all__ = ["BreakingOffTTSService"]
+__all__ = ["PartialSpeechTTSService"]
 
 _BARRIER_SECS = 0.5
 
@@ -43,7 +43,7 @@ class _BarrierFrame(ControlFrame):
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class BreakingOffTTSService(DiscreetTTSService):
+class PartialSpeechTTSService(RedactingTTSService):
     """A base that ends audio contexts, at their end or before, and keeps the memory right.
 
     What was not said does not enter the memory: Pipecat would take the words that are left when a

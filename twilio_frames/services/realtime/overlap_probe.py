@@ -35,7 +35,7 @@ def spoken_words(transcript: str) -> str:
 
 
 @dataclass(eq=False, slots=True)
-class Snippet:
+class ProbeSegment:
     """A stretch of the caller's audio that the session holds as an item of its own.
 
     Parameters:
@@ -53,15 +53,15 @@ class Snippet:
     is_lost: bool = False
 
 
-class Inquiry:
+class OverlapProbe:
     """Which snippets the session holds, and when the next one is due."""
 
     def __init__(self) -> None:
         # Those that the session has not confirmed.
-        self._commits: deque[Snippet] = deque(maxlen=_MOST_COMMITS)
-        self._open: list[Snippet] = []
-        self._withdrawn: deque[Snippet] = deque(maxlen=_MOST_WITHDRAWN)
-        self._turn: deque[Snippet] = deque(maxlen=_MOST_PIECES)
+        self._commits: deque[ProbeSegment] = deque(maxlen=_MOST_COMMITS)
+        self._open: list[ProbeSegment] = []
+        self._withdrawn: deque[ProbeSegment] = deque(maxlen=_MOST_WITHDRAWN)
+        self._turn: deque[ProbeSegment] = deque(maxlen=_MOST_PIECES)
         self._speech_secs = 0.0
         self._asked_secs = 0.0
         self._is_asking = False
@@ -86,7 +86,7 @@ class Inquiry:
         Args:
             stretch: Where it lies in the caller's audio, and did not lie in a snippet before.
         """
-        snippet = Snippet(stretch)
+        snippet = ProbeSegment(stretch)
         self._open.append(snippet)
         self._commits.append(snippet)
         self._asked_secs = self._speech_secs
@@ -94,7 +94,7 @@ class Inquiry:
 
     def turn_committed(self, stretch: tuple[int, int]) -> None:
         """The rest of a turn has been committed, and what was lost of it before."""
-        piece = Snippet(stretch)
+        piece = ProbeSegment(stretch)
         self._turn.append(piece)
         self._commits.append(piece)
 
@@ -108,7 +108,7 @@ class Inquiry:
         if self._commits:
             self._commits.popleft()
 
-    def transcribed(self, item_id: str, transcript: str) -> Snippet | None:
+    def transcribed(self, item_id: str, transcript: str) -> ProbeSegment | None:
         """The snippet that an item is, with its words; None if the item is part of a turn."""
         for snippet in (*self._open, *self._withdrawn):
             if snippet.item_id == item_id:
@@ -132,7 +132,7 @@ class Inquiry:
         """Whether the session holds snippets that may yet begin a turn."""
         return bool(self._open)
 
-    def is_withdrawn(self, snippet: Snippet) -> bool:
+    def is_withdrawn(self, snippet: ProbeSegment) -> bool:
         """Whether it is of no interest any more."""
         return snippet not in self._open
 
@@ -189,7 +189,7 @@ class Inquiry:
         settled = [one for one in self._open if one.is_lost or one.words is not None]
         self.withdraw(*settled)
 
-    def withdraw(self, *snippets: Snippet) -> None:
+    def withdraw(self, *snippets: ProbeSegment) -> None:
         """Has some snippets deleted."""
         self._withdrawn += [snippet for snippet in self._open if snippet in snippets]
         self._open = [snippet for snippet in self._open if snippet not in snippets]

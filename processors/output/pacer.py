@@ -15,7 +15,7 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.output.background import Background
 from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
-from twilio_frames.protocol.script import Piece, Script
+from twilio_frames.protocol.output_queue import OutputQueue, Piece
 
 AUTO_MARK = "heard:"
 """What the names of the marks set here begin with; the number behind it is a position."""
@@ -106,7 +106,7 @@ class HeardAudio(NamedTuple):
     is_speech: bool
 
 
-class Playout:
+class OutputPacer:
     """One call's script on its way to the ear.
 
     Args:
@@ -128,7 +128,7 @@ class Playout:
         on_sent: Callable[[Piece], Awaitable[None]],
         on_heard: Callable[[HeardAudio], Awaitable[None]],
     ):
-        self.script: Script[object] = Script()
+        self.script: OutputQueue[object] = OutputQueue()
         self.underruns = 0
         """How often the caller heard a hole because audio came too late."""
         self.is_held = False

@@ -6,7 +6,7 @@ from enum import StrEnum
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.turns.learned_pause import LearnedPause
 
-__all__ = ["EndTurnBy", "TurnEndTimes", "TurnEnds"]
+__all__ = ["EndpointPolicy", "Endpointing", "TurnEndTimes"]
 
 _SHORTEST_PAUSE_SECS = 0.2
 _WENT_ON_SECS = 1.5
@@ -14,7 +14,7 @@ _WENT_ON_SECS = 1.5
 _REACTION_SECS = 0.7
 
 
-class EndTurnBy(StrEnum):
+class Endpointing(StrEnum):
     """What ends the caller's turn."""
 
     PAUSE = "pause"
@@ -57,7 +57,7 @@ class TurnEndTimes:
             )
 
 
-class TurnEnds:
+class EndpointPolicy:
     """Follows one caller's speech and silence, and says how much silence ends it.
 
     Pure: it is told what the VAD hears after each piece of audio, and counts time by that audio.
@@ -70,7 +70,7 @@ class TurnEnds:
 
     def __init__(
         self,
-        by: EndTurnBy = EndTurnBy.PAUSE,
+        by: Endpointing = Endpointing.PAUSE,
         *,
         times: TurnEndTimes | None = None,
         learned: LearnedPause | None = None,
@@ -91,7 +91,7 @@ class TurnEnds:
 
     def keep_to_pause(self) -> None:
         """Lets the pause that is set end turns from here on, and nothing else."""
-        self._by = EndTurnBy.PAUSE
+        self._by = Endpointing.PAUSE
 
     @property
     def learned(self) -> LearnedPause:
@@ -119,9 +119,9 @@ class TurnEnds:
         Args:
             pause_secs: How much ends it where nothing else is known.
         """
-        if self._by is EndTurnBy.PAUSE:
+        if self._by is Endpointing.PAUSE:
             return pause_secs
-        if self._by is EndTurnBy.LEARNED_PAUSE:
+        if self._by is Endpointing.LEARNED_PAUSE:
             return self._learned.secs
         return self._silence_by_probability(pause_secs)
 
@@ -187,7 +187,7 @@ class TurnEnds:
 
     def asks(self) -> bool:
         """Whether Smart Turn is to be asked now; True once a pause."""
-        if self._by is not EndTurnBy.SMART_TURN or self._asked or not self._speaks:
+        if self._by is not Endpointing.SMART_TURN or self._asked or not self._speaks:
             return False
         self._asked = self._silence_secs >= self._times.ask_secs
         return self._asked
@@ -203,7 +203,7 @@ class TurnEnds:
             return False
         if self._probability is not None:
             self._told = self._probability >= self._times.likely
-        elif self._answered or self._by is not EndTurnBy.SMART_TURN:
+        elif self._answered or self._by is not Endpointing.SMART_TURN:
             self._told = self._silence_secs >= self._times.likely_secs
         return self._told
 

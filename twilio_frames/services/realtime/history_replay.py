@@ -13,7 +13,7 @@ _WENT_ON = (
 
 
 @dataclass(slots=True)
-class Past:
+class HistoryReplay:
     """What was said before a session, with what of it may yet turn out not to have been heard.
 
     Parameters:
@@ -31,7 +31,7 @@ class Past:
     @classmethod
     def of(
         cls, messages: Sequence[Any], unheard: Sequence[SpokenItem], words: str, *, is_owed: bool
-    ) -> "Past":
+    ) -> "HistoryReplay":
         """The past at a moment.
 
         Args:

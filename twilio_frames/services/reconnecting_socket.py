@@ -4,9 +4,9 @@ Theory of operation
 -------------------
 The first connection is opened before anything is to be said. One that is lost is opened again at
 once, then after pauses that double, with jitter, so that a thousand calls do not come back in step.
-A connection counts as well again when something useful came by it (:meth:`KeptSocket.prove`) or
-when it has lasted a while: one that is taken and broken at once is trouble, too. Trouble beyond the
-patience is told, and trying goes on.
+A connection counts as well again when something useful came by it
+(:meth:`ReconnectingSocket.prove`) or when it has lasted a while: one that is taken and broken at
+once is trouble, too. Trouble beyond the patience is told, and trying goes on.
 
 A vendor may close a connection that was idle for long. So one that nearly has been is replaced,
 the new one first: while that is being opened, the old one goes on as before.
@@ -26,8 +26,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.proxies import socket_proxy
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.patience import asked_pause, pause_after
-from twilio_frames.unforeseen import report_unforeseen
 
 _LONGEST_RETRY_AFTER = 30.0
 _WELL_AFTER_SECS = 5.0
@@ -66,7 +66,7 @@ class SocketOwner(Protocol):
         """The vendor will have no connection, for good."""
 
 
-class KeptSocket:
+class ReconnectingSocket:
     """One connection, opened again whenever it is lost.
 
     Args:

@@ -21,7 +21,7 @@ SLOTS = 20
 _SLOT_SECONDS = FRAME_SECONDS / SLOTS
 
 
-class Rider(Protocol):
+class TimerClient(Protocol):
     """Something that is served once in 20 ms."""
 
     def take_turn(self, due: float) -> None:
@@ -29,7 +29,7 @@ class Rider(Protocol):
         ...
 
 
-class ClockWheel:
+class TimerWheel:
     """The shared clock.
 
     Args:
@@ -39,15 +39,15 @@ class ClockWheel:
     def __init__(self, *, seed: int = 0):
         self.lateness = Lateness()
         """How late each call was served, over all calls."""
-        self._slots: list[list[Rider]] = [[] for _ in range(SLOTS)]
+        self._slots: list[list[TimerClient]] = [[] for _ in range(SLOTS)]
         self._order = list(range(SLOTS))
         random.Random(seed).shuffle(self._order)  # noqa: S311  # protects nothing
 
-    def join(self, rider: Rider) -> None:
+    def join(self, rider: TimerClient) -> None:
         """Serves a rider from its next turn on, in a slot that few others share."""
         min((self._slots[index] for index in self._order), key=len).append(rider)
 
-    def leave(self, rider: Rider) -> None:
+    def leave(self, rider: TimerClient) -> None:
         """Serves it no more; does nothing if it is not served."""
         for slot in self._slots:
             if rider in slot:
@@ -73,7 +73,7 @@ class ClockWheel:
                 await asyncio.sleep(max(0.0, began + ticks * _SLOT_SECONDS - now()))
             ticks += 1
 
-    def _serve(self, slot: list[Rider], due: float) -> None:
+    def _serve(self, slot: list[TimerClient], due: float) -> None:
         now = asyncio.get_running_loop().time
         # A rider may leave while it is being served.
         for rider in tuple(slot):

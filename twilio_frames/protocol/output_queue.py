@@ -3,7 +3,8 @@
 Positions are bytes of audio since the script began: byte 8000 is one second in. Three pointers run
 along it, ``heard <= sent <= length``. Things (words, the end of an utterance) lie at positions and
 fall due when the audio up to there has been heard. What has been sent and was then thrown away by a
-``clear`` can be sent once more (:meth:`Script.rewind`) or forgotten (:meth:`Script.drop`).
+``clear`` can be sent once more (:meth:`OutputQueue.rewind`) or forgotten
+(:meth:`OutputQueue.drop`).
 
 No I/O happens here, and no clock is read.
 """
@@ -51,7 +52,7 @@ class _Due(Generic[T]):
     when_sent: bool = field(compare=False)
 
 
-class Script(Generic[T]):
+class OutputQueue(Generic[T]):
     """The bot's side of a call, as audio with things lying on it."""
 
     def __init__(self) -> None:

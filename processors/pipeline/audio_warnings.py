@@ -64,7 +64,7 @@ def _wants_audio(processor: FrameProcessor) -> Iterator[tuple[str, str]]:
         if isinstance(part, UserTurnController) and _analyzes_turns(part):
             yield (
                 "TurnAnalyzerUserTurnStopStrategy",
-                "Take phone_turn_strategies(), and PhoneVAD(end_turn_by=EndTurnBy.SMART_TURN) "
+                "Take phone_turn_strategies(), and PhoneVAD(endpointing=Endpointing.SMART_TURN) "
                 "ahead of the recogniser",
             )
 

@@ -34,7 +34,7 @@ class _CancelledFunctionFrame(SystemFrame, FunctionCallInProgressFrame):
     """The beginning of a function call; a system frame, or its cancellation would overtake it."""
 
 
-class Delivery:
+class OrderedPusher:
     """The way from the output to the processors behind it.
 
     Args:

@@ -20,7 +20,7 @@ _FRAME_SAMPLES = 160
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Interval:
     """A stretch of time within which something happened.
 
     Parameters:
@@ -36,13 +36,13 @@ class Window:
         """Samples from its begin to its end."""
         return self.end - self.begin
 
-    def moved(self, samples: int) -> "Window":
+    def moved(self, samples: int) -> "Interval":
         """The same, so much later."""
-        return Window(self.begin + samples, self.end + samples)
+        return Interval(self.begin + samples, self.end + samples)
 
-    def common(self, other: "Window") -> "Window | None":
+    def intersect(self, other: "Interval") -> "Interval | None":
         """What it has in common with another; None if that is nothing."""
-        both = Window(max(self.begin, other.begin), min(self.end, other.end))
+        both = Interval(max(self.begin, other.begin), min(self.end, other.end))
         return both if both.length >= 0 else None
 
 
@@ -60,8 +60,8 @@ class CallerClock:
         """
         self._latest = timestamp * _SAMPLES_PER_MILLISECOND + _FRAME_SAMPLES
 
-    def window(self) -> Window | None:
+    def window(self) -> Interval | None:
         """When what arrives now happened: behind the latest audio, before the next."""
         if self._latest is None:
             return None
-        return Window(self._latest, self._latest + _FRAME_SAMPLES)
+        return Interval(self._latest, self._latest + _FRAME_SAMPLES)

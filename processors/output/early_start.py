@@ -14,14 +14,14 @@ from collections.abc import Awaitable, Callable
 
 from pipecat.frames.frames import Frame
 
-from twilio_frames.processors.output.playout import HeardAudio, Line, Playout
-from twilio_frames.protocol.script import Piece
+from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer
+from twilio_frames.protocol.output_queue import Piece
 
 HAPPENED_AT = "happened_at"
 """Where the ``metadata`` of a frame that comes late says when it fell due, ``time.monotonic()``."""
 
 
-class HeadStart:
+class EarlyStart:
     """Lets a playout begin ahead of the pipeline that it speaks for.
 
     Args:
@@ -77,7 +77,7 @@ class HeadStart:
             for each in heard:
                 await self._on_heard(each)
 
-    def begin(self, playout: Playout) -> None:
+    def begin(self, playout: OutputPacer) -> None:
         """Has the playout run from now on; it ends by itself if the line ends first."""
         if not self.is_up and self._early is None:
             running = playout.run(goes_on=lambda: self.is_up or self._line.is_open)
@@ -90,7 +90,7 @@ class HeadStart:
             await (self._on_sent(thing) if isinstance(thing, Piece) else self._deliver(thing))
         self.is_up = True
 
-    async def run(self, playout: Playout) -> None:
+    async def run(self, playout: OutputPacer) -> None:
         """Runs the playout until this is cancelled, from where it stands."""
         if self._early is not None:
             await self._early

@@ -20,13 +20,13 @@ from twilio_frames.frames import VendorRole
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.services.line_audio import LineAudio
 
-__all__ = ["TellsDeafness"]
+__all__ = ["OutageAnnouncer"]
 
 _MOST_APOLOGIES = 3
 _FAILOVER_SECS = 0.1
 
 
-class TellsDeafness(WatchedVendor, STTService):
+class OutageAnnouncer(WatchedVendor, STTService):
     """A base of recognisers that tell when they cannot hear: the pipeline, then the caller.
 
     The caller is told a moment later than the pipeline, and only if audio still comes: a
@@ -45,7 +45,7 @@ class TellsDeafness(WatchedVendor, STTService):
         self._apology = apology
         self._apologies = 0
         self._apologizes_at: float | None = None
-        self._is_deaf = False
+        self._is_out = False
         self._has_started = asyncio.Event()
         self._line_audio = LineAudio()
 
@@ -55,7 +55,7 @@ class TellsDeafness(WatchedVendor, STTService):
         match frame:
             case StartFrame():
                 self._has_started.set()
-            case VADUserStoppedSpeakingFrame() if self._is_deaf and self._apologizes_at is None:
+            case VADUserStoppedSpeakingFrame() if self._is_out and self._apologizes_at is None:
                 await self._apologize()
             case _:
                 pass
@@ -73,7 +73,7 @@ class TellsDeafness(WatchedVendor, STTService):
         self._user_id = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
         await self.process_generator(self.run_stt(self._line_audio.mulaw_of(frame)))
 
-    async def _go_deaf(
+    async def _enter_outage(
         self,
         message: str,
         *,
@@ -90,20 +90,20 @@ class TellsDeafness(WatchedVendor, STTService):
             error: What it came from.
         """
         await self._has_started.wait()
-        self._is_deaf = True
+        self._is_out = True
         self._apologies = 0
         await self.push_error(
             message, exception=error, category=category, force_treat_as_permanent=True
         )
         self._apologizes_at = time.monotonic() + _FAILOVER_SECS
 
-    async def _hear_again(self) -> None:
+    async def _leave_outage(self) -> None:
         """Notes that the caller can be heard; the service is usable again."""
-        self._forget_deafness()
+        self._forget_outage()
         await self.set_usable(True)
 
-    def _forget_deafness(self) -> None:
-        self._is_deaf = False
+    def _forget_outage(self) -> None:
+        self._is_out = False
         self._apologizes_at = None
 
     async def _apologize(self) -> None:

@@ -16,7 +16,7 @@ from pipecat.services.tts_service import TTSService
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 
-__all__ = ["DiscreetTTSService"]
+__all__ = ["RedactingTTSService"]
 
 _NAMES_TEXTS_MIDWAY = not hasattr(TTSService, "_synthesize_text")
 
@@ -24,7 +24,7 @@ _pushes: ContextVar[TTSService | None] = ContextVar("pushes", default=None)
 """The service whose ``_push_tts_frames`` this is, with Pipecat 1.12."""
 
 
-class DiscreetTTSService(WatchedVendor, TTSService):
+class RedactingTTSService(WatchedVendor, TTSService):
     """A base whose log does not tell what the bot would have said, had the service been usable."""
 
     vendor_role = VendorRole.TTS
