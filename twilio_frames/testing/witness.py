@@ -22,8 +22,7 @@ from twilio_frames.testing.mistakes import (
     raise_first,
     telling_what_is_lost,
 )
-from twilio_frames.transport import TwilioTransport
-from twilio_frames.transport.attending import attending
+from twilio_frames.transport.attending import AttendedTransport, attending
 
 _WIND_UP_SECONDS = 5.0
 _CANCEL_SECONDS = 3.0
@@ -37,7 +36,7 @@ class WitnessedCall:
         transport: Over which it speaks.
     """
 
-    def __init__(self, transport: TwilioTransport):
+    def __init__(self, transport: AttendedTransport):
         self.transport = transport
         self.carrier = asyncio.current_task()
         self.words = BotWords(transport.output())
@@ -88,13 +87,13 @@ class Witness:
         if not _says_gone(error):
             self._errors.append(error)
 
-    def transport_made(self, transport: TwilioTransport) -> None:
+    def transport_made(self, transport: AttendedTransport) -> None:
         """Attends to a call, and to what comes of the task that runs."""
         call = WitnessedCall(transport)
         call.compartment.enter()
         self._calls.append(call)
 
-    def bot_failed(self, transport: TwilioTransport, error: BaseException) -> None:
+    def bot_failed(self, transport: AttendedTransport, error: BaseException) -> None:
         """Takes down what a bot raised."""
         for call in self._calls:
             if call.transport is transport:

@@ -6,26 +6,43 @@ raises stays with it.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from pipecat.processors.frame_processor import FrameProcessor
+
+from twilio_frames.protocol import Start
 from twilio_frames.safe_logging import report_unforeseen
 
-if TYPE_CHECKING:
-    from twilio_frames.transport import TwilioTransport
-
-__all__ = ["Attendant", "attending", "tell_failed", "tell_made"]
+__all__ = ["Attendant", "AttendedTransport", "attending", "tell_failed", "tell_made"]
 
 _attendants: list["Attendant"] = []
+
+
+class AttendedTransport(Protocol):
+    """What an attendant sees of a :class:`twilio_frames.transport.TwilioTransport`."""
+
+    @property
+    def start(self) -> Start | None:
+        """The stream's ``start``; None until it has come."""
+        ...
+
+    def input(self) -> FrameProcessor:
+        """The caller's side."""
+        ...
+
+    def output(self) -> FrameProcessor:
+        """The bot's side."""
+        ...
 
 
 class Attendant(Protocol):
     """Is told of calls. The methods run on the event loop, and return at once."""
 
-    def transport_made(self, transport: "TwilioTransport") -> None:
+    def transport_made(self, transport: AttendedTransport) -> None:
         """A transport was made, in the task that runs."""
         ...
 
-    def bot_failed(self, transport: "TwilioTransport", error: BaseException) -> None:
+    def bot_failed(self, transport: AttendedTransport, error: BaseException) -> None:
         """The bot that answered a call raised."""
         ...
 
@@ -40,12 +57,12 @@ def attending(attendant: Attendant) -> Iterator[None]:
         _attendants.remove(attendant)
 
 
-def tell_made(transport: "TwilioTransport") -> None:
+def tell_made(transport: AttendedTransport) -> None:
     """Tells all of a transport that was made."""
     _tell(lambda attendant: attendant.transport_made(transport))
 
 
-def tell_failed(transport: "TwilioTransport", error: BaseException) -> None:
+def tell_failed(transport: AttendedTransport, error: BaseException) -> None:
     """Tells all of a bot that raised."""
     _tell(lambda attendant: attendant.bot_failed(transport, error))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from pipecat.frames.frames import Frame
 
-    from twilio_frames.transport import TwilioTransport
+    from twilio_frames.transport.attending import AttendedTransport
 
 _MOST_PER_CALL = 20
 
@@ -24,7 +24,7 @@ class ShownErrors:
     def __init__(self, output: TextIO | None = None):
         self._output = output or sys.stderr
 
-    def transport_made(self, transport: "TwilioTransport") -> None:
+    def transport_made(self, transport: "AttendedTransport") -> None:
         """Follows a call's pipeline."""
         # The command line is read without Pipecat, which takes a second to import.
         from pipecat.frames.frames import ErrorFrame
@@ -42,7 +42,7 @@ class ShownErrors:
             end.add_event_handler("on_before_process_frame", look)
             end.add_event_handler("on_before_push_frame", look)
 
-    def bot_failed(self, transport: "TwilioTransport", error: BaseException) -> None:
+    def bot_failed(self, transport: "AttendedTransport", error: BaseException) -> None:
         """Writes down what a bot raised."""
         if not isinstance(error, asyncio.CancelledError):
             self._write("the bot raised", error)

@@ -2,11 +2,17 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
-from twilio_frames.testing.vendors.cartesia.context import SpeakingContext, SpokenContext
+from twilio_frames.testing.vendors.cartesia.context import (
+    ContextError,
+    Speaker,
+    SpeakingContext,
+    SpokenContext,
+)
 from twilio_frames.testing.vendors.cartesia.requests import (
     Cancellation,
     Complaint,
@@ -15,9 +21,6 @@ from twilio_frames.testing.vendors.cartesia.requests import (
 )
 from twilio_frames.testing.vendors.faults import Drop, Garbage, Hang, Slow
 from twilio_frames.testing.vendors.server import VISIT, break_off
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.vendors.cartesia import CartesiaServer
 
 _GARBAGE = (
     "not JSON {",
@@ -38,6 +41,20 @@ _ODD_NUMBERS = (
 )
 
 
+class Owner(Speaker, Protocol):
+    """What a connection asks of its server."""
+
+    voices: Collection[str] | None
+    max_contexts: int | None
+    idle_secs: float
+    contexts: list[SpokenContext]
+    complaints: list[Complaint]
+
+    def next_context_error(self) -> ContextError | None:
+        """What goes wrong with the next context."""
+        ...
+
+
 class Connection:
     """One WebSocket.
 
@@ -47,7 +64,7 @@ class Connection:
         number: Which of the server's connections it is.
     """
 
-    def __init__(self, server: "CartesiaServer", request: web.Request, number: int):
+    def __init__(self, server: Owner, request: web.Request, number: int):
         self.server = server
         self._request = request
         self._number = number
@@ -56,6 +73,11 @@ class Connection:
         self._chunks_sent = 0
         self._speaking: dict[str, SpeakingContext] = {}
         self._closed: set[str] = set()
+
+    @property
+    def speaker(self) -> Speaker:
+        """Who speaks."""
+        return self.server
 
     @property
     def slow_secs(self) -> float:

@@ -5,16 +5,13 @@ import base64
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, decode_mulaw, encode_mulaw
 from twilio_frames.testing.known_speech import SaidWord, sound
 from twilio_frames.testing.vendors.cartesia.requests import Complaint, Generation
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.vendors.cartesia import CartesiaServer
 
 _FEW_WORDS = 4
 _SENTENCE_SIGNS = (".", "!", "?")
@@ -109,10 +106,30 @@ class Encoder:
                 return np.frombuffer(pcm, dtype=np.int16).astype("<i2").tobytes()
 
 
+class Speaker(Protocol):
+    """How the server speaks; see :class:`twilio_frames.testing.vendors.CartesiaServer`."""
+
+    speed: float
+    first_audio_secs: float
+    chunk_secs: float
+    word_times: WordTimes
+    expiry_secs: float
+
+    async def say(self, text: str) -> Sequence[SaidWord]:
+        """What a text sounds like."""
+        ...
+
+    async def note_change(self) -> None:
+        """Wakes whoever waits for something to have happened."""
+
+
 class Way(Protocol):
     """The connection a context speaks over."""
 
-    server: "CartesiaServer"
+    @property
+    def speaker(self) -> Speaker:
+        """Who speaks."""
+        ...
 
     @property
     def slow_secs(self) -> float:
@@ -146,7 +163,7 @@ class SpeakingContext:
         self, way: Way, note: SpokenContext, first: Generation, error: ContextError | None
     ):
         self._way = way
-        self._server = way.server
+        self._speaker = way.speaker
         self._note = note
         self._first = first
         self._error = error
@@ -188,14 +205,14 @@ class SpeakingContext:
         await self._way.send(self._event("done", done=True))
         self._note.is_done = True
         self._way.forget(self._note.context_id)
-        await self._server.note_change()
+        await self._speaker.note_change()
 
     async def _texts(self) -> AsyncIterator[str]:
         """What is to be said, in the pieces in which it is generated."""
         text, goes_on = "", True
         while goes_on:
             # Text that waits for more is said when it has waited long enough.
-            limit = self._first.delay_ms / 1000 if text else self._server.expiry_secs
+            limit = self._first.delay_ms / 1000 if text else self._speaker.expiry_secs
             try:
                 async with asyncio.timeout(limit):
                     request = await self._requests.get()
@@ -219,26 +236,26 @@ class SpeakingContext:
 
     async def _speak(self, text: str) -> bool:
         """Speaks a text; False if the context has come to an end by it."""
-        words = await self._server.say(text)
-        await asyncio.sleep(self._server.first_audio_secs + self._way.slow_secs)
+        words = await self._speaker.say(text)
+        await asyncio.sleep(self._speaker.first_audio_secs + self._way.slow_secs)
         began, times = self._seconds, _times(words, self._seconds)
         loop = asyncio.get_running_loop()
         due = loop.time()
         if self._times_come(WordTimes.BEFORE):
             await self._tell(times)
-        for chunk in self._encoder.chunks(words, self._server.chunk_secs):
+        for chunk in self._encoder.chunks(words, self._speaker.chunk_secs):
             if self._error is not None and self._chunks == self._error.after:
                 complaint = Complaint(message="gone wrong", status=self._error.status)
                 await self._give_up(complaint)
                 return False
-            self._seconds += self._server.chunk_secs
+            self._seconds += self._speaker.chunk_secs
             begun = [one for one in times if one[1] < self._seconds]
             self._note.words += [one[0] for one in begun]
             times = times[len(begun) :]
             if self._times_come(WordTimes.ALONG):
                 await self._tell(begun)
             await self._send_audio(chunk)
-            due += self._server.chunk_secs / self._server.speed
+            due += self._speaker.chunk_secs / self._speaker.speed
             await asyncio.sleep(max(0.0, due - loop.time()))
         if self._times_come(WordTimes.AFTER):
             await self._tell(_times(words, began))
@@ -246,14 +263,14 @@ class SpeakingContext:
         return True
 
     def _times_come(self, when: WordTimes) -> bool:
-        return self._first.with_timestamps and self._server.word_times is when
+        return self._first.with_timestamps and self._speaker.word_times is when
 
     async def _send_audio(self, chunk: bytes) -> None:
         data = base64.b64encode(chunk).decode()
         await self._way.send_chunk(self._event("chunk", data=data, step_time=10.0))
         self._chunks += 1
         self._note.audio += chunk
-        await self._server.note_change()
+        await self._speaker.note_change()
 
     async def _tell(self, times: Sequence[tuple[SaidWord, float]]) -> None:
         if not times:
@@ -268,7 +285,7 @@ class SpeakingContext:
     async def _give_up(self, complaint: Complaint) -> None:
         await self._way.complain(complaint, self._note.context_id)
         self._way.forget(self._note.context_id)
-        await self._server.note_change()
+        await self._speaker.note_change()
 
     def _event(self, kind: str, *, done: bool = False, **more: Any) -> dict[str, Any]:
         context_id = self._note.context_id

@@ -8,7 +8,8 @@ from aiohttp import web
 from twilio_frames.testing.vendors.faults import Fault, Refusal
 from twilio_frames.testing.vendors.realtime.memory import RememberedItem
 from twilio_frames.testing.vendors.realtime.replies import Reply
-from twilio_frames.testing.vendors.realtime.session import Pacing, RealtimeSession
+from twilio_frames.testing.vendors.realtime.response import Pacing
+from twilio_frames.testing.vendors.realtime.session import RealtimeSession
 from twilio_frames.testing.vendors.server import VISIT, VendorServer
 
 _ERRORS = {

@@ -2,18 +2,53 @@
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from twilio_frames.testing.vendors.faults import Slow
+from twilio_frames.testing.vendors.faults import Fault, Slow
 from twilio_frames.testing.vendors.function_call import FunctionCall
-from twilio_frames.testing.vendors.realtime.memory import RememberedItem
-from twilio_frames.testing.vendors.realtime.replies import CutReply, FailedReply, SpokenReply
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.vendors.realtime.session import RealtimeSession
+from twilio_frames.testing.vendors.realtime.memory import Conversation, RememberedItem
+from twilio_frames.testing.vendors.realtime.replies import CutReply, FailedReply, Reply, SpokenReply
+from twilio_frames.testing.vendors.realtime.settings import SessionSettings
 
 _LAST_REPLY = "Go on."
 _TOKENS_A_SECOND = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """How fast the model is.
+
+    Parameters:
+        pace: How many times as fast as it is spoken its speech comes.
+        latency: Seconds from the order of a response to its first sound.
+        delta_ms: How much speech comes in one message.
+        transcription_secs: Seconds from a caller's turn to its transcript.
+    """
+
+    pace: float = 4.0
+    latency: float = 0.1
+    delta_ms: int = 100
+    transcription_secs: float = 0.2
+
+
+class Session(Protocol):
+    """The session a response belongs to."""
+
+    conversation: Conversation
+    settings: SessionSettings
+    pacing: Pacing
+    replies: Iterator[Reply]
+    fault: Fault | None
+    deltas_sent: int
+    response: "Response | None"
+
+    async def send(self, kind: str, **values: Any) -> None:
+        """Sends an event."""
+
+    async def maybe_go_wrong(self) -> None:
+        """Has the session's bad day come, if so much of the answer has been sent."""
 
 
 class Response:
@@ -24,7 +59,7 @@ class Response:
         asked: What ``response.create`` asked for.
     """
 
-    def __init__(self, session: "RealtimeSession", asked: dict[str, Any]):
+    def __init__(self, session: Session, asked: dict[str, Any]):
         self._session = session
         self.id = session.conversation.new_id("resp")
         self._modalities = asked.get("output_modalities") or session.settings.values.get(

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -16,29 +15,12 @@ from twilio_frames.testing.vendors.realtime.memory import (
     decode_audio,
 )
 from twilio_frames.testing.vendors.realtime.replies import Reply
-from twilio_frames.testing.vendors.realtime.response import Response
+from twilio_frames.testing.vendors.realtime.response import Pacing, Response
 from twilio_frames.testing.vendors.realtime.settings import SessionSettings
 from twilio_frames.testing.vendors.realtime.vad import Onset, ServerVAD
 from twilio_frames.testing.vendors.server import break_off
 
 _SHORTEST_COMMIT_MS = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pacing:
-    """How fast the model is.
-
-    Parameters:
-        pace: How many times as fast as it is spoken its speech comes.
-        latency: Seconds from the order of a response to its first sound.
-        delta_ms: How much speech comes in one message.
-        transcription_secs: Seconds from a caller's turn to its transcript.
-    """
-
-    pace: float = 4.0
-    latency: float = 0.1
-    delta_ms: int = 100
-    transcription_secs: float = 0.2
 
 
 class RealtimeSession:
