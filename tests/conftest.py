@@ -1,7 +1,11 @@
+import gc
 import os
 
 import pytest
 from hypothesis import settings
+
+# Modules are imported faster without a look for garbage, which finds none.
+gc.disable()
 
 # Clients of the vendors' own, which talk to servers of this machine, would ask a proxy for them.
 for name in ("NO_PROXY", "no_proxy"):
@@ -13,6 +17,11 @@ settings.register_profile(
 # For a quiet machine: pytest --hypothesis-profile=thorough
 settings.register_profile("thorough", settings.get_profile("repeatable"), max_examples=300)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
