@@ -10,8 +10,7 @@ from twilio_frames.testing.callers.hearing import Heard, HeardWord
 from twilio_frames.testing.callers.parties import Party, Voicemail
 from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
 from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.call import Numbers, StatusCallback
-from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.calls.facts import CallEnd, Numbers, StatusCallback
 from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.lines.conditions import LineConditions

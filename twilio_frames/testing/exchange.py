@@ -1,9 +1,7 @@
 """What every call of one simulated Twilio shares: the account, the HTTP client, the webhooks."""
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -14,11 +12,6 @@ from twilio_frames.testing.calls.queues import CallQueue
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.lines.rooms import Conference
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
-    from twilio_frames.testing.calls.call_recording import CallRecording
-    from twilio_frames.testing.calls.ringing import RingingCall
 
 DEFAULT_ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 DEFAULT_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105  # opens nothing but a simulation
@@ -38,9 +31,6 @@ class Exchange:
 
     Parameters:
         session: Sends only the headers it is told to.
-        ring: Lets a call ring at whoever answers its number; False if nobody could be told of it.
-        calls: Every call there was, by its sid.
-        recordings: Those that the bot asked Twilio for, by their sids.
         queues: Calls that ``<Enqueue>`` holds, by the queue's name.
         conferences: Those that go on, by their names.
         addresses: Where the REST API listens, once it does.
@@ -53,21 +43,13 @@ class Exchange:
     session: aiohttp.ClientSession
     webhooks: Webhooks
     random: random.Random
-    ring: "Callable[[RingingCall], bool]"
     rules: AccountRules = field(default_factory=AccountRules)
     delays: StartDelays = field(default_factory=StartDelays)
     disorder: CallbackDisorder = field(default_factory=CallbackDisorder)
-    calls: "dict[str, SimulatedCall]" = field(default_factory=dict, repr=False)
-    recordings: "dict[str, CallRecording]" = field(default_factory=dict, repr=False)
     queues: dict[str, CallQueue] = field(default_factory=dict, repr=False)
     conferences: dict[str, Conference] = field(default_factory=dict, repr=False)
     addresses: list[str] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list, repr=False)
-
-    @property
-    def live_calls(self) -> int:
-        """How many calls ring or go on."""
-        return sum(call.end is None for call in self.calls.values())
 
     def new_sid(self, kind: str) -> str:
         """A sid that has not been used, such as ``CA...`` for the kind ``CA``."""

@@ -15,7 +15,7 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.hearing import Hearing
 from twilio_frames.testing.callers.performance import Performance
-from twilio_frames.testing.calls.call import Numbers, StatusCallback
+from twilio_frames.testing.calls.facts import Numbers, StatusCallback
 from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError

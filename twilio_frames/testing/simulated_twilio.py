@@ -15,17 +15,18 @@ from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.parties import Party, PartyScript
 from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
 from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.call import Numbers, SimulatedCall, StatusCallback
+from twilio_frames.testing.calls.facts import Numbers, StatusCallback
 from twilio_frames.testing.calls.instructions import Fetch, Instructions
 from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall, on_the_line
 from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.exchange import (
     DEFAULT_ACCOUNT_SID,
     DEFAULT_AUTH_TOKEN,
     Exchange,
 )
-from twilio_frames.testing.logs.log import CallLog
+from twilio_frames.testing.flow.program import follow
 from twilio_frames.testing.rest.api import RestApi
 from twilio_frames.testing.streams.upgrade import ringable_scheme
 from twilio_frames.testing.verbs import ConnectStream
@@ -97,35 +98,35 @@ class SimulatedTwilio:
         self._parties: dict[str, Party] = {}
         self._alerts: list[Alert] = []
         self._ringing: asyncio.Queue[RingingCall] = asyncio.Queue(_MAX_RINGING)
-        self._exchange: Exchange | None = None
+        self._switch: Switch | None = None
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(_client_session())
-            self._exchange = Exchange(
+            exchange = Exchange(
                 account_sid=self.account_sid,
                 signing=self._signing,
                 session=session,
                 webhooks=Webhooks(session, self._signing, seconds=self._webhook_seconds),
                 random=self._random,
-                ring=self._ring,
                 rules=self._rules,
                 delays=self._delays,
                 disorder=self._disorder,
                 alerts=self._alerts,
             )
-            await self._serve_rest(self._exchange, stack)
+            self._switch = Switch(exchange=exchange, follow=follow, ring=self._ring)
+            await self._serve_rest(self._switch, stack)
             self._opened = stack.pop_all()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        exchange, self._exchange = self._exchange, None
+        switch, self._switch = self._switch, None
         while not self._ringing.empty():
             self._ringing.get_nowait()
         for party in self._parties.values():
             await party.close()
-        for call in list(exchange.calls.values()) if exchange else ():
+        for call in list(switch.calls.values()) if switch else ():
             await call.abandon()
         await self._opened.aclose()
         errors = [error for party in self._parties.values() for error in party.errors]
@@ -157,11 +158,7 @@ class SimulatedTwilio:
             ConfigurationError: If the URL has another scheme.
         """
         instructions = _instructions(url, parameters)
-        exchange = self._require_exchange()
-        call = SimulatedCall(
-            exchange, numbers=numbers or Numbers(), log=CallLog(), callback=status_callback
-        )
-        exchange.calls[call.sid] = call
+        call = self._require_switch().new_call(numbers or Numbers(), callback=status_callback)
         call.ring()
         async with on_the_line(call, instructions, options or CallerOptions()) as caller:
             yield caller
@@ -173,8 +170,7 @@ class SimulatedTwilio:
         It has one that no call's result has: 31921, which Twilio gives whenever a server closes a
         stream's socket, also where a bot means to.
         """
-        exchange = self._exchange
-        live = exchange.calls.values() if exchange else ()
+        live = self._switch.calls.values() if self._switch else ()
         return self._alerts + [
             replace(alert, call_sid=call.sid)
             for call in live
@@ -209,7 +205,7 @@ class SimulatedTwilio:
         Raises:
             CallFailedError: If nobody is in time.
         """
-        self._require_exchange()
+        self._require_switch()
         try:
             async with asyncio.timeout(seconds):
                 while not (ringing := await self._ringing.get()).is_ringing:
@@ -221,15 +217,15 @@ class SimulatedTwilio:
                 f"at {self.rest_url}?"
             ) from None
 
-    def _require_exchange(self) -> Exchange:
-        if self._exchange is None:
+    def _require_switch(self) -> Switch:
+        if self._switch is None:
             raise ConfigurationError(
                 "expected a running SimulatedTwilio, got one that is not: use `async with`"
             )
-        return self._exchange
+        return self._switch
 
-    async def _serve_rest(self, exchange: Exchange, stack: AsyncExitStack) -> None:
-        api = RestApi(exchange, api_keys=self._api_keys)
+    async def _serve_rest(self, switch: Switch, stack: AsyncExitStack) -> None:
+        api = RestApi(switch, api_keys=self._api_keys)
         runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -241,7 +237,7 @@ class SimulatedTwilio:
                 f"{error.strerror}: choose another"
             ) from error
         self.rest_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        exchange.addresses.append(self.rest_url)
+        switch.exchange.addresses.append(self.rest_url)
 
     def _ring(self, ringing: RingingCall) -> bool:
         party = self._parties.get(ringing.to_number)

@@ -11,7 +11,7 @@ is still buffered has been played; an end cuts it off. Both were seen on live ca
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any
 
@@ -19,9 +19,7 @@ from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.callers.hearing import Announcement
 from twilio_frames.testing.callers.voice import FRAME_SECONDS, Voice
 from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.call_recording import CallRecording
 from twilio_frames.testing.calls.callbacks import Callbacks
-from twilio_frames.testing.calls.connection import StreamConnection
 from twilio_frames.testing.calls.facts import (
     SIP_CODES,
     CallEnd,
@@ -30,7 +28,7 @@ from twilio_frames.testing.calls.facts import (
     StatusCallback,
     final_status,
 )
-from twilio_frames.testing.calls.program import Instructions, Program
+from twilio_frames.testing.calls.instructions import Instructions
 from twilio_frames.testing.exchange import Exchange
 from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.lines.line import Line
@@ -40,15 +38,31 @@ from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.results.recording import Recording
 from twilio_frames.testing.stream import MediaStream
 from twilio_frames.testing.streams.playback import MAX_BUFFERED
-from twilio_frames.testing.verbs import StartRecording
-
-__all__ = ["DEFAULT_SECONDS", "CallStatus", "Numbers", "SimulatedCall", "StatusCallback"]
 
 DEFAULT_SECONDS = 600.0
 """How long a simulated call may last; a trial account's real calls may as long."""
 
+Follow = Callable[["SimulatedCall", Instructions], Coroutine[Any, Any, CallEnd]]
+"""Carries out instructions to their end; gives the reason for which the call is to end."""
+
 _MAX_ORDERS = 100
 _DRAIN_TURNS = round(MAX_BUFFERED / 8000 / FRAME_SECONDS) + 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """A server that listens to a call beside its bot.
+
+    Parameters:
+        name: The stream's name, which is its sid where it was given none.
+        tracks: Which of the call's tracks it gets.
+        task: Carries the stream out.
+    """
+
+    sid: str
+    name: str
+    tracks: tuple[str, ...]
+    task: asyncio.Task[Any]
 
 
 class SimulatedCall:
@@ -56,6 +70,7 @@ class SimulatedCall:
 
     Args:
         exchange: What it shares with other calls.
+        follow: Carries out what the call is told to do.
         numbers: Who calls whom.
         log: Takes down what happens.
         callback: Where its progress is told.
@@ -66,6 +81,7 @@ class SimulatedCall:
         self,
         exchange: Exchange,
         *,
+        follow: Follow,
         numbers: Numbers,
         log: CallLog,
         callback: StatusCallback | None = None,
@@ -84,12 +100,13 @@ class SimulatedCall:
         self.line = Line(Voice(), Ear(), self.taps)
         self.stream: MediaStream | None = None
         self.streams: list[MediaStream] = []
-        self.forks: list[StreamConnection] = []
-        self.recordings: list[CallRecording] = []
+        self.forks: list[Fork] = []
         self.seat: Seat | None = None
         self.alerts: list[Alert] = []
         self.announcements: list[Announcement] = []
         """What Twilio itself has read to the caller."""
+        self.at_end: list[Callable[[], object]] = []
+        """Called when the call is over, before anybody is told."""
         self.end: CallEnd | None = None
         self.answered_by: str | None = None
         self.queue_seconds = 0.0
@@ -107,6 +124,7 @@ class SimulatedCall:
         )
         self.callback = callback
         self._callback_number = 0
+        self._follow_instructions = follow
         self._recording: Recording | None = None
         self._orders: asyncio.Queue[Instructions | CallEnd] = asyncio.Queue(_MAX_ORDERS)
         self._life: asyncio.Task[None] | None = None
@@ -249,14 +267,6 @@ class SimulatedCall:
         self.line.listener = seat
         self.line.listen_to(seat)
 
-    def record(self, request: StartRecording) -> CallRecording:
-        """Begins a recording that the bot has asked for."""
-        recording = CallRecording(self, request)
-        self.recordings.append(recording)
-        self.exchange.recordings[recording.sid] = recording
-        self.taps.add(recording)
-        return recording
-
     def run_aside(self, doing: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         """Has something done beside the instructions, until the call is over at most."""
         task = asyncio.create_task(doing)
@@ -315,7 +325,7 @@ class SimulatedCall:
 
     async def _follow(self, instructions: Instructions) -> CallEnd:
         while True:
-            program = asyncio.create_task(Program(self).run(instructions))
+            program = asyncio.create_task(self._follow_instructions(self, instructions))
             order = asyncio.create_task(self._orders.get())
             try:
                 await asyncio.wait({program, order}, return_when=asyncio.FIRST_COMPLETED)
@@ -354,8 +364,8 @@ class SimulatedCall:
         if self._recording is not None:
             self._recording.close()
         self.status = final_status(end, is_answered=self.is_answered)
-        for recording in self.recordings:
-            recording.finish()
+        for finish in self.at_end:
+            finish()
         self._note_who_spoke()
         self.log.note("ended", reason=end.value, seconds=round(self.seconds, 3))
         self.tell("completed")

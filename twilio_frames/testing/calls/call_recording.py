@@ -9,16 +9,13 @@ import time
 import wave
 from email.utils import formatdate
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, decode_mulaw
 from twilio_frames.testing.callers.voice import audible_samples
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.verbs import StartRecording
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
 
 
 class RecordingStatus(Enum):
@@ -40,7 +37,7 @@ class CallRecording:
         request: What is to be recorded, and who is told.
     """
 
-    def __init__(self, call: "SimulatedCall", request: StartRecording):
+    def __init__(self, call: SimulatedCall, request: StartRecording):
         self._call = call
         self._request = request
         self._caller = bytearray()

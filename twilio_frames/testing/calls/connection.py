@@ -2,17 +2,14 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from twilio_frames.protocol import INBOUND, OUTBOUND, Start
 from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.stream import MediaStream, StreamEnd
 from twilio_frames.testing.streams.broken_socket import over
 from twilio_frames.testing.streams.upgrade import open_websocket, stream_url
 from twilio_frames.testing.verbs import MAX_PARAMETER, ConnectStream, StartStream
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
 
 HANDSHAKE_SECONDS = 10.0
 """How long a bot may take to answer the upgrade. Twilio documents no figure."""
@@ -38,13 +35,11 @@ class StreamConnection:
         verb: What the TwiML says.
     """
 
-    def __init__(self, call: "SimulatedCall", verb: ConnectStream | StartStream):
+    def __init__(self, call: SimulatedCall, verb: ConnectStream | StartStream):
         self._call = call
         self._verb = verb
         self._opened: MediaStream | None = None
         self.sid = call.exchange.new_sid("MZ")
-        self.task: asyncio.Task[StreamEnd | None] | None = None
-        """Carries a fork out, beside the call."""
 
     @property
     def name(self) -> str:

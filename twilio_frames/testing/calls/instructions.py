@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from enum import Enum
 
 from twilio_frames.testing.calls.detection import DetectionRules
 from twilio_frames.testing.lines.rooms import Room
@@ -70,3 +71,11 @@ class EnterRoom:
 
 
 Instructions = Fetch | Document | ConnectStream | Answered | EnterRoom
+
+
+class Outcome(Enum):
+    """How instructions end that do not end the call by themselves."""
+
+    RAN_OUT = "ran out"
+    LEFT = "left"
+    """``<Leave>``: the stay in a queue is over."""

@@ -10,8 +10,8 @@ from twilio_frames.errors import CallFailedError
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.callers.voice import Voice
-from twilio_frames.testing.calls.call import DEFAULT_SECONDS, CallStatus, SimulatedCall
-from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.calls.call import DEFAULT_SECONDS, SimulatedCall
+from twilio_frames.testing.calls.facts import CallEnd, CallStatus
 from twilio_frames.testing.calls.instructions import Instructions
 from twilio_frames.testing.lines.conditions import PERFECT_LINE, LineConditions
 from twilio_frames.testing.results.recording import Recording

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import wave
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,13 +11,11 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.callers.hearing import Announcement
 from twilio_frames.testing.callers.tones import tones
 from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.webhooks import Reply
 from twilio_frames.testing.speech import TWILIO_VOICE, to_mulaw, to_utterance
 from twilio_frames.testing.streams.playback import MAX_BUFFERED, Playback
 from twilio_frames.testing.verbs import Play, Say
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
 
 _MAX_LOOPS = 1000
 """What ``loop="0"``, for ever, amounts to in Twilio's own words."""
@@ -26,7 +23,7 @@ _MAX_LOOPS = 1000
 _MAX_FILE = 40 * 1024 * 1024
 
 
-async def say(call: "SimulatedCall", verb: Say) -> None:
+async def say(call: SimulatedCall, verb: Say) -> None:
     """Reads a text to the caller, by espeak-ng; silent where it is not installed."""
     try:
         mulaw = (await to_utterance(verb.text, voice=TWILIO_VOICE)).mulaw
@@ -37,7 +34,7 @@ async def say(call: "SimulatedCall", verb: Say) -> None:
     await _repeat(call, mulaw, verb.loop, text=verb.text)
 
 
-async def play_file(call: "SimulatedCall", verb: Play) -> None:
+async def play_file(call: SimulatedCall, verb: Play) -> None:
     """Fetches a file and plays it; only WAV files are heard."""
     reply = await call.exchange.webhooks.request(verb.url, {}, method="GET", max_bytes=_MAX_FILE)
     if isinstance(reply, Alert):
@@ -46,7 +43,7 @@ async def play_file(call: "SimulatedCall", verb: Play) -> None:
     await play_sound(call, reply, loop=verb.loop)
 
 
-async def play_sound(call: "SimulatedCall", reply: Reply, *, loop: int = 1) -> None:
+async def play_sound(call: SimulatedCall, reply: Reply, *, loop: int = 1) -> None:
     """Plays a file that was fetched."""
     if not reply.content_type.startswith("audio/"):
         text = f"expected audio at {reply.url}, got {reply.content_type}: set the Content-Type"
@@ -61,13 +58,13 @@ async def play_sound(call: "SimulatedCall", reply: Reply, *, loop: int = 1) -> N
     await _repeat(call, mulaw, loop)
 
 
-async def play_digits(call: "SimulatedCall", digits: str) -> None:
+async def play_digits(call: SimulatedCall, digits: str) -> None:
     """Presses keys for the caller to hear."""
     call.log.note("play_digits", count=len(digits))
     await announce(call, tones(digits))
 
 
-async def announce(call: "SimulatedCall", mulaw: bytes) -> None:
+async def announce(call: SimulatedCall, mulaw: bytes) -> None:
     """Plays Twilio's own audio to the caller, to its end."""
     playback = Playback()
     for begin in range(0, len(mulaw), MAX_BUFFERED):
@@ -81,7 +78,7 @@ async def announce(call: "SimulatedCall", mulaw: bytes) -> None:
             call.line.listen_to(None)
 
 
-async def _repeat(call: "SimulatedCall", mulaw: bytes, loop: int, *, text: str = "") -> None:
+async def _repeat(call: SimulatedCall, mulaw: bytes, loop: int, *, text: str = "") -> None:
     for _ in range(min(loop, _MAX_LOOPS) or _MAX_LOOPS):
         if text:
             began_at, seconds = call.line.ear.now, len(mulaw) / SAMPLE_RATE

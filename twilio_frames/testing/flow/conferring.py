@@ -4,18 +4,15 @@ Source: https://www.twilio.com/docs/voice/twiml/conference
 """
 
 import asyncio
-from typing import TYPE_CHECKING
 
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.lines.rooms import Conference
 from twilio_frames.testing.verbs import ConferenceRoom
 from twilio_frames.testing.waiting import until_any
 
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
-
 
 async def confer(
-    call: "SimulatedCall", noun: ConferenceRoom, *, star: asyncio.Event, seconds: float
+    call: SimulatedCall, noun: ConferenceRoom, *, star: asyncio.Event, seconds: float
 ) -> None:
     """Stays in the conference until it ends, the time is up, or the caller presses ``*``."""
     conference = _conference(call, noun.name)
@@ -43,14 +40,14 @@ async def confer(
             _tell(call, conference, noun, "end")
 
 
-def _conference(call: "SimulatedCall", name: str) -> Conference:
+def _conference(call: SimulatedCall, name: str) -> Conference:
     conferences = call.exchange.conferences
     if name not in conferences:
         conferences[name] = Conference(name, call.exchange.new_sid("CF"))
     return conferences[name]
 
 
-def _tell(call: "SimulatedCall", conference: Conference, noun: ConferenceRoom, event: str) -> None:
+def _tell(call: SimulatedCall, conference: Conference, noun: ConferenceRoom, event: str) -> None:
     call.log.note(f"conference_{event}")
     if not noun.status_callback or event not in noun.events:
         return

@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from twilio_frames.testing.calls.call import SimulatedCall
+from twilio_frames.testing.calls.call_recording import CallRecording
 from twilio_frames.testing.calls.facts import CallEnd, CallStatus, Numbers, StatusCallback
 from twilio_frames.testing.calls.instructions import EnterRoom, Fetch
+from twilio_frames.testing.calls.ringing import RingingCall
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.flow.conferring import confer
 from twilio_frames.testing.lines.rooms import Room, Seat
-from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.verbs import Dial, StartRecording, Target
 from twilio_frames.testing.waiting import until_any
-
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
-    from twilio_frames.testing.calls.call_recording import CallRecording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +27,7 @@ class _Outcome:
     recording_sid: str = ""
 
 
-async def dial(call: "SimulatedCall", verb: Dial) -> Fetch | None:
+async def dial(switch: Switch, call: SimulatedCall, verb: Dial) -> Fetch | None:
     """Carries it out; gives its ``action``, if it has one."""
     call.log.note("dial", kinds=_kinds(verb))
     if verb.conference is not None:
@@ -40,7 +38,7 @@ async def dial(call: "SimulatedCall", verb: Dial) -> Fetch | None:
     elif verb.queue:
         outcome = await _take_from_queue(call, verb)
     else:
-        outcome = await _call_somebody(call, verb)
+        outcome = await _call_somebody(switch, call, verb)
     call.log.note("dialed", status=outcome.status)
     if not verb.action:
         return None
@@ -48,7 +46,7 @@ async def dial(call: "SimulatedCall", verb: Dial) -> Fetch | None:
 
 
 async def sit(
-    call: "SimulatedCall",
+    call: SimulatedCall,
     room: Room,
     *,
     seconds: float | None = None,
@@ -60,7 +58,7 @@ async def sit(
 
 
 @asynccontextmanager
-async def seated(call: "SimulatedCall", room: Room) -> AsyncIterator[Seat]:
+async def seated(call: SimulatedCall, room: Room) -> AsyncIterator[Seat]:
     """Connects the call to a room, and takes it out again."""
     seat = room.enter(call.line.clock)
     call.sit_down(seat)
@@ -76,30 +74,23 @@ class _Leg:
     """A party that is being called.
 
     Args:
+        switch: Makes the call to it.
         call: Who calls.
         target: Whom.
         room: Where they meet.
         verb: What the TwiML says of all of them.
     """
 
-    def __init__(self, call: "SimulatedCall", target: Target, room: Room, verb: Dial):
-        # Both know each other: a call carries out a <Dial>, which makes a call.
-        from twilio_frames.testing.calls.call import SimulatedCall
-        from twilio_frames.testing.calls.ringing import RingingCall
-
-        exchange = call.exchange
-        self.call = SimulatedCall(
-            exchange,
-            numbers=Numbers(
+    def __init__(self, switch: Switch, call: SimulatedCall, target: Target, room: Room, verb: Dial):
+        self.call = switch.new_call(
+            Numbers(
                 from_number=verb.caller_id or call.numbers.from_number,
                 to_number=target.address,
                 direction="outbound-dial",
             ),
-            log=CallLog(),
             callback=_status_callback(target),
             parent_sid=call.sid,
         )
-        exchange.calls[self.call.sid] = self.call
         self.entered = asyncio.Event()
         self.call.initiate()
         self.call.ring()
@@ -114,7 +105,7 @@ class _Leg:
             seconds=verb.timeout,
             send_digits=target.send_digits,
         )
-        exchange.ring(self.ringing)
+        switch.ring(self.ringing)
 
     async def has_answered(self) -> bool:
         """Waits until the party is there, or will not come."""
@@ -127,20 +118,20 @@ class _Leg:
         self.call.order(CallEnd.BOT_HUNG_UP)
 
 
-async def _call_somebody(call: "SimulatedCall", verb: Dial) -> _Outcome:
+async def _call_somebody(switch: Switch, call: SimulatedCall, verb: Dial) -> _Outcome:
     room = Room()
     groups = [[target] for target in verb.targets] if verb.is_sequential else [list(verb.targets)]
     call.ready.set()
     last: _Leg | None = None
     for group in groups:
-        legs = [_Leg(call, target, room, verb) for target in group]
+        legs = [_Leg(switch, call, target, room, verb) for target in group]
         try:
             answered = await _first_to_answer(legs)
             for leg in legs:
                 if leg is not answered:
                     leg.hang_up()
             if answered is not None:
-                return await _talk(call, answered, room, verb)
+                return await _talk(switch, call, answered, room, verb)
         finally:
             for leg in legs:
                 leg.hang_up()
@@ -150,9 +141,9 @@ async def _call_somebody(call: "SimulatedCall", verb: Dial) -> _Outcome:
     return _Outcome(status=last.call.status.value, call_sid=last.call.sid)
 
 
-async def _talk(call: "SimulatedCall", leg: _Leg, room: Room, verb: Dial) -> _Outcome:
+async def _talk(switch: Switch, call: SimulatedCall, leg: _Leg, room: Room, verb: Dial) -> _Outcome:
     call.answer()
-    recording = _record(call, verb)
+    recording = _record(switch, call, verb)
     began = leg.call.seconds
     async with _listening_for_star(call, verb) as star:
         await sit(call, room, seconds=verb.time_limit, star=star)
@@ -166,7 +157,7 @@ async def _talk(call: "SimulatedCall", leg: _Leg, room: Room, verb: Dial) -> _Ou
     )
 
 
-async def _take_from_queue(call: "SimulatedCall", verb: Dial) -> _Outcome:
+async def _take_from_queue(call: SimulatedCall, verb: Dial) -> _Outcome:
     call.answer()
     call.ready.set()
     taken = await call.exchange.queue(verb.queue).take(verb.timeout)
@@ -197,7 +188,7 @@ async def _first_to_answer(legs: list[_Leg]) -> _Leg | None:
 
 
 @asynccontextmanager
-async def _listening_for_star(call: "SimulatedCall", verb: Dial) -> AsyncIterator[asyncio.Event]:
+async def _listening_for_star(call: SimulatedCall, verb: Dial) -> AsyncIterator[asyncio.Event]:
     star = asyncio.Event()
 
     def on_key(digit: str) -> None:
@@ -211,15 +202,16 @@ async def _listening_for_star(call: "SimulatedCall", verb: Dial) -> AsyncIterato
         call.on_key = None
 
 
-def _record(call: "SimulatedCall", verb: Dial) -> "CallRecording | None":
+def _record(switch: Switch, call: SimulatedCall, verb: Dial) -> CallRecording | None:
     if verb.record in ("do-not-record", "false"):
         return None
-    return call.record(
+    return switch.record(
+        call,
         StartRecording(
             channels="dual" if verb.record.endswith("dual") else "mono",
             status_callback=verb.recording_status_callback,
             source="DialVerb",
-        )
+        ),
     )
 
 
@@ -237,7 +229,7 @@ def _status_callback(target: Target) -> StatusCallback | None:
     )
 
 
-def _told(call: "SimulatedCall", outcome: _Outcome) -> dict[str, str]:
+def _told(call: SimulatedCall, outcome: _Outcome) -> dict[str, str]:
     told = {"DialCallStatus": outcome.status}
     if outcome.call_sid:
         told["DialCallSid"] = outcome.call_sid

@@ -7,18 +7,15 @@ Source: https://www.twilio.com/docs/voice/twiml/gather
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
 
+from twilio_frames.testing.callers.voice import Utterance
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.instructions import Fetch
 from twilio_frames.testing.flow.announcements import play_file, say
 from twilio_frames.testing.verbs import Gather, Pause, Play, Say
 
-if TYPE_CHECKING:
-    from twilio_frames.testing.callers.voice import Utterance
-    from twilio_frames.testing.calls.call import SimulatedCall
 
-
-async def gather(call: "SimulatedCall", verb: Gather) -> Fetch | None:
+async def gather(call: SimulatedCall, verb: Gather) -> Fetch | None:
     """Carries it out; gives its ``action``, unless nothing came and none is wanted then."""
     call.ready.set()
     prompting = asyncio.create_task(_prompt(call, verb))
@@ -39,7 +36,7 @@ async def gather(call: "SimulatedCall", verb: Gather) -> Fetch | None:
 class _Gathering:
     """One ``<Gather>``, looked after every 20 ms."""
 
-    def __init__(self, call: "SimulatedCall", verb: Gather, prompting: "asyncio.Task[None]"):
+    def __init__(self, call: SimulatedCall, verb: Gather, prompting: asyncio.Task[None]):
         self._call = call
         self._verb = verb
         self._prompting = prompting
@@ -97,7 +94,7 @@ class _Gathering:
         self._prompting.cancel()
 
 
-async def _prompt(call: "SimulatedCall", verb: Gather) -> None:
+async def _prompt(call: SimulatedCall, verb: Gather) -> None:
     for prompt in verb.prompts:
         match prompt:
             case Say():
@@ -108,5 +105,5 @@ async def _prompt(call: "SimulatedCall", verb: Gather) -> None:
                 await asyncio.sleep(seconds)
 
 
-def _text(spoken: "list[Utterance]") -> str:
+def _text(spoken: list[Utterance]) -> str:
     return " ".join(utterance.label for utterance in spoken)

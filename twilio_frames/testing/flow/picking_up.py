@@ -1,14 +1,10 @@
 """Machine detection on a call that was picked up: before its TwiML, or beside it."""
 
-from typing import TYPE_CHECKING
-
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.detection import DetectionRules, Detector
 
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
 
-
-async def detect(call: "SimulatedCall", rules: DetectionRules) -> Detector:
+async def detect(call: SimulatedCall, rules: DetectionRules) -> Detector:
     """Listens until it is known who picked up; the call says so from then on."""
     detector = Detector(rules)
     call.ready.set()
@@ -25,7 +21,7 @@ async def detect(call: "SimulatedCall", rules: DetectionRules) -> Detector:
     return detector
 
 
-async def detect_aside(call: "SimulatedCall", rules: DetectionRules) -> None:
+async def detect_aside(call: SimulatedCall, rules: DetectionRules) -> None:
     """Does so while the call goes on, and posts the verdict."""
     detector = await detect(call, rules)
     told = {

@@ -5,27 +5,22 @@ Source: https://www.twilio.com/docs/voice/twiml/enqueue
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import Enum
-from typing import TYPE_CHECKING
 
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.facts import CallEnd
-from twilio_frames.testing.calls.instructions import Fetch
+from twilio_frames.testing.calls.instructions import Fetch, Outcome
 from twilio_frames.testing.calls.queues import MAX_WAITING, CallQueue, QueuedCall
 from twilio_frames.testing.flow.dialing import sit
 from twilio_frames.testing.verbs import Enqueue
 
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
-
-Hold = Callable[[Fetch], Awaitable[CallEnd | Enum]]
+Hold = Callable[[Fetch], Awaitable[CallEnd | Outcome]]
 """Plays a document to the caller; gives what ended the call, or how the document ended."""
 
-_LEFT = "left"
 _REST_SECONDS = 1.0
 """Between two rounds of a ``waitUrl``, so that an empty one does not spin."""
 
 
-async def enqueue(call: "SimulatedCall", verb: Enqueue, hold: Hold) -> Fetch | CallEnd | None:
+async def enqueue(call: SimulatedCall, verb: Enqueue, hold: Hold) -> Fetch | CallEnd | None:
     """Carries it out; gives its ``action``, if it has one."""
     queue = call.exchange.queue(verb.queue)
     call.ready.set()
@@ -43,7 +38,7 @@ async def enqueue(call: "SimulatedCall", verb: Enqueue, hold: Hold) -> Fetch | C
 
 
 async def _stay(
-    call: "SimulatedCall", verb: Enqueue, queue: CallQueue, queued: QueuedCall, hold: Hold
+    call: SimulatedCall, verb: Enqueue, queue: CallQueue, queued: QueuedCall, hold: Hold
 ) -> Fetch | CallEnd | None:
     waiting = asyncio.create_task(_wait(call, verb, queue, queued, hold))
     try:
@@ -61,7 +56,7 @@ async def _stay(
 
 
 async def _wait(
-    call: "SimulatedCall", verb: Enqueue, queue: CallQueue, queued: QueuedCall, hold: Hold
+    call: SimulatedCall, verb: Enqueue, queue: CallQueue, queued: QueuedCall, hold: Hold
 ) -> CallEnd | None:
     """Plays the ``waitUrl`` round and round; gives an end of the call, or None for ``<Leave>``."""
     if not verb.wait_url:
@@ -76,7 +71,7 @@ async def _wait(
         held = await hold(Fetch(url=verb.wait_url, method=verb.wait_url_method, parameters=told))
         if isinstance(held, CallEnd):
             return held
-        if held.value == _LEFT:
+        if held is Outcome.LEFT:
             return None
         await asyncio.sleep(_REST_SECONDS)
 

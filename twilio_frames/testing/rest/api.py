@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from twilio_frames.testing.exchange import Exchange
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.answers import error, missing
 from twilio_frames.testing.rest.calls import CallsResource
 from twilio_frames.testing.rest.dialer import Dialer
@@ -27,22 +27,23 @@ class RestApi:
     """The REST API of one account, as an aiohttp application.
 
     Args:
-        exchange: Holds the calls.
+        switch: Holds the calls.
         api_keys: Secrets of API keys by their sids, accepted beside the auth token.
     """
 
-    def __init__(self, exchange: Exchange, *, api_keys: Mapping[str, str]):
-        self._exchange = exchange
+    def __init__(self, switch: Switch, *, api_keys: Mapping[str, str]):
+        self._switch = switch
+        exchange = switch.exchange
         self._secrets = {exchange.account_sid: exchange.signing.auth_token} | dict(api_keys)
-        self._dialer = Dialer(exchange)
+        self._dialer = Dialer(switch)
         self._requests = 0
 
     def application(self) -> web.Application:
         """The application to serve."""
         app = web.Application(middlewares=[self._guard])
-        CallsResource(self._exchange, self._dialer).add_to(app.router, _ACCOUNT)
-        RecordingsResource(self._exchange).add_to(app.router, _ACCOUNT)
-        StreamsResource(self._exchange).add_to(app.router, _ACCOUNT)
+        CallsResource(self._switch, self._dialer).add_to(app.router, _ACCOUNT)
+        RecordingsResource(self._switch).add_to(app.router, _ACCOUNT)
+        StreamsResource(self._switch).add_to(app.router, _ACCOUNT)
         app.on_cleanup.append(self._close)
         return app
 
@@ -60,14 +61,12 @@ class RestApi:
             self._requests -= 1
 
     async def _answer(self, request: web.Request, handler: Route) -> web.StreamResponse:
-        rules = self._exchange.rules
+        rules, account_sid = self._switch.exchange.rules, self._switch.exchange.account_sid
         if not self._is_authorized(request.headers.get("Authorization", "")):
             return error(401, 20003, "Authenticate")
         if rules.concurrent_requests is not None and self._requests > rules.concurrent_requests:
             return error(429, 20429, "Too Many Requests")
-        if request.match_info.get("account", self._exchange.account_sid) != (
-            self._exchange.account_sid
-        ):
+        if request.match_info.get("account", account_sid) != account_sid:
             return missing(request)
         if rules.request_seconds:
             await asyncio.sleep(rules.request_seconds)

@@ -9,8 +9,7 @@ from aiohttp import web
 
 from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.facts import CallEnd, CallStatus, Numbers
-from twilio_frames.testing.exchange import Exchange
-from twilio_frames.testing.logs.log import CallLog
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.answers import (
     Form,
     error,
@@ -34,12 +33,12 @@ class CallsResource:
     """The account's calls.
 
     Args:
-        exchange: Holds them.
+        switch: Holds them.
         dialer: Begins new ones.
     """
 
-    def __init__(self, exchange: Exchange, dialer: Dialer):
-        self._exchange = exchange
+    def __init__(self, switch: Switch, dialer: Dialer):
+        self._switch = switch
         self._dialer = dialer
 
     def add_to(self, router: web.UrlDispatcher, account: str) -> None:
@@ -52,7 +51,7 @@ class CallsResource:
     async def _create(self, request: web.Request) -> web.Response:
         form = await read_form(request)
         instructions = instructions_of(form)
-        refusal = refusal_of(form, instructions, self._exchange)
+        refusal = refusal_of(form, instructions, self._switch)
         if refusal is not None or instructions is None:
             return refusal or missing(request)
         call = self._new_call(form)
@@ -70,24 +69,21 @@ class CallsResource:
         numbers = Numbers(
             from_number=form.one("From"), to_number=form.one("To"), direction="outbound-api"
         )
-        call = SimulatedCall(
-            self._exchange, numbers=numbers, log=CallLog(), callback=status_callback(form)
-        )
+        call = self._switch.new_call(numbers, callback=status_callback(form))
         if form.one("TimeLimit").isdecimal():
             call.time_limit = float(form.number("TimeLimit", 0))
         if form.flag("Record"):
             request = recording_request(
                 form, source="OutboundAPI", channels="mono", trim="trim-silence"
             )
-            call.on_answered = lambda: call.record(request)
-        self._exchange.calls[call.sid] = call
+            call.on_answered = lambda: self._switch.record(call, request)
         return call
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = request.query
         calls = [
             resource_of(call)
-            for call in reversed(self._exchange.calls.values())
+            for call in reversed(self._switch.calls.values())
             if wanted.get("To") in (None, call.numbers.to_number)
             and wanted.get("From") in (None, call.numbers.from_number)
             and wanted.get("Status") in (None, call.status.value)
@@ -96,11 +92,11 @@ class CallsResource:
         return page(request, "calls", calls)
 
     async def _fetch(self, request: web.Request) -> web.Response:
-        call = self._exchange.calls.get(request.match_info["sid"])
+        call = self._switch.calls.get(request.match_info["sid"])
         return missing(request) if call is None else web.json_response(resource_of(call))
 
     async def _update(self, request: web.Request) -> web.Response:
-        call = self._exchange.calls.get(request.match_info["sid"])
+        call = self._switch.calls.get(request.match_info["sid"])
         if call is None:
             return missing(request)
         form = await read_form(request)

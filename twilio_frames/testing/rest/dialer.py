@@ -11,7 +11,7 @@ from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.facts import CallStatus
 from twilio_frames.testing.calls.instructions import Answered
 from twilio_frames.testing.calls.ringing import RingingCall
-from twilio_frames.testing.exchange import Exchange
+from twilio_frames.testing.calls.switch import Switch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,11 @@ class Dialer:
     """Begins one call after another.
 
     Args:
-        exchange: Says how fast, and where they ring.
+        switch: Says how fast, and where they ring.
     """
 
-    def __init__(self, exchange: Exchange):
-        self._exchange = exchange
+    def __init__(self, switch: Switch):
+        self._switch = switch
         self._waiting: deque[PlacedCall] = deque()
         self._ringing: dict[str, RingingCall] = {}
         self._next_at = 0.0
@@ -78,7 +78,7 @@ class Dialer:
         if not self._waiting:
             return
         self._begin(self._waiting.popleft())
-        rate = self._exchange.rules.calls_per_second
+        rate = self._switch.exchange.rules.calls_per_second
         interval = 1 / rate if rate else 0.0
         self._next_at = asyncio.get_running_loop().time() + interval
         if self._waiting:
@@ -96,5 +96,5 @@ class Dialer:
             send_digits=placed.instructions.send_digits,
         )
         self._ringing[call.sid] = ringing
-        if not self._exchange.ring(ringing):
+        if not self._switch.ring(ringing):
             ringing.cancel()

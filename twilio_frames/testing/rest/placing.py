@@ -11,7 +11,7 @@ from twilio_frames.testing.calls.account import error_text
 from twilio_frames.testing.calls.detection import DetectionRules
 from twilio_frames.testing.calls.facts import StatusCallback
 from twilio_frames.testing.calls.instructions import Answered, Document, Fetch
-from twilio_frames.testing.exchange import Exchange
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.answers import Form, error
 from twilio_frames.testing.verbs import StartRecording
 
@@ -51,7 +51,7 @@ def instructions_of(form: Form) -> Fetch | Document | None:
 
 
 def refusal_of(
-    form: Form, instructions: Fetch | Document | None, exchange: Exchange
+    form: Form, instructions: Fetch | Document | None, switch: Switch
 ) -> web.Response | None:
     """Why no call is made, if none is."""
     to_number, from_number, url = form.one("To"), form.one("From"), form.one("Url")
@@ -70,8 +70,8 @@ def refusal_of(
     digits = form.one("SendDigits")
     if len(digits) > MAX_SEND_DIGITS or not _DIGITS.fullmatch(digits):
         return error(400, 20001, "SendDigits may hold 32 of 0-9, A-D, *, #, w, W.")
-    code = exchange.rules.refusal(
-        to_number=to_number, from_number=from_number, calls=exchange.live_calls
+    code = switch.exchange.rules.refusal(
+        to_number=to_number, from_number=from_number, calls=switch.live_calls
     )
     if code is not None:
         return error(429 if code == 10004 else 400, code, error_text(code))

@@ -6,7 +6,7 @@ Source: https://www.twilio.com/docs/voice/api/recording
 from aiohttp import web
 
 from twilio_frames.testing.calls.call_recording import CallRecording, RecordingStatus
-from twilio_frames.testing.exchange import Exchange
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.answers import (
     error,
     missing,
@@ -23,11 +23,11 @@ class RecordingsResource:
     """The account's recordings.
 
     Args:
-        exchange: Holds them.
+        switch: Holds them.
     """
 
-    def __init__(self, exchange: Exchange):
-        self._exchange = exchange
+    def __init__(self, switch: Switch):
+        self._switch = switch
 
     def add_to(self, router: web.UrlDispatcher, account: str) -> None:
         """Adds its routes."""
@@ -42,7 +42,7 @@ class RecordingsResource:
         router.add_get(f"{account}/Recordings/{{sid}}", self._media)
 
     async def _create(self, request: web.Request) -> web.Response:
-        call = self._exchange.calls.get(request.match_info["call"])
+        call = self._switch.calls.get(request.match_info["call"])
         if call is None:
             return missing(request)
         if call.end is not None or not call.is_answered:
@@ -51,13 +51,13 @@ class RecordingsResource:
         wanted = recording_request(
             form, source="StartCallRecordingAPI", channels="mono", trim="do-not-trim"
         )
-        return web.json_response(call.record(wanted).resource(), status=201)
+        return web.json_response(self._switch.record(call, wanted).resource(), status=201)
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = request.match_info.get("call") or request.query.get("CallSid")
         recordings = [
             recording.resource()
-            for recording in reversed(self._exchange.recordings.values())
+            for recording in reversed(self._switch.recordings.values())
             if wanted in (None, recording.call_sid)
         ]
         return page(request, "recordings", recordings)
@@ -92,21 +92,25 @@ class RecordingsResource:
             return missing(request)
         if recording.is_live:
             return error(400, 21220, "Recording is in-progress. Cannot be deleted.")
-        del self._exchange.recordings[recording.sid]
+        del self._switch.recordings[recording.sid]
         return web.Response(status=204)
 
     async def _media(self, request: web.Request) -> web.Response:
-        recording = self._exchange.recordings.get(request.match_info["sid"])
+        recording = self._switch.recordings.get(request.match_info["sid"])
         if recording is None or recording.is_live:
             return missing(request)
         return web.Response(body=recording.wav(), content_type="audio/x-wav")
 
     def _named(self, request: web.Request) -> CallRecording | None:
         sid, call_sid = request.match_info["sid"], request.match_info.get("call")
-        if sid == _CURRENT and call_sid in self._exchange.calls:
-            live = [item for item in self._exchange.calls[call_sid].recordings if item.is_live]
+        if sid == _CURRENT and call_sid in self._switch.calls:
+            live = [
+                item
+                for item in self._switch.recordings.values()
+                if item.call_sid == call_sid and item.is_live
+            ]
             return live[-1] if live else None
-        recording = self._exchange.recordings.get(sid)
+        recording = self._switch.recordings.get(sid)
         if recording is None or call_sid not in (None, recording.call_sid):
             return None
         return recording

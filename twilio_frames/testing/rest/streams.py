@@ -10,7 +10,7 @@ from email.utils import formatdate
 from aiohttp import web
 
 from twilio_frames.testing.calls.call import SimulatedCall
-from twilio_frames.testing.exchange import Exchange
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.flow.forks import start_fork, stop_fork
 from twilio_frames.testing.rest.answers import (
     Form,
@@ -28,11 +28,11 @@ class StreamsResource:
     """The one-way streams of the account's calls.
 
     Args:
-        exchange: Holds the calls.
+        switch: Holds the calls.
     """
 
-    def __init__(self, exchange: Exchange):
-        self._exchange = exchange
+    def __init__(self, switch: Switch):
+        self._switch = switch
 
     def add_to(self, router: web.UrlDispatcher, account: str) -> None:
         """Adds its routes."""
@@ -40,7 +40,7 @@ class StreamsResource:
         router.add_post(f"{account}/Calls/{{call}}/Streams/{{sid}}.json", self._update)
 
     async def _create(self, request: web.Request) -> web.Response:
-        call = self._exchange.calls.get(request.match_info["call"])
+        call = self._switch.calls.get(request.match_info["call"])
         if call is None:
             return missing(request)
         if call.end is not None or not call.is_answered:
@@ -54,7 +54,7 @@ class StreamsResource:
         return web.json_response(_resource(call, fork.sid, fork.name, "in-progress"), status=201)
 
     async def _update(self, request: web.Request) -> web.Response:
-        call = self._exchange.calls.get(request.match_info["call"])
+        call = self._switch.calls.get(request.match_info["call"])
         form = await read_form(request)
         if form.one("Status") != "stopped":
             return error(400, 20001, "Status must be stopped.")

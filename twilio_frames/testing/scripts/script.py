@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing.calls.call import Numbers
+from twilio_frames.testing.calls.facts import Numbers
 from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.exchange import BOT_NUMBER, CALLER_NUMBER
 from twilio_frames.testing.lines.conditions import LineConditions

@@ -1,10 +1,10 @@
 """What a call executes: one TwiML document after another, verb by verb."""
 
 import asyncio
-from enum import Enum
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.connection import StreamConnection
 from twilio_frames.testing.calls.facts import CallEnd
 from twilio_frames.testing.calls.instructions import (
@@ -13,7 +13,9 @@ from twilio_frames.testing.calls.instructions import (
     EnterRoom,
     Fetch,
     Instructions,
+    Outcome,
 )
+from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.calls.webhooks import Reply
 from twilio_frames.testing.flow.announcements import play_digits, play_file, play_sound, say
 from twilio_frames.testing.flow.dialing import dial, sit
@@ -43,31 +45,25 @@ from twilio_frames.testing.verbs import (
     read_document,
 )
 
-if TYPE_CHECKING:
-    from twilio_frames.testing.calls.call import SimulatedCall
-
-__all__ = ["CallEnd", "Document", "Fetch", "Instructions", "Outcome", "Program"]
-
 _MAX_DOCUMENTS = 100
 _XML_TYPES = ("", "text/xml", "application/xml", "text/html")
 
 
-class Outcome(Enum):
-    """How instructions end that do not end the call by themselves."""
-
-    RAN_OUT = "ran out"
-    LEFT = "left"
-    """``<Leave>``: the stay in a queue is over."""
+async def follow(switch: Switch, call: SimulatedCall, instructions: Instructions) -> CallEnd:
+    """Has a call follow instructions to their end; gives the reason for which it is to end."""
+    return await Program(switch, call).run(instructions)
 
 
 class Program:
     """Executes instructions for one call until they run out or are replaced.
 
     Args:
+        switch: Makes the calls and recordings that they ask for.
         call: The call.
     """
 
-    def __init__(self, call: "SimulatedCall"):
+    def __init__(self, switch: Switch, call: SimulatedCall):
+        self._switch = switch
         self._call = call
         self._stream_end: StreamEnd | None = None
         self._has_failed = False
@@ -167,7 +163,7 @@ class Program:
             case StopStream(name=name):
                 stop_fork(call, name)
             case StartRecording():
-                call.record(verb)
+                self._switch.record(call, verb)
             case Say():
                 await say(call, verb)
             case Play():
@@ -187,7 +183,7 @@ class Program:
             case Reject():
                 return CallEnd.REJECTED
             case Dial():
-                return await dial(call, verb)
+                return await dial(self._switch, call, verb)
             case Enqueue():
                 return await enqueue(call, verb, self._hold)
             case Unsupported(name=name):
@@ -211,7 +207,7 @@ class Program:
 
     async def _hold(self, fetch: Fetch) -> CallEnd | Outcome:
         """Has the caller listen to what a queue plays; the queue decides what comes of it."""
-        return await Program(self._call).follow(fetch)
+        return await Program(self._switch, self._call).follow(fetch)
 
     async def _pick_up(self, answered: Answered) -> Fetch | Document:
         self._call.answer()
@@ -233,7 +229,7 @@ class Program:
         if enter.send_digits:
             await play_digits(call, enter.send_digits)
         if enter.whisper is not None:
-            whispered = await Program(call).follow(enter.whisper)
+            whispered = await Program(self._switch, call).follow(enter.whisper)
             if isinstance(whispered, CallEnd):
                 return whispered
         enter.entered.set()
