@@ -8,11 +8,6 @@ from twilio_frames.processors.turns.learned_pause import LearnedPause
 
 __all__ = ["EndpointPolicy", "Endpointing", "TurnEndTimes"]
 
-_SHORTEST_PAUSE_SECS = 0.2
-_WENT_ON_SECS = 1.5
-# Who speaks up sooner than that does not answer what the bot says, but goes on.
-_REACTION_SECS = 0.7
-
 
 class Endpointing(StrEnum):
     """What ends the caller's turn."""
@@ -67,6 +62,13 @@ class EndpointPolicy:
         times: How a pause is judged.
         learned: What has been learned of the caller's pauses; kept up to date.
     """
+
+    _SHORTEST_PAUSE_SECS = 0.2
+    """What is shorter is a gap between words, from which nothing is learned."""
+    _WENT_ON_SECS = 1.5
+    """Who speaks again within so long was cut off."""
+    _REACTION_SECS = 0.7
+    """Who speaks up sooner than that does not answer what the bot says, but goes on."""
 
     def __init__(
         self,
@@ -172,11 +174,11 @@ class EndpointPolicy:
 
     def _was_cut_off(self, began_at: float, ended_at: float) -> bool:
         bot_began_at = self._bot_began_at
-        is_reaction = bot_began_at is not None and began_at - bot_began_at > _REACTION_SECS
-        return began_at - ended_at <= _WENT_ON_SECS and not is_reaction
+        is_reaction = bot_began_at is not None and began_at - bot_began_at > self._REACTION_SECS
+        return began_at - ended_at <= self._WENT_ON_SECS and not is_reaction
 
     def _go_on(self) -> None:
-        if self._silence_secs >= _SHORTEST_PAUSE_SECS:
+        if self._silence_secs >= self._SHORTEST_PAUSE_SECS:
             self._learned.paused(self._silence_secs)
         self._next_pause()
 

@@ -12,9 +12,6 @@ from twilio_frames.processors.clips.store import ClipStore
 
 __all__ = ["Greeting"]
 
-_RETRY_SECONDS = 30.0
-_ATTEMPTS = 5
-_CLOSE_SECONDS = 5.0
 _LIVE = "calls are taken, and it is spoken live until it is"
 
 
@@ -40,6 +37,13 @@ class Greeting:
         time_limit: Seconds that recording may take, each time.
     """
 
+    _RETRY_SECS = 30.0
+    """How long a service that has failed is left alone."""
+    _ATTEMPTS = 5
+    """How often it is tried again without being asked."""
+    _CLOSE_SECS = 5.0
+    """How long a recording that goes on may take to end."""
+
     def __init__(
         self,
         text: str,
@@ -62,7 +66,7 @@ class Greeting:
         self._retry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._has_warned = False
-        self._failed_at = -_RETRY_SECONDS
+        self._failed_at = -self._RETRY_SECS
 
     async def prepare(self, *, patience: float = 3.0) -> Clip | None:
         """Finds the recording, or makes it.
@@ -88,7 +92,7 @@ class Greeting:
             self._retry.cancel()
         if self._preparing is not None and self._is_preparing():
             self._preparing.cancel()
-            await asyncio.wait({self._preparing}, timeout=_CLOSE_SECONDS)
+            await asyncio.wait({self._preparing}, timeout=self._CLOSE_SECS)
 
     def prepare_soon(self, *, is_patient: bool = True) -> None:
         """Has it made in the background, unless it is ready or being made.
@@ -98,7 +102,7 @@ class Greeting:
         """
         if self.clip is not None or self._is_preparing():
             return
-        if is_patient and time.monotonic() - self._failed_at < _RETRY_SECONDS:
+        if is_patient and time.monotonic() - self._failed_at < self._RETRY_SECS:
             return
         if self._retry is not None:
             self._retry.cancel()
@@ -126,7 +130,7 @@ class Greeting:
         self._failures += 1
         self._failed_at = time.monotonic()
         self._warn(f"the greeting is not recorded: {reason}: {_LIVE}")
-        if self._failures < _ATTEMPTS:
+        if self._failures < self._ATTEMPTS:
             pause = self._retry_secs * 2 ** (self._failures - 1)
             self._retry = asyncio.get_running_loop().call_later(pause, self._try_again)
 

@@ -13,6 +13,7 @@ import asyncio
 import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import resources
 from typing import NamedTuple
 
@@ -24,23 +25,38 @@ WINDOW = 256
 """Samples the model looks at in one step, 32 ms."""
 _CONTEXT = 32
 _STATE_SHAPE = (2, 128)
-_LARGEST_BATCH = 64
-_BATCH_INTERVAL = 0.010
-"""Seconds from one batch to the next: each costs a way to the thread and back, large or small."""
-_AT_ONCE = 8
-"""So few windows are judged without the thread: the way there and back takes 0.3 ms, as one window
-does, and eight together take 0.7 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batching:
+    """How windows are judged together; ``bench/message_costs.py`` measures what one costs."""
+
+    largest: int = 64
+    """Requests that are run together."""
+    interval_secs: float = 0.010
+    """Seconds from one batch to the next: each costs a way to the thread and back, large or small.
+    """
+    at_once: int = 8
+    """So few windows are judged without the thread: the way there and back takes 0.3 ms, as one
+    window does, and eight together take 0.7 ms."""
+
+
+_BATCHING = _Batching()
+
 MOST_WINDOWS = 8
 """Windows of one stream in a batch: audio that came late is caught up with, but not all at once."""
-# Silence and music leave a state in which speech is under-reported, so the state of a stream that
-# has been clearly quiet is renewed about every two seconds, as Pipecat does.
-_RESET_WINDOWS = 63
-_QUIET_WINDOWS = 5
-_QUIET_PROBABILITY = 0.1
 
 
 class StreamState:
     """What the model remembers of one call between two windows."""
+
+    _RESET_WINDOWS = 63
+    """Silence and music leave a state in which speech is under-reported, so the state of a stream
+    that has been clearly quiet is renewed about every two seconds, as Pipecat does."""
+    _QUIET_WINDOWS = 5
+    """So many windows in a row are clearly quiet."""
+    _QUIET_PROBABILITY = 0.1
+    """Each of them less likely speech than this."""
 
     def __init__(self) -> None:
         self.reset()
@@ -55,8 +71,8 @@ class StreamState:
     def note(self, probability: float) -> None:
         """Takes in a window's probability, and renews the state when that is due."""
         self._windows += 1
-        self._quiet = self._quiet + 1 if probability < _QUIET_PROBABILITY else 0
-        if self._windows >= _RESET_WINDOWS and self._quiet >= _QUIET_WINDOWS:
+        self._quiet = self._quiet + 1 if probability < self._QUIET_PROBABILITY else 0
+        if self._windows >= self._RESET_WINDOWS and self._quiet >= self._QUIET_WINDOWS:
             self.reset()
 
 
@@ -119,7 +135,7 @@ def _in_rounds(
 async def _found(
     states: Sequence[StreamState], windows: Sequence[Sequence[np.ndarray]]
 ) -> list[list[float]]:
-    if _session.cache_info().currsize and sum(map(len, windows)) <= _AT_ONCE:
+    if _session.cache_info().currsize and sum(map(len, windows)) <= _BATCHING.at_once:
         return _in_rounds(states, windows)
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_executor(), _in_rounds, states, windows)
@@ -154,8 +170,8 @@ class SileroBatch:
         try:
             while self._waiting:
                 await self._let_more_come(loop)
-                batch = self._waiting[:_LARGEST_BATCH]
-                del self._waiting[:_LARGEST_BATCH]
+                batch = self._waiting[: _BATCHING.largest]
+                del self._waiting[: _BATCHING.largest]
                 states, windows = [each.state for each in batch], [each.windows for each in batch]
                 try:
                     found = await _found(states, windows)
@@ -172,9 +188,9 @@ class SileroBatch:
 
     async def _let_more_come(self, loop: asyncio.AbstractEventLoop) -> None:
         pause = self._next_batch_at - loop.time()
-        if pause > 0 and len(self._waiting) < _LARGEST_BATCH:
+        if pause > 0 and len(self._waiting) < _BATCHING.largest:
             await asyncio.sleep(pause)
-        self._next_batch_at = loop.time() + _BATCH_INTERVAL
+        self._next_batch_at = loop.time() + _BATCHING.interval_secs
 
 
 _batches: "dict[asyncio.AbstractEventLoop, SileroBatch]" = {}

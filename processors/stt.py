@@ -19,8 +19,6 @@ __all__ = ["BEFORE_SECS", "UtteranceSTTService"]
 BEFORE_SECS = 0.7
 """How much of an utterance is from before the VAD said that it began."""
 
-_BYTES_PER_SAMPLE = 2
-
 
 class UtteranceSTTService(SegmentedSTTService):
     """Base of a recogniser that hears whole utterances, as the VAD before it cuts them.
@@ -104,7 +102,7 @@ class UtteranceSTTService(SegmentedSTTService):
             del self._audio_buffer[: -self._bytes(self._before_secs) or None]
 
     def _bytes(self, seconds: float) -> int:
-        return int(seconds * self.sample_rate) * _BYTES_PER_SAMPLE
+        return int(seconds * self.sample_rate) * 2
 
     async def _transcribe_or_report(self, audio: bytes) -> str | None:
         # Any exception of the subclass's code ends here, or the caller would not be heard again.

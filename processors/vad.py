@@ -28,9 +28,6 @@ from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRang
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
-_PROGRESS_SECS = 0.1
-_SILENCE_SECS = 0.06
-_OVER_WINDOWS = 3
 
 ECHO_MARGIN = 6.0
 """By how many dB the bot's echo is quieter than the bot, at least.
@@ -72,6 +69,9 @@ class PhoneVADAnalyzer(VADAnalyzer):
         likely_secs: How much sound it takes to think it likely that speech has begun.
         likely_confidence: How certain the model has to be of it all that while.
     """
+
+    _OVER_WINDOWS = 3
+    """So many windows without speech end what was only likely."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class PhoneVADAnalyzer(VADAnalyzer):
         self._sure = self._sure + 1 if speech and is_sure else 0
         if self._sure >= self._likely_windows:
             self._is_likely = True
-        elif self._silent >= _OVER_WINDOWS:
+        elif self._silent >= self._OVER_WINDOWS:
             self._is_likely = False
 
     def _move_on(self, *, speech: bool) -> None:
@@ -249,6 +249,11 @@ class PhoneVAD(VADProcessor):
         vad_analyzer: Another analyzer, in the place of the shared one.
         **kwargs: Pipecat's own.
     """
+
+    _PROGRESS_SECS = 0.1
+    """How much more has to be spoken to be told of."""
+    _SILENCE_SECS = 0.06
+    """How much longer it has to be silent."""
 
     def __init__(
         self,
@@ -334,7 +339,7 @@ class PhoneVAD(VADProcessor):
             await self.push_frame(CallerSpeakingFrame(speech_secs, heard.is_certain))
         if not heard.is_certain or silence_secs < self._told_silence:
             self._told_silence = 0.0
-        elif silence_secs - self._told_silence >= _SILENCE_SECS:
+        elif silence_secs - self._told_silence >= self._SILENCE_SECS:
             self._told_silence = silence_secs
             await self.push_frame(CallerPausedFrame(speech_secs, silence_secs))
 
@@ -342,7 +347,7 @@ class PhoneVAD(VADProcessor):
         return (
             self._told_secs == 0.0
             or is_certain is not self._told_certain
-            or speech_secs - self._told_secs >= _PROGRESS_SECS
+            or speech_secs - self._told_secs >= self._PROGRESS_SECS
         )
 
     async def _tell_over(self, silence_secs: float) -> None:

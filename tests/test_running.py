@@ -13,15 +13,14 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
-from twilio_frames import running
 from twilio_frames.running import PipelineRun
 from twilio_frames.worker import phone_worker
 
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(running, "_ASK_SECONDS", 0.1)
-    monkeypatch.setattr(running, "_CLEAN_UP_SECONDS", 0.1)
+    monkeypatch.setattr(PipelineRun, "_ASK_SECS", 0.1)
+    monkeypatch.setattr(PipelineRun, "_CLEAN_UP_SECS", 0.1)
 
 
 class HoldsUp(FrameProcessor):

@@ -31,9 +31,6 @@ __all__ = ["TOKEN_PARAMETER", "Call", "phone_worker"]
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
 
-_WIND_UP_SECONDS = 10.0
-_PREPARED_SECONDS = 5.0
-
 
 class Call:
     """One phone call: who calls, its audio, its end.
@@ -48,6 +45,11 @@ class Call:
         rest: The account's REST API, for ``hang_up(by_rest=True)``.
         prepared: What has been made ready for the call, or is being made.
     """
+
+    _WIND_UP_SECS = 10.0
+    """How long a pipeline may run on behind the end of the line."""
+    _PREPARED_SECS = 5.0
+    """How long a bot waits for what was to be prepared for it, once its call is there."""
 
     def __init__(
         self,
@@ -139,12 +141,12 @@ class Call:
         if (task := self.take_prepared()) is None:
             return None
         try:
-            async with asyncio.timeout(_PREPARED_SECONDS):
+            async with asyncio.timeout(self._PREPARED_SECS):
                 return await task
         except TimeoutError:
             logger.bind(call_sid=self.call_sid).warning(
-                f"{self.call_sid}: what was to be prepared took over {_PREPARED_SECONDS:g} s from "
-                "the stream's start; the bot goes on without"
+                f"{self.call_sid}: what was to be prepared took over {self._PREPARED_SECS:g} s "
+                "from the stream's start; the bot goes on without"
             )
             return None
 
@@ -362,9 +364,9 @@ class Call:
     async def _follow_line(self, run: PipelineRun) -> None:
         """End a pipeline that does not notice the end of its line."""
         await self._line_ended.wait()
-        await asyncio.sleep(_WIND_UP_SECONDS)
+        await asyncio.sleep(self._WIND_UP_SECS)
         logger.bind(call_sid=self.call_sid).warning(
-            f"{self.call_sid}: the pipeline still ran {_WIND_UP_SECONDS:g} s after the line ended "
-            "and is cancelled"
+            f"{self.call_sid}: the pipeline still ran {self._WIND_UP_SECS:g} s after the line "
+            "ended and is cancelled"
         )
         await run.stop("the line has ended")

@@ -20,12 +20,6 @@ from twilio_frames.stopping import FRAME_TASKS, cancel_until_done
 
 __all__ = ["PipelineRun"]
 
-# All of it in less time than whoever cancelled the bot waits for it.
-_ASK_SECONDS = 2.0
-_FORCE_SECONDS = 0.9
-_CLEAN_UP_SECONDS = 1.0
-_CLOSING_SECONDS = 3.0
-
 
 class PipelineRun:
     """One pipeline's run.
@@ -34,6 +28,16 @@ class PipelineRun:
         worker: Runs the pipeline.
         call_sid: The call, for log lines.
     """
+
+    _ASK_SECS = 2.0
+    """How long a pipeline may take to end when asked; all of these together take less time than
+    whoever cancelled the bot waits for it."""
+    _FORCE_SECS = 0.9
+    """How long its tasks may take when they are cancelled."""
+    _CLEAN_UP_SECS = 1.0
+    """How long each step of the clean-up may take."""
+    _CLOSING_SECS = 3.0
+    """How long a run may take to end that an event loop cancelled as it closed."""
 
     def __init__(self, worker: PipelineWorker, call_sid: str):
         self._worker = worker
@@ -61,7 +65,7 @@ class PipelineRun:
                 on_break_off()
             if self._stopping is None and self._running.cancelling():
                 # Nobody but an event loop that closes cancels that one: no frame moves any more.
-                await cancel_until_done({self._running}, seconds=_CLOSING_SECONDS)
+                await cancel_until_done({self._running}, seconds=self._CLOSING_SECS)
             else:
                 await self.stop("the bot was cancelled")
             raise
@@ -81,12 +85,12 @@ class PipelineRun:
         if self._running is None:
             return
         await self._runner.cancel(reason=reason)
-        if await self._has_ended(_ASK_SECONDS):
+        if await self._has_ended(self._ASK_SECS):
             await self.sweep()
             return
         # Not by the worker's queue, in which it would wait behind an end that does not come.
         await self._try(self._worker.pipeline.queue_frame(CancelFrame(reason=reason)))
-        if await self._has_ended(_ASK_SECONDS):
+        if await self._has_ended(self._ASK_SECS):
             await self.sweep()
             return
         await self._stop_by_force(self._running)
@@ -105,7 +109,7 @@ class PipelineRun:
             await self._try(self._worker.pipeline.cleanup())
         elif was_up:
             return
-        await cancel_until_done(tasks, seconds=_CLEAN_UP_SECONDS)
+        await cancel_until_done(tasks, seconds=self._CLEAN_UP_SECS)
         self.left |= {task for task in tasks if not task.done()}
 
     async def _has_ended(self, seconds: float) -> bool:
@@ -115,7 +119,7 @@ class PipelineRun:
     async def _stop_by_force(self, running: asyncio.Task[None]) -> None:
         await self._try(self._worker.pipeline.cleanup())
         tasks = {*self._runner.task_manager.current_tasks(), *self._steps, running}
-        await cancel_until_done(tasks, seconds=_FORCE_SECONDS)
+        await cancel_until_done(tasks, seconds=self._FORCE_SECS)
         self.left = {task for task in tasks if not task.done()}
         logger.bind(call_sid=self._call_sid).error(
             f"{self._call_sid}: the pipeline did not end, not even by cancellation, and was ended "
@@ -128,6 +132,6 @@ class PipelineRun:
         # let it pass either.
         task = asyncio.create_task(step, name="pipeline-step")
         self._steps.add(task)
-        await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
+        await asyncio.wait({task}, timeout=self._CLEAN_UP_SECS)
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
             report_unforeseen(error, f"the end of call {self._call_sid}")

@@ -6,8 +6,6 @@ from loguru import logger
 
 __all__ = ["report_unforeseen"]
 
-_FRAMES = 3
-
 
 def report_unforeseen(error: BaseException, where: str) -> str:
     """Logs an exception's type and place, not its text.
@@ -19,6 +17,6 @@ def report_unforeseen(error: BaseException, where: str) -> str:
     Returns:
         Its type's name.
     """
-    place = "".join(traceback.format_tb(error.__traceback__)[-_FRAMES:])
+    place = "".join(traceback.format_tb(error.__traceback__)[-3:])
     logger.error(f"{type(error).__name__} on {where}:\n{place}")
     return type(error).__name__

@@ -11,8 +11,6 @@ FRAME_TASKS = "_frame_task_handler"
 SETUP_TASKS = "::setup::"
 """What stands in the names of the tasks in which Pipecat sets its processors up."""
 
-_STEP_SECONDS = 0.05
-
 
 async def cancel_until_done(tasks: Iterable["asyncio.Task[Any]"], *, seconds: float) -> bool:
     """Cancels tasks again and again until they have ended.
@@ -34,5 +32,5 @@ async def cancel_until_done(tasks: Iterable["asyncio.Task[Any]"], *, seconds: fl
     while left and loop.time() < until:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=_STEP_SECONDS)
+        _, left = await asyncio.wait(left, timeout=0.05)
     return not left

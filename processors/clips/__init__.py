@@ -27,7 +27,6 @@ from twilio_frames.processors.words.word_places import word_ends
 
 __all__ = ["Clip", "ClipWord", "SpeakClipFrame"]
 
-_LONGEST_SECONDS = 600
 _LEAD_IN = 2 * BLOCK
 _LEAD_OUT = 10 * BLOCK
 
@@ -64,9 +63,9 @@ class Clip:
     words: tuple[ClipWord, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.mulaw) <= _LONGEST_SECONDS * SAMPLE_RATE:
+        if not 0 < len(self.mulaw) <= 600 * SAMPLE_RATE:
             raise ConfigurationError(
-                f"expected a clip of up to {_LONGEST_SECONDS} s, got one of "
+                f"expected a clip of up to 600 s, got one of "
                 f"{len(self.mulaw) / SAMPLE_RATE:g} s: pass mu-law, 8000 bytes a second"
             )
         if not self.words:

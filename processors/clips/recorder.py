@@ -32,8 +32,6 @@ __all__ = ["MakesTTS", "made_service", "record_clip", "record_clips"]
 MakesTTS = Callable[[], TTSService | Awaitable[TTSService]]
 """Makes a TTS service like the one a bot speaks with; may be a coroutine function."""
 
-_CLOSE_SECONDS = 5.0
-
 
 async def made_service(tts: TTSService | MakesTTS) -> TTSService:
     """A service, or the one that a function of the kind makes."""
@@ -89,7 +87,7 @@ async def record_clips(
         return [await _recorded(worker, recorder, text, time_limit) for text in texts]
     finally:
         await worker.cancel()
-        await asyncio.wait({running}, timeout=_CLOSE_SECONDS)
+        await asyncio.wait({running}, timeout=5.0)
         running.cancel()
 
 

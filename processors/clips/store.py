@@ -20,7 +20,6 @@ from twilio_frames.processors.clips.recorder import MakesTTS, made_service, reco
 __all__ = ["ClipStore", "clip_folder"]
 
 _FORMAT = 1
-_MOST_IN_MEMORY = 256
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -43,6 +42,9 @@ class ClipStore:
         folder: Where the files are; None for :func:`clip_folder`.
         most_bytes: What the files may take; those that were not used for longest go first.
     """
+
+    _MOST_IN_MEMORY = 256
+    """Clips that are kept in memory, unless more are asked for at once."""
 
     def __init__(self, folder: Path | str | None = None, *, most_bytes: int = 50_000_000):
         self._folder = Path(folder) if folder is not None else clip_folder()
@@ -119,7 +121,7 @@ class ClipStore:
             await asyncio.to_thread(self._keep, key, clip)
         for key in wanted:
             self._clips.move_to_end(key)
-        while len(self._clips) > max(_MOST_IN_MEMORY, len(wanted)):
+        while len(self._clips) > max(self._MOST_IN_MEMORY, len(wanted)):
             self._clips.popitem(last=False)
 
     def _keep(self, key: str, clip: Clip) -> None:

@@ -13,8 +13,6 @@ from twilio_frames.errors import ConfigurationError
 
 __all__ = ["LearnedPause", "PauseRange"]
 
-_LATELY_TURNS = 4
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseRange:
@@ -66,6 +64,9 @@ class LearnedPause:
         within: Its range, and how fast it is learned.
     """
 
+    _LATELY_TURNS = 4
+    """For so many turns a caller who was cut off is given more time."""
+
     def __init__(self, within: PauseRange | None = None):
         self._within = within or PauseRange()
         self._pauses: deque[float] = deque(maxlen=self._within.remembered)
@@ -93,7 +94,7 @@ class LearnedPause:
     @property
     def was_cut_off_lately(self) -> bool:
         """Whether the caller went on so in one of the last few turns."""
-        return self._turns_since_cut is not None and self._turns_since_cut < _LATELY_TURNS
+        return self._turns_since_cut is not None and self._turns_since_cut < self._LATELY_TURNS
 
     @property
     def turns(self) -> int:

@@ -27,7 +27,6 @@ from twilio_frames.processors.pipeline.parts import parts_around
 
 __all__ = ["MutedKeys"]
 
-_MOST_KEPT = 100
 _MAKES_NONE = (STTService, BaseInputTransport, PipelineSource, PipelineSink, BasePipeline)
 
 
@@ -40,13 +39,16 @@ class MutedKeys:
             while it is given an ``InputDTMFFrame``.
     """
 
+    _MOST_KEPT = 100
+    """Keys that are remembered; more presses than a muted stretch has."""
+
     def __init__(self, user: LLMUserAggregator, makers: list[FrameProcessor]):
         self._user = user
         self._is_muted = False
-        self._pressed: deque[int] = deque(maxlen=_MOST_KEPT)
-        self._kept: deque[TranscriptionFrame] = deque(maxlen=_MOST_KEPT)
+        self._pressed: deque[int] = deque(maxlen=self._MOST_KEPT)
+        self._kept: deque[TranscriptionFrame] = deque(maxlen=self._MOST_KEPT)
         self._taking_key: set[FrameProcessor] = set()
-        self._passing: deque[int] = deque(maxlen=_MOST_KEPT)
+        self._passing: deque[int] = deque(maxlen=self._MOST_KEPT)
         user.add_event_handler("on_before_process_frame", self._user_takes)
         user.add_event_handler("on_after_push_frame", self._user_has_pushed)
         for maker in makers:

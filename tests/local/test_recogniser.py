@@ -14,7 +14,6 @@ from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.errors import ConfigurationError, MissingExtraError, RecognitionError
 from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
 from twilio_frames.examples.coffee_shop.understanding import understand
-from twilio_frames.local.recognition import recogniser as recogniser_module
 from twilio_frames.local.recognition.recogniser import Recogniser
 from twilio_frames.local.synthesiser import CALLER_VOICE, Synthesiser
 
@@ -114,7 +113,7 @@ async def test_event_loop_goes_on(calls: Recogniser):
 
 
 async def test_too_many_waiting_is_said(monkeypatch: pytest.MonkeyPatch, calls: Recogniser):
-    monkeypatch.setattr(recogniser_module, "_MOST_WAITING", 1)
+    monkeypatch.setattr(Recogniser, "_MOST_WAITING", 1)
     recogniser = await Recogniser.create(GRAMMAR)
     first = asyncio.create_task(recogniser.recognise(spoken("hang up")))
     await asyncio.sleep(0)

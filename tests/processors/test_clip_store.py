@@ -267,7 +267,7 @@ async def test_greeting_is_not_waited_for_long(tmp_path: Path, warnings: list[st
 async def test_full_memory_forgets_nothing_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("twilio_frames.processors.clips.store._MOST_IN_MEMORY", 2)
+    monkeypatch.setattr(ClipStore, "_MOST_IN_MEMORY", 2)
     store = ClipStore(tmp_path)
     for text in ("One.", "Two."):
         await store.clip(text, Beeper())

@@ -159,7 +159,7 @@ async def test_requests_alone_fill_the_table_to_its_bound():
 async def test_want_of_descriptors_costs_a_line(
     log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(accepting, "_PAUSE_SECS", 0.001)
+    monkeypatch.setattr(accepting.Listener, "_PAUSE_SECS", 0.001)
     loop = asyncio.get_running_loop()
     accept, left = loop.sock_accept, [None] * 50
 

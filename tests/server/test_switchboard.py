@@ -9,7 +9,6 @@ import pytest
 from tests.vendors.faults import bad_day
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
-from twilio_frames.server.calls import switchboard
 from twilio_frames.server.calls.records import CallRecords, StreamPhase
 from twilio_frames.server.calls.switchboard import Switchboard
 
@@ -43,8 +42,8 @@ class FakeCall:
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(switchboard, "_WIND_UP_SECONDS", 0.02)
-    monkeypatch.setattr(switchboard, "_CANCEL_SECONDS", 0.02)
+    monkeypatch.setattr(Switchboard, "_WIND_UP_SECS", 0.02)
+    monkeypatch.setattr(Switchboard, "CANCEL_SECS", 0.02)
 
 
 async def carry(bot: Callable[[Call], Awaitable[None]], call: FakeCall) -> StreamPhase:
@@ -170,8 +169,8 @@ async def test_bot_that_was_given_up_counts_until_it_ends():
     "Nothing more: its line is free within seconds.",
 )
 async def test_bot_without_a_pipeline_has_less_time(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(switchboard, "_WIND_UP_SECONDS", 60.0)
-    monkeypatch.setattr(switchboard, "_NO_PIPELINE_SECONDS", 0.02)
+    monkeypatch.setattr(Switchboard, "_WIND_UP_SECS", 60.0)
+    monkeypatch.setattr(Switchboard, "_NO_PIPELINE_SECS", 0.02)
     call = FakeCall()
     call.transport.pipeline_is_up = False
 

@@ -20,10 +20,6 @@ Samples = NDArray[np.float32]
 
 _PIECE = 160
 _PIECE_SECS = _PIECE / SAMPLE_RATE
-_SILENCE = -60.0
-_LONGEST_SECS = 60.0
-# What is played behind something else begins at its end, though clocks are read in between.
-_SEAM = 80
 
 
 @dataclass(slots=True)
@@ -42,8 +38,18 @@ class EchoReference:
     Remembers what may still be heard as an echo, and no more than a minute of it.
     """
 
+    _SILENCE = -60.0
+    """dB of full scale; what is no louder leaves no echo."""
+    _LONGEST_SECS = 60.0
+    """How long what was played is remembered."""
+    _SEAM = 80
+    """Samples. What is played behind something else begins at its end, though clocks are read in
+    between."""
+
     def __init__(self) -> None:
-        self._levels: deque[tuple[float, float]] = deque(maxlen=round(_LONGEST_SECS / _PIECE_SECS))
+        self._levels: deque[tuple[float, float]] = deque(
+            maxlen=round(self._LONGEST_SECS / _PIECE_SECS)
+        )
         self._sounds: deque[_Sound] = deque()
 
     def note(self, mulaw: bytes, plays_at: float) -> None:
@@ -57,7 +63,7 @@ class EchoReference:
         self._cut_levels(plays_at)
         for begin in range(0, len(mulaw), _PIECE):
             level = pcm_level(decode_mulaw(mulaw[begin : begin + _PIECE]))
-            if level > _SILENCE:
+            if level > self._SILENCE:
                 is_audible = True
                 self._levels.append((plays_at + begin / SAMPLE_RATE, level))
         if is_audible:
@@ -66,10 +72,10 @@ class EchoReference:
     def _keep(self, sound: _Sound) -> None:
         if self._sounds:
             end = self._sounds[-1].end
-            sound.begin = end if abs(sound.begin - end) <= _SEAM else sound.begin
+            sound.begin = end if abs(sound.begin - end) <= self._SEAM else sound.begin
             self._cut_sounds(sound.begin)
         self._sounds.append(sound)
-        self._forget(sound.end - round(_LONGEST_SECS * SAMPLE_RATE))
+        self._forget(sound.end - round(self._LONGEST_SECS * SAMPLE_RATE))
 
     def cut(self, at: float) -> None:
         """Forgets what would have been played from a time on: it was thrown away."""

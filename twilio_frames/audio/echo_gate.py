@@ -22,6 +22,7 @@ No I/O happens here. It is only worked where the bot was audible and speech is h
 """
 
 from collections import deque
+from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
@@ -33,32 +34,60 @@ from twilio_frames.audio.mulaw import SAMPLE_RATE, pcm_level
 WINDOW = 256
 """Samples that are judged at a time, 32 ms."""
 
-_WINDOWS = 8
-_COMPARED = _WINDOWS * WINDOW
-# What is heard of a sound: its windows that are not much quieter than its loudest.
-_QUIETER = 15.0
-# How like the bot a sound must be to be its echo, by how many windows of it were heard. Of callers
-# one window in a hundred is as like by chance, of echoes one in twenty less. ``bench/echoes.py``.
-_ALIKE = (9.0, 9.0, 0.75, 0.6, 0.5, 0.42, 0.36, 0.32, 0.28)
-_ALIKE_AT_KNOWN = 0.25
-# How unlike is enough not to wait for more, from four windows on.
-_FEW_WINDOWS = 4
-_UNLIKE = (0.12, 0.02)
-# A place of the bot's must be this much louder at least; less than the margin, which is for peaks.
-_MARGIN_SLACK = 3.0
-_HANGOVER_WINDOWS = 6
-_LONGEST_HANGOVER = 24
-_NEAR = SAMPLE_RATE // 50
-# Where the echo is known well, sounds change more slowly than windows come.
-_LOOK_EACH = 4
-_LOUDER = 6.0
-_LESS_ALIKE = 0.8
-_OVER_WINDOWS = 2
-_NEW = 4 * WINDOW
-_TAIL = 12.0
-_FLOOR_WINDOWS = 64
-_MOST_TRUST = 15
-_LEAST_TRUST = 4
+
+@dataclass(frozen=True, slots=True)
+class _EchoTuning:
+    """How a window is judged; ``bench/echoes.py`` measures how well.
+
+    Levels are in dB, lengths in windows of 32 ms unless they say otherwise.
+    """
+
+    windows: int = 8
+    """How many windows are compared at a time: a quarter of a second."""
+    quieter: float = 15.0
+    """What is heard of a sound: its windows that are not this much quieter than its loudest."""
+    alike: tuple[float, ...] = (9.0, 9.0, 0.75, 0.6, 0.5, 0.42, 0.36, 0.32, 0.28)
+    """How like the bot a sound must be to be its echo, by how many windows of it were heard. Of
+    callers one window in a hundred is as like by chance, of echoes one in twenty less."""
+    alike_at_known: float = 0.25
+    """How like it must be at the place where the echo is known to be."""
+    few_windows: int = 4
+    """From so many windows on, being unlike may be enough not to wait for more."""
+    unlike: tuple[float, float] = (0.12, 0.02)
+    """How unlike is enough: below the first, and the second more for each window heard."""
+    margin_slack: float = 3.0
+    """A place of the bot's must be this much louder at least; less than the margin, which is for
+    peaks."""
+    hangover_windows: int = 6
+    """How long a caller is heard on without a look, at first."""
+    longest_hangover: int = 24
+    """How long after several looks in a row that found a caller."""
+    near: int = SAMPLE_RATE // 50
+    """Samples by which a delay may differ and be the same one: 20 ms."""
+    look_each: int = 4
+    """Where the echo is known well, one window of so many is looked at: sounds change more slowly.
+    """
+    louder: float = 6.0
+    """What is this much louder than the echo that is known may be a caller over it."""
+    less_alike: float = 0.8
+    """And what is less like the bot than this share of the usual."""
+    over_windows: int = 2
+    """So many such windows in a row are a caller."""
+    new: int = 4 * WINDOW
+    """Samples at the end of a sound in which a new delay is looked for."""
+    tail: float = 12.0
+    """What is this much quieter than the loudest window is the end of a sound."""
+    floor_windows: int = 64
+    """The line's noise is the quietest of so many."""
+    most_trust: int = 15
+    """So often found, an echo is known well."""
+    least_trust: int = 4
+    """So often found, it is believed where it is not found."""
+
+
+_TUNED = _EchoTuning()
+
+_COMPARED = _TUNED.windows * WINDOW
 
 
 class Heard(Enum):
@@ -79,12 +108,12 @@ class EchoGate:
 
     def __init__(self, margin: float):
         self._margin = margin
-        self._windows: deque[bytes] = deque(maxlen=_WINDOWS)
-        self._levels: deque[float] = deque(maxlen=_WINDOWS)
-        self._floor: deque[float] = deque(maxlen=_FLOOR_WINDOWS)
+        self._windows: deque[bytes] = deque(maxlen=_TUNED.windows)
+        self._levels: deque[float] = deque(maxlen=_TUNED.windows)
+        self._floor: deque[float] = deque(maxlen=_TUNED.floor_windows)
         self._echo: _KnownEcho | None = None
         self._hears_on = 0
-        self._next_hangover = _HANGOVER_WINDOWS
+        self._next_hangover = _TUNED.hangover_windows
         self._unsure = 0
         self._over = 0
         self._looks = 0
@@ -106,7 +135,7 @@ class EchoGate:
         if not is_speech or bot is None:
             self._unsure = self._over = 0
             if self._hears_on < 0:
-                self._next_hangover = _HANGOVER_WINDOWS
+                self._next_hangover = _TUNED.hangover_windows
             return Heard.CALLER
         if self._hears_on >= 0:
             return Heard.CALLER
@@ -117,27 +146,27 @@ class EchoGate:
     def _is_as_loud_as(self, bot: BotAtEar) -> bool:
         if self._echo is not None and self._echo.is_trusted:
             return False
-        return max(list(self._levels)[-_HANGOVER_WINDOWS:]) >= bot.level - self._margin
+        return max(list(self._levels)[-_TUNED.hangover_windows :]) >= bot.level - self._margin
 
     def _compare(self, bot: BotAtEar, until: float) -> Heard:
         echo, end = self._echo, round(until * SAMPLE_RATE)
         over = echo is not None and self._is_over(echo, bot, end)
         self._looks += 1
-        if echo is not None and echo.is_settled and not over and self._looks % _LOOK_EACH:
+        if echo is not None and echo.is_settled and not over and self._looks % _TUNED.look_each:
             return self._is_echo()
         sound = self._sound()
         if echo is not None:
-            found = self._search(sound, bot, end - echo.delay + _NEAR, 2 * _NEAR)
-            if found.degree >= _ALIKE_AT_KNOWN:
+            found = self._search(sound, bot, end - echo.delay + _TUNED.near, 2 * _TUNED.near)
+            if found.degree >= _TUNED.alike_at_known:
                 over = over and self._is_beside(echo, found.degree)
                 if over:
                     return self._is_caller_over(echo, sound, bot, end)
-                self._note(echo, found, echo.delay - _NEAR, sound, bot, end)
+                self._note(echo, found, echo.delay - _TUNED.near, sound, bot, end)
                 return self._is_echo()
         found = self._search(sound, bot, end, round(bot.reach * SAMPLE_RATE))
-        if found.degree < _ALIKE[self._heard_windows()]:
+        if found.degree < _TUNED.alike[self._heard_windows()]:
             return self._is_unlike(found.degree, over=over)
-        if echo is None or abs(found.shift - echo.delay) > _NEAR:
+        if echo is None or abs(found.shift - echo.delay) > _TUNED.near:
             self._echo = echo = _KnownEcho()
         self._note(echo, found, 0, sound, bot, end)
         return self._is_echo()
@@ -154,7 +183,7 @@ class EchoGate:
         """Looks for the sound in what the bot said, up to a sample and from so many before."""
         length = len(sound) + reach
         cause = bot.reference.sound(end - length, length)
-        return likeness(sound, cause, loss=min(self._margin, _MARGIN_SLACK))
+        return likeness(sound, cause, loss=min(self._margin, _TUNED.margin_slack))
 
     def _sound(self) -> Samples:
         sound = np.zeros(_COMPARED, np.float32)
@@ -163,20 +192,20 @@ class EchoGate:
         return sound
 
     def _heard_windows(self) -> int:
-        quiet = max(self._levels) - _QUIETER
+        quiet = max(self._levels) - _TUNED.quieter
         return sum(level >= quiet for level in self._levels)
 
     def _is_over(self, echo: "_KnownEcho", bot: BotAtEar, end: int) -> bool:
         """Whether a window is louder than the echo that is known, and than the line's noise."""
-        least = max(echo.level(bot, end), min(self._floor) + _LOUDER) + _LOUDER
+        least = max(echo.level(bot, end), min(self._floor) + _TUNED.louder) + _TUNED.louder
         window = np.frombuffer(self._windows[-1], np.int16).astype(np.float32)
         return echo.is_trusted and _edge_level(window) > least
 
     def _is_beside(self, echo: "_KnownEcho", degree: float) -> bool:
         """Whether a sound that is like the known echo is more than that."""
         return (
-            degree < _LESS_ALIKE * echo.usual_degree
-            and self._levels[-1] >= max(self._levels) - _TAIL
+            degree < _TUNED.less_alike * echo.usual_degree
+            and self._levels[-1] >= max(self._levels) - _TUNED.tail
         )
 
     def _is_unlike(self, degree: float, *, over: bool) -> Heard:
@@ -187,31 +216,31 @@ class EchoGate:
         self._over = 0
         self._unsure += 1
         heard = self._heard_windows()
-        base, step = _UNLIKE
-        is_clear = heard >= _FEW_WINDOWS and degree < base + step * heard
+        base, step = _TUNED.unlike
+        is_clear = heard >= _TUNED.few_windows and degree < base + step * heard
         # An echo whose delay has changed is unlike its old and its new place for a while.
         waited = self._unsure if trusted else max(heard, self._unsure)
-        if is_clear or waited >= _WINDOWS:
+        if is_clear or waited >= _TUNED.windows:
             return self._is_caller_for_long()
         return Heard.UNSURE
 
     def _is_caller_over(self, echo: "_KnownEcho", sound: Samples, bot: BotAtEar, end: int) -> Heard:
         self._over += 1
-        if self._over < _OVER_WINDOWS:
+        if self._over < _TUNED.over_windows:
             return Heard.UNSURE
         # What is new may as well be the echo, whose delay has changed.
-        found = self._search(sound[-_NEW:], bot, end, round(bot.reach * SAMPLE_RATE))
-        is_elsewhere = abs(found.shift - echo.delay) > _NEAR
-        if found.degree < _ALIKE[_NEW // WINDOW] or not is_elsewhere:
+        found = self._search(sound[-_TUNED.new :], bot, end, round(bot.reach * SAMPLE_RATE))
+        is_elsewhere = abs(found.shift - echo.delay) > _TUNED.near
+        if found.degree < _TUNED.alike[_TUNED.new // WINDOW] or not is_elsewhere:
             return self._is_caller_for_long()
         self._echo = _KnownEcho()
-        self._note(self._echo, found, 0, sound[-_NEW:], bot, end)
+        self._note(self._echo, found, 0, sound[-_TUNED.new :], bot, end)
         return self._is_echo()
 
     def _is_caller_for_long(self) -> Heard:
         """The surer, the longer it is for the next look; an echo may begin behind a caller."""
         hears_on, self._next_hangover = self._next_hangover, 2 * self._next_hangover
-        return self._is_caller(hears_on=min(hears_on, _LONGEST_HANGOVER))
+        return self._is_caller(hears_on=min(hears_on, _TUNED.longest_hangover))
 
     def _is_caller(self, *, hears_on: int = 0) -> Heard:
         """A voice has quiet sounds between its loud ones: it is heard on for a moment."""
@@ -220,7 +249,7 @@ class EchoGate:
         return Heard.CALLER
 
     def _is_echo(self) -> Heard:
-        self._next_hangover = _HANGOVER_WINDOWS
+        self._next_hangover = _TUNED.hangover_windows
         self._unsure = self._over = 0
         return Heard.ECHO
 
@@ -236,16 +265,16 @@ class _KnownEcho:
 
     @property
     def is_trusted(self) -> bool:
-        return self._trust >= _LEAST_TRUST
+        return self._trust >= _TUNED.least_trust
 
     @property
     def is_settled(self) -> bool:
-        return self._trust == _MOST_TRUST
+        return self._trust == _TUNED.most_trust
 
     def note(self, degree: float, sound: Samples, place: Samples, delay: int) -> None:
         """Learns from a sound that was found again at a place of what the bot said."""
         self.delay = delay
-        self._trust = min(_MOST_TRUST, self._trust + 1)
+        self._trust = min(_TUNED.most_trust, self._trust + 1)
         loss = _edge_level(sound) - _edge_level(place)
         if self._loss is None:
             self._loss, self.usual_degree = loss, degree

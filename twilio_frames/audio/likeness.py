@@ -21,12 +21,25 @@ from numpy.typing import NDArray
 from twilio_frames.audio.echo import Samples
 from twilio_frames.audio.mulaw import SAMPLE_RATE
 
-_LOWEST_HZ = 300
-_HIGHEST_HZ = 3400
-_SMOOTH_HZ = 50
-# Wholly white, noise between the partials counts as much as they do.
-_WHITENING = 0.7
-_FLOOR = 1e-3
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What of two sounds is compared; ``bench/echoes.py`` measures how well it tells them apart."""
+
+    lowest_hz: int = 300
+    """Where a telephone line's band begins (G.712)."""
+    highest_hz: int = 3400
+    """Where it ends."""
+    smooth_hz: int = 50
+    """Lines of a spectrum that share a gain."""
+    whitening: float = 0.7
+    """How white the spectra are made: wholly white, noise between the partials counts as they do.
+    """
+    floor: float = 1e-3
+    """What is less than this share of the strongest line is not made stronger."""
+
+
+_COMPARISON = _Comparison()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +64,12 @@ def likeness(sound: Samples, cause: Samples, *, loss: float) -> Likeness:
         loss: By how many dB the sound has to be quieter than the place, at least.
     """
     size = _good_size(len(cause))
-    band = slice(_LOWEST_HZ * size // SAMPLE_RATE, _HIGHEST_HZ * size // SAMPLE_RATE)
+    band = slice(
+        _COMPARISON.lowest_hz * size // SAMPLE_RATE, _COMPARISON.highest_hz * size // SAMPLE_RATE
+    )
     heard = np.fft.rfft(sound, size)[band]
     played = np.fft.rfft(cause, size)[band]
-    gain = _whitening(heard, max(1, _SMOOTH_HZ * size // SAMPLE_RATE))
+    gain = _whitening(heard, max(1, _COMPARISON.smooth_hz * size // SAMPLE_RATE))
     heard *= gain
     played *= gain
     places = len(cause) - len(sound) + 1
@@ -74,7 +89,7 @@ def _whitening(spectrum: NDArray[np.complex128], width: int) -> Samples:
     """Gains that flatten a spectrum, each for so many neighbouring lines of it."""
     power = spectrum.real**2 + spectrum.imag**2
     steps = np.add.reduceat(power, range(0, len(power), width)) / width
-    gains = (steps + _FLOOR * steps.max() + 1e-6) ** (-_WHITENING / 2)
+    gains = (steps + _COMPARISON.floor * steps.max() + 1e-6) ** (-_COMPARISON.whitening / 2)
     return np.repeat(gains, width)[: len(power)].astype(np.float32)
 
 

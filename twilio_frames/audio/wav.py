@@ -1,15 +1,20 @@
 """WAV files as telephone audio: 16-bit PCM of any rate, or mu-law as it is."""
 
 import struct
+from enum import IntEnum
 
 import numpy as np
 
 from twilio_frames.audio.mulaw import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.audio.resampler import Resampler
 
-_PCM = 1
-_MULAW = 7
-_EXTENSIBLE = 0xFFFE
+
+class _Format(IntEnum):
+    """What a WAV file says of its samples (RFC 2361, and Microsoft's extension of the header)."""
+
+    PCM = 1
+    MULAW = 7
+    EXTENSIBLE = 0xFFFE
 
 
 def mulaw_of_wav(data: bytes, *, channel: int | None = None) -> bytes:
@@ -26,15 +31,15 @@ def mulaw_of_wav(data: bytes, *, channel: int | None = None) -> bytes:
     if "fmt " not in chunks or "data" not in chunks or len(chunks["fmt "]) < 16:
         raise ValueError("expected a WAV file, got something else: pass 16-bit PCM or mu-law WAV")
     kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", chunks["fmt "][:16])
-    if kind == _EXTENSIBLE and len(chunks["fmt "]) >= 26:
+    if kind == _Format.EXTENSIBLE and len(chunks["fmt "]) >= 26:
         kind = int.from_bytes(chunks["fmt "][24:26], "little")
-    if (kind, bits) not in ((_PCM, 16), (_MULAW, 8)) or not channels or not rate:
+    if (kind, bits) not in ((_Format.PCM, 16), (_Format.MULAW, 8)) or not channels or not rate:
         raise ValueError(
             f"expected 16-bit PCM or mu-law in a WAV file, got format {kind} with {bits} bits: "
             "convert the file"
         )
     sound = chunks["data"]
-    if kind == _MULAW:
+    if kind == _Format.MULAW:
         if (channels, rate) == (1, SAMPLE_RATE):
             return sound
         sound = decode_mulaw(sound)

@@ -42,7 +42,6 @@ NOISE_LEVEL = -55.0
 LISTEN_SECONDS = 10.0
 """How long a caller without a script stays on the line."""
 
-_MOST_AT_ONCE = 100
 
 _DESCRIPTION = """\
 Rings a bot as Twilio would, and lets a caller speak with it. URL is the bot's TwiML webhook
@@ -164,8 +163,8 @@ def _add_scripted(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= _MOST_AT_ONCE:
-        raise argparse.ArgumentTypeError(f"expected a number up to {_MOST_AT_ONCE}, got {text!r}")
+    if not text.isdecimal() or not 0 < int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"expected a number up to 100, got {text!r}")
     return int(text)
 
 

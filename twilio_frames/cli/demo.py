@@ -33,7 +33,6 @@ ORDER_WAS_WRONG = 3
 MOST_SECONDS = 80.0
 """The demonstration stays under 90 seconds whatever happens."""
 
-_NOISE_LEVEL = -50.0
 _LOG = "call.jsonl"
 _RECORDING = "call.wav"
 _REPORT = "call.html"
@@ -162,7 +161,7 @@ async def _ring(
     sound = CallerOptions(
         record=folder / _TWILIO_RECORDING,
         log=folder / _TWILIO_LOG,
-        noise_level=_NOISE_LEVEL,
+        noise_level=-50.0,
         seconds=MOST_SECONDS,
     )
     status = StatusCallback(url=f"{url}/status", events=("ringing", "answered", "completed"))

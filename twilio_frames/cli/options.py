@@ -14,7 +14,6 @@ from twilio_frames.private_files import write_private
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 from twilio_frames.testing.speech import read_wav
 
-_HIGHEST_PORT = 65535
 _PHONE_KEYS = "0123456789*#w"
 _CALLEE = re.compile(r"\+[1-9][0-9]{7,14}|sip:\S+|client:\S+")
 """E.164 has up to 15 digits; a country's shortest numbers, with its code, have eight."""
@@ -68,8 +67,8 @@ def file_to_write(text: str) -> Path:
 
 def port_number(text: str) -> int:
     """An argument that names a TCP port; 0 is any that is free."""
-    if not text.isdecimal() or not 0 <= int(text) <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"expected a port, 0 to {_HIGHEST_PORT}, got {text!r}")
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, got {text!r}")
     return int(text)
 
 

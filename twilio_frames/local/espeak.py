@@ -13,15 +13,20 @@ from pathlib import Path
 
 from twilio_frames.errors import ConfigurationError, MissingExtraError, SynthesisError
 
-_AUDIO_OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_DONT_EXIT = 0x8000
-_CHARS_UTF8 = 1
-_END_PAUSE = 0x1000
-_POSITION_CHARACTER = 1
-_EVENT_LIST_TERMINATED = 0
-_EVENT_WORD = 1
-_RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
-_BUFFER_MILLISECONDS = 200
+
+class _Header:
+    """The header's names, without their ``espeak``."""
+
+    AUDIO_OUTPUT_SYNCHRONOUS = 2
+    INITIALIZE_DONT_EXIT = 0x8000
+    CHARS_UTF8 = 1
+    ENDPAUSE = 0x1000
+    POS_CHARACTER = 1
+    EVENT_LIST_TERMINATED = 0
+    EVENT_WORD = 1
+    RATE = 1
+    PITCH = 3
+    RANGE = 4
 
 
 class _Event(ctypes.Structure):
@@ -97,10 +102,10 @@ class Espeak:
         library_path, self._data_path = library_files()
         self._library = _declared(library_path)
         self.sample_rate = self._library.espeak_Initialize(
-            _AUDIO_OUTPUT_SYNCHRONOUS,
-            _BUFFER_MILLISECONDS,
+            _Header.AUDIO_OUTPUT_SYNCHRONOUS,
+            200,  # milliseconds of sound between two calls back
             os.fsencode(self._data_path),
-            _INITIALIZE_DONT_EXIT,
+            _Header.INITIALIZE_DONT_EXIT,
         )
         if self.sample_rate <= 0:
             # espeak-ng keeps its data path in a buffer of 160 characters.
@@ -134,9 +139,9 @@ class Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
         encoded = text.encode() + b"\0"
         # Without its pause at the end espeak-ng cuts the last sound short.
-        flags = _CHARS_UTF8 | _END_PAUSE
+        flags = _Header.CHARS_UTF8 | _Header.ENDPAUSE
         code = self._library.espeak_Synth(
-            encoded, len(encoded), 0, _POSITION_CHARACTER, 0, flags, None, None
+            encoded, len(encoded), 0, _Header.POS_CHARACTER, 0, flags, None, None
         )
         if code:
             raise SynthesisError(
@@ -155,17 +160,17 @@ class Espeak:
                 "name a language and, after a plus sign, a variant, as in 'en-us+f2'"
             )
         # Choosing a voice resets these.
-        self._library.espeak_SetParameter(_RATE, voice.words_per_minute, 0)
-        self._library.espeak_SetParameter(_PITCH, voice.pitch, 0)
-        self._library.espeak_SetParameter(_PITCH_RANGE, voice.pitch_range, 0)
+        self._library.espeak_SetParameter(_Header.RATE, voice.words_per_minute, 0)
+        self._library.espeak_SetParameter(_Header.PITCH, voice.pitch, 0)
+        self._library.espeak_SetParameter(_Header.RANGE, voice.pitch_range, 0)
 
     def _receive(self, samples: int | None, count: int, events: Iterable[_Event]) -> int:
         if samples and count > 0:
             self._pcm += ctypes.string_at(samples, 2 * count)
         for event in events:
-            if event.type == _EVENT_LIST_TERMINATED:
+            if event.type == _Header.EVENT_LIST_TERMINATED:
                 break
-            if event.type == _EVENT_WORD:
+            if event.type == _Header.EVENT_WORD:
                 self._marks.append(Mark(character=event.text_position - 1, sample=event.sample))
         return 0
 

@@ -15,7 +15,6 @@ from twilio_frames.local.espeak import Espeak, Voice
 from twilio_frames.local.recognition.fitting import fitted, gain_for
 from twilio_frames.local.speech import Speech
 
-_MOST_WAITING = 1024
 # Sounds of every strength, to measure a voice by.
 _LEVEL_SENTENCE = "Thanks for calling. We have six kinds of coffee, and you may choose your own."
 
@@ -27,7 +26,7 @@ class EspeakThread:
         most_waiting: Sentences taken before further ones are refused.
     """
 
-    def __init__(self, *, most_waiting: int = _MOST_WAITING):
+    def __init__(self, *, most_waiting: int = 1024):
         self._most_waiting = most_waiting
         self._speaking = threading.Lock()
         self._espeak: Espeak | None = None

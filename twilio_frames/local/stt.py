@@ -7,9 +7,6 @@ from twilio_frames.processors.stt import UtteranceSTTService
 
 __all__ = ["PocketsphinxSTTService"]
 
-# From the end of speech: half a second until the VAD is sure, and the search.
-_TTFS_P99_SECONDS = 1.3
-
 
 class PocketsphinxSTTService(UtteranceSTTService):
     """Recognises what a grammar allows, on this machine, without a key.
@@ -25,7 +22,8 @@ class PocketsphinxSTTService(UtteranceSTTService):
             recogniser: One for all calls of the process.
             **kwargs: Passed to ``UtteranceSTTService``.
         """
-        super().__init__(**{"ttfs_p99_latency": _TTFS_P99_SECONDS, **kwargs})
+        # From the end of speech: half a second until the VAD is sure, and the search.
+        super().__init__(**{"ttfs_p99_latency": 1.3, **kwargs})
         self._recogniser = recogniser
 
     async def transcribe(self, pcm: bytes) -> str | None:

@@ -34,9 +34,6 @@ BOT_WORDS_PER_MINUTE = 165
 SAMPLE_RATE = 22050
 """Samples a second of espeak-ng's speech."""
 
-_SENTENCE_PAUSE = 0.3
-_LONGEST_WAIT = 30.0
-
 
 class Synthesiser:
     """One speaker.
@@ -52,6 +49,9 @@ class Synthesiser:
         ConfigurationError: If a number is out of its range. An unknown voice shows when speech is
             first asked for, or in :meth:`prepare`.
     """
+
+    _LONGEST_WAIT_SECS = 30.0
+    """How long a sentence may take, those of others ahead of it included."""
 
     def __init__(
         self,
@@ -77,9 +77,9 @@ class Synthesiser:
         for sentence, pause in _sentences(text):
             future = espeak_thread.submit(sentence, self.voice, pause=pause)
             try:
-                parts.append(future.result(_LONGEST_WAIT))
+                parts.append(future.result(self._LONGEST_WAIT_SECS))
             except TimeoutError as error:
-                raise _overdue() from error
+                raise self._overdue() from error
         return joined(parts, sample_rate=SAMPLE_RATE)
 
     async def speak(self, text: str) -> Speech:
@@ -105,9 +105,11 @@ class Synthesiser:
         for sentence, pause in _sentences(text):
             future = espeak_thread.submit(sentence, self.voice, pause=pause)
             try:
-                speech = await asyncio.wait_for(asyncio.wrap_future(future), _LONGEST_WAIT)
+                speech = await asyncio.wait_for(
+                    asyncio.wrap_future(future), self._LONGEST_WAIT_SECS
+                )
             except TimeoutError as error:
-                raise _overdue() from error
+                raise self._overdue() from error
             if speech.pcm:
                 yield speech
 
@@ -119,17 +121,16 @@ class Synthesiser:
         """
         await self.speak("Hello.")
 
+    def _overdue(self) -> SynthesisError:
+        return SynthesisError(
+            f"expected a sentence from espeak-ng within {self._LONGEST_WAIT_SECS:g} s, got none: "
+            "let fewer speakers speak at once"
+        )
+
 
 def _sentences(text: str) -> Iterator[tuple[str, float]]:
     """The pieces of a text, each with the silence after it."""
     parts = list(pieces(speakable(text)))
     for index, part in enumerate(parts, start=1):
         ended = part.endswith((".", "!", "?")) and index < len(parts)
-        yield part, _SENTENCE_PAUSE if ended else 0.0
-
-
-def _overdue() -> SynthesisError:
-    return SynthesisError(
-        f"expected a sentence from espeak-ng within {_LONGEST_WAIT:.0f} s, got none: "
-        "let fewer speakers speak at once"
-    )
+        yield part, 0.3 if ended else 0.0

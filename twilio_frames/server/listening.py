@@ -22,7 +22,6 @@ from twilio_frames.server.state import STATE
 
 __all__ = ["Server", "serve"]
 
-_SHUTDOWN_SECONDS = 3.0
 _LAST_WORDS_SECONDS = 2.0
 
 
@@ -46,6 +45,9 @@ class Server:
             one that cannot be listened on.
     """
 
+    _SHUTDOWN_SECS = 3.0
+    """How long requests that are being answered may take when the server ends."""
+
     def __init__(self, app: web.Application, *, host: str = "127.0.0.1", port: int = 0):
         if app[STATE].validator is None and not is_this_machine(host):
             raise ConfigurationError(
@@ -64,7 +66,7 @@ class Server:
             self._app,
             handle_signals=False,
             access_log=None,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
+            shutdown_timeout=self._SHUTDOWN_SECS,
             logger=HttpLog(state.refusals),
             keepalive_timeout=state.settings.keep_alive_secs,
         )

@@ -8,13 +8,8 @@ from loguru import logger
 
 __all__ = ["Refusals", "shown"]
 
-_MOST_SHOWN = 80
-_MOST_KINDS = 100
-_MOST_DIFFERENT = 20
-_SILENCE_SECS = 60.0
 
-
-def shown(text: str, most: int = _MOST_SHOWN) -> str:
+def shown(text: str, most: int = 80) -> str:
     """Text from outside as a log may show it: quoted, its control characters spelled out, short."""
     return repr(text if len(text) <= most else text[: most - 1] + "…")
 
@@ -35,6 +30,13 @@ class Refusals:
     Args:
         clock: Seconds, never running backwards.
     """
+
+    _MOST_KINDS = 100
+    """More kinds than that are counted together."""
+    _MOST_DIFFERENT = 20
+    """So many ways to come are remembered of a kind."""
+    _SILENCE_SECS = 60.0
+    """Behind so long without a line of a kind the next one is logged."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
@@ -63,14 +65,14 @@ class Refusals:
 
     def _due(self, kind: str, came: str) -> int | None:
         """How many there were, if this one is to be told of."""
-        if kind not in self._tallies and len(self._tallies) >= _MOST_KINDS:
+        if kind not in self._tallies and len(self._tallies) >= self._MOST_KINDS:
             kind = ""
         tally = self._tallies.setdefault(kind, _Tally())
         tally.count += 1
         now = self._clock()
-        is_new = came not in tally.came and len(tally.came) < _MOST_DIFFERENT
+        is_new = came not in tally.came and len(tally.came) < self._MOST_DIFFERENT
         is_round = str(tally.count).strip("0") == "1"
-        if not (is_new or is_round or now - tally.told_at >= _SILENCE_SECS):
+        if not (is_new or is_round or now - tally.told_at >= self._SILENCE_SECS):
             return None
         tally.told_at = now
         if is_new:

@@ -18,8 +18,6 @@ from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_
 
 __all__ = ["after_stream", "status", "twiml"]
 
-_SETTLE_SECONDS = 2.0
-_MOST_PARAMETERS = 20
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"}
 
 
@@ -114,14 +112,14 @@ def _parameters(request: web.Request, form: Form) -> dict[str, str]:
     query = request.query.items()
     if request.method == "GET":
         query = [(name, value) for name, value in query if not name[:1].isupper()]
-    asked = dict(list(query)[:_MOST_PARAMETERS])
+    asked = dict(list(query)[:20])
     told = {ours: value for name, value in form if (ours := _PASSED_ON.get(name))}
     return {name: value for name, value in (asked | told).items() if fits_parameter(name, value)}
 
 
 async def _ended_well(record: CallRecord) -> bool:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(record.settled.wait(), _SETTLE_SECONDS)
+        await asyncio.wait_for(record.settled.wait(), 2.0)
     return record.ended_well
 
 

@@ -4,8 +4,6 @@ import sys
 import textwrap
 from typing import TextIO
 
-_WIDTH = 96
-_COLUMNS = 18
 _COLOURS = {"caller": "36", "bot": "33", "good": "32", "bad": "31", "faint": "2"}
 
 
@@ -15,6 +13,11 @@ class Console:
     Args:
         output: Where to write.
     """
+
+    _WIDTH = 96
+    """Characters of a line."""
+    _COLUMNS = 18
+    """Characters ahead of what was said."""
 
     def __init__(self, output: TextIO | None = None):
         self._output = output or sys.stdout
@@ -39,10 +42,10 @@ class Console:
     def turn(self, time: float | None, speaker: str, text: str, colour: str | None = None) -> None:
         """Writes what somebody said, and when; long texts are wrapped."""
         head = f"{'' if time is None else f'{time:.1f} s':>8}  {speaker:<7}"
-        wrapped = textwrap.wrap(text, _WIDTH - _COLUMNS) or [""]
+        wrapped = textwrap.wrap(text, self._WIDTH - self._COLUMNS) or [""]
         self.say(f"{self._painted(head, colour or speaker)} {wrapped[0]}")
         for line in wrapped[1:]:
-            self.say(" " * _COLUMNS + line)
+            self.say(" " * self._COLUMNS + line)
 
     def fact(self, name: str, value: str, colour: str | None = None) -> None:
         """Writes a line of a summary."""

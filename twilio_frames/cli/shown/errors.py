@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from twilio_frames.transport.attending import AttendedTransport
 
-_MOST_PER_CALL = 20
-
 
 class ShownErrors:
     """Attends to all calls in this process, and writes down what their bots raise.
@@ -34,7 +32,7 @@ class ShownErrors:
         def look(_: object, frame: "Frame") -> None:
             if not isinstance(frame, ErrorFrame) or frame.exception is None:
                 return
-            if id(frame.exception) not in seen and len(seen) < _MOST_PER_CALL:
+            if id(frame.exception) not in seen and len(seen) < 20:
                 seen.add(id(frame.exception))
                 self._write(f"{frame.processor} raised", frame.exception)
 

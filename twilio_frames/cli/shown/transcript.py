@@ -11,7 +11,6 @@ from twilio_frames.cli.shown.console import Console
 from twilio_frames.testing import Caller
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 
-_LOOK_EVERY = 0.05
 # As long as a bot takes to fall silent when it is interrupted, and more.
 _LONGEST_WAIT = 2.0
 
@@ -69,7 +68,7 @@ class Transcript:
         """Writes until the call is over."""
         while caller.is_connected:
             self.update(caller)
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(0.05)
         self.update(caller)
 
     def update(self, caller: Caller) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 __all__ = ["Automaton", "Transition", "read_automaton"]
 
 _UNLIKELY = -math.inf
-_DIGITS = 4
 
 Transition = tuple[int, int, float, str | None]
 """From a state to another, the natural logarithm of how likely, and the word or nothing."""
@@ -140,7 +139,7 @@ class _Joining:
                     open_ends.append(target)
         likeliest = max(reached.values())
         return likeliest, frozenset(
-            (state, round(likely - likeliest, _DIGITS))
+            (state, round(likely - likeliest, 4))
             for state, likely in reached.items()
             if self.spoken[state] or state in self.automaton.finals
         )
@@ -162,8 +161,8 @@ def _ends_joined(automaton: Automaton) -> Automaton:
         ways = [(word, likely + rest[to], joined[to]) for word, likely, to in following[state]]
         best = rest[state] = max([*ends, *(likely for _, likely, _ in ways)], default=0.0)
         signature = (
-            tuple(round(likely - best, _DIGITS) for likely in ends),
-            frozenset((word, round(likely - best, _DIGITS), to) for word, likely, to in ways),
+            tuple(round(likely - best, 4) for likely in ends),
+            frozenset((word, round(likely - best, 4), to) for word, likely, to in ways),
         )
         if signature in numbers:
             joined[state] = numbers[signature]

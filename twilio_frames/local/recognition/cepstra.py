@@ -9,6 +9,7 @@ Up to there this computes what pocketsphinx's own front end computes with the mo
 (``feat.params`` in its folder), its noise removal included, and at 8 kHz directly.
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -24,15 +25,32 @@ TELEPHONE_BANDS = 19
 
 Floats = npt.NDArray[np.float64]
 
-_BANDS = 25
-_CEPSTRA = 13
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What the model of pocketsphinx's wheel was made with: ``feat.params`` in its folder."""
+
+    bands: int = 25
+    """Mel bands."""
+    cepstra: int = 13
+    """Values for each hundredth of a second."""
+    rate: int = 16000
+    """Samples a second."""
+    fft: int = 512
+    """Points of the Fourier transform at that rate."""
+    window_secs: float = 0.025625
+    """Length of the sound behind each row."""
+    preemphasis: float = 0.97
+    """Share of the sample before that is taken off each sample."""
+    lifter: int = 22
+    """How much more the higher cepstra count."""
+    log_floor: float = 1e-4
+    """Added ahead of the logarithm, so that silence has one."""
+
+
+_MODEL = _Model()
+
 _LOWEST_HERTZ, _HIGHEST_HERTZ = 130.0, 6800.0
-_MODEL_RATE = 16000
-_MODEL_FFT = 512
-_WINDOW_SECONDS = 0.025625
-_PREEMPHASIS = 0.97
-_LIFTER = 22
-_LOG_FLOOR = 1e-4
 _AROUND_SPEECH = FRAMES_PER_SECOND // 2
 
 
@@ -47,7 +65,7 @@ def telephone_cepstra(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]
     """
     bands = log_bands(samples, 8000)
     if not len(bands):
-        return np.empty((0, _CEPSTRA), np.float32)
+        return np.empty((0, _MODEL.cepstra), np.float32)
     return _without_colour(bands @ np.asarray(BAND_MAP)).astype(np.float32)
 
 
@@ -85,34 +103,34 @@ def log_bands(samples: npt.ArrayLike, sample_rate: int) -> Floats:
     Returns:
         One row of 25 bands, or of ``TELEPHONE_BANDS``, for each hundredth of a second.
     """
-    bands = _BANDS if sample_rate == _MODEL_RATE else TELEPHONE_BANDS
+    bands = _MODEL.bands if sample_rate == _MODEL.rate else TELEPHONE_BANDS
     spectra = _spectra(np.asarray(samples, np.float64), sample_rate)
     energies = spectra @ _filters(sample_rate)[:bands].T
-    return np.log(_without_noise(energies) + _LOG_FLOOR)
+    return np.log(_without_noise(energies) + _MODEL.log_floor)
 
 
 def _spectra(samples: Floats, sample_rate: int) -> Floats:
     """Power spectra, scaled to what a 16 kHz recording would have had."""
-    size = round(_WINDOW_SECONDS * sample_rate)
-    fft_size = _MODEL_FFT * sample_rate // _MODEL_RATE
+    size = round(_MODEL.window_secs * sample_rate)
+    fft_size = _MODEL.fft * sample_rate // _MODEL.rate
     if len(samples) < size:
         return np.empty((0, fft_size // 2 + 1))
     windows = np.lib.stride_tricks.sliding_window_view(samples, size)
     frames = windows[:: sample_rate // FRAMES_PER_SECOND] * np.hamming(size)
     power = np.asarray(np.abs(np.fft.rfft(frames, fft_size)) ** 2, np.float64)
-    return power * _preemphasis(sample_rate) * (_MODEL_RATE / sample_rate) ** 2
+    return power * _preemphasis(sample_rate) * (_MODEL.rate / sample_rate) ** 2
 
 
 @cache
 def _preemphasis(sample_rate: int) -> Floats:
     """What the model's pre-emphasis, a filter at 16 kHz, does to each point of a spectrum."""
-    turn = np.exp(-2j * np.pi * _frequencies(sample_rate) / _MODEL_RATE)
-    return np.abs(1 - _PREEMPHASIS * turn) ** 2
+    turn = np.exp(-2j * np.pi * _frequencies(sample_rate) / _MODEL.rate)
+    return np.abs(1 - _MODEL.preemphasis * turn) ** 2
 
 
 @cache
 def _frequencies(sample_rate: int) -> Floats:
-    fft_size = _MODEL_FFT * sample_rate // _MODEL_RATE
+    fft_size = _MODEL.fft * sample_rate // _MODEL.rate
     return np.arange(fft_size // 2 + 1, dtype=np.float64) * (sample_rate / fft_size)
 
 
@@ -120,8 +138,8 @@ def _frequencies(sample_rate: int) -> Floats:
 def _filters(sample_rate: int) -> Floats:
     """Triangles of equal width in mel and of equal area, their corners on points of the FFT."""
     lowest, highest = (_mel(hertz) for hertz in (_LOWEST_HERTZ, _HIGHEST_HERTZ))
-    step = _MODEL_RATE / _MODEL_FFT
-    corners = np.linspace(lowest, highest, _BANDS + 2)
+    step = _MODEL.rate / _MODEL.fft
+    corners = np.linspace(lowest, highest, _MODEL.bands + 2)
     hertz = np.floor(700 * (10 ** (corners / 2595) - 1) / step + 0.5) * step
     left, middle, right = hertz[:-2, None], hertz[1:-1, None], hertz[2:, None]
     rising = (_frequencies(sample_rate) - left) / (middle - left)
@@ -136,10 +154,10 @@ def _mel(hertz: float) -> float:
 @cache
 def _cosines() -> Floats:
     """The discrete cosine transform and the lifter in one matrix."""
-    order = np.arange(_CEPSTRA)
-    cosines = np.cos(np.pi / _BANDS * np.outer(np.arange(_BANDS) + 0.5, order))
-    cosines *= np.where(order == 0, np.sqrt(1 / _BANDS), np.sqrt(2 / _BANDS))
-    return cosines * (1 + _LIFTER / 2 * np.sin(np.pi * order / _LIFTER))
+    order = np.arange(_MODEL.cepstra)
+    cosines = np.cos(np.pi / _MODEL.bands * np.outer(np.arange(_MODEL.bands) + 0.5, order))
+    cosines *= np.where(order == 0, np.sqrt(1 / _MODEL.bands), np.sqrt(2 / _MODEL.bands))
+    return cosines * (1 + _MODEL.lifter / 2 * np.sin(np.pi * order / _MODEL.lifter))
 
 
 def _without_noise(energies: Floats) -> Floats:
@@ -150,7 +168,7 @@ def _without_noise(energies: Floats) -> Floats:
     """
     if not len(energies):
         return energies
-    energies = np.maximum(energies, _LOG_FLOOR)
+    energies = np.maximum(energies, _MODEL.log_floor)
     power = energies[0].copy()
     noise, floor, peak = power / 20, power / 20, np.zeros_like(power)
     gains = np.empty_like(energies)

@@ -28,13 +28,21 @@ __all__ = ["Decoder", "Hypothesis", "Segment"]
 _WIDE_BEAMS = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-45}
 _NARROW_BEAMS = {"beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-30}
 
-# Pocketsphinx keeps Python's global lock while it searches, so it is given little at a time:
-# two frames take it a millisecond or two, ten at the worst.
-_FRAMES_AT_ONCE = 2
-_BREATH = 0.00005
 
-# How much the grammar's likelihoods count beside the sounds'.
-_GRAMMAR_WEIGHT = 15.0
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How the search is run."""
+
+    frames_at_once: int = 2
+    """Pocketsphinx keeps Python's global lock while it searches, so it is given little at a time:
+    two frames take it a millisecond or two, ten at the worst."""
+    breath_secs: float = 0.00005
+    """How long it rests in between, for threads that wait for the lock."""
+    grammar_weight: float = 15.0
+    """How much the grammar's likelihoods count beside the sounds'."""
+
+
+_SEARCH = _Search()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +114,10 @@ class Decoder:
         """The best sentence for an utterance's features (``cepstra.telephone_cepstra``)."""
         decoder = self._pocketsphinx
         decoder.start_utt()
-        for start in range(0, len(features), _FRAMES_AT_ONCE):
-            decoder.process_cep(features[start : start + _FRAMES_AT_ONCE].tobytes())
+        for start in range(0, len(features), _SEARCH.frames_at_once):
+            decoder.process_cep(features[start : start + _SEARCH.frames_at_once].tobytes())
             # A thread that waits for the lock gets it only if this one is really away.
-            time.sleep(_BREATH)
+            time.sleep(_SEARCH.breath_secs)
         decoder.end_utt()
         return Hypothesis(segments=tuple(self._segments()))
 
@@ -185,4 +193,4 @@ def _compiled(
 
 
 def _weight(likely: float) -> float:
-    return min(1.0, math.exp(_GRAMMAR_WEIGHT * likely))
+    return min(1.0, math.exp(_SEARCH.grammar_weight * likely))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,12 +13,26 @@ from twilio_frames.local.speech import Speech, Word
 
 Samples = npt.NDArray[np.int16]
 
-_SPOKEN_RMS = 32768 * 10 ** (-20 / 20)
-_PEAK = 32768 * 10 ** (-6 / 20)
-_KNEE = 32768 * 10 ** (-11 / 20)
-_FRAME_SECONDS = 0.01
-_KEPT_BEFORE = 0.02
-_KEPT_AFTER = 0.05
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What the library's speech is brought to: levels of 16-bit samples, and seconds."""
+
+    spoken: float = 32768 * 10 ** (-20 / 20)
+    """The level while it is spoken: -20 dB of full scale, as is usual on a telephone."""
+    peak: float = 32768 * 10 ** (-6 / 20)
+    """What no sample exceeds: -6 dB."""
+    knee: float = 32768 * 10 ** (-11 / 20)
+    """From here on samples are bent: -11 dB."""
+    frame_secs: float = 0.01
+    """Levels are measured over so long."""
+    kept_before_secs: float = 0.02
+    """What is kept ahead of the first loud frame."""
+    kept_after_secs: float = 0.05
+    """And behind the last."""
+
+
+_LEVEL = _Level()
 
 
 def gain_for(pcm: bytes, *, sample_rate: int) -> float:
@@ -27,9 +42,11 @@ def gain_for(pcm: bytes, *, sample_rate: int) -> float:
         pcm: Some seconds of the voice; pauses do not count.
         sample_rate: Hz.
     """
-    levels = _frame_levels(np.frombuffer(pcm, dtype=np.int16), round(sample_rate * _FRAME_SECONDS))
+    levels = _frame_levels(
+        np.frombuffer(pcm, dtype=np.int16), round(sample_rate * _LEVEL.frame_secs)
+    )
     spoken = levels[levels > 0.05 * levels.max(initial=0.0)]
-    return _SPOKEN_RMS / float(np.sqrt(np.mean(spoken**2))) if len(spoken) else 1.0
+    return _LEVEL.spoken / float(np.sqrt(np.mean(spoken**2))) if len(spoken) else 1.0
 
 
 def fitted(
@@ -49,14 +66,14 @@ def fitted(
         Empty speech if nothing in the text makes a sound.
     """
     samples = np.frombuffer(pcm, dtype=np.int16)
-    frame = round(sample_rate * _FRAME_SECONDS)
+    frame = round(sample_rate * _LEVEL.frame_secs)
     levels = _frame_levels(samples, frame)
     loud = np.flatnonzero(levels > max(0.005 * levels.max(initial=0.0), 20.0)) * frame
     tokens = list(re.finditer(r"\S+", text))
     if not len(loud) or not marks or not tokens:
         return Speech(pcm=b"", sample_rate=sample_rate)
-    begin = max(int(loud[0]) - round(_KEPT_BEFORE * sample_rate), 0)
-    end = min(int(loud[-1]) + frame + round(_KEPT_AFTER * sample_rate), len(samples))
+    begin = max(int(loud[0]) - round(_LEVEL.kept_before_secs * sample_rate), 0)
+    end = min(int(loud[-1]) + frame + round(_LEVEL.kept_after_secs * sample_rate), len(samples))
     starts = [min(max(start, begin), end) for start in _starts(tokens, marks, end)]
     ends = [_sound_end(loud + frame, start, limit) for start, limit in pairwise([*starts, end])]
     words = tuple(
@@ -102,9 +119,9 @@ def _sound_end(loud_ends: npt.NDArray[np.intp], start: int, limit: int) -> int:
 def _levelled(samples: Samples, gain: float) -> Samples:
     louder = samples.astype(np.float32) * gain
     size = np.abs(louder)
-    room = _PEAK - _KNEE
-    bent = _KNEE + room * np.tanh((size - _KNEE) / room)
-    return np.where(size > _KNEE, np.copysign(bent, louder), louder).astype(np.int16)
+    room = _LEVEL.peak - _LEVEL.knee
+    bent = _LEVEL.knee + room * np.tanh((size - _LEVEL.knee) / room)
+    return np.where(size > _LEVEL.knee, np.copysign(bent, louder), louder).astype(np.int16)
 
 
 def _frame_levels(samples: Samples, frame: int) -> npt.NDArray[np.float64]:

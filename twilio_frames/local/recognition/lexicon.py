@@ -18,7 +18,6 @@ _NOT_SPOKEN = re.compile(
     re.DOTALL,
 )
 _WORD = re.compile(r"[\w'.-]+")
-_MOST_WAYS_TO_SAY_IT = 12
 
 
 def grammar_words(grammar: str) -> frozenset[str]:
@@ -74,4 +73,5 @@ def _entries(dictionary: Path) -> Iterator[tuple[str, str]]:
 
 def _in_a_row(parts: list[list[str]]) -> list[str]:
     ways = (" ".join(phones) for phones in product(*parts))
-    return list(dict.fromkeys(ways))[:_MOST_WAYS_TO_SAY_IT]
+    # A word of many parts has more ways than anybody says it in.
+    return list(dict.fromkeys(ways))[:12]

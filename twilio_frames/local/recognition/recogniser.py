@@ -34,16 +34,25 @@ __all__ = ["UNINTELLIGIBLE", "RecognisedWord", "Recogniser", "Recognition"]
 UNINTELLIGIBLE = "[unintelligible]"
 """What stands in place of speech that was heard but not understood."""
 
-_LEAST_CONFIDENCE = 0.5
-_LONGEST_SECONDS = 30.0
-_SHORTEST_SPEECH = 0.15
 
-# In steps of the first cepstrum. Steady noise varies by less than 8, no caller by less than 19.
-_LEAST_CONTRAST = 12.0
+@dataclass(frozen=True, slots=True)
+class _Utterances:
+    """What is taken for an utterance; ``bench/recognition.py`` measures what is understood."""
 
-# Quiet sounds begin words: the search begins this much before the first loud one.
-_QUIET_MARGIN = 0.25
-_MOST_WAITING = 64
+    least_confidence: float = 0.5
+    """Below, it is refused rather than guessed at."""
+    longest_secs: float = 30.0
+    """What comes later is not searched."""
+    shortest_secs: float = 0.15
+    """What is shorter is a click or a cough."""
+    least_contrast: float = 12.0
+    """In steps of the first cepstrum. Steady noise varies by less than 8, no caller by less than
+    19."""
+    quiet_secs: float = 0.25
+    """Quiet sounds begin words: the search begins this much before the first loud one."""
+
+
+_UTTERANCES = _Utterances()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +107,9 @@ class Recogniser:
         ConfigurationError: If the grammar cannot be read, or a word in it has no pronunciation.
     """
 
+    _MOST_WAITING = 64
+    """Utterances that may wait; more are refused."""
+
     def __init__(
         self, grammar: str, *, pronunciations: Pronunciations | None = None, workers: int = 1
     ):
@@ -109,7 +121,7 @@ class Recogniser:
             )
             self._decoders.put(pair)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="recogniser")
-        self._vacancies = threading.BoundedSemaphore(_MOST_WAITING)
+        self._vacancies = threading.BoundedSemaphore(self._MOST_WAITING)
 
     @classmethod
     async def create(
@@ -162,7 +174,7 @@ class Recogniser:
     def _place(self) -> Iterator[None]:
         if not self._vacancies.acquire(blocking=False):
             raise RecognitionError(
-                f"expected at most {_MOST_WAITING} utterances to wait, got one more: "
+                f"expected at most {self._MOST_WAITING} utterances to wait, got one more: "
                 "give the recogniser more workers or fewer calls"
             )
         try:
@@ -181,7 +193,7 @@ class Recogniser:
 
 def _telephone_samples(pcm: bytes, sample_rate: int) -> npt.NDArray[np.int16]:
     samples = np.frombuffer(pcm, np.int16, count=len(pcm) // 2)
-    samples = samples[: int(_LONGEST_SECONDS * sample_rate)]
+    samples = samples[: int(_UTTERANCES.longest_secs * sample_rate)]
     if sample_rate == SAMPLE_RATE or not len(samples):
         return samples
     return np.asarray(soxr.resample(samples, sample_rate, SAMPLE_RATE), np.int16)
@@ -189,16 +201,16 @@ def _telephone_samples(pcm: bytes, sample_rate: int) -> npt.NDArray[np.int16]:
 
 def _stands_out(features: npt.NDArray[np.float32]) -> bool:
     """Whether anything is louder than the rest; steady noise has no words in it."""
-    if len(features) < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
+    if len(features) < _UTTERANCES.shortest_secs * FRAMES_PER_SECOND:
         return False
     loudness = features[:, 0]
-    return bool(loudness.max() - np.median(loudness) > _LEAST_CONTRAST)
+    return bool(loudness.max() - np.median(loudness) > _UTTERANCES.least_contrast)
 
 
 def _first_frame(features: npt.NDArray[np.float32]) -> int:
     """A little before the first loud frame. The silence at the end stays: words end in it."""
     first_loud = int(np.argmax(features[:, 0] >= 0))
-    return max(0, first_loud - int(_QUIET_MARGIN * FRAMES_PER_SECOND))
+    return max(0, first_loud - int(_UTTERANCES.quiet_secs * FRAMES_PER_SECOND))
 
 
 def _nothing_heard() -> Recognition:
@@ -209,7 +221,7 @@ def _recognition(
     heard: Sequence[Segment], sounds: Sequence[Segment], frames: int, began: float
 ) -> Recognition:
     spoken = sum(sound.end - sound.start + 1 for sound in sounds if sound.is_word)
-    if sounds and spoken < _SHORTEST_SPEECH * FRAMES_PER_SECOND:
+    if sounds and spoken < _UTTERANCES.shortest_secs * FRAMES_PER_SECOND:
         return _nothing_heard()
     overall = confidence(heard, sounds, frames)
     words = tuple(
@@ -221,7 +233,7 @@ def _recognition(
         for segment in heard
         if segment.is_word
     )
-    accepted = overall >= _LEAST_CONFIDENCE
+    accepted = overall >= _UTTERANCES.least_confidence
     text = " ".join(word.text for word in words) if accepted else ""
     return Recognition(
         text=text, accepted=accepted, is_speech=True, confidence=overall, words=words

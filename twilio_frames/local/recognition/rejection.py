@@ -8,6 +8,7 @@ that difference for each hundredth of a second of the words, on a scale from 0 t
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,19 +32,32 @@ SOUNDS_GRAMMAR = (
 )
 """Any sounds in any order."""
 
-# All of these were set on recordings of people's orders and of other speech. Differences are per
-# frame, as natural logarithms in pocketsphinx's scale; at this one the two kinds change places.
-_EVEN = -0.00108
-_STEEPNESS = 2500.0
 
-# The fewer frames, the more a difference varies, and the likelier a short answer is to be one.
-_SHORT = 1.5 * FRAMES_PER_SECOND
-_ALLOWANCE = 0.00075
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How a difference becomes a confidence.
 
-# Sounds in a row that the grammar's decoder took for noise. It may be a breath; if longer, it is
-# speech that the grammar has no words for.
-_LONG_REMAINDER = FRAMES_PER_SECOND // 4
-_REMAINDER_COST = 0.002 / FRAMES_PER_SECOND
+    Set on recordings of people's orders and of other speech; ``bench/recognition.py`` measures it.
+    Differences are per frame, as natural logarithms in pocketsphinx's scale.
+    """
+
+    even: float = -0.00108
+    """The difference at which speech of the grammar and other speech change places."""
+    steepness: float = 2500.0
+    """How fast confidence grows with it."""
+    short_frames: float = 1.5 * FRAMES_PER_SECOND
+    """The fewer frames, the more a difference varies, and the likelier a short answer is to be one.
+    """
+    allowance: float = 0.00075
+    """What the shortest answers are given for that."""
+    long_remainder: int = FRAMES_PER_SECOND // 4
+    """Frames in a row that the grammar's decoder took for noise. It may be a breath; if longer, it
+    is speech that the grammar has no words for."""
+    remainder_cost: float = 0.002 / FRAMES_PER_SECOND
+    """What each such frame takes off."""
+
+
+_SCALE = _Scale()
 
 
 def confidence(heard: Sequence[Segment], sounds: Sequence[Segment], frames: int) -> float:
@@ -62,9 +76,9 @@ def confidence(heard: Sequence[Segment], sounds: Sequence[Segment], frames: int)
         return 0.0
     difference = fit_per_frame(heard, frames) - fit_per_frame(sounds, frames)
     better = float(difference[spoken].mean())
-    better += _ALLOWANCE * max(0.0, 1 - float(spoken.sum()) / _SHORT)
-    better -= _REMAINDER_COST * _remainder(_where_words(sounds, frames) & ~spoken)
-    return _logistic(_STEEPNESS * (better - _EVEN))
+    better += _SCALE.allowance * max(0.0, 1 - float(spoken.sum()) / _SCALE.short_frames)
+    better -= _SCALE.remainder_cost * _remainder(_where_words(sounds, frames) & ~spoken)
+    return _logistic(_SCALE.steepness * (better - _SCALE.even))
 
 
 def _where_words(segments: Iterable[Segment], frames: int) -> npt.NDArray[np.bool_]:
@@ -86,7 +100,7 @@ def _remainder(unexplained: npt.NDArray[np.bool_]) -> int:
     """How many frames stand in long rows."""
     edges = np.flatnonzero(np.diff(unexplained, prepend=False, append=False))
     rows = edges[1::2] - edges[::2]
-    return int(rows[rows >= _LONG_REMAINDER].sum())
+    return int(rows[rows >= _SCALE.long_remainder].sum())
 
 
 def _logistic(value: float) -> float:

@@ -24,15 +24,6 @@ from twilio_frames.local.recognition.rejection import (
 
 __all__ = ["Spotted", "Spotter"]
 
-_WINDOW_SECONDS = 25.0
-_OVERLAP_SECONDS = 6.0
-_SHORTEST_SECONDS = 0.15
-
-# Set on the voices of the local synthesiser: how much worse than free sounds the words may fit,
-# each hundredth of a second on average, all together and the worst of them.
-_WORST_WHOLE = -0.0020
-_WORST_WORD = -0.0038
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spotted:
@@ -63,6 +54,18 @@ class Spotter:
         ConfigurationError: If a word has no pronunciation; it names the word.
     """
 
+    _WINDOW_SECS = 25.0
+    """What is searched at a time."""
+    _OVERLAP_SECS = 6.0
+    """What of it is searched again, for a phrase over the seam."""
+    _SHORTEST_SECS = 0.15
+    """What is shorter holds no phrase."""
+    _WORST_WHOLE = -0.0020
+    """How much worse than free sounds the words may fit, each hundredth of a second on average. Set
+    on the voices of the local synthesiser, as the next one."""
+    _WORST_WORD = -0.0038
+    """The same for the worst of them."""
+
     def __init__(self, phrases: Iterable[str] = (), pronunciations: Pronunciations | None = None):
         self._pronunciations = {**SOUND_PRONUNCIATIONS, **(pronunciations or {})}
         self._lock = threading.Lock()
@@ -91,7 +94,7 @@ class Spotter:
         samples = np.frombuffer(pcm, np.int16)
         window, step = (
             int(seconds * SAMPLE_RATE)
-            for seconds in (_WINDOW_SECONDS, _WINDOW_SECONDS - _OVERLAP_SECONDS)
+            for seconds in (self._WINDOW_SECS, self._WINDOW_SECS - self._OVERLAP_SECS)
         )
         with self._lock:
             self.learn(phrase)
@@ -103,7 +106,7 @@ class Spotter:
         return None
 
     def _find_in(self, phrase: str, samples: npt.NDArray[np.int16]) -> Spotted | None:
-        if len(samples) < _SHORTEST_SECONDS * SAMPLE_RATE:
+        if len(samples) < self._SHORTEST_SECS * SAMPLE_RATE:
             return None
         # What is searched for several phrases is the same each time.
         if self._last is None or not np.array_equal(self._last[0], samples):
@@ -119,12 +122,12 @@ class Spotter:
         start, end = words[0].start, words[-1].end + 1
         whole = float(fit[start:end].mean())
         worst = min(float(fit[word.start : word.end + 1].mean()) for word in words)
-        if whole < _WORST_WHOLE or worst < _WORST_WORD:
+        if whole < self._WORST_WHOLE or worst < self._WORST_WORD:
             return None
         return Spotted(
             start=start / FRAMES_PER_SECOND,
             end=end / FRAMES_PER_SECOND,
-            sureness=min(1.0, 1 - whole / _WORST_WHOLE, 1 - worst / _WORST_WORD),
+            sureness=min(1.0, 1 - whole / self._WORST_WHOLE, 1 - worst / self._WORST_WORD),
         )
 
 

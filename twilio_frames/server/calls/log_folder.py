@@ -8,8 +8,6 @@ from twilio_frames.private_files import close_unchosen_folder
 
 __all__ = ["LogFolder"]
 
-_PATIENCE_SECS = 1.0
-
 
 class LogFolder:
     """Closes the folder of the calls' logs to others before the first log is in it.
@@ -26,6 +24,4 @@ class LogFolder:
         path, self._path = self._path, None
         if path is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    asyncio.to_thread(close_unchosen_folder, path), _PATIENCE_SECS
-                )
+                await asyncio.wait_for(asyncio.to_thread(close_unchosen_folder, path), 1.0)

@@ -17,8 +17,6 @@ from twilio_frames.server.calls.switchboard import describe
 
 __all__ = ["ComingCall", "Preparations", "Prepare"]
 
-_CLOSE_SECONDS = 5.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComingCall:
@@ -44,6 +42,9 @@ class Preparations:
         prepare: Makes it; None for nothing.
         lifetime: Seconds after which a call whose stream did not come is given up.
     """
+
+    CLOSE_SECS = 5.0
+    """How long what was being made ready may take to end, and what came of it to close."""
 
     def __init__(self, prepare: Prepare | None, *, lifetime: float):
         self._prepare = prepare
@@ -108,20 +109,20 @@ class Preparations:
         for call_sid in list(self._tasks):
             self.drop(call_sid)
         if self._closing:
-            await asyncio.wait(self._closing, timeout=2 * _CLOSE_SECONDS)
+            await asyncio.wait(self._closing, timeout=2 * self.CLOSE_SECS)
 
 
 async def _end(task: "asyncio.Task[Any]") -> None:
     if not task.done():
         task.cancel()
-        await asyncio.wait({task}, timeout=_CLOSE_SECONDS)
+        await asyncio.wait({task}, timeout=Preparations.CLOSE_SECS)
     made = None if not task.done() or task.cancelled() else task.result()
     close = getattr(made, "aclose", None)
     if close is None:
         return
     # The bot's code; whatever it raises, nobody is left to whom it would matter.
     try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
+        async with asyncio.timeout(Preparations.CLOSE_SECS):
             closed = close()
             if inspect.isawaitable(closed):
                 await closed

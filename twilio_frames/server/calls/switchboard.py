@@ -27,15 +27,6 @@ __all__ = ["Bot", "Switchboard", "describe"]
 Bot = Callable[[Call], Awaitable[None]]
 """What answers calls: one coroutine per call."""
 
-_WIND_UP_SECONDS = 20.0
-# A pipeline that has to be ended by force takes seven.
-_CANCEL_SECONDS = 8.0
-# What has not come as far as a pipeline has nothing to wind up.
-_NO_PIPELINE_SECONDS = 5.0
-
-_LONGEST_CALL_SECONDS = 25 * 3600.0
-"""A little more than Twilio's longest call, https://www.twilio.com/docs/voice/api/call-resource."""
-
 
 class Switchboard:
     """Carries calls: one bot coroutine each, none in the way of another.
@@ -43,6 +34,16 @@ class Switchboard:
     Args:
         bot: What answers each call.
     """
+
+    _WIND_UP_SECS = 20.0
+    """How long a bot may go on behind the end of its line."""
+    CANCEL_SECS = 8.0
+    """And behind its cancellation. A pipeline that has to be ended by force takes seven."""
+    _NO_PIPELINE_SECS = 5.0
+    """Behind the end of a line that never had a pipeline: there is nothing to wind up."""
+    _LONGEST_CALL_SECS = 25 * 3600.0
+    """A little more than Twilio's longest call,
+    https://www.twilio.com/docs/voice/api/call-resource."""
 
     def __init__(self, bot: Bot):
         self._bot = bot
@@ -97,17 +98,17 @@ class Switchboard:
         broken = asyncio.create_task(carried.broken.wait())
         waited = {bot, ended, broken}
         await asyncio.wait(
-            waited, timeout=_LONGEST_CALL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            waited, timeout=self._LONGEST_CALL_SECS, return_when=asyncio.FIRST_COMPLETED
         )
         if not bot.done() and not broken.done():
             has_piped = call.transport.pipeline_is_up
-            patience = _WIND_UP_SECONDS if has_piped else _NO_PIPELINE_SECONDS
+            patience = self._WIND_UP_SECS if has_piped else self._NO_PIPELINE_SECS
             await asyncio.wait({bot, broken}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         for waiting in (ended, broken):
             waiting.cancel()
         if not bot.done():
             bot.cancel()
-            await asyncio.wait({bot}, timeout=_CANCEL_SECONDS)
+            await asyncio.wait({bot}, timeout=self.CANCEL_SECS)
 
     async def _close(self, carried: "_Carried") -> None:
         call, log = carried.call, logger.bind(call_sid=carried.call.call_sid)
@@ -137,7 +138,7 @@ class Switchboard:
         for bot in calls.values():
             bot.cancel()
         if calls:
-            await asyncio.wait(calls, timeout=_CANCEL_SECONDS + 2.0)
+            await asyncio.wait(calls, timeout=self.CANCEL_SECS + 2.0)
 
 
 class _Carried:
@@ -162,8 +163,8 @@ class _Carried:
             return self.compartment.breach
         if not self.bot.done():
             return CallFailedError(
-                f"expected the bot to end within {_CANCEL_SECONDS:g} s of its cancellation, "
-                "got a bot that goes on: let CancelledError pass"
+                f"expected the bot to end within {Switchboard.CANCEL_SECS:g} s of its "
+                "cancellation, got a bot that goes on: let CancelledError pass"
             )
         return None if self.bot.cancelled() else self.bot.exception()
 
@@ -173,7 +174,7 @@ async def _let_go(tasks: set[asyncio.Task[Any]]) -> None:
     while left := {task for task in tasks if not task.done()}:
         for task in left:
             task.cancel()
-        await asyncio.wait(left, timeout=_CANCEL_SECONDS)
+        await asyncio.wait(left, timeout=Switchboard.CANCEL_SECS)
 
 
 def describe(error: BaseException) -> str:

@@ -12,8 +12,6 @@ __all__ = ["OwnWarmUp", "WarmUp"]
 WarmUp = Callable[[], Awaitable[object]]
 """What a bot does once, before its process takes calls."""
 
-_CLOSE_SECONDS = 10.0
-
 
 class OwnWarmUp:
     """Runs a bot's warm-up. Calls wait for it, but not for long: a vendor may hang.
@@ -51,7 +49,7 @@ class OwnWarmUp:
         """Gives it up, in bounded time."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=_CLOSE_SECONDS)
+            await asyncio.wait({self._task}, timeout=10.0)
 
     async def _run(self) -> None:
         timeout = asyncio.timeout(self._time_limit)

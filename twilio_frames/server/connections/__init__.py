@@ -16,7 +16,6 @@ from twilio_frames.server.refusals import Refusals
 
 __all__ = ["Connections", "most_connections"]
 
-_FEWEST = 16
 _DEFAULT_MOST = 4096
 _FULL = "a connection, as there are as many as there may be"
 _FULL_ADVICE = "to allow more, raise TWILIO_FRAMES_MAX_CONNECTIONS and `ulimit -n`"
@@ -34,7 +33,7 @@ def most_connections() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _DEFAULT_MOST
-    return max(_FEWEST, min(soft // 2, _DEFAULT_MOST))
+    return max(16, min(soft // 2, _DEFAULT_MOST))
 
 
 @dataclass(slots=True, eq=False)

@@ -17,9 +17,6 @@ from twilio_frames.server.refusals import Refusals
 
 __all__ = ["Listener"]
 
-_BACKLOG = 128
-_HIGHEST_PORT = 65535
-_PAUSE_SECS = 0.1
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
@@ -32,6 +29,9 @@ class Listener:
         connections: Keeps those that are open.
         refusals: Tells of those that could not be taken.
     """
+
+    _PAUSE_SECS = 0.1
+    """Before the next is taken where one could not be."""
 
     def __init__(
         self,
@@ -61,8 +61,8 @@ class Listener:
             OSError: If the address cannot be listened on.
             OverflowError: If there is no such port.
         """
-        if not 0 <= port <= _HIGHEST_PORT:
-            raise OverflowError(f"expected a port from 0 to {_HIGHEST_PORT}, got {port}")
+        if not 0 <= port <= 65535:
+            raise OverflowError(f"expected a port from 0 to 65535, got {port}")
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -85,7 +85,7 @@ class Listener:
         ]
 
     def _listen(self, family: int, address: tuple[str | int, ...]) -> None:
-        opened = socket.create_server(address, family=family, backlog=_BACKLOG)
+        opened = socket.create_server(address, family=family, backlog=128)
         opened.setblocking(False)
         self._sockets.append(opened)
 
@@ -115,7 +115,7 @@ class Listener:
                 "raise `ulimit -n`, or lower TWILIO_FRAMES_MAX_CONNECTIONS",
             )
             self._connections.close_oldest()
-        await asyncio.sleep(_PAUSE_SECS)
+        await asyncio.sleep(self._PAUSE_SECS)
 
     async def _take(self, accepted: socket.socket) -> None:
         if not self._connections.make_room():

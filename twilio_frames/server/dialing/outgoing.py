@@ -14,10 +14,6 @@ _RINGING_SECS = 180.0
 
 It rings for 60 s by default, and may wait behind others before: Twilio places one a second."""
 
-_FREE_ATTEMPTS = 5
-_LONGEST_WAIT_SECS = 30.0
-_MOST_SOURCES = 1000
-
 
 class Outgoing:
     """Lines of calls that were placed and are not answered yet, and the rate they are placed at.
@@ -93,6 +89,13 @@ class WrongKeys:
         clock: Seconds, never running backwards.
     """
 
+    _FREE_ATTEMPTS = 5
+    """Fewer wrong keys cost no wait: somebody may mistype."""
+    _LONGEST_WAIT_SECS = 30.0
+    """No wait is longer, however many were wrong."""
+    _MOST_SOURCES = 1000
+    """Addresses that are remembered; then the one that was wrong longest ago is forgotten."""
+
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -105,10 +108,10 @@ class WrongKeys:
     def note_wrong(self, source: str) -> None:
         """Its key was wrong."""
         count = self._wrong.pop(source, (0, 0.0))[0] + 1
-        wait = min(2.0 ** min(count - _FREE_ATTEMPTS, 10), _LONGEST_WAIT_SECS)
-        until = self._clock() + wait if count >= _FREE_ATTEMPTS else 0.0
+        wait = min(2.0 ** min(count - self._FREE_ATTEMPTS, 10), self._LONGEST_WAIT_SECS)
+        until = self._clock() + wait if count >= self._FREE_ATTEMPTS else 0.0
         self._wrong[source] = (count, until)
-        if len(self._wrong) > _MOST_SOURCES:
+        if len(self._wrong) > self._MOST_SOURCES:
             self._wrong.popitem(last=False)
 
     def note_right(self, source: str) -> None:
