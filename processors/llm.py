@@ -23,6 +23,7 @@ from pipecat.services.llm_service import (
 from pipecat.services.settings import LLMSettings
 from pipecat.utils.errors import ErrorCategory
 
+from twilio_frames.pipecat_internals import call_event_handler
 from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
 
 __all__ = ["ApologyFrame", "PythonLLMAdapter", "PythonLLMService"]
@@ -135,7 +136,7 @@ class PythonLLMService(LLMService):
         try:
             await self._push_response(context)
         except TimeoutError as error:
-            await self._call_event_handler("on_completion_timeout")
+            await call_event_handler(self, "on_completion_timeout")
             await self._apologize("respond() took too long", error)
         except Exception as error:
             # Not the exception's text, which may hold the caller's words.

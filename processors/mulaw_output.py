@@ -140,6 +140,7 @@ class MulawOutput(BaseOutputTransport):
             params,
             is_speaking=lambda: self._is_speaking,
         )
+        self._end_silence_secs = params.audio_out_end_silence_secs
         self._foreign = UnsupportedMessages()
         self._runner: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
@@ -196,7 +197,7 @@ class MulawOutput(BaseOutputTransport):
     async def stop(self, frame: EndFrame):
         """Says what is queued, waits until it has been heard, and closes the line."""
         await self._writer.flush()
-        self._script.add_audio(mulaw_silence(self._params.audio_out_end_silence_secs))
+        self._script.add_audio(mulaw_silence(self._end_silence_secs))
         self._script.add(_Finished(), is_protected=True)
         self._playout.wake()
         while self._line.is_open and not self._finished.is_set():

@@ -13,6 +13,7 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
 from twilio_frames.frames import NoWordsFrame
+from twilio_frames.pipecat_internals import is_in_utterance, speaker_of, utterance_so_far
 
 __all__ = ["BEFORE_SECS", "UtteranceSTTService"]
 
@@ -87,7 +88,7 @@ class UtteranceSTTService(SegmentedSTTService):
         text = await self._transcribe_or_report(audio)
         await self.stop_processing_metrics()
         if text:
-            yield TranscriptionFrame(text, self._user_id, time_now_iso8601(), finalized=True)
+            yield TranscriptionFrame(text, speaker_of(self), time_now_iso8601(), finalized=True)
         else:
             yield NoWordsFrame()
 
@@ -96,10 +97,10 @@ class UtteranceSTTService(SegmentedSTTService):
     ) -> None:
         """Keeps the audio of the utterance, and a little of the time before the next one."""
         await super().process_audio_frame(frame, direction)
-        if self._user_speaking:
-            del self._audio_buffer[self._bytes(self._longest_secs) :]
+        if is_in_utterance(self):
+            del utterance_so_far(self)[self._bytes(self._longest_secs) :]
         else:
-            del self._audio_buffer[: -self._bytes(self._before_secs) or None]
+            del utterance_so_far(self)[: -self._bytes(self._before_secs) or None]
 
     def _bytes(self, seconds: float) -> int:
         return int(seconds * self.sample_rate) * 2

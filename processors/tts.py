@@ -22,6 +22,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler
 from twilio_frames.frames import SpeechLeftOutFrame
+from twilio_frames.pipecat_internals import frames_behind_text
 from twilio_frames.processors.words.sounding import sounding_secs, words_within
 
 __all__ = ["PythonTTSService", "SpeechChunk", "SpokenWord"]
@@ -299,8 +300,7 @@ class PythonTTSService(TTSService):
         if not isinstance(frame, _UnspokenTextFrame):
             await super().push_frame(frame, direction)
         elif self.gives_word_times:
-            # Pipecat would say the words that are missing when the audio context ends.
-            for unblocked in self._aggregated_frame_sequencer.complete_spoken_slot():
+            for unblocked in frames_behind_text(self):
                 await super().push_frame(unblocked)
 
     async def stop(self, frame: EndFrame) -> None:

@@ -14,6 +14,7 @@ from twilio_frames.frames import (
     CallerSpeakingFrame,
     MulawInputFrame,
 )
+from twilio_frames.pipecat_internals import set_vad_params
 from twilio_frames.processors.endpointing import Endpointing, TurnEndTimes
 from twilio_frames.processors.silero import (
     MOST_WINDOWS,
@@ -108,7 +109,7 @@ class PhoneVADAnalyzer(VADAnalyzer):
         """Has so much silence end the speech that goes on; what it has been counts."""
         if silence_secs != self.params.stop_secs:
             # The VAD's frames tell of the silence that ended it by these.
-            self._params = self.params.model_copy(update={"stop_secs": silence_secs})
+            set_vad_params(self, self.params.model_copy(update={"stop_secs": silence_secs}))
 
     @property
     def speech_secs(self) -> float:

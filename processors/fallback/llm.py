@@ -162,14 +162,14 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
 
     def _forget(self) -> None:
         self._replies.clear()
-        self._progress.set()
+        self.progress.set()
         self._token.clear()
 
     def accepts_downstream(self, service: FrameProcessor, frame: Frame) -> bool:
         """Whether a frame reaches a service; what asks for a reply is kept with the reply."""
         is_in = super().accepts_downstream(service, frame)
         if isinstance(frame, LLMContextFrame):
-            self._owed.drop(frame)
+            self.owed.drop(frame)
         elif isinstance(frame, TTSSpeakFrame):
             self._speech_let_in.add(frame.id)
         return is_in
@@ -185,7 +185,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         """
         if isinstance(frame, _FUNCTION_FRAMES) or self._is_said_by_function(frame):
             return (frame,)
-        is_passing = frame in self._owed
+        is_passing = frame in self.owed
         if isinstance(frame, FillerFrame) and not is_passing:
             return ()
         passed = await super().filter_output(service, frame)
@@ -221,7 +221,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
     def _note_answer(self, reply: _Reply) -> None:
         if not reply.has_come:
             reply.has_come = True
-            self._health[self.active].succeeded(time.monotonic() - reply.given_at)
+            self.health_of[self.active].succeeded(time.monotonic() - reply.given_at)
         self._await_token()
 
     def _told(self, reply: _Reply, frame: LLMTextFrame) -> Iterable[Frame]:
@@ -237,7 +237,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
 
     def _end_reply(self) -> None:
         self._replies.pop(0)
-        self._progress.set()
+        self.progress.set()
         self._token.clear()
         if self._replies:
             self._replies[0].given_at = time.monotonic()
@@ -273,7 +273,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         if not self._replies:
             return
         reply = self._replies[0]
-        owed = self._owed.take()
+        owed = self.owed.take()
         self._forget()
         self._has_given_up = True
         if not reply.is_open:

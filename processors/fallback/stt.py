@@ -114,7 +114,7 @@ class STTFallback(Fallback):
         has_last_words = self._words_at > max(self._began_at, now - _LAST_WORDS_SECS)
         if has_last_words and self._words_at >= self._ended_at:
             # The recogniser heard the end of speech before the VAD was sure of it.
-            self._health[self.active].note_first_byte(self._words_at - self._ended_at)
+            self.health_of[self.active].note_first_byte(self._words_at - self._ended_at)
         if has_last_words or self._is_muted:
             self._nobody_waits()
         elif self._asked is not None:
@@ -135,7 +135,7 @@ class STTFallback(Fallback):
         """What becomes of a frame of a service: words, of one service at a time."""
         if isinstance(frame, InputAudioRawFrame) and frame.id in self._given:
             return ()
-        if isinstance(frame, TTSSpeakFrame) and frame not in self._owed:
+        if isinstance(frame, TTSSpeakFrame) and frame not in self.owed:
             # A service's own apology, while another can do its part.
             return () if len(self.strategy.usable_services) else (frame,)
         if service is not self.active and service is self._asked:
@@ -150,7 +150,7 @@ class STTFallback(Fallback):
 
     async def _answer_of_asked(self, service: FrameProcessor, frame: Frame) -> Iterable[Frame]:
         if isinstance(frame, _WORDS) and frame.text.strip():
-            self._health[self.active].failed(FailureKind.LATE)
+            self.health_of[self.active].failed(FailureKind.LATE)
             await self.switch_to(service, FailureKind.LATE)
             self._asked = None
             self._second_words.clear()
@@ -168,7 +168,7 @@ class STTFallback(Fallback):
                 self._words.set(self._patience_secs)
         elif isinstance(frame, TranscriptionFrame | NoWordsFrame):
             took = None if self._ended_at is None else time.monotonic() - self._ended_at
-            self._health[self.active].succeeded(took)
+            self.health_of[self.active].succeeded(took)
             self._words_at = time.monotonic()
             self._has_apologised = False
             self._nobody_waits()
@@ -200,7 +200,7 @@ class STTFallback(Fallback):
     async def _words_are_late(self) -> None:
         """Asks the next recogniser; the active one may yet be first."""
         self._tried = {self.active}
-        second = self._next_service()
+        second = self.next_service()
         if second is None or not self._speech.is_unanswered:
             await self._nobody_heard()
             return

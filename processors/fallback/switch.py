@@ -39,6 +39,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import ServiceStopFrame, VendorSwitchedFrame
+from twilio_frames.pipecat_internals import call_event_handler, keep_seen_ids, set_active_service
 from twilio_frames.processors.fallback.branch_filter import Gate
 from twilio_frames.processors.fallback.branches import (
     RecentIds,
@@ -87,12 +88,12 @@ class FallbackStrategy(ServiceSwitcherStrategy):
 
     def activate(self, service: FrameProcessor) -> None:
         """Makes a service the active one, at once."""
-        self._active_service = service
+        set_active_service(self, service)
 
     async def announce(self, service: FrameProcessor) -> None:
         """Tells the service, and whoever listens, that it is the active one."""
         await service.queue_frame(ServiceSwitcherRequestMetadataFrame(service=service))
-        await self._call_event_handler("on_service_switched", service)
+        await call_event_handler(self, "on_service_switched", service)
 
 
 class FallbackOptions(TypedDict, total=False):
@@ -146,19 +147,19 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         super().__init__(list(services), FallbackStrategy)
         self.strategy.fallback = self
         self._ends_call = ends_call
-        self._seen_ids = RecentIds()
+        keep_seen_ids(self, RecentIds())
         book = VENDORS if vendors is None else vendors
-        self._health = {
+        self.health_of = {
             service: book.of(self.role, name)
             for service, name in zip(services, names or names_of(services), strict=True)
         }
         self._tried: set[FrameProcessor] = set()
-        self._owed = Owed()
+        self.owed = Owed()
         self._stops = RecentIds()
         self._deadlines: list[Deadline] = []
-        self._progress = asyncio.Event()
+        self.progress = asyncio.Event()
         self._watches: list[asyncio.Task[None]] = []
-        self.strategy.activate(self._next_service() or services[0])
+        self.strategy.activate(self.next_service() or services[0])
 
     @staticmethod
     def _make_pipeline_definitions(
@@ -179,7 +180,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
     @property
     def health(self) -> list[VendorHealth]:
         """The vendors' health, in the services' order."""
-        return [self._health[service] for service in self.services]
+        return [self.health_of[service] for service in self.services]
 
     # Which frames get in and out.
 
@@ -191,7 +192,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         if service is not self.active:
             return isinstance(frame, _FOR_ALL)
         if not isinstance(frame, SystemFrame | ServiceUpdateSettingsFrame):
-            self._owed.add(frame)
+            self.owed.add(frame)
         return True
 
     def accepts_upstream(self, service: FrameProcessor, frame: Frame) -> bool:
@@ -202,7 +203,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         """What becomes of a frame that comes out of a service."""
         if service is not self.active:
             return ()
-        self._owed.came_out(frame)
+        self.owed.came_out(frame)
         return (frame,)
 
     # Who works.
@@ -210,16 +211,16 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
     async def choose(self) -> None:
         """Has the first service work that may, where no work is in progress."""
         self._tried.clear()
-        best = self._next_service()
+        best = self.next_service()
         if best is not None and best is not self.active:
             await self.switch_to(best)
-        self._health[self.active].begin(self)
+        self.health_of[self.active].begin(self)
 
-    def _next_service(self) -> FrameProcessor | None:
+    def next_service(self) -> FrameProcessor | None:
         """The best of those that have not been tried with the work in progress."""
         left = [one for one in self.services if one.is_usable and one not in self._tried]
-        well = [one for one in left if self._health[one].may_work(self)]
-        return (well or sorted(left, key=lambda one: self._health[one].retry_in) or [None])[0]
+        well = [one for one in left if self.health_of[one].may_work(self)]
+        return (well or sorted(left, key=lambda one: self.health_of[one].retry_in) or [None])[0]
 
     async def met_error(self, error: ErrorFrame) -> FrameProcessor | None:
         """Has the next service take over if an error of the active one is its failure.
@@ -242,9 +243,9 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
             The service that took over, None if there is none left.
         """
         failed = self.active
-        self._health[failed].failed(kind)
+        self.health_of[failed].failed(kind)
         self._tried.add(failed)
-        successor = self._next_service()
+        successor = self.next_service()
         if successor is not None:
             await self.switch_to(successor, kind)
             return successor
@@ -264,15 +265,15 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         if service is before:
             return
         self.strategy.activate(service)
-        self._health[service].begin(self)
+        self.health_of[service].begin(self)
         handed = self.hand_over(before, service)
         for frame in handed:
             await service.queue_frame(frame)
         await self.close_work()
         if kind is not None:
-            self._health[before].switched_from += 1
-            self._health[service].switched_to += 1
-        names = {"vendor": self._health[before].name, "successor": self._health[service].name}
+            self.health_of[before].switched_from += 1
+            self.health_of[service].switched_to += 1
+        names = {"vendor": self.health_of[before].name, "successor": self.health_of[service].name}
         await self.strategy.announce(service)
         await self.push_frame(VendorSwitchedFrame(role=self.role, failure=kind, **names))
         if kind is not None:
@@ -314,7 +315,7 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
 
     def hand_over(self, before: FrameProcessor, service: FrameProcessor) -> list[Frame]:
         """What the service that takes over is given to begin with. Must not wait."""
-        return self._owed.frames()
+        return self.owed.frames()
 
     async def close_work(self) -> None:
         """Ends, for those behind, what the service before has left open."""
@@ -334,11 +335,11 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         """Takes a frame to the branches."""
         if isinstance(frame, StartFrame):
             self._watches = [self.create_task(one.run()) for one in self._deadlines]
-            self._health[self.active].begin(self)
+            self.health_of[self.active].begin(self)
         elif isinstance(frame, EndFrame):
             await self._until_done()
         elif isinstance(frame, InterruptionFrame):
-            self._owed.interrupt()
+            self.owed.interrupt()
         await super().process_frame(frame, direction)
 
     async def _until_done(self) -> None:
@@ -346,8 +347,8 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         try:
             async with asyncio.timeout(_LONGEST_WORK_SECS):
                 while self.is_at_work:
-                    self._progress.clear()
-                    await self._progress.wait()
+                    self.progress.clear()
+                    await self.progress.wait()
         except TimeoutError:
             logger.warning(f"{self}: not done {_LONGEST_WORK_SECS:.0f} s behind the call's end")
 

@@ -22,6 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
 from twilio_frames.frames import SpeechBrokenOffFrame, SpeechLeftOutFrame, WordBrokenOffFrame
+from twilio_frames.pipecat_internals import push_behind_branches
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.fallback.pending_text import Unspoken
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
@@ -160,7 +161,7 @@ class TTSFallback(Fallback):
 
     def _note_audio(self, frame: TTSAudioRawFrame) -> None:
         if self._given_at is not None:
-            self._health[self.active].succeeded(time.monotonic() - self._given_at)
+            self.health_of[self.active].succeeded(time.monotonic() - self._given_at)
             self._given_at = None
         secs = len(frame.audio) / (_BYTES_PER_SAMPLE * frame.num_channels * frame.sample_rate)
         now = self.get_clock().get_time()
@@ -196,7 +197,7 @@ class TTSFallback(Fallback):
         if not self.is_at_work:
             self._audio.clear()
             self._given_at = None
-            self._progress.set()
+            self.progress.set()
         elif not self._audio.is_set:
             self._given_at = time.monotonic()
             self._audio.set(self._patience_secs)
@@ -247,4 +248,4 @@ class TTSFallback(Fallback):
         await self.close_work()
         for frame in left:
             if not isinstance(frame, TTSSpeakFrame | AggregatedTextFrame | LLMTextFrame):
-                await self._parallel_push_frame(frame, FrameDirection.DOWNSTREAM)
+                await push_behind_branches(self, frame)

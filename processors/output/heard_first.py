@@ -10,8 +10,6 @@ meanwhile, and answered by an LLM that has not seen what it is an answer to.
 
 So the user's end sends a *fence* after whatever it has pushed before, through the same processors,
 and writes when that has come out of the assistant's end: system frames never overtake each other.
-
-Pipecat offers no way to have its aggregator wait. What is private there is touched here alone.
 """
 
 import asyncio
@@ -39,6 +37,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.processors.frame_processor import FrameProcessor
 
+from twilio_frames.pipecat_internals import wrap_writes, write_waiting_words, writes_by_response
 from twilio_frames.processors.pipeline.parts import parts_around
 
 __all__ = ["HeardFirst", "MemoryFenceFrame"]
@@ -46,7 +45,6 @@ __all__ = ["HeardFirst", "MemoryFenceFrame"]
 LONGEST_WAIT = 2.0
 """Seconds: twice what the output takes at most to find out what was heard."""
 
-_WRITES = ("_run_speculative_inference", "_maybe_recover_empty_user_turn")
 _ASKS = (
     LLMRunFrame,
     LLMMessagesAppendFrame,
@@ -81,10 +79,7 @@ class HeardFirst:
         self._assistant = assistant
         self._onsets = 0
         self._is_over = False
-        self._write = user._push_aggregation  # pyright: ignore[reportPrivateUsage] See above.
-        user._push_aggregation = self._write_turn  # pyright: ignore[reportPrivateUsage]
-        for name in _WRITES:
-            setattr(user, name, self._behind_the_fence(getattr(user, name)))
+        wrap_writes(user, turn=self._behind_what_was_heard, other=self._behind_the_fence)
         if user.previous is not None:
             user.previous.add_event_handler("on_before_push_frame", _keep_words)
         user.add_event_handler("on_before_process_frame", self._user_takes)
@@ -108,15 +103,20 @@ class HeardFirst:
             if user.context is assistant.context
         ]
 
-    async def _write_turn(self, *, run_llm: bool = True) -> str:
-        if not self._user.aggregation_string():
-            return ""
-        onsets = self._onsets
-        await self._wait(ends_message=True)
-        if onsets != self._onsets and not self._is_over:
-            # The caller goes on, and so does the turn.
-            return ""
-        return await self._write(run_llm=run_llm)
+    def _behind_what_was_heard(
+        self, write: Callable[..., Awaitable[Any]]
+    ) -> Callable[..., Awaitable[Any]]:
+        async def write_turn(*, run_llm: bool = True) -> str:
+            if not self._user.aggregation_string():
+                return ""
+            onsets = self._onsets
+            await self._wait(ends_message=True)
+            if onsets != self._onsets and not self._is_over:
+                # The caller goes on, and so does the turn.
+                return ""
+            return await write(run_llm=run_llm)
+
+        return write_turn
 
     def _behind_the_fence(
         self, write: Callable[..., Awaitable[Any]]
@@ -128,7 +128,7 @@ class HeardFirst:
         return wait_and_write
 
     async def _wait(self, *, ends_message: bool = False) -> None:
-        if self._user._realtime_service_mode:  # pyright: ignore[reportPrivateUsage]
+        if writes_by_response(self._user):
             # There the response writes the turn, and its own words are on their way.
             return
         fence = MemoryFenceFrame(ends_message=ends_message)
@@ -157,9 +157,8 @@ class HeardFirst:
     async def _assistant_takes(self, _: FrameProcessor, frame: Frame) -> None:
         # A speech-to-speech model's response waits a while for the words that it answers. Where it
         # is cut meanwhile, those that are there come first.
-        waiting = self._user._realtime_handoff_flush_task  # pyright: ignore[reportPrivateUsage]
-        if isinstance(frame, InterruptionFrame) and waiting is not None and not waiting.done():
-            await self._user._realtime_handoff_flush_immediate()  # pyright: ignore[reportPrivateUsage]
+        if isinstance(frame, InterruptionFrame):
+            await write_waiting_words(self._user)
 
     async def _assistant_has_taken(self, _: FrameProcessor, frame: Frame) -> None:
         if isinstance(frame, MemoryFenceFrame):

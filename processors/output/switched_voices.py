@@ -19,6 +19,7 @@ from pipecat.pipeline.service_switcher import ServiceSwitcher
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
+from twilio_frames.pipecat_internals import take_kept_text
 from twilio_frames.processors.pipeline.parts import parts_around
 
 __all__ = ["SwitchedVoices"]
@@ -100,9 +101,7 @@ class SwitchedVoices:
             await service.process_frame(LLMTextFrame(last.text), FrameDirection.DOWNSTREAM)
 
     async def _give_up(self, service: TTSService, frame: _LastFrame) -> None:
-        # Pipecat offers no other way to what waits for the end of a sentence.
-        kept = await service._text_aggregator.flush()  # pyright: ignore[reportPrivateUsage]
-        text = kept.text if kept else ""
+        text = await take_kept_text(service)
         if frame.is_late and text:
             await self._active.queue_frame(LLMTextFrame(f"{text} "))
         else:

@@ -17,6 +17,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.turns.user_stop import DeferredUserTurnStopStrategy, TurnAnalyzerUserTurnStopStrategy
 from pipecat.turns.user_turn_controller import UserTurnController
 
+from twilio_frames.pipecat_internals import passes_audio
 from twilio_frames.processors.pipeline.parts import parts_in
 
 __all__ = ["advise_on_audio", "forget_audio_advice"]
@@ -38,11 +39,6 @@ def advise_on_audio(output: FrameProcessor) -> None:
                 _tell(wanting, type(keeper).__name__, way)
         if isinstance(one, STTService) and not passes_audio(one):
             keeper = one
-
-
-def passes_audio(service: STTService) -> bool:
-    """Whether a recogniser lets the audio pass that it hears."""
-    return getattr(service, "_audio_passthrough", True)
 
 
 def forget_audio_advice() -> None:

@@ -20,6 +20,7 @@ from pipecat.audio.turn.base_turn_analyzer import BaseTurnAnalyzer, EndOfTurnSta
 from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
 from pipecat.metrics.metrics import MetricsData, TurnMetricsData
 
+from twilio_frames import pipecat_internals
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 
@@ -57,8 +58,7 @@ def probability_of_end(samples: np.ndarray) -> float:
     Args:
         samples: The turn to its end and 0.2 s of silence: 8 kHz, float32 from -1 to 1.
     """
-    predicted = _model()._predict_endpoint(samples)  # pyright: ignore[reportPrivateUsage] It keeps nothing, so that calls can share it; the public way to it holds one call's audio.
-    return float(predicted["probability"])
+    return pipecat_internals.probability_of_end(_model(), samples)
 
 
 class SmartTurnPool:

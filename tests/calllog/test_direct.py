@@ -6,7 +6,6 @@ from pipecat.frames.frames import EndFrame, Frame, StartFrame, TranscriptionFram
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
-from pipecat.pipeline.worker_observer import WorkerObserver
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.workers.runner import WorkerRunner
 
@@ -109,11 +108,3 @@ async def test_what_waits_for_a_slow_observer_is_bounded(monkeypatch):
         await run(worker)
 
     assert 0 < len(slow.seen) < 20
-
-
-def test_pipecat_keeps_observers_where_we_think():
-    assert {"_create_proxy", "_proxy_task_handler"} <= set(vars(WorkerObserver))
-    worker = PipelineWorker(Pipeline([IdentityFilter()]), enable_rtvi=False)
-
-    assert type(worker._observer) is WorkerObserver  # pyright: ignore[reportPrivateUsage]
-    assert isinstance(worker._observer._observers, list)  # pyright: ignore[reportPrivateUsage]

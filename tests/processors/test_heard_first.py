@@ -1,5 +1,4 @@
 import asyncio
-import inspect
 
 import pytest
 from pipecat.frames.frames import (
@@ -14,7 +13,6 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
-    LLMUserAggregator,
     LLMUserAggregatorParams,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -246,14 +244,3 @@ async def test_llm_is_asked_all_the_same_where_the_way_is_blocked(monkeypatch):
         asked = await call.mind.is_asked()
 
     assert asked[-1] == ("user", "No, don't.")
-
-
-def test_private_names_of_pipecat_are_there():
-    for name in ("_run_speculative_inference", "_maybe_recover_empty_user_turn"):
-        assert inspect.iscoroutinefunction(getattr(LLMUserAggregator, name))
-    parameters = inspect.signature(LLMUserAggregator._push_aggregation).parameters  # pyright: ignore[reportPrivateUsage]
-    assert list(parameters) == ["self", "run_llm"]
-    pair = LLMContextAggregatorPair(LLMContext())
-    assert pair.user()._realtime_service_mode is None  # pyright: ignore[reportPrivateUsage]
-    assert pair.user()._realtime_handoff_flush_task is None  # pyright: ignore[reportPrivateUsage]
-    assert inspect.iscoroutinefunction(LLMUserAggregator._realtime_handoff_flush_immediate)  # pyright: ignore[reportPrivateUsage]

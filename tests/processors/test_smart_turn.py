@@ -1,5 +1,4 @@
 import asyncio
-import inspect
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -147,11 +146,6 @@ def test_other_rates_are_refused():
     turn.set_sample_rate(8000)
     with pytest.raises(ConfigurationError, match="8000"):
         turn.set_sample_rate(16000)
-
-
-def test_pipecats_model_is_asked_as_it_expects():
-    parameters = inspect.signature(LocalSmartTurnAnalyzerV3._predict_endpoint).parameters  # pyright: ignore[reportPrivateUsage] The one private name in use.
-    assert list(parameters) == ["self", "audio_array"]
 
 
 def test_one_model_for_many_threads(monkeypatch: pytest.MonkeyPatch):

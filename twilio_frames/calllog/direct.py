@@ -5,8 +5,6 @@ takes more time than all that a log does with it. A log is told at once instead:
 worth the name, waits for nothing, and looks at a frame's class first. The other observers keep
 their queues, but these have a bound, and an observer that raises is told of what follows all the
 same: Pipecat's task for it would end, and its queue grow for as long as the call lasts.
-
-This module is the one that knows how Pipecat's ``PipelineWorker`` keeps its observers.
 """
 
 import asyncio
@@ -19,6 +17,7 @@ from pipecat.pipeline.worker import PipelineWorker
 from pipecat.pipeline.worker_observer import Proxy, WorkerObserver
 
 from twilio_frames.calllog.log import CallLog
+from twilio_frames.pipecat_internals import observer_of, observers_of, set_observer
 from twilio_frames.transport.audience import Failures
 
 MOST_WAITING = 20_000
@@ -33,10 +32,10 @@ def add_observers(worker: PipelineWorker, observers: Iterable[BaseObserver]) -> 
         observers: Pipecat's observers, call logs among them.
     """
     given = list(observers)
-    distributor = getattr(worker, "_observer", None)
+    distributor = observer_of(worker)
     if type(distributor) is WorkerObserver:
         distributor = _Distributor(worker.name, distributor)
-        worker._observer = distributor  # pyright: ignore[reportPrivateUsage] See above.
+        set_observer(worker, distributor)
     if isinstance(distributor, _Distributor):
         distributor.logs += [each for each in given if isinstance(each, CallLog)]
         given = [each for each in given if not isinstance(each, CallLog)]
@@ -48,7 +47,7 @@ class _Distributor(WorkerObserver):
     """Pipecat's distributor of what is to be observed, with logs that stand before it."""
 
     def __init__(self, pipeline: str, others: WorkerObserver):
-        super().__init__(observers=others._observers)
+        super().__init__(observers=list(observers_of(others)))
         self.logs: list[CallLog] = []
         self._failures = Failures(lambda: pipeline)
 

@@ -57,7 +57,7 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
         **kwargs: Any,
     ):
         super().__init__(function_call_timeout_secs=function_call_timeout_secs, **kwargs)
-        self._apology = apology
+        self.apology = apology
         self._wrong_calls_limit = wrong_calls_limit
         self._wrong_calls = 0
         self._unreadable: deque[str] = deque(maxlen=_MOST_UNREADABLE)
@@ -146,8 +146,8 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
 
     async def _apologise_instead(self, reproach: str) -> None:
         await self.push_error(reproach, category=ErrorCategory.APPLICATION)
-        if self._apology:
-            await self.push_frame(ApologyFrame(self._apology))
+        if self.apology:
+            await self.push_frame(ApologyFrame(self.apology))
 
 
 def mistake_in(arguments: Any, schema: Mapping[str, Any]) -> str | None:

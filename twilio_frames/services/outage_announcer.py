@@ -17,6 +17,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import VendorRole
+from twilio_frames.pipecat_internals import set_speaker
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.services.line_audio import LineAudio
 
@@ -45,7 +46,7 @@ class OutageAnnouncer(WatchedVendor, STTService):
         self._apology = apology
         self._apologies = 0
         self._apologizes_at: float | None = None
-        self._is_out = False
+        self.is_out = False
         self._has_started = asyncio.Event()
         self._line_audio = LineAudio()
 
@@ -55,7 +56,7 @@ class OutageAnnouncer(WatchedVendor, STTService):
         match frame:
             case StartFrame():
                 self._has_started.set()
-            case VADUserStoppedSpeakingFrame() if self._is_out and self._apologizes_at is None:
+            case VADUserStoppedSpeakingFrame() if self.is_out and self._apologizes_at is None:
                 await self._apologize()
             case _:
                 pass
@@ -70,10 +71,10 @@ class OutageAnnouncer(WatchedVendor, STTService):
             await self._apologize()
         if self.is_muted or not self.is_usable:
             return
-        self._user_id = frame.user_id if isinstance(frame, UserAudioRawFrame) else ""
+        set_speaker(self, frame.user_id if isinstance(frame, UserAudioRawFrame) else "")
         await self.process_generator(self.run_stt(self._line_audio.mulaw_of(frame)))
 
-    async def _enter_outage(
+    async def enter_outage(
         self,
         message: str,
         *,
@@ -90,20 +91,21 @@ class OutageAnnouncer(WatchedVendor, STTService):
             error: What it came from.
         """
         await self._has_started.wait()
-        self._is_out = True
+        self.is_out = True
         self._apologies = 0
         await self.push_error(
             message, exception=error, category=category, force_treat_as_permanent=True
         )
         self._apologizes_at = time.monotonic() + _FAILOVER_SECS
 
-    async def _leave_outage(self) -> None:
+    async def leave_outage(self) -> None:
         """Notes that the caller can be heard; the service is usable again."""
-        self._forget_outage()
+        self.forget_outage()
         await self.set_usable(True)
 
-    def _forget_outage(self) -> None:
-        self._is_out = False
+    def forget_outage(self) -> None:
+        """Notes that nothing is known against the caller's being heard."""
+        self.is_out = False
         self._apologizes_at = None
 
     async def _apologize(self) -> None:

@@ -17,6 +17,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames.frames import MulawOutputFrame, SpeechBrokenOffFrame, WordBrokenOffFrame
+from twilio_frames.pipecat_internals import call_event_handler, register_event_handlers
 from twilio_frames.services.redacting import RedactingTTSService
 
 __all__ = ["PartialSpeechTTSService"]
@@ -60,7 +61,7 @@ class PartialSpeechTTSService(RedactingTTSService):
         self._apology_audio = apology_audio
         self._has_apologised = False
         self._apologies = count(1)
-        self._register_event_handler("on_left_out")
+        register_event_handlers(self, "on_left_out")
         # Contexts that are ending by what stands in their queues, and those with words unsaid.
         self._ending: set[str] = set()
         self._broken_off: set[str] = set()
@@ -71,7 +72,7 @@ class PartialSpeechTTSService(RedactingTTSService):
 
     async def leave_out(self, text: str) -> None:
         """Tells, by the event ``on_left_out`` (service, text), of a text that is never said."""
-        await self._call_event_handler("on_left_out", text)
+        await call_event_handler(self, "on_left_out", text)
 
     def speaks_again(self) -> None:
         """Notes that all is well: the next trouble is worth an apology of its own."""

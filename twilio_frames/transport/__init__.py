@@ -11,6 +11,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
 from twilio_frames.frames import CallEndReason
+from twilio_frames.pipecat_internals import call_event_handler, register_event_handlers
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_failed, tell_made
@@ -75,10 +76,8 @@ class TwilioTransport(BaseTransport):
         )
         self._output = TwilioOutput(self._connection, self._params, name=f"{self}#output")
         self._handlers_context = copy_context()
-        self._register_event_handler("on_client_connected")
-        self._register_event_handler("on_client_disconnected")
-        self._register_event_handler("on_call_started")
-        self._register_event_handler("on_call_ended")
+        register_event_handlers(self, "on_client_connected", "on_client_disconnected")
+        register_event_handlers(self, "on_call_started", "on_call_ended")
         tell_made(self)
 
     def input(self) -> FrameProcessor:
@@ -231,7 +230,7 @@ class TwilioTransport(BaseTransport):
 
     async def _tell(self, event_name: str, *arguments: object) -> None:
         # The line is read, and closed, in tasks that have nothing to do with the bot.
-        work = self._call_event_handler(event_name, *arguments)
+        work = call_event_handler(self, event_name, *arguments)
         await asyncio.create_task(work, name="transport-event", context=self._handlers_context)
 
     async def _started(self, start: Start) -> None:

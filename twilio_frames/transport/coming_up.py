@@ -18,6 +18,7 @@ from pipecat.pipeline.service_switcher import ServiceSwitcher
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
 
+from twilio_frames.pipecat_internals import is_set_up
 from twilio_frames.processors.pipeline.parts import parts_in
 
 __all__ = ["ComingUp", "why_not_up"]
@@ -80,7 +81,7 @@ class ComingUp:
         return any(
             switcher.is_usable
             for switcher in self._switchers
-            if processor in (switcher, *parts_in(switcher)) and _has_been_set_up(processor)
+            if processor in (switcher, *parts_in(switcher)) and is_set_up(processor)
         )
 
 
@@ -104,8 +105,3 @@ def _is_at_start(caught: FrameType) -> bool:
     return caught.f_code.co_name == AT_FRAME and isinstance(
         caught.f_locals.get("frame"), StartFrame
     )
-
-
-def _has_been_set_up(processor: FrameProcessor) -> bool:
-    """Whether it got as far as Pipecat's own part; without that it lets no frame through."""
-    return getattr(processor, "_task_manager", None) is not None

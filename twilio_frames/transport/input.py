@@ -73,6 +73,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         super().__init__(params, **kwargs)
         self._connection = connection
         self._reader = reader
+        self._settings = params
         self._longest_gap_secs = params.longest_gap_secs
         self._apology = params.apology
         self._on_started = on_started
@@ -193,7 +194,7 @@ class TwilioInput(BaseInputTransport, LineListener):
 
     async def push_audio_frame(self, frame: InputAudioRawFrame):
         """Pushes the caller's audio, by way of the audio filter where there is one."""
-        if self._deaf or not self._params.audio_in_enabled:
+        if self._deaf or not self._settings.audio_in_enabled:
             return
         # Without the base class's queue, whose timeout costs a task for each frame, and whose task
         # a filter that raises would end.
@@ -202,7 +203,7 @@ class TwilioInput(BaseInputTransport, LineListener):
             if isinstance(frame, MulawInputFrame):
                 # As it came is not as it is to be heard.
                 frame.mulaw = b""
-        if frame.audio and self._params.audio_in_passthrough:
+        if frame.audio and self._settings.audio_in_passthrough:
             await self.push_frame(frame)
 
     async def _begin(self) -> None:

@@ -14,6 +14,13 @@ from pipecat.utils.tracing.service_decorators import traced_tts
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.pipecat_internals import (
+    call_event_handler,
+    cartesia_request,
+    gives_words_with_spaces,
+    plain_words,
+    streams_tokens,
+)
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.cartesia.connection import CartesiaConnection
 from twilio_frames.services.cartesia.events import (
@@ -98,7 +105,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             self._note_progress(speech)
 
     async def _give_up(self, message: str, category: ErrorCategory) -> None:
-        await self._call_event_handler("on_connection_error", message)
+        await call_event_handler(self, "on_connection_error", message)
         # Whoever takes over goes on where this voice was.
         await self.all_handed_on()
         await self.push_error(message, category=category, force_treat_as_permanent=True)
@@ -120,12 +127,10 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         """
         if self.is_ending(context_id):
             return
-        await self._connect()
+        await self.be_connected()
         speech = self._speeches.get(context_id)
         if speech is None:
-            is_spaced = not (
-                self._is_streaming_tokens or self._word_timestamps_include_inter_frame_spaces()
-            )
+            is_spaced = not (streams_tokens(self) or gives_words_with_spaces(self))
             speech = CartesiaSpeech(context_id, lead_secs=_LEAD_SECS, is_spaced=is_spaced)
             self._speeches[context_id] = speech
         speech.say(text)
@@ -147,21 +152,21 @@ class PhoneCartesiaTTSService(CartesiaConnection):
 
     async def _ask(self, speech: CartesiaSpeech) -> None:
         """Sends what is to be sent of an utterance, if there is a connection."""
-        if not self._socket.is_open:
+        if not self.socket.is_open:
             return
         text = speech.take_unsent(time.monotonic(), f"{speech.context_id}-{next(self._numbers)}")
         if text is None or speech.ask_id is None:
             return
         self._asks[speech.ask_id] = speech
         # Settings may have changed meanwhile; within a context Cartesia has them stay as they are.
-        speech.request = speech.request or json.loads(self._build_msg())
+        speech.request = speech.request or json.loads(cartesia_request(self))
         message = {
             **speech.request,
             "transcript": text,
             "continue": not speech.is_complete,
             "context_id": speech.ask_id,
         }
-        await self._socket.send(json.dumps(message))
+        await self.socket.send(json.dumps(message))
 
     # What is said
 
@@ -203,7 +208,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         return [
             (plain, begin, end)
             for word, begin, end in event.words
-            for plain, _ in self._normalize_word_timestamps([word], [begin])
+            for plain in plain_words(self, word, begin)
         ]
 
     async def _hand_on(self, speech: CartesiaSpeech) -> None:
@@ -226,11 +231,11 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         # Not by audio alone: it may be the beginning of the same word again and again.
         if speech.has_got_on:
             speech.has_got_on = False
-            self._socket.prove()
+            self.socket.prove()
             self.speaks_again()
 
     async def _hand_on_word(self, word: TimedWord, context_id: str) -> None:
-        own_spaces = self._word_timestamps_include_inter_frame_spaces()
+        own_spaces = gives_words_with_spaces(self)
         await self.add_word_timestamps(
             [(word.text, word.begin / SAMPLE_RATE)],
             context_id,
@@ -262,7 +267,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             except Exception as error:
                 # Whatever it was, the bot is not to fall silent: what is left is asked for again.
                 report_unforeseen(error, "what Cartesia says")
-                self._socket.break_off()
+                self.socket.break_off()
 
     async def _look_after(self, speech: CartesiaSpeech, now: float, *, is_telling: bool) -> None:
         await self._hand_on(speech)
@@ -271,16 +276,16 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             return
         if is_telling:
             await self.still_waiting(speech.context_id)
-        if speech.refused_since is not None and now - speech.refused_since > self._patience:
+        if speech.refused_since is not None and now - speech.refused_since > self.patience_secs:
             await self.push_error(
-                f"expected Cartesia to speak a text within {self._patience:g} s, got errors alone: "
-                "it is left out",
+                f"expected Cartesia to speak a text within {self.patience_secs:g} s, got errors "
+                "alone: it is left out",
                 category=ErrorCategory.SERVER,
             )
             await self._break_off(speech.context_id)
         elif speech.ask_id is not None and now - speech.last_heard_at > self._time_limit:
             logger.warning(f"{self}: Cartesia said nothing for {self._time_limit:g} s")
-            self._socket.break_off()
+            self.socket.break_off()
 
     async def _take_refusal(self, event: Refused, speech: CartesiaSpeech | None) -> None:
         if event.ask_id is not None:
@@ -296,7 +301,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         elif speech is not None:
             await self._take_refusal_of(speech, event.status)
         elif event.ask_id is None and event.status >= 500:
-            self._socket.break_off()
+            self.socket.break_off()
 
     async def _take_silence(self, event: AskDone, speech: CartesiaSpeech) -> None:
         self._asks.pop(event.ask_id or "", None)
@@ -345,7 +350,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             await self.word_broken_off(speech.context_id)
 
     async def _cancel_ask(self, ask_id: str) -> None:
-        await self._socket.send(json.dumps({"context_id": ask_id, "cancel": True}))
+        await self.socket.send(json.dumps({"context_id": ask_id, "cancel": True}))
 
     async def on_audio_context_interrupted(self, context_id: str) -> None:
         """Cancels what is being said; Pipecat calls it."""

@@ -10,6 +10,7 @@ from pipecat.utils.errors import ErrorCategory, classify_http_exception, classif
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.pipecat_internals import call_event_handler, cartesia_address
 from twilio_frames.services.partial_speech import PartialSpeechTTSService
 from twilio_frames.services.reconnecting_socket import ReconnectingSocket
 
@@ -39,27 +40,26 @@ class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
                     "a phone line's, take Pipecat's CartesiaTTSService"
                 )
         super().__init__(api_key=api_key, **{**kwargs, **_FORMAT})
-        self._patience = patience
-        self._socket = self._make_socket()
+        self.patience_secs = patience
+        self.socket = self._make_socket()
         self._is_troubled = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def _make_socket(self) -> ReconnectingSocket:
-        headers = {
-            "X-API-Key": self._api_key,
-            "Cartesia-Version": self._cartesia_version,
-            **self._extra_headers,
-        }
+        url, headers = cartesia_address(self)
         return ReconnectingSocket(
-            self, self._url, headers, patience=self._patience, renew_secs=_RENEW_SECS
+            self, url, headers, patience=self.patience_secs, renew_secs=_RENEW_SECS
         )
 
     async def _connect(self) -> None:
-        """Begins to connect; does not wait for it."""
+        await self.be_connected()
+
+    async def be_connected(self) -> None:
+        """Begins to connect, unless that has begun; does not wait for it."""
         if not self._tasks or any(task.done() for task in self._tasks):
             await self._disconnect()
             self._tasks = [
-                self.create_task(self._socket.run(), name="socket"),
+                self.create_task(self.socket.run(), name="socket"),
                 self.create_task(self._tend(), name="tend"),
             ]
 
@@ -73,7 +73,7 @@ class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
         if self._is_troubled:
             self._is_troubled = False
             await self.set_usable(True)
-        await self._call_event_handler("on_connected")
+        await call_event_handler(self, "on_connected")
         await self._ask_for_the_rest()
 
     async def on_socket_lost(self, reason: str) -> None:
@@ -82,16 +82,16 @@ class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
         level = "DEBUG" if was_idle else "WARNING"
         logger.log(level, f"{self}: the connection to Cartesia was {reason}")
         await self._lose_all()
-        await self._call_event_handler("on_disconnected")
+        await call_event_handler(self, "on_disconnected")
         if not was_idle:
-            await self._call_event_handler("on_connection_error", reason)
+            await call_event_handler(self, "on_connection_error", reason)
 
     async def on_socket_trouble(self, error: Exception) -> None:
         """Gives up what is left to say."""
         self._is_troubled = True
         await self._give_up(
-            f"expected a connection to Cartesia within {self._patience:g} s, got none that lasts "
-            f"({type(error).__name__}): trying goes on",
+            f"expected a connection to Cartesia within {self.patience_secs:g} s, got none that "
+            f"lasts ({type(error).__name__}): trying goes on",
             classify_http_exception(error),
         )
 

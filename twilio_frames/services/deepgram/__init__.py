@@ -34,6 +34,14 @@ from pipecat.utils.types import is_given
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.pipecat_internals import (
+    call_event_handler,
+    count_audio,
+    deepgram_client,
+    deepgram_options,
+    register_event_handlers,
+    take_deepgram_results,
+)
 from twilio_frames.processors.replies.unheard import APOLOGY
 from twilio_frames.services.deepgram.connection import (
     ConnectionPatience,
@@ -139,16 +147,15 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
         self._is_connected = False
         self._has_met_garbage = False
         self._line = ReconnectingClient(
-            self, self._client, self._build_connect_kwargs, patience or ConnectionPatience()
+            self, deepgram_client(self), deepgram_options(self), patience or ConnectionPatience()
         )
-        self._register_event_handler("on_speech_started")
-        self._register_event_handler("on_utterance_end")
+        register_event_handlers(self, "on_speech_started", "on_utterance_end")
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Sends audio to Deepgram, and asks for the last words when the caller falls silent."""
         await super().process_frame(frame, direction)
         is_silent = isinstance(frame, VADUserStoppedSpeakingFrame)
-        if is_silent and self.is_usable and not self._is_out:
+        if is_silent and self.is_usable and not self.is_out:
             self.request_finalize()
             self._line.finalize()
 
@@ -175,9 +182,9 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
             case ListenV1UtteranceEnd() if _is_time(message.last_word_end):
                 end = begin + message.last_word_end
                 await self.push_frame(UtteranceEndFrame(last_word_end=end))
-                await self._call_event_handler("on_utterance_end", end)
+                await call_event_handler(self, "on_utterance_end", end)
             case ListenV1SpeechStarted() if _is_time(message.timestamp):
-                await self._call_event_handler("on_speech_started", begin + message.timestamp)
+                await call_event_handler(self, "on_speech_started", begin + message.timestamp)
             case ListenV1Error():
                 await self.push_error(
                     f"Deepgram reports an error of its own: {message.variant}",
@@ -189,20 +196,20 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
     def note_sent(self, mulaw: bytes) -> None:
         """Counts audio that has gone out."""
         # Pipecat counts bytes, two to a sample.
-        self._record_stt_audio_usage(mulaw + mulaw)
+        count_audio(self, mulaw + mulaw)
 
     async def note_opened(self) -> None:
         """Tells that there is a connection."""
         self._is_connected = True
-        await self._call_event_handler("on_connected")
+        await call_event_handler(self, "on_connected")
 
     async def note_lost(self, problem: Problem) -> None:
         """Tells that there is none."""
         logger.warning(f"{self}: no connection to Deepgram ({problem}); it is tried again")
         if self._is_connected:
             self._is_connected = False
-            await self._call_event_handler("on_disconnected")
-        await self._call_event_handler("on_connection_error", str(problem))
+            await call_event_handler(self, "on_disconnected")
+        await call_event_handler(self, "on_connection_error", str(problem))
 
     async def give_up(self, problem: Problem) -> None:
         """Reports that the caller cannot be heard, to the pipeline and to the caller."""
@@ -214,12 +221,12 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
                 "the network and https://status.deepgram.com. It is tried again"
             )
         category = problem.category if is_refusal else ErrorCategory.CONNECTIVITY
-        await self._enter_outage(text, category=category)
+        await self.enter_outage(text, category=category)
 
     async def recover(self) -> None:
         """Hears again."""
         logger.info(f"{self}: connected to Deepgram again")
-        await self._leave_outage()
+        await self.leave_outage()
 
     async def _take_results(self, results: ListenV1Results) -> None:
         end = results.start + results.duration
@@ -229,7 +236,7 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
         if results.is_final:
             self._line.prove_alive()
         try:
-            await self._on_message(results)
+            await take_deepgram_results(self, results)
         except ValueError:  # A language that Pipecat has no name for.
             self._note_garbage()
         if results.is_final:
@@ -247,10 +254,10 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
     # nothing again.
 
     async def _connect(self) -> None:
-        self._connection_task = self.create_task(self._line.run(), f"{self}::connection")
+        self._connecting = self.create_task(self._line.run(), f"{self}::connection")
 
     async def _disconnect(self) -> None:
-        task, self._connection_task = self._connection_task, None
+        task, self._connecting = self._connecting, None
         if task is not None:
             await self._line.say_goodbye()
             await self.cancel_task(task)
@@ -258,7 +265,7 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
     async def _do_reconnect(self) -> None:
         """Opens a stream with the settings there are; nothing that was said is lost."""
         await self._disconnect()
-        self._forget_outage()
+        self.forget_outage()
         await self._connect()
 
 

@@ -18,6 +18,7 @@ from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from twilio_frames.pipecat_internals import deepgram_address
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.proxies import socket_proxy
 from twilio_frames.services.patience import asked_pause
@@ -136,7 +137,7 @@ async def dial(
         TimeoutError: If it takes too long.
         WebSocketException: If the handshake fails otherwise.
     """
-    base, headers = _address(client)
+    base, headers = deepgram_address(client)
     url = f"{base}/v1/listen?{urlencode(query, doseq=True)}"
     async with connect(
         url,
@@ -152,9 +153,3 @@ async def dial(
         **socket_proxy(url),
     ) as connection:
         yield DeepgramSocket(connection)
-
-
-def _address(client: AsyncDeepgramClient) -> tuple[str, dict[str, str]]:
-    # The one thing of Deepgram's client that has no public name.
-    wrapper = client._client_wrapper  # pyright: ignore[reportPrivateUsage]
-    return wrapper.get_environment().production, wrapper.get_headers()

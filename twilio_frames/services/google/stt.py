@@ -23,6 +23,13 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
+from twilio_frames.pipecat_internals import (
+    google_config,
+    google_language,
+    google_location,
+    speaker_of,
+    trace_google_results,
+)
 from twilio_frames.processors.replies.unheard import APOLOGY
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
@@ -132,7 +139,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
             case VADUserStoppedSpeakingFrame():
                 self._is_speaking, self._stopped_at = False, time.monotonic()
                 said = self._unanswered.end / SAMPLE_RATE - frame.stop_secs - self._heard_to
-                if said > _SHORT and not self._is_out:
+                if said > _SHORT and not self.is_out:
                     self._await_answer()
             case _:
                 pass
@@ -156,7 +163,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
 
     async def _stream_audio(self) -> None:
         self._is_refused = False
-        self._forget_outage()
+        self.forget_outage()
         try:
             await self._open()
             await self._keep_streaming()
@@ -167,7 +174,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
     async def _keep_streaming(self) -> None:
         failures = 0
         while not self._is_refused:
-            if self._is_out:
+            if self.is_out:
                 # Nothing of the caller comes while the service is not usable.
                 self._unanswered.clear()
                 self._unanswered.add(mulaw_silence(_PROBE_SECS))
@@ -178,7 +185,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
             try:
                 await self._carry_stream()
                 error = None
-                if self._is_out:
+                if self.is_out:
                     await self._recover()
             except Aborted:
                 # Too long, or without audio: Google's limits, which this service keeps or meant to.
@@ -195,7 +202,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
                 error = failure
                 await self._note_trouble(failure)
             is_short = time.monotonic() - began < 1
-            if error is None and is_short and not self._is_out and self._unanswered.unsent:
+            if error is None and is_short and not self.is_out and self._unanswered.unsent:
                 # It ended well, at once, and with audio left: a proxy's doing, say.
                 await self._note_trouble(ConnectionError())
             failures = failures + 1 if error or is_short else 0
@@ -207,9 +214,10 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
     async def _open(self) -> None:
         if self._google.client is not None:
             return
-        region = "" if self._location == "global" else f"{self._location}-"
-        self._project_id = await self._google.open(f"{region}speech.googleapis.com")
-        if not self._project_id:
+        location = google_location(self)
+        region = "" if location == "global" else f"{location}-"
+        self._project = await self._google.open(f"{region}speech.googleapis.com")
+        if not self._project:
             raise NoCredentialsError("expected a project")
 
     async def _carry_stream(self) -> None:
@@ -220,11 +228,11 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
         async with asyncio.timeout(self._answer_limit):
             call = await self._google.client.streaming_recognize(requests=self._requests())
         # What was not answered yet is sent now: this stream has no longer for it.
-        limit = self._answer_limit + 1 if self._is_answer_due or self._is_out else None
+        limit = self._answer_limit + 1 if self._is_answer_due or self.is_out else None
         try:
             async with asyncio.timeout(limit) as self._limit:
                 async for response in call:
-                    if self._is_out:
+                    if self.is_out:
                         break
                     await self._take(response)
                     self._trouble_since, self._ignored = None, 0
@@ -238,19 +246,16 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
             cast(Any, call).cancel()
 
     async def _requests(self) -> AsyncIterator[cloud_speech.StreamingRecognizeRequest]:
-        assert self._config is not None  # noqa: S101 - Pipecat made it when it connected
-        stream = self._streams
-        decoding = self._config.config.explicit_decoding_config
+        stream, config = self._streams, google_config(self)
+        decoding = config.config.explicit_decoding_config
         decoding.encoding = cloud_speech.ExplicitDecodingConfig.AudioEncoding.MULAW
         decoding.sample_rate_hertz = SAMPLE_RATE
-        recognizer = f"projects/{self._project_id}/locations/{self._location}/recognizers/_"
-        yield cloud_speech.StreamingRecognizeRequest(
-            recognizer=recognizer, streaming_config=self._config
-        )
+        recognizer = f"projects/{self._project}/locations/{google_location(self)}/recognizers/_"
+        yield cloud_speech.StreamingRecognizeRequest(recognizer=recognizer, streaming_config=config)
         while stream == self._streams and not self._is_long_enough():
             if piece := self._unanswered.next(_MOST_AUDIO):
                 yield cloud_speech.StreamingRecognizeRequest(audio=piece)
-            elif self._is_out:
+            elif self.is_out:
                 # Google ends a stream without words that has no more audio: that is its answer.
                 return
             else:
@@ -283,19 +288,21 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
             self._heard_to = min(heard_to, self._unanswered.end / SAMPLE_RATE)
             if text:
                 await self._tell(TranscriptionFrame, text, result, finalized=True)
-                await self._handle_transcription(text, is_final=True, language=self._language)
+                await trace_google_results(self, text, self._language)
         if interim:
             await self._tell(InterimTranscriptionFrame, interim, response.results[-1])
 
     @property
     def _language(self) -> Language:
-        return cast(Language, self._get_language_codes()[0])
+        return cast(Language, google_language(self))
 
     async def _tell(self, kind: Any, text: str, result: Any, **more: Any) -> None:
         if more:
             await self.emit_stt_usage_metrics()
         now = time_now_iso8601()
-        await self.push_frame(kind(text, self._user_id, now, self._language, result=result, **more))
+        await self.push_frame(
+            kind(text, speaker_of(self), now, self._language, result=result, **more)
+        )
 
     async def _note_trouble(self, error: Exception) -> None:
         now = time.monotonic()
@@ -304,12 +311,12 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
             await self._give_up(error, is_lasting=True)
         elif self._trouble_since is None:
             self._trouble_since = now
-        elif now - self._trouble_since > self._patience and not self._is_out:
+        elif now - self._trouble_since > self._patience and not self.is_out:
             await self._give_up(error)
 
     async def _note_silence(self) -> None:
         """The caller spoke, and no result came: a stream that hangs, or no words were in it."""
-        if self._is_out:
+        if self.is_out:
             return
         self._ignored += 1
         logger.warning(f"{self}: Google has no answer to what the caller said")
@@ -322,7 +329,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
     async def _give_up(self, error: Exception, *, is_lasting: bool = False) -> None:
         self._is_refused = is_lasting
         self._is_answer_due = False
-        await self._enter_outage(
+        await self.enter_outage(
             f"expected Google to hear the caller, got {type(error).__name__}: check the "
             "credentials, the project, the quota, the model and the network",
             category=category_of(error),
@@ -334,7 +341,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
         self._trouble_since, self._ignored = None, 0
         self._unanswered.clear()
         self._heard_to = self._unanswered.end / SAMPLE_RATE
-        await self._leave_outage()
+        await self.leave_outage()
 
     async def cleanup(self) -> None:
         """Closes the connection."""

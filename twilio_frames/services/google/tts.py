@@ -17,6 +17,7 @@ from pipecat.services.google.tts import GoogleTTSService
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.pipecat_internals import google_location
 from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google.client import GoogleClient, keep_phone_rate
 from twilio_frames.services.patience import pause_after
@@ -102,7 +103,8 @@ class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
         await self._google.close()
 
     async def _open(self) -> None:
-        region = f"{self._location}-" if self._location else ""
+        location = google_location(self)
+        region = f"{location}-" if location else ""
         try:
             await self._google.open(f"{region}texttospeech.googleapis.com")
         except NoCredentialsError as error:

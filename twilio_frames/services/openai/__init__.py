@@ -18,6 +18,7 @@ from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.frames import VendorRole
+from twilio_frames.pipecat_internals import call_event_handler, openai_client, set_openai_client
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
 from twilio_frames.processors.replies.continuation import to_go_on
@@ -113,10 +114,8 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         """Takes part in the connections of this process, and opens one."""
         await super().setup(setup)
         self._shares_connections = True
-        own, self._client = (
-            self._client,
-            self._fitted(self._client, http_client=take_connections()),
-        )
+        own = openai_client(self)
+        set_openai_client(self, self._fitted(own, http_client=take_connections()))
         await own.close()
         await self._start_warming()
 
@@ -129,13 +128,13 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
             await give_back_connections()
         else:
             # It was only ever used outside a pipeline.
-            await self._client.close()
+            await openai_client(self).close()
 
     async def warm(self) -> None:
         """Opens a connection by asking for the model's name; whatever comes back will do."""
         with suppress(APIError, TimeoutError, ValueError):
             async with asyncio.timeout(self._patience.connect * 2):
-                await self._client.models.retrieve(self._settings.model or "none")
+                await openai_client(self).models.retrieve(self.settings.model or "none")
 
     async def _start_warming(self) -> None:
         if self._warms_up and self._shares_connections:
@@ -190,19 +189,19 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
     async def _apologise(self, said: str) -> ChatCompletionChunk:
         # Pipecat takes the apology for OpenAI's first text.
         await self.cancel_ttfb_metrics()
-        delta = ChoiceDelta(content=apology_behind(said, self._apology))
+        delta = ChoiceDelta(content=apology_behind(said, self.apology))
         choice = Choice(index=0, delta=delta, finish_reason="stop")
-        model = self._settings.model or ""
+        model = self.settings.model or ""
         return ChatCompletionChunk(
             id="apology", choices=[choice], created=0, model=model, object="chat.completion.chunk"
         )
 
     async def _report(self, error: Exception, context: LLMContext) -> None:
         category, reason = judge(
-            error, where=self._client.base_url.host, model=self._settings.model or ""
+            error, where=openai_client(self).base_url.host, model=self.settings.model or ""
         )
         if category is ErrorCategory.CONNECTIVITY and isinstance(error, TimeoutError):
-            await self._call_event_handler("on_completion_timeout")
+            await call_event_handler(self, "on_completion_timeout")
         # Known to Pipecat since 1.14: a file that is refused would be refused in each turn.
         mend = getattr(context, "remove_invalid_file_message", None)
         if mend and category is ErrorCategory.APPLICATION:

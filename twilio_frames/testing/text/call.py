@@ -30,6 +30,11 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame
+from twilio_frames.pipecat_internals import (
+    call_event_handler,
+    register_event_handlers,
+    set_turn_strategies,
+)
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.protocol import Playback, Start
@@ -58,8 +63,8 @@ class TextTransport(BaseTransport):
         self.playback = Playback()
         self.opened_at = time.monotonic()
         self._transferring = False
-        for event in ("client_connected", "client_disconnected", "call_started", "call_ended"):
-            self._register_event_handler(f"on_{event}")
+        events = ("client_connected", "client_disconnected", "call_started", "call_ended")
+        register_event_handlers(self, *(f"on_{event}" for event in events))
 
     def input(self) -> FrameProcessor:
         """The processor where the caller's words come in."""
@@ -85,8 +90,8 @@ class TextTransport(BaseTransport):
         """Tells the bot that the stream has begun."""
         await self.mouth.push_frame(CallStartedFrame.of(self.start))
         await self.mouth.push_frame(ClientConnectedFrame())
-        await self._call_event_handler("on_client_connected", None)
-        await self._call_event_handler("on_call_started", self.start)
+        await call_event_handler(self, "on_client_connected", None)
+        await call_event_handler(self, "on_call_started", self.start)
 
     async def hang_up(self) -> None:
         """Tells the bot that the caller has hung up."""
@@ -109,9 +114,9 @@ class TextTransport(BaseTransport):
         self.end_reason = CallEndReason.TRANSFERRED if self._transferring else reason
         if self.mouth.started.is_set():
             await self.mouth.push_frame(CallEndedFrame(reason=self.end_reason, detail=detail))
-        await self._call_event_handler("on_call_ended", self.end_reason)
+        await call_event_handler(self, "on_call_ended", self.end_reason)
         if self.end_reason is not CallEndReason.BOT_HUNG_UP:
-            await self._call_event_handler("on_client_disconnected", None)
+            await call_event_handler(self, "on_client_disconnected", None)
 
     def expect_transfer(self, expected: bool = True) -> None:
         """Notes that the call is about to get other TwiML."""
@@ -219,11 +224,10 @@ def _insert(part: FrameProcessor, parts: list[FrameProcessor], place: int) -> No
 
 
 def _take_turns_as_told(part: LLMUserAggregator | UserTurnProcessor) -> None:
-    # Pipecat has no public way to change an aggregator's strategies before it runs.
-    controller = part._user_turn_controller  # pyright: ignore[reportPrivateUsage]
-    controller._user_turn_strategies = UserTurnStrategies(  # pyright: ignore[reportPrivateUsage]
+    strategies = UserTurnStrategies(
         start=[TranscriptionUserTurnStartStrategy()], stop=[_TextIsTurn()]
     )
+    set_turn_strategies(part, strategies)
 
 
 def _memories(part: FrameProcessor) -> Iterator[LLMContext]:
