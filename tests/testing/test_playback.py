@@ -72,7 +72,7 @@ class PlaybackMachine(RuleBasedStateMachine):
 
     @invariant()
     def marks_come_back_to_the_sample(self):
-        self.reached += [(mark.name, mark.sample) for mark in self.playback.take_reached()]
+        self.reached += [(mark.name, mark.at) for mark in self.playback.take_reached()]
         assert self.reached == self.marks_back
 
     @invariant()

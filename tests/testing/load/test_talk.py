@@ -1,9 +1,9 @@
 """One caller's behaviour, 20 ms at a time, on a clock of the test's."""
 
 from tests.testing.bots import tone
+from twilio_frames.testing.load.ear import ArithmeticEar
 from twilio_frames.testing.load.messages import encoded_frame
 from twilio_frames.testing.load.phrases import Phrase, PhraseSet
-from twilio_frames.testing.load.playout import PlayOut
 from twilio_frames.testing.load.talk import CallerBehaviour, Talk
 
 QUIET = encoded_frame(b"\xff" * 160)
@@ -16,9 +16,9 @@ class Conversation:
     """A talk and its clock."""
 
     def __init__(self, *, interrupting: float = 0.0, patience: float = 10.0, seed: int = 1):
-        self.playout = PlayOut()
+        self.ear = ArithmeticEar()
         manners = CallerBehaviour(interrupting=interrupting, patience=patience)
-        self.talk = Talk(REPERTOIRE, self.playout, manners=manners, seed=seed, began=0.0)
+        self.talk = Talk(REPERTOIRE, self.ear, manners=manners, seed=seed, began=0.0)
         self.turn = 0
         self.said: list[bool] = []
 
@@ -40,11 +40,11 @@ class Conversation:
 
 def test_answer_time_is_sound_to_sound():
     talk = Conversation()
-    talk.playout.queue(tone(1.0), 0.5)
+    talk.ear.queue(tone(1.0), 0.5)
     talk.until_spoken()
     # The phrase's last sound was 0.1 s before its end, and one frame of quiet has passed.
     ended = talk.now - 0.02 - 0.1
-    talk.playout.queue(tone(1.0), ended + 0.7)
+    talk.ear.queue(tone(1.0), ended + 0.7)
     talk.pass_time(1.0)
 
     assert [round(time, 3) for time in talk.talk.figures.answer_times] == [0.7]
@@ -62,7 +62,7 @@ def test_silent_bot_is_not_waited_for_long():
 
 def test_greeting_is_heard_out():
     talk = Conversation()
-    talk.playout.queue(tone(3.0), 0.1)
+    talk.ear.queue(tone(3.0), 0.1)
     talk.until_spoken()
 
     first = talk.said.index(True) * 0.02
@@ -72,12 +72,12 @@ def test_greeting_is_heard_out():
 
 def test_interruption_is_timed_to_silence():
     talk = Conversation(interrupting=1.0)
-    talk.playout.queue(tone(10.0), 0.1)
+    talk.ear.queue(tone(10.0), 0.1)
     while not (talk.said and talk.said[-1]):
         talk.pass_time(0.02)
     onset = talk.now - 0.02 + PHRASE.sound_begins
     talk.pass_time(0.3)
-    talk.playout.clear(talk.now)
+    talk.ear.clear(talk.now)
     cleared = talk.now
     talk.pass_time(1.0)
 
@@ -87,11 +87,11 @@ def test_interruption_is_timed_to_silence():
 
 def test_bot_that_talks_over_is_noted():
     talk = Conversation()
-    talk.playout.queue(tone(0.5), 0.1)
+    talk.ear.queue(tone(0.5), 0.1)
     while not (talk.said and talk.said[-1]):
         talk.pass_time(0.02)
     talk.pass_time(0.5)
-    talk.playout.queue(tone(3.0), talk.now)
+    talk.ear.queue(tone(3.0), talk.now)
     talk.pass_time(2.0)
 
     assert talk.talk.figures.talked_over == 1
@@ -102,7 +102,7 @@ def test_same_seed_same_talk():
     def said(seed: int) -> list[bool]:
         talk = Conversation(interrupting=0.5, seed=seed)
         for number in range(5):
-            talk.playout.queue(tone(2.0), 1.0 + 6 * number)
+            talk.ear.queue(tone(2.0), 1.0 + 6 * number)
             talk.pass_time(6.0)
         return talk.said
 

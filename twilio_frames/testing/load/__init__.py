@@ -6,7 +6,7 @@
     print(result.figures.first_audio.p95, result.figures.gaps_per_minute)
 
 The callers are independent of each other: each has its own phase, phrases, pauses and
-interruptions, all drawn from one seed. They hear the bot by arithmetic alone (``playout.py``), and
+interruptions, all drawn from one seed. They hear the bot by arithmetic alone (``ear.py``), and
 share one clock (``wheel.py``) and the encoded audio of all that they say (``phrases.py``).
 """
 

@@ -11,8 +11,8 @@ from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.load.account import Account
 from twilio_frames.testing.load.bot_socket import BotSocket, open_bot_socket
 from twilio_frames.testing.load.dialing import find_stream
+from twilio_frames.testing.load.ear import ArithmeticEar
 from twilio_frames.testing.load.messages import StreamMessages
-from twilio_frames.testing.load.playout import PlayOut
 from twilio_frames.testing.load.talk import Talk, TalkFigures
 from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 from twilio_frames.testing.streams.upgrade import stream_url
@@ -67,7 +67,7 @@ class LoadCall:
     """
 
     def __init__(self, account: Account, *, seed: int, on_up: Callable[[], None]):
-        self.playout = PlayOut()
+        self.ear = ArithmeticEar()
         self.talk: Talk | None = None
         """The caller; None until the call is connected."""
         self.violations = 0
@@ -116,7 +116,7 @@ class LoadCall:
     def start_counting(self) -> None:
         """Forgets what was counted so far."""
         self.violations = self.lost_frames = 0
-        self.playout.start_counting()
+        self.ear.start_counting()
         if self.talk is not None:
             self.talk.figures = TalkFigures()
 
@@ -146,7 +146,7 @@ class LoadCall:
         socket.send(messages.start(self._call_sid, account.account_sid, stream.parameters))
         self.talk = Talk(
             account.repertoire,
-            self.playout,
+            self.ear,
             manners=account.manners,
             seed=self._seed,
             began=now,
@@ -160,12 +160,12 @@ class LoadCall:
             reason = f"expected the bot to read its messages, it did not for {DEAD_SECONDS:g} s"
             return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
         if socket.closed.is_set() and socket.close_code not in _NORMAL_CODES:
-            was_refused = socket.close_code == REFUSED and not self.playout.spells
+            was_refused = socket.close_code == REFUSED and not self.ear.spells
             reason = f"expected the bot to stay connected, lost it ({socket.close_code})"
             reason = WHY_REFUSED if was_refused else reason
             return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
         patience = self._account.manners.patience
-        if not self.playout.spells and (socket.closed.is_set() or seconds > patience):
+        if not self.ear.spells and (socket.closed.is_set() or seconds > patience):
             reason = f"expected to hear the bot, heard nothing in {seconds:.0f} s"
             return Outcome(ending=Ending.SILENT, reason=reason, seconds=seconds)
         ending = Ending.HUNG_UP_BY_BOT if socket.closed.is_set() else Ending.HUNG_UP
@@ -176,12 +176,12 @@ class LoadCall:
         now = self._now()
         match decode(data, Role.BOT):
             case SendMedia(payload=payload):
-                self.playout.queue(payload, now)
+                self.ear.queue(payload, now)
             case SendMark(name=name):
-                self.playout.mark(name)
-                self._return_marks(self.playout.take_reached(now))
+                self.ear.mark(name)
+                self._return_marks(self.ear.take_reached(now))
             case Clear():
-                self._return_marks(self.playout.clear(now))
+                self._return_marks(self.ear.clear(now))
             case Violation():
                 self.violations += 1
 
@@ -193,14 +193,14 @@ class LoadCall:
         if self._mark_timer is not None:
             self._mark_timer.cancel()
             self._mark_timer = None
-        due = self.playout.next_mark
+        due = self.ear.next_mark
         if due is not None:
             loop = asyncio.get_running_loop()
             self._mark_timer = loop.call_at(due, self._on_mark_due, due)
 
     def _on_mark_due(self, due: float) -> None:
         self._mark_timer = None
-        self._return_marks(self.playout.take_reached(max(due, self._now())))
+        self._return_marks(self.ear.take_reached(max(due, self._now())))
 
     async def _open(self, stream: ConnectStream) -> BotSocket | Alert:
         url = stream_url(stream.url)

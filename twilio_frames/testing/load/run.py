@@ -245,8 +245,8 @@ class _Load:
         return LoadFigures(
             first_audio=Spread.of([time for talk in talks for time in talk.answer_times]),
             barge_in=Spread.of([time for talk in talks for time in talk.silence_times]),
-            gaps=Spread.of([gap for call in calls for gap in call.playout.gaps]),
-            bot_minutes=sum(call.playout.heard_seconds for call in calls) / 60,
+            gaps=Spread.of([gap for call in calls for gap in call.ear.gaps]),
+            bot_minutes=sum(call.ear.heard_seconds for call in calls) / 60,
             unanswered=sum(talk.unanswered for talk in talks),
             talked_over=sum(talk.talked_over for talk in talks),
             violations=sum(call.violations for call in calls),

@@ -1,6 +1,6 @@
 """One caller's talk with the bot, 20 ms at a time: asks, listens, now and then talks over it. Pure.
 
-Times are seconds on the clock of the play-out.
+Times are seconds on the clock of the ear.
 """
 
 import random
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.callers.voice import FRAME_SECONDS
+from twilio_frames.testing.load.ear import ArithmeticEar
 from twilio_frames.testing.load.phrases import Phrase, PhraseSet
-from twilio_frames.testing.load.playout import PlayOut
 
 _GREETING_SECONDS = 5.0
 _STUBBORN_SECONDS = 1.0
@@ -54,7 +54,7 @@ class Talk:
 
     Args:
         repertoire: What can be said.
-        playout: What is heard.
+        ear: What is heard.
         manners: How the caller behaves.
         seed: Draws phrases, pauses and interruptions.
         began: When the call was answered.
@@ -63,7 +63,7 @@ class Talk:
     def __init__(
         self,
         repertoire: PhraseSet,
-        playout: PlayOut,
+        ear: ArithmeticEar,
         *,
         manners: CallerBehaviour,
         seed: int,
@@ -71,7 +71,7 @@ class Talk:
     ):
         self.figures = TalkFigures()
         self._repertoire = repertoire
-        self._playout = playout
+        self._ear = ear
         self._manners = manners
         self._random = random.Random(seed)  # noqa: S311  # protects nothing
         self._quiet_frame = self._random.randrange(len(repertoire.quiet))
@@ -106,14 +106,14 @@ class Talk:
         if self._is_answer_due:
             return not self._is_answered(now) and now - self._spoke_until > self._patience
         if self._interrupt_at is not None and now >= self._interrupt_at:
-            if self._playout.heard_at(now) is not None:
+            if self._ear.heard_at(now) is not None:
                 return True
             self._interrupt_at = None
-        return self._playout.is_silent(now, for_seconds=self._pause)
+        return self._ear.is_silent(now, for_seconds=self._pause)
 
     def _is_answered(self, now: float) -> bool:
         """Whether the answer that is due can be heard; it is noted once."""
-        answer = self._playout.first_since(self._spoke_until, now)
+        answer = self._ear.first_since(self._spoke_until, now)
         if answer is not None:
             if not self._is_greeting:
                 self.figures.answer_times.append(answer.began_at - self._spoke_until)
@@ -122,7 +122,7 @@ class Talk:
                 after = self._random.uniform(*_INTERRUPTED_AFTER)
                 self._interrupt_at = answer.began_at + after
             return True
-        if self._playout.heard_at(now) and now - self._spoke_until > _STUBBORN_SECONDS:
+        if self._ear.heard_at(now) and now - self._spoke_until > _STUBBORN_SECONDS:
             # It speaks on and on, whoever spoke meanwhile: it is heard out.
             self._is_answer_due = False
         return not self._is_answer_due
@@ -133,7 +133,7 @@ class Talk:
         self._phrase = self._random.choice(self._repertoire.phrases)
         self._frame = 0
         self._onset = now - FRAME_SECONDS + self._phrase.sound_begins
-        heard = self._playout.heard_at(now)
+        heard = self._ear.heard_at(now)
         self._interrupted = None if heard is None else (heard, self._onset)
 
     def _finish(self, now: float) -> None:
@@ -147,7 +147,7 @@ class Talk:
         self._is_answer_due = True
         self._patience = self._manners.patience
         self._pause = self._drawn_pause()
-        heard = self._playout.heard_at(now)
+        heard = self._ear.heard_at(now)
         if heard is not None and self._onset <= heard.began_at < self._spoke_until:
             self.figures.talked_over += 1
             self._is_answer_due = False

@@ -1,8 +1,7 @@
 """What a caller hears of a bot, by arithmetic: no clock runs, no audio is copied. Pure.
 
-Audio is played in the order received, 8000 bytes a second. So a message is heard from its arrival
-on, or from the end of what was buffered when it came; where that is, and where its first and last
-sound lies, is known at once. A ``clear`` takes back what lies ahead.
+When a message is heard is known at once (:class:`PlaybackTimes`), and where its first and last
+sound lies. A ``clear`` takes back what lies ahead.
 
 Times are seconds on any one clock.
 """
@@ -12,7 +11,7 @@ from collections import deque
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.callers.voice import audible_samples
-from twilio_frames.testing.streams.playback import MAX_BUFFERED
+from twilio_frames.testing.streams.playback import PlaybackTimes
 
 GAP_SECONDS = 0.06
 """A longer hole in the bot's speech is heard as one."""
@@ -24,37 +23,41 @@ _MAX_SPELLS = 64
 _QUIET = bytes(code for code in range(256) if not len(audible_samples(bytes([code]))))
 
 
-class PlayOut:
-    """One call's buffer at Twilio, and the ear behind it."""
+class ArithmeticEar:
+    """The ear behind one call's buffer at Twilio."""
 
     def __init__(self) -> None:
-        self.ends_at = 0.0
-        """When all that was received will have been played."""
         self.spells: deque[Spell] = deque(maxlen=_MAX_SPELLS)
         """When the bot is heard, in order; the last ones may lie ahead."""
         self.gaps: list[float] = []
         """Seconds of each hole in the bot's speech that came from a buffer run dry."""
         self.heard_seconds = 0.0
         """How much sound was received, pauses within a message included, less what was cleared."""
+        self._times = PlaybackTimes(0.0, per_byte=1 / SAMPLE_RATE)
+        self.mark = self._times.mark
         self._ahead: deque[tuple[float, float]] = deque()
-        self._marks: deque[tuple[float, str]] = deque()
         self._dry_seconds = 0.0
         self._is_broken_off = True
 
     @property
+    def ends_at(self) -> float:
+        """When all that was received will have been played."""
+        return self._times.ends_at
+
+    @property
     def next_mark(self) -> float | None:
         """When the next mark will be reached; None if none waits."""
-        return self._marks[0][0] if self._marks else None
+        return self._times.next_mark
 
     def queue(self, mulaw: bytes, now: float) -> bool:
         """Takes in a message's audio; False if it is discarded, since too much waits already."""
-        begin = self.ends_at
-        if begin < now:
-            self._dry_seconds += now - begin
-            begin = now
-        if (begin - now) * SAMPLE_RATE + len(mulaw) > MAX_BUFFERED:
+        times = self._times
+        times.advance(now)
+        ended_at = times.ends_at
+        begin = times.add(len(mulaw))
+        if begin is None:
             return False
-        self.ends_at = begin + len(mulaw) / SAMPLE_RATE
+        self._dry_seconds += begin - ended_at
         quiet = len(mulaw) - len(mulaw.lstrip(_QUIET))
         if quiet < len(mulaw):
             loud_end = len(mulaw.rstrip(_QUIET))
@@ -63,7 +66,8 @@ class PlayOut:
 
     def clear(self, now: float) -> list[str]:
         """Forgets what lies ahead; gives the marks in it, which are all reached."""
-        self.ends_at = min(self.ends_at, now)
+        self._times.advance(now)
+        self._times.clear()
         self._dry_seconds = 0.0
         self._is_broken_off = True
         ended = None
@@ -79,13 +83,7 @@ class PlayOut:
             self.spells.pop()
         if self.spells and ended is not None:
             self.spells[-1].ended_at = min(self.spells[-1].ended_at, ended)
-        names = [name for _, name in self._marks]
-        self._marks.clear()
-        return names
-
-    def mark(self, name: str) -> None:
-        """Sets a mark behind all audio so far."""
-        self._marks.append((self.ends_at, name))
+        return [mark.name for mark in self._times.take_reached()]
 
     def start_counting(self) -> None:
         """Forgets the gaps, and how much was heard."""
@@ -94,10 +92,8 @@ class PlayOut:
 
     def take_reached(self, now: float) -> list[str]:
         """The marks reached by now, in order; each is given once."""
-        names: list[str] = []
-        while self._marks and self._marks[0][0] <= now:
-            names.append(self._marks.popleft()[1])
-        return names
+        self._times.advance(now)
+        return [mark.name for mark in self._times.take_reached()]
 
     def first_since(self, begin: float, now: float) -> Spell | None:
         """The first spell that began at or after a time, if it has been heard to begin."""
