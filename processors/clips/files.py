@@ -18,7 +18,6 @@ from twilio_frames.processors.clips import Clip, ClipWord
 
 SUFFIX = ".clip"
 _UNFINISHED = ".unfinished"
-_UNFINISHED_SECONDS = 3600
 
 
 def read_clip(path: Path) -> Clip | None:
@@ -70,7 +69,8 @@ def forget_oldest(folder: Path, most_bytes: int) -> None:
             stat = path.stat()
             if path.suffix == SUFFIX:
                 clips.append((stat.st_mtime, stat.st_size, path))
-            elif path.suffix == _UNFINISHED and time.time() - stat.st_mtime > _UNFINISHED_SECONDS:
+            # Nobody takes an hour to write a clip: whoever began it has ended.
+            elif path.suffix == _UNFINISHED and time.time() - stat.st_mtime > 3600:
                 path.unlink()
     total = sum(size for _, size, _ in clips)
     for _, size, path in sorted(clips):

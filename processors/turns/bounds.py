@@ -45,9 +45,6 @@ __all__ = ["FewWordsStartStrategy", "WordlessTurnStopStrategy", "bounded", "boun
 BACKSTOP_SECS = LONGEST_SECS
 """Ends a turn that no strategy has ended: as long as a recogniser of this package may take."""
 
-_SHORTEST_WAIT = 0.1
-# A strategy that is asked after this one may yet begin the turn by the same words.
-_OTHERS_SECS = 0.05
 _BEGIN_BY_WORDS = (
     ConfirmedUserTurnStartStrategy,
     MinWordsUserTurnStartStrategy,
@@ -108,6 +105,9 @@ class FewWordsStartStrategy(BaseUserTurnStartStrategy):
     are too few, or not the right ones, and would leave the bot waiting.
     """
 
+    _OTHERS_SECS = 0.05
+    """A strategy that is asked after this one may yet begin the turn by the same words."""
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self._caller_speaks = self._caller_pauses = False
@@ -159,7 +159,7 @@ class FewWordsStartStrategy(BaseUserTurnStartStrategy):
             self._timer = self.create_task(self._resume(), "resume")
 
     async def _resume(self) -> None:
-        await asyncio.sleep(_OTHERS_SECS)
+        await asyncio.sleep(self._OTHERS_SECS)
         self._timer, self._has_words = None, False
         await self.broadcast_frame(ResumeFrame)
 
@@ -187,6 +187,9 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
             start strategy would begin a turn by words that come late.
         **kwargs: Pipecat's own.
     """
+
+    _SHORTEST_WAIT_SECS = 0.1
+    """Words are waited for so long at least."""
 
     def __init__(self, *, waits_for_recogniser: bool = False, **kwargs):
         super().__init__(**kwargs)
@@ -252,7 +255,7 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
     async def _wait(self, secs: float) -> None:
         await self._stop_timer()
         if self._in_turn and not (self._caller_speaks or self._waits_for_recogniser):
-            wait = self._wait_and_end(max(_SHORTEST_WAIT, secs))
+            wait = self._wait_and_end(max(self._SHORTEST_WAIT_SECS, secs))
             self._timer = self.task_manager.create_task(wait, f"{self}::wordless")
 
     async def _wait_and_end(self, secs: float) -> None:

@@ -64,26 +64,11 @@ the middle. Of made-up coughs that the VAD takes for speech nine in ten last 0.2
 cleared throats nearly half. ``bench/onsets.py`` measures it.
 """
 
-QUIET_SECS = 0.25
-"""So much silence ends such a short sound: more than there is within a word."""
-
-CONFIRM_SECS = 0.8
-"""Speech of this length is a turn where nobody tells its words."""
-
-WORDLESS_SECS = 3.0
-"""Speech of this length is a turn though its words have not come yet.
-
-Long hums, laughs and groans last two seconds; a recogniser of whole utterances tells nothing of an
-order until it is over. The output holds the bot for longer.
-"""
 
 VAD_LAG_SECS = 0.1
 """So much later than the ear the VAD takes the end of a sound for its end."""
 
-_SHORTEST_WAIT = 0.1
 _HESITATIONS = Backchannels(HESITATIONS)
-# Pauses within what is said count as speech, but for so much.
-_PAUSES_SECS = 1.0
 
 
 class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
@@ -94,7 +79,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
 
     Args:
         confirm_secs: Speech of this length is a turn, whatever its words are; by default
-            :data:`CONFIRM_SECS` where no recogniser tells them, else :data:`WORDLESS_SECS`.
+            :attr:`CONFIRM_SECS` where no recogniser tells them, else :attr:`WORDLESS_SECS`.
         backchannels: What is said without wanting to speak; English if left out.
         not_words: Transcripts that stand for speech without words.
         words_secs: How long to wait for the words after the VAD has heard the end of speech; by
@@ -106,6 +91,21 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
             'yes' is then an answer, not a backchannel.
         **kwargs: Pipecat's own.
     """
+
+    QUIET_SECS = 0.25
+    """So much silence ends such a short sound: more than there is within a word."""
+    CONFIRM_SECS = 0.8
+    """Speech of this length is a turn where nobody tells its words."""
+    WORDLESS_SECS = 3.0
+    """Speech of this length is a turn though its words have not come yet.
+
+    Long hums, laughs and groans last two seconds; a recogniser of whole utterances tells nothing of
+    an order until it is over. The output holds the bot for longer.
+    """
+    _SHORTEST_WAIT_SECS = 0.1
+    """Words are waited for so long at least."""
+    _PAUSES_SECS = 1.0
+    """Pauses within what is said count as speech, but for so much."""
 
     def __init__(
         self,
@@ -242,9 +242,9 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
 
     def _longest_doubt_secs(self) -> float:
         is_told = self._tells_words and (self._bot_is_heard or self._bot_is_to_speak())
-        usual = WORDLESS_SECS if is_told else CONFIRM_SECS
+        usual = self.WORDLESS_SECS if is_told else self.CONFIRM_SECS
         secs = usual if self._confirm_secs is None else self._confirm_secs
-        return min(2 * secs, max(secs, WORDLESS_SECS)) if self._acknowledges else secs
+        return min(2 * secs, max(secs, self.WORDLESS_SECS)) if self._acknowledges else secs
 
     async def _speech_goes_on(self, speech_secs: float) -> ProcessFrameResult:
         self._speech_secs = speech_secs
@@ -256,7 +256,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
             # This counts speech alone, which is better than the clock.
             await self._stop_timer()
             self._caller_pauses = self._answered = self._words_are_asked_for = False
-            lasted_secs = max(speech_secs, speech_secs + self._pauses_secs - _PAUSES_SECS)
+            lasted_secs = max(speech_secs, speech_secs + self._pauses_secs - self._PAUSES_SECS)
             if lasted_secs >= self._longest_doubt_secs():
                 return await self._begin()
             if self._is_wordless(speech_secs - self._dismissed_secs):
@@ -267,7 +267,9 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     def _is_wordless(self, speech_secs: float) -> bool:
         """Whether a recogniser that tells words as they are said should have told some."""
         is_told = self._recogniser_is_quick and self._tells_words and not self._has_interim
-        is_due = speech_secs >= max(CONFIRM_SECS, self._pace.stated_secs + _SHORTEST_WAIT)
+        is_due = speech_secs >= max(
+            self.CONFIRM_SECS, self._pace.stated_secs + self._SHORTEST_WAIT_SECS
+        )
         return is_told and is_due and self._confirm_secs is None and self._words_secs is None
 
     async def _take_pause(self, frame: CallerPausedFrame) -> ProcessFrameResult:
@@ -353,7 +355,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     def _wait_for_words_secs(self, silence_secs: float) -> float:
         if self._words_secs is not None:
             return self._words_secs
-        return max(_SHORTEST_WAIT, self._pace.secs - VAD_LAG_SECS - silence_secs)
+        return max(self._SHORTEST_WAIT_SECS, self._pace.secs - VAD_LAG_SECS - silence_secs)
 
     async def _begin(self) -> ProcessFrameResult:
         await self._confirm()

@@ -30,9 +30,11 @@ from tests.processors.memory_rig import Talk, reply, speech, talk, words
 from tests.transport.bots import Tap
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame, NoWordsFrame
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
-from twilio_frames.processors.turns.starts import WORDLESS_SECS, ConfirmedUserTurnStartStrategy
+from twilio_frames.processors.turns.starts import ConfirmedUserTurnStartStrategy
 from twilio_frames.protocol import SendMedia
 from twilio_frames.transport import TwilioParams
+
+WORDLESS_SECS = ConfirmedUserTurnStartStrategy.WORDLESS_SECS
 
 TEXT = "Bada gime lopu nasi rito muta golu fesu dabo wone"
 ON = VADUserStartedSpeakingFrame

@@ -12,12 +12,9 @@ from loguru import logger
 
 from twilio_frames import __version__
 from twilio_frames.cli import call, demo, dial, load, report, serve
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.errors import TwilioFramesError
 from twilio_frames.no_telemetry import keep_quiet
-
-DONE = 0
-FAILED = 1
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options)
     except TwilioFramesError as error:
         sys.stderr.write(f"twilio-frames {options.command}: {error}\n")
-        return FAILED
+        return ExitStatus.FAILED
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitStatus.INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import (
     Commands,
     add_account,
@@ -37,8 +38,6 @@ from twilio_frames.testing.exchange import (
 )
 from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 
-BOT_WAS_SILENT = 3
-NOISE_LEVEL = -55.0
 LISTEN_SECONDS = 10.0
 """How long a caller without a script stays on the line."""
 
@@ -176,7 +175,7 @@ def _add_line(parser: argparse.ArgumentParser) -> None:
         "--noise",
         type=float,
         metavar="DB",
-        help=f"background noise, dB of full scale ({NOISE_LEVEL:g}, with --replay none but the "
+        help="background noise, dB of full scale (-55, with --replay none but the "
         "recording's own; no real line is silent)",
     )
     add_account(line)
@@ -186,7 +185,7 @@ def run(options: argparse.Namespace) -> int:
     """Makes the call; gives the exit status."""
     refuse_mixture(options)
     if options.noise is None and options.replay is None:
-        options.noise = NOISE_LEVEL
+        options.noise = -55.0
     if options.script:
         return asyncio.run(call_scripted(options, Console()))
     return asyncio.run(_call(options, Console()))
@@ -221,12 +220,12 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
                 following.cancel()
         result = _conclude(caller, transcript, options, console)
     if is_bot_heard(result):
-        return 0
+        return ExitStatus.DONE
     if any(
         each.details.get("close_code") == REFUSED for each in caller.log.events("stream_closed")
     ):
         raise CallFailedError(WHY_REFUSED)
-    return BOT_WAS_SILENT
+    return ExitStatus.NOT_AS_IT_SHOULD_BE
 
 
 def _conclude(

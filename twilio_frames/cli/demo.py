@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, file_to_write, wav_file, write_json
 from twilio_frames.cli.report import write_page
 from twilio_frames.cli.shown.console import Console
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from twilio_frames.cli.customers import Customer
     from twilio_frames.cli.shop import Shop
 
-ORDER_WAS_WRONG = 3
 MOST_SECONDS = 80.0
 """The demonstration stays under 90 seconds whatever happens."""
 
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     write_json(options.json, "demo", _content(outcome, folder))
     if outcome.problem is not None:
         raise CallFailedError(outcome.problem)
-    return 0 if outcome.is_served else ORDER_WAS_WRONG
+    return ExitStatus.DONE if outcome.is_served else ExitStatus.NOT_AS_IT_SHOULD_BE
 
 
 def prepare_folder(wanted: Path | None) -> Path:

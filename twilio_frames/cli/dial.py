@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, phone_number
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         )
     call_sid = asyncio.run(_dial(options))
     Console().say(f"Twilio calls: {call_sid}")
-    return 0
+    return ExitStatus.DONE
 
 
 async def _dial(options: argparse.Namespace) -> str:

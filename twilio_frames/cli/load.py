@@ -5,6 +5,7 @@ import asyncio
 import gc
 from collections.abc import Sequence
 
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import (
     Commands,
     add_account,
@@ -28,9 +29,6 @@ from twilio_frames.testing.load import (
 from twilio_frames.testing.load.phrases import DEFAULT_WORDS
 from twilio_frames.testing.load.run import CALLS_PER_SECOND, SETTLING_SECONDS
 from twilio_frames.testing.speech import Speech
-
-NOT_TRIED = 1
-FELL_SHORT = 3
 
 _DESCRIPTION = """\
 Keeps N calls up, each with a caller of its own who asks, listens and now and then talks over the
@@ -206,7 +204,7 @@ async def _load(options: argparse.Namespace, console: Console) -> int:
         raise
     finally:
         write_json(options.json, "load", content)
-    return NOT_TRIED if NOT_TRIED in statuses else max(statuses)
+    return ExitStatus.FAILED if ExitStatus.FAILED in statuses else max(statuses)
 
 
 async def _once(
@@ -227,8 +225,8 @@ async def _once(
 
 def _status(*, was_tried: bool, is_good: bool) -> int:
     if not was_tried:
-        return NOT_TRIED
-    return 0 if is_good else FELL_SHORT
+        return ExitStatus.FAILED
+    return ExitStatus.DONE if is_good else ExitStatus.NOT_AS_IT_SHOULD_BE
 
 
 async def _search(

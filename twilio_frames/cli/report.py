@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, existing_file, file_to_write, write_json
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if options.explain:
         _explain(report, console)
     write_json(options.json, "report", content(report))
-    return 0
+    return ExitStatus.DONE
 
 
 def write_page(report: Report, path: Path, *, embed: bool | None = None) -> None:

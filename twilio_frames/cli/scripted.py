@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import write_json
 from twilio_frames.cli.reaching import Reached, reached, words_in
 from twilio_frames.cli.shown.console import Console
@@ -24,9 +25,6 @@ from twilio_frames.testing import (
     read_scripts,
 )
 from twilio_frames.testing.callers.performance import Performance
-
-NOT_AS_EXPECTED = 3
-NO_CALL = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +138,8 @@ def _conclude(
     }
     write_json(options.json, "call", content | {"scenarios": [each.to_dict() for each in calls]})
     if any(each.problem is not None for each in calls):
-        return NO_CALL
-    return 0 if passed == len(calls) else NOT_AS_EXPECTED
+        return ExitStatus.FAILED
+    return ExitStatus.DONE if passed == len(calls) else ExitStatus.NOT_AS_IT_SHOULD_BE
 
 
 def _tell_unused(scripts: Sequence[Script], console: Console) -> None:

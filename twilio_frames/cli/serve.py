@@ -10,6 +10,7 @@ import traceback
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, port_number
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.cli.shown.errors import showing_errors
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console()
     with showing_errors(options.show_errors):
         asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say, **hooks))
-    return 0
+    return ExitStatus.DONE
 
 
 def _beside(bot: "Bot", name: str) -> Any:

@@ -1,5 +1,6 @@
 """Lets only Twilio into a FastAPI or Starlette application, by dependencies of one line each."""
 
+from aiohttp import WSCloseCode
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
@@ -10,8 +11,6 @@ from twilio_frames.server.incoming import LARGEST_BODY
 from twilio_frames.transport import TwilioTransport
 
 __all__ = ["TwilioGuard"]
-
-_POLICY_VIOLATION = 1008
 
 
 class TwilioGuard(Door):
@@ -41,11 +40,13 @@ class TwilioGuard(Door):
             WebSocketException: Twilio did not sign the upgrade, or the stream's token was wrong.
         """
         if self.base(_asked(websocket), _remote(websocket), []) is None:
-            raise WebSocketException(_POLICY_VIOLATION, "expected Twilio's signature")
+            raise WebSocketException(WSCloseCode.POLICY_VIOLATION, "expected Twilio's signature")
         await websocket.accept()
         transport = self.transport_for(websocket)
         if not await self.admit(transport):
-            raise WebSocketException(_POLICY_VIOLATION, "expected this application's own TwiML")
+            raise WebSocketException(
+                WSCloseCode.POLICY_VIOLATION, "expected this application's own TwiML"
+            )
         return transport
 
 

@@ -17,7 +17,6 @@ from twilio_frames.testing.load import (
 )
 from twilio_frames.testing.load.figures import rounded
 
-_PLAIN_SECONDS = 5.0
 _BAR = 30
 
 
@@ -68,7 +67,7 @@ class LoadView:
             self._redraw(progress)
             return
         stage, seconds = self._shown_at
-        if progress.stage != stage or progress.seconds - seconds >= _PLAIN_SECONDS:
+        if progress.stage != stage or progress.seconds - seconds >= 5.0:
             self._shown_at = (progress.stage, progress.seconds)
             self._console.say(_one_line(progress))
 

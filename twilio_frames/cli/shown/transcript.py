@@ -11,9 +11,6 @@ from twilio_frames.cli.shown.console import Console
 from twilio_frames.testing import Caller
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 
-# As long as a bot takes to fall silent when it is interrupted, and more.
-_LONGEST_WAIT = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -88,7 +85,8 @@ class Transcript:
         first, others = entries[0], [each for each in entries[1:] if each.is_whole]
         if not first.is_whole:
             waiting = others[0].began_at if others else self._now
-            if not first.is_bots or self._now - waiting < _LONGEST_WAIT:
+            # As long as a bot takes to fall silent when it is interrupted, and more.
+            if not first.is_bots or self._now - waiting < 2.0:
                 return False
             self._told_until = self._now
         first.write()
