@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from twilio_frames.report.lines import Kind
-from twilio_frames.report.reading import LoggedCall, number
+from twilio_frames.report.lines import Kind, number
+from twilio_frames.report.reading import LoggedCall
 from twilio_frames.report.story import Span, Story
 
 _TOGETHER = 0.05

@@ -7,8 +7,7 @@ from typing import Any
 
 from twilio_frames.report.answers import Answer
 from twilio_frames.report.finding import Finding, Severity
-from twilio_frames.report.lines import Kind
-from twilio_frames.report.reading import number, text
+from twilio_frames.report.lines import Kind, number, text
 from twilio_frames.report.replies import Reply
 from twilio_frames.report.report import Report
 from twilio_frames.report.story import Ending, Span, Story

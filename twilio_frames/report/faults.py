@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from twilio_frames.report.finding import Finding, Severity, places, times
-from twilio_frames.report.lines import Kind
-from twilio_frames.report.reading import number, text
+from twilio_frames.report.lines import Kind, number, text
 from twilio_frames.report.story import Story
 
 _LOUD_STALL = 0.2
@@ -154,11 +153,11 @@ def _log(story: Story) -> Iterator[Finding]:
             at=None,
             title="The log ends in the middle: its process was stopped, or still runs",
         )
-    if dropped or story.log.unreadable:
+    unreadable = len(story.log.unreadable)
+    if dropped or unreadable:
         yield Finding(
             severity=Severity.NOTE,
-            cost=float(dropped + story.log.unreadable),
+            cost=float(dropped + unreadable),
             at=None,
-            title=f"The log is not whole: {dropped} lines dropped, "
-            f"{story.log.unreadable} unreadable",
+            title=f"The log is not whole: {dropped} lines dropped, {unreadable} unreadable",
         )

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from twilio_frames.report.answers import Answer, Part
 from twilio_frames.report.faults import faults
 from twilio_frames.report.finding import Finding, Severity, places, times
-from twilio_frames.report.lines import Kind
-from twilio_frames.report.reading import number, text
+from twilio_frames.report.lines import Kind, number, text
 from twilio_frames.report.story import Ending, Span, Story
 
 SLOW_ANSWER = 1.5

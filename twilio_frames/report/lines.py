@@ -5,7 +5,11 @@ A log is JSON Lines. Each line has ``t``, seconds since the stream's socket was 
 there is raises ``VERSION``; new kinds and fields do not.
 """
 
+import math
 from enum import StrEnum
+from typing import Any, TypeGuard
+
+Line = dict[str, Any]
 
 FORMAT = "twilio-frames call log"
 VERSION = 1
@@ -57,3 +61,22 @@ class Kind(StrEnum):
     SWITCHED = "switched"
     ENDED = "ended"
     CLOSED = "closed"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number; JSON lets some pass that it has no words for."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
+
+
+def number(line: Line, field: str, otherwise: float = 0.0) -> float:
+    """A field that should be a number."""
+    value = line.get(field)
+    return float(value) if is_number(value) else otherwise
+
+
+def text(line: Line, field: str) -> str:
+    """A field that should be a text."""
+    value = line.get(field)
+    return value if isinstance(value, str) else ""

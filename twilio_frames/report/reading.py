@@ -1,17 +1,13 @@
 """A call log, read: its lines by kind. What cannot be read is skipped, and counted."""
 
 import json
-import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.report.lines import FORMAT, VERSION, Kind
+from twilio_frames.report.lines import FORMAT, VERSION, Kind, Line, is_number
 from twilio_frames.report.simulated import is_simulated, told_as_call_log
-
-Line = dict[str, Any]
 
 
 class LoggedCall:
@@ -19,12 +15,11 @@ class LoggedCall:
 
     Args:
         lines: The lines, in any order.
-        unreadable: How many lines could not be read.
+        unreadable: The numbers of lines that could not be read, from 1.
     """
 
-    def __init__(self, lines: Iterable[Line], *, unreadable: int = 0):
+    def __init__(self, lines: Iterable[Line], *, unreadable: Sequence[int] = ()):
         self.unreadable = unreadable
-        """How many lines could not be read."""
         self._by_kind: defaultdict[str, list[Line]] = defaultdict(list)
         for line in lines:
             self._by_kind[line["kind"]].append(line)
@@ -84,8 +79,8 @@ def parse_log(texts: Iterable[str], *, name: str = "the log") -> LoggedCall:
     """
     lines: list[Line] = []
     simulated: list[Line] = []
-    unreadable = 0
-    for text in texts:
+    unreadable: list[int] = []
+    for place, text in enumerate(texts, start=1):
         line = _loaded(text)
         if line is not None and not lines and is_simulated(line):
             simulated.append(line)
@@ -94,12 +89,18 @@ def parse_log(texts: Iterable[str], *, name: str = "the log") -> LoggedCall:
         if line is not None:
             lines.append(line)
         elif text.strip():
-            unreadable += 1
+            unreadable.append(place)
         if len(lines) <= 1:
             _check_header(lines[0] if lines else None, name, is_over=False)
     lines = told_as_call_log(simulated) if simulated else lines
     _check_header(lines[0] if lines else None, name, is_over=True)
     return LoggedCall(lines, unreadable=unreadable)
+
+
+def is_call_log(text: str) -> bool:
+    """Whether a file that begins with a line is a call log, a bot's or the simulated Twilio's."""
+    line = _loaded(text)
+    return line is not None and (line.get("format") == FORMAT or is_simulated(line))
 
 
 def _loaded(text: str) -> Line | None:
@@ -111,14 +112,7 @@ def _loaded(text: str) -> Line | None:
 
 
 def _is_line(line: Line) -> bool:
-    return isinstance(line.get("kind"), str) and _is_number(line.get("t"))
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    # JSON's numbers, but for those that it lets pass and has no words for.
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value)
+    return isinstance(line.get("kind"), str) and is_number(line.get("t"))
 
 
 def _check_header(header: Line | None, name: str, *, is_over: bool) -> None:
@@ -135,15 +129,3 @@ def _check_header(header: Line | None, name: str, *, is_over: bool) -> None:
             f"expected a call log of version {VERSION} or before at {name}, got {version!r}: "
             "install a newer pipecat-twilio-frames"
         )
-
-
-def number(line: Line, field: str, otherwise: float = 0.0) -> float:
-    """A field that should be a number."""
-    value = line.get(field)
-    return float(value) if _is_number(value) else otherwise
-
-
-def text(line: Line, field: str) -> str:
-    """A field that should be a text."""
-    value = line.get(field)
-    return value if isinstance(value, str) else ""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twilio_frames.report.lines import Kind
-from twilio_frames.report.reading import Line, LoggedCall, number, text
+from twilio_frames.report.lines import Kind, Line, number, text
+from twilio_frames.report.reading import LoggedCall
 
 # Words of no utterance in particular: a longer pause between two begins another.
 _PAUSE = 2.0

@@ -4,13 +4,9 @@ It knows what went over the line and who was heard when, but not what the bot th
 count from the first ring; those of a call log, and of the recording, from the answer.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from twilio_frames.report.lines import FORMAT, VERSION, Kind
-
-Line = dict[str, Any]
+from twilio_frames.report.lines import FORMAT, VERSION, Kind, Line, number
 
 _SOURCES = ("call", "to_bot", "from_bot", "to_fork")
 _AT_ONCE = 0.3
@@ -46,10 +42,10 @@ def _lines(entry: Line, at: float, spoken: Sequence[Line], call_sid: object) -> 
             # It comes back as it is reached, or as a `clear` throws it away.
             yield {"kind": Kind.MARK_REACHED, "mark": entry.get("name"), "flushed": False}
         case "from_bot", "clear":
-            ends = [_number(each, "ended_at") for each in spoken if _is_cut(each, at)]
+            ends = [number(each, "ended_at") for each in spoken if _is_cut(each, at)]
             yield from ({"t": min(at, end), "kind": Kind.INTERRUPTED} for end in ends[-1:])
         case "call", "bot_spoke":
-            begin, end = _number(entry, "began_at"), _number(entry, "ended_at")
+            begin, end = number(entry, "began_at"), number(entry, "ended_at")
             yield {"t": begin, "kind": Kind.BOT_STARTED}
             yield {"kind": Kind.HEARD, "begin": begin, "end": end}
             yield {"t": end, "kind": Kind.BOT_STOPPED}
@@ -58,13 +54,17 @@ def _lines(entry: Line, at: float, spoken: Sequence[Line], call_sid: object) -> 
         case "call", "alert" if entry.get("code") != _CLOSED_BY_BOT:
             yield {"kind": Kind.ERROR, "processor": f"Twilio {entry.get('code')}"}
         case "call", "ended":
-            yield {"kind": Kind.ENDED, "reason": entry.get("reason")}
+            yield {
+                "kind": Kind.ENDED,
+                "reason": entry.get("reason"),
+                "seconds": entry.get("seconds"),
+            }
         case _:
             pass
 
 
 def _said(entry: Line) -> Iterator[Line]:
-    begin, end = _number(entry, "began_at"), _number(entry, "ended_at")
+    begin, end = number(entry, "began_at"), number(entry, "ended_at")
     words = str(entry.get("words", ""))
     for kind in (Kind.VAD_STARTED, Kind.TURN_STARTED):
         yield {"t": begin, "kind": kind}
@@ -74,16 +74,9 @@ def _said(entry: Line) -> Iterator[Line]:
 
 
 def _is_cut(spoken: Line, at: float) -> bool:
-    begin, end = _number(spoken, "began_at"), _number(spoken, "ended_at")
+    begin, end = number(spoken, "began_at"), number(spoken, "ended_at")
     return begin < at < end + _AT_ONCE
 
 
 def _time(entry: Line) -> float:
-    return _number(entry, "time")
-
-
-def _number(entry: Line, name: str) -> float:
-    value = entry.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0.0
-    return float(value) if math.isfinite(value) else 0.0
+    return number(entry, "time")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from twilio_frames.report.lines import Kind
-from twilio_frames.report.reading import Line, LoggedCall, number, text
+from twilio_frames.report.lines import Kind, Line, number, text
+from twilio_frames.report.reading import LoggedCall
 from twilio_frames.report.replies import Reply, replies
 
 _WORDS_AFTER = 6.0

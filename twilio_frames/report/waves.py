@@ -10,8 +10,8 @@ import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, encode_mulaw
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.report.lines import LEVEL_STEP, Kind
-from twilio_frames.report.reading import LoggedCall, number, text
+from twilio_frames.report.lines import LEVEL_STEP, Kind, number, text
+from twilio_frames.report.reading import LoggedCall
 
 _FULL_SCALE = 32124
 _SHORT_SECS = 900

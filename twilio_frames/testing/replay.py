@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.errors import CallFailedError, ConfigurationError
+from twilio_frames.report.lines import Kind, number, text
+from twilio_frames.report.reading import LoggedCall, is_call_log, parse_log
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.tones import KEYS
 from twilio_frames.testing.callers.voice import AUDIBLE, FRAME_BYTES, Utterance, audible_samples
 from twilio_frames.testing.logs.capture import Capture, read_capture
-from twilio_frames.testing.logs.logged_call import LoggedCaller, read_logged_caller
+from twilio_frames.testing.logs.kept_logs import kept_text
 from twilio_frames.testing.speech import Speech, read_wav
 
 _OPENING_SECONDS = 0.2
@@ -113,12 +115,61 @@ def read_replay(path: Path, *, skip_malformed: bool = False) -> Replay:
             number of the line.
     """
     if path.suffix.lower() == ".wav":
-        return _from_recording(path, LoggedCaller())
-    logged = read_logged_caller(path, skip_malformed=skip_malformed)
-    if logged is None:
-        return _from_capture(path, read_capture(path), skip_malformed=skip_malformed)
+        return _from_recording(path)
+    lines = kept_text(path).splitlines()
+    if is_call_log(next((line for line in lines if line.strip()), "")):
+        return _from_log(path, lines, skip_malformed=skip_malformed)
+    return _from_capture(path, read_capture(path), skip_malformed=skip_malformed)
+
+
+def _from_log(path: Path, lines: list[str], *, skip_malformed: bool) -> Replay:
+    log = parse_log(lines, name=str(path))
+    if log.unreadable and not skip_malformed:
+        raise ConfigurationError(
+            f"expected a line of a call log, got something else at {path}:{log.unreadable[0]}: "
+            "mend the line or skip such lines"
+        )
+    digits, withheld = _pressed(log)
+    ended = log.first(Kind.ENDED)
+    seconds = number(ended, "seconds", number(ended, "t", log.last_time))
     recording = path.with_suffix(".wav")
-    return _from_recording(recording, logged) if recording.is_file() else _from_words(path, logged)
+    if recording.is_file():
+        replay = _from_recording(recording)
+        seconds = max(replay.seconds, seconds)
+        return replace(replay, digits=digits, seconds=seconds, lost=withheld)
+    said = tuple(_words(log))
+    if not said:
+        raise ConfigurationError(
+            f"expected a recording beside the log or words in it, got neither at {path}: keep the "
+            f"recording as {recording.name}, or log with words"
+        )
+    lost = (*withheld, "the caller's voice: the words are spoken instead")
+    return Replay(name=path.name, said=said, digits=digits, seconds=seconds, lost=lost)
+
+
+def _pressed(log: LoggedCall) -> tuple[tuple[tuple[float, str], ...], tuple[str, ...]]:
+    """The keys and their times, and what the log does not tell of them."""
+    keys = log.of(Kind.DIGIT)
+    digits = tuple(
+        (each["t"], each["digit"]) for each in keys if text(each, "digit") in tuple(KEYS)
+    )
+    withheld = sum("digit" not in each for each in keys)
+    return digits, (f"{withheld} keys that the log does not name",) if withheld else ()
+
+
+def _words(log: LoggedCall) -> Iterator[Said]:
+    """Each transcript, at the time at which its first sound was."""
+    # The simulated Twilio's log names what was played to it, which need not be words.
+    if not log.first(Kind.LOG).get("words"):
+        return
+    began: float | None = None
+    for line in log.of(Kind.VAD_STARTED, Kind.TURN_STARTED, Kind.TRANSCRIPT):
+        if line["kind"] != Kind.TRANSCRIPT:
+            began = max(0.0, line["t"] - number(line, "after")) if began is None else began
+            continue
+        if text(line, "text").strip():
+            yield Said(at=line["t"] if began is None else began, speech=line["text"])
+        began = None
 
 
 def _from_capture(path: Path, capture: Capture, *, skip_malformed: bool) -> Replay:
@@ -182,34 +233,10 @@ def _cuts(mulaw: bytes, audible: int) -> Iterator[int]:
         yield middle // FRAME_BYTES * FRAME_BYTES
 
 
-def _from_recording(path: Path, logged: LoggedCaller) -> Replay:
-    mulaw = _callers_side(path)
-    return Replay(
-        name=path.name,
-        said=tuple(_pieces(mulaw, path.name)),
-        digits=logged.digits,
-        seconds=max(len(mulaw) / SAMPLE_RATE, logged.seconds),
-        lost=logged.lost,
-    )
-
-
-def _callers_side(path: Path) -> bytes:
+def _from_recording(path: Path) -> Replay:
     """The left channel of a WAV file, which is the caller's in every recording of this package."""
     mulaw = read_wav(path, channel=0)
-    rest = -len(mulaw) % FRAME_BYTES
-    return mulaw + mulaw_silence(rest / SAMPLE_RATE)
-
-
-def _from_words(path: Path, logged: LoggedCaller) -> Replay:
-    if not logged.words:
-        raise ConfigurationError(
-            f"expected a recording beside the log or words in it, got neither at {path}: keep the "
-            f"recording as {path.with_suffix('.wav').name}, or log with words"
-        )
+    mulaw += mulaw_silence(-len(mulaw) % FRAME_BYTES / SAMPLE_RATE)
     return Replay(
-        name=path.name,
-        said=tuple(Said(at=at, speech=text) for at, text in logged.words),
-        digits=logged.digits,
-        seconds=logged.seconds,
-        lost=(*logged.lost, "the caller's voice: the words are spoken instead"),
+        name=path.name, said=tuple(_pieces(mulaw, path.name)), seconds=len(mulaw) / SAMPLE_RATE
     )
