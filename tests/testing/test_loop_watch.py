@@ -61,6 +61,7 @@ async def test_garbage_collection_is_told_apart():
         await asyncio.sleep(0.05)
         dawdle()
 
-    collection, other = watch.blocks
+    # A busy machine adds blocks of its own.
+    collection, *others = sorted(watch.blocks, key=lambda block: -block.collecting_seconds)
     assert collection.collecting_seconds >= 0.19
-    assert other.collecting_seconds < 0.1
+    assert max(others, key=lambda block: block.seconds).collecting_seconds < 0.1

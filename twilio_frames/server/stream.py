@@ -22,6 +22,7 @@ and counted where it is none. Twilio's longest is ``start``, whose parameters st
 of TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
 
 _CLOSE_SECONDS = 2.0
+_LOG_SECS = 2.0
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -57,6 +58,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
             state.preparations.give_back(unused)
         if log is not None:
             log.close()
+            await log.wait_until_written(_LOG_SECS)
     return websocket
 
 
