@@ -2,23 +2,39 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from twilio_frames.audio import decode_mulaw
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.calllog.writer import Line
 from twilio_frames.protocol import BotMessage, Clear, Event, Media, Playback, SendMedia, Violation
 from twilio_frames.protocol.playback import Cut
 from twilio_frames.report.lines import LEVEL_STEP, Kind
 
-_SEAM = 0.06
-_LINE_SECS = 1.0
-_LEVELS_SECS = 5.0
-# The bot's audio is told when its mark is back, which may be late.
-_LATEST_AUDIO_SECS = 4.0
-_BYTES_PER_SECOND = 8000
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """How often the line is told of, and in which grain.
+
+    Parameters:
+        seam: Seconds between two stretches of sound that are still one.
+        line_secs: Between two lines on how the line does.
+        levels_secs: How much one line of levels holds.
+        latest_audio_secs: The bot's audio is told when its mark is back, which may be late.
+        each: One sample in so many is looked at, which tells as much in less time.
+        violations: Lines on violations of one kind.
+    """
+
+    seam: float = 0.06
+    line_secs: float = 1.0
+    levels_secs: float = 5.0
+    latest_audio_secs: float = 4.0
+    each: int = 4
+    violations: int = 20
+
+
+_TOLD = _Told()
 _LEVELS_PER_SECOND = round(1 / LEVEL_STEP)
-_EACH = 4
-_LEVEL_SAMPLES = _BYTES_PER_SECOND // _LEVELS_PER_SECOND // _EACH
-_VIOLATIONS_TOLD = 20
+_LEVEL_SAMPLES = SAMPLE_RATE // _LEVELS_PER_SECOND // _TOLD.each
 
 
 def _magnitude(code: int) -> int:
@@ -39,10 +55,9 @@ class _Levels:
     def note(self, mulaw: bytes, at: float) -> None:
         if not mulaw:
             return
-        # Every fourth sample tells as much, in a quarter of the time.
-        loudness = mulaw[::_EACH].translate(LOUDNESS)
+        loudness = mulaw[:: _TOLD.each].translate(LOUDNESS)
         for begin in range(0, len(loudness), _LEVEL_SAMPLES):
-            slot = int((at + begin * _EACH / _BYTES_PER_SECOND) * _LEVELS_PER_SECOND)
+            slot = int((at + begin * _TOLD.each / SAMPLE_RATE) * _LEVELS_PER_SECOND)
             loudest = max(loudness[begin : begin + _LEVEL_SAMPLES])
             if loudest > self._levels.get(slot, 0):
                 self._levels[slot] = loudest
@@ -60,7 +75,7 @@ class _Stretch:
 
     def extend(self, begin: float, end: float) -> list[Line]:
         """Makes it longer; gives the line of the one before if this one is another."""
-        if self._end and abs(begin - self._end) <= _SEAM:
+        if self._end and abs(begin - self._end) <= _TOLD.seam:
             self._end = max(self._end, end)
             return []
         ended = self.take()
@@ -126,7 +141,7 @@ class LineNotes:
             self._received += 1
         elif isinstance(event, Violation):
             self.violations[event.kind.value] += 1
-            if self.violations[event.kind.value] <= _VIOLATIONS_TOLD:
+            if self.violations[event.kind.value] <= _TOLD.violations:
                 self._note({"kind": Kind.VIOLATION, "rule": event.kind.value})
 
     def sending(self, message: BotMessage, playback: Playback, now: float) -> None:
@@ -137,7 +152,7 @@ class LineNotes:
                 # Moments of silence between marks, by which the cut is dated.
                 return
             self._note_underrun(max(0.0, now - playback.ends_at))
-            seconds = len(message.payload) / _BYTES_PER_SECOND
+            seconds = len(message.payload) / SAMPLE_RATE
             plays_at = max(playback.ends_at, now) - self._opened_at
             for line in self._sent.extend(plays_at, plays_at + seconds):
                 self._note(line)
@@ -159,7 +174,7 @@ class LineNotes:
         if cut is None or cut is self._told_cut or not cut.is_settled:
             return
         self._told_cut = cut
-        flushed = max(0, self._sent_at_clear - cut.position) / _BYTES_PER_SECOND
+        flushed = max(0, self._sent_at_clear - cut.position) / SAMPLE_RATE
         self._note(
             {
                 "kind": Kind.CUT,
@@ -177,7 +192,7 @@ class LineNotes:
     def bot_audio(self, mulaw: bytes, at: float) -> None:
         """Notes how loud the bot was, and that it was heard."""
         self._bot.note(mulaw, at)
-        for line in self._heard.extend(at, at + len(mulaw) / _BYTES_PER_SECOND):
+        for line in self._heard.extend(at, at + len(mulaw) / SAMPLE_RATE):
             self._note(line)
 
     def line_ended(self, at: float) -> None:
@@ -187,12 +202,12 @@ class LineNotes:
     def tick(self, t: float) -> None:
         """Writes down what has come together by a time on the log's clock."""
         self._note_cut()
-        for line in (*self._sent.take(t), *self._heard.take(t - _LATEST_AUDIO_SECS)):
+        for line in (*self._sent.take(t), *self._heard.take(t - _TOLD.latest_audio_secs)):
             self._note(line)
-        if t - self._told_line_at >= _LINE_SECS:
+        if t - self._told_line_at >= _TOLD.line_secs:
             self._tell_line(t)
-        ready = int((t - _LATEST_AUDIO_SECS) * _LEVELS_PER_SECOND)
-        if ready - self._told_levels >= _LEVELS_SECS * _LEVELS_PER_SECOND:
+        ready = int((t - _TOLD.latest_audio_secs) * _LEVELS_PER_SECOND)
+        if ready - self._told_levels >= _TOLD.levels_secs * _LEVELS_PER_SECOND:
             self._tell_levels(ready)
 
     def _tell_line(self, t: float) -> None:
@@ -200,7 +215,7 @@ class LineNotes:
         line["longest_wait"] = round(self._longest_wait, 3)
         if (playback := self._playback) is not None:
             now = t + self._opened_at
-            line["sent"] = round((playback.sent - self._told_sent) / _BYTES_PER_SECOND, 3)
+            line["sent"] = round((playback.sent - self._told_sent) / SAMPLE_RATE, 3)
             line["ahead"] = round(max(0.0, playback.ends_at - now), 3)
             line["round_trip"] = round(playback.round_trip, 4)
             self._told_sent = playback.sent

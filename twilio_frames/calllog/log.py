@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,12 +19,25 @@ from twilio_frames.processors.output.early_start import HAPPENED_AT
 from twilio_frames.report.lines import FORMAT, VERSION, Kind
 from twilio_frames.transport import TwilioTransport
 
-_TICK_SECS = 0.25
-_TICKS_A_WRITE = 4
-_STALL_SECS = 0.05
-_FRAMES_KNOWN = 256
-_WIND_UP_SECS = 15.0
-_NANOSECONDS = 1_000_000_000
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Clock:
+    """How often a log looks around, in seconds.
+
+    Parameters:
+        tick_secs: Between two looks.
+        ticks_a_write: Looks between two writes.
+        stall_secs: A look that is later tells that the process stood still.
+        wind_up_secs: How long behind the end of its line a log is closed, if nobody does.
+    """
+
+    tick_secs: float = 0.25
+    ticks_a_write: int = 4
+    stall_secs: float = 0.05
+    wind_up_secs: float = 15.0
+
+
+_CLOCK = _Clock()
 
 
 class CallLog(BaseObserver):
@@ -128,7 +142,7 @@ class CallLog(BaseObserver):
         if frame_id in self._known:
             return True
         self._known[frame_id] = None
-        if len(self._known) > _FRAMES_KNOWN:
+        if len(self._known) > 256:
             self._known.popitem(last=False)
         return False
 
@@ -145,26 +159,26 @@ class CallLog(BaseObserver):
             return happened_at - self._opened_at
         if not data.timestamp:
             return now
-        stamp = data.timestamp / _NANOSECONDS
+        stamp = data.timestamp / 1_000_000_000
         offset = now - stamp
         if self._clock_offset is None or offset < self._clock_offset:
             self._clock_offset = offset
         return stamp + self._clock_offset
 
     def _start_ticking(self) -> None:
-        self._due_at = self.now + _TICK_SECS
-        self._timer = asyncio.get_running_loop().call_later(_TICK_SECS, self._tick)
+        self._due_at = self.now + _CLOCK.tick_secs
+        self._timer = asyncio.get_running_loop().call_later(_CLOCK.tick_secs, self._tick)
 
     def _tick(self) -> None:
         late = self.now - self._due_at
-        if late > _STALL_SECS:
+        if late > _CLOCK.stall_secs:
             self._note({"kind": Kind.STALLED, "seconds": round(late, 3)}, self._due_at)
         if self._line is not None and self._line_ended_at is None:
             self._line.tick(self.now)
         self._ticks += 1
-        if self._ticks % _TICKS_A_WRITE == 0:
+        if self._ticks % _CLOCK.ticks_a_write == 0:
             self._writer.flush()
-        if self._line_ended_at is not None and self.now - self._line_ended_at > _WIND_UP_SECS:
+        if self._line_ended_at is not None and self.now - self._line_ended_at > _CLOCK.wind_up_secs:
             # Nobody else closes the log of a call that never had a pipeline.
             self.close()
         else:

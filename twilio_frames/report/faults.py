@@ -7,10 +7,6 @@ from twilio_frames.report.finding import Finding, Severity, places, times
 from twilio_frames.report.lines import Kind, number, text
 from twilio_frames.report.story import Story
 
-_LOUD_STALL = 0.2
-_LONG_WAIT = 0.3
-_LONG_GAP = 0.1
-
 
 def faults(story: Story) -> Iterator[Finding]:
     """What this process, its services and the line did wrong, in no order."""
@@ -40,7 +36,7 @@ def _holes(story: Story) -> Iterator[Finding]:
 
 
 def _stalls(story: Story) -> Iterator[Finding]:
-    stalls = [line for line in story.log.of(Kind.STALLED) if number(line, "seconds") > _LOUD_STALL]
+    stalls = [line for line in story.log.of(Kind.STALLED) if number(line, "seconds") > 0.2]
     if stalls:
         longest = max(stalls, key=lambda line: number(line, "seconds"))
         yield Finding(
@@ -55,12 +51,12 @@ def _stalls(story: Story) -> Iterator[Finding]:
 
 
 def _caller_audio(story: Story) -> Iterator[Finding]:
-    gaps = [line for line in story.log.of(Kind.GAP) if number(line, "seconds") >= _LONG_GAP]
+    gaps = [line for line in story.log.of(Kind.GAP) if number(line, "seconds") >= 0.1]
     stalled = [(line["t"], number(line, "seconds")) for line in story.log.of(Kind.STALLED)]
     waits = [
         line
         for line in story.log.of(Kind.LINE)
-        if number(line, "longest_wait") > _LONG_WAIT
+        if number(line, "longest_wait") > 0.3
         # A process that stood still did not read what had come.
         and not any(-0.5 < line["t"] - at < secs + 1.5 for at, secs in stalled)
     ]

@@ -14,9 +14,6 @@ SLOW_ANSWER = 1.5
 DEAD_AIR = 4.0
 """Seconds of silence from which on a caller asks whether somebody is there."""
 
-_WORDS_MISSED = 0.5
-_LONG_HOLD = 1.5
-"""Seconds of silence after a sound that was nothing, from which on a caller wonders."""
 
 _ADVICE = {
     Part.END_OF_TURN: "Waiting to be sure that the caller had finished took most of it: a shorter "
@@ -163,7 +160,8 @@ def _false_alarms(story: Story) -> Iterator[Finding]:
         total = sum(span.seconds for span in alarms)
         longest = max(span.seconds for span in alarms)
         yield Finding(
-            severity=Severity.WARNING if longest > _LONG_HOLD else Severity.NOTE,
+            # From here on a caller wonders.
+            severity=Severity.WARNING if longest > 1.5 else Severity.NOTE,
             cost=total,
             at=alarms[0].begin,
             title=times(
@@ -206,9 +204,7 @@ def _cuts(story: Story) -> Iterator[Finding]:
 
 def _not_understood(story: Story) -> Iterator[Finding]:
     lost = [
-        each.span
-        for each in story.utterances
-        if each.words is None and each.span.seconds > _WORDS_MISSED
+        each.span for each in story.utterances if each.words is None and each.span.seconds > 0.5
     ]
     if lost:
         yield Finding(

@@ -4,6 +4,7 @@ Pillow draws it; Pipecat brings Pillow along.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 
@@ -21,21 +22,39 @@ from twilio_frames.report.waves import Peaks
 WIDTH = 1400
 """The picture's width, pixels."""
 
-# Drawn larger and made smaller, so that round corners are smooth.
-_SCALE = 2
-_MARGIN = 28
-_HEAD = 150
-_ROW = 248
-# Rows of long calls have no captions.
-_LOW_ROW = 150
-_CAPTION_LINES = 36
-_FINDING = 24
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sizes:
+    """How the picture is laid out, in pixels.
+
+    Parameters:
+        scale: It is drawn so much larger and made smaller, so that round corners are smooth.
+        margin: Left and right of all.
+        head: Height of what stands above the rows.
+        row: Height of a row.
+        low_row: The same on long calls, whose rows have no captions.
+        captions: Height of the captions in a row.
+        caption: How wide a caption is at least.
+        caption_secs: How wide a second must be, or there are no captions.
+        line: Height of a line of a caption.
+        finding: Height of a finding.
+    """
+
+    scale: int = 2
+    margin: int = 28
+    head: int = 150
+    row: int = 248
+    low_row: int = 150
+    captions: int = 36
+    caption: int = 150
+    caption_secs: float = 9.0
+    line: int = 16
+    finding: int = 24
+
+
+_PX = _Sizes()
 _MOST_ROWS = 6
-_MOST_FINDINGS = 6
 _ROW_SECS = (30, 60, 120, 300, 600, 1200, 3600, 7200, 14400)
-_CAPTION_SCALE = 9.0
-_CAPTION_WIDTH = 150
-_LINE = 16
 
 Token = tuple[str, str]
 
@@ -52,7 +71,7 @@ def picture(report: Report, *, dark: bool = False) -> bytes:
 
 @lru_cache(maxsize=16)
 def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size * _SCALE)
+    return ImageFont.load_default(size * _PX.scale)
 
 
 class _Picture:
@@ -65,21 +84,21 @@ class _Picture:
         self._rows = max(1, -int(-seconds // self._row_secs))
         # Rows of one length, so that the last one is as full as the others.
         self._row_secs = max(seconds / self._rows, 5.0)
-        self._scale = (WIDTH - 2 * _MARGIN) / self._row_secs
-        has_captions = self._scale >= _CAPTION_SCALE
-        self._row = _ROW if has_captions else _LOW_ROW
-        self._lift = 0 if has_captions else _CAPTION_LINES
-        self._shown = report.findings[:_MOST_FINDINGS]
-        height = _HEAD + self._rows * self._row + _FINDING * (len(self._shown) or 1) + 66
-        self._image = Image.new("RGB", (WIDTH * _SCALE, height * _SCALE), face.back)
+        self._scale = (WIDTH - 2 * _PX.margin) / self._row_secs
+        has_captions = self._scale >= _PX.caption_secs
+        self._row = _PX.row if has_captions else _PX.low_row
+        self._lift = 0 if has_captions else _PX.captions
+        self._shown = report.findings[:6]
+        height = _PX.head + self._rows * self._row + _PX.finding * (len(self._shown) or 1) + 66
+        self._image = Image.new("RGB", (WIDTH * _PX.scale, height * _PX.scale), face.back)
         self._pen = ImageDraw.Draw(self._image)
 
     def draw(self) -> bytes:
         self._head()
         for row in range(self._rows):
             self._draw_row(row)
-        self._draw_findings(_HEAD + self._rows * self._row)
-        size = (self._image.width // _SCALE, self._image.height // _SCALE)
+        self._draw_findings(_PX.head + self._rows * self._row)
+        size = (self._image.width // _PX.scale, self._image.height // _PX.scale)
         small = self._image.resize(size, Image.Resampling.LANCZOS)
         file = BytesIO()
         # 256 colours are enough for flat faces, and a third of the size.
@@ -89,26 +108,31 @@ class _Picture:
     def _text(self, x: float, y: float, text: str, colour: str, size: float = 13) -> float:
         """Writes a text; gives its width."""
         font = _font(size)
-        self._pen.text((x * _SCALE, y * _SCALE), text, fill=colour, font=font)
-        return font.getlength(text) / _SCALE
+        self._pen.text((x * _PX.scale, y * _PX.scale), text, fill=colour, font=font)
+        return font.getlength(text) / _PX.scale
 
     def _box(
         self, left: float, top: float, width: float, height: float, colour: str, radius: float = 3
     ) -> None:
         right = left + max(width, 1.5)
-        corners = [left * _SCALE, top * _SCALE, right * _SCALE - 1, (top + height) * _SCALE - 1]
-        self._pen.rounded_rectangle(corners, radius * _SCALE, fill=colour)
+        corners = [
+            left * _PX.scale,
+            top * _PX.scale,
+            right * _PX.scale - 1,
+            (top + height) * _PX.scale - 1,
+        ]
+        self._pen.rounded_rectangle(corners, radius * _PX.scale, fill=colour)
 
     def _head(self) -> None:
         report, face = self._report, self._face
-        self._text(_MARGIN, 16, report.story.title, face.ink, 20)
-        self._text(_MARGIN, 43, subtitle(report), face.soft)
-        x = float(_MARGIN)
+        self._text(_PX.margin, 16, report.story.title, face.ink, 20)
+        self._text(_PX.margin, 43, subtitle(report), face.soft)
+        x = float(_PX.margin)
         for name, value, more in tiles(report):
             self._text(x, 74, name, face.soft, 12)
             width = self._text(x, 90, value, face.ink, 20)
             self._text(x + width + 6, 97, more, face.soft, 12)
-            x += (WIDTH - 2 * _MARGIN) / len(tiles(report))
+            x += (WIDTH - 2 * _PX.margin) / len(tiles(report))
         self._legend(130)
 
     def _legend(self, top: float) -> None:
@@ -119,7 +143,7 @@ class _Picture:
             *((f"wait: {part}", colour, True) for part, colour in self._waits()),
             ("bot is held", face.hold, bool(story.holds)),
         ]
-        x = float(_MARGIN)
+        x = float(_PX.margin)
         for name, colour, is_shown in entries:
             if is_shown:
                 self._box(x, top + 3, 10, 10, colour)
@@ -140,7 +164,7 @@ class _Picture:
     def _draw_row(self, row: int) -> None:
         begin = row * self._row_secs
         shown = Span(begin, begin + self._row_secs)
-        top = _HEAD + row * self._row
+        top = _PX.head + row * self._row
         story = self._report.story
         self._ruler(shown, top)
         top -= self._lift
@@ -160,7 +184,7 @@ class _Picture:
         self._answers(shown, top + 111)
         for left, width in self._clipped(story.flushed, shown):
             self._hatched(left, top + 178, width)
-        if self._scale >= _CAPTION_SCALE:
+        if self._scale >= _PX.caption_secs:
             said = [(each.span.begin, each.span.end, _said(each)) for each in story.utterances]
             self._captions(said, shown, top + 22, 2)
             told = [(*self._placed(each), _told(each)) for each in story.replies]
@@ -168,9 +192,9 @@ class _Picture:
 
     def _name(self, name: str, top: float, colour: str) -> None:
         """Writes whose lane it is, on a patch of the back so that no sound is behind it."""
-        width = _font(11).getlength(name) / _SCALE
-        self._box(_MARGIN, top, width + 6, 15, self._face.back, 2)
-        self._text(_MARGIN + 2, top, name, colour, 11)
+        width = _font(11).getlength(name) / _PX.scale
+        self._box(_PX.margin, top, width + 6, 15, self._face.back, 2)
+        self._text(_PX.margin + 2, top, name, colour, 11)
 
     def _placed(self, reply: Reply) -> tuple[float, float]:
         after = (span.begin for span in self._report.story.heard if span.end > reply.made_at)
@@ -185,7 +209,7 @@ class _Picture:
                 yield self._x(begin, shown), (end - begin) * self._scale
 
     def _x(self, time: float, shown: Span) -> float:
-        return _MARGIN + (time - shown.begin) * self._scale
+        return _PX.margin + (time - shown.begin) * self._scale
 
     def _ruler(self, shown: Span, top: float) -> None:
         steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600)
@@ -193,7 +217,7 @@ class _Picture:
         for mark in range(-int(-shown.begin // step), int(shown.end // step) + 1):
             x = self._x(mark * step, shown)
             self._box(x, top + 4, 1, self._row - 16, self._face.rule, 0)
-            if x < WIDTH - _MARGIN - 30:
+            if x < WIDTH - _PX.margin - 30:
                 self._text(x + 4, top + 3, clock_text(mark * step)[:-2], self._face.soft, 10.5)
 
     def _wave(self, peaks: Peaks, side: str, shown: Span, middle: float, colour: str) -> None:
@@ -207,7 +231,7 @@ class _Picture:
             loudest = int(levels[begin:end].max()) if begin < len(levels) else 0
             reach = max(0.5, loudest / 255 * 27)
             gap = 0.5 if bar > 2 else 0.0
-            left = _MARGIN + index * bar
+            left = _PX.margin + index * bar
             self._box(left, middle - reach, bar - gap, 2 * reach, colour, 0)
 
     def _answers(self, shown: Span, top: float) -> None:
@@ -226,9 +250,9 @@ class _Picture:
     def _hatched(self, left: float, top: float, width: float) -> None:
         steps = int(max(width, 4) // 4)
         for step in range(steps):
-            x = (left + 4 * step) * _SCALE
-            line = (x, (top - 2) * _SCALE, x + 4 * _SCALE, (top - 8) * _SCALE)
-            self._pen.line(line, fill=self._face.bad, width=_SCALE)
+            x = (left + 4 * step) * _PX.scale
+            line = (x, (top - 2) * _PX.scale, x + 4 * _PX.scale, (top - 8) * _PX.scale)
+            self._pen.line(line, fill=self._face.bad, width=_PX.scale)
 
     def _captions(
         self,
@@ -238,14 +262,14 @@ class _Picture:
         most_lines: int,
     ) -> None:
         seen = [each for each in items if each[1] >= shown.begin and each[0] < shown.end]
-        free = float(_MARGIN)
+        free = float(_PX.margin)
         for index, (begin, end, tokens) in enumerate(seen):
             following = seen[index + 1][0] if index + 1 < len(seen) else shown.end
             limit = self._x(min(following, shown.end), shown) - 8
-            latest = WIDTH - _MARGIN - _CAPTION_WIDTH
+            latest = WIDTH - _PX.margin - _PX.caption
             left = max(free, min(self._x(max(begin, shown.begin), shown), latest))
-            wanted = max(self._x(min(end, shown.end), shown), left + _CAPTION_WIDTH)
-            right = min(wanted, limit if index + 1 < len(seen) else WIDTH - _MARGIN)
+            wanted = max(self._x(min(end, shown.end), shown), left + _PX.caption)
+            right = min(wanted, limit if index + 1 < len(seen) else WIDTH - _PX.margin)
             if right - left > 34:
                 self._caption(tokens, left, right - left, top, most_lines)
                 free = right + 8
@@ -254,9 +278,9 @@ class _Picture:
         self, tokens: Sequence[Token], left: float, width: float, top: float, most_lines: int
     ) -> None:
         x, line = 0.0, 0
-        space = _font(13).getlength(" ") / _SCALE
+        space = _font(13).getlength(" ") / _PX.scale
         for word, style in tokens:
-            size = _font(13).getlength(word) / _SCALE
+            size = _font(13).getlength(word) / _PX.scale
             if x > 0 and x + size > width:
                 x, line = 0.0, line + 1
             if line >= most_lines:
@@ -264,7 +288,7 @@ class _Picture:
             colour = {"unheard": self._face.bad, "faint": self._face.soft}.get(
                 style, self._face.ink
             )
-            y = top + line * _LINE
+            y = top + line * _PX.line
             self._text(left + x, y, word, colour, 13)
             if style == "unheard":
                 self._box(left + x, y + 8, size + space, 1, colour, 0)
@@ -272,20 +296,20 @@ class _Picture:
 
     def _draw_findings(self, top: float) -> None:
         face = self._face
-        self._text(_MARGIN, top + 8, "What went wrong", face.ink, 15)
+        self._text(_PX.margin, top + 8, "What went wrong", face.ink, 15)
         if not self._shown:
-            self._text(_MARGIN, top + 34, "Nothing.", face.soft)
+            self._text(_PX.margin, top + 34, "Nothing.", face.soft)
         colours = {
             Severity.BAD: face.bad,
             Severity.WARNING: face.warning,
             Severity.NOTE: face.soft,
         }
         for index, finding in enumerate(self._shown):
-            y = top + 34 + index * _FINDING
-            self._box(_MARGIN, y + 4, 9, 9, colours[finding.severity], 4.5)
+            y = top + 34 + index * _PX.finding
+            self._box(_PX.margin, y + 4, 9, 9, colours[finding.severity], 4.5)
             at = "" if finding.at is None else clock_text(finding.at)
-            self._text(_MARGIN + 18, y, at, face.soft)
-            self._text(_MARGIN + 78, y, finding.title, face.ink)
+            self._text(_PX.margin + 18, y, at, face.soft)
+            self._text(_PX.margin + 78, y, finding.title, face.ink)
 
 
 def _said(utterance: Utterance) -> list[Token]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from twilio_frames.report.lines import FORMAT, VERSION, Kind, Line, number
 
 _SOURCES = ("call", "to_bot", "from_bot", "to_fork")
-_AT_ONCE = 0.3
 _CLOSED_BY_BOT = 31921
 """What Twilio's Debugger lists whenever a bot closes its stream, also where it means to."""
 
@@ -75,7 +74,7 @@ def _said(entry: Line) -> Iterator[Line]:
 
 def _is_cut(spoken: Line, at: float) -> bool:
     begin, end = number(spoken, "began_at"), number(spoken, "ended_at")
-    return begin < at < end + _AT_ONCE
+    return begin < at < end + 0.3
 
 
 def _time(entry: Line) -> float:

@@ -14,11 +14,7 @@ from twilio_frames.report.lines import LEVEL_STEP, Kind, number, text
 from twilio_frames.report.reading import LoggedCall
 
 _FULL_SCALE = 32124
-_SHORT_SECS = 900
-_SHORT_STEP = 0.01
-_LONG_STEP = 0.04
 _ZOOM = 4
-_COARSEST = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +34,7 @@ class Peaks:
     def zooms(self) -> list["Peaks"]:
         """The same ever coarser, each a quarter as long, the finest first."""
         found: list[Peaks] = [self]
-        while len(found[-1].caller) > _COARSEST:
+        while len(found[-1].caller) > 400:
             last = found[-1]
             sides = (_coarser(last.caller, _ZOOM), _coarser(last.bot, _ZOOM))
             found.append(Peaks(step=last.step * _ZOOM, caller=sides[0], bot=sides[1]))
@@ -66,7 +62,7 @@ class Recording:
 
     def peaks(self) -> Peaks:
         """How loud both sides were; finer for short calls."""
-        step = _SHORT_STEP if self.seconds <= _SHORT_SECS else _LONG_STEP
+        step = 0.01 if self.seconds <= 900 else 0.04
         samples = round(step * SAMPLE_RATE)
         loud = [_loudness(_coarser(np.abs(side.astype(np.int32)), samples)) for side in self._sides]
         return Peaks(step=step, caller=loud[0], bot=loud[1])

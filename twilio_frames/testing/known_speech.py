@@ -16,9 +16,6 @@ import numpy as np
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.errors import MissingExtraError
 
-COMMA_SECONDS = 0.25
-_SECONDS_A_LETTER = 0.07
-
 LOUD_CODES = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
 """Both signs of the louder half of the mu-law scale: no code among them is silence."""
 
@@ -65,7 +62,7 @@ def said(text: str, voice: WordVoice = burst) -> list[SaidWord]:
     words: list[SaidWord] = []
     for written in text.split():
         bare = bare_word(written)
-        pause = round(COMMA_SECONDS * SAMPLE_RATE) if written.endswith(",") else 0
+        pause = round(0.25 * SAMPLE_RATE) if written.endswith(",") else 0
         words.append(SaidWord(text=bare, written=written, mulaw=voice(bare), pause=pause))
     return words
 
@@ -98,7 +95,7 @@ class VaryingVoice:
 
     def __call__(self, text: str) -> list[SaidWord]:
         """How a text sounds this time."""
-        pace = _SECONDS_A_LETTER * self._chance.uniform(11 / 12, 13 / 12)
+        pace = 0.07 * self._chance.uniform(11 / 12, 13 / 12)
         words: list[SaidWord] = []
         for word in said(text, lambda _: b""):
             length = pace * max(2, len(word.text)) * self._chance.uniform(0.9, 1.1)

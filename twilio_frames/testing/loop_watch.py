@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Self
 
 _BEAT_SECONDS = 0.005
-_INNERMOST = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,4 +137,4 @@ class LoopWatch:
 def _stack_of(frame: FrameType | None) -> str:
     if frame is None:
         return ""
-    return "".join(traceback.format_list(traceback.extract_stack(frame)[-_INNERMOST:]))
+    return "".join(traceback.format_list(traceback.extract_stack(frame)[-25:]))

@@ -18,17 +18,6 @@ from twilio_frames.testing.logs.capture import Capture, read_capture
 from twilio_frames.testing.logs.kept_logs import kept_text
 from twilio_frames.testing.speech import Speech, read_wav
 
-_OPENING_SECONDS = 0.2
-"""Of what is said while a stream opens, up to its first timestamp, the bot gets nothing."""
-
-_CLOSING_SECONDS = 0.1
-"""What was said last must have left before the caller hangs up."""
-
-_ABOVE_NOISE = 3.0
-_NOISY_SHARE = 0.2
-_PAUSE_SECONDS = 0.7
-"""A shorter silence does not part two utterances."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
@@ -65,11 +54,13 @@ class Replay:
 
     async def perform(self, caller: Caller) -> None:
         """Does it all, from now on; ends early if the call does."""
-        began = caller.now + _OPENING_SECONDS
+        # Of what is said while a stream opens, up to its first timestamp, the bot gets nothing.
+        began = caller.now + 0.2
         pressing = asyncio.create_task(self._press_all(caller, began))
         try:
             await self._say_all(caller, began)
-            await _wait_until(caller, began + self.seconds + _CLOSING_SECONDS)
+            # What was said last must have left before the caller hangs up.
+            await _wait_until(caller, began + self.seconds + 0.1)
             await pressing
         except CallFailedError:
             if caller.is_connected:
@@ -222,12 +213,13 @@ def _above_the_noise(mulaw: bytes) -> int:
     if not whole:
         return AUDIBLE
     peaks = samples[:whole].reshape(-1, FRAME_BYTES).max(axis=1)
-    return max(AUDIBLE, round(_ABOVE_NOISE * float(np.quantile(peaks, _NOISY_SHARE))))
+    return max(AUDIBLE, round(3.0 * float(np.quantile(peaks, 0.2))))
 
 
 def _cuts(mulaw: bytes, audible: int) -> Iterator[int]:
     loud = audible_samples(mulaw, audible)
-    pauses = np.flatnonzero(np.diff(loud) > _PAUSE_SECONDS * SAMPLE_RATE)
+    # A shorter silence does not part two utterances.
+    pauses = np.flatnonzero(np.diff(loud) > 0.7 * SAMPLE_RATE)
     for pause in pauses:
         middle = (int(loud[pause]) + int(loud[pause + 1])) // 2
         yield middle // FRAME_BYTES * FRAME_BYTES

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from twilio_frames.server import ServerSettings
     from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
-_START_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 2.0
 
 OnError = Callable[[BaseException], None]
@@ -208,7 +207,7 @@ async def _serving_asgi(app: Any, on_error: OnError) -> AsyncIterator[str]:
     # Its own start would take over the signals of the test's process.
     running = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(10.0):
             while not server.started and not running.done():  # noqa: ASYNC110  # nothing to await
                 await asyncio.sleep(0.01)
         if running.done():

@@ -31,8 +31,6 @@ from twilio_frames.testing.rest.api import RestApi
 from twilio_frames.testing.streams.upgrade import ringable_scheme
 from twilio_frames.testing.verbs import ConnectStream
 
-_MAX_RINGING = 1000
-
 
 class SimulatedTwilio:
     """Twilio's part of a phone call, by Twilio's documented rules, on this machine.
@@ -97,7 +95,7 @@ class SimulatedTwilio:
         self._signing = replace(signing or Signing(auth_token=auth_token), auth_token=auth_token)
         self._parties: dict[str, Party] = {}
         self._alerts: list[Alert] = []
-        self._ringing: asyncio.Queue[RingingCall] = asyncio.Queue(_MAX_RINGING)
+        self._ringing: asyncio.Queue[RingingCall] = asyncio.Queue(1000)
         self._switch: Switch | None = None
         self._opened = AsyncExitStack()
 

@@ -55,12 +55,6 @@ FRAME_MILLISECONDS = 20
 CLOSE_SECONDS = 2.0
 """How long the bot may take over its half of the closing handshake."""
 
-SEND_SECONDS = 10.0
-"""How long the bot may not read at all before the connection counts as broken."""
-
-_MAX_UNSENT_MEDIA = 250
-_MAX_VIOLATIONS = 1000
-
 
 REFUSED = aiohttp.WSCloseCode.POLICY_VIOLATION
 WHY_REFUSED = (
@@ -172,7 +166,7 @@ class MediaStream:
             return
         timestamp = self._timestamp
         self._timestamp += FRAME_MILLISECONDS
-        if len(self._outbox) >= _MAX_UNSENT_MEDIA:
+        if len(self._outbox) >= 250:
             self.discarded_frames += len(frames)
             self._warn(
                 31930, "expected the bot to read its messages, got a full buffer: lost audio"
@@ -248,7 +242,8 @@ class MediaStream:
                 await self._outbox_filled.wait()
                 while self._outbox:
                     message = self._outbox.popleft()
-                    async with asyncio.timeout(SEND_SECONDS):
+                    # A bot that does not read at all for longer has lost its connection.
+                    async with asyncio.timeout(10.0):
                         await self._websocket.send_str(self._stream.send(message))
                     self._log.note_message(self._log_source, message)
                 self._outbox_filled.clear()
@@ -289,7 +284,7 @@ class MediaStream:
                 case Clear():
                     self._clear(event)
                 case Violation(kind=kind, detail=detail):
-                    if len(self.violations) < _MAX_VIOLATIONS:
+                    if len(self.violations) < 1000:
                         self.violations.append(event)
                     self._warn(kind.twilio_code, detail)
                 case _:

@@ -24,10 +24,6 @@ from twilio_frames.testing.mistakes import (
 )
 from twilio_frames.transport.attending import AttendedTransport, attending
 
-_WIND_UP_SECONDS = 5.0
-_CANCEL_SECONDS = 3.0
-_MOST_ERRORS = 20
-
 
 class WitnessedCall:
     """What is known of one call's bot.
@@ -54,7 +50,7 @@ class WitnessedCall:
 
     def note(self, error: BaseException) -> None:
         """Takes a mistake down, once."""
-        if id(error) not in self._seen and len(self.errors) < _MOST_ERRORS:
+        if id(error) not in self._seen and len(self.errors) < 20:
             self._seen.add(id(error))
             self.errors.append(error)
 
@@ -113,14 +109,14 @@ class Witness:
         me = asyncio.current_task()
         carriers = {call.carrier for call in self._of(call_sid) if call.carrier} - {me}
         if carriers:
-            await asyncio.wait(carriers, timeout=_WIND_UP_SECONDS)
+            await asyncio.wait(carriers, timeout=5.0)
         for call in self._of(call_sid):
             call.compartment.settle()
 
     async def dismiss(self, call_sids: Iterable[str]) -> None:
         """Ends what still carries one of these calls."""
         carriers = {call.carrier for sid in call_sids for call in self._of(sid) if call.carrier}
-        await cancel_until_done(carriers - {asyncio.current_task()}, seconds=_CANCEL_SECONDS)
+        await cancel_until_done(carriers - {asyncio.current_task()}, seconds=3.0)
 
     def mistakes_of(self, call_sid: str) -> list[BaseException]:
         """What went wrong on a call, and in the application, each once."""

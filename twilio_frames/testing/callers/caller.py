@@ -24,9 +24,6 @@ BOT_SECONDS = 30.0
 STUBBORN_SECONDS = 1.0
 """A bot that speaks on for longer after the caller did has spoken anew."""
 
-_SPEAKING_SECONDS = 600.0
-_KEY_SECONDS = 0.2
-
 
 class Caller:
     """Somebody on the telephone. Times are seconds; every wait has a limit.
@@ -140,14 +137,6 @@ class Caller:
         """All that was played to the caller so far, silence included, mu-law."""
         return self._line.ear.audio
 
-    @property
-    def bot_has_spoken(self) -> bool:
-        """Whether the bot has spoken since the caller last said or pressed something.
-
-        The tail of what was talked over is no answer, but a bot that speaks on and on has spoken.
-        """
-        return self._has_bot_spoken()
-
     def bot_is_silent(self, seconds: float) -> bool:
         """Whether the bot has said all that is buffered, and nothing was heard for so long."""
         return self._has_bot_finished(seconds)
@@ -190,7 +179,7 @@ class Caller:
         await self._until(
             lambda: utterance.ended_at is not None,
             what="what is being said has ended",
-            seconds=_SPEAKING_SECONDS,
+            seconds=600.0,
         )
         return utterance
 
@@ -316,7 +305,7 @@ class Caller:
 
     async def _release_key(self) -> None:
         """Waits a moment; a key may well end the call."""
-        end = self.now + _KEY_SECONDS
+        end = self.now + 0.2
         await self._until(
             lambda: self.now >= end,
             what="a key is released",
@@ -325,6 +314,10 @@ class Caller:
         )
 
     def _has_bot_spoken(self) -> bool:
+        """Whether the bot has spoken since the caller last said or pressed something.
+
+        The tail of what was talked over is no answer, but a bot that speaks on and on has spoken.
+        """
         spells = self._line.ear.spells
         if not spells:
             return False

@@ -29,8 +29,6 @@ from twilio_frames.testing.callers.voice import audible_samples
 if TYPE_CHECKING:
     from twilio_frames.local.recognition.spotter import Spotter
 
-_MOST_MISSED = 2
-"""Words in a row that were not found, after which the rest of an utterance was not heard."""
 
 _ALIKE = 0.9
 _NOT_SPOKEN = re.compile(r"[^\w']+")
@@ -51,10 +49,6 @@ class KnownWord:
     utterance: int = 0
 
 
-_LAST_SOUND_SECS = 0.05
-"""How long the last sound of a word lasts at least; a pause before it may last longer than it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeardWord:
     """A word that was heard to its end.
@@ -72,7 +66,8 @@ class HeardWord:
     @property
     def sounds_at(self) -> float:
         """A moment at which it surely sounds: what goes before may be a pause."""
-        return max((self.began_at + self.ended_at) / 2, self.ended_at - _LAST_SOUND_SECS)
+        # The last sound of a word lasts so long at least, and a pause before it may be longer.
+        return max((self.began_at + self.ended_at) / 2, self.ended_at - 0.05)
 
 
 def plain_words(text: str) -> list[str]:
@@ -138,7 +133,8 @@ class _Search:
             place = self.find(word.mulaw, at, end)
             if place is None:
                 missed += 1
-                if missed == _MOST_MISSED:
+                # Behind two words in a row that were not found, the rest was not heard.
+                if missed == 2:
                     return
                 continue
             missed = 0

@@ -16,10 +16,6 @@ from twilio_frames.testing.speech import Speech
 PartyScript = Callable[[Caller], Awaitable[object]]
 """What somebody does who has picked up; hangs up when it returns."""
 
-_LISTENING_SECONDS = 600.0
-_BEEP_SECONDS = 0.4
-_BEEP_FREQUENCY = 1000
-
 
 class Party:
     """Somebody at a number: picks up each call to it, and does what a script says.
@@ -120,7 +116,7 @@ class Voicemail:
     greeting: Speech
     has_beep: bool = True
     pause: float = 0.3
-    seconds: float = _LISTENING_SECONDS
+    seconds: float = 600.0
 
     async def __call__(self, caller: Caller) -> None:
         """Takes one call."""
@@ -131,7 +127,7 @@ class Voicemail:
         await caller.wait_for_end(seconds=self.seconds)
 
 
-def beep(seconds: float = _BEEP_SECONDS, frequency: float = _BEEP_FREQUENCY) -> bytes:
+def beep(seconds: float = 0.4, frequency: float = 1000) -> bytes:
     """A tone such as answering machines end their greeting with, mu-law."""
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     wave = 8000 * np.sin(2 * np.pi * frequency * time)

@@ -28,7 +28,6 @@ FINISHED_SECONDS = 0.8
 """How long the bot must have been silent to have finished."""
 
 _SPEAKING_SECONDS = 600.0
-_EDGE_SECONDS = 0.2
 _BEGINNINGS = {Event.RESPONSE: Event.BOT_STARTED_SPEAKING}
 """What must not even begin if something is to be absent."""
 
@@ -245,7 +244,7 @@ class Performance:
             return "" if got == expectation.reason else repr(got)
         if not expectation.phrases:
             return ""
-        behind = round((end + _EDGE_SECONDS) * SAMPLE_RATE)
+        behind = round((end + 0.2) * SAMPLE_RATE)
         begin = max(0.0, begin)
         heard = caller.heard_so_far[:behind]
         contained, excluded = expectation.text_contains, expectation.text_excludes

@@ -9,9 +9,6 @@ KEYS = "123A456B789C*0#D"
 
 _ROWS = (697, 770, 852, 941)
 _COLUMNS = (1209, 1336, 1477, 1633)
-_TONE_SECONDS = 0.1
-_GAP_SECONDS = 0.1
-_AMPLITUDE = 8000
 
 
 def tones(digits: str) -> bytes:
@@ -25,8 +22,6 @@ def _sound(digit: str) -> bytes:
     if digit.upper() not in KEYS:
         return b""
     row, column = divmod(KEYS.index(digit.upper()), 4)
-    time = np.arange(int(_TONE_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
+    time = np.arange(int(0.1 * SAMPLE_RATE)) / SAMPLE_RATE
     wave = np.sin(2 * np.pi * _ROWS[row] * time) + np.sin(2 * np.pi * _COLUMNS[column] * time)
-    return encode_mulaw((_AMPLITUDE * wave).astype(np.int16).tobytes()) + mulaw_silence(
-        _GAP_SECONDS
-    )
+    return encode_mulaw((8000 * wave).astype(np.int16).tobytes()) + mulaw_silence(0.1)

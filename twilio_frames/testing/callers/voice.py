@@ -21,7 +21,6 @@ AUDIBLE = 100
 """Smallest 16-bit amplitude that counts as sound: -50 dB of full scale."""
 
 _SILENT_FRAME = bytes([MULAW_SILENCE]) * FRAME_BYTES
-_NOISE_SECONDS = 5
 
 
 @dataclass(eq=False, slots=True)
@@ -148,6 +147,6 @@ def _noise(level: float | None, seed: int) -> bytes | None:
     """Some seconds of noise to go round in, mu-law."""
     if level is None:
         return None
-    samples = np.random.default_rng(seed).standard_normal(_NOISE_SECONDS * SAMPLE_RATE)
+    samples = np.random.default_rng(seed).standard_normal(5 * SAMPLE_RATE)
     pcm = (samples * 32768 * 10 ** (level / 20)).clip(-32768, 32767).astype(np.int16)
     return encode_mulaw(pcm.tobytes())

@@ -45,7 +45,6 @@ DEFAULT_SECONDS = 600.0
 Follow = Callable[["SimulatedCall", Instructions], Coroutine[Any, Any, CallEnd]]
 """Carries out instructions to their end; gives the reason for which the call is to end."""
 
-_MAX_ORDERS = 100
 _DRAIN_TURNS = round(MAX_BUFFERED / 8000 / FRAME_SECONDS) + 2
 
 
@@ -126,7 +125,7 @@ class SimulatedCall:
         self._callback_number = 0
         self._follow_instructions = follow
         self._recording: Recording | None = None
-        self._orders: asyncio.Queue[Instructions | CallEnd] = asyncio.Queue(_MAX_ORDERS)
+        self._orders: asyncio.Queue[Instructions | CallEnd] = asyncio.Queue(100)
         self._life: asyncio.Task[None] | None = None
         self._limit: asyncio.Timeout | None = None
         self._clock: asyncio.Task[None] | None = None

@@ -9,9 +9,6 @@ from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.logs.log import CallLog
 
-_MAX_WAITING = 1000
-_LAST_CALLBACKS_SECONDS = 5.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Callback:
@@ -43,7 +40,7 @@ class Callbacks:
         self._log = log
         self._disorder = disorder or CallbackDisorder()
         self._random = random.Random(seed)  # noqa: S311  # protects nothing
-        self._waiting: asyncio.Queue[_Callback | None] = asyncio.Queue(_MAX_WAITING)
+        self._waiting: asyncio.Queue[_Callback | None] = asyncio.Queue(1000)
         self._task = asyncio.create_task(self._send_all())
 
     def post(self, name: str, url: str, parameters: dict[str, str], method: str = "POST") -> None:
@@ -57,7 +54,7 @@ class Callbacks:
         if self._task.done():
             return
         try:
-            async with asyncio.timeout(_LAST_CALLBACKS_SECONDS):
+            async with asyncio.timeout(5.0):
                 await self._waiting.put(None)
                 await asyncio.shield(self._task)
         except TimeoutError:

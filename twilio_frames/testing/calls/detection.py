@@ -14,21 +14,34 @@ import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 
-_FRAME_MILLISECONDS = 20
-_LOUD = 300
-"""Root mean square of 16-bit samples above which a frame is more than noise: -41 dB."""
-
-_TONE_SHARE = 0.9
-"""Share of a frame's power in one narrow band that makes it a tone."""
-
-_LOWEST_BEEP = 8
-"""In steps of 50 Hz; below it a hummed vowel would pass for a tone."""
-
-_BEEP_MILLISECONDS = 160
-_FAX_MILLISECONDS = 500
 _FAX_TONES = (1100, 2100)
-_END_SILENCE_FACTOR = 2
-"""A greeting without a beep is over after so many times the silence that ends speech."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sound:
+    """How speech, noise and tones are told apart, 20 ms at a time.
+
+    Parameters:
+        frame_milliseconds: How much is judged at a time.
+        loud: Root mean square of 16-bit samples above which it is more than noise: -41 dB.
+        tone_share: Share of the power in one narrow band that makes it a tone.
+        lowest_beep: In steps of 50 Hz; below it a hummed vowel would pass for a tone.
+        beep_milliseconds: How long a beep lasts at least.
+        fax_milliseconds: How long a fax sounds at least.
+        end_silence_factor: A greeting without a beep is over after so many times the silence that
+            ends speech.
+    """
+
+    frame_milliseconds: int = 20
+    loud: int = 300
+    tone_share: float = 0.9
+    lowest_beep: int = 8
+    beep_milliseconds: int = 160
+    fax_milliseconds: int = 500
+    end_silence_factor: int = 2
+
+
+_SOUND = _Sound()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +91,15 @@ class Detector:
     def write(self, caller: bytes, bot: bytes) -> None:
         """Takes what the answering party said, mu-law."""
         self._unheard += caller
-        size = _FRAME_MILLISECONDS * SAMPLE_RATE // 1000
+        size = _SOUND.frame_milliseconds * SAMPLE_RATE // 1000
         while len(self._unheard) >= size and self.verdict is None:
             frame = bytes(self._unheard[:size])
             del self._unheard[:size]
             self._listen(np.frombuffer(decode_mulaw(frame), dtype=np.int16).astype(np.float64))
 
     def _listen(self, samples: "np.ndarray") -> None:
-        self.milliseconds += _FRAME_MILLISECONDS
-        is_loud = bool(np.sqrt(np.mean(samples**2)) > _LOUD)
+        self.milliseconds += _SOUND.frame_milliseconds
+        is_loud = bool(np.sqrt(np.mean(samples**2)) > _SOUND.loud)
         self._follow_tone(_pitch(samples) if is_loud else None)
         if self._has_beeped and not self._tone_length:
             self.verdict = "machine_end_beep"
@@ -94,7 +107,7 @@ class Detector:
             self._judge_tone()
         elif is_loud:
             if self._speech_began is None:
-                self._speech_began = self.milliseconds - _FRAME_MILLISECONDS
+                self._speech_began = self.milliseconds - _SOUND.frame_milliseconds
             self._last_sound = self.milliseconds
         if self.verdict is None:
             self._judge_speech()
@@ -105,15 +118,15 @@ class Detector:
         if pitch is None:
             self._tone, self._tone_length = None, 0
         elif pitch == self._tone:
-            self._tone_length += _FRAME_MILLISECONDS
+            self._tone_length += _SOUND.frame_milliseconds
         else:
-            self._tone, self._tone_length = pitch, _FRAME_MILLISECONDS
+            self._tone, self._tone_length = pitch, _SOUND.frame_milliseconds
 
     def _judge_tone(self) -> None:
         is_fax = any(abs((self._tone or 0) - fax) <= 50 for fax in _FAX_TONES)
-        if is_fax and self._speech_began is None and self._tone_length >= _FAX_MILLISECONDS:
+        if is_fax and self._speech_began is None and self._tone_length >= _SOUND.fax_milliseconds:
             self.verdict = "fax"
-        elif self._is_machine and self._tone_length >= _BEEP_MILLISECONDS:
+        elif self._is_machine and self._tone_length >= _SOUND.beep_milliseconds:
             self._has_beeped = True
 
     def _judge_speech(self) -> None:
@@ -129,7 +142,7 @@ class Detector:
                 self.verdict = "machine_start"
         elif not self._is_machine and silence >= rules.speech_end:
             self.verdict = "human"
-        elif self._is_machine and silence >= _END_SILENCE_FACTOR * rules.speech_end:
+        elif self._is_machine and silence >= _SOUND.end_silence_factor * rules.speech_end:
             self.verdict = "machine_end_silence"
 
 
@@ -137,6 +150,9 @@ def _pitch(samples: "np.ndarray") -> int | None:
     """The frequency of a frame that is one clear tone, in steps of 50 Hz; None for any other."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
     peak = int(np.argmax(spectrum))
-    if peak < _LOWEST_BEEP or spectrum[peak - 2 : peak + 3].sum() < _TONE_SHARE * spectrum.sum():
+    if (
+        peak < _SOUND.lowest_beep
+        or spectrum[peak - 2 : peak + 3].sum() < _SOUND.tone_share * spectrum.sum()
+    ):
         return None
     return peak * SAMPLE_RATE // len(samples)

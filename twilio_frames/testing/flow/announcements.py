@@ -20,8 +20,6 @@ from twilio_frames.testing.verbs import Play, Say
 _MAX_LOOPS = 1000
 """What ``loop="0"``, for ever, amounts to in Twilio's own words."""
 
-_MAX_FILE = 40 * 1024 * 1024
-
 
 async def say(call: SimulatedCall, verb: Say) -> None:
     """Reads a text to the caller, by espeak-ng; silent where it is not installed."""
@@ -36,7 +34,9 @@ async def say(call: SimulatedCall, verb: Say) -> None:
 
 async def play_file(call: SimulatedCall, verb: Play) -> None:
     """Fetches a file and plays it; only WAV files are heard."""
-    reply = await call.exchange.webhooks.request(verb.url, {}, method="GET", max_bytes=_MAX_FILE)
+    reply = await call.exchange.webhooks.request(
+        verb.url, {}, method="GET", max_bytes=40 * 1024 * 1024
+    )
     if isinstance(reply, Alert):
         call.alert(reply)
         return

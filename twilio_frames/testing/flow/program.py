@@ -6,6 +6,7 @@ from typing import assert_never
 from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.connection import StreamConnection
+from twilio_frames.testing.calls.detection import DetectionRules, Detector
 from twilio_frames.testing.calls.facts import CallEnd
 from twilio_frames.testing.calls.instructions import (
     Answered,
@@ -21,7 +22,6 @@ from twilio_frames.testing.flow.announcements import play_digits, play_file, pla
 from twilio_frames.testing.flow.dialing import dial, sit
 from twilio_frames.testing.flow.forks import start_fork, stop_fork
 from twilio_frames.testing.flow.gathering import gather
-from twilio_frames.testing.flow.picking_up import detect, detect_aside
 from twilio_frames.testing.flow.queueing import enqueue
 from twilio_frames.testing.stream import StreamEnd
 from twilio_frames.testing.verbs import (
@@ -217,9 +217,9 @@ class Program:
         if rules is None:
             return answered.then
         if rules.callback:
-            self._call.run_aside(detect_aside(self._call, rules))
+            self._call.run_aside(_detect_aside(self._call, rules))
             return answered.then
-        await detect(self._call, rules)
+        await _detect(self._call, rules)
         return answered.then
 
     async def _enter(self, enter: EnterRoom) -> CallEnd:
@@ -242,3 +242,32 @@ def _answers(verb: Verb) -> bool:
     if isinstance(verb, Dial):
         return not verb.answers_on_bridge
     return not isinstance(verb, Pause | Reject | Redirect | Unsupported)
+
+
+async def _detect(call: SimulatedCall, rules: DetectionRules) -> Detector:
+    """Listens until it is known who picked up; the call says so from then on."""
+    detector = Detector(rules)
+    call.ready.set()
+    call.taps.add(detector)
+    try:
+        while detector.verdict is None:
+            await call.line.next_turn()
+    finally:
+        call.taps.remove(detector)
+    call.answered_by = detector.verdict
+    call.log.note(
+        "machine_detection", answered_by=detector.verdict, milliseconds=detector.milliseconds
+    )
+    return detector
+
+
+async def _detect_aside(call: SimulatedCall, rules: DetectionRules) -> None:
+    """Does so while the call goes on, and posts the verdict."""
+    detector = await _detect(call, rules)
+    told = {
+        "CallSid": call.sid,
+        "AccountSid": call.exchange.account_sid,
+        "AnsweredBy": detector.verdict or "unknown",
+        "MachineDetectionDuration": str(detector.milliseconds),
+    }
+    call.callbacks.post("async-amd", rules.callback, told, rules.callback_method)

@@ -16,9 +16,6 @@ from twilio_frames.testing.verbs import Enqueue
 Hold = Callable[[Fetch], Awaitable[CallEnd | Outcome]]
 """Plays a document to the caller; gives what ended the call, or how the document ended."""
 
-_REST_SECONDS = 1.0
-"""Between two rounds of a ``waitUrl``, so that an empty one does not spin."""
-
 
 async def enqueue(call: SimulatedCall, verb: Enqueue, hold: Hold) -> Fetch | CallEnd | None:
     """Carries it out; gives its ``action``, if it has one."""
@@ -73,7 +70,8 @@ async def _wait(
             return held
         if held is Outcome.LEFT:
             return None
-        await asyncio.sleep(_REST_SECONDS)
+        # An empty `waitUrl` must not spin.
+        await asyncio.sleep(1.0)
 
 
 def _action(verb: Enqueue, queue: CallQueue, result: str, seconds: float) -> Fetch | None:

@@ -8,9 +8,6 @@ from twilio_frames.testing.callers.voice import FRAME_BYTES, Voice
 SPEECH_LEVEL = -45.0
 """dB of full scale; what is quieter does not count as speech."""
 
-_HANGOVER_FRAMES = 10
-_FULL_SCALE = 32768.0
-
 
 class Echo:
     """What of the bot's voice comes back into the caller's microphone.
@@ -61,8 +58,8 @@ class ComfortNoise:
         pcm = np.frombuffer(decode_mulaw(said), dtype=np.int16).astype(np.float64)
         loudness = np.sqrt(np.mean(pcm**2)) if len(pcm) else 0.0
         noise = self._noise.next_frame()
-        if loudness >= _FULL_SCALE * 10 ** (SPEECH_LEVEL / 20):
-            self._frames_to_send = _HANGOVER_FRAMES
+        if loudness >= 32768.0 * 10 ** (SPEECH_LEVEL / 20):
+            self._frames_to_send = 10
             return said
         if self._frames_to_send:
             self._frames_to_send -= 1

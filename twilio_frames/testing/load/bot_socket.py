@@ -21,7 +21,6 @@ from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.streams.upgrade import USER_AGENT
 
 HANDSHAKE_SECONDS = 10.0
-CLOSE_SECONDS = 2.0
 
 # asyncio reads in pieces of 256 KB, and to allocate one each time costs more than all the rest.
 # One buffer can serve all connections: what it holds is copied out before the next read.
@@ -77,7 +76,7 @@ class BotSocket(asyncio.BufferedProtocol):
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(2.0):
                 await self.closed.wait()
         if self._transport is not None:
             self._transport.abort()

@@ -10,17 +10,17 @@ from twilio_frames.protocol import Clear, Role, SendMark, SendMedia, Violation, 
 from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.load.account import Account
 from twilio_frames.testing.load.bot_socket import BotSocket, open_bot_socket
-from twilio_frames.testing.load.dialing import find_stream
 from twilio_frames.testing.load.ear import ArithmeticEar
 from twilio_frames.testing.load.messages import StreamMessages
 from twilio_frames.testing.load.talk import Talk, TalkFigures
 from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
-from twilio_frames.testing.streams.upgrade import stream_url
-from twilio_frames.testing.verbs import ConnectStream
+from twilio_frames.testing.streams.upgrade import ringable_scheme, stream_url
+from twilio_frames.testing.verbs import ConnectStream, Pause, Redirect, Reject, Verb, read_twiml
 
 DEAD_SECONDS = 10.0
 """How long the bot may not read at all before the connection counts as lost."""
 
+_MAX_DOCUMENTS = 10
 _FIRST_TIMESTAMPS = range(99, 172)
 _NORMAL_CODES = (1000, 1001, 1005)
 
@@ -95,7 +95,7 @@ class LoadCall:
 
     async def run(self) -> Outcome:
         """Calls, and stays until somebody hangs up."""
-        stream = await find_stream(self._account, self._call_sid)
+        stream = await _find_stream(self._account, self._call_sid)
         if isinstance(stream, str):
             return Outcome(ending=Ending.REFUSED, reason=stream)
         opened = await self._open(stream)
@@ -217,3 +217,42 @@ async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
     finally:
         for task in waiting:
             task.cancel()
+
+
+async def _find_stream(account: Account, call_sid: str) -> ConnectStream | str:
+    """The stream a new call is to be connected to, or why there is none.
+
+    The first ``<Connect><Stream>`` of the TwiML is looked for. ``<Redirect>`` in front of it is
+    followed, ``<Pause>`` is waited for, all else is passed over: what would come behind the stream
+    never happens.
+    """
+    if ringable_scheme(account.url) in ("ws", "wss"):
+        return ConnectStream(url=account.url, parameters=dict(account.parameters))
+    url, method = account.url, "POST"
+    for _ in range(_MAX_DOCUMENTS):
+        parameters = account.webhook_parameters(call_sid)
+        reply = await account.webhooks.request(url, parameters, method=method)
+        if isinstance(reply, Alert):
+            return str(reply)
+        verbs = read_twiml(reply.text, reply.url)
+        if isinstance(verbs, Alert):
+            return str(verbs)
+        found = await _stream_in(verbs)
+        if not isinstance(found, Redirect):
+            return found
+        url, method = found.url, found.method
+    return f"expected at most {_MAX_DOCUMENTS} TwiML documents, got more"
+
+
+async def _stream_in(verbs: list[Verb]) -> ConnectStream | Redirect | str:
+    for verb in verbs:
+        match verb:
+            case ConnectStream() | Redirect():
+                return verb
+            case Pause(seconds=seconds):
+                await asyncio.sleep(seconds)
+            case Reject():
+                return "expected the call to be taken, got <Reject>"
+            case _:
+                pass
+    return "expected <Connect><Stream> in the TwiML, got none"

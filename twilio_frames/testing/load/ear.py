@@ -19,7 +19,6 @@ GAP_SECONDS = 0.06
 LONGEST_GAP = 0.6
 """Seconds; a longer hole is a pause between two things that the bot says."""
 
-_MAX_SPELLS = 64
 _QUIET = bytes(code for code in range(256) if not len(audible_samples(bytes([code]))))
 
 
@@ -27,7 +26,7 @@ class ArithmeticEar:
     """The ear behind one call's buffer at Twilio."""
 
     def __init__(self) -> None:
-        self.spells: deque[Spell] = deque(maxlen=_MAX_SPELLS)
+        self.spells: deque[Spell] = deque(maxlen=64)
         """When the bot is heard, in order; the last ones may lie ahead."""
         self.gaps: list[float] = []
         """Seconds of each hole in the bot's speech that came from a buffer run dry."""

@@ -19,7 +19,6 @@ DEFAULT_WORDS = (
 )
 
 _VOICES = ("en-us+f2", "en-us+m3", "en-us+f4", "en-us+m1")
-_QUIET_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +69,7 @@ async def prepare(
         for number, item in enumerate(speech)
     ]
     background = Voice(noise_level=noise_level, seed=seed)
-    quiet = [
-        encoded_frame(background.next_frame())
-        for _ in range(_QUIET_SECONDS * SAMPLE_RATE // FRAME_BYTES)
-    ]
+    quiet = [encoded_frame(background.next_frame()) for _ in range(5 * SAMPLE_RATE // FRAME_BYTES)]
     return PhraseSet(phrases=tuple(phrases), quiet=tuple(quiet))
 
 

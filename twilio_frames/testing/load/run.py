@@ -28,11 +28,7 @@ SETTLING_SECONDS = 3.0
 """How long the bot is left alone between setting up and measuring, unless told otherwise."""
 
 _PROGRESS_SECONDS = 1.0
-_SETUP_SECONDS = 30.0
 _RING_AGAIN_AFTER = (0.5, 1.5)
-_HANG_UP_SECONDS = 10.0
-_SHORTEST_SECONDS = 0.5
-"""Of less, a share of time says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +141,7 @@ class _Load:
             self._is_over.set()
             for call in self._calls.values():
                 call.hang_up()
-            await asyncio.wait(callers, timeout=_HANG_UP_SECONDS)
+            await asyncio.wait(callers, timeout=10.0)
             for task in (*callers, wheel):
                 task.cancel()
             ends = await asyncio.gather(*callers, wheel, return_exceptions=True)
@@ -192,7 +188,7 @@ class _Load:
     async def _wait_until_up(self) -> None:
         """Until each caller's first call is up, or has failed."""
         ramp = self._plan.ramp_seconds
-        limit = time.monotonic() + ramp + _SETUP_SECONDS
+        limit = time.monotonic() + ramp + 30.0
         told = 0.0
         while len(self._settled) < self._plan.calls and time.monotonic() < limit:
             await asyncio.sleep(0.1)
@@ -220,7 +216,8 @@ class _Load:
             await asyncio.sleep(min(left, _PROGRESS_SECONDS))
             self._tell(seconds)
         measured = time.monotonic() - self._stage_began
-        cpu = (time.process_time() - cpu) / measured if measured >= _SHORTEST_SECONDS else math.nan
+        # Of less, a share of time says nothing.
+        cpu = (time.process_time() - cpu) / measured if measured >= 0.5 else math.nan
         return LoadResult(
             url=self._plan.url,
             calls=self._plan.calls,

@@ -11,10 +11,7 @@ from twilio_frames.testing.callers.voice import FRAME_SECONDS
 from twilio_frames.testing.load.ear import ArithmeticEar
 from twilio_frames.testing.load.phrases import Phrase, PhraseSet
 
-_GREETING_SECONDS = 5.0
-_STUBBORN_SECONDS = 1.0
 _INTERRUPTED_AFTER = (0.8, 2.0)
-_FURTHER_PAUSE = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +76,7 @@ class Talk:
         self._frame = 0
         self._onset = 0.0
         self._spoke_until = began
-        self._patience = _GREETING_SECONDS
+        self._patience = 5.0
         self._is_greeting = True
         self._is_answer_due = True
         self._interrupt_at: float | None = None
@@ -122,7 +119,7 @@ class Talk:
                 after = self._random.uniform(*_INTERRUPTED_AFTER)
                 self._interrupt_at = answer.began_at + after
             return True
-        if self._ear.heard_at(now) and now - self._spoke_until > _STUBBORN_SECONDS:
+        if self._ear.heard_at(now) and now - self._spoke_until > 1.0:
             # It speaks on and on, whoever spoke meanwhile: it is heard out.
             self._is_answer_due = False
         return not self._is_answer_due
@@ -164,4 +161,4 @@ class Talk:
             self.figures.silence_times.append(spell.ended_at - onset)
 
     def _drawn_pause(self) -> float:
-        return self._manners.pause + self._random.uniform(0.0, _FURTHER_PAUSE)
+        return self._manners.pause + self._random.uniform(0.0, 0.7)

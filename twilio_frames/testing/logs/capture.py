@@ -25,14 +25,11 @@ from twilio_frames.testing.logs.printed_objects import (
     read_object,
 )
 
-_MAX_SECONDS = 4 * 3600
 _MOST_WRAPPINGS = 4
 _WRAPPED_IN = (
     *("message", "data", "msg", "payload", "body", "text", "frame", "raw"),
     *("log", "line", "MESSAGE", "textPayload", "jsonPayload"),
 )
-_MOST_LINES = 300
-"""Of one message that is printed over several."""
 _FROM_BOT = {"out", "outbound", "sent", "send", "from_bot", "to_twilio", "server", "tx"}
 _EVENTS = {"connected", "start", "media", "dtmf", "mark", "stop", "clear"}
 
@@ -167,7 +164,8 @@ def _part_of_message(line: str) -> str:
 def _with_what_follows(line: str, lines: "deque[tuple[int, object]]") -> str:
     """A line with those behind it that belong to an object in it; they are taken from the lines."""
     whole, taken = line, 0
-    for _, following in islice(lines, _MOST_LINES):
+    # A message that is printed over more lines is none.
+    for _, following in islice(lines, 300):
         begin = whole.find("{")
         try:
             _objects(whole, begin)
@@ -270,7 +268,7 @@ class _Reader:
         if self._first_timestamp is None:
             self._first_timestamp = timestamp
         hole = (timestamp - self._first_timestamp) / 1000 - self.capture.seconds
-        if 0 < hole < _MAX_SECONDS:
+        if 0 < hole < 4 * 3600:
             self.capture.missing_seconds += hole
             self.capture.audio += mulaw_silence(hole)
 

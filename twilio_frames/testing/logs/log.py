@@ -22,9 +22,6 @@ from twilio_frames.protocol import (
     Stop,
 )
 
-MAX_ENTRIES = 200_000
-"""Entries kept in memory, over half an hour of both directions; the file holds all of them."""
-
 TO_BOT = "to_bot"
 FROM_BOT = "from_bot"
 TO_FORK = "to_fork"
@@ -59,7 +56,8 @@ class CallLog:
 
     def __init__(self) -> None:
         self.path: Path | None = None
-        self.entries: deque[LogEntry] = deque(maxlen=MAX_ENTRIES)
+        # Over half an hour of both directions; the file holds all of them.
+        self.entries: deque[LogEntry] = deque(maxlen=200_000)
         self._began = time.monotonic()
         self._file: IO[str] | None = None
 

@@ -7,7 +7,6 @@ What it does not take is a string over several lines: a message that was cut off
 import re
 from typing import Any
 
-_MAX_DEPTH = 32
 _SPACE = re.compile(r"\s*")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?n?")
 _WORD = re.compile(r"[A-Za-z_$][\w$.]*")
@@ -58,7 +57,7 @@ class _Reader:
 
     def _open(self, bracket: str) -> None:
         self._depth += 1
-        if self._depth > _MAX_DEPTH:
+        if self._depth > 32:
             raise BrokenObjectError("nested too deeply")
         self._expect(bracket)
 

@@ -18,14 +18,12 @@ from twilio_frames.testing.verbs import StartRecording
 RING_SECONDS = 60
 """How long a call rings unless its creator says otherwise."""
 
-MAX_RING_SECONDS = 600
 ANSWERING_BUFFER = 5.0
 """Seconds that Twilio adds to it."""
 
 MAX_TWIML = 4000
 """Characters of TwiML that a created call may be given."""
 
-MAX_SEND_DIGITS = 32
 _ADDRESS = re.compile(r"\+?[0-9][0-9().\- ]{3,19}|(client|sip|whatsapp):.+", re.DOTALL)
 _DIGITS = re.compile(r"[0-9A-D*#wW]*")
 _DETECTION_MODES = ("Enable", "DetectMessageEnd")
@@ -68,7 +66,7 @@ def refusal_of(
     if isinstance(instructions, Document) and len(instructions.twiml) > MAX_TWIML:
         return error(400, 20001, f"Twiml may have {MAX_TWIML} characters at most.")
     digits = form.one("SendDigits")
-    if len(digits) > MAX_SEND_DIGITS or not _DIGITS.fullmatch(digits):
+    if len(digits) > 32 or not _DIGITS.fullmatch(digits):
         return error(400, 20001, "SendDigits may hold 32 of 0-9, A-D, *, #, w, W.")
     code = switch.exchange.rules.refusal(
         to_number=to_number, from_number=from_number, calls=switch.live_calls
@@ -88,7 +86,7 @@ def answered(form: Form, instructions: Fetch | Document) -> Answered:
 
 def ring_seconds(form: Form) -> float:
     """How long it rings, Twilio's own addition included."""
-    return min(form.number("Timeout", RING_SECONDS), MAX_RING_SECONDS) + ANSWERING_BUFFER
+    return min(form.number("Timeout", RING_SECONDS), 600) + ANSWERING_BUFFER
 
 
 def status_callback(form: Form) -> StatusCallback | None:

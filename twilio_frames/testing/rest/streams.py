@@ -21,8 +21,6 @@ from twilio_frames.testing.rest.answers import (
 )
 from twilio_frames.testing.verbs import StartStream
 
-_MAX_PARAMETERS = 99
-
 
 class StreamsResource:
     """The one-way streams of the account's calls.
@@ -66,7 +64,7 @@ class StreamsResource:
 
 
 def _verb(form: Form) -> StartStream:
-    names = (form.one(f"Parameter{number}.Name") for number in range(1, _MAX_PARAMETERS + 1))
+    names = (form.one(f"Parameter{number}.Name") for number in range(1, 100))
     return StartStream(
         url=form.one("Url"),
         name=form.one("Name"),

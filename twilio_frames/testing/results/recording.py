@@ -9,9 +9,6 @@ import numpy as np
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.private_files import open_private
 
-_PIECE_FRAMES = 50
-"""Frames that are written at once: a second of audio, 32 kB."""
-
 
 class Recording:
     """Writes both sides while they are heard; audio that was never played is not in it.
@@ -34,7 +31,8 @@ class Recording:
         """Adds what was said and what was heard in the same stretch of time, mu-law."""
         self._caller.append(caller)
         self._bot.append(bot)
-        if len(self._caller) >= _PIECE_FRAMES:
+        # A second of audio, 32 kB, is written at once.
+        if len(self._caller) >= 50:
             self._write_piece()
 
     def close(self) -> None:

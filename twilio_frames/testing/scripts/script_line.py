@@ -34,7 +34,6 @@ _KEYS: dict[str, tuple[_Read, tuple[str, ...]]] = {
     "comfort_noise_db": (level_of, ("comfort_noise",)),
     "a_law": (Located.flag, ("is_over_a_law",)),
 }
-LINE_KEYS = frozenset(_KEYS)
 
 
 def line_of(item: Located) -> LineConditions:

@@ -7,9 +7,7 @@ Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urldefrag
 
-_MAX_CONNECT = 10.0
 _MAX_TOTAL = 15.0
-_MAX_RETRIES = 5
 _MAX_DIGITS = 9
 
 
@@ -48,10 +46,10 @@ def split_overrides(url: str, *, total: float = _MAX_TOTAL) -> tuple[str, Overri
     given = {name: values[-1] for name, values in parse_qs(fragment).items()}
     asked = _seconds(given, "tt", total)
     return plain, Overrides(
-        connect=min(_seconds(given, "ct", 5.0), _MAX_CONNECT),
+        connect=min(_seconds(given, "ct", 5.0), 10.0),
         read=min(_seconds(given, "rt", total), _MAX_TOTAL),
         total=min(asked, total),
-        retries=min(_whole(given, "rc", 1), _MAX_RETRIES),
+        retries=min(_whole(given, "rc", 1), 5),
         policy=tuple(given.get("rp", "ct").split(",")),
     )
 

@@ -43,8 +43,6 @@ from twilio_frames.testing.mistakes import (
 from twilio_frames.testing.text.call import TextCall
 
 _NUMBERS = {"from": "+15005550001", "to": "+15005550002", "direction": "inbound"}
-_SETTLE_SECONDS = 0.02
-_DEAF_SECONDS = 1.0
 _WIND_UP_SECONDS = 5.0
 
 
@@ -276,7 +274,7 @@ class TextConversation:
             return
         # A bot that does not let the caller cut in goes on.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DEAF_SECONDS):
+            async with asyncio.timeout(1.0):
                 await interrupted.wait()
             self._heard_of = self._ear.activity_before
 
@@ -299,7 +297,7 @@ class TextConversation:
 
     async def _stays_idle(self) -> bool:
         before = self._ear.activity
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(0.02)
         return self._ear.is_idle and self._ear.activity == before
 
     async def _either(self, event: asyncio.Event) -> None:

@@ -32,12 +32,12 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MarkReachedFrame, MarkSentFrame, SendMarkFrame
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 from twilio_frames.processors.words import HeardTextFrame
 
-_RATE = 8000
 _WORD = bytes(2 * 80)
 
 
@@ -103,7 +103,7 @@ class TextVoice(PythonTTSService):
         """Gives each word a hundredth of a second of silence."""
         for word in text.split():
             words = (SpokenWord(text=word),)
-            yield SpeechChunk(pcm=_WORD, sample_rate=_RATE, words=words)
+            yield SpeechChunk(pcm=_WORD, sample_rate=SAMPLE_RATE, words=words)
 
 
 class TextEar(FrameProcessor):

@@ -11,8 +11,6 @@ from aiohttp import web
 
 from twilio_frames.testing.vendors.faults import Fault, Refusal
 
-_SHUTDOWN_SECONDS = 0.1
-
 
 @dataclass(slots=True, kw_only=True)
 class Visit:
@@ -73,9 +71,7 @@ class VendorServer(ABC):
         """Begins to serve."""
         app = web.Application(middlewares=[self._meet])
         app.router.add_routes(self.routes())
-        runner = web.AppRunner(
-            app, handle_signals=False, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self._runner = runner

@@ -33,7 +33,6 @@ from twilio_frames.testing.verbs.nouns import (
 )
 from twilio_frames.testing.verbs.schema import unknown_attributes
 
-_AUTOMATIC_SPEECH_TIMEOUT = 1.0
 _MAX_DIGITS = 9
 """Of a number in an attribute; a longer one means for ever in any case."""
 
@@ -190,9 +189,7 @@ def _gather(element: ElementTree.Element, base_url: str) -> Gather:
         prompts=tuple(prompt for prompt in prompts if isinstance(prompt, Say | Play | Pause)),
         inputs=_words(element, "input", "dtmf"),
         timeout=timeout,
-        speech_timeout=_AUTOMATIC_SPEECH_TIMEOUT
-        if spoken == "auto"
-        else _seconds(element, "speechTimeout", timeout),
+        speech_timeout=1.0 if spoken == "auto" else _seconds(element, "speechTimeout", timeout),
         number_of_digits=_whole(element, "numDigits", 0) or None,
         finish_on_key=element.get("finishOnKey", "#"),
         asks_on_empty_result=_flag(element, "actionOnEmptyResult"),

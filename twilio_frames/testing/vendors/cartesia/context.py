@@ -13,7 +13,6 @@ from twilio_frames.audio import SAMPLE_RATE, Resampler, decode_mulaw, encode_mul
 from twilio_frames.testing.known_speech import SaidWord, sound
 from twilio_frames.testing.vendors.cartesia.requests import Complaint, Generation
 
-_FEW_WORDS = 4
 _SENTENCE_SIGNS = (".", "!", "?")
 
 
@@ -303,4 +302,4 @@ def _times(words: Sequence[SaidWord], begin: float) -> list[tuple[SaidWord, floa
 def _is_enough(text: str) -> bool:
     """Whether text that came in pieces ends where a voice may well begin to speak it."""
     ended = text.rstrip()
-    return ended != text and (ended.endswith(_SENTENCE_SIGNS) or len(text.split()) > _FEW_WORDS)
+    return ended != text and (ended.endswith(_SENTENCE_SIGNS) or len(text.split()) > 4)

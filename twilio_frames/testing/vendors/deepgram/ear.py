@@ -7,6 +7,7 @@ messages however it is cut into pieces and however fast it comes.
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twilio_frames.audio import SAMPLE_RATE
@@ -14,12 +15,28 @@ from twilio_frames.testing.callers.hearing import HeardWord
 from twilio_frames.testing.vendors.deepgram.query import ListenQuery
 from twilio_frames.testing.vendors.sound_steps import SoundSteps
 
-_INTERIM_SECONDS = 0.5
-_SILENT_SECONDS = 1.0
-_LONGEST_SEGMENT = 4.0
-_SECONDS_PER_WORD = 0.3
-SCRIPT_PAUSE = 0.5
-"""Seconds of silence behind which the next text of a script is said."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """When Deepgram says something, in seconds of audio.
+
+    Parameters:
+        interim: Between two results that are not final.
+        silent: Between two empty ones, while nobody speaks.
+        longest_segment: After which what was said is final, though it goes on.
+        per_word: How long a word of a script takes that is not over.
+        script_pause: Silence behind which the next text of a script is said.
+    """
+
+    interim: float = 0.5
+    silent: float = 1.0
+    longest_segment: float = 4.0
+    per_word: float = 0.3
+    script_pause: float = 0.5
+
+
+_PACE = _Pace()
+
 
 Hears = Sequence[str] | Callable[[bytes], str | Sequence[HeardWord]]
 """What is heard: the utterances one after the other, or a function of mu-law audio."""
@@ -59,7 +76,7 @@ class Understanding:
             return list(found)
         began, ended = speech
         words = found.split()
-        each = max(ended - began, 0.0) / max(len(words), 1) if is_whole else _SECONDS_PER_WORD
+        each = max(ended - began, 0.0) / max(len(words), 1) if is_whole else _PACE.per_word
         said = [
             HeardWord(text=word, began_at=began + n * each, ended_at=began + (n + 1) * each)
             for n, word in enumerate(words)
@@ -113,11 +130,11 @@ class DeepgramEar(SoundSteps[Message]):
         if self._began is not None:
             if self._silence >= self._pause:
                 yield self._result(is_final=True, speech_final=True)
-            elif (self._heard - self._final) / SAMPLE_RATE >= _LONGEST_SEGMENT:
+            elif (self._heard - self._final) / SAMPLE_RATE >= _PACE.longest_segment:
                 yield from self._segment()
-            elif self._query.interim_results and untold >= _INTERIM_SECONDS:
+            elif self._query.interim_results and untold >= _PACE.interim:
                 yield self._result()
-        elif untold >= _SILENT_SECONDS:
+        elif untold >= _PACE.silent:
             yield self._result(is_final=not self._query.interim_results)
         yield from self._utterance_end()
 
@@ -126,7 +143,7 @@ class DeepgramEar(SoundSteps[Message]):
         if self._query.endpointing is None:
             return float("inf")
         is_script = self._understanding.is_script
-        return max(self._query.endpointing, SCRIPT_PAUSE if is_script else 0.02)
+        return max(self._query.endpointing, _PACE.script_pause if is_script else 0.02)
 
     def _speech_started(self) -> Iterator[Message]:
         self._began = max(self._began or 0, self._final)

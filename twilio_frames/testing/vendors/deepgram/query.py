@@ -23,9 +23,6 @@ _FLAGS = (
     *("detect_entities", "multichannel", "profanity_filter", "vad_events", "filler_words"),
     "mip_opt_out",
 )
-_MOST_KEYTERMS = 100
-_DEFAULT_ENDPOINTING = 0.01
-_SHORTEST_UTTERANCE_END = 1000
 
 
 class BadQueryError(ValueError):
@@ -105,7 +102,7 @@ def _model(one: Mapping[str, str], parameters: Mapping[str, Sequence[str]]) -> s
     # https://github.com/deepgram/deepgram-js-sdk/issues/474
     if family == "nova-3" and "keywords" in one:
         raise BadQueryError("Bad Request: Keywords are not supported for Nova-3. Use keyterm.")
-    if len(parameters.get("keyterm", ())) > _MOST_KEYTERMS:
+    if len(parameters.get("keyterm", ())) > 100:
         raise BadQueryError("Bad Request: Keyterm limit exceeded.")
     return model
 
@@ -132,7 +129,7 @@ def _endpointing(one: Mapping[str, str]) -> float | None:
     if value == "false":
         return None
     if value == "true":
-        return _DEFAULT_ENDPOINTING
+        return 0.01
     return _number(one, "endpointing", 0, lambda _: True) / 1000
 
 
@@ -142,5 +139,5 @@ def _utterance_end(one: Mapping[str, str], *, interim_results: bool) -> float | 
         return None
     if not interim_results:
         raise BadQueryError("Bad Request: utterance_end_ms requires interim_results=true.")
-    shortest = _SHORTEST_UTTERANCE_END
+    shortest = 1000
     return _number(one, "utterance_end_ms", 0, lambda length: length >= shortest) / 1000

@@ -9,9 +9,24 @@ from dataclasses import dataclass
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.testing.vendors.sound_steps import SoundSteps
 
-_PAUSE = 0.5
-_INTERIM_SECONDS = 0.5
-_SECONDS_PER_WORD = 0.35
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """When Google says something, in seconds of audio.
+
+    Parameters:
+        pause: Silence that ends an utterance.
+        interim: Between two results that are not final.
+        per_word: How long a word takes, where one is guessed.
+    """
+
+    pause: float = 0.5
+    interim: float = 0.5
+    per_word: float = 0.35
+
+
+_PACE = _Pace()
+
 
 GoogleHears = Sequence[str] | Callable[[bytes], str]
 """What is heard: the utterances one after the other, or a function of an utterance's mu-law."""
@@ -46,7 +61,7 @@ class GoogleScript:
     def interim(self, seconds: float) -> str:
         """The words after so many seconds of an utterance; empty if they are not known yet."""
         words = (self._texts[0] if self._texts else "").split()
-        return " ".join(words[: int(seconds / _SECONDS_PER_WORD)])
+        return " ".join(words[: int(seconds / _PACE.per_word)])
 
     def final(self, mulaw: bytes) -> str:
         """The words of an utterance; the next one follows."""
@@ -79,9 +94,9 @@ class GoogleEar(SoundSteps[GoogleHeard]):
             return
         if begins:
             self._told = self._began
-        if self._silence >= _PAUSE:
+        if self._silence >= _PACE.pause:
             yield self._final()
-        elif self._interim and (self._heard - self._told) / SAMPLE_RATE >= _INTERIM_SECONDS:
+        elif self._interim and (self._heard - self._told) / SAMPLE_RATE >= _PACE.interim:
             self._told = self._heard
             if text := self._script.interim((self._heard - self._began) / SAMPLE_RATE):
                 yield GoogleHeard(text=text, is_final=False, end=self._heard / SAMPLE_RATE)

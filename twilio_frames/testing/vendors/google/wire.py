@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 
-_PIECE = 65_536
-
 
 class Wire:
     """Carries connections on to a port of this machine, bytes as they come."""
@@ -64,7 +62,7 @@ class Wire:
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while data := await reader.read(_PIECE):
+        while data := await reader.read(65_536):
             writer.write(data)
             await writer.drain()
     # The other end goes with this one.

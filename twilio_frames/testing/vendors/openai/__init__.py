@@ -39,7 +39,6 @@ NOTHING_LEFT = "I have nothing more to say."
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _CHAT = "/v1/chat/completions"
 _LOOK_SECONDS = 0.01
-_HANG_SECONDS = 3600.0
 _GARBAGE = b'data: {"id":"chatcmpl-\x1f,\n\n'
 
 _REFUSALS: Mapping[int, tuple[str, str | None]] = {
@@ -259,7 +258,7 @@ class OpenAIServer(VendorServer):
                 break_off(request)
                 raise _DroppedError
             case Hang(after=after) if after == sent:
-                await _wait(request, _HANG_SECONDS)
+                await _wait(request, 3600.0)
             case Garbage(after=after) if after == sent:
                 return True
             case _:

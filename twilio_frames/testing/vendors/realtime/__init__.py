@@ -18,7 +18,6 @@ _ERRORS = {
     500: ("server_error", None, "The server had an error while processing your request."),
     503: ("server_error", None, "The engine is currently overloaded, please try again later."),
 }
-_LARGEST_MESSAGE = 20 * 1024 * 1024
 
 
 class RealtimeServer(VendorServer):
@@ -111,7 +110,7 @@ class RealtimeServer(VendorServer):
         if not visit.query.get("model"):
             error = {"message": "you must provide a model parameter", "type": "invalid_request"}
             return web.json_response({"error": error}, status=400)
-        socket = web.WebSocketResponse(max_msg_size=_LARGEST_MESSAGE)
+        socket = web.WebSocketResponse(max_msg_size=20 * 1024 * 1024)
         await socket.prepare(request)
         session = RealtimeSession(
             request,

@@ -9,10 +9,6 @@ import numpy as np
 from twilio_frames.audio import SAMPLE_RATE, encode_mulaw, mulaw_silence
 from twilio_frames.testing.vendors.function_call import FunctionCall
 
-_SECONDS_A_LETTER = 0.065
-_PAUSE_SECONDS = 0.06
-_AMPLITUDE = 7000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpokenWord:
@@ -52,7 +48,7 @@ class SpokenReply:
         for number, word in enumerate(text.split()):
             sound = _sound(word, number)
             words.append(SpokenWord(text=word, begin=len(audio), end=len(audio) + len(sound)))
-            audio += sound + mulaw_silence(_PAUSE_SECONDS)
+            audio += sound + mulaw_silence(0.06)
         return cls(words=tuple(words), mulaw=audio)
 
     @property
@@ -114,8 +110,8 @@ Reply = str | SpokenReply | FunctionCall | FailedReply | CutReply
 
 def _sound(word: str, number: int) -> bytes:
     letters = max(2, sum(map(str.isalnum, word)))
-    time = np.arange(round(letters * _SECONDS_A_LETTER * SAMPLE_RATE)) / SAMPLE_RATE
+    time = np.arange(round(letters * 0.065 * SAMPLE_RATE)) / SAMPLE_RATE
     random = np.random.default_rng(zlib.crc32(f"{number}{word}".encode()))
     tone = np.sin(2 * np.pi * random.uniform(150, 600) * time)
-    wave = _AMPLITUDE * (tone + 0.2 * random.standard_normal(len(time)))
+    wave = 7000 * (tone + 0.2 * random.standard_normal(len(time)))
     return encode_mulaw(wave.astype(np.int16).tobytes())
