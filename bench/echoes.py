@@ -21,15 +21,9 @@ from pathlib import Path
 import numpy as np
 from loguru import logger
 
-from twilio_frames.audio import (
-    SAMPLE_RATE,
-    EchoGate,
-    EchoReference,
-    decode_mulaw,
-    encode_mulaw,
-    pcm_level,
-)
-from twilio_frames.audio.echo_gate import WINDOW
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw, pcm_level
+from twilio_frames.audio.echo import EchoReference
+from twilio_frames.audio.echo_gate import WINDOW, EchoGate
 from twilio_frames.processors.vad import ECHO_MARGIN, PhoneVADAnalyzer
 from twilio_frames.testing.speech import read_wav, to_utterance
 

@@ -23,15 +23,8 @@ from bot_process import BenchProcess
 
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.cli.shown.load_view import show_result, show_step, show_verdict
-from twilio_frames.testing.load import (
-    LoadPlan,
-    LoadResult,
-    PhraseSet,
-    QualityLimits,
-    prepare,
-    run_load,
-    search_largest,
-)
+from twilio_frames.testing.load import LoadPlan, LoadResult, QualityLimits, run_load, search_largest
+from twilio_frames.testing.load.phrases import PhraseSet, prepare
 
 _BOTS = {"ours": "our_bot.py", "stock": "stock_bot.py"}
 

@@ -25,6 +25,8 @@ from twilio_frames.processors.turns.min_words import PhoneMinWordsUserTurnStartS
 from twilio_frames.processors.turns.starts import ConfirmedUserTurnStartStrategy
 from twilio_frames.processors.turns.stop import PhoneTurnStopStrategy
 
+__all__ = ["InterruptBy", "PhoneContextAggregator", "phone_turn_strategies"]
+
 
 class InterruptBy(StrEnum):
     """What it takes to interrupt the bot while it is heard."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.turns.learned_pause import LearnedPause
 
-__all__ = ["EndpointPolicy", "Endpointing", "TurnEndTimes"]
+__all__ = ["Endpointing", "TurnEndTimes"]
 
 
 class Endpointing(StrEnum):

@@ -26,7 +26,7 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.pipecat_internals import call_event_handler
 from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
 
-__all__ = ["ApologyFrame", "PythonLLMAdapter", "PythonLLMService"]
+__all__ = ["ApologyFrame", "PythonLLMService"]
 
 
 @dataclass

@@ -82,6 +82,8 @@ from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.output_queue import Piece
 from twilio_frames.safe_logging import report_unforeseen
 
+__all__ = ["MulawOutput"]
+
 _BOT_SPEAKING_SECONDS = 0.2
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 

@@ -60,6 +60,8 @@ from twilio_frames.protocol import (
     Violation,
 )
 
+__all__ = ["TwilioSerializer"]
+
 
 class EventFrames:
     """Frames of what arrives on one stream.

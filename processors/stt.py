@@ -15,7 +15,7 @@ from pipecat.utils.time import time_now_iso8601
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.pipecat_internals import is_in_utterance, speaker_of, utterance_so_far
 
-__all__ = ["BEFORE_SECS", "UtteranceSTTService"]
+__all__ = ["UtteranceSTTService"]
 
 BEFORE_SECS = 0.7
 """How much of an utterance is from before the VAD said that it began."""

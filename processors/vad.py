@@ -7,7 +7,8 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame, VADParamsUpdateFram
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
-from twilio_frames.audio import BotAtEar, EchoGate, Heard
+from twilio_frames.audio.echo import BotAtEar
+from twilio_frames.audio.echo_gate import EchoGate, Heard
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import (
     CallerPausedFrame,
@@ -26,6 +27,8 @@ from twilio_frames.processors.silero import (
 )
 from twilio_frames.processors.turns.endpointer import Endpointer
 from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRange
+
+__all__ = ["PhoneVAD", "phone_vad_params"]
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2

@@ -21,7 +21,7 @@ from pipecat.utils.string import match_endofsentence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors import silero
 
-__all__ = ["tls_context", "tls_for", "warm_up"]
+__all__ = ["warm_up"]
 
 # Where the adapter is that an LLM service takes unless it names another, by Pipecat's version.
 _ADAPTERS = ("pipecat.adapters.llm", "pipecat.adapters")

@@ -13,7 +13,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallEndReason, CallStartedFrame
-from twilio_frames.rest import CallState, Credentials, TwilioRest
+from twilio_frames.rest import Credentials, TwilioRest
+from twilio_frames.rest.client import CallState
 from twilio_frames.transport import TwilioParams, TwilioTransport
 
 Play = Callable[[Call], Awaitable[object]]

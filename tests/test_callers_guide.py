@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from twilio_frames.testing import CallEnd, Caller, CallResult, Event, Phone, read_scripts
+from twilio_frames.testing import CallEnd, Caller, CallResult, Phone, read_scripts
 from twilio_frames.testing.scripts import script_file
+from twilio_frames.testing.scripts.script import Event
 
 GUIDE = (Path(__file__).parent.parent / "docs" / "callers.md").read_text()
 CODE = re.findall(r"```(\w+)\n(.*?)```", GUIDE, re.DOTALL)

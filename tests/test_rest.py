@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from twilio_frames.errors import ConfigurationError, RestError
-from twilio_frames.rest import Credentials, TwilioRest, without_numbers
+from twilio_frames.rest import Credentials, TwilioRest
+from twilio_frames.rest.numbers import without_numbers
 
 CALL = {"sid": "CA1", "status": "queued", "direction": "outbound-api", "duration": None}
 CALLS = "/2010-04-01/Accounts/AC1/Calls.json"

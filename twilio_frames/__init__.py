@@ -16,7 +16,8 @@ The rooms, from the ground up; a room imports only from rooms above it in this l
 - ``examples``: bots to read, to run and to start from.
 - ``cli``: the ``twilio-frames`` command.
 
-Importing this package imports none of them.
+Importing this package imports none of them. What users import is listed in
+``docs/public-names.txt``; all else may change without notice.
 """
 
 __all__ = ["__version__"]

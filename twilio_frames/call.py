@@ -13,7 +13,8 @@ from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.llm_service import FunctionCallParams
 
-from twilio_frames.calllog import CallLog, add_observers
+from twilio_frames.calllog import CallLog
+from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
@@ -21,12 +22,14 @@ from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.pipeline.gates import speech_gates
 from twilio_frames.processors.replies.goodbye import Goodbye
 from twilio_frames.protocol import Start
-from twilio_frames.rest import CallState, TwilioRest
+from twilio_frames.rest import TwilioRest
+from twilio_frames.rest.client import CallState
 from twilio_frames.running import PipelineRun
-from twilio_frames.transport import TwilioTransport, why_not_up
+from twilio_frames.transport import TwilioTransport
+from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.worker import phone_worker
 
-__all__ = ["TOKEN_PARAMETER", "Call", "phone_worker"]
+__all__ = ["Call", "phone_worker"]
 
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""

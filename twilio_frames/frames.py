@@ -18,7 +18,8 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 
-from twilio_frames.audio import SAMPLE_RATE, BotAtEar, decode_mulaw
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.audio.echo import BotAtEar
 from twilio_frames.protocol import BreakKind, MediaFormat, Start
 
 __all__ = [
@@ -40,15 +41,12 @@ __all__ = [
     "ReplyStartedFrame",
     "ResumeFrame",
     "SendMarkFrame",
-    "ServiceStopFrame",
-    "SpeechBrokenOffFrame",
     "SpeechCutFrame",
     "SpeechLeftOutFrame",
     "TurnLikelyOverFrame",
     "TurnTranscriptionFrame",
     "VendorRole",
     "VendorSwitchedFrame",
-    "WordBrokenOffFrame",
     "WordsAwaitedFrame",
 ]
 

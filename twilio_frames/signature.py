@@ -31,10 +31,8 @@ __all__ = [
     "HMAC_SHA256",
     "SETTINGS_HEADER",
     "SIGNATURE_HEADER",
-    "Parameters",
     "SignatureValidator",
     "sign",
-    "spellings",
 ]
 
 SIGNATURE_HEADER = "X-Twilio-Signature"

@@ -18,18 +18,7 @@ from twilio.twiml import voice_response  # pyright: ignore[reportMissingTypeStub
 
 from twilio_frames.errors import ConfigurationError
 
-__all__ = [
-    "PARAMETER_LIMIT",
-    "Hangup",
-    "Pause",
-    "Redirect",
-    "Reject",
-    "Say",
-    "Verb",
-    "connect_stream",
-    "fits_parameter",
-    "respond",
-]
+__all__ = ["Hangup", "Pause", "Redirect", "Reject", "Say", "Verb", "connect_stream", "respond"]
 
 PARAMETER_LIMIT = 500
 """Name and value of one ``<Parameter>`` have fewer characters than this together."""

@@ -9,7 +9,7 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.utils.tracing.setup import is_tracing_available
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.calllog import add_observers
+from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.pipeline.parts import parts_in
 

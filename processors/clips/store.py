@@ -17,7 +17,7 @@ from twilio_frames.processors.clips import Clip
 from twilio_frames.processors.clips.files import SUFFIX, forget_oldest, read_clip, write_clip
 from twilio_frames.processors.clips.recorder import MakesTTS, made_service, record_clips
 
-__all__ = ["ClipStore", "clip_folder"]
+__all__ = ["ClipStore"]
 
 _FORMAT = 1
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

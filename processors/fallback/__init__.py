@@ -4,24 +4,13 @@ from twilio_frames.processors.fallback.llm import LLMFallback
 from twilio_frames.processors.fallback.stt import STTFallback
 from twilio_frames.processors.fallback.switch import FallbackOptions
 from twilio_frames.processors.fallback.tts import TTSFallback
-from twilio_frames.processors.fallback.vendor_health import (
-    VENDORS,
-    FailureKind,
-    VendorHealth,
-    VendorList,
-    VendorRole,
-    VendorState,
-)
+from twilio_frames.processors.fallback.vendor_health import VendorHealth, VendorState
 
 __all__ = [
-    "VENDORS",
-    "FailureKind",
     "FallbackOptions",
     "LLMFallback",
     "STTFallback",
     "TTSFallback",
     "VendorHealth",
-    "VendorList",
-    "VendorRole",
     "VendorState",
 ]

@@ -30,7 +30,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.processors.replies.deadline import Deadline
 
-__all__ = ["FILLERS", "FILLER_AFTER", "WITHDRAWAL", "FillerFrame", "FillsSilence", "SilenceFiller"]
+__all__ = ["FILLERS", "FillerFrame", "SilenceFiller"]
 
 FILLERS = ("One moment, please.", "Just a second.", "Let me see.")
 """What is said, in turn."""

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["BACKCHANNELS", "Backchannels"]
+__all__ = ["Backchannels"]
 
 BACKCHANNELS: dict[str, tuple[str, ...]] = {
     "de": (

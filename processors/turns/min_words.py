@@ -15,7 +15,7 @@ from pipecat.turns.user_start import MinWordsUserTurnStartStrategy
 
 from twilio_frames.processors.turns.late_words import LateWords
 
-__all__ = ["PARTS_SECS", "PhoneMinWordsUserTurnStartStrategy", "remembered"]
+__all__ = ["PhoneMinWordsUserTurnStartStrategy"]
 
 PARTS_SECS = 2.0
 """Transcripts that follow each other within so long are parts of what was said in one breath."""

@@ -51,7 +51,7 @@ from twilio_frames.processors.turns.min_words import remembered
 from twilio_frames.processors.turns.recogniser_pace import RecogniserPace
 from twilio_frames.processors.turns.reply_watch import ReplyWatch
 
-__all__ = ["UNINTELLIGIBLE", "ConfirmedUserTurnStartStrategy"]
+__all__ = ["ConfirmedUserTurnStartStrategy"]
 
 UNINTELLIGIBLE = "[unintelligible]"
 """What the keyless recogniser gives for speech it could not understand."""

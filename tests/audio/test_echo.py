@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from twilio_frames.audio import EchoReference, encode_mulaw, mulaw_silence, pcm_level
+from twilio_frames.audio import encode_mulaw, mulaw_silence, pcm_level
+from twilio_frames.audio.echo import EchoReference
 
 
 def tone(seconds: float, level: float) -> bytes:

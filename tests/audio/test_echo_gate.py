@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from twilio_frames.audio import EchoGate, EchoReference, Heard, encode_mulaw, likeness
-from twilio_frames.audio.echo_gate import WINDOW
+from twilio_frames.audio import encode_mulaw
+from twilio_frames.audio.echo import EchoReference
+from twilio_frames.audio.echo_gate import WINDOW, EchoGate, Heard
+from twilio_frames.audio.likeness import likeness
 
 Samples = np.ndarray
 

@@ -10,7 +10,8 @@ from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.workers.runner import WorkerRunner
 
 from twilio_frames.call import phone_worker
-from twilio_frames.calllog import CallLog, add_observers, direct
+from twilio_frames.calllog import CallLog, direct
+from twilio_frames.calllog.direct import add_observers
 
 
 class Other(BaseObserver):

@@ -12,7 +12,9 @@ from tests.testing.load.bots import AnsweringBot, bot_url
 from tests.testing.load.test_search import LATE, result
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.cli.shown.load_view import LoadView, show_result, show_verdict
-from twilio_frames.testing.load import LoadProgress, QualityLimits, SearchResult, Step
+from twilio_frames.testing.load import QualityLimits
+from twilio_frames.testing.load.figures import LoadProgress
+from twilio_frames.testing.load.search import SearchResult, Step
 
 
 @pytest.fixture

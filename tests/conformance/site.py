@@ -14,7 +14,8 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from tests.testing.bots import TinyBot
-from twilio_frames.testing import Caller, CallerOptions, Numbers, SimulatedTwilio, StatusCallback
+from twilio_frames.testing import Caller, CallerOptions, Numbers, SimulatedTwilio
+from twilio_frames.testing.calls.facts import StatusCallback
 
 TOKEN = "secret-of-the-tests"
 HANGUP = "<Response><Hangup/></Response>"

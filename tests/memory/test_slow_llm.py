@@ -9,7 +9,8 @@ from pipecat.frames.frames import LLMRunFrame
 
 from tests.memory.conversation import CUT, Bot, Memory, Outcomes, Think, have_talk
 from tests.memory.voices import CountsAnew, NeverStops, Voice, speaker
-from twilio_frames.processors.fallback import TTSFallback, VendorList
+from twilio_frames.processors.fallback import TTSFallback
+from twilio_frames.processors.fallback.vendor_health import VendorList
 
 FIRST = "Bada gime."
 SECOND = "Rito fesu dabo keni."

@@ -29,7 +29,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap, tone
 from twilio_frames.frames import VendorSwitchedFrame
-from twilio_frames.processors.fallback import VendorList
+from twilio_frames.processors.fallback.vendor_health import VendorList
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 

@@ -9,7 +9,8 @@ from pipecat.tests.utils import run_test
 
 from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
 from tests.vendors.faults import bad_day
-from twilio_frames.audio import EchoReference, Resampler, decode_mulaw, encode_mulaw, pcm_level
+from twilio_frames.audio import Resampler, decode_mulaw, encode_mulaw, pcm_level
+from twilio_frames.audio.echo import EchoReference
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame, MulawInputFrame
 from twilio_frames.local.synthesiser import Synthesiser
 from twilio_frames.processors.vad import ECHO_MARGIN, PhoneVAD

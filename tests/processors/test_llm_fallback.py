@@ -22,7 +22,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from tests.processors.fallback_rig import HANG, Clock, ScriptedLLM, asked, running, vendors
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
-from twilio_frames.processors.fallback import FailureKind, LLMFallback, VendorState
+from twilio_frames.processors.fallback import LLMFallback, VendorState
+from twilio_frames.processors.fallback.vendor_health import FailureKind
 from twilio_frames.processors.replies.filler import FillsSilence, SilenceFiller
 
 NAMES = ("first", "second")

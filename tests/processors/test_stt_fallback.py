@@ -19,7 +19,8 @@ from pipecat.frames.frames import (
 from pipecat.utils.errors import ErrorCategory
 
 from tests.processors.fallback_rig import Clock, ScriptedSTT, began, ended, running, vendors
-from twilio_frames.processors.fallback import FailureKind, STTFallback, VendorState
+from twilio_frames.processors.fallback import STTFallback, VendorState
+from twilio_frames.processors.fallback.vendor_health import FailureKind
 
 
 def audio(first: int, count: int) -> list[Frame]:

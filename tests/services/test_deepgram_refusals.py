@@ -14,10 +14,8 @@ from pipecat.utils.errors import ErrorCategory
 
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.services.deepgram import (
-    APOLOGY,
-    ConnectionPatience,
-)
+from twilio_frames.processors.replies.unheard import APOLOGY
+from twilio_frames.services.deepgram import ConnectionPatience
 from twilio_frames.testing.vendors import (
     DeepgramServer,
     Drop,

@@ -24,13 +24,9 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.processors.llm import PythonLLMService
-from twilio_frames.services.openai import (
-    APOLOGY,
-    PhoneOpenAILLMService,
-    ReplyPatience,
-    shared_connections,
-)
-from twilio_frames.services.openai.connections import SHARED
+from twilio_frames.processors.replies.apology import APOLOGY
+from twilio_frames.services.openai import PhoneOpenAILLMService, ReplyPatience
+from twilio_frames.services.openai.connections import SHARED, shared_connections
 from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, OpenAIServer, Refusal
 
 HELLO = "Hello, how are you today?"

@@ -4,20 +4,12 @@ import pytest
 
 from tests.testing.bots import tone
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.testing import (
-    Alert,
-    CallEnd,
-    CallResult,
-    Check,
-    HeardSpan,
-    Limits,
-    LogEntry,
-    Turn,
-    UnexpectedCallError,
-)
+from twilio_frames.testing import CallEnd, CallResult, Limits, Turn, UnexpectedCallError
+from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.lines.timekeeping import Timekeeping
-from twilio_frames.testing.results.measures import gaps, silences
-from twilio_frames.testing.scripts.checks import judge
+from twilio_frames.testing.logs.log import LogEntry
+from twilio_frames.testing.results.measures import HeardSpan, gaps, silences
+from twilio_frames.testing.scripts.checks import Check, judge
 
 
 def spans(*edges: tuple[int, int, float]) -> list[HeardSpan]:

@@ -6,18 +6,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
-from twilio_frames.testing import (
-    CallEnd,
-    Event,
-    Expectation,
-    Limits,
-    Script,
-    ScriptTurn,
-    SendAfter,
-    SimulatedTwilio,
-)
+from twilio_frames.testing import CallEnd, Expectation, Limits, Script, SendAfter, SimulatedTwilio
 from twilio_frames.testing.callers.hearing import Hearing, KnownWord
 from twilio_frames.testing.callers.performance import Performance
+from twilio_frames.testing.scripts.script import Event, ScriptTurn
 
 STARTED = Event.BOT_STARTED_SPEAKING
 SPEECH = tone(0.3, 700)

@@ -20,15 +20,14 @@ from twilio_frames.server import Call
 from twilio_frames.testing import (
     CallEnd,
     Caller,
-    Event,
     Expectation,
     Limits,
     Phone,
     Script,
-    ScriptTurn,
     SimulatedTwilio,
     UnexpectedCallError,
 )
+from twilio_frames.testing.scripts.script import Event, ScriptTurn
 
 
 async def greeter(call: Call) -> None:

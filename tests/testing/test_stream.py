@@ -15,7 +15,8 @@ from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.protocol import Start
-from twilio_frames.testing import CallEnd, CallerOptions, CallLog, SimulatedTwilio
+from twilio_frames.testing import CallEnd, CallerOptions, SimulatedTwilio
+from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.stream import MediaStream
 
 

@@ -33,7 +33,8 @@ from tests.transport.bots import Tap
 from twilio_frames.call import Call
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.context import PhoneContextAggregator
-from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback, VendorList
+from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback
+from twilio_frames.processors.fallback.vendor_health import VendorList
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.testing import Caller, Phone

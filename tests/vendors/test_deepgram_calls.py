@@ -16,8 +16,9 @@ from twilio_frames.frames import MulawInputFrame
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.processors.replies.unheard import APOLOGY
 from twilio_frames.processors.vad import PhoneVAD
-from twilio_frames.services.deepgram import APOLOGY, ConnectionPatience, PhoneDeepgramSTTService
+from twilio_frames.services.deepgram import ConnectionPatience, PhoneDeepgramSTTService
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.vendors import (
     DeepgramServer,

@@ -27,7 +27,7 @@ from tests.vendors.fallback_bot import (
     talking,
 )
 from tests.vendors.faults import bad_day
-from twilio_frames.processors.fallback import VendorList
+from twilio_frames.processors.fallback.vendor_health import VendorList
 from twilio_frames.testing import Phone
 
 NOTHING = "Nothing."

@@ -15,7 +15,7 @@ from truth_services import Behaviour, TimedSpeaker  # pyright: ignore[reportMiss
 from tests.processors.fallback_rig import ScriptedLLM
 from tests.vendors.fallback_bot import FILLER, Scribe, Talk, TwoVendorsBot, talking
 from tests.vendors.faults import bad_day
-from twilio_frames.processors.fallback import FailureKind, VendorList
+from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorList
 from twilio_frames.processors.replies.filler import FILLERS
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService

@@ -3,9 +3,6 @@
 ``python -m twilio_frames.audio`` sends tones to 8 kHz mu-law and back and says what it cost.
 """
 
-from twilio_frames.audio.echo import BotAtEar, EchoReference
-from twilio_frames.audio.echo_gate import EchoGate, Heard
-from twilio_frames.audio.likeness import Likeness, likeness
 from twilio_frames.audio.mulaw import (
     MULAW_SILENCE,
     SAMPLE_RATE,
@@ -21,15 +18,9 @@ from twilio_frames.audio.wav import mulaw_of_wav
 __all__ = [
     "MULAW_SILENCE",
     "SAMPLE_RATE",
-    "BotAtEar",
-    "EchoGate",
-    "EchoReference",
-    "Heard",
-    "Likeness",
     "Resampler",
     "decode_mulaw",
     "encode_mulaw",
-    "likeness",
     "mulaw_of_wav",
     "mulaw_seconds",
     "mulaw_silence",

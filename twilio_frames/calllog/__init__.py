@@ -1,6 +1,5 @@
 """Writing a call down as it goes; ``twilio_frames.report`` makes a picture of it."""
 
-from twilio_frames.calllog.direct import add_observers
 from twilio_frames.calllog.log import CallLog
 
-__all__ = ["CallLog", "add_observers"]
+__all__ = ["CallLog"]

@@ -17,13 +17,8 @@ from twilio_frames.cli.shown.transcript import Transcript
 from twilio_frames.errors import CallFailedError, ConfigurationError, MissingExtraError
 from twilio_frames.private_files import make_private_folder
 from twilio_frames.report import read_report
-from twilio_frames.testing import (
-    CallerOptions,
-    CallResult,
-    Numbers,
-    SimulatedTwilio,
-    StatusCallback,
-)
+from twilio_frames.testing import CallerOptions, CallResult, Numbers, SimulatedTwilio
+from twilio_frames.testing.calls.facts import StatusCallback
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 
 if TYPE_CHECKING:

@@ -20,13 +20,11 @@ from twilio_frames.testing.load import (
     CallerBehaviour,
     LoadPlan,
     LoadResult,
-    PhraseSet,
     QualityLimits,
-    prepare,
     run_load,
     search_largest,
 )
-from twilio_frames.testing.load.phrases import DEFAULT_WORDS
+from twilio_frames.testing.load.phrases import DEFAULT_WORDS, PhraseSet, prepare
 from twilio_frames.testing.load.run import CALLS_PER_SECOND, SETTLING_SECONDS
 from twilio_frames.testing.speech import Speech
 

@@ -18,13 +18,13 @@ from twilio_frames.testing import (
     Caller,
     CallerOptions,
     CallResult,
-    Check,
     Script,
     SimulatedTwilio,
     Turn,
     read_scripts,
 )
 from twilio_frames.testing.callers.performance import Performance
+from twilio_frames.testing.scripts.checks import Check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

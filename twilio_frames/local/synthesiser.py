@@ -6,19 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from twilio_frames.errors import SynthesisError
 from twilio_frames.local.espeak import Voice, library_files
 from twilio_frames.local.espeak_thread import espeak_thread
-from twilio_frames.local.speech import Speech, Word, joined
+from twilio_frames.local.speech import Speech, joined
 from twilio_frames.local.spoken_text import pieces, speakable
 
-__all__ = [
-    "BOT_VOICE",
-    "BOT_WORDS_PER_MINUTE",
-    "CALLER_VOICE",
-    "CALLER_WORDS_PER_MINUTE",
-    "SAMPLE_RATE",
-    "Speech",
-    "Synthesiser",
-    "Word",
-]
+__all__ = ["BOT_VOICE", "CALLER_VOICE", "Speech", "Synthesiser"]
 
 CALLER_VOICE = "en-us+f2"
 """The voice a telephone recogniser understands best, at ``CALLER_WORDS_PER_MINUTE``."""

@@ -11,8 +11,7 @@ it twice is the same as doing it once, a 5xx. ``POST /Calls`` has no idempotency
 5xx or a time-out nobody knows whether the phone rings: that is for the caller to decide.
 """
 
-from twilio_frames.rest.client import CALL_EVENTS, CallState, TwilioRest
+from twilio_frames.rest.client import CALL_EVENTS, TwilioRest
 from twilio_frames.rest.credentials import Credentials
-from twilio_frames.rest.numbers import without_numbers
 
-__all__ = ["CALL_EVENTS", "CallState", "Credentials", "TwilioRest", "without_numbers"]
+__all__ = ["CALL_EVENTS", "Credentials", "TwilioRest"]

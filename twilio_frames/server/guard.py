@@ -56,7 +56,7 @@ from twilio_frames.signature import SIGNATURE_HEADER, SignatureValidator
 from twilio_frames.transport import TwilioParams, TwilioTransport
 from twilio_frames.twiml import connect_stream
 
-__all__ = ["AiohttpTwilioGuard", "Door", "Webhook"]
+__all__ = ["AiohttpTwilioGuard", "Webhook"]
 
 _NOT_TWILIO = f"expected Twilio's signature in {SIGNATURE_HEADER}"
 

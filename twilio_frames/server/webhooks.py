@@ -7,7 +7,7 @@ from aiohttp import web
 from loguru import logger
 
 from twilio_frames.call import TOKEN_PARAMETER
-from twilio_frames.rest import without_numbers
+from twilio_frames.rest.numbers import without_numbers
 from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.records import CallRecord, StreamPhase

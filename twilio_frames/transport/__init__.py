@@ -15,7 +15,6 @@ from twilio_frames.pipecat_internals import call_event_handler, register_event_h
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_failed, tell_made
-from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.handshake import start_kept_on
 from twilio_frames.transport.input import TwilioInput
@@ -26,7 +25,7 @@ from twilio_frames.transport.recorder import CallRecorder
 from twilio_frames.transport.sockets import media_socket
 from twilio_frames.transport.taps import CallTap, LineWatcher
 
-__all__ = ["CallRecorder", "TwilioParams", "TwilioTransport", "why_not_up"]
+__all__ = ["CallRecorder", "TwilioParams", "TwilioTransport"]
 
 
 class TwilioTransport(BaseTransport):

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 from loguru import logger
 
-from twilio_frames.audio import MULAW_SILENCE, BotAtEar, EchoReference
+from twilio_frames.audio import MULAW_SILENCE
+from twilio_frames.audio.echo import BotAtEar, EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import (

@@ -6,7 +6,9 @@ from twilio.request_validator import RequestValidator
 from tests.testing.bots import AUTH_TOKEN, Webhook, serving, tone
 from tests.testing.load.bots import AnsweringBot, bot_url
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing.load import CallerBehaviour, LoadPlan, LoadProgress, prepare, run_load
+from twilio_frames.testing.load import CallerBehaviour, LoadPlan, run_load
+from twilio_frames.testing.load.figures import LoadProgress
+from twilio_frames.testing.load.phrases import prepare
 
 MANNERS = CallerBehaviour(interrupting=0.0, patience=2.0, pause=0.1)
 

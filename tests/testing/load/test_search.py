@@ -6,13 +6,8 @@ from dataclasses import replace
 import pytest
 
 from twilio_frames.testing.lines.timekeeping import Timekeeping
-from twilio_frames.testing.load import (
-    LoadFigures,
-    LoadResult,
-    QualityLimits,
-    Spread,
-    search_largest,
-)
+from twilio_frames.testing.load import LoadResult, QualityLimits, search_largest
+from twilio_frames.testing.load.figures import LoadFigures, Spread
 
 ON_TIME = Timekeeping(turns=1000, p50=0.001, p99=0.002, worst=0.01)
 LATE = Timekeeping(turns=1000, p50=0.001, p99=0.02, worst=0.09)

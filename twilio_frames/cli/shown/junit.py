@@ -7,7 +7,7 @@ from typing import Protocol
 from xml.etree import ElementTree
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing import Check
+from twilio_frames.testing.scripts.checks import Check
 
 # What XML 1.0 has no way to say.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

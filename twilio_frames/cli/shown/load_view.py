@@ -6,16 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from twilio_frames.cli.shown.console import Console
-from twilio_frames.testing.load import (
-    LoadFigures,
-    LoadProgress,
-    LoadResult,
-    QualityLimits,
-    SearchResult,
-    Spread,
-    Step,
-)
-from twilio_frames.testing.load.figures import rounded
+from twilio_frames.testing.load import LoadResult, QualityLimits
+from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, Spread, rounded
+from twilio_frames.testing.load.search import SearchResult, Step
 
 _BAR = 30
 

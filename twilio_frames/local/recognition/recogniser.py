@@ -29,7 +29,7 @@ from twilio_frames.local.recognition.rejection import (
     confidence,
 )
 
-__all__ = ["UNINTELLIGIBLE", "RecognisedWord", "Recogniser", "Recognition"]
+__all__ = ["UNINTELLIGIBLE", "Recogniser"]
 
 UNINTELLIGIBLE = "[unintelligible]"
 """What stands in place of speech that was heard but not understood."""

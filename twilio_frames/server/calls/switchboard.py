@@ -18,7 +18,7 @@ from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.errors import CallFailedError, TwilioFramesError
 from twilio_frames.frames import CallEndReason
-from twilio_frames.rest import without_numbers
+from twilio_frames.rest.numbers import without_numbers
 from twilio_frames.server.calls.records import CallRecord
 from twilio_frames.transport.attending import tell_failed
 

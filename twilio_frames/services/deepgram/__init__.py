@@ -51,13 +51,7 @@ from twilio_frames.services.deepgram.connection import (
 from twilio_frames.services.deepgram.socket import Refused
 from twilio_frames.services.outage_announcer import OutageAnnouncer
 
-__all__ = [
-    "APOLOGY",
-    "PHONE_SETTINGS",
-    "ConnectionPatience",
-    "PhoneDeepgramSTTService",
-    "UtteranceEndFrame",
-]
+__all__ = ["PHONE_SETTINGS", "ConnectionPatience", "PhoneDeepgramSTTService", "UtteranceEndFrame"]
 
 PHONE_SETTINGS: dict[str, Any] = {
     "model": "nova-3",

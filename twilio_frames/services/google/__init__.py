@@ -7,12 +7,12 @@ from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 try:
     from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError
-    from twilio_frames.services.google.stt import APOLOGY, PhoneGoogleSTTService
+    from twilio_frames.services.google.stt import PhoneGoogleSTTService
     from twilio_frames.services.google.tts import PhoneGoogleTTSService
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "google", "google") from error
 
-__all__ = ["APOLOGY", "PhoneGoogleSTTService", "PhoneGoogleTTSService", "check_credentials"]
+__all__ = ["PhoneGoogleSTTService", "PhoneGoogleTTSService", "check_credentials"]
 
 
 async def check_credentials(

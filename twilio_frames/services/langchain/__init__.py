@@ -41,7 +41,7 @@ try:
 except ImportError:
     raise MissingExtraError("langchain", "langchain") from None
 
-__all__ = ["PhoneLangchainProcessor", "heard_messages"]
+__all__ = ["PhoneLangchainProcessor"]
 
 _KINDS: dict[str, type[BaseMessage]] = {
     "user": HumanMessage,

@@ -27,7 +27,6 @@ from twilio_frames.services.function_calls import ChecksFunctionCalls
 from twilio_frames.services.openai.connections import (
     give_back_connections,
     new_connections,
-    shared_connections,
     take_connections,
 )
 from twilio_frames.services.openai.errors import (
@@ -38,7 +37,7 @@ from twilio_frames.services.openai.errors import (
 from twilio_frames.services.openai.reply import ChatReply
 from twilio_frames.services.patience import Backoff, ReplyPatience
 
-__all__ = ["APOLOGY", "PhoneOpenAILLMService", "ReplyPatience", "shared_connections"]
+__all__ = ["PhoneOpenAILLMService", "ReplyPatience"]
 
 _NO_KEY = "none"
 

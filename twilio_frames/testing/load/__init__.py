@@ -10,29 +10,17 @@ interruptions, all drawn from one seed. They hear the bot by arithmetic alone (`
 share one clock (``wheel.py``) and the encoded audio of all that they say (``phrases.py``).
 """
 
-from twilio_frames.testing.load.call import Ending, Outcome
-from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadResult, Spread
-from twilio_frames.testing.load.phrases import Phrase, PhraseSet, prepare
+from twilio_frames.testing.load.figures import LoadResult
 from twilio_frames.testing.load.quality import QualityLimits
 from twilio_frames.testing.load.run import LoadPlan, run_load
-from twilio_frames.testing.load.search import SearchResult, Step, search_largest
+from twilio_frames.testing.load.search import search_largest
 from twilio_frames.testing.load.talk import CallerBehaviour
 
 __all__ = [
     "CallerBehaviour",
-    "Ending",
-    "LoadFigures",
     "LoadPlan",
-    "LoadProgress",
     "LoadResult",
-    "Outcome",
-    "Phrase",
-    "PhraseSet",
     "QualityLimits",
-    "SearchResult",
-    "Spread",
-    "Step",
-    "prepare",
     "run_load",
     "search_largest",
 ]

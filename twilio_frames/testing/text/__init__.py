@@ -42,6 +42,8 @@ from twilio_frames.testing.mistakes import (
 )
 from twilio_frames.testing.text.call import TextCall
 
+__all__ = ["TextConversation"]
+
 _NUMBERS = {"from": "+15005550001", "to": "+15005550002", "direction": "inbound"}
 _WIND_UP_SECONDS = 5.0
 

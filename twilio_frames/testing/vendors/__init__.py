@@ -5,16 +5,11 @@ was asked, answers as it was told to, and has bad days on demand: a :data:`Fault
 connection or request.
 """
 
-from twilio_frames.testing.vendors.cartesia import (
-    CartesiaServer,
-    ContextError,
-    SpokenContext,
-    WordTimes,
-)
-from twilio_frames.testing.vendors.deepgram import DeepgramServer, DeepgramStream
+from twilio_frames.testing.vendors.cartesia import CartesiaServer, ContextError, WordTimes
+from twilio_frames.testing.vendors.deepgram import DeepgramServer
 from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.function_call import FunctionCall
-from twilio_frames.testing.vendors.openai import ChatRequest, OpenAIServer
+from twilio_frames.testing.vendors.openai import OpenAIServer
 from twilio_frames.testing.vendors.realtime import RealtimeServer
 from twilio_frames.testing.vendors.realtime.replies import (
     CutReply,
@@ -22,16 +17,14 @@ from twilio_frames.testing.vendors.realtime.replies import (
     SpokenReply,
 )
 from twilio_frames.testing.vendors.realtime.session import Pacing
-from twilio_frames.testing.vendors.server import VendorServer, Visit
+from twilio_frames.testing.vendors.server import VendorServer
 from twilio_frames.testing.vendors.word_sounds import WordSounds
 
 __all__ = [
     "CartesiaServer",
-    "ChatRequest",
     "ContextError",
     "CutReply",
     "DeepgramServer",
-    "DeepgramStream",
     "Drop",
     "EarlyEnd",
     "FailedReply",
@@ -44,10 +37,8 @@ __all__ = [
     "RealtimeServer",
     "Refusal",
     "Slow",
-    "SpokenContext",
     "SpokenReply",
     "VendorServer",
-    "Visit",
     "WordSounds",
     "WordTimes",
 ]
