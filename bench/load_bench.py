@@ -34,12 +34,12 @@ class Bench:
 
     Args:
         options: The command line's.
-        repertoire: What the callers say.
+        phrase_set: What the callers say.
     """
 
-    def __init__(self, options: argparse.Namespace, repertoire: PhraseSet):
+    def __init__(self, options: argparse.Namespace, phrase_set: PhraseSet):
         self._options = options
-        self._repertoire = repertoire
+        self._phrase_set = phrase_set
         self._console = Console()
         cores = sorted(os.sched_getaffinity(0))
         self._bot_core = cores[0] if len(cores) > 1 else None
@@ -88,15 +88,15 @@ class Bench:
         plan = LoadPlan(
             url=url, calls=calls, seconds=seconds or float(self._options.seconds), ramp=ramp
         )
-        return await run_load(plan, repertoire=self._repertoire)
+        return await run_load(plan, phrase_set=self._phrase_set)
 
 
 async def measure(options: argparse.Namespace) -> None:
     """Measures, and writes down what was found."""
-    repertoire = await prepare()
+    phrase_set = await prepare()
     gc.collect()
     gc.freeze()
-    found = await Bench(options, repertoire).run()
+    found = await Bench(options, phrase_set).run()
     if options.json:
         await asyncio.to_thread(options.json.write_text, json.dumps(found, indent=2) + "\n")
 

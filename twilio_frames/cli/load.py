@@ -105,7 +105,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_callers(parser: argparse.ArgumentParser) -> None:
-    callers, manners = parser.add_argument_group("the callers"), CallerBehaviour()
+    callers, behaviour = parser.add_argument_group("the callers"), CallerBehaviour()
     callers.add_argument(
         "--say", action="append", default=[], metavar="TEXT", help="one of the things they say"
     )
@@ -118,14 +118,14 @@ def _add_callers(parser: argparse.ArgumentParser) -> None:
     callers.add_argument(
         "--interrupting",
         type=_share,
-        default=manners.interrupting,
+        default=behaviour.interrupting,
         metavar="SHARE",
         help="share of the bot's answers that are talked over (%(default)g)",
     )
     callers.add_argument(
         "--patience",
         type=positive_seconds,
-        default=manners.patience,
+        default=behaviour.patience,
         metavar="S",
         help="how long an answer is waited for (%(default)g)",
     )
@@ -183,7 +183,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _load(options: argparse.Namespace, console: Console) -> int:
-    repertoire = await prepare(_speech(options), noise_level=options.noise, seed=options.seed)
+    phrase_set = await prepare(_speech(options), noise_level=options.noise, seed=options.seed)
     # What is there by now stays, and a collection that walks through it would hold up the clock.
     gc.collect()
     gc.freeze()
@@ -194,7 +194,7 @@ async def _load(options: argparse.Namespace, console: Console) -> int:
     try:
         for url in options.urls:
             kind = _search if options.search else _once
-            outcome, status = await kind(url, options, repertoire, console, view)
+            outcome, status = await kind(url, options, phrase_set, console, view)
             found.append(outcome)
             statuses.append(status)
     except asyncio.CancelledError:
@@ -208,11 +208,11 @@ async def _load(options: argparse.Namespace, console: Console) -> int:
 async def _once(
     url: str,
     options: argparse.Namespace,
-    repertoire: PhraseSet,
+    phrase_set: PhraseSet,
     console: Console,
     view: LoadView,
 ) -> tuple[dict[str, object], int]:
-    result = await _run(url, options.calls, options, repertoire, view)
+    result = await _run(url, options.calls, options, phrase_set, view)
     limits = _limits(options)
     show_result(console, result, limits)
     shortfalls, is_trusted = limits.shortfalls(result), limits.trusts(result)
@@ -230,12 +230,12 @@ def _status(*, was_tried: bool, is_good: bool) -> int:
 async def _search(
     url: str,
     options: argparse.Namespace,
-    repertoire: PhraseSet,
+    phrase_set: PhraseSet,
     console: Console,
     view: LoadView,
 ) -> tuple[dict[str, object], int]:
     found = await search_largest(
-        lambda calls: _run(url, calls, options, repertoire, view),
+        lambda calls: _run(url, calls, options, phrase_set, view),
         _limits(options),
         first=options.first,
         most=options.most,
@@ -247,7 +247,7 @@ async def _search(
 
 
 async def _run(
-    url: str, calls: int, options: argparse.Namespace, repertoire: PhraseSet, view: LoadView
+    url: str, calls: int, options: argparse.Namespace, phrase_set: PhraseSet, view: LoadView
 ) -> LoadResult:
     plan = LoadPlan(
         url=url,
@@ -255,14 +255,14 @@ async def _run(
         seconds=options.seconds,
         ramp=options.ramp,
         settling=options.settling,
-        manners=CallerBehaviour(interrupting=options.interrupting, patience=options.patience),
+        behaviour=CallerBehaviour(interrupting=options.interrupting, patience=options.patience),
         parameters=dict(options.parameter),
         auth_token=options.auth_token,
         account_sid=options.account_sid,
         seed=options.seed,
     )
     with view.of(url):
-        return await run_load(plan, repertoire=repertoire, on_progress=view.show)
+        return await run_load(plan, phrase_set=phrase_set, on_progress=view.show)
 
 
 def _speech(options: argparse.Namespace) -> Sequence[Speech]:

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Self
 
-import aiohttp
 from aiohttp import web
 
 from twilio_frames.errors import CallFailedError, ConfigurationError
@@ -20,7 +19,7 @@ from twilio_frames.testing.calls.instructions import Fetch, Instructions
 from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall, on_the_line
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.calls.switch import Switch
-from twilio_frames.testing.calls.webhooks import Webhooks
+from twilio_frames.testing.calls.webhooks import Webhooks, client_session
 from twilio_frames.testing.exchange import (
     DEFAULT_ACCOUNT_SID,
     DEFAULT_AUTH_TOKEN,
@@ -101,7 +100,7 @@ class SimulatedTwilio:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(_client_session())
+            session = await stack.enter_async_context(client_session())
             exchange = Exchange(
                 account_sid=self.account_sid,
                 signing=self._signing,
@@ -246,19 +245,6 @@ class SimulatedTwilio:
             return False
         self._ringing.put_nowait(ringing)
         return True
-
-
-def _client_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        # What aiohttp would add by itself, and Twilio does not send.
-        skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
-        # Each request has a connection of its own, as Twilio's machines are many: behind a
-        # balancer, the stream reaches another process than the webhook.
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        # One call must not bring another's cookies.
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-    )
 
 
 def _instructions(url: str, parameters: Mapping[str, str] | None) -> Instructions:

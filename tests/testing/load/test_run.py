@@ -10,7 +10,7 @@ from twilio_frames.testing.load import CallerBehaviour, LoadPlan, run_load
 from twilio_frames.testing.load.figures import LoadProgress
 from twilio_frames.testing.load.phrases import prepare
 
-MANNERS = CallerBehaviour(interrupting=0.0, patience=2.0, pause=0.1)
+BEHAVIOUR = CallerBehaviour(interrupting=0.0, patience=2.0, pause=0.1)
 
 
 async def load(url: str, **plan):
@@ -19,12 +19,12 @@ async def load(url: str, **plan):
         "seconds": 2.5,
         "ramp": 0.2,
         "settling": 0.0,
-        "manners": MANNERS,
+        "behaviour": BEHAVIOUR,
         "seed": 1,
     }
-    repertoire = await prepare([tone(0.5)], noise_level=None)
+    phrase_set = await prepare([tone(0.5)], noise_level=None)
     settings = {"auth_token": AUTH_TOKEN, "seed": 1, **defaults, **plan}
-    return await run_load(LoadPlan(url=url, **settings), repertoire=repertoire)
+    return await run_load(LoadPlan(url=url, **settings), phrase_set=phrase_set)
 
 
 async def test_load_measures_every_call():
@@ -96,9 +96,9 @@ async def test_lost_calls_have_failed():
 
 
 async def test_mute_bot_has_failed():
-    manners = CallerBehaviour(patience=0.5)
+    behaviour = CallerBehaviour(patience=0.5)
     async with bot_url(AnsweringBot(is_mute=True)) as url:
-        result = await load(url, calls=1, seconds=1.0, manners=manners)
+        result = await load(url, calls=1, seconds=1.0, behaviour=behaviour)
 
     assert result.failed == 1
     assert "heard nothing" in next(iter(result.failures))
@@ -107,10 +107,10 @@ async def test_mute_bot_has_failed():
 
 async def test_progress_is_told():
     told: list[LoadProgress] = []
-    repertoire = await prepare([tone(0.5)], noise_level=None)
+    phrase_set = await prepare([tone(0.5)], noise_level=None)
     async with bot_url(AnsweringBot()) as url:
-        plan = LoadPlan(url=url, calls=2, seconds=1.2, ramp=0.1, settling=0.5, manners=MANNERS)
-        await run_load(plan, repertoire=repertoire, on_progress=told.append)
+        plan = LoadPlan(url=url, calls=2, seconds=1.2, ramp=0.1, settling=0.5, behaviour=BEHAVIOUR)
+        await run_load(plan, phrase_set=phrase_set, on_progress=told.append)
 
     assert {progress.stage for progress in told} == {"calling", "settling", "measuring"}
     assert told[-1].up == 2

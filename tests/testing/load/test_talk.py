@@ -9,7 +9,7 @@ from twilio_frames.testing.load.talk import CallerBehaviour, Talk
 QUIET = encoded_frame(b"\xff" * 160)
 SPOKEN = encoded_frame(tone(0.02))
 PHRASE = Phrase(frames=(SPOKEN,) * 50, sound_begins=0.1, sound_ends=0.9)
-REPERTOIRE = PhraseSet(phrases=(PHRASE,), quiet=(QUIET,))
+PHRASES = PhraseSet(phrases=(PHRASE,), quiet=(QUIET,))
 
 
 class Conversation:
@@ -17,8 +17,8 @@ class Conversation:
 
     def __init__(self, *, interrupting: float = 0.0, patience: float = 10.0, seed: int = 1):
         self.ear = ArithmeticEar()
-        manners = CallerBehaviour(interrupting=interrupting, patience=patience)
-        self.talk = Talk(REPERTOIRE, self.ear, manners=manners, seed=seed, began=0.0)
+        behaviour = CallerBehaviour(interrupting=interrupting, patience=patience)
+        self.talk = Talk(PHRASES, self.ear, behaviour=behaviour, seed=seed, began=0.0)
         self.turn = 0
         self.said: list[bool] = []
 

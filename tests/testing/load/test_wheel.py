@@ -23,45 +23,45 @@ async def turn(wheel: TimerWheel, seconds: float) -> None:
 
 
 async def test_turns_are_twenty_milliseconds_apart():
-    wheel, rider = TimerWheel(), TimerClient()
-    wheel.join(rider)
+    wheel, client = TimerWheel(), TimerClient()
+    wheel.join(client)
     await turn(wheel, 0.3)
 
-    steps = [round(after - before, 6) for before, after in pairwise(rider.turns)]
+    steps = [round(after - before, 6) for before, after in pairwise(client.turns)]
     assert len(steps) >= 10
     assert set(steps) == {0.02}
 
 
-async def test_riders_keep_different_phases():
-    wheel, riders = TimerWheel(seed=2), [TimerClient() for _ in range(2 * SLOTS)]
-    for rider in riders:
-        wheel.join(rider)
+async def test_clients_keep_different_phases():
+    wheel, clients = TimerWheel(seed=2), [TimerClient() for _ in range(2 * SLOTS)]
+    for client in clients:
+        wheel.join(client)
     await turn(wheel, 0.1)
 
-    phases = [round(rider.turns[0] % 0.02, 4) % 0.02 for rider in riders]
+    phases = [round(client.turns[0] % 0.02, 4) % 0.02 for client in clients]
     assert len(set(phases)) == SLOTS
 
 
 async def test_stall_is_made_up_for():
-    wheel, rider = TimerWheel(), TimerClient()
-    wheel.join(rider)
+    wheel, client = TimerWheel(), TimerClient()
+    wheel.join(client)
     turning = asyncio.create_task(wheel.run())
     await asyncio.sleep(0.05)
-    before = len(rider.turns)
+    before = len(client.turns)
     time.sleep(0.2)  # noqa: ASYNC251 - a stall of the loop
     await asyncio.sleep(0.01)
     turning.cancel()
 
-    assert len(rider.turns) - before >= 9
+    assert len(client.turns) - before >= 9
     assert wheel.lateness.worst > 0.15
     assert not wheel.lateness.timekeeping.is_trustworthy
 
 
 async def test_who_left_is_not_served():
-    wheel, rider = TimerWheel(), TimerClient()
-    wheel.join(rider)
-    wheel.leave(rider)
-    wheel.leave(rider)
+    wheel, client = TimerWheel(), TimerClient()
+    wheel.join(client)
+    wheel.leave(client)
+    wheel.leave(client)
     await turn(wheel, 0.05)
 
-    assert rider.turns == []
+    assert client.turns == []

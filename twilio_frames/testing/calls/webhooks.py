@@ -17,6 +17,20 @@ MAX_RESPONSE = 64 * 1024
 """Bytes of TwiML that Twilio takes (error 11750)."""
 
 
+def client_session() -> aiohttp.ClientSession:
+    """A client as Twilio is one."""
+    return aiohttp.ClientSession(
+        # What aiohttp would add by itself, and Twilio does not send.
+        skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
+        # Each request has a connection of its own, as Twilio's machines are many: behind a
+        # balancer, the stream reaches another process than the webhook.
+        connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        # One call must not bring another's cookies.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What a web server answered.

@@ -1,14 +1,11 @@
 """What the calls of a load share: the account, the HTTP client, the clock, what can be said."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
-
+from twilio_frames.testing.calls.facts import CallStatus, Numbers
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.calls.webhooks import Webhooks
-from twilio_frames.testing.exchange import BOT_NUMBER, CALLER_NUMBER
 from twilio_frames.testing.load.phrases import PhraseSet
 from twilio_frames.testing.load.talk import CallerBehaviour
 from twilio_frames.testing.load.timer_wheel import TimerWheel
@@ -27,35 +24,15 @@ class Account:
     account_sid: str
     signing: Signing
     parameters: Mapping[str, str] = field(repr=False)
-    repertoire: PhraseSet
-    manners: CallerBehaviour
+    phrase_set: PhraseSet
+    behaviour: CallerBehaviour
     wheel: TimerWheel
     webhooks: Webhooks
 
     def webhook_parameters(self, call_sid: str) -> dict[str, str]:
         """What the webhook that answers a call is told."""
-        return {
+        return Numbers().parameters() | {
             "CallSid": call_sid,
             "AccountSid": self.account_sid,
-            "From": CALLER_NUMBER,
-            "Caller": CALLER_NUMBER,
-            "To": BOT_NUMBER,
-            "Called": BOT_NUMBER,
-            "CallStatus": "ringing",
-            "Direction": "inbound",
-            "ApiVersion": "2010-04-01",
+            "CallStatus": CallStatus.RINGING.value,
         }
-
-
-@asynccontextmanager
-async def client_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that sends no header of its own, and no call another's cookies."""
-    async with aiohttp.ClientSession(
-        skip_auto_headers=["Accept", "Accept-Encoding", "User-Agent"],
-        # Each request has a connection of its own, as Twilio's machines are many: behind a
-        # balancer, the stream reaches another process than the webhook.
-        connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-    ) as session:
-        yield session

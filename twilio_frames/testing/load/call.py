@@ -145,9 +145,9 @@ class LoadCall:
         socket.send(messages.connected())
         socket.send(messages.start(self._call_sid, account.account_sid, stream.parameters))
         self.talk = Talk(
-            account.repertoire,
+            account.phrase_set,
             self.ear,
-            manners=account.manners,
+            behaviour=account.behaviour,
             seed=self._seed,
             began=now,
         )
@@ -164,7 +164,7 @@ class LoadCall:
             reason = f"expected the bot to stay connected, lost it ({socket.close_code})"
             reason = WHY_REFUSED if was_refused else reason
             return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
-        patience = self._account.manners.patience
+        patience = self._account.behaviour.patience
         if not self.ear.spells and (socket.closed.is_set() or seconds > patience):
             reason = f"expected to hear the bot, heard nothing in {seconds:.0f} s"
             return Outcome(ending=Ending.SILENT, reason=reason, seconds=seconds)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.calls.signing import Signing
-from twilio_frames.testing.calls.webhooks import Webhooks
+from twilio_frames.testing.calls.webhooks import Webhooks, client_session
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
-from twilio_frames.testing.load.account import Account, client_session
+from twilio_frames.testing.load.account import Account
 from twilio_frames.testing.load.call import LoadCall, Outcome
 from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadResult, Spread
 from twilio_frames.testing.load.phrases import PhraseSet, prepare
@@ -43,7 +43,7 @@ class LoadPlan:
         ramp: Seconds over which they are made; None for two calls a second.
         settling: Seconds from when all are up until measuring begins: to set calls up costs a bot
             more than to have them up.
-        manners: How the callers behave.
+        behaviour: How the callers behave.
         parameters: Custom parameters of a stream that is rung without TwiML.
         auth_token: Signs webhooks and upgrades.
         account_sid: The account that calls.
@@ -55,7 +55,7 @@ class LoadPlan:
     seconds: float = 30.0
     ramp: float | None = None
     settling: float = SETTLING_SECONDS
-    manners: CallerBehaviour = field(default_factory=CallerBehaviour)
+    behaviour: CallerBehaviour = field(default_factory=CallerBehaviour)
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth_token: str = field(default=DEFAULT_AUTH_TOKEN, repr=False)
     account_sid: str = DEFAULT_ACCOUNT_SID
@@ -70,7 +70,7 @@ class LoadPlan:
 async def run_load(
     plan: LoadPlan,
     *,
-    repertoire: PhraseSet | None = None,
+    phrase_set: PhraseSet | None = None,
     on_progress: Callable[[LoadProgress], None] = lambda progress: None,
 ) -> LoadResult:
     """Makes calls, keeps them up for a while, and hangs up.
@@ -79,7 +79,7 @@ async def run_load(
 
     Args:
         plan: How many, how long, where.
-        repertoire: What the callers say, from :func:`prepare`; by default a few phrases, which
+        phrase_set: What the callers say, from :func:`prepare`; by default a few phrases, which
             need the ``local`` extra.
         on_progress: Is told once a second how the load stands; must not block.
 
@@ -90,7 +90,7 @@ async def run_load(
     ringable_scheme(plan.url)
     if plan.calls < 1:
         raise ConfigurationError(f"expected at least one call, got {plan.calls}")
-    repertoire = repertoire or await prepare(seed=plan.seed)
+    phrase_set = phrase_set or await prepare(seed=plan.seed)
     signing = Signing(auth_token=plan.auth_token)
     async with client_session() as session:
         account = Account(
@@ -98,8 +98,8 @@ async def run_load(
             account_sid=plan.account_sid,
             signing=signing,
             parameters=plan.parameters,
-            repertoire=repertoire,
-            manners=plan.manners,
+            phrase_set=phrase_set,
+            behaviour=plan.behaviour,
             wheel=TimerWheel(seed=plan.seed),
             webhooks=Webhooks(session, signing),
         )

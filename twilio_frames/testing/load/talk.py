@@ -50,28 +50,28 @@ class Talk:
     """One caller.
 
     Args:
-        repertoire: What can be said.
+        phrase_set: What can be said.
         ear: What is heard.
-        manners: How the caller behaves.
+        behaviour: How the caller behaves.
         seed: Draws phrases, pauses and interruptions.
         began: When the call was answered.
     """
 
     def __init__(
         self,
-        repertoire: PhraseSet,
+        phrase_set: PhraseSet,
         ear: ArithmeticEar,
         *,
-        manners: CallerBehaviour,
+        behaviour: CallerBehaviour,
         seed: int,
         began: float,
     ):
         self.figures = TalkFigures()
-        self._repertoire = repertoire
+        self._phrase_set = phrase_set
         self._ear = ear
-        self._manners = manners
+        self._behaviour = behaviour
         self._random = random.Random(seed)  # noqa: S311  # protects nothing
-        self._quiet_frame = self._random.randrange(len(repertoire.quiet))
+        self._quiet_frame = self._random.randrange(len(phrase_set.quiet))
         self._phrase: Phrase | None = None
         self._frame = 0
         self._onset = 0.0
@@ -91,8 +91,8 @@ class Talk:
             self._begin(now)
         phrase = self._phrase
         if phrase is None:
-            self._quiet_frame = (self._quiet_frame + 1) % len(self._repertoire.quiet)
-            return self._repertoire.quiet[self._quiet_frame]
+            self._quiet_frame = (self._quiet_frame + 1) % len(self._phrase_set.quiet)
+            return self._phrase_set.quiet[self._quiet_frame]
         frame = phrase.frames[self._frame]
         self._frame += 1
         if self._frame == len(phrase.frames):
@@ -115,7 +115,7 @@ class Talk:
             if not self._is_greeting:
                 self.figures.answer_times.append(answer.began_at - self._spoke_until)
             self._is_answer_due = False
-            if self._random.random() < self._manners.interrupting:
+            if self._random.random() < self._behaviour.interrupting:
                 after = self._random.uniform(*_INTERRUPTED_AFTER)
                 self._interrupt_at = answer.began_at + after
             return True
@@ -127,7 +127,7 @@ class Talk:
     def _begin(self, now: float) -> None:
         if self._is_answer_due and not self._is_greeting:
             self.figures.unanswered += 1
-        self._phrase = self._random.choice(self._repertoire.phrases)
+        self._phrase = self._random.choice(self._phrase_set.phrases)
         self._frame = 0
         self._onset = now - FRAME_SECONDS + self._phrase.sound_begins
         heard = self._ear.heard_at(now)
@@ -142,7 +142,7 @@ class Talk:
         self._interrupt_at = None
         self._is_greeting = False
         self._is_answer_due = True
-        self._patience = self._manners.patience
+        self._patience = self._behaviour.patience
         self._pause = self._drawn_pause()
         heard = self._ear.heard_at(now)
         if heard is not None and self._onset <= heard.began_at < self._spoke_until:
@@ -161,4 +161,4 @@ class Talk:
             self.figures.silence_times.append(spell.ended_at - onset)
 
     def _drawn_pause(self) -> float:
-        return self._manners.pause + self._random.uniform(0.0, 0.7)
+        return self._behaviour.pause + self._random.uniform(0.0, 0.7)

@@ -43,15 +43,15 @@ class TimerWheel:
         self._order = list(range(SLOTS))
         random.Random(seed).shuffle(self._order)  # noqa: S311  # protects nothing
 
-    def join(self, rider: TimerClient) -> None:
-        """Serves a rider from its next turn on, in a slot that few others share."""
-        min((self._slots[index] for index in self._order), key=len).append(rider)
+    def join(self, client: TimerClient) -> None:
+        """Serves a client from its next turn on, in a slot that few others share."""
+        min((self._slots[index] for index in self._order), key=len).append(client)
 
-    def leave(self, rider: TimerClient) -> None:
+    def leave(self, client: TimerClient) -> None:
         """Serves it no more; does nothing if it is not served."""
         for slot in self._slots:
-            if rider in slot:
-                slot.remove(rider)
+            if client in slot:
+                slot.remove(client)
 
     def start_counting(self) -> Lateness:
         """Counts lateness anew; gives what was counted so far."""
@@ -75,7 +75,7 @@ class TimerWheel:
 
     def _serve(self, slot: list[TimerClient], due: float) -> None:
         now = asyncio.get_running_loop().time
-        # A rider may leave while it is being served.
-        for rider in tuple(slot):
+        # A client may leave while it is being served.
+        for client in tuple(slot):
             self.lateness.count(max(0.0, now() - due))
-            rider.take_turn(due)
+            client.take_turn(due)

@@ -113,10 +113,6 @@ class CartesiaServer(VendorServer):
         body = Complaint(message="refused", status=refusal.status).body()
         return web.json_response(body, status=refusal.status, headers=headers)
 
-    def fail_contexts(self, *errors: ContextError | None) -> None:
-        """Has the next contexts meet these errors."""
-        self._context_errors = iter(errors)
-
     def next_context_error(self) -> ContextError | None:
         """What goes wrong with the next context."""
         return next(self._context_errors, None)
