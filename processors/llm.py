@@ -126,21 +126,21 @@ class PythonLLMService(LLMService):
         try:
             await self.push_frame(LLMFullResponseStartFrame())
             await self.start_processing_metrics()
-            await self._respond_or_apologize(frame.context)
+            await self._respond_or_apologise(frame.context)
         finally:
             await self.stop_processing_metrics()
             await self.push_frame(LLMFullResponseEndFrame())
 
-    async def _respond_or_apologize(self, context: LLMContext) -> None:
+    async def _respond_or_apologise(self, context: LLMContext) -> None:
         # Any exception of the subclass's code ends here, or its caller would wait in silence.
         try:
             await self._push_response(context)
         except TimeoutError as error:
             await call_event_handler(self, "on_completion_timeout")
-            await self._apologize("respond() took too long", error)
+            await self._apologise("respond() took too long", error)
         except Exception as error:
             # Not the exception's text, which may hold the caller's words.
-            await self._apologize(f"respond() raised {type(error).__name__}", error)
+            await self._apologise(f"respond() raised {type(error).__name__}", error)
 
     async def _push_response(self, context: LLMContext) -> None:
         self._said = ""
@@ -160,7 +160,7 @@ class PythonLLMService(LLMService):
         async with asyncio.timeout(self._time_limit):
             return await anext(pieces, None)
 
-    async def _apologize(self, reason: str, error: Exception) -> None:
+    async def _apologise(self, reason: str, error: Exception) -> None:
         await self.push_error(reason, exception=error, category=ErrorCategory.APPLICATION)
         if apology := apology_behind(self._said, self._apology):
             await self.push_frame(LLMTextFrame(apology))

@@ -22,7 +22,7 @@ from twilio_frames.frames import NoWordsFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.untranscribed_speech import UnansweredSpeech
 from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
-from twilio_frames.processors.replies.unheard import APOLOGY
+from twilio_frames.processors.replies.apology import NOT_HEARD, Apology
 
 _VAD = (VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame)
 _HISTORY = (InputAudioRawFrame, *_VAD)
@@ -54,7 +54,7 @@ class STTFallback(Fallback):
         *,
         patience_secs: float = 2.0,
         keep_secs: float = 15.0,
-        apology: str = APOLOGY,
+        apology: str = NOT_HEARD,
         **options: Unpack[FallbackOptions],
     ):
         """Makes the fallback of one call.
@@ -68,7 +68,7 @@ class STTFallback(Fallback):
         """
         super().__init__(services, **options)
         self._patience_secs = patience_secs
-        self._apology = apology
+        self._apology = Apology(apology)
         self._speech = UnansweredSpeech(keep_secs=keep_secs)
         self._given: set[int] = set()
         self._asked: FrameProcessor | None = None
@@ -78,7 +78,6 @@ class STTFallback(Fallback):
         self._is_muted = False
         self._words = self.deadline(self._words_are_late)
         self._second_words = self.deadline(self._nobody_heard)
-        self._has_apologised = False
 
     @property
     def is_at_work(self) -> bool:
@@ -170,7 +169,7 @@ class STTFallback(Fallback):
             took = None if self._ended_at is None else time.monotonic() - self._ended_at
             self.health_of[self.active].succeeded(took)
             self._words_at = time.monotonic()
-            self._has_apologised = False
+            self._apology.begin_anew()
             self._nobody_waits()
 
     def _nobody_waits(self) -> None:
@@ -212,7 +211,7 @@ class STTFallback(Fallback):
     async def _nobody_heard(self) -> None:
         was_speech = self._speech.speech_secs >= _SURELY_SPEECH_SECS
         self._nobody_waits()
-        if was_speech and not self._has_apologised:
+        if was_speech and self._apology.is_due:
             await self.push_error(
                 "expected words for what the VAD took for speech, got none from two vendors (stt): "
                 "see that they hear the call's audio, and how much noise there is",
@@ -225,6 +224,5 @@ class STTFallback(Fallback):
 
     async def give_up(self) -> None:
         """Says that the caller cannot be heard, once until somebody is heard again."""
-        if self._apology and not self._has_apologised:
-            self._has_apologised = True
-            await self.push_frame(TTSSpeakFrame(self._apology, append_to_context=False))
+        if apology := self._apology.take():
+            await self.push_frame(TTSSpeakFrame(apology, append_to_context=False))

@@ -1,8 +1,46 @@
-"""What a caller hears in the place of a reply that failed, or behind what was said of it."""
+"""What a caller hears in the place of what failed, and when that is due."""
 
-__all__ = ["APOLOGY", "apology_behind"]
+from typing import Generic, TypeVar
+
+__all__ = ["APOLOGY", "NOT_HEARD", "Apology", "apology_behind"]
 
 APOLOGY = "I'm sorry, something went wrong. Could you say that again?"
+"""In the place of a reply that failed."""
+
+NOT_HEARD = "I'm sorry, I can't hear you at the moment."
+"""To a caller whom no recogniser hears."""
+
+Words = TypeVar("Words", str, bytes)
+
+
+class Apology(Generic[Words]):
+    """An apology that is said once for each time of trouble.
+
+    Args:
+        words: What is said, as text or as audio; empty to stay silent.
+        times: How often in each time of trouble.
+    """
+
+    def __init__(self, words: Words, *, times: int = 1):
+        self._words = words
+        self._times = times
+        self._left = times
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it was not said often enough yet."""
+        return self._left > 0
+
+    def take(self) -> Words:
+        """What is to be said now; empty if nothing is."""
+        if not self._words or not self.is_due:
+            return type(self._words)()
+        self._left -= 1
+        return self._words
+
+    def begin_anew(self) -> None:
+        """Notes that the next trouble is worth an apology of its own."""
+        self._left = self._times
 
 
 def apology_behind(said: str, apology: str = APOLOGY) -> str:

@@ -18,8 +18,8 @@ from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.services.deepgram import (
-    ConnectionPatience,
     PhoneDeepgramSTTService,
+    RetryPolicy,
     UtteranceEndFrame,
 )
 from twilio_frames.testing.vendors import (
@@ -194,8 +194,8 @@ async def test_garbage_is_left_out():
 async def test_call_does_not_wait_for_deepgram():
     """The pipeline starts while the server has not even answered."""
     async with serve_nothing() as url:
-        patience = ConnectionPatience(open_secs=60)
-        async with hearing(PhoneDeepgramSTTService(api_key="any", base_url=url, patience=patience)):
+        policy = RetryPolicy(open_secs=60)
+        async with hearing(PhoneDeepgramSTTService(api_key="any", base_url=url, policy=policy)):
             pass
 
 

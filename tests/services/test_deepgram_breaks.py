@@ -13,8 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import mulaw_silence
 from twilio_frames.services.deepgram import (
-    ConnectionPatience,
     PhoneDeepgramSTTService,
+    RetryPolicy,
 )
 from twilio_frames.services.deepgram import connection as deepgram_connection
 from twilio_frames.testing.vendors import (
@@ -115,9 +115,9 @@ async def test_last_words_are_asked_for_again():
 
 async def test_what_waits_too_long_is_dropped():
     sounds = WordSounds()
-    patience = ConnectionPatience(buffer_secs=1.0, retry_secs=5.0)
+    options = {"buffer_secs": 1.0, "policy": RetryPolicy(give_up_secs=5.0)}
     async with DeepgramServer(hears=sounds.hear, faults=[Refusal(status=503)] * 3) as server:
-        async with hearing(service(server, patience=patience)) as rig:
+        async with hearing(service(server, **options)) as rig:
             await rig.say(sounds.bursts("one two three four five six", pause=0.1), speed=100)
             await rig.say(mulaw_silence(0.4), speed=100)
             await rig.has_words(1)
@@ -128,7 +128,7 @@ async def test_what_waits_too_long_is_dropped():
 async def test_hang_is_noticed():
     sounds = WordSounds()
     async with DeepgramServer(hears=sounds.hear, faults=[Hang()]) as server:
-        async with hearing(service(server, patience=ConnectionPatience(hang_secs=0.4))) as rig:
+        async with hearing(service(server, policy=RetryPolicy(answer_secs=0.4))) as rig:
             await rig.say(sounds.bursts("one two three") + mulaw_silence(0.5))
             await rig.has_words(3)
 
@@ -139,7 +139,7 @@ async def test_hang_is_noticed():
 
 async def test_silence_is_no_hang():
     async with DeepgramServer(faults=[Hang()]) as server:
-        async with hearing(service(server, patience=ConnectionPatience(hang_secs=1.0))) as rig:
+        async with hearing(service(server, policy=RetryPolicy(answer_secs=1.0))) as rig:
             await rig.say(mulaw_silence(15), speed=10)
             assert len(server.streams) == 1
 
@@ -154,8 +154,8 @@ async def test_unanswered_ping_is_noticed():
     lost = asyncio.Event()
     async with serve(go_deaf, "127.0.0.1", 0, close_timeout=0.1) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        patience = ConnectionPatience(hang_secs=0.3)
-        stt = PhoneDeepgramSTTService(api_key="any", base_url=url, patience=patience)
+        policy = RetryPolicy(answer_secs=0.3)
+        stt = PhoneDeepgramSTTService(api_key="any", base_url=url, policy=policy)
         stt.add_event_handler("on_disconnected", lambda _: lost.set())
         async with hearing(stt), asyncio.timeout(10):
             await lost.wait()

@@ -14,8 +14,8 @@ from pipecat.utils.errors import ErrorCategory
 
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.processors.replies.unheard import APOLOGY
-from twilio_frames.services.deepgram import ConnectionPatience
+from twilio_frames.processors.replies.apology import NOT_HEARD
+from twilio_frames.services.deepgram import RetryPolicy
 from twilio_frames.testing.vendors import (
     DeepgramServer,
     Drop,
@@ -38,7 +38,7 @@ async def test_lasting_refusal_is_one_error(status: int, category: ErrorCategory
     async with DeepgramServer(faults=[Refusal(status=status)] * 9) as server:
         stt = service(server)
         async with hearing(stt) as rig:
-            assert await rig.apology() == APOLOGY
+            assert await rig.apology() == NOT_HEARD
 
     (error,) = rig.errors
     assert error.category is category
@@ -110,9 +110,9 @@ async def test_passing_refusal_is_tried_again(status: int):
 @pytest.mark.parametrize("fault", [Refusal(status=500), Drop(), Hang()])
 async def test_patience_ends_and_hearing_comes_back(fault: Refusal | Drop | Hang):
     sounds = WordSounds()
-    patience = ConnectionPatience(retry_secs=0.5, hang_secs=0.2)
+    policy = RetryPolicy(give_up_secs=0.5, answer_secs=0.2)
     async with DeepgramServer(hears=sounds.hear, faults=[fault] * 200) as server:
-        stt = service(server, patience=patience)
+        stt = service(server, policy=policy)
         async with hearing(stt) as rig:
             while not rig.errors:
                 await rig.say(sounds.bursts("noise"), speed=10)
@@ -133,10 +133,10 @@ async def test_patience_ends_and_hearing_comes_back(fault: Refusal | Drop | Hang
 
 async def test_deepgram_that_hangs_for_ever_is_given_up():
     sounds = WordSounds()
-    patience = ConnectionPatience(retry_secs=1.5, hang_secs=0.45, open_secs=1.0)
+    policy = RetryPolicy(give_up_secs=1.5, answer_secs=0.45, open_secs=1.0)
     news: list[bool] = []
     async with DeepgramServer(hears=sounds.hear, faults=repeat(Hang())) as server:
-        stt = service(server, patience=patience)
+        stt = service(server, policy=policy)
         stt.add_event_handler("on_usable_changed", lambda _, usable: news.append(usable))
         async with hearing(stt) as rig:
             began = time.monotonic()
@@ -155,7 +155,7 @@ async def test_deepgram_that_hangs_for_ever_is_given_up():
 async def test_deepgram_given_up_is_asked_before_it_counts():
     """The caller's words stay away meanwhile; silence is what it has to answer."""
     async with DeepgramServer(faults=[Refusal(status=500)] * 6) as server:
-        stt = service(server, patience=ConnectionPatience(retry_secs=0.2))
+        stt = service(server, policy=RetryPolicy(give_up_secs=0.2))
         usable = asyncio.Event()
         async with hearing(stt) as rig:
             await rig.apology()

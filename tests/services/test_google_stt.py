@@ -25,9 +25,11 @@ from pipecat.workers.runner import WorkerRunner
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.call import phone_worker
 from twilio_frames.frames import MulawInputFrame
+from twilio_frames.processors.replies.apology import NOT_HEARD
 from twilio_frames.services import outage_announcer as deafness
-from twilio_frames.services.google import APOLOGY, PhoneGoogleSTTService
+from twilio_frames.services.google import PhoneGoogleSTTService
 from twilio_frames.services.google import stt as google_stt
+from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing.vendors import Hang, Refusal
 from twilio_frames.testing.vendors.google import GoogleServer
 
@@ -138,7 +140,7 @@ async def test_stream_without_audio_is_no_trouble():
 
 async def test_noise_is_sent_again_once():
     async with GoogleServer() as server:
-        async with listening(server, answer_limit=0.2) as (line, say):
+        async with listening(server, policy=RetryPolicy(answer_secs=0.2)) as (line, say):
             server.go_wrong(*repeat(Hang(), 3))
             await say(loud(0.5) + PAUSE)
             async with asyncio.timeout(10):
@@ -153,11 +155,11 @@ async def test_noise_is_sent_again_once():
 
 async def test_google_that_never_answers_is_told():
     async with GoogleServer(faults=repeat(Hang())) as server:
-        async with listening(server, answer_limit=0.2) as (line, say):
+        async with listening(server, policy=RetryPolicy(answer_secs=0.2)) as (line, say):
             for _ in range(4):
                 await say(loud(0.5) + PAUSE)
                 await asyncio.sleep(0.5)
-            await line.until(lambda: APOLOGY in line.apologies)
+            await line.until(lambda: NOT_HEARD in line.apologies)
 
     assert len(line.errors) == 1
     assert "TimeoutError" in line.errors[0]
@@ -173,7 +175,7 @@ async def test_own_failure_is_told(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(PhoneGoogleSTTService, "_take", fail)
     async with GoogleServer(hears=["one"] * 50) as server:
-        async with listening(server, patience=0.1) as (line, say):
+        async with listening(server, policy=RetryPolicy(give_up_secs=0.1)) as (line, say):
             async with asyncio.timeout(10):
                 while not line.apologies:
                     await say(loud(0.4) + PAUSE)
@@ -207,7 +209,7 @@ async def test_another_service_takes_over():
 async def test_each_deafness_has_its_apologies(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(deafness, "_MOST_APOLOGIES", 1)
     async with GoogleServer(hears=["one"], faults=repeat(Hang())) as server:
-        async with listening(server, answer_limit=0.1) as (line, say):
+        async with listening(server, policy=RetryPolicy(answer_secs=0.1)) as (line, say):
 
             async def is_told(count: int) -> None:
                 async with asyncio.timeout(15):

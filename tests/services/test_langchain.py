@@ -22,7 +22,7 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.services.langchain import PhoneLangchainProcessor, heard_messages
-from twilio_frames.services.patience import ReplyPatience
+from twilio_frames.services.reply_deadline import ReplyPolicy
 from twilio_frames.testing import Phone
 
 
@@ -128,16 +128,16 @@ async def test_hanging_chain_is_given_up(phone: Phone):
         if given["input"] == "Break off.":
             await asyncio.sleep(60)
 
-    patience = ReplyPatience(first_token=0.3, between_tokens=0.1)
-    bot = bot_with(answer, errors, patience=patience, apology="Sorry?")
+    policy = ReplyPolicy(answer_secs=0.3, next_words_secs=0.1)
+    bot = bot_with(answer, errors, policy=policy, apology="Sorry?")
     async with phone.text(bot) as talk:
         await talk.reply()
         assert await talk.say("Think.") == "Sorry?"
         assert await talk.say("Break off.") == "Fine. Sorry?"
         assert await talk.say("Again.") == "Fine."
     assert [error.error for error in errors.seen.values()] == [
-        "expected the first words within 0.3 s, got none: raise the patience",
-        "expected the next words within 0.1 s, got none: raise the patience",
+        "expected the first words within 0.3 s, got none: raise answer_secs",
+        "expected the next words within 0.1 s, got none: raise next_words_secs",
     ]
 
 
@@ -165,8 +165,8 @@ async def test_chain_that_works_may_take_its_time(phone: Phone):
             await asyncio.sleep(0.15)
         yield "Fine."
 
-    patience = ReplyPatience(first_token=0.3, between_tokens=0.3)
-    async with phone.text(bot_with(answer, patience=patience)) as talk:
+    policy = ReplyPolicy(answer_secs=0.3, next_words_secs=0.3)
+    async with phone.text(bot_with(answer, policy=policy)) as talk:
         await talk.reply()
         assert await talk.say("Work.") == "Fine."
 
@@ -238,8 +238,8 @@ async def test_thoughts_in_a_field_of_their_own_are_progress(phone: Phone):
             await asyncio.sleep(0.2)
         yield AIMessageChunk(content="Fine.")
 
-    patience = ReplyPatience(first_token=0.4, between_tokens=0.4)
-    async with phone.text(bot_with(answer, patience=patience)) as talk:
+    policy = ReplyPolicy(answer_secs=0.4, next_words_secs=0.4)
+    async with phone.text(bot_with(answer, policy=policy)) as talk:
         await talk.reply()
         assert await talk.say("Think.") == "Fine."
 

@@ -25,7 +25,7 @@ from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.replies.apology import APOLOGY
-from twilio_frames.services.openai import PhoneOpenAILLMService, ReplyPatience
+from twilio_frames.services.openai import PhoneOpenAILLMService, ReplyPolicy
 from twilio_frames.services.openai.connections import SHARED, shared_connections
 from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, OpenAIServer, Refusal
 
@@ -119,7 +119,7 @@ async def test_connections_are_closed_by_the_last_call():
 )
 async def test_break_is_not_heard(fault):
     async with OpenAIServer([HELLO, HELLO], faults=[fault]) as server:
-        llm = service(server, patience=ReplyPatience(between_tokens=0.3))
+        llm = service(server, policy=ReplyPolicy(next_words_secs=0.3))
         assert await turn(llm) == (HELLO, [])
 
 
@@ -262,7 +262,7 @@ async def test_nothing_to_say_behind_a_result():
 
 async def test_whole_reply_has_a_limit():
     async with OpenAIServer([HELLO], token_seconds=0.2) as server:
-        llm = service(server, patience=ReplyPatience(reply=0.5))
+        llm = service(server, policy=ReplyPolicy(reply_secs=0.5))
         times_out: list[object] = []
 
         async def timed_out(*_: object) -> None:

@@ -11,7 +11,7 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceD
 
 from twilio_frames.errors import IncompleteReplyError
 from twilio_frames.services.openai.reply import ChatReply
-from twilio_frames.services.patience import ReplyPatience
+from twilio_frames.services.reply_deadline import ReplyPolicy
 
 
 def chunk(**delta: object) -> ChatCompletionChunk:
@@ -50,8 +50,8 @@ async def said_in(*attempts: list[ChatCompletionChunk]) -> tuple[str, list[str],
 
         return chunks()
 
-    patience = ReplyPatience(between_tokens=2.0, retries=3.0)
-    reply = ChatReply(ask, patience, may_be_empty=False, note_unreadable=lambda _: None)
+    policy = ReplyPolicy(next_words_secs=2.0, give_up_secs=3.0)
+    reply = ChatReply(ask, policy, may_be_empty=False, note_unreadable=lambda _: None)
     calls = [
         call.function.name or ""
         async for got in reply
@@ -134,8 +134,8 @@ async def test_words_do_not_wait_for_the_arguments_of_a_call():
 
         return chunks()
 
-    patience = ReplyPatience(between_tokens=2.0, retries=0.0)
-    reply = ChatReply(ask, patience, may_be_empty=False, note_unreadable=lambda _: None)
+    policy = ReplyPolicy(next_words_secs=2.0, give_up_secs=0.0)
+    reply = ChatReply(ask, policy, may_be_empty=False, note_unreadable=lambda _: None)
     calls: list[str] = []
     async for got in reply:
         delta = got.choices[0].delta

@@ -1,8 +1,7 @@
 """Vendors and Twilio's REST API are reached through the proxy that the environment names."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -12,13 +11,12 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.services.proxy_rig import Proxy, proxy_to
-from tests.services.test_kept_socket import Owner
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.rest import Credentials, TwilioRest
 from twilio_frames.services.deepgram.socket import dial
 from twilio_frames.services.openai import PhoneOpenAILLMService
 from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink
-from twilio_frames.services.reconnecting_socket import ReconnectingSocket
+from twilio_frames.services.vendor_socket import VendorSocket
 from twilio_frames.testing.vendors import OpenAIServer
 
 _NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -44,16 +42,10 @@ async def listening() -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
 
 
-async def kept(url: str) -> None:
-    """Reaches a URL by the socket that Cartesia's voice keeps."""
-    owner = Owner()
-    socket = ReconnectingSocket(owner, url, {}, patience=1.0, renew_secs=10.0)
-    running = asyncio.create_task(socket.run())
-    async with asyncio.timeout(5):
-        await owner.opens.get()
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+async def vendor(url: str) -> None:
+    """Reaches a URL as Cartesia's voice does."""
+    socket = await VendorSocket.open(url, {}, open_secs=5.0)
+    await socket.close()
 
 
 async def deepgram(url: str) -> None:
@@ -62,8 +54,8 @@ async def deepgram(url: str) -> None:
         api_key="key",
         environment=DeepgramClientEnvironment(base=url, production=url, agent=url, agent_rest=url),
     )
-    async with dial(client, {}, seconds=5.0, silence=5.0):
-        pass
+    socket = await dial(client, {}, open_secs=5.0, answer_secs=5.0)
+    await socket.close()
 
 
 async def realtime(url: str) -> None:
@@ -77,7 +69,7 @@ async def realtime(url: str) -> None:
     await link.close()
 
 
-@pytest.mark.parametrize("reach", [kept, deepgram, realtime])
+@pytest.mark.parametrize("reach", [vendor, deepgram, realtime])
 async def test_sockets_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch, reach):
     async with listening() as url, proxy_to(url) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -87,7 +79,7 @@ async def test_sockets_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch, rea
     assert asked.startswith("CONNECT vendor.invalid:")
 
 
-@pytest.mark.parametrize("reach", [kept, deepgram, realtime])
+@pytest.mark.parametrize("reach", [vendor, deepgram, realtime])
 async def test_sockets_of_this_machine_do_not(monkeypatch: pytest.MonkeyPatch, reach):
     async with listening() as url, proxy_to(url) as proxy:
         for name in _NAMES[:3]:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.vendors.cartesia_bot import Bot, call, eventually, without_silence
 from tests.vendors.faults import bad_day
+from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing.known_speech import burst, said, sound
 from twilio_frames.testing.vendors import (
     CartesiaServer,
@@ -198,7 +199,7 @@ async def test_busy_cartesia_is_asked_again():
 )
 async def test_outage_is_apologised_for_once():
     cartesia = CartesiaServer(faults=itertools.repeat(Refusal(status=500)))
-    async with call(cartesia, apology_audio=SORRY, patience=0.5) as bot:
+    async with call(cartesia, apology_audio=SORRY, policy=RetryPolicy(give_up_secs=0.5)) as bot:
         await bot.speak(FIRST, THIRD)
         await eventually(lambda: SORRY in bot.heard_sound)
         assert not bot.tts.is_usable
@@ -250,7 +251,7 @@ async def test_text_that_stays_without_audio_is_left_out(times: WordTimes):
 )
 async def test_hang_before_the_reply_is_got_over():
     cartesia = CartesiaServer(faults=[Hang()])
-    async with call(cartesia, time_limit=0.6) as bot:
+    async with call(cartesia, policy=RetryPolicy(answer_secs=0.6)) as bot:
         began = time.monotonic()
         await bot.reply(FIRST)
         await hears_once(bot, FIRST)
@@ -263,7 +264,7 @@ async def test_hang_before_the_reply_is_got_over():
 @bad_day("cartesia", "hangs in mid-reply", "A pause as long as the time limit; each word once.")
 async def test_hang_in_mid_reply_is_got_over():
     cartesia = CartesiaServer(faults=[Hang(after=12)])
-    async with call(cartesia, time_limit=0.6) as bot:
+    async with call(cartesia, policy=RetryPolicy(answer_secs=0.6)) as bot:
         await bot.reply(LONG)
         await hears_once(bot, LONG)
 
@@ -275,7 +276,8 @@ async def test_hang_in_mid_reply_is_got_over():
 @bad_day("cartesia", "hangs for ever", "The apology once, for each outage; the call goes on.")
 async def test_hang_for_ever_ends_in_an_apology():
     cartesia = CartesiaServer(faults=[Hang()] * 3)
-    async with call(cartesia, time_limit=0.3, patience=0.7, apology_audio=SORRY) as bot:
+    policy = RetryPolicy(answer_secs=0.3, give_up_secs=0.7)
+    async with call(cartesia, policy=policy, apology_audio=SORRY) as bot:
         await bot.reply(FIRST)
         await speaks_again(bot, THIRD)
 
@@ -292,7 +294,7 @@ async def test_drops_without_progress_end_in_an_apology():
         left_out.append(text)
 
     cartesia = CartesiaServer(faults=itertools.repeat(Drop(after=2)))
-    async with call(cartesia, patience=1.0, apology_audio=SORRY) as bot:
+    async with call(cartesia, policy=RetryPolicy(give_up_secs=1.0), apology_audio=SORRY) as bot:
         bot.tts.add_event_handler("on_left_out", note)
         await bot.speak(FIRST)
         await eventually(lambda: SORRY in bot.heard_sound)
@@ -395,7 +397,7 @@ async def test_any_mixture_of_faults_loses_no_word(seed: int):
     word_times = chance.choice(list(WordTimes))
     speed = chance.choice([1.2, 2, 5, 20])
     cartesia = CartesiaServer(faults=faults, speed=speed, word_times=word_times)
-    async with call(cartesia, time_limit=0.6) as bot:
+    async with call(cartesia, policy=RetryPolicy(answer_secs=0.6)) as bot:
         await bot.reply(LONG)
         await bot.speak(THIRD)
         assert await bot.remembers(2) == [LONG, THIRD]

@@ -16,9 +16,9 @@ from twilio_frames.frames import MulawInputFrame
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.llm import PythonLLMService
-from twilio_frames.processors.replies.unheard import APOLOGY
+from twilio_frames.processors.replies.apology import NOT_HEARD
 from twilio_frames.processors.vad import PhoneVAD
-from twilio_frames.services.deepgram import ConnectionPatience, PhoneDeepgramSTTService
+from twilio_frames.services.deepgram import PhoneDeepgramSTTService, RetryPolicy
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.vendors import (
     DeepgramServer,
@@ -195,13 +195,13 @@ async def test_drop_in_mid_reply(phone: Phone):
     assert rung.bot.words == f"{ORDER} {MORE}".split()
 
 
-@bad_day("deepgram", "401: the key is not taken", f'"{APOLOGY}", and again when speaking.')
+@bad_day("deepgram", "401: the key is not taken", f'"{NOT_HEARD}", and again when speaking.')
 async def test_rejected_key(phone: Phone):
     async def talk(caller: Caller, rung: Rung) -> None:
-        await hears(caller, rung, APOLOGY)
+        await hears(caller, rung, NOT_HEARD)
         spoken = caller.now
         await caller.say(await rung.sounds.spoken(ORDER))
-        await hears(caller, rung, APOLOGY, since=spoken)
+        await hears(caller, rung, NOT_HEARD, since=spoken)
 
     rung = await ring(phone, talk, *[Refusal(status=401)] * 20)
     (error,) = rung.bot.errors
@@ -223,26 +223,26 @@ async def test_refused_for_a_while(phone: Phone):
 @bad_day(
     "deepgram",
     "500, for longer than one has patience",
-    f'"{APOLOGY}" When it is over, every word is understood.',
+    f'"{NOT_HEARD}" When it is over, every word is understood.',
 )
 async def test_refused_for_long(phone: Phone):
     async def talk(caller: Caller, rung: Rung) -> None:
         await caller.wait_until_bot_speaks()
         rung.server.go_wrong()
-        await hears(caller, rung, APOLOGY)
+        await hears(caller, rung, NOT_HEARD)
         stt = rung.bot.stt
         assert stt is not None
         assert await caller.wait_until(lambda: stt.is_usable, seconds=15)
         await order(caller, rung)
 
-    patience = ConnectionPatience(retry_secs=0.5)
-    rung = await ring(phone, talk, *[Refusal(status=500)] * 50, patience=patience)
+    policy = RetryPolicy(give_up_secs=0.5)
+    rung = await ring(phone, talk, *[Refusal(status=500)] * 50, policy=policy)
     assert len(rung.bot.errors) == 1
 
 
 @bad_day("deepgram", "hang: the connection stays, and nothing comes", "A pause; then every word.")
 async def test_hang(phone: Phone):
-    rung = await ring(phone, order, Hang(), patience=ConnectionPatience(hang_secs=1.0))
+    rung = await ring(phone, order, Hang(), policy=RetryPolicy(answer_secs=1.0))
     assert len(rung.server.streams) == 2
     assert rung.bot.words == ORDER.split()
     assert not rung.bot.errors
@@ -250,7 +250,7 @@ async def test_hang(phone: Phone):
 
 @bad_day("deepgram", "hang in mid-word", "A pause; then every word.")
 async def test_hang_in_mid_word(phone: Phone):
-    rung = await ring(phone, order, Hang(after=1), patience=ConnectionPatience(hang_secs=1.0))
+    rung = await ring(phone, order, Hang(after=1), policy=RetryPolicy(answer_secs=1.0))
     assert rung.bot.words == ORDER.split()
 
 

@@ -20,6 +20,7 @@ from twilio_frames.processors.replies.filler import FILLERS
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.openai import PhoneOpenAILLMService
+from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing import Phone
 from twilio_frames.testing.vendors import (
     CartesiaServer,
@@ -161,13 +162,14 @@ async def test_cartesia_hangs_in_mid_word(phone: Phone):
     "every socket of Cartesia's drops in the first word",
     "The beginning of the word a few times, then another voice: every word, none left out.",
 )
-@pytest.mark.parametrize("patience", [1.0, 10.0])
-async def test_cartesia_drops_without_getting_on(phone: Phone, patience: float):
+@pytest.mark.parametrize("give_up_secs", [1.0, 10.0])
+async def test_cartesia_drops_without_getting_on(phone: Phone, give_up_secs: float):
     """Cartesia's service gives up first, or the fallback does."""
+    policy = RetryPolicy(give_up_secs=give_up_secs)
     async with CartesiaServer(faults=repeat(Drop(after=2))) as server:
         bot = TwoVendorsBot(
             llm=[ScriptedLLM([ONE], [TWO])],
-            tts=[cartesia(server, patience=patience), TimedSpeaker(Behaviour())],
+            tts=[cartesia(server, policy=policy), TimedSpeaker(Behaviour())],
         )
         async with talking(phone, bot, ONE, TWO) as talk:
             await converse(talk, bot)

@@ -24,6 +24,7 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
+from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing import Caller, Phone, PhoneCall
 from twilio_frames.testing.known_speech import burst
 from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, Refusal, Slow
@@ -220,8 +221,8 @@ async def test_google_comes_late(phone: Phone):
     faults = [Refusal(status=503), Drop(), Refusal(status=429), Refusal(status=500)]
     tts_faults = [Refusal(status=503), Refusal(status=429), None, Refusal(status=500), Drop()]
     # A busy machine is no fault of Google's.
-    patience = {"tts": {"time_limit": 10.0}}
-    async with google(faults=faults, tts_faults=tts_faults, **patience) as (server, bot, rig):
+    slow = {"tts": {"time_limit": 10.0}}
+    async with google(faults=faults, tts_faults=tts_faults, **slow) as (server, bot, rig):
         call = await phone.ring(bot, partial(patient, server))
 
     assert was_all_understood(rig)
@@ -232,7 +233,7 @@ async def test_google_comes_late(phone: Phone):
 @bad_day("google", "both hang behind the first words", "A pause; then all that was to be said.")
 async def test_google_hangs(phone: Phone):
     faults = {"faults": [Hang(after=1)], "tts_faults": [Hang(after=2)]}
-    tight = {"stt": {"answer_limit": 1.0}, "tts": {"time_limit": 0.5}}
+    tight = {"stt": {"policy": RetryPolicy(answer_secs=1.0)}, "tts": {"time_limit": 0.5}}
     async with google(**faults, **tight) as (server, bot, rig):
         await phone.ring(bot, partial(patient, server))
 
@@ -297,7 +298,11 @@ async def test_google_refuses_to_hear(phone: Phone):
 @bad_day("google", "the recogniser stays away", "\"I'm sorry, I can't hear you at the moment\".")
 async def test_google_stays_away(phone: Phone):
     faults = repeat(Refusal(status=503), 6)
-    async with google(faults=faults, stt={"patience": 1.0}) as (server, bot, rig):
+    async with google(faults=faults, stt={"policy": RetryPolicy(give_up_secs=1.0)}) as (
+        server,
+        bot,
+        rig,
+    ):
 
         async def caller(telephone: Caller) -> None:
             await hear(server, telephone, "im sorry i cant hear you at the moment")

@@ -14,7 +14,7 @@ from tests.vendors.faults import bad_day
 from tests.vendors.openai_bot import SORRY, ThinkingBot, talking
 from twilio_frames.processors.replies.filler import FILLERS
 from twilio_frames.services.langchain import PhoneLangchainProcessor
-from twilio_frames.services.patience import ReplyPatience
+from twilio_frames.services.reply_deadline import ReplyPolicy
 from twilio_frames.testing import Phone
 from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, OpenAIServer, Refusal, Slow
 
@@ -163,9 +163,9 @@ async def test_lasting_refusal_of_a_chain_is_apologized_for(phone: Phone):
     "that is shorter, a filler and the reply.",
 )
 async def test_hanging_chain_is_apologized_for(phone: Phone):
-    client, patience = {"timeout": 0.6, "max_retries": 9}, ReplyPatience(first_token=2.0)
+    client, policy = {"timeout": 0.6, "max_retries": 9}, ReplyPolicy(answer_secs=2.0)
     async with OpenAIServer([OPEN, OPEN, *repeat(BYE, 9)], faults=[Hang()]) as server:
-        bot = ChainBot(server, client=client, patience=patience, filler_after=0.4)
+        bot = ChainBot(server, client=client, policy=policy, filler_after=0.4)
         async with talking(phone, bot) as talk:
             await talk.ask("Are you open?", f"{FILLERS[0]} {OPEN}")
             server.go_wrong(*repeat(Hang(), 9))
@@ -183,7 +183,7 @@ async def test_hanging_chain_is_apologized_for(phone: Phone):
 )
 async def test_chain_that_hangs_in_mid_reply_is_apologized_for(phone: Phone):
     async with OpenAIServer([LONG, BYE], faults=[Hang(after=6)]) as server:
-        bot = ChainBot(server, patience=ReplyPatience(between_tokens=0.5))
+        bot = ChainBot(server, policy=ReplyPolicy(next_words_secs=0.5))
         async with talking(phone, bot) as talk:
             await talk.ask("Are you open?", f"Good morning. We are open {SORRY}")
             await talk.ask("Thank you.", BYE)

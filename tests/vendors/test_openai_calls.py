@@ -13,7 +13,7 @@ from truth_services import Behaviour, PythonSpeaker  # pyright: ignore[reportMis
 from tests.vendors.faults import bad_day
 from tests.vendors.openai_bot import SORRY, ThinkingBot, talking
 from twilio_frames.processors.replies.filler import FILLERS
-from twilio_frames.services.patience import ReplyPatience
+from twilio_frames.services.reply_deadline import ReplyPolicy
 from twilio_frames.testing import LoopWatch, Phone
 from twilio_frames.testing.vendors import (
     Drop,
@@ -226,7 +226,7 @@ async def test_passing_refusals_are_waited_out(phone: Phone):
 )
 async def test_lasting_server_error_is_apologized_for(phone: Phone):
     async with OpenAIServer([BYE], faults=repeat(Refusal(status=500))) as server:
-        bot = ThinkingBot(server, patience=ReplyPatience(retries=0.5), filler_after=None)
+        bot = ThinkingBot(server, policy=ReplyPolicy(give_up_secs=0.5), filler_after=None)
         async with talking(phone, bot) as talk:
             await talk.ask("Are you open?", SORRY)
             assert len(server.visits) > 2
@@ -249,9 +249,9 @@ async def test_lasting_server_error_is_apologized_for(phone: Phone):
     "A filler, then the reply; where nothing ever comes, a filler and an apology.",
 )
 async def test_hang_is_given_up(phone: Phone):
-    patience = ReplyPatience(first_token=0.5, retries=1.5)
+    policy = ReplyPolicy(answer_secs=0.5, give_up_secs=1.5)
     async with OpenAIServer([OPEN, OPEN, *repeat(BYE, 9)], faults=[Hang()]) as server:
-        bot = ThinkingBot(server, patience=patience, filler_after=0.4)
+        bot = ThinkingBot(server, policy=policy, filler_after=0.4)
         async with talking(phone, bot) as talk:
             await talk.ask("Are you open?", f"{FILLERS[0]} {OPEN}")
             server.go_wrong(*repeat(Hang(), 9))
@@ -272,7 +272,7 @@ async def test_hang_in_mid_reply_is_joined(phone: Phone):
     whole = "Good morning. We are open until six."
     faults = [Hang(after=2), None, Hang(after=5)]
     async with OpenAIServer([whole] * 4, faults=faults) as server:
-        bot = ThinkingBot(server, patience=ReplyPatience(between_tokens=1.5), filler_after=0.4)
+        bot = ThinkingBot(server, policy=ReplyPolicy(next_words_secs=1.5), filler_after=0.4)
         async with talking(phone, bot) as talk:
             await talk.ask("Are you open?", f"{FILLERS[0]} {whole}")
             await talk.ask("Pardon?", whole)

@@ -20,6 +20,7 @@ from tests.vendors.realtime_rig import (
     place,
     until_heard,
 )
+from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.vendors import (
@@ -75,7 +76,8 @@ async def test_refused_connection_is_tried_again(phone: Phone):
     "A filler, an apology when the tries are used up; the next turn tries again and is answered.",
 )
 async def test_dead_vendor_is_apologised_for(phone: Phone, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("twilio_frames.services.realtime.link._LONGEST_DELAY", 0.4)
+    retry = RetryPolicy(at_once=0, longest_pause_secs=0.4)
+    monkeypatch.setattr("twilio_frames.services.realtime.link._RETRY", retry)
     faults = [Refusal(status=503)] * 7
 
     async def caller(caller: Caller) -> None:

@@ -93,7 +93,7 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
         gives_up = self._wrong_calls >= self._wrong_calls_limit
         await self._answer(runner_item, mistake, gives_up=gives_up)
         if gives_up:
-            await self._apologize_for(runner_item.function_name)
+            await self._apologise_for(runner_item.function_name)
 
     def _mistake_of(self, item: FunctionCallRunnerItem) -> str | None:
         schema = self._schema_of(item)
@@ -136,7 +136,7 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
             FunctionCallResultFrame, **call, result=result, properties=properties
         )
 
-    async def _apologize_for(self, function_name: str) -> None:
+    async def _apologise_for(self, function_name: str) -> None:
         self._wrong_calls = 0
         await self._apologise_instead(
             f"expected arguments that fit the schema of {function_name}, got "

@@ -19,6 +19,7 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.frames import VendorRole
 from twilio_frames.pipecat_internals import set_speaker
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
+from twilio_frames.processors.replies.apology import Apology
 from twilio_frames.services.line_audio import LineAudio
 
 __all__ = ["OutageAnnouncer"]
@@ -43,9 +44,8 @@ class OutageAnnouncer(WatchedVendor, STTService):
 
     def __init__(self, *, apology: str, **kwargs: Any):
         super().__init__(**kwargs)
-        self._apology = apology
-        self._apologies = 0
-        self._apologizes_at: float | None = None
+        self._apology = Apology(apology, times=_MOST_APOLOGIES)
+        self._apologises_at: float | None = None
         self.is_out = False
         self._has_started = asyncio.Event()
         self._line_audio = LineAudio()
@@ -56,8 +56,8 @@ class OutageAnnouncer(WatchedVendor, STTService):
         match frame:
             case StartFrame():
                 self._has_started.set()
-            case VADUserStoppedSpeakingFrame() if self.is_out and self._apologizes_at is None:
-                await self._apologize()
+            case VADUserStoppedSpeakingFrame() if self.is_out and self._apologises_at is None:
+                await self._apologise()
             case _:
                 pass
 
@@ -65,10 +65,10 @@ class OutageAnnouncer(WatchedVendor, STTService):
         self, frame: InputAudioRawFrame, direction: FrameDirection
     ) -> None:
         """Has the frame's mu-law heard, unless the service is muted or not usable."""
-        if self._apologizes_at is not None and time.monotonic() >= self._apologizes_at:
+        if self._apologises_at is not None and time.monotonic() >= self._apologises_at:
             # The caller is still brought here: no other service has taken over.
-            self._apologizes_at = None
-            await self._apologize()
+            self._apologises_at = None
+            await self._apologise()
         if self.is_muted or not self.is_usable:
             return
         set_speaker(self, frame.user_id if isinstance(frame, UserAudioRawFrame) else "")
@@ -92,11 +92,11 @@ class OutageAnnouncer(WatchedVendor, STTService):
         """
         await self._has_started.wait()
         self.is_out = True
-        self._apologies = 0
+        self._apology.begin_anew()
         await self.push_error(
             message, exception=error, category=category, force_treat_as_permanent=True
         )
-        self._apologizes_at = time.monotonic() + _FAILOVER_SECS
+        self._apologises_at = time.monotonic() + _FAILOVER_SECS
 
     async def leave_outage(self) -> None:
         """Notes that the caller can be heard; the service is usable again."""
@@ -106,9 +106,8 @@ class OutageAnnouncer(WatchedVendor, STTService):
     def forget_outage(self) -> None:
         """Notes that nothing is known against the caller's being heard."""
         self.is_out = False
-        self._apologizes_at = None
+        self._apologises_at = None
 
-    async def _apologize(self) -> None:
-        if self._apology and self._apologies < _MOST_APOLOGIES:
-            self._apologies += 1
-            await self.push_frame(TTSSpeakFrame(self._apology))
+    async def _apologise(self) -> None:
+        if apology := self._apology.take():
+            await self.push_frame(TTSSpeakFrame(apology))

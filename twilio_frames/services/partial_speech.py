@@ -18,6 +18,7 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames.frames import MulawOutputFrame, SpeechBrokenOffFrame, WordBrokenOffFrame
 from twilio_frames.pipecat_internals import call_event_handler, register_event_handlers
+from twilio_frames.processors.replies.apology import Apology
 from twilio_frames.services.redacting import RedactingTTSService
 
 __all__ = ["PartialSpeechTTSService"]
@@ -58,8 +59,7 @@ class PartialSpeechTTSService(RedactingTTSService):
 
     def __init__(self, *, apology_audio: bytes = b"", **kwargs: Any):
         super().__init__(**kwargs)
-        self._apology_audio = apology_audio
-        self._has_apologised = False
+        self._apology = Apology(apology_audio)
         self._apologies = count(1)
         register_event_handlers(self, "on_left_out")
         # Contexts that are ending by what stands in their queues, and those with words unsaid.
@@ -76,7 +76,7 @@ class PartialSpeechTTSService(RedactingTTSService):
 
     def speaks_again(self) -> None:
         """Notes that all is well: the next trouble is worth an apology of its own."""
-        self._has_apologised = False
+        self._apology.begin_anew()
 
     async def still_waiting(self, context_id: str) -> None:
         """Keeps an audio context open whose audio is late; to be told every second or two."""
@@ -124,16 +124,15 @@ class PartialSpeechTTSService(RedactingTTSService):
             logger.debug(f"{self}: what was said is not all pushed yet")
 
     async def _apologise(self) -> None:
-        if not self._apology_audio or self._has_apologised:
+        if not (apology := self._apology.take()):
             return
-        self._has_apologised = True
         # A context of its own: the words before it end where their sound does.
         context_id = f"apology-{next(self._apologies)}"
         self._ending.add(context_id)
         await self.create_audio_context(context_id)
         for frame in (
             TTSStartedFrame(context_id=context_id, append_to_context=False),
-            MulawOutputFrame.of(self._apology_audio, context_id=context_id),
+            MulawOutputFrame.of(apology, context_id=context_id),
             TTSStoppedFrame(context_id=context_id),
         ):
             await self.append_to_audio_context(context_id, frame)

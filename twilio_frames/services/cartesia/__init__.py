@@ -33,9 +33,9 @@ from twilio_frames.services.cartesia.events import (
     read_event,
 )
 from twilio_frames.services.cartesia.speech import CartesiaSpeech, TimedWord
-from twilio_frames.services.patience import pause_after
+from twilio_frames.services.retry_policy import RetryPolicy
 
-__all__ = ["PhoneCartesiaTTSService"]
+__all__ = ["PhoneCartesiaTTSService", "RetryPolicy"]
 
 _TICK_SECS = 0.1
 _TELL_SECS = 1.0
@@ -54,14 +54,13 @@ class PhoneCartesiaTTSService(CartesiaConnection):
     utterances is asked for again, from the first word that was not said wholly. What is never said
     does not enter the memory.
 
-    A key that is not taken makes the service unusable at once, trouble beyond the patience until a
+    A key that is not taken makes the service unusable at once, trouble beyond the policy until a
     connection comes about again: see Pipecat's ``is_usable`` and ``ServiceSwitcher``. The event
     ``on_left_out`` (service, text) tells what of an utterance is never said, for another voice.
 
     Args:
         api_key: Cartesia's.
-        time_limit: Seconds in which something must come while Cartesia has text to speak.
-        patience: Seconds of trouble, back-off included, before something is given up.
+        policy: How long to wait for Cartesia, and how often to ask again.
         **kwargs: Passed to Pipecat's service: ``settings`` with the voice, ``url`` …; and
             ``apology_audio``, mu-law that is played once when something cannot be said.
 
@@ -73,14 +72,12 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         self,
         *,
         api_key: str,
-        time_limit: float = 3.0,
-        patience: float = 10.0,
+        policy: RetryPolicy | None = None,
         **kwargs: Any,
     ):
-        super().__init__(api_key=api_key, patience=patience, **kwargs)
+        super().__init__(api_key=api_key, policy=policy, **kwargs)
         self.unread_messages = 0
         """How many messages of Cartesia's could not be made sense of, and were skipped."""
-        self._time_limit = time_limit
         self._speeches: dict[str, CartesiaSpeech] = {}
         self._asks: dict[str, CartesiaSpeech] = {}
         self._numbers = count(1)
@@ -102,7 +99,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         self._asks.clear()
         for speech in tuple(self._speeches.values()):
             await self._lose(speech)
-            self._note_progress(speech)
+            await self._note_progress(speech)
 
     async def _give_up(self, message: str, category: ErrorCategory) -> None:
         await call_event_handler(self, "on_connection_error", message)
@@ -152,7 +149,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
 
     async def _ask(self, speech: CartesiaSpeech) -> None:
         """Sends what is to be sent of an utterance, if there is a connection."""
-        if not self.socket.is_open:
+        if self.keeper.connection is None:
             return
         text = speech.take_unsent(time.monotonic(), f"{speech.context_id}-{next(self._numbers)}")
         if text is None or speech.ask_id is None:
@@ -166,11 +163,11 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             "continue": not speech.is_complete,
             "context_id": speech.ask_id,
         }
-        await self.socket.send(json.dumps(message))
+        await self.send(json.dumps(message))
 
     # What is said
 
-    async def on_socket_message(self, message: str | bytes) -> None:
+    async def on_message(self, message: str | bytes) -> None:
         """Takes what Cartesia sends; what makes no sense is skipped and counted."""
         try:
             event = read_event(message)
@@ -222,16 +219,16 @@ class PhoneCartesiaTTSService(CartesiaConnection):
                 else:
                     frame = MulawOutputFrame.of(item, context_id=speech.context_id)
                     await self.append_to_audio_context(speech.context_id, frame)
-            self._note_progress(speech)
+            await self._note_progress(speech)
             if speech.is_said:
                 self._forget(speech.context_id)
                 await self.end_context(speech.context_id)
 
-    def _note_progress(self, speech: CartesiaSpeech) -> None:
+    async def _note_progress(self, speech: CartesiaSpeech) -> None:
         # Not by audio alone: it may be the beginning of the same word again and again.
         if speech.has_got_on:
             speech.has_got_on = False
-            self.socket.prove()
+            await self.keeper.prove()
             self.speaks_again()
 
     async def _hand_on_word(self, word: TimedWord, context_id: str) -> None:
@@ -267,7 +264,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             except Exception as error:
                 # Whatever it was, the bot is not to fall silent: what is left is asked for again.
                 report_unforeseen(error, "what Cartesia says")
-                self.socket.break_off()
+                self.keeper.break_off()
 
     async def _look_after(self, speech: CartesiaSpeech, now: float, *, is_telling: bool) -> None:
         await self._hand_on(speech)
@@ -276,16 +273,19 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             return
         if is_telling:
             await self.still_waiting(speech.context_id)
-        if speech.refused_since is not None and now - speech.refused_since > self.patience_secs:
+        if (
+            speech.refused_since is not None
+            and now - speech.refused_since > self.policy.give_up_secs
+        ):
             await self.push_error(
-                f"expected Cartesia to speak a text within {self.patience_secs:g} s, got errors "
-                "alone: it is left out",
+                "expected Cartesia to speak a text within "
+                f"{self.policy.give_up_secs:g} s, got errors alone: it is left out",
                 category=ErrorCategory.SERVER,
             )
             await self._break_off(speech.context_id)
-        elif speech.ask_id is not None and now - speech.last_heard_at > self._time_limit:
-            logger.warning(f"{self}: Cartesia said nothing for {self._time_limit:g} s")
-            self.socket.break_off()
+        elif speech.ask_id is not None and now - speech.last_heard_at > self.policy.answer_secs:
+            logger.warning(f"{self}: Cartesia said nothing for {self.policy.answer_secs:g} s")
+            self.keeper.break_off()
 
     async def _take_refusal(self, event: Refused, speech: CartesiaSpeech | None) -> None:
         if event.ask_id is not None:
@@ -301,7 +301,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         elif speech is not None:
             await self._take_refusal_of(speech, event.status)
         elif event.ask_id is None and event.status >= 500:
-            self.socket.break_off()
+            self.keeper.break_off()
 
     async def _take_silence(self, event: AskDone, speech: CartesiaSpeech) -> None:
         self._asks.pop(event.ask_id or "", None)
@@ -326,7 +326,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         if status == 429 or status >= 500 or has_expired:
             speech.refused_since = speech.refused_since or now
             speech.refusals += 1
-            speech.retry_at = now + pause_after(speech.refusals)
+            speech.retry_at = now + self.policy.pause_after(speech.refusals)
             return
         await self.push_error(
             f"expected Cartesia to speak a text, got an error with status {status}: the text is "
@@ -350,7 +350,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             await self.word_broken_off(speech.context_id)
 
     async def _cancel_ask(self, ask_id: str) -> None:
-        await self.socket.send(json.dumps({"context_id": ask_id, "cancel": True}))
+        await self.send(json.dumps({"context_id": ask_id, "cancel": True}))
 
     async def on_audio_context_interrupted(self, context_id: str) -> None:
         """Cancels what is being said; Pipecat calls it."""

@@ -7,32 +7,39 @@ from typing import Any
 from loguru import logger
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.utils.errors import ErrorCategory, classify_http_exception, classify_http_status_code
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.pipecat_internals import call_event_handler, cartesia_address
+from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
 from twilio_frames.services.partial_speech import PartialSpeechTTSService
-from twilio_frames.services.reconnecting_socket import ReconnectingSocket
+from twilio_frames.services.retry_policy import RetryPolicy
+from twilio_frames.services.vendor_socket import UNREACHABLE, VendorSocket, status_of, wish_of
 
 __all__ = ["CartesiaConnection"]
 
 _FORMAT = {"encoding": "pcm_mulaw", "container": "raw", "sample_rate": SAMPLE_RATE}
+# Cartesia closes a connection that was idle for 300 s.
 _RENEW_SECS = 240.0
+_FINAL = (400, 401, 402, 403, 404)
 
 
-class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
+class CartesiaConnection(
+    PartialSpeechTTSService, CartesiaTTSService, ConnectionOwner[VendorSocket]
+):
     """Cartesia's service with a connection that lasts; what is said over it is left open.
 
     Args:
         api_key: Cartesia's.
-        patience: Seconds of trouble, back-off included, before it is told.
+        policy: How long to wait for Cartesia, and how often to ask again.
         **kwargs: Passed on.
 
     Raises:
         ConfigurationError: If another encoding or sample rate is asked for.
     """
 
-    def __init__(self, *, api_key: str, patience: float, **kwargs: Any):
+    def __init__(self, *, api_key: str, policy: RetryPolicy | None, **kwargs: Any):
         for name, value in _FORMAT.items():
             if kwargs.setdefault(name, value) not in (value, None):
                 raise ConfigurationError(
@@ -40,16 +47,12 @@ class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
                     "a phone line's, take Pipecat's CartesiaTTSService"
                 )
         super().__init__(api_key=api_key, **{**kwargs, **_FORMAT})
-        self.patience_secs = patience
-        self.socket = self._make_socket()
+        self.policy = policy or RetryPolicy()
+        self.keeper = ConnectionKeeper(
+            self, self.policy, name="a connection to Cartesia", renew_secs=_RENEW_SECS
+        )
         self._is_troubled = False
         self._tasks: list[asyncio.Task[None]] = []
-
-    def _make_socket(self) -> ReconnectingSocket:
-        url, headers = cartesia_address(self)
-        return ReconnectingSocket(
-            self, url, headers, patience=self.patience_secs, renew_secs=_RENEW_SECS
-        )
 
     async def _connect(self) -> None:
         await self.be_connected()
@@ -59,7 +62,7 @@ class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
         if not self._tasks or any(task.done() for task in self._tasks):
             await self._disconnect()
             self._tasks = [
-                self.create_task(self.socket.run(), name="socket"),
+                self.create_task(self.keeper.run(), name="socket"),
                 self.create_task(self._tend(), name="tend"),
             ]
 
@@ -68,7 +71,46 @@ class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
         for task in tasks:
             await self.cancel_task(task)
 
-    async def on_socket_open(self) -> None:
+    async def dial(self) -> VendorSocket:
+        """Opens a connection."""
+        url, headers = cartesia_address(self)
+        return await VendorSocket.open(url, headers, open_secs=self.policy.open_secs)
+
+    async def carry(self, connection: VendorSocket) -> None:
+        """Takes what comes."""
+        async for message in connection:
+            await self.on_message(message)
+
+    def failure_of(self, error: Exception) -> Failure | None:
+        """Tells what Cartesia means by it."""
+        if not isinstance(error, UNREACHABLE):
+            return None
+        status, text = status_of(error), "broken off"
+        if isinstance(error, ConnectionClosed) and error.rcvd is not None:
+            text = f"closed with {error.rcvd.code}"
+        return Failure(
+            text=text,
+            category=classify_http_status_code(status)
+            if status
+            else classify_http_exception(error),
+            error=error,
+            is_final=status in _FINAL,
+            wish_secs=wish_of(error),
+        )
+
+    async def send(self, message: str) -> None:
+        """Sends a message; where that fails, the connection is lost or soon will be."""
+        connection = self.keeper.connection
+        if connection is None:
+            return
+        try:
+            await connection.send(message)
+        except (WebSocketException, TimeoutError):
+            self.keeper.break_off()
+        else:
+            self.keeper.note_use()
+
+    async def on_open(self) -> None:
         """Asks for whatever is left to say."""
         if self._is_troubled:
             self._is_troubled = False
@@ -76,42 +118,36 @@ class CartesiaConnection(PartialSpeechTTSService, CartesiaTTSService):
         await call_event_handler(self, "on_connected")
         await self._ask_for_the_rest()
 
-    async def on_socket_lost(self, reason: str) -> None:
+    async def on_lost(self, failure: Failure) -> None:
         """Notes what is left to say."""
         was_idle = self.is_idle
         level = "DEBUG" if was_idle else "WARNING"
-        logger.log(level, f"{self}: the connection to Cartesia was {reason}")
+        logger.log(level, f"{self}: the connection to Cartesia was {failure}")
         await self._lose_all()
         await call_event_handler(self, "on_disconnected")
         if not was_idle:
-            await call_event_handler(self, "on_connection_error", reason)
+            await call_event_handler(self, "on_connection_error", str(failure))
 
-    async def on_socket_trouble(self, error: Exception) -> None:
-        """Gives up what is left to say."""
-        self._is_troubled = True
-        await self._give_up(
-            f"expected a connection to Cartesia within {self.patience_secs:g} s, got none that "
-            f"lasts ({type(error).__name__}): trying goes on",
-            classify_http_exception(error),
-        )
-
-    async def on_socket_refused(self, status: int) -> None:
-        """Gives up altogether."""
-        await self._give_up(
-            f"expected Cartesia to take the connection, got HTTP {status}: check the key, the "
-            "plan and the URL",
-            classify_http_status_code(status),
-        )
+    async def on_outage(self, failure: Failure) -> None:
+        """Gives up what is left to say; altogether where Cartesia refuses."""
+        if failure.is_final and failure.error is not None:
+            status = status_of(failure.error)
+            message = (
+                f"expected Cartesia to take the connection, got HTTP {status}: check the key, the "
+                "plan and the URL"
+            )
+        else:
+            self._is_troubled = True
+            message = (
+                f"expected a connection to Cartesia within {self.policy.give_up_secs:g} s, got "
+                f"none that lasts ({type(failure.error).__name__}): trying goes on"
+            )
+        await self._give_up(message, failure.category)
 
     # What is said.
 
-    @property
     @abstractmethod
-    def is_idle(self) -> bool:
-        """Whether there is nothing to say."""
-
-    @abstractmethod
-    async def on_socket_message(self, message: str | bytes) -> None:
+    async def on_message(self, message: str | bytes) -> None:
         """Takes what Cartesia sends."""
 
     @abstractmethod

@@ -42,16 +42,13 @@ from twilio_frames.pipecat_internals import (
     register_event_handlers,
     take_deepgram_results,
 )
-from twilio_frames.processors.replies.unheard import APOLOGY
-from twilio_frames.services.deepgram.connection import (
-    ConnectionPatience,
-    Problem,
-    ReconnectingClient,
-)
-from twilio_frames.services.deepgram.socket import Refused
+from twilio_frames.processors.replies.apology import NOT_HEARD
+from twilio_frames.services.connection_keeper import Failure
+from twilio_frames.services.deepgram.connection import DeepgramConnection
 from twilio_frames.services.outage_announcer import OutageAnnouncer
+from twilio_frames.services.retry_policy import RetryPolicy
 
-__all__ = ["PHONE_SETTINGS", "ConnectionPatience", "PhoneDeepgramSTTService", "UtteranceEndFrame"]
+__all__ = ["PHONE_SETTINGS", "PhoneDeepgramSTTService", "RetryPolicy", "UtteranceEndFrame"]
 
 PHONE_SETTINGS: dict[str, Any] = {
     "model": "nova-3",
@@ -105,7 +102,8 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
         settings: What differs from :data:`PHONE_SETTINGS`, ``keyterm`` say.
         apology: Said when the caller cannot be heard, and again if the caller speaks nonetheless;
             empty to stay silent.
-        patience: How long to wait for Deepgram.
+        policy: How long to wait for Deepgram, and how often to ask again.
+        buffer_secs: How much audio is kept meanwhile.
         **kwargs: Passed to Pipecat's ``DeepgramSTTService``.
 
     Raises:
@@ -118,8 +116,9 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
         api_key: str,
         base_url: str = "",
         settings: DeepgramSTTSettings | None = None,
-        apology: str = APOLOGY,
-        patience: ConnectionPatience | None = None,
+        apology: str = NOT_HEARD,
+        policy: RetryPolicy | None = None,
+        buffer_secs: float = 30.0,
         **kwargs: Any,
     ):
         ours = {"encoding": "mulaw", "sample_rate": SAMPLE_RATE}
@@ -140,8 +139,12 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
             )
         self._is_connected = False
         self._has_met_garbage = False
-        self._line = ReconnectingClient(
-            self, deepgram_client(self), deepgram_options(self), patience or ConnectionPatience()
+        self._stream = DeepgramConnection(
+            self,
+            deepgram_client(self),
+            deepgram_options(self),
+            policy or RetryPolicy(),
+            buffer_secs=buffer_secs,
         )
         register_event_handlers(self, "on_speech_started", "on_utterance_end")
 
@@ -151,12 +154,12 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
         is_silent = isinstance(frame, VADUserStoppedSpeakingFrame)
         if is_silent and self.is_usable and not self.is_out:
             self.request_finalize()
-            self._line.finalize()
+            self._stream.finalize()
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Has mu-law audio sent; what was said comes later."""
         if audio:
-            self._line.send(audio)
+            self._stream.send(audio)
         yield None
 
     async def push_frame(
@@ -169,7 +172,7 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
 
     async def take_message(self, message: Any) -> None:
         """Takes one of Deepgram's messages."""
-        begin = self._line.stream_begin
+        begin = self._stream.stream_begin
         match message:
             case ListenV1Results() if _is_whole(message):
                 await self._take_results(message)
@@ -192,32 +195,30 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
         # Pipecat counts bytes, two to a sample.
         count_audio(self, mulaw + mulaw)
 
-    async def note_opened(self) -> None:
+    async def on_open(self) -> None:
         """Tells that there is a connection."""
         self._is_connected = True
         await call_event_handler(self, "on_connected")
 
-    async def note_lost(self, problem: Problem) -> None:
+    async def on_failure(self, failure: Failure) -> None:
         """Tells that there is none."""
-        logger.warning(f"{self}: no connection to Deepgram ({problem}); it is tried again")
+        logger.warning(f"{self}: no connection to Deepgram ({failure}); it is tried again")
         if self._is_connected:
             self._is_connected = False
             await call_event_handler(self, "on_disconnected")
-        await call_event_handler(self, "on_connection_error", str(problem))
+        await call_event_handler(self, "on_connection_error", str(failure))
 
-    async def give_up(self, problem: Problem) -> None:
+    async def on_outage(self, failure: Failure) -> None:
         """Reports that the caller cannot be heard, to the pipeline and to the caller."""
-        is_refusal = isinstance(problem, Refused)
-        text = str(problem)
-        if not (is_refusal and problem.is_lasting):
+        text = str(failure)
+        if not failure.is_final:
             text = (
-                f"expected a connection to Deepgram, got none for too long ({problem}): look at "
+                f"expected a connection to Deepgram, got none for too long ({failure}): look at "
                 "the network and https://status.deepgram.com. It is tried again"
             )
-        category = problem.category if is_refusal else ErrorCategory.CONNECTIVITY
-        await self.enter_outage(text, category=category)
+        await self.enter_outage(text, category=failure.category)
 
-    async def recover(self) -> None:
+    async def on_recovery(self) -> None:
         """Hears again."""
         logger.info(f"{self}: connected to Deepgram again")
         await self.leave_outage()
@@ -228,16 +229,16 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
             results.channel.alternatives and results.channel.alternatives[0].transcript
         )
         if results.is_final:
-            self._line.prove_alive()
+            await self._stream.prove()
         try:
             await take_deepgram_results(self, results)
         except ValueError:  # A language that Pipecat has no name for.
             self._note_garbage()
         if results.is_final:
-            self._line.answered(end)
+            self._stream.answered(end)
         elif not has_words:
             # Nobody has spoken so far. In what came last there may be the begin of a word.
-            self._line.answered(end - _UNSURE_SECONDS)
+            self._stream.answered(end - _UNSURE_SECONDS)
 
     def _note_garbage(self) -> None:
         if not self._has_met_garbage:
@@ -248,12 +249,12 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
     # nothing again.
 
     async def _connect(self) -> None:
-        self._connecting = self.create_task(self._line.run(), f"{self}::connection")
+        self._connecting = self.create_task(self._stream.run(), f"{self}::connection")
 
     async def _disconnect(self) -> None:
         task, self._connecting = self._connecting, None
         if task is not None:
-            await self._line.say_goodbye()
+            await self._stream.say_goodbye()
             await self.cancel_task(task)
 
     async def _do_reconnect(self) -> None:

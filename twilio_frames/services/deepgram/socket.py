@@ -5,28 +5,21 @@ loop), hides why it was refused, and notices a dead connection after 40 s. So th
 here, and handed to Deepgram's socket client, which knows the messages.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 from deepgram import AsyncDeepgramClient
 from deepgram.listen.v1.socket_client import AsyncV1SocketClient
-from deepgram.listen.v1.types import ListenV1CloseStream, ListenV1Finalize, ListenV1KeepAlive
-from pipecat.utils.errors import ErrorCategory, classify_http_status_code
-from websockets.asyncio.client import ClientConnection, connect
+from pipecat.utils.errors import classify_http_status_code
 from websockets.exceptions import InvalidStatus
 
 from twilio_frames.pipecat_internals import deepgram_address
-from twilio_frames.processors.warming import tls_for
-from twilio_frames.proxies import socket_proxy
-from twilio_frames.services.patience import asked_pause
+from twilio_frames.services.connection_keeper import Failure
+from twilio_frames.services.vendor_socket import VendorSocket, wish_of
 
-__all__ = ["DeepgramSocket", "Refused", "dial"]
+__all__ = ["DeepgramSocket", "dial", "refusal_of"]
 
-_CLOSE_SECONDS = 0.5
-_SEND_SECONDS = 2.0
 _LONGEST_REASON = 200
 _PASSING = (408, 425, 429)
 
@@ -37,46 +30,25 @@ _ADVICE = {
 }
 
 
-class Refused:
-    """Deepgram's answer, where it did not open a stream.
-
-    Args:
-        error: What the handshake raised.
-    """
-
-    def __init__(self, error: InvalidStatus):
-        headers = error.response.headers
-        self.status = error.response.status_code
-        self.reason = headers.get("dg-error", "no reason given")[:_LONGEST_REASON]
-        self.retry_after = asked_pause(headers) or 0.0
-
-    @property
-    def is_lasting(self) -> bool:
-        """Whether it would be the same the next time."""
-        return 400 <= self.status < 500 and self.status not in _PASSING
-
-    @property
-    def category(self) -> ErrorCategory:
-        """Pipecat's word for it."""
-        return classify_http_status_code(self.status)
-
-    def __str__(self) -> str:
-        advice = _ADVICE.get(self.status, "see the reason, and change the settings")
-        text = f"expected Deepgram to open a stream, got HTTP {self.status} ({self.reason})"
-        return f"{text}: {advice}" if self.is_lasting else text
+def refusal_of(error: InvalidStatus) -> Failure:
+    """What Deepgram's answer means, where it did not open a stream."""
+    headers, status = error.response.headers, error.response.status_code
+    reason = headers.get("dg-error", "no reason given")[:_LONGEST_REASON]
+    is_lasting = 400 <= status < 500 and status not in _PASSING
+    text = f"expected Deepgram to open a stream, got HTTP {status} ({reason})"
+    if is_lasting:
+        text += f": {_ADVICE.get(status, 'see the reason, and change the settings')}"
+    return Failure(
+        text=text,
+        category=classify_http_status_code(status),
+        error=error,
+        is_final=is_lasting,
+        wish_secs=wish_of(error),
+    )
 
 
-class DeepgramSocket:
-    """An open connection.
-
-    Args:
-        connection: The WebSocket.
-    """
-
-    def __init__(self, connection: ClientConnection):
-        self._connection = connection
-        # It is typed for the websockets of old, and needs of it what there still is.
-        self._client = AsyncV1SocketClient(websocket=connection)
+class DeepgramSocket(VendorSocket):
+    """An open connection, as Deepgram's client uses it."""
 
     async def messages(self) -> AsyncIterator[Any]:
         """What Deepgram says, as its client reads it, until the connection ends.
@@ -86,70 +58,47 @@ class DeepgramSocket:
         Raises:
             ConnectionClosedError: If it does not end properly.
         """
-        async for message in self._client:
+        # It is typed for the websockets of old, and needs of it what there still is.
+        async for message in AsyncV1SocketClient(websocket=self.connection):
             yield message
-
-    async def send(self, mulaw: bytes) -> None:
-        """Sends audio.
-
-        Raises:
-            TimeoutError: If the other side takes nothing.
-            ConnectionClosed: If it is gone.
-        """
-        async with asyncio.timeout(_SEND_SECONDS):
-            await self._client.send_media(mulaw)
 
     async def finalize(self) -> None:
         """Asks for what is left to be said of the audio that was sent; raises as ``send()``."""
-        async with asyncio.timeout(_SEND_SECONDS):
-            await self._client.send_finalize(ListenV1Finalize(type="Finalize"))
+        await self.send('{"type": "Finalize"}')
 
     async def keep_alive(self) -> None:
         """Keeps the connection open without audio; raises as ``send()``."""
-        async with asyncio.timeout(_SEND_SECONDS):
-            await self._client.send_keep_alive(ListenV1KeepAlive(type="KeepAlive"))
+        await self.send('{"type": "KeepAlive"}')
 
     async def say_goodbye(self) -> None:
         """Tells that no more audio comes; raises as ``send()``."""
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await self._client.send_close_stream(ListenV1CloseStream(type="CloseStream"))
-
-    def break_off(self) -> None:
-        """Ends the connection at once."""
-        self._connection.transport.abort()
+        await self.send('{"type": "CloseStream"}')
 
 
-@asynccontextmanager
 async def dial(
-    client: AsyncDeepgramClient, query: Mapping[str, Any], *, seconds: float, silence: float
-) -> AsyncIterator[DeepgramSocket]:
+    client: AsyncDeepgramClient, query: Mapping[str, Any], *, open_secs: float, answer_secs: float
+) -> DeepgramSocket:
     """Opens a stream.
 
     Args:
         client: Whose address, key and other headers are used.
         query: What is asked for.
-        seconds: How long opening may take.
-        silence: How often a sign of life is asked for, and how long it may take to come, seconds.
+        open_secs: How long opening may take.
+        answer_secs: How often a sign of life is asked for, and how long it may take to come.
 
     Raises:
-        InvalidStatus: If Deepgram answers otherwise; see :class:`Refused`.
+        InvalidStatus: If Deepgram answers otherwise; see :func:`refusal_of`.
         OSError: If it cannot be reached.
         TimeoutError: If it takes too long.
         WebSocketException: If the handshake fails otherwise.
     """
     base, headers = deepgram_address(client)
-    url = f"{base}/v1/listen?{urlencode(query, doseq=True)}"
-    async with connect(
-        url,
-        additional_headers=headers,
+    return await DeepgramSocket.open(
+        f"{base}/v1/listen?{urlencode(query, doseq=True)}",
+        headers,
+        open_secs=open_secs,
         # Deepgram's client brings its own; websockets 13 would send both.
         user_agent_header=None,
-        open_timeout=seconds,
-        ping_interval=silence,
-        ping_timeout=silence,
-        close_timeout=_CLOSE_SECONDS,
-        compression=None,
-        ssl=await tls_for(url),
-        **socket_proxy(url),
-    ) as connection:
-        yield DeepgramSocket(connection)
+        ping_interval=answer_secs,
+        ping_timeout=answer_secs,
+    )

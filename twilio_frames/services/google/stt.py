@@ -30,15 +30,16 @@ from twilio_frames.pipecat_internals import (
     speaker_of,
     trace_google_results,
 )
-from twilio_frames.processors.replies.unheard import APOLOGY
+from twilio_frames.processors.replies.apology import NOT_HEARD
 from twilio_frames.safe_logging import report_unforeseen
+from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
 from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google.client import GoogleClient, keep_phone_rate, no_client_yet
 from twilio_frames.services.outage_announcer import OutageAnnouncer
-from twilio_frames.services.patience import pause_after
+from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.unacknowledged_audio import UnansweredAudio
 
-__all__ = ["APOLOGY", "PhoneGoogleSTTService"]
+__all__ = ["NOT_HEARD", "PhoneGoogleSTTService"]
 
 _MOST_IGNORED = 3
 _SHORT = 0.3
@@ -48,17 +49,24 @@ _KEPT_SECS = 20.0
 _QUIET_SECS = 4.0
 _LEAD_SECS = 1.5
 _PROBE_SECS = 0.5
-_FIRST_PAUSE = 0.15
-_LONGEST_PAUSE = 3.0
 # Google ends a stream after 300 s.
 _LONG_SECS, _LONGEST_SECS = 240.0, 290.0
 
 
-class _UnansweredError(Exception):
-    """No result came for what the caller said."""
+class _Stream:
+    """A stream of Google's: gRPC's call."""
+
+    def __init__(self, call: Any):
+        self.call = call
+
+    async def close(self) -> None:
+        self.break_off()
+
+    def break_off(self) -> None:
+        self.call.cancel()
 
 
-class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
+class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_Stream]):
     """Pipecat's Google recogniser for a phone call: mu-law as it came, and no word lost.
 
     Google gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -68,7 +76,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
 
     A stream that breaks, or leaves the caller without an answer, is replaced, and the new one is
     sent all that has no final result yet; so is one that gets too long, in a pause of the caller's.
-    What Google refuses for good, or trouble beyond the patience, is one error of the pipeline, the
+    What Google refuses for good, or trouble beyond the policy, is one error of the pipeline, the
     service is not usable in Pipecat's sense (a ``ServiceSwitcher`` goes over to another one) and
     the caller hears the apology. After trouble it is tried on with silence, until Google takes it.
 
@@ -80,8 +88,8 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
         settings: What differs from Pipecat's, ``model``, ``languages`` say.
         apology: Said when the caller cannot be heard, and again if the caller speaks nonetheless;
             empty to stay silent.
-        answer_limit: Seconds behind the caller's last word in which a result must come.
-        patience: Seconds of trouble before it is told.
+        policy: How long to wait for Google, and how often to ask again. ``answer_secs`` count from
+            the caller's last word.
         **kwargs: Passed to Pipecat's service.
 
     Raises:
@@ -96,9 +104,8 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
         location: str = "global",
         target: str = "",
         settings: GoogleSTTSettings | None = None,
-        apology: str = APOLOGY,
-        answer_limit: float = 3.0,
-        patience: float = 8.0,
+        apology: str = NOT_HEARD,
+        policy: RetryPolicy | None = None,
         **kwargs: Any,
     ):
         keep_phone_rate(kwargs, instead="GoogleSTTService")
@@ -115,14 +122,12 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
             SpeechGrpcAsyncIOTransport,
             GoogleAccess(credentials=credentials, credentials_path=credentials_path, target=target),
         )
-        self._answer_limit = answer_limit
-        self._patience = patience
+        self._answer_limit = (policy or RetryPolicy()).answer_secs
+        self._keeper = ConnectionKeeper(self, policy or RetryPolicy(), name="a stream of Google's")
         self._unanswered = UnansweredAudio(most_seconds=_KEPT_SECS)
         self._more = asyncio.Event()
-        self._is_speaking = self._is_refused = False
+        self._is_speaking = False
         self._stopped_at = 0.0
-        self._opened_at = 0.0
-        self._trouble_since: float | None = None
         self._ignored = 0
         self._is_answer_due = False
         self._streams = 0
@@ -159,57 +164,27 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
         self._more.set()
         yield None
 
-    # Pipecat's own names from here: what its _connect() runs as a task.
+    # Pipecat's own name: what its _connect() runs as a task.
 
     async def _stream_audio(self) -> None:
-        self._is_refused = False
         self.forget_outage()
-        try:
-            await self._open()
-            await self._keep_streaming()
-        except Exception as error:
-            # Whatever it was, the caller is not to speak to nobody.
-            await self._give_up(error, is_lasting=True)
+        await self._keeper.run()
 
-    async def _keep_streaming(self) -> None:
-        failures = 0
-        while not self._is_refused:
-            if self.is_out:
-                # Nothing of the caller comes while the service is not usable.
-                self._unanswered.clear()
-                self._unanswered.add(mulaw_silence(_PROBE_SECS))
-            while not self._unanswered.unsent:
-                self._more.clear()
-                await self._more.wait()
-            began = time.monotonic()
-            try:
-                await self._carry_stream()
-                error = None
-                if self.is_out:
-                    await self._recover()
-            except Aborted:
-                # Too long, or without audio: Google's limits, which this service keeps or meant to.
-                error = None
-            except _UnansweredError:
-                error = None
-                await self._note_silence()
-            except (GoogleAPICallError, TimeoutError) as failure:
-                error = failure
-                await self._note_trouble(failure)
-            except Exception as failure:
-                # Whatever it was, the caller is to be heard again.
-                report_unforeseen(failure, "a stream of Google's")
-                error = failure
-                await self._note_trouble(failure)
-            is_short = time.monotonic() - began < 1
-            if error is None and is_short and not self.is_out and self._unanswered.unsent:
-                # It ended well, at once, and with audio left: a proxy's doing, say.
-                await self._note_trouble(ConnectionError())
-            failures = failures + 1 if error or is_short else 0
-            if failures:
-                await asyncio.sleep(
-                    pause_after(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
-                )
+    async def dial(self) -> _Stream:
+        """Opens a stream, once there is something to send."""
+        await self._open()
+        assert self._google.client is not None  # noqa: S101 - _open() made it
+        if self.is_out:
+            # Nothing of the caller comes while the service is not usable.
+            self._unanswered.clear()
+            self._unanswered.add(mulaw_silence(_PROBE_SECS))
+        while not self._unanswered.unsent:
+            self._more.clear()
+            await self._more.wait()
+        self._unanswered.begin_stream()
+        async with asyncio.timeout(self._answer_limit):
+            call = await self._google.client.streaming_recognize(requests=self._requests())
+        return _Stream(call)
 
     async def _open(self) -> None:
         if self._google.client is not None:
@@ -220,30 +195,41 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
         if not self._project:
             raise NoCredentialsError("expected a project")
 
-    async def _carry_stream(self) -> None:
-        """Sends audio and takes results, until the stream ends or breaks."""
-        assert self._google.client is not None  # noqa: S101 - _open() made it
-        self._unanswered.begin_stream()
-        self._opened_at = time.monotonic()
-        async with asyncio.timeout(self._answer_limit):
-            call = await self._google.client.streaming_recognize(requests=self._requests())
+    async def carry(self, connection: _Stream) -> Failure | None:
+        """Takes results, until the stream ends or breaks."""
         # What was not answered yet is sent now: this stream has no longer for it.
         limit = self._answer_limit + 1 if self._is_answer_due or self.is_out else None
         try:
             async with asyncio.timeout(limit) as self._limit:
-                async for response in call:
+                async for response in connection.call:
                     if self.is_out:
                         break
                     await self._take(response)
-                    self._trouble_since, self._ignored = None, 0
-        except TimeoutError:
-            raise _UnansweredError from None
+                    self._ignored = 0
+                    await self._keeper.prove()
+        except Aborted:
+            # Too long, or without audio: Google's limits, which this service keeps or meant to.
+            if self.is_out:
+                raise
+        except TimeoutError as error:
+            return self._note_silence(error)
         finally:
             self._limit = None
             # gRPC may go on to ask a stream that is over for its audio.
             self._streams += 1
             self._more.set()
-            cast(Any, call).cancel()
+        if self.is_out:
+            await self._keeper.prove()
+        elif self._keeper.age_secs < 1 and self._unanswered.unsent:
+            return Failure(text="ended at once", error=ConnectionError())
+        return None
+
+    def failure_of(self, error: Exception) -> Failure:
+        """Tells what Google means by it."""
+        text, category = type(error).__name__, category_of(error)
+        if not isinstance(error, GoogleAPICallError | TimeoutError | NoCredentialsError):
+            report_unforeseen(error, "a stream of Google's")
+        return Failure(text=text, category=category, error=error, is_final=category.is_permanent)
 
     async def _requests(self) -> AsyncIterator[cloud_speech.StreamingRecognizeRequest]:
         stream, config = self._streams, google_config(self)
@@ -263,8 +249,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
                 await self._more.wait()
 
     def _is_long_enough(self) -> bool:
-        age = time.monotonic() - self._opened_at
-        return age > (_LONGEST_SECS if self._is_speaking else _LONG_SECS)
+        return self._keeper.age_secs > (_LONGEST_SECS if self._is_speaking else _LONG_SECS)
 
     async def _take(self, response: cloud_speech.StreamingRecognizeResponse | None) -> None:
         if response is None:
@@ -304,41 +289,37 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService):
             kind(text, speaker_of(self), now, self._language, result=result, **more)
         )
 
-    async def _note_trouble(self, error: Exception) -> None:
-        now = time.monotonic()
-        logger.warning(f"{self}: Google's stream broke off ({type(error).__name__})")
-        if category_of(error).is_permanent:
-            await self._give_up(error, is_lasting=True)
-        elif self._trouble_since is None:
-            self._trouble_since = now
-        elif now - self._trouble_since > self._patience and not self.is_out:
-            await self._give_up(error)
-
-    async def _note_silence(self) -> None:
+    def _note_silence(self, error: Exception) -> Failure | None:
         """The caller spoke, and no result came: a stream that hangs, or no words were in it."""
         if self.is_out:
-            return
+            return None
         self._ignored += 1
         logger.warning(f"{self}: Google has no answer to what the caller said")
         if self._ignored > 1:
             self._is_answer_due = False
             self._unanswered.clear()
         if self._ignored == _MOST_IGNORED:
-            await self._give_up(TimeoutError())
+            return Failure(text="no answer", error=error, is_outage=True)
+        return None
 
-    async def _give_up(self, error: Exception, *, is_lasting: bool = False) -> None:
-        self._is_refused = is_lasting
+    async def on_failure(self, failure: Failure) -> None:
+        """Tells that a stream is lost."""
+        logger.warning(f"{self}: Google's stream broke off ({failure})")
+
+    async def on_outage(self, failure: Failure) -> None:
+        """Reports that the caller cannot be heard, to the pipeline and to the caller."""
         self._is_answer_due = False
         await self.enter_outage(
-            f"expected Google to hear the caller, got {type(error).__name__}: check the "
+            f"expected Google to hear the caller, got {type(failure.error).__name__}: check the "
             "credentials, the project, the quota, the model and the network",
-            category=category_of(error),
-            error=error,
+            category=failure.category,
+            error=failure.error,
         )
 
-    async def _recover(self) -> None:
+    async def on_recovery(self) -> None:
+        """Hears again."""
         logger.info(f"{self}: Google hears again")
-        self._trouble_since, self._ignored = None, 0
+        self._ignored = 0
         self._unanswered.clear()
         self._heard_to = self._unanswered.end / SAMPLE_RATE
         await self.leave_outage()

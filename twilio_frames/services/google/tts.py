@@ -18,16 +18,17 @@ from pipecat.services.google.tts import GoogleTTSService
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.pipecat_internals import google_location
+from twilio_frames.processors.replies.apology import Apology
 from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
 from twilio_frames.services.google.client import GoogleClient, keep_phone_rate
-from twilio_frames.services.patience import pause_after
 from twilio_frames.services.redacting import RedactingTTSService
+from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.untimed_speech import Pace, UntimedSpeech
 
 __all__ = ["PhoneGoogleTTSService"]
 
 _TICK_SECS = 0.1
-_FIRST_PAUSE = 0.3
+_RETRY = RetryPolicy(at_once=0)
 _END: Any = object()
 
 
@@ -77,8 +78,7 @@ class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
             TextToSpeechGrpcAsyncIOTransport,
             GoogleAccess(credentials=credentials, credentials_path=credentials_path, target=target),
         )
-        self._apology_audio = apology_audio
-        self._has_apologised = False
+        self._apology = Apology(apology_audio)
         self._time_limit = time_limit
         self._attempts = attempts
         self._opening: asyncio.Task[None] | None = None
@@ -148,11 +148,10 @@ class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
                     await self._give_up(error)
                     break
                 logger.warning(f"{self}: a text is asked for again ({type(error).__name__})")
-                await asyncio.sleep(pause_after(attempt + 1, first=_FIRST_PAUSE))
-        if self._apology_audio and not self._has_apologised:
-            self._has_apologised = True
+                await asyncio.sleep(_RETRY.pause_after(attempt + 1))
+        if apology := self._apology.take():
             await self.cancel_ttfb_metrics()
-            yield self._apology_audio
+            yield apology
 
     async def _ask(
         self, config: google_tts.StreamingSynthesizeConfig, speech: UntimedSpeech

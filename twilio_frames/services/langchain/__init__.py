@@ -32,7 +32,7 @@ from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
 from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.langchain.ending import Endings
-from twilio_frames.services.patience import ReplyDeadline, ReplyPatience
+from twilio_frames.services.reply_deadline import ReplyDeadline, ReplyPolicy
 
 try:
     from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -112,7 +112,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
         transcript_key: Where in its input the text of the newest message is.
         history_key: Where in its input the messages before it are, as LangChain's; None to leave
             them out.
-        patience: How long the chain may take for its first words, for each piece that follows (a
+        policy: How long the chain may take for its first words, for each piece that follows (a
             thought or a call of a tool is one), and for all of it. Connections and further
             attempts are its client's.
         apology: Said when the chain fails; empty to stay silent.
@@ -128,7 +128,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
         transcript_key: str = "input",
         *,
         history_key: str | None = "history",
-        patience: ReplyPatience | None = None,
+        policy: ReplyPolicy | None = None,
         apology: str = APOLOGY,
         **kwargs: Any,
     ):
@@ -136,7 +136,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
         self._phone_chain = chain
         self._phone_key = transcript_key
         self._history_key = history_key
-        self._patience = patience or ReplyPatience()
+        self._policy = policy or ReplyPolicy()
         self._context: LLMContext | None = None
         self._session: str | None = None
         self._apology = apology
@@ -163,7 +163,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
     # the Python of what is no plain text.
     async def _ainvoke(self, text: str) -> None:
         self._said = ""
-        deadline = ReplyDeadline(self._patience)
+        deadline = ReplyDeadline(self._policy)
         await self.push_frame(LLMFullResponseStartFrame())
         await self.start_processing_metrics()
         try:

@@ -1,6 +1,7 @@
 """OpenAI, or any server that speaks as OpenAI does, as the LLM of a phone bot."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
@@ -35,9 +36,10 @@ from twilio_frames.services.openai.errors import (
     retry_after,
 )
 from twilio_frames.services.openai.reply import ChatReply
-from twilio_frames.services.patience import Backoff, ReplyPatience
+from twilio_frames.services.reply_deadline import ReplyPolicy
+from twilio_frames.services.retry_policy import Retries
 
-__all__ = ["PhoneOpenAILLMService", "ReplyPatience"]
+__all__ = ["PhoneOpenAILLMService", "ReplyPolicy"]
 
 _NO_KEY = "none"
 
@@ -67,7 +69,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
     Args:
         api_key: The key; by default that of ``OPENAI_API_KEY``, with a ``base_url`` none.
         base_url: Where the server is, ``http://127.0.0.1:8080/v1`` say.
-        patience: How long to wait for what.
+        policy: How long to wait for what, and how often to ask again.
         apology: Said when a turn fails; empty to stay silent.
         fillers: Said one after the other when the caller would wait in silence.
         filler_after: Seconds of silence after which one is; None for never.
@@ -84,12 +86,12 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        patience: ReplyPatience | None = None,
+        policy: ReplyPolicy | None = None,
         apology: str = APOLOGY,
         warm_up: bool = True,
         **kwargs: Any,
     ):
-        self._patience = patience or ReplyPatience()
+        self._policy = policy or ReplyPolicy()
         if base_url and not api_key:
             # The SDK would send OpenAI's key, from the environment, to somebody else.
             api_key = _NO_KEY
@@ -106,7 +108,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         return self._fitted(_client(**options))
 
     def _fitted(self, client: Any, **options: Any) -> Any:
-        timeout = Timeout(None, connect=self._patience.connect)
+        timeout = Timeout(None, connect=self._policy.open_secs)
         return client.copy(max_retries=0, timeout=timeout, **options)
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
@@ -132,7 +134,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
     async def warm(self) -> None:
         """Opens a connection by asking for the model's name; whatever comes back will do."""
         with suppress(APIError, TimeoutError, ValueError):
-            async with asyncio.timeout(self._patience.connect * 2):
+            async with asyncio.timeout(self._policy.open_secs * 2):
                 await openai_client(self).models.retrieve(self.settings.model or "none")
 
     async def _start_warming(self) -> None:
@@ -162,7 +164,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
             return
         reply = ChatReply(
             lambda said: self._ask(context, said),
-            self._patience,
+            self._policy,
             may_be_empty=_ends_with_result(context),
             note_unreadable=self.note_unreadable,
         )
@@ -216,17 +218,17 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         await super().push_error(error_msg, exception, *args, **kwargs)
 
     async def run_inference(self, context: LLMContext, *args: Any, **kwargs: Any) -> str | None:
-        """Asks for a reply outside the call, a summary say, with the same patience."""
-        backoff = Backoff(self._patience.retries)
+        """Asks for a reply outside the call, a summary say, with the same policy."""
+        retries = Retries(self._policy, since=time.monotonic())
         while True:
             try:
-                async with asyncio.timeout(self._patience.reply):
+                async with asyncio.timeout(self._policy.reply_secs):
                     return await super().run_inference(context, *args, **kwargs)
             except Exception as error:
-                wait = backoff.next_wait(retry_after(error)) if is_passing(error) else None
-                if wait is None:
+                pause = retries.note_failure(wish_secs=retry_after(error) or 0.0)
+                if retries.are_spent or not is_passing(error):
                     raise
-            await asyncio.sleep(wait)
+            await asyncio.sleep(pause)
 
 
 class _Turn:

@@ -20,7 +20,7 @@ _ADVICE = {
     ErrorCategory.AUTHORIZATION: "use a key that may use this model",
     ErrorCategory.INVALID_REQUEST: "check model and settings against what this server has",
     ErrorCategory.APPLICATION: "look at what the context holds",
-    ErrorCategory.RATE_LIMIT: "ask for a higher limit, or raise the patience",
+    ErrorCategory.RATE_LIMIT: "ask for a higher limit, or raise give_up_secs",
     ErrorCategory.QUOTA: "add credit to the account",
     ErrorCategory.SERVER: "see the vendor's status page, or have a second service take over",
     ErrorCategory.UNKNOWN: "look it up with the vendor",

@@ -13,7 +13,8 @@ from twilio_frames.processors.replies.continuation import Continuation
 from twilio_frames.services.openai.calls import CallPieces
 from twilio_frames.services.openai.ending import Ending
 from twilio_frames.services.openai.errors import is_passing, retry_after
-from twilio_frames.services.patience import Backoff, ReplyDeadline, ReplyPatience
+from twilio_frames.services.reply_deadline import ReplyDeadline, ReplyPolicy
+from twilio_frames.services.retry_policy import Retries
 
 __all__ = ["ChatReply"]
 
@@ -24,7 +25,7 @@ Ask = Callable[[str], Awaitable[Any]]
 class ChatReply:
     """The chunks of one reply, as Pipecat reads them.
 
-    An attempt that fails is made again while the patience lasts. If something had been said by
+    An attempt that fails is made again while the policy allows. If something had been said by
     then, the rest is asked for, and what repeats it is taken out: see
     :class:`twilio_frames.processors.replies.continuation.Continuation`. Function calls come whole,
     one chunk for each, and only once the reply is complete: a call that was cut off is never made.
@@ -35,7 +36,7 @@ class ChatReply:
 
     Args:
         ask: Asks for it.
-        patience: How long each part of it may take.
+        policy: How long each part of it may take, and how often it is asked for.
         may_be_empty: Whether a reply without words and calls is one.
         note_unreadable: Is told the id of a call whose arguments are no JSON object; the call
             follows without arguments.
@@ -44,13 +45,13 @@ class ChatReply:
     def __init__(
         self,
         ask: Ask,
-        patience: ReplyPatience,
+        policy: ReplyPolicy,
         *,
         may_be_empty: bool,
         note_unreadable: Callable[[str], None],
     ):
         self._ask = ask
-        self._patience = patience
+        self._policy = policy
         self._may_be_empty = may_be_empty
         self._note_unreadable = note_unreadable
         self._chunks: AsyncGenerator[ChatCompletionChunk, None] | None = None
@@ -63,8 +64,9 @@ class ChatReply:
         return self._attempts()
 
     async def _attempts(self) -> AsyncGenerator[ChatCompletionChunk, None]:
-        self._end = time.monotonic() + self._patience.reply
-        backoff = Backoff(min(self._patience.retries, self._patience.reply))
+        now = time.monotonic()
+        self._end = now + self._policy.reply_secs
+        retries = Retries(self._policy, since=now)
         while True:
             try:
                 async with aclosing(self._attempt()) as chunks:
@@ -72,10 +74,11 @@ class ChatReply:
                         yield chunk
                 return
             except Exception as error:
-                wait = backoff.next_wait(retry_after(error)) if is_passing(error) else None
-                if wait is None:
+                pause = retries.note_failure(wish_secs=retry_after(error) or 0.0)
+                is_late = retries.are_spent or time.monotonic() + pause > self._end
+                if is_late or not is_passing(error):
                     raise
-            await asyncio.sleep(wait)
+            await asyncio.sleep(pause)
 
     async def _attempt(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         calls, rest, last = CallPieces(), Continuation(self.said), None
@@ -107,7 +110,7 @@ class ChatReply:
 
     async def _received(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The chunks of one attempt, as they come, each in time."""
-        deadline = ReplyDeadline(self._patience, end=self._end)
+        deadline = ReplyDeadline(self._policy, end=self._end)
         async with deadline.kept():
             stream = await self._ask(self.said)
         chunks, ending = aiter(stream), Ending()

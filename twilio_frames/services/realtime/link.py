@@ -13,14 +13,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.proxies import socket_proxy
-from twilio_frames.services.patience import asked_pause, pause_after
+from twilio_frames.services.retry_policy import RetryPolicy, asked_pause
 
 _CONNECT_SECONDS = 5.0
 _PING_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _LARGEST_MESSAGE = 16 * 1024 * 1024
-_FIRST_DELAY = 0.25
-_LONGEST_DELAY = 4.0
+_RETRY = RetryPolicy(at_once=0)
 _LONGEST_WISH = 10.0
 
 _CATEGORIES = {
@@ -96,7 +95,7 @@ def delay_before(attempt: int, failure: LinkFailure) -> float:
     """
     if failure.wait is not None:
         return min(failure.wait, _LONGEST_WISH)
-    return pause_after(attempt, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
+    return _RETRY.pause_after(attempt)
 
 
 class RealtimeLink:
