@@ -22,32 +22,17 @@ class PauseRange:
         shortest: Never less, however swiftly the caller speaks.
         longest: Never more, however slowly.
         first: What a call begins with.
-        quantile: In which share of the caller's turns the longest pause is to be waited out.
-        margin: How much longer than that the silence is.
-        step: By how much a turn lowers it at most.
-        remembered: How many turns are remembered, the newest.
     """
 
     shortest: float = 0.4
     longest: float = 1.2
     first: float = 0.6
-    quantile: float = 0.8
-    margin: float = 0.15
-    step: float = 0.05
-    remembered: int = 12
 
     def __post_init__(self) -> None:
         if not 0.0 < self.shortest <= self.first <= self.longest:
             raise ConfigurationError(
                 "expected 0 < shortest <= first <= longest, got "
                 f"{self.shortest}, {self.first}, {self.longest}"
-            )
-        if not 0.0 < self.quantile <= 1.0:
-            raise ConfigurationError(f"expected 0 < quantile <= 1, got {self.quantile}")
-        if self.margin < 0.0 or self.step < 0.0 or self.remembered < 1:
-            raise ConfigurationError(
-                "expected margin >= 0, step >= 0 and remembered >= 1, got "
-                f"{self.margin}, {self.step}, {self.remembered}"
             )
 
     @classmethod
@@ -61,15 +46,23 @@ class LearnedPause:
     """The silence that ends one caller's turns.
 
     Args:
-        within: Its range, and how fast it is learned.
+        within: Its range.
     """
 
+    QUANTILE = 0.8
+    """In which share of the caller's turns the longest pause is to be waited out."""
+    MARGIN_SECS = 0.15
+    """How much longer than that the silence is."""
+    STEP_SECS = 0.05
+    """By how much a turn lowers it at most."""
+    REMEMBERED_TURNS = 12
+    """How many turns are remembered, the newest."""
     _LATELY_TURNS = 4
     """For so many turns a caller who was cut off is given more time."""
 
     def __init__(self, within: PauseRange | None = None):
         self._within = within or PauseRange()
-        self._pauses: deque[float] = deque(maxlen=self._within.remembered)
+        self._pauses: deque[float] = deque(maxlen=self.REMEMBERED_TURNS)
         self._longest = 0.0
         self._secs = self._within.first
         self._turns = 0
@@ -115,7 +108,7 @@ class LearnedPause:
         self._cuts += 1
         self._turns_since_cut = 0
         self._longest = max(self._longest, secs)
-        self._secs = max(self._secs, self._bounded(secs + self._within.margin))
+        self._secs = max(self._secs, self._bounded(secs + self.MARGIN_SECS))
 
     def turn_ended(self) -> None:
         """A turn was over when it was taken to be."""
@@ -124,13 +117,13 @@ class LearnedPause:
             self._turns_since_cut += 1
         self._pauses.append(self._longest)
         self._longest = 0.0
-        self._secs = max(self._wanted(self._pauses), self._secs - self._within.step)
+        self._secs = max(self._wanted(self._pauses), self._secs - self.STEP_SECS)
 
     def _wanted(self, pauses: Iterable[float]) -> float:
         """What these longest pauses of turns ask for."""
         ordered = sorted(pauses)
-        rank = math.ceil(self._within.quantile * len(ordered)) - 1
-        return self._bounded(ordered[rank] + self._within.margin)
+        rank = math.ceil(self.QUANTILE * len(ordered)) - 1
+        return self._bounded(ordered[rank] + self.MARGIN_SECS)
 
     def _bounded(self, secs: float) -> float:
         return min(self._within.longest, max(self._within.shortest, secs))

@@ -28,22 +28,18 @@ class Spell:
 
 
 class Ear:
-    """Listens to the audio that is played to the caller.
+    """Listens to the audio that is played to the caller."""
 
-    Args:
-        keep_audio: Whether to keep it all (8000 bytes a second) for :attr:`audio`.
-    """
-
-    def __init__(self, *, keep_audio: bool = True):
-        self._audio = bytearray() if keep_audio else None
+    def __init__(self):
+        self._audio = bytearray()
         self._samples = 0
         self._is_broken_off = False
         self.spells: list[Spell] = []
 
     @property
     def audio(self) -> bytes:
-        """All that was heard so far, silence included, mu-law; empty if it is not kept."""
-        return bytes(self._audio or b"")
+        """All that was heard so far, silence included, mu-law."""
+        return bytes(self._audio)
 
     @property
     def samples(self) -> int:
@@ -76,8 +72,7 @@ class Ear:
             mulaw: The audio.
             from_bot: Whether any of it is the bot's; if not, it is known to be silence.
         """
-        if self._audio is not None:
-            self._audio += mulaw
+        self._audio += mulaw
         if from_bot:
             self._listen(mulaw)
         self._samples += len(mulaw)

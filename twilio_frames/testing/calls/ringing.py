@@ -30,7 +30,6 @@ class CallerOptions:
         line: What the line does to the call: delay, jitter, what breaks, echo.
         seed: Makes the noise and all that the line does the same each time.
         voice: The voice in which text is said, an espeak-ng name.
-        keep_audio: Whether the result holds what was heard.
         seconds: How long the call may last at most.
     """
 
@@ -40,7 +39,6 @@ class CallerOptions:
     line: LineConditions = PERFECT_LINE
     seed: int = 0
     voice: str = CALLER_VOICE
-    keep_audio: bool = True
     seconds: float = DEFAULT_SECONDS
 
 
@@ -57,7 +55,7 @@ async def on_the_line(
     call.seed = options.seed
     call.equip(
         Voice(noise_level=options.noise_level, seed=options.seed),
-        Ear(keep_audio=options.keep_audio),
+        Ear(),
         Recording(options.record) if options.record else None,
         options.line,
     )

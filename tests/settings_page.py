@@ -1,0 +1,116 @@
+"""Writes ``docs/settings.md`` from the docstrings of what can be set: run it after a change."""
+
+import dataclasses
+import inspect
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from twilio_frames.local.tts import EspeakTTSSettings
+from twilio_frames.processors.endpointing import TurnEndTimes
+from twilio_frames.processors.fallback import FallbackOptions
+from twilio_frames.processors.turns.learned_pause import PauseRange
+from twilio_frames.server import ServerSettings
+from twilio_frames.services.deepgram import RetryPolicy
+from twilio_frames.services.openai import ReplyPolicy
+from twilio_frames.testing import AccountRules, CallerOptions, LineConditions, StartDelays
+from twilio_frames.testing.load import LoadPlan, QualityLimits
+from twilio_frames.transport import TwilioParams
+
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+WHERE: dict[type, str] = {
+    TwilioParams: "A call's line: `TwilioTransport(websocket, params=TwilioParams(...))`, or "
+    "`ServerSettings(transport=...)` for every call of a server.",
+    ServerSettings: "A server: `create_app(bot, ServerSettings(...))` and `serve()`. "
+    "`ServerSettings.from_environment()` reads the variables that are named.",
+    TurnEndTimes: "`PhoneVAD(turn_end_times=...)`; [turns](turns.md) says what it is for.",
+    PauseRange: "`PhoneVAD(learned_pause=LearnedPause(PauseRange(...)))`; see [turns](turns.md).",
+    FallbackOptions: "Keywords of `STTFallback`, `LLMFallback` and `TTSFallback`; see "
+    "[fallbacks](fallbacks.md).",
+    ReplyPolicy: "`policy=` of `PhoneOpenAILLMService` and `PhoneLangchainProcessor`; see "
+    "[OpenAI](vendors/openai.md). What is not here is as in `RetryPolicy`.",
+    RetryPolicy: "`policy=` of Deepgram's, Cartesia's and Google's services; see "
+    "[vendors](vendors/README.md).",
+    EspeakTTSSettings: "`EspeakTTSService(settings=EspeakTTSService.Settings(...))`.",
+    CallerOptions: "A caller of the test kit: `SimulatedTwilio.call(url, options=...)`; see "
+    "[callers](callers.md).",
+    LineConditions: "A caller's line, `CallerOptions(line=...)`; see [line](line.md).",
+    StartDelays: "`SimulatedTwilio(delays=...)`.",
+    AccountRules: "`SimulatedTwilio(rules=...)`.",
+    LoadPlan: "`run_load(LoadPlan(...))`; see [load](load.md).",
+    QualityLimits: "What `twilio-frames load` takes for good enough; see [load](load.md).",
+}
+
+
+def described(kind: type) -> dict[str, str]:
+    """What the class says of each setting."""
+    found: dict[str, str] = {}
+    name = ""
+    section = re.split(r"^(?:Parameters|Args):$", inspect.getdoc(kind) or "", flags=re.M)[-1]
+    for line in section.split("\n\n")[0].splitlines():
+        if begun := re.match(r" {4}(\w+): (.*)", line):
+            name, found[name] = begun[1], begun[2]
+        elif name and line.strip():
+            found[name] += " " + line.strip()
+    return found
+
+
+def defaults(kind: type) -> dict[str, Any]:
+    """What each setting is where it is left out; ``...`` if it cannot be."""
+    own = kind.__annotations__
+    if typing.is_typeddict(kind):
+        return dict.fromkeys(own, None)
+    if dataclasses.is_dataclass(kind):
+        fields = [field for field in dataclasses.fields(kind) if field.name in own]
+        return {field.name: _default(field) for field in fields}
+    models: dict[str, Any] = kind.model_fields
+    return {
+        name: ... if models[name].default is PydanticUndefined else models[name].default
+        for name in own
+        if name in models
+    }
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return ... if field.default is dataclasses.MISSING else field.default
+
+
+def _shown(default: Any) -> str:
+    if default is ...:
+        return "required"
+    if dataclasses.is_dataclass(default):
+        return f"`{type(default).__name__}()`"
+    if repr(default) == "NOT_GIVEN":
+        return "the service's"
+    text = repr(default).replace("|", "\\|")
+    return f"`{text}`"
+
+
+def page() -> str:
+    """The page as it should be."""
+    lines = [
+        "# Settings",
+        "",
+        "Everything that can be set, by class, with its default. Times are in seconds unless it is",
+        "said otherwise. `python -m tests.settings_page` writes this page from the docstrings, and",
+        "a test compares.",
+    ]
+    for kind, where in WHERE.items():
+        told = described(kind)
+        lines += ["", f"## {kind.__name__}", "", where, ""]
+        lines += ["| setting | default | what it is |", "|---|---|---|"]
+        for name, default in defaults(kind).items():
+            about = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", told.get(name, "")).replace("``", "`")
+            about = about.replace("|", "\\|")
+            if about:
+                lines.append(f"| `{name}` | {_shown(default)} | {about} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
