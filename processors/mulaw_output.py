@@ -65,7 +65,7 @@ from twilio_frames.processors.output.backlog import BacklogFrame
 from twilio_frames.processors.output.early_start import EarlyStart
 from twilio_frames.processors.output.function_rounds import FunctionRounds, FunctionRoundsOverFrame
 from twilio_frames.processors.output.heard_audio import HeardAudioFrame, HeardSoundFrame
-from twilio_frames.processors.output.heard_first import HeardFirst, MemoryFenceFrame
+from twilio_frames.processors.output.heard_first import HeardFirst
 from twilio_frames.processors.output.hold import Hold
 from twilio_frames.processors.output.line_sound import LineSound
 from twilio_frames.processors.output.ordered_pusher import OrderedPusher
@@ -256,9 +256,6 @@ class MulawOutput(BaseOutputTransport):
                 await self.push_frame(frame, direction)
             case FunctionCallCancelFrame() if self._delivery.holds_back(frame):
                 pass
-            case MemoryFenceFrame():
-                await self._delivery.settle()
-                await self.push_frame(frame, direction)
             case BacklogFrame():
                 frame.passed()
             case SystemFrame():
@@ -276,8 +273,7 @@ class MulawOutput(BaseOutputTransport):
         is_protected = self._script.is_protected
         await self._hold.interrupting(is_protected=is_protected)
         was_unfinished = self._writer.cut()
-        self._delivery.interrupting()
-        was_cut = await self._playout.interrupt()
+        was_cut, survivors = await self._playout.interrupt()
         await self._tell_cuts(self._script.sent if is_protected else self._script.heard)
         self._writer.follow_cut()
         is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
@@ -288,7 +284,10 @@ class MulawOutput(BaseOutputTransport):
             self._has_words = False
             self._say_again.forget()
         await self.push_frame(frame, direction)
-        await self._delivery.interrupted()
+        # The memory has made a message of the words that were heard.
+        await self._delivery.reopen()
+        for thing in survivors:
+            await self._due(thing)
         if not is_protected:
             await self._stopped_speaking()
 

@@ -1,16 +1,18 @@
 """What falls due as it is heard, handed on in the order in which it happened.
 
-Pipecat's processors take system frames at once and others one after the other, and an interruption
-drops what they have not taken yet. Words are system frames, or an interruption would overtake them.
-What else an assistant's memory is made of is not: the beginning and end of replies, function calls.
-So that it stands in the memory where it happened, words wait until what fell due before them has
-been taken, and function calls that an interruption leaves go on behind it, when the words that were
-heard have become a message.
+Pipecat's processors take system frames at once and others one after the other; an interruption
+overtakes the others, and drops what has not been taken yet. So whatever an assistant's memory is
+made of goes on as a system frame of the same kind: words, the beginning and end of utterances and
+of replies, function calls. These never overtake each other, nor does an interruption overtake them.
+
+The results of functions, and what else a pipeline carries, stay as they are: Pipecat's memory looks
+in its queue for further results before it asks the LLM. None of these can overtake the frames that
+it belongs to.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from functools import cache
+from types import new_class
 
 from pipecat.frames.frames import (
     Frame,
@@ -18,20 +20,22 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallsStartedFrame,
     LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMThoughtEndFrame,
+    LLMThoughtStartFrame,
+    LLMThoughtTextFrame,
     SystemFrame,
+    TextFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
 )
 
-from twilio_frames.processors.words import HeardTextFrame
-
-# A processor takes two turns of the event loop for a frame; a few may stand before the memory.
-_TURNS = 12
-
-
-@dataclass
-class _CancelledFunctionFrame(SystemFrame, FunctionCallInProgressFrame):
-    """The beginning of a function call; a system frame, or its cancellation would overtake it."""
+_REMEMBERED = (
+    *(TextFrame, TTSStartedFrame, TTSStoppedFrame, LLMAssistantPushAggregationFrame),
+    *(LLMFullResponseStartFrame, LLMFullResponseEndFrame, FunctionCallInProgressFrame),
+    *(LLMThoughtStartFrame, LLMThoughtTextFrame, LLMThoughtEndFrame),
+)
 
 
 class OrderedPusher:
@@ -43,8 +47,6 @@ class OrderedPusher:
 
     def __init__(self, push: Callable[[Frame], Awaitable[None]]):
         self._push = push
-        self._is_busy = False
-        self._kept: list[Frame] | None = None
         self._functions: dict[str, FunctionCallCancelFrame | None] = {}
         self._protected: dict[str | None, TTSStartedFrame] = {}
         self._reopened: set[str | None] = set()
@@ -66,74 +68,44 @@ class OrderedPusher:
 
     async def push(self, frame: Frame) -> None:
         """Hands on what fell due."""
-        if self._kept is not None and not frame.interruptible and not _is_system(frame):
-            self._kept.append(frame)
-            return
+        await self._push(_in_order(frame))
         match frame:
-            case HeardTextFrame():
-                await self._let_pass()
             case FunctionCallInProgressFrame():
-                await self._begin_function(frame)
-                return
+                cancellation = self._functions.pop(frame.tool_call_id, None)
+                if cancellation is not None:
+                    # It was cancelled before the words ahead of it had been heard.
+                    await self._push(cancellation)
             case TTSStartedFrame() if not frame.interruptible:
                 self._protected[frame.context_id] = frame
             case TTSStoppedFrame():
                 await self._end_utterance(frame)
             case _:
                 pass
-        self._is_busy = self._is_busy or not _is_system(frame)
-        await self._push(frame)
 
-    async def settle(self) -> None:
-        """Waits until what was handed on has been taken."""
-        if self._is_busy:
-            await _turns()
-
-    def interrupting(self) -> None:
-        """From here on what survives an interruption waits for it to be handed on."""
-        self._kept = []
-
-    async def interrupted(self) -> None:
-        """The interruption has been handed on: what survives it follows."""
-        kept, self._kept = self._kept or [], None
+    async def reopen(self) -> None:
+        """An interruption has been handed on: opens a message for what is heard in spite of it."""
         for started in self._protected.values():
-            # The memory has closed the message; what is heard of this utterance from here on needs
-            # another.
             self._reopened.add(started.context_id)
-            await self._push(_again(started))
-        for frame in kept:
-            await self.push(frame)
-
-    async def _let_pass(self) -> None:
-        if self._is_busy:
-            self._is_busy = False
-            await _turns()
-
-    async def _begin_function(self, frame: FunctionCallInProgressFrame) -> None:
-        cancellation = self._functions.pop(frame.tool_call_id, None)
-        if cancellation is None:
-            self._is_busy = True
-            await self._push(frame)
-            return
-        # It was cancelled before the words ahead of it had been heard.
-        begun = {f.name: getattr(frame, f.name) for f in fields(frame) if f.init}
-        await self._push(_CancelledFunctionFrame(**begun))
-        await self._push(cancellation)
+            await self._push(_in_order(_again(started)))
 
     async def _end_utterance(self, frame: TTSStoppedFrame) -> None:
         self._protected.pop(frame.context_id, None)
         if frame.context_id in self._reopened:
             self._reopened.discard(frame.context_id)
-            await self._push(LLMAssistantPushAggregationFrame())
+            await self._push(_in_order(LLMAssistantPushAggregationFrame()))
 
 
-async def _turns() -> None:
-    for _ in range(_TURNS):
-        await asyncio.sleep(0)
+def _in_order(frame: Frame) -> Frame:
+    """Makes a system frame of one that the memory takes."""
+    if isinstance(frame, _REMEMBERED) and not isinstance(frame, SystemFrame):
+        # The frame itself, not a copy: whoever follows it knows it by its id and metadata.
+        object.__setattr__(frame, "__class__", _system_kind(type(frame)))
+    return frame
 
 
-def _is_system(frame: Frame) -> bool:
-    return isinstance(frame, SystemFrame)
+@cache
+def _system_kind(kind: type[Frame]) -> type[Frame]:
+    return new_class(kind.__name__, (kind, SystemFrame))
 
 
 def _again(started: TTSStartedFrame) -> TTSStartedFrame:

@@ -365,16 +365,16 @@ class OutputPacer:
             self.is_held = self.is_held_ahead = False
             self._wake.set()
 
-    async def interrupt(self) -> bool:
+    async def interrupt(self) -> tuple[bool, list[object]]:
         """Drops what was not heard, after what was heard has been delivered.
 
         Returns:
-            Whether something was cut off.
+            Whether something was cut off, and what is not dropped and has nothing to wait for.
         """
         if self.script.is_protected:
             self._release_ahead()
             self.script.drop_unsent()
-            return False
+            return False, []
         if not self.is_held and self._is_speaking():
             self.is_held = True
             await self._cut()
@@ -384,10 +384,11 @@ class OutputPacer:
             self._stretches.clear()
             self.is_held_ahead = False
             # Words that were placed only now may lie on what has long been heard.
-            await self._hand_on([*self.script.hear(self._heard_last), *self.script.drop()])
+            await self._hand_on(self.script.hear(self._heard_last))
+            survivors = self.script.drop()
             self.is_held = False
         self._wake.set()
-        return was_cut
+        return was_cut, survivors
 
     async def _cut(self) -> None:
         """Clears Twilio's buffer; what was heard is delivered when that is settled."""
