@@ -77,14 +77,17 @@ class EventFrames:
     def __init__(self, *, sample_rate: int = SAMPLE_RATE, longest_gap_secs: float = 5.0):
         self._sample_rate = sample_rate
         self._longest_gap = round(longest_gap_secs * SAMPLE_RATE)
-        self._resampler = Resampler(SAMPLE_RATE, sample_rate)
+        is_plain = sample_rate == SAMPLE_RATE
+        self._resampler = None if is_plain else Resampler(SAMPLE_RATE, sample_rate)
         self._stale = False
 
     def of(self, event: Event | MarkEcho) -> list[Frame]:
         """The frames an event amounts to, often one, sometimes none."""
         match event:
             case Media():
-                return self._audio(event.payload, event)
+                is_new = event.track == INBOUND and not self._stale
+                self._stale = self._stale and event.track != INBOUND
+                return self._frames(event.payload, event.timestamp) if is_new else []
             case TimestampBreak():
                 return self._gap(event)
             case MarkEcho():
@@ -102,16 +105,10 @@ class EventFrames:
             case _:
                 return []
 
-    def _audio(self, mulaw: bytes, media: Media) -> list[Frame]:
-        if media.track != INBOUND:
-            return []
-        if self._stale:
-            self._stale = False
-            return []
-        return self._frames(mulaw, media.timestamp)
-
     def _frames(self, mulaw: bytes, timestamp: int | None) -> list[Frame]:
-        pcm = self._resampler.resample(decode_mulaw(mulaw))
+        pcm = decode_mulaw(mulaw)
+        if self._resampler is not None:
+            pcm = self._resampler.resample(pcm)
         if not pcm:
             return []
         return [

@@ -62,11 +62,8 @@ class LineFilter:
 
     def __init__(self, audio_filter: BaseAudioFilter | None):
         self._filter = audio_filter
-
-    @property
-    def is_there(self) -> bool:
+        self.is_there = audio_filter is not None
         """Whether there is one that works."""
-        return self._filter is not None
 
     async def filtered(self, pcm: bytes) -> bytes:
         """What becomes of audio; empty while the filter waits for more."""
@@ -74,7 +71,7 @@ class LineFilter:
             return pcm
         filtered = await sound_of(self._filter.filter(pcm), "an audio filter")
         if filtered is None:
-            self._filter = None
+            self._filter, self.is_there = None, False
             return pcm
         return filtered
 

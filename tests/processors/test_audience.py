@@ -6,8 +6,7 @@ from loguru import logger
 
 from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.transport.audience import Audience, Failures
-from twilio_frames.transport.taps import CallTap
+from twilio_frames.transport.taps import Audience, CallTap, Failures
 
 
 class Listener:

@@ -59,8 +59,8 @@ async def test_audio_read_late_lies_where_it_was_said(timestamp: int | None, pla
     watcher = Watcher()
     connection.taps.add(watcher)
     await connection.wait_for_start()
-    connection.opened_at -= 0.5
-    connection.caller_heard(b"\xff" * 160, timestamp)
+    connection.taps.opened_at -= 0.5
+    connection.taps.caller_heard(b"\xff" * 160, timestamp)
 
     assert watcher.places == [pytest.approx(place, abs=0.05)]
 
@@ -76,8 +76,8 @@ async def test_audio_from_the_future_is_of_now(timestamp: int):
     watcher = Watcher()
     connection.taps.add(watcher)
     await connection.wait_for_start()
-    connection.caller_heard(b"\xff" * 160, 20)
-    connection.caller_heard(b"\xff" * 160, timestamp)
+    connection.taps.caller_heard(b"\xff" * 160, 20)
+    connection.taps.caller_heard(b"\xff" * 160, timestamp)
 
     assert watcher.places[1] == pytest.approx(watcher.places[0], abs=0.1)
 

@@ -330,9 +330,9 @@ async def test_line_on_which_sound_comes_is_asked_nothing():
 )
 async def test_dead_air_before_the_pipeline_has_a_bound():
     async with line(pipeline_timeout_secs=20.0) as one:
-        one.connection.opened_at -= 19.0
+        one.connection.taps.opened_at -= 19.0
         assert await one.connection.check_line()
-        one.connection.opened_at -= 2.0
+        one.connection.taps.opened_at -= 2.0
         assert not await one.connection.check_line()
 
         assert await one.reason() is CallEndReason.ERROR
@@ -341,7 +341,7 @@ async def test_dead_air_before_the_pipeline_has_a_bound():
 async def test_greeting_before_the_pipeline_is_no_dead_air():
     async with line(pipeline_timeout_secs=20.0) as one:
         await one.connection.send(SendMedia(payload=b"\xff" * 8000 * 5))
-        one.connection.opened_at -= 21.0
+        one.connection.taps.opened_at -= 21.0
 
         assert await one.connection.check_line()
 
@@ -350,7 +350,7 @@ async def test_greeting_before_the_pipeline_is_no_dead_air():
 async def test_silence_with_a_pipeline_has_none(is_up: bool, limit: float | None):
     async with line(pipeline_timeout_secs=limit) as one:
         one.connection.pipeline_is_up = is_up
-        one.connection.opened_at -= 1000.0
+        one.connection.taps.opened_at -= 1000.0
 
         assert await one.connection.check_line()
 

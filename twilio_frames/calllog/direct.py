@@ -18,7 +18,7 @@ from pipecat.pipeline.worker_observer import Proxy, WorkerObserver
 
 from twilio_frames.calllog.log import CallLog
 from twilio_frames.pipecat_internals import observer_of, observers_of, set_observer
-from twilio_frames.transport.audience import Failures
+from twilio_frames.transport.taps import Failures
 
 MOST_WAITING = 20_000
 """What waits at most for an observer that is slow: some ten seconds of a busy pipeline."""

@@ -17,11 +17,13 @@ delay shifts both alike and leaves no error.
 
 On an uneven line that is not enough. Behind each ``clear`` a last mark is sent, the fence; its echo
 says that all echoes of before are in. Those that the caller's audio parts from it were played; and
-the caller's audio dates both the playing and the fence on Twilio's own clock
-(``twilio_frames.protocol.mark_timing``), to 20 ms. A mark in front of audio that meets an empty
-buffer dates its beginning. More than one fence, each behind a moment of silence,
-divide these 20 ms as a vernier does. How close together the echoes of a burst come is no evidence:
-a busy event loop reads them as apart as it pleases.
+the caller's audio dates both the playing and the fence on Twilio's own clock. For one ordered
+stream carries both the marks that come back and the caller's audio, a message every 20 ms with a
+time on it: what came between two of them happened between their times, however late it arrived.
+Two such intervals narrow each other where it is known by how much audio their marks lie apart. A
+mark in front of audio that meets an empty buffer dates its beginning. More than one fence, each
+behind a moment of silence, divide these 20 ms as a vernier does. How close together the echoes of a
+burst come is no evidence: a busy event loop reads them as apart as it pleases.
 
 No I/O happens here; the time is passed in, in seconds of any monotonic clock.
 """
@@ -30,12 +32,38 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twilio_frames.protocol.mark_timing import CallerClock, Interval
-
 _BYTES_PER_SECOND = 8000
 _CLOCK_SECONDS = 0.002
 _DELAYS_KEPT = 16
 _MOST_MARKS = 4000
+_FRAME_SAMPLES = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A stretch of time on Twilio's clock within which something happened.
+
+    Parameters:
+        begin: Its first sample.
+        end: Its last.
+    """
+
+    begin: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """Samples from its begin to its end."""
+        return self.end - self.begin
+
+    def moved(self, samples: int) -> "Interval":
+        """The same, so much later."""
+        return Interval(self.begin + samples, self.end + samples)
+
+    def intersect(self, other: "Interval") -> "Interval | None":
+        """What it has in common with another; None if that is nothing."""
+        both = Interval(max(self.begin, other.begin), min(self.end, other.end))
+        return both if both.length >= 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +174,7 @@ class Playback:
         self._outstanding: deque[_Mark] = deque(maxlen=_MOST_MARKS)
         self._cutting: _Cutting | None = None
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
-        self._caller_clock = CallerClock()
+        self._caller_at: int | None = None
         self._run = _Run()
 
     @property
@@ -171,7 +199,13 @@ class Playback:
         Args:
             timestamp: When it began, milliseconds of Twilio's clock.
         """
-        self._caller_clock.media_received(timestamp)
+        self._caller_at = timestamp * _BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
+
+    def _now_at_twilio(self) -> Interval | None:
+        """When what arrives now happened: behind the caller's latest audio, before the next."""
+        if self._caller_at is None:
+            return None
+        return Interval(self._caller_at, self._caller_at + _FRAME_SAMPLES)
 
     def audio_sent(self, length: int, now: float) -> None:
         """Notes audio that has been sent."""
@@ -226,7 +260,7 @@ class Playback:
             return []
         self._outstanding.remove(mark)
         self.echoed += 1
-        mark.dated = self._caller_clock.window()
+        mark.dated = self._now_at_twilio()
         if mark.is_cut and self._cutting:
             self._cutting.echoes.append(mark)
             return []

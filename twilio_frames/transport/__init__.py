@@ -15,6 +15,7 @@ from twilio_frames.pipecat_internals import call_event_handler, register_event_h
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_failed, tell_made
+from twilio_frames.transport.bot_echo import BotEcho
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.handshake import start_kept_on
 from twilio_frames.transport.input import TwilioInput
@@ -23,7 +24,7 @@ from twilio_frames.transport.params import TwilioParams, check_params
 from twilio_frames.transport.reader import LineReader
 from twilio_frames.transport.recorder import CallRecorder
 from twilio_frames.transport.sockets import media_socket
-from twilio_frames.transport.taps import CallTap, LineWatcher
+from twilio_frames.transport.taps import CallTap, CallTaps, Failures, LineWatcher
 
 __all__ = ["CallRecorder", "TwilioParams", "TwilioTransport"]
 
@@ -61,7 +62,13 @@ class TwilioTransport(BaseTransport):
         self._websocket = websocket
         self._params = params or TwilioParams()
         check_params(self._params)
-        self._connection = MediaConnection(media_socket(websocket), self._params)
+        playback = Playback()
+        self._failures = Failures(lambda: f"call {self._connection.call_sid}")
+        self._taps = CallTaps(self._failures, playback)
+        echo = BotEcho(playback)
+        self._connection = MediaConnection(
+            media_socket(websocket), self._params, playback=playback, taps=self._taps, echo=echo
+        )
         if (known := start or start_kept_on(websocket)) is not None:
             self._connection.adopt(known)
         self._reader = LineReader(self._connection, on_ended=self._ended)
@@ -69,6 +76,8 @@ class TwilioTransport(BaseTransport):
             self._connection,
             self._reader,
             self._params,
+            taps=self._taps,
+            echo=echo,
             on_started=self._started,
             on_failed=lambda error: tell_failed(self, error),
             name=f"{self}#input",
@@ -105,7 +114,7 @@ class TwilioTransport(BaseTransport):
     @property
     def listener_failures(self) -> dict[str, int]:
         """How often a tap or watcher raised what."""
-        return dict(self._connection.failures.counts)
+        return dict(self._failures.counts)
 
     @property
     def underruns(self) -> int:
@@ -171,12 +180,12 @@ class TwilioTransport(BaseTransport):
         Raises:
             ConfigurationError: If it lacks a method, or has one that would have to be awaited.
         """
-        self._connection.taps.add(tap)
+        self._taps.add(tap)
 
     @property
     def opened_at(self) -> float:
         """When the socket was taken over, by ``time.monotonic()``; taps count from then."""
-        return self._connection.opened_at
+        return self._taps.opened_at
 
     def add_watcher(self, watcher: LineWatcher) -> None:
         """Lets somebody see the stream's messages, a call log say; as harmless as a tap.

@@ -1,5 +1,8 @@
 """One media stream's socket: what comes in as events, what goes out with a time limit, and its end.
 
+Where the bot's audio stands, its echo, and those who listen in are parts of their own, which are
+told of what comes and goes.
+
 Nothing that arrives ends the connection: a message that breaks a rule is counted, logged once per
 kind, and skipped. The connection ends for one stated reason, the first that was found; whoever
 finds a later one changes nothing.
@@ -14,9 +17,9 @@ from collections.abc import Callable, Sequence
 from loguru import logger
 
 from twilio_frames.audio import MULAW_SILENCE
-from twilio_frames.audio.echo import BotAtEar, EchoReference
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.output.pacer import AUTO_MARK
 from twilio_frames.protocol import (
     OUTBOUND,
     BotMessage,
@@ -36,24 +39,18 @@ from twilio_frames.protocol import (
     Unknown,
     Violation,
 )
-from twilio_frames.transport.arrival import EvenArrival
-from twilio_frames.transport.audience import Audience, Failures
+from twilio_frames.transport.bot_echo import BotEcho
 from twilio_frames.transport.handshake import start_of_later_message
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
-from twilio_frames.transport.taps import CallTap, LineWatcher
+from twilio_frames.transport.taps import Audience, CallTaps, Failures, LineWatcher
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
-# Telephones and networks delay an echo by up to 0.6 s; the rest is the way before it is known.
-_ECHO_SECONDS = 0.9
-_MOST_WAY = 1.0
-# How far the first audio, by which the caller's clock is set, may have been late on a bad line.
-_MOST_AHEAD = 10.0
 _FENCES = 13
 PROBE_SILENCE = bytes([MULAW_SILENCE]) * 13
-CLEAR_BARRIER = "heard:cleared:"
+CLEAR_BARRIER = f"{AUTO_MARK}cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
-QUESTION = "heard:alive:"
+QUESTION = f"{AUTO_MARK}alive:"
 """What the names of the marks begin with by which a silent line is asked whether it lives."""
 
 
@@ -67,9 +64,20 @@ class MediaConnection:
     Args:
         socket: The open socket.
         params: Time limits.
+        playback: What Twilio has played; a new one if left out.
+        taps: Who listens in; nobody if left out.
+        echo: What may come back along with the caller.
     """
 
-    def __init__(self, socket: MediaSocket, params: TwilioParams):
+    def __init__(
+        self,
+        socket: MediaSocket,
+        params: TwilioParams,
+        *,
+        playback: Playback | None = None,
+        taps: CallTaps | None = None,
+        echo: BotEcho | None = None,
+    ):
         self._socket = socket
         self._params = params
         self._closing: asyncio.Task[None] | None = None
@@ -82,22 +90,21 @@ class MediaConnection:
         self.on_end: Callable[[], None] = _nothing
         """Called once, at the end of the connection."""
         self.stream = Stream(Role.BOT)
-        self.playback = Playback()
+        self.playback = playback or Playback()
         self.end_reason: CallEndReason | None = None
         self.end_detail = ""
         self.transferring = False
         """Set before the call is given other TwiML: the ``stop`` that follows is a transfer."""
         self.breaks_off = False
         """Set before the bot is stopped from outside: closing the line is no hanging up."""
-        self.failures = Failures(lambda: f"call {self.call_sid}")
-        """What those who listen in raised."""
-        self.taps = Audience(CallTap, self.failures)
-        """Who listens in."""
-        self.watchers = Audience(LineWatcher, self.failures)
+        if taps is None:
+            taps = CallTaps(Failures(lambda: f"call {self.call_sid}"), self.playback)
+        self.taps = taps
+        self.bot_heard = self.taps.bot_heard
+        """Tells who listens in what was heard of the bot."""
+        self.watchers = Audience(LineWatcher, self.taps.failures)
         """Who sees the messages."""
-        self._echo = EchoReference()
-        self._evenly = EvenArrival()
-        self._caller_clock: float | None = None
+        self._echo = echo or BotEcho(self.playback)
         self._started_at = math.inf
         self._asked_at = -math.inf
         self._questions = 0
@@ -108,8 +115,7 @@ class MediaConnection:
         """Whether it ended because there was none in time."""
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
-        self.opened_at = self.last_received = time.monotonic()
-        """When the socket was taken over: zero of what the taps are told."""
+        self.last_received = self.opened_at
 
     async def wait_for_start(self) -> Start:
         """Reads up to ``start``; at once if it has been read.
@@ -148,7 +154,7 @@ class MediaConnection:
     def adopt(self, start: Start) -> None:
         """Goes on from a ``start`` that somebody else has read."""
         self.stream.adopt(start)
-        self._started_at = 0.0
+        self._started_at = self.taps.started_secs = 0.0
 
     def _adopt_by(self, data: str | bytes) -> None:
         """Goes on from the middle of a stream whose ``start`` somebody else has read."""
@@ -174,7 +180,7 @@ class MediaConnection:
     async def receive(self) -> list[Event | MarkEcho] | None:
         """The events of the next message; None when the connection has ended.
 
-        A mark comes as what its echo says; one that is not out is dropped.
+        A mark comes as what its echo says; one that is not out is dropped, as are this end's own.
         """
         try:
             data = await self._socket.receive()
@@ -184,7 +190,7 @@ class MediaConnection:
             self._ended_by_peer()
             return None
         self.last_received = time.monotonic()
-        if self.stream.state is StreamState.IDLE:
+        if self._started_at == math.inf and self.stream.state is StreamState.IDLE:
             self._adopt_by(data)
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
@@ -202,13 +208,13 @@ class MediaConnection:
             case Mark():
                 echoes = self.playback.mark_echoed(event.name, time.monotonic())
                 self.on_echo()
-                return echoes
+                return [echo for echo in echoes if not echo.name.startswith(AUTO_MARK)]
             case Violation():
                 self._count(event.kind.value, event.detail)
             case Unknown():
                 self._count("unknown event", "it has a name this package does not know")
             case Start():
-                self._started_at = self.last_received - self.opened_at
+                self._started_at = self.taps.started_secs = self.last_received - self.opened_at
             case Stop():
                 self._stopped()
             case _:
@@ -241,7 +247,12 @@ class MediaConnection:
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
             self._ended.set()
             self.on_end()
-            self.taps.tell("line_ended", time.monotonic() - self.opened_at)
+            self.taps.line_ended()
+
+    @property
+    def opened_at(self) -> float:
+        """When the socket was taken over."""
+        return self.taps.opened_at
 
     @property
     def call_sid(self) -> str:
@@ -280,15 +291,13 @@ class MediaConnection:
     def _note(self, message: BotMessage) -> None:
         now = time.monotonic()
         self.watchers.tell("sending", message, self.playback, now)
+        self._echo.sending(message, now)
         match message:
             case SendMedia():
-                self._echo.note(message.payload, max(self.playback.ends_at, now))
                 self.playback.audio_sent(len(message.payload), now)
             case SendMark():
                 self.playback.mark_sent(message.name, now)
             case Clear():
-                # What is on its way is played until the message is there.
-                self._echo.cut(now + self.playback.round_trip)
                 self.playback.clear_sent(self._fences, now)
 
     async def clear(self) -> bool:
@@ -303,42 +312,6 @@ class MediaConnection:
             await self.send(SendMedia(payload=PROBE_SILENCE))
             is_open = await self.send(SendMark(name=fence))
         return is_open
-
-    def bot_at_ear(self, timestamp: int | None, length: int) -> BotAtEar | None:
-        """What the bot was saying where its echo would be in what is heard from the caller now.
-
-        Args:
-            timestamp: Where the caller's audio begins, milliseconds.
-            length: Its samples.
-
-        Returns:
-            None if it was silent.
-        """
-        until = self._evenly.arrived(timestamp, length, time.monotonic())
-        return self._echo.heard(until, min(self.playback.round_trip, _MOST_WAY) + _ECHO_SECONDS)
-
-    def caller_heard(self, mulaw: bytes, timestamp: int | None) -> None:
-        """Tells who listens in what the caller said.
-
-        Args:
-            mulaw: The audio.
-            timestamp: Where it begins, milliseconds.
-        """
-        if not self.taps:
-            return
-        now = time.monotonic() - self.opened_at
-        at = now if timestamp is None else timestamp / 1000
-        if self._caller_clock is None:
-            # What came while the pipeline was made ready is read late, and all at once.
-            self._caller_clock = min(now - at, self._started_at)
-        place = self._caller_clock + at
-        # Nobody has spoken yet what a clock of its own puts into the future.
-        self.taps.tell("caller_audio", mulaw, now if place > now + _MOST_AHEAD else place)
-
-    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
-        """Tells who listens in what the caller heard of the bot, on the caller's side of time."""
-        at = max(0.0, played_at + self.playback.round_trip - self.opened_at)
-        self.taps.tell("bot_audio", mulaw, at)
 
     async def check_line(self) -> bool:
         """Whether the call goes on, by what arrived and what is overdue; ends it if not."""

@@ -34,14 +34,15 @@ from twilio_frames.frames import (
 from twilio_frames.processors.output.backlog import LONGEST_SECS, Backlog
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.output.line_sound import LineFilter
-from twilio_frames.processors.output.pacer import AUTO_MARK
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.protocol import Event, MarkEcho, Start
+from twilio_frames.transport.bot_echo import BotEcho
 from twilio_frames.transport.coming_up import ComingUp, why_not_up
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.held_up import HoldUps
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.reader import LineListener, LineReader
+from twilio_frames.transport.taps import CallTaps
 
 _LOOK_SECONDS = 1.0
 
@@ -56,6 +57,8 @@ class TwilioInput(BaseInputTransport, LineListener):
         connection: The media connection.
         reader: Reads it.
         params: The transport's parameters.
+        taps: Who hears the caller at the line.
+        echo: What of the bot may come back along with the caller.
         on_started: Called with the ``start`` message when the pipeline has started.
         on_failed: Called with the error where a processor holds the pipeline up.
     """
@@ -66,6 +69,8 @@ class TwilioInput(BaseInputTransport, LineListener):
         reader: LineReader,
         params: TwilioParams,
         *,
+        taps: CallTaps,
+        echo: BotEcho,
         on_started: Callable[[Start], Awaitable[None]],
         on_failed: Callable[[BaseException], None],
         **kwargs,
@@ -74,6 +79,8 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._connection = connection
         self._reader = reader
         self._settings = params
+        self._taps = taps
+        self._echo = echo
         self._longest_gap_secs = params.longest_gap_secs
         self._apology = params.apology
         self._on_started = on_started
@@ -221,20 +228,14 @@ class TwilioInput(BaseInputTransport, LineListener):
     async def heard(self, event: Event | MarkEcho) -> None:
         """Pushes what came on the line."""
         for frame in self._event_frames.of(event):
-            await self._push(frame)
-
-    async def _push(self, frame: Frame) -> None:
-        if isinstance(frame, MulawInputFrame):
-            frame.bot = self._connection.bot_at_ear(frame.timestamp, len(frame.mulaw))
-            self._connection.caller_heard(frame.mulaw, frame.timestamp)
-            await self._push_audio(frame)
-        elif isinstance(frame, MarkReachedFrame):
-            if not frame.mark.startswith(AUTO_MARK):
+            if isinstance(frame, MulawInputFrame):
+                await self._push_audio(frame)
+            elif not self._deaf or isinstance(frame, MarkReachedFrame):
                 await self.push_frame(frame)
-        elif not self._deaf:
-            await self.push_frame(frame)
 
     async def _push_audio(self, frame: MulawInputFrame) -> None:
+        frame.bot = self._echo.at_ear(frame.timestamp, len(frame.mulaw))
+        self._taps.caller_heard(frame.mulaw, frame.timestamp)
         if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
             if not self._is_behind:
                 self._is_behind = True

@@ -95,16 +95,13 @@ class LineReader:
     async def _read(self) -> None:
         while (events := await self._connection.receive()) is not None:
             for event in events:
-                await self._take(event)
+                if self._listener is None:
+                    self._keep(event)
+                else:
+                    await self._hand(event, self._listener)
             if self._connection.end_reason is not None:
                 break
         await self._end()
-
-    async def _take(self, event: Event | MarkEcho) -> None:
-        if self._listener is None:
-            self._keep(event)
-        else:
-            await self._hand(event, self._listener)
 
     async def _hand(self, event: Event | MarkEcho, listener: LineListener) -> None:
         # The outermost of what a message leads to: whatever befell it, the next one is read.
@@ -121,7 +118,7 @@ class LineReader:
             self._kept_bytes -= _size(dropped)
             if isinstance(dropped, Media) and dropped.track == INBOUND:
                 # Recorded all the same.
-                self._connection.caller_heard(dropped.payload, dropped.timestamp)
+                self._connection.taps.caller_heard(dropped.payload, dropped.timestamp)
             if not self._has_dropped:
                 self._has_dropped = True
                 logger.warning(

@@ -1,8 +1,21 @@
-"""Who listens in on a call, at the line itself rather than in the pipeline."""
+"""Who listens in on a call, at the line itself rather than in the pipeline; none can hurt it."""
 
-from typing import Protocol
+import inspect
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Generic, Protocol, TypeVar
 
+from twilio_frames.errors import ConfigurationError
 from twilio_frames.protocol import BotMessage, Event, Playback
+from twilio_frames.safe_logging import report_unforeseen
+
+__all__ = ["Audience", "CallTap", "CallTaps", "Failures", "LineWatcher"]
+
+_MOST_KINDS = 100
+
+Listener = TypeVar("Listener")
 
 
 class CallTap(Protocol):
@@ -54,3 +67,137 @@ class LineWatcher(Protocol):
             now: The time.
         """
         ...
+
+
+class Failures:
+    """Counts what listeners raised; each kind is logged once.
+
+    Args:
+        whose: Whose listeners they are, for the log line.
+    """
+
+    def __init__(self, whose: Callable[[], str]):
+        self._whose = whose
+        self.counts: Counter[str] = Counter()
+        """How often a listener's method raised, by ``class.method: exception``."""
+
+    def note(self, listener: object, method: str, error: BaseException) -> None:
+        """Notes what a listener raised."""
+        kind = f"{type(listener).__name__}.{method}: {type(error).__name__}"
+        if kind not in self.counts and len(self.counts) >= _MOST_KINDS:
+            kind = "others"
+        self.counts[kind] += 1
+        if self.counts[kind] == 1:
+            report_unforeseen(
+                error,
+                f"{self._whose()}: {type(listener).__name__}.{method}() failed; the call goes on, "
+                "further ones of this kind are counted only",
+            )
+
+
+class Audience(Generic[Listener]):
+    """Listeners, told one after the other.
+
+    What one raises, be it no ``Exception``, reaches neither the others nor whoever tells them.
+
+    Args:
+        kind: What they are: a protocol, whose methods each of them has.
+        failures: Counts what they raise.
+    """
+
+    def __init__(self, kind: type[Listener], failures: Failures):
+        self._kind = kind
+        self._failures = failures
+        self._listeners: list[Listener] = []
+
+    def __len__(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
+    def add(self, listener: Listener) -> None:
+        """Lets somebody listen.
+
+        Raises:
+            ConfigurationError: If a method is missing, or would have to be awaited.
+        """
+        for method in _methods(self._kind):
+            told = getattr(listener, method, None)
+            if not callable(told) or inspect.iscoroutinefunction(told):
+                got = "a coroutine function" if callable(told) else "none"
+                raise ConfigurationError(
+                    f"expected a plain method `{method}` of {type(listener).__name__}, got {got}: "
+                    f"{self._kind.__name__} in twilio_frames.transport.taps says what is called"
+                )
+        self._listeners.append(listener)
+
+    def tell(self, method: str, *what: object) -> None:
+        """Calls a method of each."""
+        for listener in self._listeners:
+            # Whatever it is, it is the listener's own: nothing is awaited here.
+            try:
+                getattr(listener, method)(*what)
+            except BaseException as error:
+                self._failures.note(listener, method, error)
+
+
+class CallTaps:
+    """Those who hear both sides of a call, each when it was heard, by one clock.
+
+    Args:
+        failures: Counts what they raise.
+        playback: Where the bot's audio stands.
+    """
+
+    MOST_AHEAD_SECS = 10.0
+    """How far the first audio, by which the caller's clock is set, may have been late."""
+
+    def __init__(self, failures: Failures, playback: Playback):
+        self.failures = failures
+        self._audience = Audience(CallTap, failures)
+        self.opened_at = time.monotonic()
+        """When the socket was taken over: zero of what they are told."""
+        self.started_secs = math.inf
+        """How long after that the stream began."""
+        self._playback = playback
+        self._caller_clock: float | None = None
+
+    def add(self, tap: CallTap) -> None:
+        """Lets somebody listen in.
+
+        Raises:
+            ConfigurationError: If a method is missing, or would have to be awaited.
+        """
+        self._audience.add(tap)
+
+    def caller_heard(self, mulaw: bytes, timestamp: int | None) -> None:
+        """Tells what the caller said.
+
+        Args:
+            mulaw: The audio.
+            timestamp: Where it begins, milliseconds.
+        """
+        if not self._audience:
+            return
+        now = time.monotonic() - self.opened_at
+        at = now if timestamp is None else timestamp / 1000
+        if self._caller_clock is None:
+            # What came while the pipeline was made ready is read late, and all at once.
+            self._caller_clock = min(now - at, self.started_secs)
+        place = self._caller_clock + at
+        # Nobody has spoken yet what a clock of its own puts into the future.
+        self._audience.tell(
+            "caller_audio", mulaw, now if place > now + self.MOST_AHEAD_SECS else place
+        )
+
+    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
+        """Tells what the caller heard of the bot, on the caller's side of time."""
+        at = max(0.0, played_at + self._playback.round_trip - self.opened_at)
+        self._audience.tell("bot_audio", mulaw, at)
+
+    def line_ended(self) -> None:
+        """Tells that the stream is over."""
+        self._audience.tell("line_ended", time.monotonic() - self.opened_at)
+
+
+def _methods(kind: type) -> Iterator[str]:
+    return (name for name in vars(kind) if not name.startswith("_"))

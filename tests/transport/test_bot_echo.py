@@ -1,6 +1,6 @@
 import pytest
 
-from twilio_frames.transport.arrival import EvenArrival
+from twilio_frames.transport.bot_echo import EvenArrival
 
 
 def test_lateness_does_not_count():
