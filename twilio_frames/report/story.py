@@ -9,13 +9,25 @@ from twilio_frames.report.lines import Kind, Line, number, text
 from twilio_frames.report.reading import LoggedCall
 from twilio_frames.report.replies import Reply, replies
 
-_WORDS_AFTER = 6.0
-# The first words may be later still, with a recogniser that cannot keep up.
-_FIRST_WORDS_AFTER = 20.0
-# The bot is held as its sound ends, and its last word is told as the mark behind it is back.
-_TOLD_WITHIN = 0.3
-# What is left of a word's last sound is nothing to say.
-_NOTHING = 0.05
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lags:
+    """How far lines may lie apart that tell of one thing, in seconds.
+
+    Parameters:
+        words: Words come so long behind what was said at most.
+        first_words: The first may be later still, with a recogniser that cannot keep up.
+        told: The bot is held as its sound ends, its last word told as the mark behind it is back.
+        nothing: What is left of a word's last sound is nothing to say.
+    """
+
+    words: float = 6.0
+    first_words: float = 20.0
+    told: float = 0.3
+    nothing: float = 0.05
+
+
+_LAGS = _Lags()
 
 
 class Span(NamedTuple):
@@ -183,7 +195,7 @@ def _utterances(log: LoggedCall, seconds: float) -> list[Utterance]:
         limit = max(limit, span.end) + 0.3
         mine: list[Line] = []
         while place < len(lines):
-            latest = span.end + (_WORDS_AFTER if mine else _FIRST_WORDS_AFTER)
+            latest = span.end + (_LAGS.words if mine else _LAGS.first_words)
             if lines[place]["t"] >= min(limit, latest):
                 break
             mine.append(lines[place])
@@ -240,7 +252,7 @@ def _holds(log: LoggedCall, story: Story) -> list[Hold]:
 def _ending(held: Line, span: Span, story: Story, *, is_resumed: bool) -> Ending:
     at, left = span.begin, held.get("left")
     # An interruption may cut a short word, where a false alarm has at most delayed it.
-    nothing = _TOLD_WITHIN if is_resumed else _NOTHING
+    nothing = _LAGS.told if is_resumed else _LAGS.nothing
     is_writing = _is_open(story.log, Kind.LLM_STARTED, Kind.LLM_STOPPED, at)
     has_nothing = isinstance(left, int | float) and left <= nothing and not is_writing
     if has_nothing or _is_all_said(at, story):
@@ -265,7 +277,7 @@ def _is_all_said(at: float, story: Story) -> bool:
         return False
     last = made[-1]
     is_writing = _is_open(story.log, Kind.LLM_STARTED, Kind.LLM_STOPPED, at)
-    return last.is_heard_by(at + _TOLD_WITHIN) and not is_writing
+    return last.is_heard_by(at + _LAGS.told) and not is_writing
 
 
 def _is_open(log: LoggedCall, begins: Kind, ends: Kind, at: float) -> bool:

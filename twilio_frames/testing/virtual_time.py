@@ -28,30 +28,35 @@ from concurrent.futures.thread import (
     _threads_queues as _workers,  # pyright: ignore[reportPrivateUsage] - nothing else knows them
 )
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["VirtualEventLoop", "new_event_loop", "take_over_time", "watch_threads"]
 
-ROUND_SECS = 1e-6
-"""What a round of the loop takes, and"""
 
-READ_SECS = 1e-7
-"""what reading the time does, so that whoever waits in a busy loop sees time go on."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    """How time goes on, in seconds.
 
-LOOK_SECS = 0.005
-"""How often threads are looked at while the loop waits for them, in real seconds."""
+    Parameters:
+        a_round: What a round of the loop takes.
+        a_reading: What reading the time takes: whoever waits in a busy loop sees time go on.
+        look: How often threads are looked at while the loop waits for them, in real time.
+        blocked_looks: Threads that sleep at so many looks in a row wait for what only the loop can
+            bring.
+        long_jump: Beyond this, time waits for a moment, should anything still come.
+    """
 
-BLOCKED_LOOKS = 10
-"""Threads that sleep at so many looks in a row wait for what only the loop can bring."""
+    a_round: float = 1e-6
+    a_reading: float = 1e-7
+    look: float = 0.005
+    blocked_looks: int = 10
+    long_jump: float = 0.1
 
-LONG_JUMP_SECS = 0.1
-"""Beyond this, time waits for a moment, should anything still come."""
 
+_STEPS = _Steps()
 _TASKS = "/proc/self/task"
 """Read without pathlib, which takes longer than the reading."""
-
-_STATUS_BYTES = 64
-"""The number, name (15 bytes at most) and state of a thread."""
 
 _real_monotonic = time.monotonic
 _real_sleep = time.sleep
@@ -78,7 +83,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Seconds of the loop's own time, on the scale of ``time.monotonic()``."""
-        self._now += READ_SECS
+        self._now += _STEPS.a_reading
         return self._now
 
     def advance(self, seconds: float) -> None:
@@ -127,7 +132,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        self._loop.advance(ROUND_SECS)
+        self._loop.advance(_STEPS.a_round)
         ready = super().select(0)
         if not ready and (timeout is None or timeout > 0):
             ready = self._when_all_is_done(timeout or 0.0)
@@ -139,12 +144,12 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def _when_all_is_done(self, jump: float) -> list[Any]:
         # What an executor does is mostly over before the first look at its threads.
-        if _work.is_under_way and (ready := super().select(LOOK_SECS)):
+        if _work.is_under_way and (ready := super().select(_STEPS.look)):
             return ready
         quiet = 0
         while quiet < self._looks(jump):
             quiet = quiet + 1 if self._is_quiet() else 0
-            if quiet < self._looks(jump) and (ready := super().select(LOOK_SECS)):
+            if quiet < self._looks(jump) and (ready := super().select(_STEPS.look)):
                 return ready
         _work.note_blocked()
         return super().select(0)
@@ -155,10 +160,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         A kernel with much to do delivers late, and the farther the jump, the more it would cost.
         """
         if _work.is_under_way:
-            return 2 if _work.is_as_it_was else BLOCKED_LOOKS
+            return 2 if _work.is_as_it_was else _STEPS.blocked_looks
         if self._loop.watches_threads:
-            return 1 + min(int(10 * jump), BLOCKED_LOOKS)
-        return 2 if jump > LONG_JUMP_SECS else 0
+            return 1 + min(int(10 * jump), _STEPS.blocked_looks)
+        return 2 if jump > _STEPS.long_jump else 0
 
     def _is_quiet(self) -> bool:
         is_watched = _work.is_under_way or self._loop.watches_threads
@@ -229,7 +234,8 @@ class _Work:
         try:
             if status is None:
                 status = self._threads[thread] = os.open(f"{_TASKS}/{thread}/stat", os.O_RDONLY)
-            return os.pread(status, _STATUS_BYTES, 0).rpartition(b") ")[2].startswith(b"S")
+            # The number, name (15 bytes at most) and state of a thread.
+            return os.pread(status, 64, 0).rpartition(b") ")[2].startswith(b"S")
         except OSError:
             if status is not None:
                 os.close(self._threads.pop(thread))

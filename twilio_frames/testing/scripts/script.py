@@ -16,15 +16,6 @@ from twilio_frames.testing.exchange import BOT_NUMBER, CALLER_NUMBER
 from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.speech import Speech
 
-PATIENCE_SECONDS = 30.0
-"""How long something expected may take, unless the script says otherwise."""
-
-INTERRUPTION_SECONDS = 1.0
-"""The same for a bot that is talked over to fall silent."""
-
-ABSENCE_SECONDS = 3.0
-"""How long something must not happen, unless the script says otherwise."""
-
 
 class Event(StrEnum):
     """What a caller can expect. The first four are Pipecat's words."""
@@ -88,12 +79,12 @@ class Expectation:
 
     @property
     def seconds(self) -> float:
-        """How long it may take, or must not happen."""
+        """How long it may take, or must not happen, also where the script does not say."""
         if self.within is not None:
             return self.within
         if self.absent:
-            return ABSENCE_SECONDS
-        return INTERRUPTION_SECONDS if self.event is Event.BOT_INTERRUPTED else PATIENCE_SECONDS
+            return 3.0
+        return 1.0 if self.event is Event.BOT_INTERRUPTED else 30.0
 
     @property
     def phrases(self) -> tuple[str, ...]:
