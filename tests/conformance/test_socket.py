@@ -139,7 +139,7 @@ async def test_closing_is_31921(site: Site):
 
 @fact("A server that reads too slowly loses the caller's audio: warning 31930.", error(31930))
 async def test_slow_reader_is_31930(site: Site, monkeypatch):
-    monkeypatch.setattr("twilio_frames.testing.stream._MAX_UNSENT_MEDIA", 0)
+    monkeypatch.setattr("twilio_frames.testing.stream.MediaStream.most_unsent", 0)
     async with site.ring() as (_, caller):
         await caller.wait(0.3)
     (alert,) = caller.result.alerts

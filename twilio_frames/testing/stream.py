@@ -89,6 +89,9 @@ class MediaStream:
         seed: Draws the jitter.
     """
 
+    most_unsent = 250
+    """Frames of the caller's that wait for a bot that does not read; later ones are lost."""
+
     def __init__(
         self,
         websocket: WebSocket,
@@ -166,7 +169,7 @@ class MediaStream:
             return
         timestamp = self._timestamp
         self._timestamp += FRAME_MILLISECONDS
-        if len(self._outbox) >= 250:
+        if len(self._outbox) >= self.most_unsent:
             self.discarded_frames += len(frames)
             self._warn(
                 31930, "expected the bot to read its messages, got a full buffer: lost audio"
