@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from twilio_frames.processors.fallback.pending_text import words_in
+from twilio_frames.processors.words.sounding import SPEAKING_RATE, letters_of
 from twilio_frames.processors.words.word_times import NANOSECONDS, baseline_of
-
-# How long a voice takes for a letter: at its slowest (rather a word twice than none), and quickest.
-_SECONDS_A_LETTER = 0.09
-_QUICKEST_SECONDS_A_LETTER = 0.055
 
 
 @dataclass(slots=True)
@@ -177,7 +174,8 @@ class Speech:
         if self.is_timed:
             return (words_in(self.due[0][1]) if self._is_last_spoken() else 0), ""
         words = " ".join(self.announced).split()
-        letters = (self.secs - self.segment_secs) / _SECONDS_A_LETTER
+        # Rather a word twice than none: of a slow voice.
+        letters = (self.secs - self.segment_secs) / SPEAKING_RATE.slowest_letter_secs
         spoken = 0
         while spoken < len(words) and letters >= (length := _letters(words[spoken])):
             letters -= length
@@ -189,7 +187,7 @@ class Speech:
         if len(self.due) != 1 or self.is_stuck:
             return False
         begin, text = self.due[0]
-        return self.secs >= begin + _letters(text) * _QUICKEST_SECONDS_A_LETTER
+        return self.secs >= begin + _letters(text) * SPEAKING_RATE.quickest_letter_secs
 
     @property
     def may_be_complete(self) -> bool:
@@ -202,7 +200,7 @@ class Speech:
             return False
         letters = sum(_letters(text) for text in self.announced)
         return bool(self.secs) and (
-            self.secs - self.segment_secs >= letters * _QUICKEST_SECONDS_A_LETTER
+            self.secs - self.segment_secs >= letters * SPEAKING_RATE.quickest_letter_secs
         )
 
     def _spoke(self, words: int) -> int:
@@ -220,4 +218,4 @@ class Speech:
 
 
 def _letters(text: str) -> int:
-    return sum(map(str.isalnum, text))
+    return sum(letters_of(word) for word in text.split() if words_in(word))

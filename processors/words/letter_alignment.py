@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.processors.words.letter_sounds import LETTERS, SOUNDS
-from twilio_frames.processors.words.sounding import BLOCK, DIGIT_LETTERS, loud_blocks
+from twilio_frames.processors.words.sounding import BLOCK, SPEAKING_RATE, loud_blocks
 
 __all__ = [
     "OTHER",
@@ -97,7 +97,7 @@ def letters_said(word: str) -> list[int]:
     said: list[int] = []
     for sign in unicodedata.normalize("NFKD", word.lower()):
         if sign.isdigit():
-            said += [OTHER] * DIGIT_LETTERS
+            said += [OTHER] * SPEAKING_RATE.digit_letters
         elif "a" <= sign <= "z":
             said.append(LETTERS.index(sign))
         elif sign.isalnum():

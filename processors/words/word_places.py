@@ -10,7 +10,7 @@ import numpy as np
 from twilio_frames.processors.words.letter_alignment import aligned_ends, likeliest, would_tell
 from twilio_frames.processors.words.sounding import (
     BLOCK,
-    BYTES_A_LETTER,
+    SPEAKING_RATE,
     letters_of,
     loud_blocks,
     sounding_bytes,
@@ -22,9 +22,6 @@ _MARKUP = re.compile(r"<[^<>]*>")
 _PAUSE_SIGNS = ",.;:!?"
 _PAUSE_BLOCKS = 8
 _PAUSE_REACH_BLOCKS = 25
-_TELLING_LETTERS = 10
-# Voices at 220 words a minute take 330 bytes a letter over their quickest sentence.
-_QUICKEST_BYTES_A_LETTER = 300.0
 # The quickest sentence of a voice takes 0.78 of what its letters take on average.
 _QUICKEST_SHARE = 0.65
 _REMEMBERED_SHARE = 0.25
@@ -40,8 +37,8 @@ class SpeechPace:
     """How much sound a voice takes for its letters, learned from what it has said wholly."""
 
     def __init__(self) -> None:
-        self._bytes = BYTES_A_LETTER * _TELLING_LETTERS
-        self._letters = float(_TELLING_LETTERS)
+        self._bytes = SPEAKING_RATE.letter_bytes * SPEAKING_RATE.telling_letters
+        self._letters = float(SPEAKING_RATE.telling_letters)
         self._is_known = False
 
     @property
@@ -61,7 +58,7 @@ class SpeechPace:
             sounding: How many bytes of it are no silence.
             letters: How many letters its words have.
         """
-        if letters >= _TELLING_LETTERS and sounding:
+        if letters >= SPEAKING_RATE.telling_letters and sounding:
             kept = _REMEMBERED_SHARE if self._is_known else 0.0
             self._bytes = self._bytes * kept + sounding
             self._letters = self._letters * kept + letters
@@ -75,9 +72,9 @@ class SpeechPace:
             letters: How many letters each word has.
         """
         total = sum(letters)
-        if not total or (sounding and total < _TELLING_LETTERS):
+        if not total or (sounding and total < SPEAKING_RATE.telling_letters):
             return True
-        quickest = _QUICKEST_BYTES_A_LETTER
+        quickest = SPEAKING_RATE.fastest_letter_bytes
         if self._is_known:
             quickest = self.bytes_a_letter * _QUICKEST_SHARE
         return sounding >= total * quickest

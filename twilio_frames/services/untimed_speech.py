@@ -25,6 +25,7 @@ import numpy as np
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.processors.words.sounding import (
     BLOCK,
+    SPEAKING_RATE,
     estimate_range,
     letters_of,
     loud_blocks,
@@ -41,7 +42,6 @@ _PAUSE_BLOCKS = 12
 _SOFT_SPOT_BLOCKS = 30
 _LONGER = 1.2
 _LONGER_BYTES = 800
-_LETTERS_TELLING = 10
 # Voices differ in their pace by less than a factor of two.
 _FAR_LESS = 0.4
 
@@ -108,7 +108,7 @@ class UntimedSpeech:
         expected = letters * self._pace.bytes_a_letter
         sounding = sounding_bytes(self._audio)
         return bool(letters and not sounding) or (
-            letters >= _LETTERS_TELLING and sounding < _FAR_LESS * expected
+            letters >= SPEAKING_RATE.telling_letters and sounding < _FAR_LESS * expected
         )
 
     def take(self, mulaw: bytes) -> None:
@@ -237,7 +237,7 @@ class UntimedSpeech:
 
     def _rate(self, known: _Known) -> float:
         letters = sum(map(letters_of, self._words[: known.words]))
-        if letters < _LETTERS_TELLING:
+        if letters < SPEAKING_RATE.telling_letters:
             return self._pace.bytes_a_letter
         return self._sounding(0, known.place) / letters
 
