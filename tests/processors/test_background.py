@@ -21,6 +21,7 @@ from pipecat.frames.frames import (
 
 from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import speech, tone
+from tests.waiting import until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.frames import BotHeldFrame, ResumeFrame
 from twilio_frames.processors.output.background import Background, LiveSound
@@ -255,9 +256,7 @@ async def test_call_ends_beside_a_mixer():
     params = TwilioParams(audio_out_mixer=Hum(), playout_timeout_secs=0.2)
     async with speaking(line, params) as (worker, _):
         await worker.queue_frames([*speech(0.3), EndFrame()])
-        async with asyncio.timeout(5):
-            while line.is_open:  # noqa: ASYNC110  # nothing to await
-                await asyncio.sleep(0.01)
+        await until(lambda: not line.is_open, seconds=5)
     assert not line.is_open
 
 

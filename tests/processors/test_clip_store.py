@@ -11,6 +11,7 @@ from loguru import logger
 from pipecat.services.settings import TTSSettings
 
 from tests.transport.bots import tone
+from tests.waiting import until
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.errors import ClipError
 from twilio_frames.processors.clips import Clip
@@ -227,9 +228,7 @@ async def test_greeting_is_recorded_when_the_service_is_well_again(
 
     greeting = Greeting(TEXT, tts, store=ClipStore(tmp_path), retry_secs=0.05)
     assert await greeting.prepare() is None
-    async with asyncio.timeout(10):
-        while greeting.clip is None:  # noqa: ASYNC110  # nothing to await
-            await asyncio.sleep(0.01)
+    await until(lambda: greeting.clip is not None)
 
     assert len(made) == 3
     assert len([text for text in warnings if "greeting is not recorded" in text]) == 1
@@ -244,9 +243,7 @@ async def test_service_that_never_records_a_greeting_is_let_be(tmp_path: Path):
 
     greeting = Greeting(TEXT, tts, store=ClipStore(tmp_path), retry_secs=0.001)
     await greeting.prepare()
-    async with asyncio.timeout(10):
-        while len(made) < 5:  # noqa: ASYNC110  # nothing to await
-            await asyncio.sleep(0.01)
+    await until(lambda: len(made) >= 5)
     await asyncio.sleep(0.2)
 
     assert len(made) == 5

@@ -23,6 +23,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap, tone
+from tests.waiting import until
 from twilio_frames.audio import encode_mulaw, mulaw_of_wav, mulaw_silence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason, ResumeFrame
@@ -73,9 +74,7 @@ class Voice:
         await self.line.close(CallEndReason.BOT_HUNG_UP, "done")
 
     async def sends(self, count: int = 1) -> None:
-        async with asyncio.timeout(10):
-            while len(self.line.of(SendMedia)) < count:  # noqa: ASYNC110  # nothing to await
-                await asyncio.sleep(0.005)
+        await until(lambda: len(self.line.of(SendMedia)) >= count)
 
     def words(self) -> list[str]:
         frames = self.after.frames(HeardTextFrame)
@@ -120,9 +119,7 @@ async def test_early_clip_is_held_and_taken_up_again():
         await voice.output.say_first(SpeakClipFrame(CLIP))
         await voice.come_up()
         await voice.worker.queue_frame(VADUserStartedSpeakingFrame())
-        async with asyncio.timeout(5):
-            while not voice.line.of(Clear):  # noqa: ASYNC110  # nothing to await
-                await asyncio.sleep(0.005)
+        await until(lambda: voice.line.of(Clear), seconds=5)
         await voice.worker.queue_frame(ResumeFrame())
         await voice.after.wait_for(BotStoppedSpeakingFrame)
 
@@ -196,9 +193,9 @@ async def test_line_that_ends_first_leaves_nothing_running():
     await voice.sends()
     await voice.line.close(CallEndReason.CALLER_HUNG_UP, "gone")
 
-    async with asyncio.timeout(5):
-        while any(task.get_name() == "head-start" for task in asyncio.all_tasks()):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await until(
+        lambda: not any(task.get_name() == "head-start" for task in asyncio.all_tasks()), seconds=5
+    )
 
 
 def test_words_are_laid_by_their_letters():

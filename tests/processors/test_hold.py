@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC110
 # The far end of a fake line has nothing to await.
 """The bot falls silent at the first sound of speech, and says on if it was none."""
 
@@ -21,6 +20,7 @@ from pipecat.pipeline.worker import PipelineWorker
 
 from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import speech
+from tests.waiting import until
 from twilio_frames.frames import (
     BotHeldFrame,
     CallerPausedFrame,
@@ -42,16 +42,12 @@ def clears(line: FakeLine) -> int:
 
 
 async def until_cleared(line: FakeLine, count: int = 1) -> None:
-    async with asyncio.timeout(2):
-        while clears(line) < count:
-            await asyncio.sleep(0.005)
+    await until(lambda: clears(line) >= count, seconds=2)
 
 
 async def until_resumed(line: FakeLine) -> None:
     sent = len(line.of(SendMedia))
-    async with asyncio.timeout(2):
-        while len(line.of(SendMedia)) == sent:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(line.of(SendMedia)) != sent, seconds=2)
 
 
 async def happens(worker: PipelineWorker, *frames: Frame) -> None:
@@ -256,6 +252,4 @@ async def test_end_of_the_call_does_not_wait_for_a_sound_to_end(monkeypatch: pyt
         await worker.queue_frame(ON())
         await until_cleared(line)
         await worker.queue_frame(EndFrame())
-        async with asyncio.timeout(5):
-            while line.is_open:
-                await asyncio.sleep(0.01)
+        await until(lambda: not line.is_open, seconds=5)

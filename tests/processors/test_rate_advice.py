@@ -18,6 +18,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap, tone
+from tests.waiting import until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.pipeline.sample_rate_warnings import forget_advice
@@ -84,9 +85,7 @@ async def run(
     await tap.wait_for(StartFrame)
     if any(isinstance(one, TTSService) for one in processors):
         await worker.queue_frames([TTSSpeakFrame("one"), TTSSpeakFrame("two")])
-        async with asyncio.timeout(10):
-            while len(line.of(SendMedia)) < 4:  # noqa: ASYNC110  # nothing to await
-                await asyncio.sleep(0.005)
+        await until(lambda: len(line.of(SendMedia)) >= 4)
     await worker.cancel()
     await running
     return line

@@ -1,11 +1,10 @@
-# ruff: noqa: ASYNC110
 # The far end of a fake line has nothing to await.
-import asyncio
 
 from pipecat.frames.frames import Frame, InterruptionFrame, TTSStartedFrame, TTSStoppedFrame
 
 from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import tone
+from tests.waiting import until
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
 from twilio_frames.processors.output.utterance_audio import UtteranceAudio
@@ -20,9 +19,7 @@ def utterance(context_id: str, seconds: float) -> list[Frame]:
 
 
 async def heard_at_least(line: FakeLine, size: int) -> None:
-    async with asyncio.timeout(5):
-        while line.playback.heard < size:
-            await asyncio.sleep(0.005)
+    await until(lambda: line.playback.heard >= size, seconds=5)
 
 
 async def test_cut_tells_what_was_heard_of_each_utterance():

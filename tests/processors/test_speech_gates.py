@@ -23,6 +23,7 @@ from pipecat.workers.runner import WorkerRunner
 from tests.processors.fallback_rig import ScriptedTTS
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap
+from tests.waiting import until
 from twilio_frames.call import Call
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
@@ -136,7 +137,5 @@ async def test_greeting_without_a_gate_does_not_wait_for_the_pipeline():
     assert speech_gates(Pipeline([ScriptedTTS(), output])) == []
 
     await output.say_first(SpeakClipFrame(CLIP))
-    async with asyncio.timeout(10):
-        while not line.of(SendMedia):  # noqa: ASYNC110  # nothing to await
-            await asyncio.sleep(0.005)
+    await until(lambda: line.of(SendMedia))
     assert line.of(SendMedia)

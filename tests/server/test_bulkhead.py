@@ -19,6 +19,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 from tests.server.conftest import QUICK
 from tests.server.site import FORM, TOKEN, RecordingBot, Site
 from tests.vendors.faults import bad_day
+from tests.waiting import until
 from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, CallStartedFrame
@@ -309,9 +310,7 @@ async def test_callback_that_fails_as_ever_ends_no_call(
 
     async with asyncio.timeout(30), site_of(bot) as site:
         websocket = await site.start(await site.parameters())
-        async with asyncio.timeout(10):
-            while "Exception in callback" not in caplog.text:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: "Exception in callback" in caplog.text)
         assert not bots[0].done()
         await websocket.close()
         assert await site.state.switchboard.drain(15) == 0

@@ -14,6 +14,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.services.settings import TTSSettings
 
 from tests.transport.bots import tone
+from tests.waiting import until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.processors.clips import Clip
@@ -92,9 +93,7 @@ def greeting(tmp_path: Path) -> Greeting:
 
 
 async def remembered(context: PhoneContextAggregator) -> list[Any]:
-    async with asyncio.timeout(10):
-        while not context.context.get_messages():  # noqa: ASYNC110  # nothing to await
-            await asyncio.sleep(0.01)
+    await until(lambda: context.context.get_messages())
     return [dict(message) for message in context.context.get_messages()]  # type: ignore[call-overload]
 
 
@@ -169,9 +168,7 @@ async def test_hanging_cartesia_holds_no_call_up(phone: Phone, tmp_path: Path):
             async with desk.call() as first:
                 assert (await remembered(await bot.contexts.get()))[0]["content"] == TEXT
             cartesia.go_wrong()
-            async with asyncio.timeout(10):
-                while greeting.clip is None:  # noqa: ASYNC110  # nothing to await
-                    await asyncio.sleep(0.01)
+            await until(lambda: greeting.clip is not None)
             async with desk.call() as second:
                 assert (await remembered(await bot.contexts.get()))[0]["content"] == TEXT
         await greeting.close()

@@ -8,6 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.server.site import FORM, Open, Site
+from tests.waiting import until
 from twilio_frames.server import ComingCall, ServerSettings, create_app
 from twilio_frames.server.calls.preparing import Preparations
 
@@ -110,9 +111,7 @@ async def test_call_that_never_comes_is_given_up(open_site: Open):
     site = await open_site(prepare=maker, token_seconds=0.05)
     await site.ask("/twiml")
 
-    async with asyncio.timeout(10):
-        while not maker.made:  # noqa: ASYNC110  # nothing to await
-            await asyncio.sleep(0.005)
+    await until(lambda: maker.made)
     await within(maker.made[0].closed)
     assert len(site.state.preparations) == 0
 
@@ -170,9 +169,7 @@ async def test_calls_are_taken_while_a_warm_up_hangs(log_lines: list[str]):
     async with TestClient(TestServer(create_app(bot, settings, warm_up=finish.wait))) as client:
         assert (await client.get("/healthz")).status == 200
         finish.set()
-        async with asyncio.timeout(5):
-            while not any("warm-up is done" in line for line in log_lines):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: any("warm-up is done" in line for line in log_lines), seconds=5)
 
     told = [line for line in log_lines if "warm-up is not done after 0.1 s" in line]
     assert len(told) == 1
@@ -191,9 +188,7 @@ async def test_late_failure_of_a_warm_up_is_logged(log_lines: list[str]):
     settings = ServerSettings(warm_up_seconds=0.1, warm=False)
     async with TestServer(create_app(bot, settings, warm_up=warm_up)):
         fail.set()
-        async with asyncio.timeout(5):
-            while not any("warm-up failed" in line for line in log_lines):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: any("warm-up failed" in line for line in log_lines), seconds=5)
 
     assert not any("5550199" in line for line in log_lines)
 

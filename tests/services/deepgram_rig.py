@@ -20,6 +20,7 @@ from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
+from tests.waiting import until
 from twilio_frames.audio import decode_mulaw, mulaw_silence
 from twilio_frames.frames import MulawInputFrame
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
@@ -97,9 +98,7 @@ class Rig:
 
     async def has_words(self, count: int) -> None:
         """Waits for so many final words."""
-        async with asyncio.timeout(15):
-            while len(self.words) < count:  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.words) >= count, seconds=15)
 
 
 def service(server: DeepgramServer, **options: Any) -> PhoneDeepgramSTTService:

@@ -1,6 +1,5 @@
 """Connections that break, fall dumb, stand still or are read slowly; and that runs repeat."""
 
-import asyncio
 import base64
 import time
 from itertools import pairwise
@@ -10,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
+from tests.waiting import until
 from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, SimulatedTwilio
 from twilio_frames.testing.lines.route import Stall
 from twilio_frames.testing.lines.timekeeping import Lateness
@@ -26,13 +26,12 @@ async def test_lost_connection_ends_the_call(twilio):
     options = CallerOptions(line=LineConditions(lost_at=0.3))
     async with serving(bot) as host, twilio.call(f"ws://{host}/stream", options=options) as caller:
         assert await caller.wait_for_end(seconds=5) is CallEnd.LINE_LOST
-        assert bot.socket is not None
-        async with asyncio.timeout(2):
-            while not bot.socket.closed:  # noqa: ASYNC110  # it tells nobody
-                await asyncio.sleep(0.01)
+        socket = bot.socket
+        assert socket is not None
+        await until(lambda: socket.closed, seconds=2)
 
     assert not bot.said("stop")
-    assert bot.socket.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+    assert socket.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
     assert 3 <= len(bot.said("media")) <= 11
     assert [alert.code for alert in caller.result.alerts] == [31903]
 

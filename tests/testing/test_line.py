@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
+from tests.waiting import until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, SimulatedTwilio
 from twilio_frames.testing.lines.conditions import DelayLine
@@ -125,9 +126,7 @@ async def test_delay_line_keeps_order():
     )
     for number in range(40):
         line.put(number, began + number / 100)
-    async with asyncio.timeout(2):
-        while not line.is_empty:  # noqa: ASYNC110  # it tells nobody when it is
-            await asyncio.sleep(0.005)
+    await until(lambda: line.is_empty, seconds=2)
 
     assert [number for number, _ in arrived] == list(range(40))
     times = [at for _, at in arrived]

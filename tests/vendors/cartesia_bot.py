@@ -1,7 +1,7 @@
 """A bot with Cartesia's voice, on a call with the simulated Twilio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from tests.memory.conversation import CUT, Ears, ScriptedLLM
+from tests.waiting import until
 from twilio_frames.audio import MULAW_SILENCE
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -125,9 +126,7 @@ class Bot:
 
     async def hears(self, *texts: str) -> None:
         """Waits until each word of some texts has been heard."""
-        async with asyncio.timeout(5):
-            while not all(all(self.times_heard(text)) for text in texts):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until(lambda: all(all(self.times_heard(text)) for text in texts), seconds=5)
 
     def begun(self, text: str) -> int:
         """How often the words of a text were begun, altogether."""
@@ -157,10 +156,3 @@ async def call(cartesia: CartesiaServer, **options: Any) -> AsyncIterator[Bot]:
             bot.caller = caller
             await bot.ready.wait()
             yield bot
-
-
-async def eventually(is_true: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits for something that nobody tells of."""
-    async with asyncio.timeout(seconds):
-        while not is_true():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from tests.vendors.cartesia_bot import Bot, call, eventually, without_silence
+from tests.vendors.cartesia_bot import Bot, call, without_silence
 from tests.vendors.faults import bad_day
+from tests.waiting import until
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing.known_speech import burst, said, sound
 from twilio_frames.testing.vendors import (
@@ -38,8 +39,8 @@ async def hears_once(bot: Bot, *texts: str) -> None:
 
 async def speaks_again(bot: Bot, text: str) -> None:
     """Says a text once it can; what went before was one error, and one apology."""
-    await eventually(lambda: SORRY in bot.heard_sound)
-    await eventually(lambda: bot.tts.is_usable)
+    await until(lambda: SORRY in bot.heard_sound)
+    await until(lambda: bot.tts.is_usable)
     await bot.reply(text)
     await hears_once(bot, text)
     assert len(bot.errors.frames) == 1
@@ -60,7 +61,7 @@ def silence_within(bot: Bot, text: str) -> float:
 async def test_every_byte_reaches_the_ear():
     cartesia = CartesiaServer()
     async with call(cartesia) as bot:
-        await eventually(lambda: cartesia.open_connections == 1)
+        await until(lambda: cartesia.open_connections == 1)
         assert not cartesia.contexts, "the connection is there before the first word"
         await bot.reply(FIRST)
         await bot.speak(THIRD, LONG)
@@ -108,7 +109,7 @@ async def test_cut_utterance_is_not_taken_up_again():
 async def test_drop_at_the_start_is_not_heard():
     cartesia = CartesiaServer(faults=[Drop()])
     async with call(cartesia) as bot:
-        await eventually(lambda: cartesia.connections == 2)
+        await until(lambda: cartesia.connections == 2)
         await bot.reply(FIRST)
         await hears_once(bot, FIRST)
 
@@ -159,9 +160,9 @@ async def test_rejected_key_is_one_error_and_an_apology():
     async with call(cartesia, apology_audio=SORRY) as bot:
         await bot.errors.came.wait()
         await bot.speak(FIRST, THIRD)
-        await eventually(lambda: SORRY in bot.heard_sound)
+        await until(lambda: SORRY in bot.heard_sound)
         await bot.reply(LONG)
-        await eventually(lambda: not bot.tts.get_audio_contexts() and bot.llm.runs == 1)
+        await until(lambda: not bot.tts.get_audio_contexts() and bot.llm.runs == 1)
 
         assert [error.category for error in bot.errors.frames if error.category] != []
         assert len(bot.errors.frames) == 1
@@ -201,7 +202,7 @@ async def test_outage_is_apologised_for_once():
     cartesia = CartesiaServer(faults=itertools.repeat(Refusal(status=500)))
     async with call(cartesia, apology_audio=SORRY, policy=RetryPolicy(give_up_secs=0.5)) as bot:
         await bot.speak(FIRST, THIRD)
-        await eventually(lambda: SORRY in bot.heard_sound)
+        await until(lambda: SORRY in bot.heard_sound)
         assert not bot.tts.is_usable
         cartesia.go_wrong()
         await speaks_again(bot, LONG)
@@ -237,7 +238,7 @@ async def test_text_that_stays_without_audio_is_left_out(times: WordTimes):
     )
     async with call(cartesia, apology_audio=SORRY) as bot:
         await bot.reply(FIRST)
-        await eventually(lambda: SORRY in bot.heard_sound)
+        await until(lambda: SORRY in bot.heard_sound)
         await bot.reply(THIRD)
         await bot.hears(THIRD)
 
@@ -297,14 +298,14 @@ async def test_drops_without_progress_end_in_an_apology():
     async with call(cartesia, policy=RetryPolicy(give_up_secs=1.0), apology_audio=SORRY) as bot:
         bot.tts.add_event_handler("on_left_out", note)
         await bot.speak(FIRST)
-        await eventually(lambda: SORRY in bot.heard_sound)
+        await until(lambda: SORRY in bot.heard_sound)
         assert len(bot.errors.frames) == 1
         assert cartesia.connections <= 10, "there is time between them"
-        await eventually(lambda: bot.tts.is_usable)
+        await until(lambda: bot.tts.is_usable)
         await bot.speak(THIRD)
-        await eventually(lambda: len(left_out) == 2)
+        await until(lambda: len(left_out) == 2)
         cartesia.go_wrong()
-        await eventually(lambda: bot.tts.is_usable)
+        await until(lambda: bot.tts.is_usable)
         await bot.speak(LONG)
         await bot.hears(LONG)
 
@@ -367,7 +368,7 @@ async def test_refused_context_is_left_out_alone():
         await hears_once(bot, FIRST, THIRD)
 
         assert not any(bot.times_heard(LONG))
-        await eventually(lambda: SORRY in bot.heard_sound)
+        await until(lambda: SORRY in bot.heard_sound)
         assert len(bot.errors.frames) == 1
         assert bot.tts.is_usable
         assert cartesia.connections == 1
@@ -377,7 +378,7 @@ async def test_refused_context_is_left_out_alone():
 async def test_idle_connection_costs_nothing():
     cartesia = CartesiaServer(idle_secs=0.4)
     async with call(cartesia) as bot:
-        await eventually(lambda: cartesia.connections >= 2)
+        await until(lambda: cartesia.connections >= 2)
         await bot.speak(FIRST)
         await hears_once(bot, FIRST)
 

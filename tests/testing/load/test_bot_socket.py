@@ -7,6 +7,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from tests.waiting import until
 from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.load.bot_socket import BotSocket, open_bot_socket
@@ -27,12 +28,6 @@ async def connected(handle):
             yield socket, received
         finally:
             await socket.close()
-
-
-async def until(is_true) -> None:
-    async with asyncio.timeout(5):
-        while not is_true():  # noqa: ASYNC110  # it tells nobody when it is
-            await asyncio.sleep(0.005)
 
 
 async def test_fragments_are_put_together():
