@@ -141,7 +141,7 @@ def test_list_is_complete():
     module: Any = pipecat_internals
     strings = {
         node.value
-        for node in ast.walk(module)
+        for node in ast.walk(tree_of(module))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_private(node.value)
     }
     assert used_in(module) | strings == set().union(*USED.values())
