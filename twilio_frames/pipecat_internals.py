@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipecat.services.cartesia.tts import CartesiaTTSService
     from pipecat.services.deepgram.stt import DeepgramSTTService
     from pipecat.services.google.stt import GoogleSTTService
+    from pipecat.services.llm_service import LLMService
     from pipecat.services.openai.base_llm import BaseOpenAILLMService
     from pipecat.services.stt_service import SegmentedSTTService, STTService
     from pipecat.services.tts_service import TTSService
@@ -271,3 +272,8 @@ def set_openai_client(service: "BaseOpenAILLMService", client: Any) -> None:
 def openai_client(service: "BaseOpenAILLMService") -> Any:
     """OpenAI's client, as Pipecat made it: no property has it."""
     return service._client
+
+
+def sync_tool_handlers(service: "LLMService[Any]", tools: Any) -> None:
+    """Has a model's functions be those of a set: only a context frame does it in public."""
+    service._sync_registered_tool_handlers(tools)

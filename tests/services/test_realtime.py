@@ -14,7 +14,6 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 
 from tests.services.realtime_rig import mulaw_frame, running, worker_service
 from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
@@ -23,47 +22,6 @@ from twilio_frames.services.realtime.pending_response import PendingResponse
 from twilio_frames.services.realtime.speech import ModelSpeech
 from twilio_frames.testing.vendors import Pacing, RealtimeServer, SpokenReply
 from twilio_frames.testing.vendors.realtime.replies import SpokenWord
-
-OVERRIDDEN = (
-    "_connect",
-    "_disconnect",
-    "_ws_send",
-    "_receive_task_handler",
-    "_send_user_audio",
-    "_handle_interruption",
-    "_handle_user_started_speaking",
-    "_handle_user_stopped_speaking",
-    "_truncate_current_audio_response",
-    "_create_response",
-    "_handle_evt_audio_delta",
-    "_send_session_update",
-    "_handle_evt_audio_transcript_delta",
-    "_handle_evt_response_done",
-    "_handle_evt_conversation_item_added",
-    "_handle_evt_session_updated",
-    "_handle_evt_speech_started",
-    "_handle_evt_speech_stopped",
-    "_is_turn_detection_disabled",
-    "_handle_evt_input_audio_transcription_delta",
-    "_process_completed_function_calls",
-    "handle_evt_input_audio_transcription_completed",
-    "_update_settings",
-    "_api_session_ready",
-    "_audio_input_paused",
-    "_llm_needs_conversation_setup",
-    "_run_llm_when_api_session_ready",
-    "_disconnecting",
-    "_websocket",
-    "_context",
-    "_messages_added_manually",
-    "_completed_tool_calls",
-)
-
-
-def test_pipecat_has_what_is_overridden():
-    stock = OpenAIRealtimeLLMService(api_key="secret")
-
-    assert [name for name in OVERRIDDEN if not hasattr(stock, name)] == []
 
 
 def test_debt_is_bridged_once():
@@ -81,22 +39,18 @@ def test_debt_is_bridged_once():
     assert not debt.is_overdue(9.0, 5.0)
 
 
-async def test_words_are_whole_and_dropped_replies_silent():
+def test_words_are_whole_and_dropped_replies_silent():
     pushed: list[Frame] = []
-
-    async def push(frame: Frame) -> None:
-        pushed.append(frame)
-
-    speech = ModelSpeech(push)
-    item = await speech.item("item", 0, "response")
+    speech = ModelSpeech(pushed.append)
+    item = speech.item("item", 0, "response")
     assert item is not None
     for piece in ("Goo", "d mor", "ning"):
-        await speech.words(item, piece)
-    await speech.audio(item, b"\xff" * 800)
-    await speech.end()
+        speech.words(item, piece)
+    speech.audio(item, b"\xff" * 800)
+    speech.end()
     speech.drop("another")
 
-    assert await speech.item("late", 0, "another") is None
+    assert speech.item("late", 0, "another") is None
     texts = [frame.text for frame in pushed if isinstance(frame, TTSTextFrame)]
     assert texts == ["Good", " morning"]
     assert isinstance(pushed[0], TTSStartedFrame)
@@ -105,7 +59,7 @@ async def test_words_are_whole_and_dropped_replies_silent():
 
 
 async def test_cut_is_guessed_if_nobody_tells(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("twilio_frames.services.realtime.replies._CUT_SECONDS", 0.1)
+    monkeypatch.setattr(ModelSpeech, "CUT_SECS", 0.1)
     async with RealtimeServer(replies=["One two three."]) as server:
         async with running(server) as (worker, _, behind):
             await worker.queue_frame(LLMContextFrame(LLMContext()))

@@ -9,7 +9,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from tests.services.realtime_rig import running
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.services.realtime.history_replay import HistoryReplay, is_written
-from twilio_frames.services.realtime.speech import SpokenItem
+from twilio_frames.services.realtime.speech import ModelSpeech, SpokenItem
 from twilio_frames.testing.vendors import Pacing, RealtimeServer
 
 ASKED: Any = {"role": "user", "content": "What is there?"}
@@ -62,7 +62,7 @@ def test_words_may_stand_in_two_messages():
 
 async def test_clock_counts_from_what_was_lost_on(monkeypatch: pytest.MonkeyPatch):
     """If nobody tells what was heard, none of the bot's speech has been."""
-    monkeypatch.setattr("twilio_frames.services.realtime.replies._CUT_SECONDS", 0.1)
+    monkeypatch.setattr(ModelSpeech, "CUT_SECS", 0.1)
     async with RealtimeServer(replies=["One two three."], pacing=Pacing(pace=50.0)) as server:
         async with running(server) as (worker, _, behind):
             await worker.queue_frame(LLMContextFrame(LLMContext([ASKED])))

@@ -7,7 +7,7 @@ from typing import Any
 from pipecat.frames.frames import ErrorFrame, LLMRunFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.services.llm_service import LLMService
 
 from tests.transport.bots import Tap
 from twilio_frames.call import Call
@@ -28,7 +28,7 @@ ANSWER = SpokenReply.of("We open at seven.")
 QUESTION = "And when do you open tomorrow?"
 
 
-Make = Callable[[RealtimeServer], OpenAIRealtimeLLMService]
+Make = Callable[[RealtimeServer], LLMService[Any]]
 
 
 def ours(**options: Any) -> Make:
@@ -39,7 +39,7 @@ def ours(**options: Any) -> Make:
         "settings": PhoneOpenAIRealtimeLLMService.Settings(system_instruction=INSTRUCTIONS),
     } | options
 
-    def make(server: RealtimeServer) -> OpenAIRealtimeLLMService:
+    def make(server: RealtimeServer) -> LLMService[Any]:
         return PhoneOpenAIRealtimeLLMService(
             api_key="secret", base_url=server.realtime_url, **options
         )
@@ -58,7 +58,7 @@ class RealtimeBot:
     errors: list[str] = field(default_factory=list)
     tap: Tap = field(default_factory=Tap)
     functions: dict[str, Any] = field(default_factory=dict)
-    llm: OpenAIRealtimeLLMService | None = None
+    llm: LLMService[Any] | None = None
 
     async def __call__(self, call: Call) -> None:
         aggregator = PhoneContextAggregator(self.context, turn_strategies=self.strategies)
@@ -98,7 +98,7 @@ class RealtimeBot:
 
     def has_transcript(self, words: str) -> bool:
         """Whether the service has taken in the transcript of what was said last."""
-        return getattr(self.llm, "_last_transcript", None) == words
+        return self.llm is not None and self.llm._session.last_transcript == words  # pyright: ignore
 
     def caller_audio(self) -> bytes:
         """What Twilio sent of the caller."""

@@ -20,6 +20,7 @@ from tests.vendors.realtime_rig import (
     place,
     until_heard,
 )
+from twilio_frames.services.realtime.pending_response import PendingResponse
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.callers.voice import audible_samples
@@ -208,7 +209,7 @@ async def test_garbage_is_passed_over(phone: Phone):
     "The answer, after two more tries; or an apology, and the next turn is answered.",
 )
 async def test_failed_answers_are_tried_again(phone: Phone, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("twilio_frames.services.realtime.replies._RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(PendingResponse, "RETRY_SECS", 0.1)
     limited = FailedReply(code="rate_limit_exceeded", message="Slow down.")
 
     async def caller(caller: Caller) -> None:

@@ -9,44 +9,108 @@ come to the ear as it made them.
 strategies before this service. Only what they take for a turn reaches the model. While the caller
 may want to speak the output is held; a cough costs a moment of silence and leaves no trace. What is
 as long as a word, and too short to be a turn for its length, is transcribed by the model's session
-and deleted there unless its words interrupt; see ``realtime_inquiry``. With ``turn_detection`` in
-the session the server decides instead, and cuts its reply off itself.
+and deleted there unless its words interrupt; see ``overlap_probe``. With ``turn_detection`` in the
+session the server decides instead, and cuts its reply off itself.
 
-*What was heard* the output says, with a :class:`twilio_frames.frames.SpeechCutFrame` once Twilio's
-marks have come back; that is where the model's message is truncated.
-
-*A session that breaks* is opened again, and the conversation laid before it anew: the context, with
-what was heard; the turn that was not answered, as the caller spoke it, where the pipeline does not
-have its words already.
+*What is said and heard* is :class:`RealtimeSession`'s to know, which does no I/O. The service here
+brings it frames and events, carries out its orders, and keeps a connection up for it.
 """
 
-from dataclasses import replace
+import asyncio
+import inspect
+import itertools
+import time
 from typing import Any
 
+from loguru import logger
 from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    FunctionCallCancelFrame,
+    FunctionCallFromLLM,
+    FunctionCallResultFrame,
+    LLMServiceMetadataFrame,
+    LLMSetToolsFrame,
     StartFrame,
     STTMetadataFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
 )
+from pipecat.metrics.metrics import LLMTokenUsage
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
+from pipecat.services.llm_service import LLMService
+from pipecat.services.openai.realtime import events
+from pipecat.services.openai.realtime.llm import (
+    OpenAIRealtimeLLMService,
+    OpenAIRealtimeLLMSettings,
+)
+from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
+from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import is_given
+from websockets.exceptions import ConnectionClosed
 
-from twilio_frames.services.realtime.replies import RealtimeReplies
-from twilio_frames.services.realtime.settings import phone_session
-from twilio_frames.services.realtime.turns import RealtimeTurns
+from twilio_frames.frames import MulawOutputFrame, VendorRole
+from twilio_frames.pipecat_internals import (
+    call_event_handler,
+    register_event_handlers,
+    sync_tool_handlers,
+)
+from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
+from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
+from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink, delay_before
+from twilio_frames.services.realtime.orders import (
+    Broadcast,
+    Call,
+    Configure,
+    CountTokens,
+    Do,
+    Notify,
+    Order,
+    Push,
+    Replay,
+    Report,
+    Send,
+)
+from twilio_frames.services.realtime.session import RealtimeSession
+from twilio_frames.services.realtime.settings import (
+    complete_settings,
+    phone_session,
+    without_unsupported,
+)
 
 __all__ = ["PhoneOpenAIRealtimeLLMService"]
 
+_HARMLESS = frozenset(
+    {
+        "response_cancel_not_active",
+        "conversation_already_has_active_response",
+        "input_audio_buffer_commit_empty",
+    }
+)
+_FINAL = {
+    "invalid_api_key": ErrorCategory.AUTHENTICATION,
+    "insufficient_quota": ErrorCategory.QUOTA,
+}
 
-class PhoneOpenAIRealtimeLLMService(RealtimeTurns):
-    """Pipecat's ``OpenAIRealtimeLLMService`` for a phone call.
+
+class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
+    """A Realtime model of OpenAI's on a phone call.
 
     Stands between the two halves of the context, in the place of STT, LLM and TTS. It needs a VAD
     and turn strategies before it, such as ``PhoneVAD`` and ``PhoneContextAggregator``; with
     ``turn_detection`` given in the session, Pipecat's ``ExternalUserTurnStrategies`` instead.
 
+    Event handlers available: ``on_conversation_item_created`` and
+    ``on_conversation_item_updated`` (service, item_id, item).
+
     Args:
         api_key: OpenAI's key.
-        settings: Pipecat's. Audio is mu-law whatever they say; the caller's words are transcribed
-            unless they say how; turns are the pipeline's unless they say otherwise.
+        base_url: The address of the Realtime API, or of another server that speaks it.
+        settings: Those of Pipecat's ``OpenAIRealtimeLLMService``. Audio is mu-law whatever they
+            say; the caller's words are transcribed unless they say how; turns are the pipeline's
+            unless they say otherwise.
         filler_audio: Mu-law, played once when an answer keeps the caller waiting.
         apology_audio: Mu-law, played when no answer will come.
         patience_secs: Silence after which the filler is played.
@@ -55,71 +119,423 @@ class PhoneOpenAIRealtimeLLMService(RealtimeTurns):
         batch_secs: How much of the caller's audio goes in one message.
         words_secs: How long the transcript of a short sound over the bot is waited for, so that a
             word interrupts and an 'uh-huh' does not; 0.0 to go by the length of speech alone.
-        **kwargs: Pipecat's own, ``base_url`` among them.
+        start_audio_paused: Whether the caller's audio is left out to begin with.
+        **kwargs: Passed to Pipecat's ``LLMService``.
     """
+
+    Settings = OpenAIRealtimeLLMSettings
+    adapter_class = OpenAIRealtimeLLMService.adapter_class
+    vendor_role = VendorRole.REALTIME
+
+    MOST_ATTEMPTS = 6
+    """How often in a row a connection is tried again."""
+
+    LOOK_SECS = 0.1
+    """How often it is looked what is due."""
+
+    CLOSE_SECS = 2.0
+    """How long a connection may take to close."""
 
     def __init__(
         self,
         *,
         api_key: str,
-        settings: RealtimeReplies.Settings | None = None,
+        base_url: str = "wss://api.openai.com/v1/realtime",
+        settings: OpenAIRealtimeLLMSettings | None = None,
         filler_audio: bytes = b"",
         apology_audio: bytes = b"",
         patience_secs: float = 2.0,
         answer_secs: float = 5.0,
         batch_secs: float = 0.06,
         words_secs: float = 0.8,
+        start_audio_paused: bool = False,
         **kwargs: Any,
     ):
-        asked = settings or self.Settings()
-        given = asked.session_properties
-        session = phone_session(given if is_given(given) else None)
-        super().__init__(
+        settings = complete_settings(settings)
+        super().__init__(settings=settings, **kwargs)
+        self.api_key = api_key
+        self.base_url = f"{base_url}?model={settings.model}"
+        self._filler_audio = filler_audio
+        self._apology_audio = apology_audio
+        self._patience_secs = patience_secs
+        self._answer_secs = answer_secs
+        self._session = RealtimeSession(
+            server_decides=not self._turns_are_the_pipelines,
             batch_secs=batch_secs,
             words_secs=words_secs,
-            api_key=api_key,
-            settings=replace(asked, session_properties=session),
-            filler_audio=filler_audio,
-            apology_audio=apology_audio,
-            patience_secs=patience_secs,
-            answer_secs=answer_secs,
-            **kwargs,
         )
+        self._session.pause_audio(is_paused=start_audio_paused)
+        self._carrying = asyncio.Lock()
+        self._carrier: asyncio.Task[Any] | None = None
+        self._link: RealtimeLink | None = None
+        self._opened_at = 0.0
+        self._attempts = 0
+        self._keeper: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._has_begun = asyncio.Event()
+        self._is_closing = self._is_refused = False
+        self._has_apologized = False
+        self._told: set[str] = set()
+        self._clips = itertools.count(1)
+        register_event_handlers(
+            self, "on_conversation_item_created", "on_conversation_item_updated"
+        )
+
+    # Pipecat's part.
+
+    def can_generate_metrics(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def accepts_intermediate_function_call_results(self) -> bool:
+        """Yes: they are told beside the call, which takes one."""
+        return True
+
+    @property
+    def _properties(self) -> events.SessionProperties:
+        given: Any = self.settings
+        return given.session_properties
+
+    @property
+    def _turns_are_the_pipelines(self) -> bool:
+        audio = self._properties.audio
+        return bool(audio and audio.input and audio.input.turn_detection is False)
+
+    def service_metadata_frame(self) -> LLMServiceMetadataFrame:
+        """Tells that the model speaks, and whether its server decides whose turn it is."""
+        decides = not self._turns_are_the_pipelines
+        return LLMServiceMetadataFrame(
+            service_name=self.name,
+            is_realtime_service=True,
+            user_turn_strategies=ExternalUserTurnStrategies() if decides else None,
+        )
+
+    def _service_tools(self) -> Any:
+        return self._properties.tools
+
+    def set_audio_input_paused(self, paused: bool) -> None:
+        """Leaves out the caller's audio, or takes it again."""
+        self._session.pause_audio(is_paused=paused)
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:
+        """Begins to connect: the call's first moments are not the connection's."""
+        await super().setup(setup)
+        self._connect()
 
     async def start(self, frame: StartFrame) -> None:
         """Starts; tells the pipeline that no turn need wait for its words."""
         await super().start(frame)
-        if self._is_turn_detection_disabled() and not self._has_recogniser:
+        if self._turns_are_the_pipelines and not self._session.has_recogniser:
             await self.broadcast_frame(
                 STTMetadataFrame, service_name=self.name, ttfs_p99_latency=0.0
             )
 
-    # Sessions.
+    async def stop(self, frame: EndFrame) -> None:
+        """Closes the session."""
+        await super().stop(frame)
+        await self._disconnect()
 
-    async def _lost(self) -> None:
-        if self._speech.current is not None:
-            # Part of the answer is heard, so the turn has been taken in.
-            self._audio.answered()
-        self._inquiry.lost()
-        await super()._lost()
+    async def cancel(self, frame: CancelFrame) -> None:
+        """Closes the session."""
+        await super().cancel(frame)
+        await self._disconnect()
 
-    async def _restore(self) -> None:
-        await super()._restore()
-        self._audio.start_over(self._inquiry.turn_end)
-        if self._audio.flows:
-            # The server hears the turn again, and answers by itself.
-            waits = self._audio.is_unanswered
-            self._run_llm_when_api_session_ready &= not waits
+    async def cleanup(self) -> None:
+        """Closes the session."""
+        await super().cleanup()
+        await self._disconnect()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Lets the session know of a frame, and passes it on."""
+        if isinstance(frame, FunctionRoundsOverFrame):
+            await self.push_error(frame.reproach, category=ErrorCategory.APPLICATION)
+            await self._apologize()
             return
-        if not self._audio.is_unanswered:
-            return
-        await self._send_again()
-        is_told = self._audio.is_sent and not self._inquiry.lost_stretches
-        if not self._audio.in_turn and not is_told:
-            self._api_session_ready = True
-            await self._commit()
+        await super().process_frame(frame, direction)
+        if isinstance(frame, LLMSetToolsFrame):
+            sync_tool_handlers(self, frame.tools)
+        self._session.take_frame(frame, direction, time.monotonic())
+        await self._carry_out()
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._has_begun.set()
 
-    async def _update_settings(self, delta: Any) -> Any:
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Pushes a frame; tells the model what came of a function."""
+        is_result = isinstance(frame, FunctionCallResultFrame | FunctionCallCancelFrame)
+        if is_result and direction is FrameDirection.DOWNSTREAM:
+            self._session.take_result(frame)
+            await self._carry_out()
+        await super().push_frame(frame, direction)
+
+    async def _update_settings(self, delta: Any) -> dict[str, Any]:
         if is_given(delta.session_properties):
             delta.session_properties = phone_session(delta.session_properties)
-        return await super()._update_settings(delta)
+        changed = await super()._update_settings(delta)
+        if changed.keys() & {"session_properties", "system_instruction"}:
+            await self._configure()
+        return changed
+
+    # The session's orders.
+
+    async def _carry_out(self) -> None:
+        """Does what the session wants done by now, in order."""
+        if self._carrier is asyncio.current_task():
+            # What this comes of is being carried out: its turn will come.
+            return
+        async with self._carrying:
+            self._carrier = asyncio.current_task()
+            try:
+                while self._session.orders:
+                    await self._carry(self._session.orders.popleft())
+            finally:
+                self._carrier = None
+
+    async def _carry(self, order: Order) -> None:
+        match order:
+            case Send(event):
+                await self.send_client_event(event)
+            case Push(frame, direction):
+                await self.push_frame(frame, direction)
+            case Broadcast(kind, fields):
+                await self.broadcast_frame(kind, **fields)
+            case Configure():
+                await self._configure()
+            case Replay():
+                await self._replay(order)
+            case Call(call_id, name, arguments):
+                context: Any = self._session.context
+                called = FunctionCallFromLLM(
+                    function_name=name, tool_call_id=call_id, arguments=arguments, context=context
+                )
+                await self.run_function_calls([called])
+            case Notify(event, item_id, item):
+                await call_event_handler(self, event, item_id, item)
+            case Report(text, category):
+                await self._tell(text, category)
+            case CountTokens(usage):
+                await self.start_llm_usage_metrics(_tokens(usage))
+            case _:
+                await self._do(order)
+
+    async def _do(self, what: Do) -> None:
+        match what:
+            case Do.CONNECT:
+                if self._keeper is None and not self._is_refused:
+                    self._connect()
+            case Do.BREAK_OFF:
+                if self._link is not None:
+                    self._link.break_off()
+            case Do.PLAY_FILLER:
+                await self._play(self._filler_audio)
+            case Do.APOLOGIZE:
+                await self._apologize()
+            case Do.NOTE_SUCCESS:
+                # What went wrong before does not count any more.
+                self._attempts, self._has_apologized = 0, False
+            case Do.METER_ASKED:
+                await self.start_processing_metrics()
+                await self.start_ttfb_metrics()
+            case Do.METER_FIRST_BYTE:
+                await self.stop_ttfb_metrics()
+            case Do.METER_DONE:
+                await self.stop_processing_metrics()
+            case Do.METER_NOTHING:
+                await self.stop_all_metrics()
+
+    async def send_client_event(self, event: events.ClientEvent) -> None:
+        """Sends an event to the model, if there is a connection."""
+        link = self._link
+        if link is None:
+            return
+        try:
+            await link.send(event.model_dump(exclude_none=True))
+        except (ConnectionClosed, TimeoutError):
+            # The reader notices too, and the session is opened again.
+            link.break_off()
+
+    async def _converted(self, context: LLMContext) -> dict[str, Any]:
+        settings: Any = self.settings
+        found: Any = self.get_llm_adapter().get_llm_invocation_params(
+            context, system_instruction=settings.system_instruction
+        )
+        return await found if inspect.isawaitable(found) else found
+
+    async def _configure(self) -> None:
+        session = self._properties.model_copy()
+        self._session.modalities = ["audio"]
+        if session.output_modalities and "audio" not in session.output_modalities:
+            self._session.modalities = ["text"]
+        tools: Any = None
+        if (context := self._session.context) is not None:
+            converted = await self._converted(context)
+            session.instructions = converted["system_instruction"] or session.instructions
+            tools = converted["tools"]
+        own: Any = session.tools
+        session.tools = tools or self.get_llm_adapter().from_standard_tools(own)
+        await self.send_client_event(
+            events.SessionUpdateEvent(session=without_unsupported(session))
+        )
+
+    async def _replay(self, order: Replay) -> None:
+        context = self._session.context
+        if context is None:
+            return
+        told = LLMContext(order.past.messages, tools=context.tools, tool_choice=context.tool_choice)
+        before = None if order.is_first else "root"
+        for item in (await self._converted(told))["messages"]:
+            self._session.note_replayed(order.past, item.id)
+            await self.send_client_event(
+                events.ConversationItemCreateEvent(item=item, previous_item_id=before)
+            )
+            before = before and item.id
+
+    # The connection.
+
+    def _connect(self) -> None:
+        self._attempts = 0
+        if self._keeper is None:
+            self._keeper = self.create_task(self._keep_connected())
+        if self._watcher is None:
+            self._watcher = self.create_task(self._watch())
+
+    async def _disconnect(self) -> None:
+        self._is_closing = True
+        self._session.is_ready = False
+        await self.stop_all_metrics()
+        link = self._link
+        for task in (self._watcher, self._keeper):
+            if task is not None:
+                await self.cancel_task(task)
+        self._watcher = self._keeper = self._link = None
+        if link is not None:
+            try:
+                async with asyncio.timeout(self.CLOSE_SECS):
+                    await link.close()
+            except TimeoutError:
+                link.break_off()
+        self._is_closing = False
+
+    async def _keep_connected(self) -> None:
+        while True:
+            failure = await self._be_connected()
+            self._attempts += 1
+            if failure.is_final or self._attempts > self.MOST_ATTEMPTS:
+                break
+            # Sessions that work end at times; the next one is tried at once.
+            if self._attempts > 1 or not self._session.has_been_ready:
+                await asyncio.sleep(delay_before(self._attempts, failure))
+        self._keeper = None
+        await self._give_up(failure)
+
+    async def _be_connected(self) -> LinkFailure:
+        opened = await RealtimeLink.open(
+            self.base_url,
+            {"Authorization": f"Bearer {self.api_key}"},
+            on_event=lambda event: self._session.note_event(event, time.monotonic()),
+            on_error=self._take_error,
+        )
+        if isinstance(opened, LinkFailure):
+            return opened
+        self._session.has_been_ready = False
+        self._opened_at = time.monotonic()
+        self._link = opened
+        try:
+            return await self._read(opened)
+        finally:
+            self._link = None
+            if not self._is_closing:
+                self._session.lost()
+                await self._carry_out()
+
+    async def _read(self, link: RealtimeLink) -> LinkFailure:
+        async for message in link:
+            try:
+                self._session.take_event(events.parse_server_event(message), time.monotonic())
+                await self._carry_out()
+            except Exception as error:
+                # Whatever the model says, the call goes on. Not the text, which holds the event.
+                link.warn_of_garbage(type(error).__name__)
+        return link.failure or LinkFailure(text="the session's connection broke")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self.LOOK_SECS)
+            now = time.monotonic()
+            if self._has_begun.is_set():
+                self._session.tick(
+                    now, patience_secs=self._patience_secs, answer_secs=self._answer_secs
+                )
+                await self._carry_out()
+            is_late = not self._session.is_ready and now - self._opened_at > self._answer_secs
+            if self._link is not None and is_late:
+                self._link.break_off()
+
+    async def _take_error(self, error: dict[str, Any]) -> bool:
+        self._session.note_error(error)
+        code, param = str(error.get("code") or error.get("type")), error.get("param")
+        if code in _HARMLESS:
+            logger.debug(f"{self}: {code}")
+        elif code in _FINAL and self._link is not None:
+            text = f"expected OpenAI to serve the session, got {code}: check the account"
+            self._link.end_for(LinkFailure(text=text, category=_FINAL[code], is_final=True))
+        elif code == "session_expired" and self._link is not None:
+            self._link.break_off()
+        else:
+            where = f" at {param}" if param else ""
+            await self._tell(
+                f"expected OpenAI to take what was sent, got {code}{where}: the session goes on",
+                ErrorCategory.APPLICATION,
+            )
+        return False
+
+    # What the caller, and whoever watches, is told of trouble.
+
+    async def _tell(self, text: str, category: ErrorCategory) -> None:
+        """Reports an error, once for each cause."""
+        if text not in self._told:
+            self._told.add(text)
+            await self.push_error(text, category=category)
+
+    async def _give_up(self, failure: LinkFailure) -> None:
+        self._is_refused = failure.is_final
+        self._session.pending.settle()
+        await self._has_begun.wait()
+        await self._tell(failure.text, failure.category)
+        await self._apologize()
+        if not failure.is_final:
+            # The next turn tries again.
+            self._told.discard(failure.text)
+
+    async def _apologize(self) -> None:
+        self._session.pending.settle()
+        if not self._has_apologized:
+            self._has_apologized = True
+            await self._play(self._apology_audio)
+
+    async def _play(self, mulaw: bytes) -> None:
+        if not mulaw:
+            return
+        context_id = f"{self.name}#clip{next(self._clips)}"
+        started = TTSStartedFrame(context_id=context_id)
+        started.append_to_context = False
+        await self.push_frame(started)
+        await self.push_frame(MulawOutputFrame.of(mulaw, context_id=context_id))
+        await self.push_frame(TTSStoppedFrame(context_id=context_id))
+
+
+def _tokens(usage: Any) -> LLMTokenUsage:
+    heard, said = usage.input_token_details, usage.output_token_details
+    cached = heard.cached_tokens_details if heard else None
+    return LLMTokenUsage(
+        prompt_tokens=usage.input_tokens or 0,
+        completion_tokens=usage.output_tokens or 0,
+        total_tokens=usage.total_tokens or 0,
+        cache_read_input_tokens=heard.cached_tokens if heard else None,
+        input_audio_tokens=heard.audio_tokens if heard else None,
+        output_audio_tokens=said.audio_tokens if said else None,
+        cache_read_input_audio_tokens=cached.audio_tokens if cached else None,
+    )

@@ -1,8 +1,10 @@
 """What a session of a realtime model is told of what was said before it. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pipecat.services.openai.realtime import events
 
 from twilio_frames.services.realtime.speech import SpokenItem
 
@@ -78,3 +80,21 @@ def _behind_last(messages: Sequence[Any], role: str, *, said_by: str) -> str:
 
 def _is_in(words: str, text: str) -> bool:
     return f" {' '.join(words.split())} " in f" {' '.join(text.split())} "
+
+
+def message_item(text: str, role: Any = "system") -> events.ConversationItem:
+    """An item that says something to the model in words."""
+    content = [events.ItemContent(type="input_text", text=text)]
+    return events.ConversationItem(type="message", role=role, content=content)
+
+
+def items_of(messages: Sequence[Any]) -> Iterator[events.ConversationItem]:
+    """The items that tell messages which are put behind all others."""
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if not isinstance(content, str):
+            parts = (part.get("text") for part in content or () if isinstance(part, dict))
+            content = "\n".join(part for part in parts if part)
+        if content:
+            is_bots = message.get("role") == "assistant"
+            yield message_item(content, "assistant" if is_bots else "system")

@@ -1,9 +1,30 @@
 """A Realtime session's settings for the phone line."""
 
+from dataclasses import fields, replace
+
 from loguru import logger
 from pipecat.services.openai.realtime import events
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMSettings
+from pipecat.utils.types import is_given
 
+_MODEL = "gpt-realtime-2.1"
+_REASONING_MODELS = "gpt-realtime-2"
+_PROMPTLESS_TRANSCRIBER = "gpt-realtime-whisper"
 _MULAW = "audio/pcmu"
+
+
+def complete_settings(asked: OpenAIRealtimeLLMSettings | None) -> OpenAIRealtimeLLMSettings:
+    """The settings that were asked for, on the phone line's; what nobody asked for is None."""
+    asked = asked or OpenAIRealtimeLLMSettings()
+    given = asked.session_properties
+    names = {field.name for field in fields(asked)} - {"extra", "session_properties"}
+    settings = OpenAIRealtimeLLMSettings(
+        **{**dict.fromkeys(names), "filter_incomplete_user_turns": False, "model": _MODEL},
+        session_properties=events.SessionProperties(),
+    )
+    session = phone_session(given if is_given(given) else None)
+    settings.apply_update(replace(asked, session_properties=session))
+    return settings
 
 
 def phone_session(
@@ -31,4 +52,15 @@ def phone_session(
         heard.transcription = events.InputAudioTranscription()
     if heard.turn_detection is None:
         heard.turn_detection = False
+    if heard.transcription.model == _PROMPTLESS_TRANSCRIBER and heard.transcription.prompt:
+        heard.transcription.prompt = None
+        logger.warning(f"expected no prompt for {_PROMPTLESS_TRANSCRIBER}, got one: it is left out")
     return session
+
+
+def without_unsupported(session: events.SessionProperties) -> events.SessionProperties:
+    """The session without what its model would refuse all of it for."""
+    if session.reasoning is None or not session.model or _REASONING_MODELS in session.model:
+        return session
+    logger.warning(f"expected no `reasoning` for {session.model}, got some: it is left out")
+    return session.model_copy(update={"reasoning": None})

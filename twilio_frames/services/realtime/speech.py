@@ -1,8 +1,8 @@
-"""What a speech-to-speech model says: its audio and words as frames, and what was heard of it."""
+"""What a speech-to-speech model says, as frames, and what was heard of it. No I/O."""
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -66,10 +66,13 @@ class ModelSpeech:
     """Brings a model's speech into the pipeline, mu-law as it came.
 
     Args:
-        push: Pushes a frame downstream.
+        push: Takes a frame that is to go downstream.
     """
 
-    def __init__(self, push: Callable[[Frame], Awaitable[None]]):
+    CUT_SECS = 1.5
+    """How long it is waited for where speech was cut."""
+
+    def __init__(self, push: Callable[[Frame], None]):
         self._push = push
         self._items: deque[SpokenItem] = deque(maxlen=_MOST_ITEMS)
         self.unheard: deque[SpokenItem] = deque(maxlen=_MOST_ITEMS)
@@ -77,35 +80,40 @@ class ModelSpeech:
         self._dropped: deque[str] = deque(maxlen=_MOST_ITEMS)
         self.current: SpokenItem | None = None
         """What is being said; None between replies."""
+        self._is_unheard = False
+        self._bot_began_at: float | None = None
+        self._cut_due_at: float | None = None
+        self._uncut: tuple[int, tuple[SpokenItem, ...]] = (0, ())
 
-    async def audio(self, item: SpokenItem, mulaw: bytes) -> None:
+    def audio(self, item: SpokenItem, mulaw: bytes) -> None:
         """Hands audio on."""
+        self._is_unheard = True
         item.length += len(mulaw)
-        await self._push(MulawOutputFrame.of(mulaw, context_id=item.id))
+        self._push(MulawOutputFrame.of(mulaw, context_id=item.id))
 
-    async def words(self, item: SpokenItem, text: str) -> None:
+    def words(self, item: SpokenItem, text: str) -> None:
         """Hands words on, whole ones only: the model's pieces part them anywhere."""
         item.text += text
-        await self._push_words(item, max(0, item.text.rfind(" ")))
+        self._push_words(item, max(0, item.text.rfind(" ")))
 
-    async def item(self, item_id: str, content_index: int, response_id: str) -> SpokenItem | None:
+    def item(self, item_id: str, content_index: int, response_id: str) -> SpokenItem | None:
         """The message that a piece belongs to; None if it is not to be heard any more."""
         if response_id in self._dropped:
             return None
         if self.current is None or self.current.id != item_id:
-            await self.end()
+            self.end()
             self.current = SpokenItem(item_id, content_index, response_id)
             self._items.append(self.current)
             self.unheard.append(self.current)
-            await self._push(TTSStartedFrame(context_id=item_id))
+            self._push(TTSStartedFrame(context_id=item_id))
         return self.current
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """No more of what is being said is to come."""
         item, self.current = self.current, None
         if item is not None:
-            await self._push_words(item, len(item.text))
-            await self._push(TTSStoppedFrame(context_id=item.id))
+            self._push_words(item, len(item.text))
+            self._push(TTSStoppedFrame(context_id=item.id))
 
     def drop(self, response_id: str | None) -> None:
         """Leaves out what is still to come of a response."""
@@ -126,26 +134,63 @@ class ModelSpeech:
         item.heard_ms = heard_ms
         self.unheard = deque((one for one in self.unheard if one is not item), _MOST_ITEMS)
 
+    def note_sound(self, now: float) -> None:
+        """The bot begins to be heard."""
+        self._bot_began_at = now
+
     def note_silence(self) -> None:
-        """Takes in that all has been heard which has come."""
+        """All audio that has come has been heard."""
+        self._bot_began_at, self._is_unheard = None, False
         self.unheard = deque((one for one in self.unheard if one is self.current), _MOST_ITEMS)
 
-    async def break_off(self) -> None:
+    @property
+    def awaits_cut(self) -> bool:
+        """Whether it is yet to be told where the interrupted speech was cut."""
+        return self._cut_due_at is not None
+
+    def interrupt(self, now: float) -> None:
+        """The caller interrupts: how much was heard will be told soon, if any is left."""
+        if self._is_unheard and not self.awaits_cut:
+            heard_secs = 0.0 if self._bot_began_at is None else now - self._bot_began_at
+            self._cut_due_at = now + self.CUT_SECS
+            self._uncut = round(1000 * heard_secs), tuple(self.unheard)
+
+    def note_cut_told(self) -> None:
+        """It has been told where the speech was cut."""
+        self._cut_due_at, self._is_unheard = None, False
+
+    def without_cut(self, now: float) -> list[tuple[SpokenItem, int]] | None:
+        """How much was heard, by the clock, where nobody tells: its audio never got that far.
+
+        Returns:
+            The messages, each with its milliseconds; None while it may still be told.
+        """
+        if self._cut_due_at is None or now < self._cut_due_at:
+            return None
+        self.note_cut_told()
+        left_ms, items = self._uncut
+        heard: list[tuple[SpokenItem, int]] = []
+        for item in items:
+            heard.append((item, min(left_ms, item.milliseconds)))
+            left_ms -= heard[-1][1]
+        return heard
+
+    def break_off(self) -> None:
         """The session is gone: the model knows nothing of all this any more."""
         if self.current is not None:
             self.current.is_broken_off = True
         for item in self.unheard:
             item.is_lost = True
         self._items.clear()
-        await self.end()
+        self.end()
 
-    async def _push_words(self, item: SpokenItem, end: int) -> None:
+    def _push_words(self, item: SpokenItem, end: int) -> None:
         text, item.pushed = item.text[item.pushed : end], max(item.pushed, end)
         if not text:
             return
         llm_text = LLMTextFrame(text)
         llm_text.append_to_context = False
-        await self._push(llm_text)
+        self._push(llm_text)
         spoken = TTSTextFrame(text, "sentence", context_id=item.id)
         spoken.includes_inter_frame_spaces = True
-        await self._push(spoken)
+        self._push(spoken)
