@@ -18,7 +18,7 @@ from websockets.http11 import Response
 
 from tests.services.realtime_rig import running, worker_service
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
+from twilio_frames.services.realtime.connection import RealtimeConnection
 from twilio_frames.services.realtime.link import LinkFailure, delay_before
 from twilio_frames.testing.vendors import RealtimeServer, SpokenReply
 
@@ -94,7 +94,7 @@ async def test_unknown_trouble_is_tried_again_and_told(monkeypatch: pytest.Monke
         raise RuntimeError("secret")
 
     monkeypatch.setattr("twilio_frames.services.realtime.link.connect", connect)
-    monkeypatch.setattr(PhoneOpenAIRealtimeLLMService, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(RealtimeConnection, "MOST_ATTEMPTS", 2)
     async with running("ws://nowhere", apology_audio=b"\x00" * 800) as (_, before, behind):
         await behind.wait_for(MulawOutputFrame)
 

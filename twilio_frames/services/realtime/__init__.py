@@ -23,21 +23,8 @@ import time
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import (
-    CancelFrame,
-    EndFrame,
-    Frame,
-    FunctionCallCancelFrame,
-    FunctionCallFromLLM,
-    FunctionCallResultFrame,
-    LLMServiceMetadataFrame,
-    LLMSetToolsFrame,
-    StartFrame,
-    STTMetadataFrame,
-    TTSStartedFrame,
-    TTSStoppedFrame,
-)
-from pipecat.metrics.metrics import LLMTokenUsage
+from pipecat.frames import frames
+from pipecat.frames.frames import Frame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 from pipecat.services.llm_service import LLMService
@@ -49,7 +36,6 @@ from pipecat.services.openai.realtime.llm import (
 from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import is_given
-from websockets.exceptions import ConnectionClosed
 
 from twilio_frames.frames import MulawOutputFrame, VendorRole
 from twilio_frames.pipecat_internals import (
@@ -59,21 +45,10 @@ from twilio_frames.pipecat_internals import (
 )
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
-from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink, delay_before
-from twilio_frames.services.realtime.orders import (
-    Broadcast,
-    Call,
-    Configure,
-    CountTokens,
-    Do,
-    Notify,
-    Order,
-    Push,
-    Replay,
-    Report,
-    Send,
-)
-from twilio_frames.services.realtime.session import RealtimeSession
+from twilio_frames.services.realtime import orders
+from twilio_frames.services.realtime.connection import RealtimeConnection
+from twilio_frames.services.realtime.link import HARMLESS_ERRORS, LinkFailure
+from twilio_frames.services.realtime.session import RealtimeSession, Result
 from twilio_frames.services.realtime.settings import (
     complete_settings,
     phone_session,
@@ -81,18 +56,6 @@ from twilio_frames.services.realtime.settings import (
 )
 
 __all__ = ["PhoneOpenAIRealtimeLLMService"]
-
-_HARMLESS = frozenset(
-    {
-        "response_cancel_not_active",
-        "conversation_already_has_active_response",
-        "input_audio_buffer_commit_empty",
-    }
-)
-_FINAL = {
-    "invalid_api_key": ErrorCategory.AUTHENTICATION,
-    "insufficient_quota": ErrorCategory.QUOTA,
-}
 
 
 class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
@@ -127,14 +90,8 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
     adapter_class = OpenAIRealtimeLLMService.adapter_class
     vendor_role = VendorRole.REALTIME
 
-    MOST_ATTEMPTS = 6
-    """How often in a row a connection is tried again."""
-
     LOOK_SECS = 0.1
     """How often it is looked what is due."""
-
-    CLOSE_SECS = 2.0
-    """How long a connection may take to close."""
 
     def __init__(
         self,
@@ -164,12 +121,17 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
             batch_secs=batch_secs,
             words_secs=words_secs,
         )
-        self._session.pause_audio(is_paused=start_audio_paused)
+        self._session.turns.is_paused = start_audio_paused
         self._carrying = asyncio.Lock()
         self._carrier: asyncio.Task[Any] | None = None
-        self._link: RealtimeLink | None = None
-        self._opened_at = 0.0
-        self._attempts = 0
+        self._connection = RealtimeConnection(
+            self.base_url,
+            api_key,
+            on_event=lambda event: self._session.note_event(event, time.monotonic()),
+            on_message=self._take_message,
+            on_error=self._take_error,
+            on_lost=self._lose,
+        )
         self._keeper: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._has_begun = asyncio.Event()
@@ -202,10 +164,10 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
         audio = self._properties.audio
         return bool(audio and audio.input and audio.input.turn_detection is False)
 
-    def service_metadata_frame(self) -> LLMServiceMetadataFrame:
+    def service_metadata_frame(self) -> frames.LLMServiceMetadataFrame:
         """Tells that the model speaks, and whether its server decides whose turn it is."""
         decides = not self._turns_are_the_pipelines
-        return LLMServiceMetadataFrame(
+        return frames.LLMServiceMetadataFrame(
             service_name=self.name,
             is_realtime_service=True,
             user_turn_strategies=ExternalUserTurnStrategies() if decides else None,
@@ -216,27 +178,27 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
 
     def set_audio_input_paused(self, paused: bool) -> None:
         """Leaves out the caller's audio, or takes it again."""
-        self._session.pause_audio(is_paused=paused)
+        self._session.turns.is_paused = paused
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Begins to connect: the call's first moments are not the connection's."""
         await super().setup(setup)
         self._connect()
 
-    async def start(self, frame: StartFrame) -> None:
+    async def start(self, frame: frames.StartFrame) -> None:
         """Starts; tells the pipeline that no turn need wait for its words."""
         await super().start(frame)
-        if self._turns_are_the_pipelines and not self._session.has_recogniser:
+        if self._turns_are_the_pipelines and not self._session.turns.has_recogniser:
             await self.broadcast_frame(
-                STTMetadataFrame, service_name=self.name, ttfs_p99_latency=0.0
+                frames.STTMetadataFrame, service_name=self.name, ttfs_p99_latency=0.0
             )
 
-    async def stop(self, frame: EndFrame) -> None:
+    async def stop(self, frame: frames.EndFrame) -> None:
         """Closes the session."""
         await super().stop(frame)
         await self._disconnect()
 
-    async def cancel(self, frame: CancelFrame) -> None:
+    async def cancel(self, frame: frames.CancelFrame) -> None:
         """Closes the session."""
         await super().cancel(frame)
         await self._disconnect()
@@ -253,20 +215,19 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
             await self._apologize()
             return
         await super().process_frame(frame, direction)
-        if isinstance(frame, LLMSetToolsFrame):
+        if isinstance(frame, frames.LLMSetToolsFrame):
             sync_tool_handlers(self, frame.tools)
         self._session.take_frame(frame, direction, time.monotonic())
         await self._carry_out()
         await self.push_frame(frame, direction)
-        if isinstance(frame, StartFrame):
+        if isinstance(frame, frames.StartFrame):
             self._has_begun.set()
 
     async def push_frame(
         self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
     ) -> None:
         """Pushes a frame; tells the model what came of a function."""
-        is_result = isinstance(frame, FunctionCallResultFrame | FunctionCallCancelFrame)
-        if is_result and direction is FrameDirection.DOWNSTREAM:
+        if isinstance(frame, Result) and direction is FrameDirection.DOWNSTREAM:
             self._session.take_result(frame)
             await self._carry_out()
         await super().push_frame(frame, direction)
@@ -294,68 +255,60 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
             finally:
                 self._carrier = None
 
-    async def _carry(self, order: Order) -> None:
+    async def _carry(self, order: orders.Order) -> None:
         match order:
-            case Send(event):
+            case orders.Send(event):
                 await self.send_client_event(event)
-            case Push(frame, direction):
+            case orders.Push(frame, direction):
                 await self.push_frame(frame, direction)
-            case Broadcast(kind, fields):
+            case orders.Broadcast(kind, fields):
                 await self.broadcast_frame(kind, **fields)
-            case Configure():
+            case orders.Configure():
                 await self._configure()
-            case Replay():
+            case orders.Replay():
                 await self._replay(order)
-            case Call(call_id, name, arguments):
+            case orders.Call(call_id, name, arguments):
                 context: Any = self._session.context
-                called = FunctionCallFromLLM(
+                called = frames.FunctionCallFromLLM(
                     function_name=name, tool_call_id=call_id, arguments=arguments, context=context
                 )
                 await self.run_function_calls([called])
-            case Notify(event, item_id, item):
+            case orders.Notify(event, item_id, item):
                 await call_event_handler(self, event, item_id, item)
-            case Report(text, category):
+            case orders.Report(text, category):
                 await self._tell(text, category)
-            case CountTokens(usage):
-                await self.start_llm_usage_metrics(_tokens(usage))
+            case orders.CountTokens(tokens):
+                await self.start_llm_usage_metrics(tokens)
             case _:
                 await self._do(order)
 
-    async def _do(self, what: Do) -> None:
+    async def _do(self, what: orders.Do) -> None:
         match what:
-            case Do.CONNECT:
+            case orders.Do.CONNECT:
                 if self._keeper is None and not self._is_refused:
                     self._connect()
-            case Do.BREAK_OFF:
-                if self._link is not None:
-                    self._link.break_off()
-            case Do.PLAY_FILLER:
+            case orders.Do.BREAK_OFF:
+                self._connection.break_off()
+            case orders.Do.PLAY_FILLER:
                 await self._play(self._filler_audio)
-            case Do.APOLOGIZE:
+            case orders.Do.APOLOGIZE:
                 await self._apologize()
-            case Do.NOTE_SUCCESS:
+            case orders.Do.NOTE_SUCCESS:
                 # What went wrong before does not count any more.
-                self._attempts, self._has_apologized = 0, False
-            case Do.METER_ASKED:
+                self._connection.attempts, self._has_apologized = 0, False
+            case orders.Do.METER_ASKED:
                 await self.start_processing_metrics()
                 await self.start_ttfb_metrics()
-            case Do.METER_FIRST_BYTE:
+            case orders.Do.METER_FIRST_BYTE:
                 await self.stop_ttfb_metrics()
-            case Do.METER_DONE:
+            case orders.Do.METER_DONE:
                 await self.stop_processing_metrics()
-            case Do.METER_NOTHING:
+            case orders.Do.METER_NOTHING:
                 await self.stop_all_metrics()
 
     async def send_client_event(self, event: events.ClientEvent) -> None:
         """Sends an event to the model, if there is a connection."""
-        link = self._link
-        if link is None:
-            return
-        try:
-            await link.send(event.model_dump(exclude_none=True))
-        except (ConnectionClosed, TimeoutError):
-            # The reader notices too, and the session is opened again.
-            link.break_off()
+        await self._connection.send(event.model_dump(exclude_none=True))
 
     async def _converted(self, context: LLMContext) -> dict[str, Any]:
         settings: Any = self.settings
@@ -380,7 +333,7 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
             events.SessionUpdateEvent(session=without_unsupported(session))
         )
 
-    async def _replay(self, order: Replay) -> None:
+    async def _replay(self, order: orders.Replay) -> None:
         context = self._session.context
         if context is None:
             return
@@ -396,7 +349,7 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
     # The connection.
 
     def _connect(self) -> None:
-        self._attempts = 0
+        self._connection.attempts = 0
         if self._keeper is None:
             self._keeper = self.create_task(self._keep_connected())
         if self._watcher is None:
@@ -406,60 +359,28 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
         self._is_closing = True
         self._session.is_ready = False
         await self.stop_all_metrics()
-        link = self._link
         for task in (self._watcher, self._keeper):
             if task is not None:
                 await self.cancel_task(task)
-        self._watcher = self._keeper = self._link = None
-        if link is not None:
-            try:
-                async with asyncio.timeout(self.CLOSE_SECS):
-                    await link.close()
-            except TimeoutError:
-                link.break_off()
+        self._watcher = self._keeper = None
+        await self._connection.close()
         self._is_closing = False
 
     async def _keep_connected(self) -> None:
-        while True:
-            failure = await self._be_connected()
-            self._attempts += 1
-            if failure.is_final or self._attempts > self.MOST_ATTEMPTS:
-                break
-            # Sessions that work end at times; the next one is tried at once.
-            if self._attempts > 1 or not self._session.has_been_ready:
-                await asyncio.sleep(delay_before(self._attempts, failure))
+        failure = await self._connection.keep()
         self._keeper = None
         await self._give_up(failure)
 
-    async def _be_connected(self) -> LinkFailure:
-        opened = await RealtimeLink.open(
-            self.base_url,
-            {"Authorization": f"Bearer {self.api_key}"},
-            on_event=lambda event: self._session.note_event(event, time.monotonic()),
-            on_error=self._take_error,
-        )
-        if isinstance(opened, LinkFailure):
-            return opened
-        self._session.has_been_ready = False
-        self._opened_at = time.monotonic()
-        self._link = opened
-        try:
-            return await self._read(opened)
-        finally:
-            self._link = None
-            if not self._is_closing:
-                self._session.lost()
-                await self._carry_out()
+    async def _take_message(self, message: str) -> None:
+        self._session.take_event(events.parse_server_event(message), time.monotonic())
+        await self._carry_out()
 
-    async def _read(self, link: RealtimeLink) -> LinkFailure:
-        async for message in link:
-            try:
-                self._session.take_event(events.parse_server_event(message), time.monotonic())
-                await self._carry_out()
-            except Exception as error:
-                # Whatever the model says, the call goes on. Not the text, which holds the event.
-                link.warn_of_garbage(type(error).__name__)
-        return link.failure or LinkFailure(text="the session's connection broke")
+    async def _lose(self) -> bool:
+        was_ready = self._session.is_ready
+        if not self._is_closing:
+            self._session.lost()
+            await self._carry_out()
+        return was_ready
 
     async def _watch(self) -> None:
         while True:
@@ -470,20 +391,18 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
                     now, patience_secs=self._patience_secs, answer_secs=self._answer_secs
                 )
                 await self._carry_out()
-            is_late = not self._session.is_ready and now - self._opened_at > self._answer_secs
-            if self._link is not None and is_late:
-                self._link.break_off()
+            if not self._session.is_ready and self._connection.age(now) > self._answer_secs:
+                self._connection.break_off()
 
     async def _take_error(self, error: dict[str, Any]) -> bool:
-        self._session.note_error(error)
+        self._session.turns.commit_refused(error)
         code, param = str(error.get("code") or error.get("type")), error.get("param")
-        if code in _HARMLESS:
+        if code in HARMLESS_ERRORS:
             logger.debug(f"{self}: {code}")
-        elif code in _FINAL and self._link is not None:
-            text = f"expected OpenAI to serve the session, got {code}: check the account"
-            self._link.end_for(LinkFailure(text=text, category=_FINAL[code], is_final=True))
-        elif code == "session_expired" and self._link is not None:
-            self._link.break_off()
+        elif (failure := LinkFailure.of_code(code)) is not None:
+            self._connection.end_for(failure)
+        elif code == "session_expired":
+            self._connection.break_off()
         else:
             where = f" at {param}" if param else ""
             await self._tell(
@@ -520,22 +439,8 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
         if not mulaw:
             return
         context_id = f"{self.name}#clip{next(self._clips)}"
-        started = TTSStartedFrame(context_id=context_id)
+        started = frames.TTSStartedFrame(context_id=context_id)
         started.append_to_context = False
         await self.push_frame(started)
         await self.push_frame(MulawOutputFrame.of(mulaw, context_id=context_id))
-        await self.push_frame(TTSStoppedFrame(context_id=context_id))
-
-
-def _tokens(usage: Any) -> LLMTokenUsage:
-    heard, said = usage.input_token_details, usage.output_token_details
-    cached = heard.cached_tokens_details if heard else None
-    return LLMTokenUsage(
-        prompt_tokens=usage.input_tokens or 0,
-        completion_tokens=usage.output_tokens or 0,
-        total_tokens=usage.total_tokens or 0,
-        cache_read_input_tokens=heard.cached_tokens if heard else None,
-        input_audio_tokens=heard.audio_tokens if heard else None,
-        output_audio_tokens=said.audio_tokens if said else None,
-        cache_read_input_audio_tokens=cached.audio_tokens if cached else None,
-    )
+        await self.push_frame(frames.TTSStoppedFrame(context_id=context_id))

@@ -27,6 +27,19 @@ _CATEGORIES = {
     403: ErrorCategory.AUTHORIZATION,
     429: ErrorCategory.RATE_LIMIT,
 }
+_FINAL_CODES = {
+    "invalid_api_key": ErrorCategory.AUTHENTICATION,
+    "insufficient_quota": ErrorCategory.QUOTA,
+}
+HARMLESS_ERRORS = frozenset(
+    {
+        "response_cancel_not_active",
+        "conversation_already_has_active_response",
+        "input_audio_buffer_commit_empty",
+    }
+)
+"""Errors that come of what happens at both ends at once."""
+
 _ADVICE = {
     401: "check the API key",
     403: "check what the API key may do, and the model's name",
@@ -70,6 +83,14 @@ class LinkFailure:
                 return cls(text="the connection broke")
             case _:
                 return cls(text=f"expected a connection, got {type(error).__name__}")
+
+    @classmethod
+    def of_code(cls, code: str) -> "LinkFailure | None":
+        """What an error of the model's says of the connection; None if it may go on."""
+        if code not in _FINAL_CODES:
+            return None
+        text = f"expected OpenAI to serve the session, got {code}: check the account"
+        return cls(text=text, category=_FINAL_CODES[code], is_final=True)
 
     @classmethod
     def _of_status(cls, status: int, headers: Mapping[str, str]) -> "LinkFailure":

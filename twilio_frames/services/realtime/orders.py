@@ -5,6 +5,7 @@ from enum import Enum, auto
 from typing import Any
 
 from pipecat.frames.frames import Frame
+from pipecat.metrics.metrics import LLMTokenUsage
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.realtime import events
 from pipecat.utils.errors import ErrorCategory
@@ -83,7 +84,24 @@ class Report:
 class CountTokens:
     """Counts what an answer has cost."""
 
-    usage: Any
+    tokens: LLMTokenUsage
+
+    @classmethod
+    def of(cls, usage: Any) -> "CountTokens":
+        """What the model tells of it."""
+        heard, said = usage.input_token_details, usage.output_token_details
+        cached = heard.cached_tokens_details if heard else None
+        return cls(
+            LLMTokenUsage(
+                prompt_tokens=usage.input_tokens or 0,
+                completion_tokens=usage.output_tokens or 0,
+                total_tokens=usage.total_tokens or 0,
+                cache_read_input_tokens=heard.cached_tokens if heard else None,
+                input_audio_tokens=heard.audio_tokens if heard else None,
+                output_audio_tokens=said.audio_tokens if said else None,
+                cache_read_input_audio_tokens=cached.audio_tokens if cached else None,
+            )
+        )
 
 
 class Do(Enum):

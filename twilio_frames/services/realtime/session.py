@@ -15,32 +15,10 @@ Where that does not come, no audio got that far, and the clock has to do.
 the context, what of the bot's speech is still to be heard, and the turn that was not answered.
 """
 
-import base64
 from collections import deque
 from typing import Any
 
-from pipecat.frames.frames import (
-    BotStartedSpeakingFrame,
-    BotStoppedSpeakingFrame,
-    Frame,
-    FunctionCallCancelFrame,
-    FunctionCallResultFrame,
-    InputAudioRawFrame,
-    InterimTranscriptionFrame,
-    InterruptionFrame,
-    LLMContextFrame,
-    LLMFullResponseEndFrame,
-    LLMFullResponseStartFrame,
-    LLMMessagesAppendFrame,
-    LLMSetToolsFrame,
-    LLMTextFrame,
-    ProposedUserStartedSpeakingFrame,
-    ProposedUserStoppedSpeakingFrame,
-    STTMetadataFrame,
-    TranscriptionFrame,
-    UserStartedSpeakingFrame,
-    UserStoppedSpeakingFrame,
-)
+from pipecat.frames import frames
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.realtime import events
@@ -59,6 +37,8 @@ from twilio_frames.services.realtime.pending_response import (
     failure_of,
 )
 from twilio_frames.services.realtime.speech import ModelSpeech, SpokenItem
+
+Result = frames.FunctionCallResultFrame | frames.FunctionCallCancelFrame
 
 
 class _CancelEvent(events.ResponseCancelEvent):
@@ -80,8 +60,6 @@ class RealtimeSession:
         self.orders: deque[Order] = deque()
         self.is_ready = False
         """Whether the model has taken the session's settings."""
-        self.has_been_ready = False
-        """Whether it has, in the latest session."""
         self.needs_setup = True
         """Whether the model is still to be told of the context."""
         self.context: LLMContext | None = None
@@ -92,7 +70,7 @@ class RealtimeSession:
         self._now = 0.0
         self._speech = ModelSpeech(lambda frame: self._do(Push(frame)))
         self._functions = FunctionResults()
-        self._turns = CallerTurns(
+        self.turns = CallerTurns(
             self.orders, server_decides=server_decides, batch_secs=batch_secs, words_secs=words_secs
         )
         self.last_transcript = ""
@@ -103,11 +81,6 @@ class RealtimeSession:
         self._responds_when_ready = False
         self._response_id: str | None = None
         self._retry_at: float | None = None
-
-    @property
-    def has_recogniser(self) -> bool:
-        """Whether somebody else tells the caller's words."""
-        return self._turns.has_recogniser
 
     @property
     def _messages(self) -> list[Any]:
@@ -121,49 +94,43 @@ class RealtimeSession:
 
     # What the pipeline tells.
 
-    def take_frame(self, frame: Frame, direction: FrameDirection, now: float) -> None:
+    def take_frame(self, frame: frames.Frame, direction: FrameDirection, now: float) -> None:
         """Takes a frame that passes by."""
         self._now = now
-        self._turns.take_frame(frame, may_ask=self.is_ready and self.bot_speaks)
+        self.turns.take_frame(frame, may_ask=self.is_ready and self.bot_speaks)
         match frame:
-            case BotStartedSpeakingFrame():
+            case frames.BotStartedSpeakingFrame():
                 self.bot_speaks = True
                 self._speech.note_sound(now)
-            case BotStoppedSpeakingFrame():
+            case frames.BotStoppedSpeakingFrame():
                 self.bot_speaks = False
                 self._speech.note_silence()
             case SpeechCutFrame():
                 self._take_cut(frame)
-            case STTMetadataFrame():
-                self._turns.has_recogniser = True
-            case LLMContextFrame():
+            case frames.STTMetadataFrame():
+                self.turns.has_recogniser = True
+            case frames.LLMContextFrame():
                 self._take_context(frame.context, is_asked=direction is FrameDirection.UPSTREAM)
-            case InputAudioRawFrame():
-                self._turns.send_batches(is_ready=self.is_ready)
-            case InterruptionFrame():
+            case frames.InputAudioRawFrame():
+                self.turns.send_batches(is_ready=self.is_ready)
+            case frames.InterruptionFrame():
                 self._interrupt()
-            case UserStartedSpeakingFrame():
+            case frames.UserStartedSpeakingFrame():
                 self._begin_turn()
-            case UserStoppedSpeakingFrame():
+            case frames.UserStoppedSpeakingFrame():
                 self._end_turn()
-            case LLMMessagesAppendFrame():
+            case frames.LLMMessagesAppendFrame():
                 self._take_messages(frame)
-            case LLMSetToolsFrame():
+            case frames.LLMSetToolsFrame():
                 self._do(orders.Configure())
             case _:
                 pass
 
-    def pause_audio(self, *, is_paused: bool) -> None:
-        """Leaves out the caller's audio, or takes it again."""
-        self._turns.is_paused = is_paused
-
-    def note_error(self, error: dict[str, Any]) -> None:
-        """Takes note of an error that the model reports."""
-        self._turns.commit_refused(error)
-
-    def take_result(self, frame: FunctionCallResultFrame | FunctionCallCancelFrame) -> None:
+    def take_result(
+        self, frame: frames.FunctionCallResultFrame | frames.FunctionCallCancelFrame
+    ) -> None:
         """Takes what came of a function."""
-        if isinstance(frame, FunctionCallResultFrame):
+        if isinstance(frame, frames.FunctionCallResultFrame):
             item = self._functions.came(frame)
         else:
             item = self._functions.cancelled(frame)
@@ -182,7 +149,7 @@ class RealtimeSession:
         if is_asked and self._functions.await_response:
             self._order_response()
 
-    def _take_messages(self, frame: LLMMessagesAppendFrame) -> None:
+    def _take_messages(self, frame: frames.LLMMessagesAppendFrame) -> None:
         if not self.is_ready or self.needs_setup:
             return
         for item in items_of(frame.messages):
@@ -221,7 +188,7 @@ class RealtimeSession:
         """Takes note of an event of any kind, ahead of :meth:`take_event`."""
         self._now = self.pending.news_at = now
         if event["type"] == "input_audio_buffer.committed":
-            self._turns.probe.committed(str(event.get("item_id")))
+            self.turns.probe.committed(str(event.get("item_id")))
         elif event["type"] == "response.created":
             self._functions.await_response = False
             self._is_responding = True
@@ -245,25 +212,29 @@ class RealtimeSession:
             case events.ConversationItemInputAudioTranscriptionCompleted():
                 self._take_transcript(event)
             case events.ResponseAudioDelta() | events.ResponseAudioTranscriptDelta():
-                self._take_speech(event)
+                if self._speech.take(event):
+                    self.pending.bot_heard(now)
+                    self._do(Do.METER_FIRST_BYTE)
             case events.ResponseTextDelta(delta=text) if text:
-                self._do(Push(LLMTextFrame(text)))
+                self._do(Push(frames.LLMTextFrame(text)))
             case events.ResponseFunctionCallArgumentsDone():
                 if call := self._functions.called(event.call_id, event.arguments):
                     self._do(call)
             case events.ResponseDone():
                 self._take_end(event.response)
             case events.InputAudioBufferSpeechStarted():
-                self._turns.server_began()
-                self._do(orders.Broadcast(ProposedUserStartedSpeakingFrame))
+                self.turns.server_began()
+                self._do(orders.Broadcast(frames.ProposedUserStartedSpeakingFrame))
             case events.InputAudioBufferSpeechStopped():
-                self._turns.audio.end_turn()
+                self.turns.audio.end_turn()
                 self.pending.open(now)
-                self._do(Do.METER_ASKED, orders.Broadcast(ProposedUserStoppedSpeakingFrame))
+                self._do(Do.METER_ASKED, orders.Broadcast(frames.ProposedUserStoppedSpeakingFrame))
             case events.ConversationItemInputAudioTranscriptionDelta(delta=text):
                 # Where the turn is over already, half of its words are of no use.
-                if self._turns.audio.flows:
-                    words = InterimTranscriptionFrame(text, "", time_now_iso8601(), result=event)
+                if self.turns.audio.flows:
+                    words = frames.InterimTranscriptionFrame(
+                        text, "", time_now_iso8601(), result=event
+                    )
                     self._do(Push(words, FrameDirection.UPSTREAM))
             case _:
                 pass
@@ -272,39 +243,25 @@ class RealtimeSession:
         if item.type == "function_call":
             self._functions.announced(item)
         self._do(Notify("on_conversation_item_created", item.id, item))
-        if item.id in self._turns.own_items:
-            self._turns.own_items.discard(item.id)
+        if item.id in self.turns.own_items:
+            self.turns.own_items.discard(item.id)
         elif item.role == "assistant":
-            self._do(Push(LLMFullResponseStartFrame()))
-        self._turns.delete_withdrawn()
+            self._do(Push(frames.LLMFullResponseStartFrame()))
+        self.turns.delete_withdrawn()
 
     def _take_transcript(
         self, event: events.ConversationItemInputAudioTranscriptionCompleted
     ) -> None:
         self._do(Notify("on_conversation_item_updated", event.item_id))
-        if self._turns.take_transcript(event):
+        if self.turns.take_transcript(event):
             return
-        self.last_transcript = self._turns.probe.turn_words or event.transcript
-        if not self._turns.audio.flows and self._turns.has_recogniser:
+        self.last_transcript = self.turns.probe.turn_words or event.transcript
+        if not self.turns.audio.flows and self.turns.has_recogniser:
             # It has told the caller's words already.
             return
-        kind = TranscriptionFrame if self._turns.audio.flows else TurnTranscriptionFrame
+        kind = frames.TranscriptionFrame if self.turns.audio.flows else TurnTranscriptionFrame
         words = kind(event.transcript, "", time_now_iso8601(), result=event)
         self._do(Push(words, FrameDirection.UPSTREAM))
-
-    def _take_speech(
-        self, event: events.ResponseAudioDelta | events.ResponseAudioTranscriptDelta
-    ) -> None:
-        item = self._speech.item(event.item_id, event.content_index, event.response_id)
-        if item is None:
-            return
-        if isinstance(event, events.ResponseAudioTranscriptDelta):
-            self._speech.words(item, event.delta)
-            return
-        mulaw = base64.b64decode(event.delta)
-        self._do(Do.METER_FIRST_BYTE)
-        self.pending.bot_heard(self._now)
-        self._speech.audio(item, mulaw)
 
     def _take_end(self, response: Any) -> None:
         is_dropped = self._speech.is_dropped(response.id)
@@ -312,8 +269,8 @@ class RealtimeSession:
         if not is_dropped:
             self._speech.end()
         if response.usage is not None:
-            self._do(orders.CountTokens(response.usage))
-        self._do(Do.METER_DONE, Push(LLMFullResponseEndFrame()))
+            self._do(orders.CountTokens.of(response.usage))
+        self._do(Do.METER_DONE, Push(frames.LLMFullResponseEndFrame()))
         self._do(
             *(Notify("on_conversation_item_updated", one.id, one) for one in response.output or [])
         )
@@ -324,7 +281,7 @@ class RealtimeSession:
         elif response.status in ("completed", "incomplete") and not is_dropped:
             self._do(Do.NOTE_SUCCESS)
             self.pending.settle()
-            self._turns.audio.answered()
+            self.turns.audio.answered()
         self._maybe_respond()
 
     def _answer_failed(self, code: str) -> None:
@@ -343,7 +300,7 @@ class RealtimeSession:
     # Orders of answers.
 
     def _order_response(self) -> None:
-        self._turns.withdraw_all()
+        self.turns.withdraw_all()
         self.pending.open(self._now)
         if not self.is_ready:
             self._responds_when_ready = True
@@ -362,7 +319,7 @@ class RealtimeSession:
             self.needs_setup = False
             written = HistoryReplay(list(self.context.get_messages()), [], goes_on=False)
             self._do(Replay(written, is_first=True), orders.Configure())
-        self._do(Push(LLMFullResponseStartFrame()), Do.METER_ASKED)
+        self._do(Push(frames.LLMFullResponseStartFrame()), Do.METER_ASKED)
         properties = events.ResponseProperties(output_modalities=self.modalities)
         self._send(events.ResponseCreateEvent(response=properties))
 
@@ -407,19 +364,19 @@ class RealtimeSession:
     # Turns, as the pipeline tells of them.
 
     def _begin_turn(self) -> None:
-        if self._turns.audio.flows:
+        if self.turns.audio.flows:
             return
-        self._turns.begin_turn()
+        self.turns.begin_turn()
         if self.is_ready:
-            self._turns.send_again(self._messages)
-        self._turns.send_batches(is_ready=self.is_ready)
+            self.turns.send_again(self._messages)
+        self.turns.send_batches(is_ready=self.is_ready)
 
     def _end_turn(self) -> None:
-        if self._turns.audio.flows or not self._turns.audio.in_turn:
+        if self.turns.audio.flows or not self.turns.audio.in_turn:
             return
-        is_told = self._turns.end_turn(is_ready=self.is_ready)
+        is_told = self.turns.end_turn(is_ready=self.is_ready)
         if is_told:
-            self.last_transcript = self._turns.probe.turn_words
+            self.last_transcript = self.turns.probe.turn_words
         self._order_response()
 
     # Sessions.
@@ -428,13 +385,13 @@ class RealtimeSession:
         """The connection is gone, and with it all that the model knew."""
         if self._speech.current is not None:
             # Part of the answer is heard, so the turn has been taken in.
-            self._turns.audio.answered()
-        self._turns.probe.lost()
+            self.turns.audio.answered()
+        self.turns.probe.lost()
         is_broken_off = self._speech.current is not None
         self._past = None
         self._speech.break_off()
         if is_broken_off:
-            self._do(Push(LLMFullResponseEndFrame()))
+            self._do(Push(frames.LLMFullResponseEndFrame()))
         self._is_responding = self._drops_next = self.is_ready = False
         self._response_id = None
         self._functions.session_lost()
@@ -447,7 +404,6 @@ class RealtimeSession:
 
     def _take_readiness(self) -> None:
         if not self.is_ready:
-            self.has_been_ready = True
             self._restore()
         self.is_ready = True
         if self._responds_when_ready:
@@ -467,16 +423,16 @@ class RealtimeSession:
                 is_owed=self.pending.is_open,
             )
             self._do(Replay(self._past), orders.Configure())
-        audio, probe = self._turns.audio, self._turns.probe
+        audio, probe = self.turns.audio, self.turns.probe
         audio.start_over(probe.turn_end)
         if audio.flows:
             # The server hears the turn again, and answers by itself.
             self._responds_when_ready &= not audio.is_unanswered
         elif audio.is_unanswered:
-            self._turns.send_again(self._messages)
+            self.turns.send_again(self._messages)
             is_told = audio.is_sent and not probe.lost_stretches
             if not audio.in_turn and not is_told:
-                self._turns.commit(is_ready=True)
+                self.turns.commit(is_ready=True)
 
     def _correct_past(self, item: SpokenItem) -> None:
         """Tells a session anew what was said before it, now that less of it was heard."""
@@ -490,5 +446,5 @@ class RealtimeSession:
 
     def note_replayed(self, past: HistoryReplay, item_id: str) -> None:
         """Notes that an item of the model's tells of the past."""
-        self._turns.own_items.add(item_id)
+        self.turns.own_items.add(item_id)
         past.item_ids.append(item_id)

@@ -1,5 +1,6 @@
 """What a speech-to-speech model says, as frames, and what was heard of it. No I/O."""
 
+import base64
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
     TTSTextFrame,
 )
+from pipecat.services.openai.realtime import events
 
 from twilio_frames.frames import MulawOutputFrame
 
@@ -84,6 +86,17 @@ class ModelSpeech:
         self._bot_began_at: float | None = None
         self._cut_due_at: float | None = None
         self._uncut: tuple[int, tuple[SpokenItem, ...]] = (0, ())
+
+    def take(self, event: events.ResponseAudioDelta | events.ResponseAudioTranscriptDelta) -> bool:
+        """Takes a piece of what the model says; gives whether it is audio that is to be heard."""
+        item = self.item(event.item_id, event.content_index, event.response_id)
+        if item is None:
+            return False
+        if isinstance(event, events.ResponseAudioTranscriptDelta):
+            self.words(item, event.delta)
+            return False
+        self.audio(item, base64.b64decode(event.delta))
+        return True
 
     def audio(self, item: SpokenItem, mulaw: bytes) -> None:
         """Hands audio on."""
