@@ -20,8 +20,10 @@ handed on; a false alarm lets it play on from the last word's end (``hold.py``).
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
+from loguru import logger
 from pipecat.frames.frames import (
     BotSpeakingFrame,
     BotStartedSpeakingFrame,
@@ -36,6 +38,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     MixerControlFrame,
+    OutputAudioRawFrame,
     OutputDTMFFrame,
     OutputDTMFUrgentFrame,
     OutputTransportMessageFrame,
@@ -43,6 +46,7 @@ from pipecat.frames.frames import (
     OutputTransportReadyFrame,
     StartFrame,
     SystemFrame,
+    TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSStoppedFrame,
 )
@@ -64,7 +68,6 @@ from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.backlog import BacklogFrame
 from twilio_frames.processors.output.early_start import EarlyStart
 from twilio_frames.processors.output.function_rounds import FunctionRounds, FunctionRoundsOverFrame
-from twilio_frames.processors.output.heard_audio import HeardAudioFrame, HeardSoundFrame
 from twilio_frames.processors.output.heard_first import HeardFirst
 from twilio_frames.processors.output.hold import Hold
 from twilio_frames.processors.output.line_sound import LineSound
@@ -73,7 +76,6 @@ from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer,
 from twilio_frames.processors.output.queue_writer import QueueWriter
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
 from twilio_frames.processors.output.unsounded import SayAgain
-from twilio_frames.processors.output.unsupported import DIGITS, UnsupportedMessages
 from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio
 from twilio_frames.processors.pipeline.sample_rate_warnings import advise_on_recognisers
 from twilio_frames.processors.turns.muted_keys import MutedKeys
@@ -86,6 +88,25 @@ __all__ = ["MulawOutput"]
 
 _BOT_SPEAKING_SECONDS = 0.2
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
+_RTVI = "rtvi-ai"
+_DIGITS = (
+    "expected no digits to be sent on a media stream: Twilio does not recognise tones in it. Give "
+    "the call TwiML with <Play digits> instead"
+)
+
+
+@dataclass
+class HeardAudioFrame(SystemFrame, TTSAudioRawFrame):
+    """Some of the bot's speech that the caller has heard, pushed when they have.
+
+    A system frame, so that an interruption does not drop it, and the end of speaking does not
+    overtake it, on their way to a recorder.
+    """
+
+
+@dataclass
+class HeardSoundFrame(SystemFrame, OutputAudioRawFrame):
+    """The same for sound that is no speech, and came in its turn: a jingle, music on hold."""
 
 
 class OutputTiming(Timing, Protocol):
@@ -143,7 +164,7 @@ class MulawOutput(BaseOutputTransport):
             is_speaking=lambda: self._is_speaking,
         )
         self._end_silence_secs = params.audio_out_end_silence_secs
-        self._foreign = UnsupportedMessages()
+        self._has_left_out = False
         self._runner: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._hold = Hold(
@@ -245,9 +266,9 @@ class MulawOutput(BaseOutputTransport):
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
             case OutputDTMFUrgentFrame() | OutputDTMFFrame():
-                await self.push_error(DIGITS)
+                await self.push_error(_DIGITS)
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
-                self._foreign.leave_out(frame)
+                self._leave_out(frame)
             case _ if self._rounds.are_over(frame, direction):
                 rounds = self._timing.function_rounds_limit or 0
                 await self.push_frame(FunctionRoundsOverFrame(rounds), FrameDirection.UPSTREAM)
@@ -268,6 +289,19 @@ class MulawOutput(BaseOutputTransport):
                 await self._background.control(frame)
             case _:
                 await self._lay(frame)
+
+    def _leave_out(
+        self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame
+    ) -> None:
+        """Leaves out a program's own message, and says so once; of RTVI's, Pipecat's own, never."""
+        is_rtvi = isinstance(frame.message, dict) and frame.message.get("label") == _RTVI
+        if not is_rtvi and not self._has_left_out:
+            self._has_left_out = True
+            logger.warning(
+                f"a media stream carries no messages of a program's own; {type(frame).__name__} is "
+                "left out, this one and all others. For a mark there is SendMarkFrame; what your "
+                "own software should know goes another way"
+            )
 
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         is_protected = self._script.is_protected

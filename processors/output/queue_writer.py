@@ -2,7 +2,9 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipecat.audio.utils import is_silence
@@ -33,7 +35,6 @@ from twilio_frames.frames import (
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.output.background import Background, LiveSound
 from twilio_frames.processors.output.line_sound import SOUND_CONTROLS, LineSound
-from twilio_frames.processors.output.utterance_audio import UtteranceAudio
 from twilio_frames.processors.pipeline.sample_rate_warnings import advise_on_speech
 from twilio_frames.processors.words import HeardTextFrame, WordAligner, heard_text
 from twilio_frames.protocol.output_queue import OutputQueue
@@ -268,3 +269,61 @@ class QueueWriter:
         is_word = isinstance(frame, HeardTextFrame)
         self.words_unheard += is_word and frame.append_to_context
         self._script.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)
+
+
+@dataclass(slots=True)
+class _Stretch:
+    context_id: str | None
+    begin: int
+    end: int
+    before: int
+    """How much of the same utterance lies before it."""
+
+
+class UtteranceAudio:
+    """Follows utterances along the script; tells how much of each was heard when they are cut."""
+
+    def __init__(self) -> None:
+        self._stretches: deque[_Stretch] = deque()
+        self._lengths: dict[str | None, int] = {}
+
+    def add(self, context_id: str | None, begin: int, end: int, *, heard: int) -> None:
+        """Notes audio.
+
+        Args:
+            context_id: The utterance it belongs to.
+            begin: Where it begins in the script.
+            end: Where it ends.
+            heard: Up to where the script has been heard; what lies before is forgotten.
+        """
+        while self._stretches and self._stretches[0].end <= heard:
+            self._stretches.popleft()
+        last = self._stretches[-1] if self._stretches else None
+        length = self._lengths.get(context_id, 0)
+        goes_on = last is not None and (last.context_id, last.end) == (context_id, begin)
+        if last is not None and goes_on and length:
+            last.end = end
+        else:
+            self._stretches.append(_Stretch(context_id, begin, end, length))
+        self._lengths[context_id] = length + end - begin
+
+    def over(self, context_id: str | None) -> None:
+        """Notes that an utterance has no more audio."""
+        self._lengths.pop(context_id, None)
+
+    def cut(self, heard: int) -> dict[str | None, int]:
+        """Forgets everything; gives what was not heard to its end.
+
+        Args:
+            heard: Up to where the script was heard.
+
+        Returns:
+            How many bytes of each of these utterances were heard.
+        """
+        cuts: dict[str | None, int] = {}
+        for stretch in self._stretches:
+            if stretch.end > heard and stretch.context_id not in cuts:
+                cuts[stretch.context_id] = stretch.before + max(0, heard - stretch.begin)
+        self._stretches.clear()
+        self._lengths.clear()
+        return cuts

@@ -7,7 +7,7 @@ from tests.transport.bots import tone
 from tests.waiting import until
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.frames import MulawOutputFrame, SpeechCutFrame
-from twilio_frames.processors.output.utterance_audio import UtteranceAudio
+from twilio_frames.processors.output.queue_writer import UtteranceAudio
 
 
 def utterance(context_id: str, seconds: float) -> list[Frame]:
