@@ -2,10 +2,10 @@
 
 Theory of operation
 -------------------
-Everything that comes down the pipeline is laid in a *script*: audio, and behind it the frames that
-follow it. Audio leaves the script for Twilio; a frame leaves it for the rest of the pipeline when
-the audio before it has been *heard*. So the words in the assistant's memory, the end of speaking,
-the end of the call all follow the caller's ear.
+Everything that comes down the pipeline is laid in an *output queue*: audio, and behind it the
+frames that follow it. Audio leaves the queue for Twilio; a frame leaves it for the rest of the
+pipeline when the audio before it has been *heard*. So the words in the assistant's memory, the end
+of speaking, the end of the call all follow the caller's ear.
 
 Twilio plays what it has at 8000 bytes a second. Sent exactly in time, every stall of the event loop
 is a hole in the sentence; sent all at once, too much would have to be taken back. So Twilio is kept
@@ -151,13 +151,13 @@ class MulawOutput(BaseOutputTransport):
             on_heard=self._head_start.heard,
         )
         self._delivery = OrderedPusher(self.push_frame)
-        self._script = self._playout.script
+        self._queue = self._playout.queue
         self._sound = LineSound(
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
         self._writer = QueueWriter(
             self,
-            self._script,
+            self._queue,
             self._sound,
             self._background,
             params,
@@ -220,8 +220,8 @@ class MulawOutput(BaseOutputTransport):
     async def stop(self, frame: EndFrame):
         """Says what is queued, waits until it has been heard, and closes the line."""
         await self._writer.flush()
-        self._script.add_audio(mulaw_silence(self._end_silence_secs))
-        self._script.add(_Finished(), is_protected=True)
+        self._queue.add_audio(mulaw_silence(self._end_silence_secs))
+        self._queue.add(_Finished(), is_protected=True)
         self._playout.wake()
         while self._line.is_open and not self._finished.is_set():
             try:
@@ -250,7 +250,7 @@ class MulawOutput(BaseOutputTransport):
             await self.cancel_task(runner)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
-        """Lays what comes down the pipeline in the script; acts on the rest at once."""
+        """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
         # The base class would send and push by its own clock.
         await FrameProcessor.process_frame(self, frame, direction)
         match frame:
@@ -304,11 +304,11 @@ class MulawOutput(BaseOutputTransport):
             )
 
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
-        is_protected = self._script.is_protected
+        is_protected = self._queue.is_protected
         await self._hold.interrupting(is_protected=is_protected)
         was_unfinished = self._writer.cut()
         was_cut, survivors = await self._playout.interrupt()
-        await self._tell_cuts(self._script.sent if is_protected else self._script.heard)
+        await self._tell_cuts(self._queue.sent if is_protected else self._queue.heard)
         self._writer.follow_cut()
         is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
         if is_cut and not is_protected and self._timing.cut_mark and self._has_words:
@@ -378,7 +378,7 @@ class MulawOutput(BaseOutputTransport):
 
     async def _maybe_stopped_speaking(self) -> None:
         # Behind one utterance the next may be heard without a pause.
-        if not self._script.speaks_on:
+        if not self._queue.speaks_on:
             await self._stopped_speaking()
 
     async def _stopped_speaking(self) -> None:

@@ -2,7 +2,7 @@
 
 A pipeline is up when its start has passed every processor, and services open their connections in
 that time: some tenths of a second in which the caller would hear nothing. What is ready needs
-neither. It is sent as soon as the stream has begun, by the same script and ledger as everything
+neither. It is sent as soon as the stream has begun, by the same queue and ledger as everything
 else. What falls due of it, words and the end of speaking, waits for the pipeline, which is then
 told of all of it in order.
 """

@@ -1,10 +1,9 @@
-"""Sends a script at the pace at which it is heard, holds it, and tells what was heard of it."""
+"""Sends the output queue at the pace at which it is heard, holds it, and tells what was heard."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple, Protocol
 
@@ -16,6 +15,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.output.background import Background
 from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
 from twilio_frames.protocol.output_queue import OutputQueue, Piece
+from twilio_frames.protocol.sent_audio import SentAudio, Stretch
 
 AUTO_MARK = "heard:"
 """What the names of the marks set here begin with; the number behind it is a position."""
@@ -82,23 +82,6 @@ class Timing(Protocol):
     playout_timeout_secs: float
 
 
-@dataclass(slots=True)
-class _Stretch:
-    """Audio on the line, where it is from in the script, and when it plays there."""
-
-    line: int
-    script: int
-    audio: bytes
-    plays_at: float
-    is_speech: bool = True
-    is_of_script: bool = True
-    heard: int = 0
-
-    @property
-    def length(self) -> int:
-        return len(self.audio)
-
-
 class HeardAudio(NamedTuple):
     """Some of the bot's audio, as the caller heard it."""
 
@@ -107,12 +90,12 @@ class HeardAudio(NamedTuple):
 
 
 class OutputPacer:
-    """One call's script on its way to the ear.
+    """One call's output queue on its way to the ear.
 
     Args:
         line: The way to Twilio.
         timing: How far ahead, how patient.
-        background: What is heard beside the script.
+        background: What is heard beside the output queue.
         deliver: Called with each thing that falls due, one after the other, in order.
         on_sent: Called with each piece and its audio when it has been sent.
         on_heard: Called with audio as it has been heard, ahead of what falls due by it.
@@ -128,7 +111,7 @@ class OutputPacer:
         on_sent: Callable[[Piece], Awaitable[None]],
         on_heard: Callable[[HeardAudio], Awaitable[None]],
     ):
-        self.script: OutputQueue[object] = OutputQueue()
+        self.queue: OutputQueue[object] = OutputQueue()
         self.underruns = 0
         """How often the caller heard a hole because audio came too late."""
         self.is_held = False
@@ -137,14 +120,14 @@ class OutputPacer:
         self._line = line
         self._timing = timing
         self._background = background
-        self._silent_until = self._script_ends_at = 0.0
+        self._silent_until = self._queue_ends_at = 0.0
         self._deliver = deliver
         self._on_sent = on_sent
         self._on_heard = on_heard
         self._heard_audio: list[HeardAudio] = []
         self._wake = asyncio.Event()
         self._delivering = asyncio.Lock()
-        self._stretches: deque[_Stretch] = deque()
+        self._sent = SentAudio()
         self._stalls: deque[tuple[float, float]] = deque()
         self._is_cutting = False
         self._fades_in = False
@@ -163,16 +146,15 @@ class OutputPacer:
         return max(self._timing.lead_secs, min(1.5 * longest, _LONGEST_LEAD))
 
     def wake(self) -> None:
-        """Says that the script has grown."""
+        """Says that the output queue has grown."""
         self._wake.set()
 
     def _line_ended(self) -> None:
         """Finds out what was heard last, by the clock: no mark comes any more."""
         if not self._is_cutting:
             playback = self._line.playback
-            self._heard_last = self._in_script(
-                playback.position(time.monotonic() - playback.round_trip)
-            )
+            position = playback.position(time.monotonic() - playback.round_trip)
+            self._heard_last = self._hear_line(position)
         self._wake.set()
 
     async def run(self, goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -190,7 +172,7 @@ class OutputPacer:
         if wait == 0:
             return
         now = time.monotonic()
-        limit = _LONGEST_REST if self.script.is_waiting else None
+        limit = _LONGEST_REST if self.queue.is_waiting else None
         timeout = min((t for t in (wait, limit) if t is not None), default=None)
         try:
             async with asyncio.timeout(timeout):
@@ -205,19 +187,19 @@ class OutputPacer:
         if self._is_silent or not self._line.is_open:
             self._background.clear()
             return None
-        for thing in self.script.sent_things():
+        for thing in self.queue.sent_things():
             await self._deliver(thing)
         playback, now = self._line.playback, time.monotonic()
-        if self.script.sent >= self.script.length or self._keeps_script:
+        if self.queue.sent >= self.queue.length or self._keeps_queue:
             return await self._send_background(now)
         wait = playback.ends_at - self.lead - now
         if wait > 0:
             return wait
-        piece = self.script.take(_MESSAGE_BYTES)
+        piece = self.queue.take(_MESSAGE_BYTES)
         if piece is None:
             return None
-        goes_on = piece.is_speech and self._stretches and self._stretches[-1].is_speech
-        if goes_on and piece.begin > self.script.heard and now > playback.ends_at > 0:
+        goes_on = piece.is_speech and self._sent.ends_in_speech
+        if goes_on and piece.begin > self.queue.heard and now > playback.ends_at > 0:
             self.underruns += 1
         await self._send(piece)
         return 0
@@ -228,8 +210,8 @@ class OutputPacer:
         return self.is_held and not self.is_held_ahead
 
     @property
-    def _keeps_script(self) -> bool:
-        return self.is_held and not (self.is_held_ahead and self.script.is_protected)
+    def _keeps_queue(self) -> bool:
+        return self.is_held and not (self.is_held_ahead and self.queue.is_protected)
 
     async def _send_background(self, now: float) -> float | None:
         """Sends the background alone, not far ahead: the next word comes behind it."""
@@ -243,32 +225,32 @@ class OutputPacer:
         if not audio:
             self._silent_until = now + _BACKGROUND_LEAD
         elif not self._is_silent:
-            stretch = _Stretch(0, self.script.sent, audio, 0.0, is_speech=False, is_of_script=False)
+            stretch = Stretch(0, self.queue.sent, audio, 0.0, is_speech=False, is_queued=False)
             await self._send_stretch(stretch)
         return 0
 
     async def _send(self, piece: Piece) -> None:
         audio = _faded_in(piece.audio) if self._fades_in else piece.audio
         audio = await self._background.under(audio)
-        if self._keeps_script or self.script.sent != piece.end:
+        if self._keeps_queue or self.queue.sent != piece.end:
             # Cut, or dropped, while the background was mixed in.
             return
         self._fades_in = False
-        if not await self._send_stretch(_Stretch(0, piece.begin, audio, 0.0, piece.is_speech)):
+        if not await self._send_stretch(Stretch(0, piece.begin, audio, 0.0, piece.is_speech)):
             return
         await self._on_sent(piece)
 
-    async def _send_stretch(self, stretch: _Stretch) -> bool:
+    async def _send_stretch(self, stretch: Stretch) -> bool:
         playback = self._line.playback
         if time.monotonic() >= playback.ends_at:
             await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
         stretch.line, stretch.plays_at = playback.sent, playback.ends_at
-        self._stretches.append(stretch)
+        self._sent.add(stretch)
         if not await self._line.send(SendMedia(payload=stretch.audio)):
             return False
-        stretch.plays_at = playback.ends_at - stretch.length / SAMPLE_RATE
-        if stretch.is_of_script:
-            self._script_ends_at = playback.ends_at
+        stretch.plays_at = playback.ends_at - len(stretch.audio) / SAMPLE_RATE
+        if stretch.is_queued:
+            self._queue_ends_at = playback.ends_at
         await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
         return True
 
@@ -277,8 +259,8 @@ class OutputPacer:
             if self._is_cutting:
                 return
             is_open = self._line.is_open
-            heard = self._in_script(self._heard_on_line()) if is_open else self._heard_last
-            await self._hand_on(self.script.hear(heard))
+            heard = self._hear_line(self._heard_on_line()) if is_open else self._heard_last
+            await self._hand_on(self.queue.hear(heard))
 
     async def _hand_on(self, things: Iterable[object]) -> None:
         """Tells of the audio that was heard, and then of what fell due by it."""
@@ -295,9 +277,9 @@ class OutputPacer:
         if playback.heard >= playback.sent or not playback.is_audible:
             return playback.heard
         patience = 0.0 if self._marks_are_lost else self._timing.playout_timeout_secs
-        # A background goes on behind the script.
-        is_due = self.script.heard < self.script.sent
-        ends_at = self._script_ends_at if is_due else playback.ends_at
+        # A background goes on behind the output queue.
+        is_due = self.queue.heard < self.queue.sent
+        ends_at = self._queue_ends_at if is_due else playback.ends_at
         if now - ends_at - playback.round_trip > patience:
             if not playback.echoed and not self._marks_are_lost:
                 self._marks_are_lost = True
@@ -305,29 +287,19 @@ class OutputPacer:
             return playback.sent
         return playback.position(now) if self._marks_are_lost else playback.heard
 
-    def _in_script(self, line_position: int) -> int:
-        """Where in the script a position on the line lies; forgets what is behind it."""
-        position = self.script.heard
-        while self._stretches and line_position > self._stretches[0].line:
-            stretch = self._stretches[0]
-            heard = min(line_position - stretch.line, stretch.length)
-            position = stretch.script + heard * stretch.is_of_script
-            self._tell_heard(stretch, heard)
-            if heard < stretch.length:
-                break
-            self._stretches.popleft()
+    def _hear_line(self, line_position: int) -> int:
+        """Up to where the queue is heard when the line is; tells who listens in at the line."""
+        position = self.queue.heard
+        for stretch in self._sent.hear(line_position):
+            position = stretch.queue_end
+            self._line.bot_heard(stretch.audio, stretch.plays_at)
+            if stretch.is_queued:
+                self._heard_audio.append(HeardAudio(stretch.audio, stretch.is_speech))
         return position
-
-    def _tell_heard(self, stretch: _Stretch, heard: int) -> None:
-        if audio := stretch.audio[stretch.heard : heard]:
-            self._line.bot_heard(audio, stretch.plays_at + stretch.heard / SAMPLE_RATE)
-            if stretch.is_of_script:
-                self._heard_audio.append(HeardAudio(audio, stretch.is_speech))
-        stretch.heard = max(stretch.heard, heard)
 
     async def hold(self) -> bool:
         """Falls silent at once, and keeps what was not heard; False if nothing is being said."""
-        if self.is_held or self.script.is_protected or not self._is_speaking():
+        if self.is_held or self.queue.is_protected or not self._is_speaking():
             return False
         self.is_held = True
         await self._cut()
@@ -335,15 +307,15 @@ class OutputPacer:
 
     async def hold_ahead(self) -> bool:
         """Falls silent at once, or keeps the next thing from being said; False if it may not."""
-        if self.is_held or self.script.is_protected:
+        if self.is_held or self.queue.is_protected:
             return False
-        if self._is_speaking() and self._stretches:
+        if self._is_speaking() and self._sent:
             return await self.hold()
         self.is_held = self.is_held_ahead = True
         return True
 
     def _is_speaking(self) -> bool:
-        return self.script.heard < self.script.length
+        return self.queue.heard < self.queue.length
 
     async def resume(self) -> None:
         """Says on what was held, from the end of the last word that was heard."""
@@ -354,7 +326,7 @@ class OutputPacer:
         if not self.is_held:
             return
         cut = self._line.playback.cut
-        self.script.rewind(cut.bound if cut else 0)
+        self.queue.rewind(cut.bound if cut else 0)
         self._fades_in = True
         self.is_held = False
         self._wake.set()
@@ -371,21 +343,21 @@ class OutputPacer:
         Returns:
             Whether something was cut off, and what is not dropped and has nothing to wait for.
         """
-        if self.script.is_protected:
+        if self.queue.is_protected:
             self._release_ahead()
-            self.script.drop_unsent()
+            self.queue.drop_unsent()
             return False, []
         if not self.is_held and self._is_speaking():
             self.is_held = True
             await self._cut()
         await self._settled()
         async with self._delivering:
-            was_cut = self.script.heard < self.script.length
-            self._stretches.clear()
+            was_cut = self.queue.heard < self.queue.length
+            self._sent.forget()
             self.is_held_ahead = False
             # Words that were placed only now may lie on what has long been heard.
-            await self._hand_on(self.script.hear(self._heard_last))
-            survivors = self.script.drop()
+            await self._hand_on(self.queue.hear(self._heard_last))
+            survivors = self.queue.drop()
             self.is_held = False
         self._wake.set()
         return was_cut, survivors
@@ -403,17 +375,15 @@ class OutputPacer:
     async def _let_word_end(self) -> None:
         """Waits out a word's last or first moment: in doubt as small as this, no cut lies there."""
         position = self._being_heard()
-        end = self.script.word_end(position - _DOUBT_BYTES, position + _DOUBT_BYTES)
+        end = self.queue.word_end(position - _DOUBT_BYTES, position + _DOUBT_BYTES)
         if end is not None:
             await asyncio.sleep((end + _DOUBT_BYTES - position) / SAMPLE_RATE)
 
     def _being_heard(self) -> int:
-        """Where in the script playback stands, but for the line's delay."""
+        """Where in the output queue playback stands, but for the line's delay."""
         on_line = self._line.playback.position(time.monotonic())
-        for stretch in self._stretches:
-            if stretch.line <= on_line <= stretch.line + stretch.length:
-                return stretch.script + (on_line - stretch.line) * stretch.is_of_script
-        return self.script.heard
+        position = self._sent.queue_position(on_line)
+        return self.queue.heard if position is None else position
 
     async def _settled(self) -> None:
         """Waits until it is known where the last cut was, in bounded time."""
@@ -433,13 +403,13 @@ class OutputPacer:
             if not self._is_cutting:
                 return
             position = playback.cut.position if playback.cut else playback.heard
-            things = self.script.hear(self._in_script(position))
+            things = self.queue.hear(self._hear_line(position))
             self._end_cut()
             await self._hand_on(things)
 
     def _end_cut(self) -> None:
         self._is_cutting = False
-        self._stretches.clear()
+        self._sent.forget()
 
 
 def _faded_in(mulaw: bytes) -> bytes:

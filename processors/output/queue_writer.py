@@ -1,4 +1,4 @@
-"""What comes down the pipeline, laid in the script of what the bot says."""
+"""What comes down the pipeline, laid in the output queue of what the bot says."""
 
 import math
 import time
@@ -50,11 +50,11 @@ class WriterParams(Protocol):
 
 
 class QueueWriter:
-    """Lays audio in a script, words where their sound ends, other frames behind what came before.
+    """Lays audio in the queue, words where their sound ends, other frames behind what came before.
 
     Args:
         output: In whose name frames are laid.
-        script: What is written.
+        queue: What is written.
         sound: Makes mu-law of audio.
         background: Takes sound that goes on and on.
         params: The transport's.
@@ -64,7 +64,7 @@ class QueueWriter:
     def __init__(
         self,
         output: FrameProcessor,
-        script: OutputQueue,
+        queue: OutputQueue,
         sound: LineSound,
         background: Background,
         params: WriterParams,
@@ -72,21 +72,21 @@ class QueueWriter:
         is_speaking: Callable[[], bool],
     ):
         self._output = output
-        self._script = script
+        self._queue = queue
         self._sound = sound
         self._background = background
         self._live = LiveSound()
         self._stream_silence = math.inf
         self._params = params
         self._is_speaking = is_speaking
-        self._words = WordAligner(self._lay_text, script.audio)
+        self._words = WordAligner(self._lay_text, queue.audio)
         self._utterances = UtteranceAudio()
         self._utterances_open: set[str | None] = set()
         self._closing: LLMAssistantPushAggregationFrame | None = None
         self._in_reply = False
         self._alone: set[str | None] = set()
         self.gaps = 0
-        """How often the script had been heard to its end while the bot was speaking."""
+        """How often the output queue had been heard to its end while the bot was speaking."""
         self.words_unheard = 0
         """How many words for the memory have been laid and not been heard."""
 
@@ -96,28 +96,28 @@ class QueueWriter:
 
     def left_secs(self) -> float | None:
         """How much is left to say; None while that is not known."""
-        left = (self._script.length - self._script.heard) / SAMPLE_RATE
+        left = (self._queue.length - self._queue.heard) / SAMPLE_RATE
         return None if self._utterances_open else left
 
     def cut(self) -> bool:
-        """Lays what is known of the texts that are being spoken, ahead of a cut of the script.
+        """Lays what is known of the texts that are being spoken, ahead of a cut.
 
         Returns:
             Whether more was to be said than the words that were laid.
         """
-        return self._words.cut(self._script.sent)
+        return self._words.cut(self._queue.sent)
 
     def cut_utterances(self, heard: int) -> dict[str | None, int]:
         """How many bytes were heard of each utterance that was not heard to its end.
 
         Args:
-            heard: Up to where the script was heard.
+            heard: Up to where the output queue was heard.
         """
         return self._utterances.cut(heard)
 
     def follow_cut(self) -> None:
-        """Goes on in the script as the cut has left it."""
-        if not self._words.move(self._script.length):
+        """Goes on in the output queue as the cut has left it."""
+        if not self._words.move(self._queue.length):
             self._sound.reset()
             self._utterances_open.clear()
             self._in_reply = False
@@ -125,7 +125,7 @@ class QueueWriter:
 
     async def flush(self) -> None:
         """Lays the audio that was kept back for the samples behind it."""
-        self._script.add_audio(await self._sound.flush())
+        self._queue.add_audio(await self._sound.flush())
 
     async def lay(self, frame: Frame) -> None:
         """Lays a frame where it falls due."""
@@ -150,14 +150,14 @@ class QueueWriter:
                 self._add(frame)
             case TTSTextFrame():
                 if not self._params.audio_out_enabled or not self._words.text(frame):
-                    self._lay_text(heard_text(frame, frame.text), self._script.length)
+                    self._lay_text(heard_text(frame, frame.text), self._queue.length)
             case WordBrokenOffFrame():
                 await self.flush()
                 self._words.word_broken_off(frame.context_id)
             case SpeechLeftOutFrame():
                 self._words.leave_out(frame.context_id, frame.text)
             case SendMarkFrame():
-                self._script.add(frame, when_sent=True)
+                self._queue.add(frame, when_sent=True)
             case TTSStartedFrame():
                 self._utterances_open.add(frame.context_id)
                 if frame.append_to_context and not self._in_reply:
@@ -181,10 +181,10 @@ class QueueWriter:
                 self._add(frame)
 
     async def _end_reply(self, frame: LLMFullResponseEndFrame) -> None:
-        for context_id in self._words.end_reply(self._script.length):
+        for context_id in self._words.end_reply(self._queue.length):
             await self.flush()
             self._forget(context_id)
-            self._script.add(PAUSE)
+            self._queue.add(PAUSE)
         self._add(frame)
 
     def _forget(self, context_id: str | None) -> None:
@@ -204,7 +204,7 @@ class QueueWriter:
             self._add(closing)
 
     def _add(self, frame: Frame) -> None:
-        self._script.add(frame, is_protected=not frame.interruptible)
+        self._queue.add(frame, is_protected=not frame.interruptible)
 
     async def _lay_audio(self, frame: OutputAudioRawFrame) -> None:
         match frame:
@@ -222,53 +222,53 @@ class QueueWriter:
         if self._live.is_live(time.monotonic(), len(mulaw) / SAMPLE_RATE):
             self._background.add(mulaw)
         else:
-            self._script.add_audio(mulaw, is_protected=not frame.interruptible, is_speech=False)
+            self._queue.add_audio(mulaw, is_protected=not frame.interruptible, is_speech=False)
 
     async def _lay_stream(self, frame: SpeechOutputAudioRawFrame) -> None:
         """Lays a stream of speech and silence, of which nothing says where speech ends."""
         mulaw = await self._sound.mulaw_of(frame)
         secs = len(mulaw) / SAMPLE_RATE
         self._stream_silence = self._stream_silence + secs if is_silence(frame.audio) else 0.0
-        self._script.add_audio(
+        self._queue.add_audio(
             mulaw,
             is_protected=not frame.interruptible,
             is_speech=self._stream_silence <= BOT_VAD_STOP_SECS,
         )
-        self._script.add(PAUSE)
+        self._queue.add(PAUSE)
 
     async def _lay_speech(self, frame: TTSAudioRawFrame) -> None:
         if frame.sample_rate != SAMPLE_RATE:
             advise_on_speech(self._output, frame.sample_rate)
         mulaw = await self._sound.mulaw_of(frame)
-        begin = self._script.length
-        if mulaw and self._is_speaking() and self._script.heard >= begin:
+        begin = self._queue.length
+        if mulaw and self._is_speaking() and self._queue.heard >= begin:
             self.gaps += 1
-        self._script.add_audio(mulaw, is_protected=not frame.interruptible)
+        self._queue.add_audio(mulaw, is_protected=not frame.interruptible)
         if mulaw:
             now = self._output.get_clock().get_time()
-            self._words.audio(frame.context_id, begin, self._script.length, now)
+            self._words.audio(frame.context_id, begin, self._queue.length, now)
             if frame.interruptible:
                 self._utterances.add(
-                    frame.context_id, begin, self._script.length, heard=self._script.heard
+                    frame.context_id, begin, self._queue.length, heard=self._queue.heard
                 )
 
     async def _lay_clip(self, frame: SpeakClipFrame) -> None:
         if not self._params.audio_out_enabled:
             return
         await self.flush()
-        is_protected, begin = not frame.interruptible, self._script.length
+        is_protected, begin = not frame.interruptible, self._queue.length
         mulaw = await self._sound.mulaw_of(MulawOutputFrame.of(frame.clip.mulaw))
-        self._script.add_audio(mulaw, is_protected=is_protected)
+        self._queue.add_audio(mulaw, is_protected=is_protected)
         for due, at in frames_on(frame):
             if isinstance(due, HeardTextFrame):
                 self._lay_text(due, begin + at)
             else:
-                self._script.add(due, at=begin + at, is_protected=is_protected)
+                self._queue.add(due, at=begin + at, is_protected=is_protected)
 
     def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
         is_word = isinstance(frame, HeardTextFrame)
         self.words_unheard += is_word and frame.append_to_context
-        self._script.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)
+        self._queue.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)
 
 
 @dataclass(slots=True)
@@ -281,7 +281,7 @@ class _Stretch:
 
 
 class UtteranceAudio:
-    """Follows utterances along the script; tells how much of each was heard when they are cut."""
+    """Follows utterances along the queue; tells how much of each was heard when they are cut."""
 
     def __init__(self) -> None:
         self._stretches: deque[_Stretch] = deque()
@@ -292,9 +292,9 @@ class UtteranceAudio:
 
         Args:
             context_id: The utterance it belongs to.
-            begin: Where it begins in the script.
+            begin: Where it begins in the output queue.
             end: Where it ends.
-            heard: Up to where the script has been heard; what lies before is forgotten.
+            heard: Up to where the output queue has been heard; what lies before is forgotten.
         """
         while self._stretches and self._stretches[0].end <= heard:
             self._stretches.popleft()
@@ -315,7 +315,7 @@ class UtteranceAudio:
         """Forgets everything; gives what was not heard to its end.
 
         Args:
-            heard: Up to where the script was heard.
+            heard: Up to where the output queue was heard.
 
         Returns:
             How many bytes of each of these utterances were heard.

@@ -83,7 +83,7 @@ class WordAligner:
 
         Args:
             context_id: Which utterance.
-            begin: Where it begins in the script.
+            begin: Where it begins in the output queue.
             end: Where it ends.
             now: Pipecat's clock, nanoseconds.
         """

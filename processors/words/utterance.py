@@ -14,7 +14,7 @@ class Utterance:
     """One TTS context: where its audio lies, and what is known of the texts on it.
 
     Parameters:
-        begin: Where its audio begins in the script; None while there is none.
+        begin: Where its audio begins in the output queue; None while there is none.
         end: Where it ends so far.
         began_at: Pipecat's clock at its first audio, nanoseconds.
         follows_pts: The time of the last word that was known then.

@@ -1,6 +1,6 @@
 """What the bot has to say, in order, and what falls due as it is heard.
 
-Positions are bytes of audio since the script began: byte 8000 is one second in. Three pointers run
+Positions are bytes of audio since the queue began: byte 8000 is one second in. Three pointers run
 along it, ``heard <= sent <= length``. Things (words, the end of an utterance) lie at positions and
 fall due when the audio up to there has been heard. What has been sent and was then thrown away by a
 ``clear`` can be sent once more (:meth:`OutputQueue.rewind`) or forgotten
@@ -26,7 +26,7 @@ class Piece:
 
     Parameters:
         audio: Mu-law.
-        begin: Where it begins in the script.
+        begin: Where it begins in the output queue.
         is_protected: Whether an interruption may not cut it.
         is_speech: Whether the bot speaks in it.
     """
@@ -38,7 +38,7 @@ class Piece:
 
     @property
     def end(self) -> int:
-        """Where it ends in the script."""
+        """Where it ends in the output queue."""
         return self.begin + len(self.audio)
 
 

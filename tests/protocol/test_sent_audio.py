@@ -1,0 +1,66 @@
+"""Places on the line and in the output queue, for any course of sending, hearing and clearing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twilio_frames.protocol.sent_audio import SentAudio, Stretch
+
+lengths = st.integers(1, 800)
+messages = st.lists(st.tuples(lengths, st.booleans()), min_size=1, max_size=20)
+
+
+def sent(messages: list[tuple[int, bool]]) -> tuple[SentAudio, list[int | None]]:
+    """What was sent, and for each byte on the line which of the queue it is."""
+    audio, line, queue = SentAudio(), 0, 0
+    places: list[int | None] = []
+    for length, is_queued in messages:
+        sound = bytes(place % 251 for place in range(line, line + length))
+        audio.add(
+            Stretch(line, queue, sound, line / 8000, is_speech=is_queued, is_queued=is_queued)
+        )
+        places += range(queue, queue + length) if is_queued else [None] * length
+        line += length
+        queue += length * is_queued
+    return audio, places
+
+
+@given(messages, st.lists(st.integers(0, 16_000), max_size=30))
+def test_each_byte_is_heard_once_and_in_order(messages: list[tuple[int, bool]], heard: list[int]):
+    audio, places = sent(messages)
+    parts = [part for line in [*heard, len(places)] for part in audio.hear(line)]
+    assert b"".join(part.audio for part in parts) == bytes(n % 251 for n in range(len(places)))
+    for part in parts:
+        first = places[part.line]
+        assert (first is not None) == part.is_queued == part.is_speech
+        assert first in (None, part.queue)
+        assert part.plays_at * 8000 == part.line or abs(part.plays_at * 8000 - part.line) < 1e-6
+    assert not audio
+
+
+@given(messages, st.integers(0, 16_000))
+def test_heard_on_the_line_is_heard_in_the_queue(messages: list[tuple[int, bool]], line: int):
+    audio, places = sent(messages)
+    parts = audio.hear(line)
+    said = sum(place is not None for place in places[:line])
+    assert max((part.queue_end for part in parts), default=0) == said
+
+
+@given(messages, st.integers(0, 16_000))
+def test_a_place_on_the_line_lies_in_the_queue(messages: list[tuple[int, bool]], line: int):
+    audio, places = sent(messages)
+    found = audio.queue_position(line)
+    if line > len(places):
+        assert found is None
+    else:
+        assert found == sum(place is not None for place in places[:line])
+
+
+def test_what_is_sent_again_lies_where_it_did_in_the_queue():
+    audio, _ = sent([(800, True)])
+    assert [part.queue_end for part in audio.hear(500)] == [500]
+    audio.forget()
+    assert audio.queue_position(600) is None
+    audio.add(Stretch(800, 400, bytes(400), 0.1))
+    assert audio.queue_position(900) == 500
+    assert [part.queue_end for part in audio.hear(1000)] == [600]
+    assert audio.ends_in_speech
