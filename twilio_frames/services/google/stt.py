@@ -229,7 +229,9 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         text, category = type(error).__name__, category_of(error)
         if not isinstance(error, GoogleAPICallError | TimeoutError | NoCredentialsError):
             report_unforeseen(error, "a stream of Google's")
-        return Failure(text=text, category=category, error=error, is_final=category.is_permanent)
+        # Without a client there is nobody to ask again.
+        is_final = category.is_permanent or self._google.client is None
+        return Failure(text=text, category=category, error=error, is_final=is_final)
 
     async def _requests(self) -> AsyncIterator[cloud_speech.StreamingRecognizeRequest]:
         stream, config = self._streams, google_config(self)
