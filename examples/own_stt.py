@@ -24,7 +24,6 @@ from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 
 warm_up = load_services  # awaited before calls are taken
-_LOUD = 500
 
 
 class Stopwatch(UtteranceSTTService):
@@ -37,7 +36,7 @@ class Stopwatch(UtteranceSTTService):
         return f"about {round(seconds)} seconds" if seconds else None
 
     def _loud_seconds(self, pcm: bytes) -> float:
-        loud = np.flatnonzero(np.abs(np.frombuffer(pcm, np.int16).astype(int)) > _LOUD)
+        loud = np.flatnonzero(np.abs(np.frombuffer(pcm, np.int16).astype(int)) > 500)
         return (loud[-1] - loud[0]) / self.sample_rate if len(loud) else 0.0
 
 

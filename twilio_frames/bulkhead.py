@@ -31,8 +31,6 @@ Result = TypeVar("Result")
 
 _compartment: ContextVar["Compartment | None"] = ContextVar("compartment", default=None)
 
-_MOST_FAILED = 100
-
 
 class Compartment:
     """Where one bot runs; there may be others within.
@@ -94,7 +92,7 @@ class Compartment:
         if self._on_lost is None:
             if self._around is not None:
                 self._around.failed(task)
-        elif len(self._failed) < _MOST_FAILED:
+        elif len(self._failed) < 100:
             self._failed.append(task)
 
     def settle(self) -> None:

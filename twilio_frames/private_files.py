@@ -15,15 +15,12 @@ from pathlib import Path
 
 __all__ = ["close_unchosen_folder", "make_private_folder", "open_private", "write_private"]
 
-_FILE_MODE = 0o600
-_FOLDER_MODE = 0o700
 _MODES_NOBODY_CHOSE = (0o755, 0o775)
 """What ``mkdir`` gives with the umasks of the usual systems, 022 and 002."""
 
 _FLAGS = (
     getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )  # Windows knows the last one alone
-_ATTEMPTS = 3
 
 
 def make_private_folder(path: Path) -> None:
@@ -38,7 +35,7 @@ def make_private_folder(path: Path) -> None:
         return
     if path.parent != path:
         make_private_folder(path.parent)
-    path.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def close_unchosen_folder(path: Path) -> None:
@@ -51,7 +48,7 @@ def close_unchosen_folder(path: Path) -> None:
         is_ours = not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
         mode = stat.S_IMODE(path.stat().st_mode)
         if is_ours and mode in _MODES_NOBODY_CHOSE and not any(path.iterdir()):
-            path.chmod(_FOLDER_MODE)
+            path.chmod(0o700)
 
 
 def open_private(path: Path) -> int:
@@ -66,14 +63,14 @@ def open_private(path: Path) -> int:
     """
     if _is_device(path):
         return _opened_device(path)
-    for _ in range(_ATTEMPTS):
+    for _ in range(3):
         try:
             path.unlink(missing_ok=True)
         except OSError:
             return _emptied(path)
         with contextlib.suppress(FileExistsError):
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, _FILE_MODE)
-    raise FileExistsError(f"expected to make a file anew, got one in its place {_ATTEMPTS} times")
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+    raise FileExistsError("expected to make a file anew, got one in its place 3 times")
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -112,7 +109,7 @@ def _emptied(path: Path) -> int:
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise PermissionError("expected a file of one name, got another")
         if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, _FILE_MODE)
+            os.fchmod(descriptor, 0o600)
         os.ftruncate(descriptor, 0)
     except OSError:
         os.close(descriptor)

@@ -20,8 +20,6 @@ from twilio_frames.server.trust import is_local
 
 __all__ = ["create_app"]
 
-_WARM_UP_SECONDS = 60.0
-
 
 def create_app(
     bot: Bot,
@@ -110,11 +108,11 @@ async def _warm_up_own(app: web.Application, *, own: OwnWarmUp) -> AsyncIterator
 async def _warm_up(app: web.Application) -> AsyncIterator[None]:
     if app[STATE].settings.warm:
         try:
-            async with asyncio.timeout(_WARM_UP_SECONDS):
+            async with asyncio.timeout(60.0):
                 await processors_warm_up()
         except TimeoutError:
             logger.warning(
-                f"warming up took over {_WARM_UP_SECONDS:g} s and was given up: calls are taken, "
+                "warming up took over 60 s and was given up: calls are taken, "
                 "the first ones may begin slowly"
             )
     yield
