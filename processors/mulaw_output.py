@@ -307,6 +307,7 @@ class MulawOutput(BaseOutputTransport):
         is_protected = self._queue.is_protected
         await self._hold.interrupting(is_protected=is_protected)
         was_unfinished = self._writer.cut()
+        self._delivery.interrupting()
         was_cut, survivors = await self._playout.interrupt()
         await self._tell_cuts(self._queue.sent if is_protected else self._queue.heard)
         self._writer.follow_cut()
@@ -319,7 +320,7 @@ class MulawOutput(BaseOutputTransport):
             self._say_again.forget()
         await self.push_frame(frame, direction)
         # The memory has made a message of the words that were heard.
-        await self._delivery.reopen()
+        await self._delivery.interrupted()
         for thing in survivors:
             await self._due(thing)
         if not is_protected:

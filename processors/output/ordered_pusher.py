@@ -50,6 +50,8 @@ class OrderedPusher:
         self._functions: dict[str, FunctionCallCancelFrame | None] = {}
         self._protected: dict[str | None, TTSStartedFrame] = {}
         self._reopened: set[str | None] = set()
+        self._is_interrupting = False
+        self._reply_end: Frame | None = None
 
     def expect(self, frame: FunctionCallsStartedFrame) -> None:
         """Notes function calls that fall due later."""
@@ -68,6 +70,12 @@ class OrderedPusher:
 
     async def push(self, frame: Frame) -> None:
         """Hands on what fell due."""
+        if (end := self._reply_end) is not None:
+            self._reply_end = None
+            await self._push(_in_order(end))
+        if self._is_interrupting and isinstance(frame, LLMFullResponseEndFrame):
+            self._reply_end = frame
+            return
         await self._push(_in_order(frame))
         match frame:
             case FunctionCallInProgressFrame():
@@ -82,8 +90,17 @@ class OrderedPusher:
             case _:
                 pass
 
-    async def reopen(self) -> None:
-        """An interruption has been handed on: opens a message for what is heard in spite of it."""
+    def interrupting(self) -> None:
+        """An interruption is coming: where a reply ends right before it, it ends the reply.
+
+        At the end of a reply, the memory of a speech-to-speech model writes what the caller has
+        said by then, which may be the words that interrupt, ahead of the reply.
+        """
+        self._is_interrupting = True
+
+    async def interrupted(self) -> None:
+        """It has been handed on: opens a message for what is heard in spite of it."""
+        self._is_interrupting, self._reply_end = False, None
         for started in self._protected.values():
             self._reopened.add(started.context_id)
             await self._push(_in_order(_again(started)))

@@ -122,7 +122,7 @@ async def test_protected_speech_has_a_message_of_its_own_behind_an_interruption(
 
     async def interrupt(pusher: OrderedPusher) -> None:
         await pusher.push(protected)
-        await pusher.reopen()
+        await pusher.interrupted()
         await pusher.push(over)
 
     first, again, last, closing = await pushed(interrupt)
@@ -130,3 +130,16 @@ async def test_protected_speech_has_a_message_of_its_own_behind_an_interruption(
     assert isinstance(again, TTSStartedFrame)
     assert (again.context_id, again.interruptible) == ("one", False)
     assert isinstance(closing, LLMAssistantPushAggregationFrame)
+
+
+async def test_an_interruption_ends_the_reply_that_ends_right_before_it():
+    first, second = LLMFullResponseEndFrame(), LLMFullResponseEndFrame()
+    word = HeardTextFrame("there", "word")
+
+    async def interrupt(pusher: OrderedPusher) -> None:
+        pusher.interrupting()
+        for frame in (first, word, second):
+            await pusher.push(frame)
+        await pusher.interrupted()
+
+    assert await pushed(interrupt) == [first, word]
