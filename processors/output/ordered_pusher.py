@@ -31,10 +31,14 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 
+from twilio_frames.processors.clips import SpeakClipFrame
+
 _REMEMBERED = (
     *(TextFrame, TTSStartedFrame, TTSStoppedFrame, LLMAssistantPushAggregationFrame),
     *(LLMFullResponseStartFrame, LLMFullResponseEndFrame, FunctionCallInProgressFrame),
     *(LLMThoughtStartFrame, LLMThoughtTextFrame, LLMThoughtEndFrame),
+    # It says whose the words behind it are.
+    SpeakClipFrame,
 )
 
 

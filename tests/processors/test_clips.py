@@ -104,7 +104,7 @@ async def test_pipeline_is_told_in_order_of_what_it_missed():
 
     kinds = (SpeakClipFrame, TTSStartedFrame, HeardTextFrame, TTSStoppedFrame)
     wanted = (*kinds, LLMAssistantPushAggregationFrame, StartFrame)
-    seen = [type(frame) for frame, _ in voice.after.seen if isinstance(frame, wanted)]
+    seen = [kind for frame, _ in voice.after.seen for kind in wanted if isinstance(frame, kind)]
     assert seen == [
         *(StartFrame, SpeakClipFrame, TTSStartedFrame),
         *[HeardTextFrame] * 4,
