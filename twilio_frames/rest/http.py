@@ -11,7 +11,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 
 from twilio_frames.errors import ConfigurationError, RestError
-from twilio_frames.proxies import proxy_for
+from twilio_frames.hosts import proxy_for
 
 __all__ = ["BoundedHttpClient"]
 

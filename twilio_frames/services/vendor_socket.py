@@ -7,8 +7,8 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
+from twilio_frames.hosts import socket_proxy
 from twilio_frames.processors.warming import tls_for
-from twilio_frames.proxies import socket_proxy
 from twilio_frames.services.retry_policy import asked_pause
 
 __all__ = ["UNREACHABLE", "VendorSocket", "status_of", "wish_of"]

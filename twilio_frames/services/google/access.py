@@ -14,7 +14,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
-from twilio_frames.proxies import proxy_for
+from twilio_frames.hosts import proxy_for
 
 __all__ = ["GoogleAccess", "NoCredentialsError", "category_of"]
 

@@ -11,8 +11,8 @@ from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
+from twilio_frames.hosts import socket_proxy
 from twilio_frames.processors.warming import tls_for
-from twilio_frames.proxies import socket_proxy
 from twilio_frames.services.retry_policy import RetryPolicy, asked_pause
 
 _CONNECT_SECONDS = 5.0

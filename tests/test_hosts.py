@@ -1,7 +1,6 @@
 import pytest
 
-from twilio_frames.hosts import is_this_machine
-from twilio_frames.proxies import proxy_for
+from twilio_frames.hosts import is_this_machine, proxy_for
 
 _NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 ONE, OTHER = "http://one.example:3128", "http://other.example:3128"
