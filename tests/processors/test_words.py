@@ -11,7 +11,7 @@ MILLISECOND = 1_000_000
 
 
 class Audio:
-    """A script's audio, and the words laid on it."""
+    """The audio of an output queue, and the words laid on it."""
 
     def __init__(self):
         self.mulaw = b""
@@ -460,22 +460,34 @@ def test_text_that_shares_the_time_of_the_next_one_made_no_sound():
     assert audio.layer.take_unsounded() == ["Good morning, everybody."]
 
 
-@pytest.mark.parametrize("is_early", [False, True])
-def test_silent_text_between_others_is_left_out(is_early: bool):
-    """Whether its words come ahead of the audio or behind."""
+def with_text_between(middle: str, seconds: float, times: tuple[int, int], *, is_early: bool):
+    """Three texts are said, of which the one in the middle has no word times of its own.
+
+    Args:
+        middle: That text.
+        seconds: How long the sound of all is.
+        times: When the last text's two words begin, milliseconds.
+        is_early: Whether the words come ahead of the audio or behind.
+    """
     audio = Audio()
     audio.begin()
-    first, silent = audio.announce("Hello."), audio.announce("How are you this morning?")
+    first, untimed = audio.announce("Hello."), audio.announce(middle)
     last = audio.announce("We open.")
     if not is_early:
-        audio.say(1.0, at=500)
+        audio.say(seconds, at=500)
     audio.word("Hello.", 500, of=first)
-    audio.word("How are you this morning?", 800, of=silent)
-    audio.word("We", 800, of=last)
-    audio.word("open.", 1100, of=last)
+    audio.word(middle, times[0], of=untimed)
+    audio.word("We", times[0], of=last)
+    audio.word("open.", times[1], of=last)
     if is_early:
-        audio.say(1.0, at=500)
+        audio.say(seconds, at=500)
     audio.layer.over("c")
+    return audio
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_silent_text_between_others_is_left_out(is_early: bool):
+    audio = with_text_between("How are you this morning?", 1.0, (800, 1100), is_early=is_early)
 
     assert near(audio.laid, [("Hello.", 2400), ("We", 4800), ("open.", 8000)])
     assert audio.layer.take_unsounded() == ["How are you this morning?"]
@@ -484,19 +496,7 @@ def test_silent_text_between_others_is_left_out(is_early: bool):
 @pytest.mark.parametrize("is_early", [False, True])
 def test_text_without_times_lies_on_the_sound_before_the_next_one(is_early: bool):
     """A voice may speak a sentence and tell of none of its words."""
-    audio = Audio()
-    audio.begin()
-    first, untimed = audio.announce("Hello."), audio.announce("How are you today?")
-    last = audio.announce("We open.")
-    if not is_early:
-        audio.say(2.6, at=500)
-    audio.word("Hello.", 500, of=first)
-    audio.word("How are you today?", 2500, of=untimed)
-    audio.word("We", 2500, of=last)
-    audio.word("open.", 2800, of=last)
-    if is_early:
-        audio.say(2.6, at=500)
-    audio.layer.over("c")
+    audio = with_text_between("How are you today?", 2.6, (2500, 2800), is_early=is_early)
 
     assert " ".join(word for word, _ in audio.laid) == "Hello. How are you today? We open."
     ends = [end for _, end in audio.laid]
