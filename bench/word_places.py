@@ -8,7 +8,7 @@ estimated where each word ends (``twilio_frames.processors.words.word_places``).
 interrupted at a moment, would the right words be remembered? Each hundredth of a second of each
 text is tried. Beside it stands what the letters alone say: each has an equal share of the sound.
 
-``--fit`` makes ``letter_sounds.py`` beside it anew: what letters sound like, from texts and voices
+``--fit`` makes ``letter_sounds.py`` anew: what letters sound like, from texts and voices
 that the measurement leaves out, all but one of the voices. Needs the ``local`` extra; where the
 command ``flite`` is installed (Debian's package), its voices, built from people's speech, are
 measured too: nothing was fitted to them.
@@ -30,12 +30,13 @@ from word_places_texts import HELD_OUT, TO_FIT
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw
 from twilio_frames.local.synthesiser import Synthesiser
+from twilio_frames.processors.words import letter_sounds
 from twilio_frames.processors.words.letter_alignment import PAUSE, letters_said, sound_features
 from twilio_frames.processors.words.letter_sounds import LETTERS
 from twilio_frames.processors.words.sounding import BLOCK, letters_of, loud_blocks
 from twilio_frames.processors.words.word_places import word_ends
 
-_TARGET = Path(__file__).parents[1] / "processors" / "letter_sounds.py"
+_TARGET = Path(letter_sounds.__file__)
 _VOICES_TO_FIT = (
     *(("en-us+klatt3", 165), ("en-us+f2", 150), ("en-us", 175), ("en-us+m3", 200)),
     *(("en-us+f4", 140), ("en-us+klatt", 180), ("en-us+f1", 210), ("en-us+m5", 130)),

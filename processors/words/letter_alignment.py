@@ -5,15 +5,18 @@ Theory of operation
 A letter sounds more or less the same in most words: an ``s`` hisses, a vowel is loud, ahead of a
 ``t`` it is silent for a moment. What a letter's sound is like, in loudness and colour, and how long
 it lasts, is known on average (``letter_sounds.py``). The text is a row of such letters, with a
-pause between words where there is one; the course through the row that fits the sound best says
-where each word ends (Viterbi's algorithm, in steps of 10 ms). Letters that do not sound are passed
-over. Where the sound tells nothing, the letters share it: a course that runs far ahead of the
-letters' share of the sound, or behind it, counts as a little worse at each step.
+pause between words where there is one. How likely each letter is at each moment, is the sum over
+all courses through the row, each by how well it fits the sound (the forward-backward algorithm, in
+steps of 10 ms); a word ends where it is as likely over as not, which is wrong at the fewest
+moments. Letters that do not sound are passed over. Where the sound tells nothing, the letters share
+it: a course that runs far ahead of the letters' share of the sound, or behind it, counts as a
+little worse at each step.
 
 It takes some milliseconds for a sentence. What hardly varies in loudness is no speech, and a text
 that is not written in Latin letters has none that are known: both are left to who asks.
 """
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float32]
+Chances = npt.NDArray[np.float64]
 
 OTHER, PAUSE = LETTERS.index("#"), LETTERS.index("_")
 """Where in the table a sign of no letter's sound is, and silence."""
@@ -52,6 +56,8 @@ _SHARE_WEIGHT = 0.3
 _SKIPPED_LETTER, _SKIPPED_PAUSE, _SKIPPED_SIGN = -8.0, -0.05, -3.0
 _PAUSE_STEPS = 15.0
 _SHARE_DOUBT, _LETTERS_DOUBT = 0.15, 1.5
+# The product of two of them is still a number.
+_LEAST_CHANCE = 1e-140
 
 _WINDOW, _FFT = 200, 256
 _PREEMPHASIS = 0.9
@@ -124,15 +130,19 @@ class _Row:
         self.skipped = np.array(skipped, np.float32)
         self.is_letter = self.owners >= 0
         self.done = np.cumsum(self.is_letter)
-        steps = np.where(self.is_letter, _STEPS[self.letters], _PAUSE_STEPS)
-        self.step = np.log(1 / np.maximum(steps, 1.05)).astype(np.float32)
-        self.stay = np.log1p(-np.exp(self.step)).astype(np.float32)
+        steps = 1 / np.maximum(np.where(self.is_letter, _STEPS[self.letters], _PAUSE_STEPS), 1.05)
+        self.stays, self.steps = 1 - steps, steps[:-1]
+        self.jumps = steps[:-2] * np.exp(self.skipped[1:-1])
 
     @property
     def is_known(self) -> bool:
         """Whether the sound of most of its letters is known."""
         letters = self.letters[self.is_letter]
         return bool(np.mean(letters != OTHER) >= _LEAST_KNOWN_SHARE)
+
+    def fits_in(self, heard: "_Heard") -> bool:
+        """Whether it can be found in a sound."""
+        return self.is_known and len(self.letters) <= len(heard.loud)
 
 
 def aligned_ends(words: Sequence[str], mulaw: bytes, length: int) -> list[int] | None:
@@ -146,9 +156,10 @@ def aligned_ends(words: Sequence[str], mulaw: bytes, length: int) -> list[int] |
     Returns:
         Places that never decrease; None if the sound or the text says too little.
     """
-    heard = _heard(mulaw)
-    course = _course(_Row(words), *heard, length) if heard else None
-    return course.ends if course else None
+    heard, row = _heard(mulaw), _Row(words)
+    if heard is None or not row.fits_in(heard):
+        return None
+    return _Alignment(row, heard, length).ends()
 
 
 def likeliest(texts: Sequence[tuple[Sequence[str], int]], mulaw: bytes) -> int | None:
@@ -164,8 +175,11 @@ def likeliest(texts: Sequence[tuple[Sequence[str], int]], mulaw: bytes) -> int |
     heard = _heard(mulaw)
     if heard is None:
         return None
-    courses = [_course(_Row(words), *heard, length) for words, length in texts]
-    scores = [course.score if course else -np.inf for course in courses]
+    rows = [(_Row(words), length) for words, length in texts]
+    scores = [
+        _Alignment(row, heard, length).score if row.fits_in(heard) else -np.inf
+        for row, length in rows
+    ]
     return int(np.argmax(scores)) if max(scores) > -np.inf else None
 
 
@@ -174,99 +188,111 @@ def would_tell(words: Sequence[str], mulaw: bytes) -> bool:
     return _Row(words).is_known and len(mulaw) <= _LONGEST_BLOCKS * BLOCK
 
 
-def _heard(mulaw: bytes) -> tuple[npt.NDArray[np.bool_], Floats] | None:
-    """Which blocks of a sound are loud, and their features; None if it is no speech, or long."""
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A sound.
+
+    Parameters:
+        loud: Which of its blocks hold any.
+        features: See :func:`sound_features`.
+    """
+
+    loud: npt.NDArray[np.bool_]
+    features: Floats
+
+
+def _heard(mulaw: bytes) -> _Heard | None:
+    """What is heard of a sound; None if it is no speech, or long."""
     loud = loud_blocks(mulaw)
     if not loud.any() or len(loud) > _LONGEST_BLOCKS:
         return None
     features = sound_features(mulaw)
-    return None if features[loud, 0].std() < _LEAST_VARIATION else (loud, features)
+    return None if features[loud, 0].std() < _LEAST_VARIATION else _Heard(loud, features)
 
 
-@dataclass(frozen=True, slots=True)
-class _Course:
-    """The best course through a text.
+class _Alignment:
+    """How a text goes through a sound.
 
-    Parameters:
-        ends: Where its words end.
-        score: How well it fits the sound.
+    Args:
+        row: The text's letters.
+        heard: The sound, or the beginning of it.
+        length: Bytes of all of it.
     """
 
-    ends: list[int]
-    score: float
+    def __init__(self, row: _Row, heard: _Heard, length: int):
+        self._row, self._loud = row, heard.loud
+        self._unknown = max(0.0, length / BLOCK - len(heard.loud))
+        share = np.cumsum(heard.loud) / (heard.loud.sum() + self._unknown)
+        fit = self._fit(heard.features, share)
+        best = fit.max(1)
+        self._likely = np.exp(fit - best[:, None])
+        self._at_last = self._chances_at_last(float(share[-1]))
+        self._chances = np.empty_like(self._likely)
+        self.score = float(best.sum()) + self._go_forward()
+        """How well the text fits the sound, as a logarithm."""
 
+    def ends(self) -> list[int]:
+        """Where each word's last sound ends; beyond what is known, by its letters."""
+        self._weigh_by_what_follows()
+        passed = np.cumsum(self._chances, axis=1)
+        row, sounding = self._row, np.flatnonzero(self._loud)
+        done, total = int(row.done[np.searchsorted(passed[-1], 0.5)]), int(row.done[-1])
+        ends: list[int] = []
+        for word in range(int(row.owners.max()) + 1):
+            last = int(np.flatnonzero(row.owners == word)[-1])
+            beyond = int(row.done[last]) - done
+            if beyond > 0:
+                blocks = len(self._loud) + beyond * self._unknown / (total - done)
+                ends.append(round(blocks * BLOCK))
+                continue
+            # What sounds of the pause behind a word is the word's, or the next one's.
+            is_over = passed[:, last] + passed[:, last + 1] < 1.0
+            over_at = int(is_over.argmax()) if is_over.any() else len(self._loud)
+            before = int(np.searchsorted(sounding, over_at))
+            end = (int(sounding[before - 1]) + 1) * BLOCK if before else 0
+            ends.append(max(end, *ends[-1:], 0))
+        return ends
 
-def _course(
-    row: _Row, loud: npt.NDArray[np.bool_], features: Floats, length: int
-) -> _Course | None:
-    blocks = len(loud)
-    unknown = max(0.0, length / BLOCK - blocks)
-    if not row.is_known or len(row.letters) > blocks:
-        return None
-    share = np.cumsum(loud) / (loud.sum() + unknown)
-    fit = _fit(row, features, share)
-    path, score = _best_path(row, fit, float(share[-1]), is_whole=not unknown)
-    return _Course(_ends(row, path, loud, unknown), score)
+    def _fit(self, features: Floats, share: Chances) -> Chances:
+        """How well each block fits each of the letters."""
+        row = self._row
+        away = features[:, None, :] - _MEANS
+        fits = -0.5 * ((away**2 / _VARIANCES).sum(2) + np.log(_VARIANCES).sum(1))
+        total = row.done[-1]
+        ahead = share[:, None] - (row.done - row.is_letter / 2) / total
+        return fits[:, row.letters] * _SOUND_WEIGHT - ahead**2 * (_SHARE_WEIGHT * total)
 
+    def _chances_at_last(self, share: float) -> Chances:
+        """How likely the last block is at each letter, by the length of all."""
+        done = self._row.done
+        if not self._unknown:
+            return (np.arange(len(done)) >= len(done) - 2).astype(float)
+        expected = share * done[-1]
+        return np.exp(-0.5 * ((done - expected) / (_SHARE_DOUBT * expected + _LETTERS_DOUBT)) ** 2)
 
-def _fit(row: _Row, features: Floats, share: npt.NDArray[np.float64]) -> Floats:
-    """How well each block fits each of a row's letters."""
-    away = features[:, None, :] - _MEANS
-    fits = -0.5 * ((away**2 / _VARIANCES).sum(2) + np.log(_VARIANCES).sum(1))
-    total = row.done[-1]
-    ahead = share[:, None] - (row.done - row.is_letter / 2) / total
-    return (fits[:, row.letters] * _SOUND_WEIGHT - ahead**2 * (_SHARE_WEIGHT * total)).astype(
-        np.float32
-    )
+    def _go_forward(self) -> float:
+        """Takes the chances by the sound up to each block; gives how likely all of it is."""
+        row, score = self._row, 0.0
+        came = np.zeros(len(row.letters))
+        came[:2] = 1.0, math.exp(row.skipped[0])
+        for block, likely in enumerate(self._likely):
+            here = came * likely
+            total = float(here.sum())
+            score += math.log(total)
+            self._chances[block] = here = np.maximum(here / total, _LEAST_CHANCE)
+            came = here * row.stays
+            came[1:] += here[:-1] * row.steps
+            came[2:] += here[:-2] * row.jumps
+        return score + math.log(float(self._chances[-1] @ self._at_last))
 
-
-def _best_path(
-    row: _Row, fit: Floats, share: float, *, is_whole: bool
-) -> tuple[npt.NDArray[np.int64], float]:
-    """At which of a row's letters each block is, and how well that fits."""
-    blocks, size = fit.shape
-    jump = row.step[:-2] + row.skipped[1:-1]
-    score = np.full(size, -np.inf, np.float32)
-    score[0], score[1] = fit[0, 0], fit[0, 1] + row.skipped[0]
-    stepped, jumped = np.full((2, size), -np.inf, np.float32)
-    has_stepped, has_jumped = np.zeros((2, blocks, size), bool)
-    for block in range(1, blocks):
-        np.add(score[:-1], row.step[:-1], out=stepped[1:])
-        np.add(score[:-2], jump, out=jumped[2:])
-        np.add(score, row.stay, out=score)
-        np.greater(stepped, score, out=has_stepped[block])
-        np.maximum(score, stepped, out=score)
-        np.greater(jumped, score, out=has_jumped[block])
-        np.maximum(score, jumped, out=score)
-        np.add(score, fit[block], out=score)
-    if is_whole:
-        score[:-2] = -np.inf
-    else:
-        expected = share * row.done[-1]
-        score -= 0.5 * ((row.done - expected) / (_SHARE_DOUBT * expected + _LETTERS_DOUBT)) ** 2
-    path = np.empty(blocks, np.int64)
-    place = int(score.argmax())
-    best = float(score[place])
-    for block in range(blocks - 1, -1, -1):
-        path[block] = place
-        place -= 2 if has_jumped[block, place] else int(has_stepped[block, place])
-    return path, best
-
-
-def _ends(
-    row: _Row, path: npt.NDArray[np.int64], loud: npt.NDArray[np.bool_], unknown: float
-) -> list[int]:
-    """Where each word's last sound ends; beyond what is known, by its letters."""
-    done, total = int(row.done[path[-1]]), int(row.done[-1])
-    sounding, owners = np.flatnonzero(loud), row.owners[path]
-    ends: list[int] = []
-    for word in range(int(row.owners.max()) + 1):
-        beyond = int(row.done[row.owners == word][-1]) - done
-        if beyond > 0:
-            ends.append(round((len(path) + beyond * unknown / (total - done)) * BLOCK))
-            continue
-        said = np.flatnonzero(owners == word)
-        before = np.searchsorted(sounding, said[-1] + 1) if len(said) else 0
-        end = (int(sounding[before - 1]) + 1) * BLOCK if before else 0
-        ends.append(max(end, *ends[-1:], 0))
-    return ends
+    def _weigh_by_what_follows(self) -> None:
+        """Weighs the chances by the sound behind each block."""
+        row, behind = self._row, self._at_last
+        for block in range(len(self._likely) - 1, -1, -1):
+            behind = np.maximum(behind / behind.max(), _LEAST_CHANCE)
+            self._chances[block] *= behind
+            own = behind * self._likely[block]
+            behind = own * row.stays
+            behind[:-1] += own[1:] * row.steps
+            behind[:-2] += own[2:] * row.jumps
+        self._chances /= self._chances.sum(1, keepdims=True)
