@@ -13,6 +13,7 @@ from twilio_frames.local.tts import EspeakTTSSettings
 from twilio_frames.processors.endpointing import TurnEndTimes
 from twilio_frames.processors.fallback import FallbackOptions
 from twilio_frames.processors.turns.learned_pause import PauseRange
+from twilio_frames.rest import CallOptions
 from twilio_frames.server import ServerSettings
 from twilio_frames.services.deepgram import RetryPolicy
 from twilio_frames.services.openai import ReplyPolicy
@@ -26,6 +27,8 @@ WHERE: dict[type, str] = {
     "`ServerSettings(transport=...)` for every call of a server.",
     ServerSettings: "A server: `create_app(bot, ServerSettings(...))` and `serve()`. "
     "`ServerSettings.from_environment()` reads the variables that are named.",
+    CallOptions: "A call that is placed: the JSON or form of `POST /call` beside `to`, and the "
+    "options of `twilio-frames dial` by the same names (`--ring-seconds`).",
     TurnEndTimes: "`PhoneVAD(turn_end_times=...)`; [turns](turns.md) says what it is for.",
     PauseRange: "`PhoneVAD(learned_pause=LearnedPause(PauseRange(...)))`; see [turns](turns.md).",
     FallbackOptions: "Keywords of `STTFallback`, `LLMFallback` and `TTSFallback`; see "

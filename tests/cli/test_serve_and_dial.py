@@ -5,8 +5,11 @@ import os
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.cli.command import run
 from tests.testing.bots import AUTH_TOKEN
@@ -124,6 +127,66 @@ async def test_dialed_number_rings(monkeypatch, capsys):
     assert status == 0
     assert ringing.to_number == "+12125550123"
     assert ringing.call_sid in capsys.readouterr().out
+
+
+@pytest.fixture
+async def asked(monkeypatch) -> AsyncIterator[list[dict[str, str]]]:
+    """The forms that ``dial`` posts."""
+    forms: list[dict[str, str]] = []
+
+    async def create(request: web.Request) -> web.Response:
+        forms.append({name: str(value) for name, value in (await request.post()).items()})
+        return web.json_response({"sid": "CA7", "status": "queued"}, status=201)
+
+    app = web.Application()
+    app.router.add_post("/2010-04-01/Accounts/AC1/Calls.json", create)
+    async with TestServer(app) as server:
+        monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC1")
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
+        monkeypatch.setenv("TWILIO_FRAMES_API_URL", str(server.make_url("/")))
+        monkeypatch.setenv("TWILIO_FRAMES_PUBLIC_URL", "https://bot.example.com/")
+        yield forms
+
+
+DIAL = ["dial", "+12125550123", "--from", "+12125550199"]
+
+
+async def test_dial_has_the_options_of_a_call(asked: list[dict[str, str]]):
+    line = "--ring-seconds 25 --time-limit 600 --record dual --parameter order=7 --async-detection"
+    line += " --machine-detection Enable --status-callback https://a.example.com/status"
+    assert await run(*DIAL, *line.split(), "--status-events", "completed") == 0
+
+    (form,) = asked
+    assert form["Url"] == "https://bot.example.com/twiml?order=7"
+    assert (form["Timeout"], form["TimeLimit"], form["RecordingChannels"]) == ("25", "600", "dual")
+    assert (form["MachineDetection"], form["AsyncAmd"]) == ("Enable", "true")
+    assert form["AsyncAmdStatusCallback"] == "https://bot.example.com/amd"
+    assert form["StatusCallback"] == "https://a.example.com/status"
+    assert form["StatusCallbackEvent"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("--async-detection", "expected machine_detection with async_detection"),
+        ("--detection-seconds 9", "expected machine_detection with detection_seconds"),
+        ("--record-callback https://a.example.com", "expected record with record_callback"),
+        ("--status-events completed", "expected status_callback with status_events"),
+        ("--ring-seconds 700", "ring_seconds"),
+        ("--parameter from=me", "parameters"),
+        (
+            "--url https://a.example.com/ --machine-detection Enable --async-detection",
+            "expected detection_callback with async_detection",
+        ),
+    ],
+)
+async def test_half_an_option_rings_nobody(
+    asked: list[dict[str, str]], capsys, line: str, reason: str
+):
+    assert await run(*DIAL, *line.split()) == 1
+
+    assert reason in capsys.readouterr().err
+    assert asked == []
 
 
 async def test_refused_number_is_explained(monkeypatch, capsys):

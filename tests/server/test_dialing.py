@@ -11,10 +11,10 @@ from aiohttp.test_utils import TestServer, make_mocked_request
 from tests.server.site import FORM, TOKEN, Open, Site
 from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server import ServerSettings
 from twilio_frames.server.dialing.destinations import Destinations
 from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys, source_of
-from twilio_frames.server.dialing.placing import normalise_number
 
 KEY = "k" * 20
 TO = "+14155550100"
@@ -86,6 +86,74 @@ async def test_parameters_reach_the_bot(site: Site, api: FakeApi):
 
     stream = (await site.ask(path))[0][0]
     assert {p.get("name"): p.get("value") for p in stream}["order"] == "7 & 8"
+
+
+async def test_options_are_asked_of_twilio(site: Site, api: FakeApi):
+    options = {
+        "caller_id": "+1 415 555 0177",
+        "ring_seconds": 25,
+        "time_limit": "600",
+        "machine_detection": "Enable",
+        "detection_seconds": 12,
+        "async_detection": True,
+        "record": "dual",
+        "record_callback": "https://files.example.com/recorded",
+    }
+    answer = await site.client.post("/call", json={"to": TO, **options})
+
+    assert answer.status == 201, await answer.text()
+    form = api.forms[0]
+    assert form["From"] == "+14155550177"
+    assert (form["Timeout"], form["TimeLimit"]) == ("25", "600")
+    assert (form["MachineDetection"], form["MachineDetectionTimeout"]) == ("Enable", "12")
+    assert (form["AsyncAmd"], form["AsyncAmdStatusCallback"]) == ("true", site.url("/amd"))
+    assert (form["Record"], form["RecordingChannels"]) == ("true", "dual")
+    assert form["RecordingStatusCallback"] == "https://files.example.com/recorded"
+    assert form["StatusCallback"] == site.url("/status")
+
+
+async def test_form_has_the_same_options(site: Site, api: FakeApi):
+    data = {"to": TO, "ring_seconds": "25", "machine_detection": "DetectMessageEnd"}
+    answer = await site.client.post("/call", data=data)
+
+    assert answer.status == 201, await answer.text()
+    assert (api.forms[0]["Timeout"], api.forms[0]["MachineDetection"]) == ("25", "DetectMessageEnd")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"ring_seconds": 0}, "ring_seconds in whole seconds from 1 to 600"),
+        ({"ring_seconds": True}, "ring_seconds"),
+        ({"ring_seconds": "soon"}, "ring_seconds"),
+        ({"time_limit": 100_000}, "time_limit"),
+        ({"machine_detection": "yes"}, "Enable or DetectMessageEnd"),
+        ({"machine_detection": []}, "Enable or DetectMessageEnd"),
+        ({"detection_seconds": 12}, "expected machine_detection with detection_seconds"),
+        ({"async_detection": True}, "expected machine_detection with async_detection"),
+        ({"machine_detection": "Enable", "async_detection": "maybe"}, "true or false"),
+        (
+            {"machine_detection": "Enable", "detection_callback": "https://a.example.com"},
+            "expected async_detection with detection_callback",
+        ),
+        ({"record": True}, "mono or dual"),
+        ({"record_callback": "https://a.example.com"}, "expected record with record_callback"),
+        ({"record": "mono", "record_callback": "/recorded"}, "a URL such as"),
+        ({"record": "mono", "record_callback": "http://[bad"}, "a URL such as"),
+        ({"caller_id": "4155550100"}, "caller_id with its country code"),
+        ({"caller_id": 7}, "caller_id"),
+        ({"status_callback": "https://a.example.com"}, "ask GET /calls/{call_sid}"),
+        ({"ring_secs": 20}, "expected options out of async_detection"),
+    ],
+)
+async def test_option_that_cannot_work_is_400(
+    site: Site, api: FakeApi, options: dict[str, Any], reason: str
+):
+    answer = await site.client.post("/call", json={"to": TO, **options})
+
+    assert answer.status == 400
+    assert reason in (await answer.json())["error"]
+    assert api.forms == []
 
 
 async def test_status_is_followed(site: Site):

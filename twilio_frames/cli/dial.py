@@ -3,15 +3,20 @@
 import argparse
 import asyncio
 import os
+from typing import TYPE_CHECKING, Any
 
 from twilio_frames.cli.exit_status import ExitStatus
-from twilio_frames.cli.options import Commands, phone_number
+from twilio_frames.cli.options import Commands, Options, name_and_value, phone_number
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from twilio_frames.rest import CallOptions, TwilioRest
+
 _EPILOG = """\
 TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN (or TWILIO_API_KEY and TWILIO_API_SECRET) sign in. The call
-costs money. exit status: 0 Twilio took the call; 1 it did not."""
+costs money. What --async-detection finds is told to the server's /amd unless --detection-callback
+says where. exit status: 0 Twilio took the call; 1 it did not."""
 
 
 def add_to(commands: Commands) -> None:
@@ -39,6 +44,64 @@ def add_to(commands: Commands) -> None:
         default=_public_webhook(),
         help="the bot's public TwiML webhook (TWILIO_FRAMES_PUBLIC_URL and /twiml)",
     )
+    status = parser.add_argument_group("how it goes")
+    status.add_argument("--status-callback", metavar="URL", help="is told how the call goes")
+    status.add_argument(
+        "--status-events",
+        nargs="+",
+        metavar="EVENT",
+        help="what it is told, of initiated, ringing, answered, completed (all of them)",
+    )
+    add_call_options(parser.add_argument_group("the call"))
+
+
+def add_call_options(group: Options) -> None:
+    """Adds what a placed call may be told, see :func:`call_options`."""
+    group.add_argument("--ring-seconds", type=int, metavar="S", help="how long it rings (60)")
+    group.add_argument("--time-limit", type=int, metavar="S", help="ends the call after so long")
+    group.add_argument(
+        "--machine-detection",
+        metavar="MODE",
+        help="Enable: tell machines from people before the bot talks; DetectMessageEnd: behind "
+        "their greeting",
+    )
+    group.add_argument(
+        "--detection-seconds", type=int, metavar="S", help="after which nobody knows (30)"
+    )
+    group.add_argument(
+        "--async-detection", action="store_true", help="the bot talks while machines are told"
+    )
+    group.add_argument("--detection-callback", metavar="URL", help="is told the verdict then")
+    group.add_argument("--record", metavar="CHANNELS", help="mono or dual: Twilio records the call")
+    group.add_argument("--record-callback", metavar="URL", help="is told of the recording")
+    group.add_argument(
+        "--parameter",
+        type=name_and_value,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the bot finds in call.parameters",
+    )
+
+
+def call_options(options: argparse.Namespace, **more: Any) -> "CallOptions":
+    """What the command line says of a call to be placed.
+
+    Args:
+        options: The command line's.
+        more: Options that do not come from there, unless they are None.
+
+    Raises:
+        ConfigurationError: A value that cannot work, or does nothing without another.
+    """
+    from twilio_frames.rest import CallOptions
+
+    names = ("ring_seconds", "time_limit", "machine_detection", "detection_seconds")
+    names += ("async_detection", "detection_callback", "record", "record_callback")
+    given = {name: getattr(options, name) for name in names} | {
+        "parameters": dict(options.parameter)
+    }
+    return CallOptions.read(given | {name: value for name, value in more.items() if value})
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,12 +114,36 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             "expected the bot's webhook, got none: pass --url or set TWILIO_FRAMES_PUBLIC_URL"
         )
-    call_sid = asyncio.run(_dial(options))
+    detection_callback = options.detection_callback
+    if options.async_detection and not detection_callback and options.url.endswith("/twiml"):
+        detection_callback = options.url.removesuffix("twiml") + "amd"
+    asked = call_options(
+        options,
+        detection_callback=detection_callback,
+        status_callback=options.status_callback,
+        status_events=options.status_events,
+    )
+    call_sid = asyncio.run(_dial(options, asked))
     Console().say(f"Twilio calls: {call_sid}")
     return ExitStatus.DONE
 
 
-async def _dial(options: argparse.Namespace) -> str:
+async def _dial(options: argparse.Namespace, asked: "CallOptions") -> str:
+    async with rest_from_environment() as rest:
+        return await rest.dial(
+            options.number,
+            options.from_number,
+            url=asked.webhook(options.url),
+            options=asked.arguments(),
+        )
+
+
+def rest_from_environment() -> "TwilioRest":
+    """The REST API of the account that the environment names.
+
+    Raises:
+        ConfigurationError: It names none, or not all that signing in takes.
+    """
     from twilio_frames.rest import Credentials, TwilioRest
 
     credentials = Credentials.from_environment()
@@ -64,8 +151,7 @@ async def _dial(options: argparse.Namespace) -> str:
         raise ConfigurationError(
             "expected a Twilio account, got none: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
         )
-    async with TwilioRest(credentials, base_url=os.environ.get("TWILIO_FRAMES_API_URL")) as rest:
-        return await rest.dial(options.number, options.from_number, url=options.url)
+    return TwilioRest(credentials, base_url=os.environ.get("TWILIO_FRAMES_API_URL"))
 
 
 def _public_webhook() -> str | None:

@@ -11,7 +11,8 @@ it twice is the same as doing it once, a 5xx. ``POST /Calls`` has no idempotency
 5xx or a time-out nobody knows whether the phone rings: that is for the caller to decide.
 """
 
-from twilio_frames.rest.client import CALL_EVENTS, TwilioRest
+from twilio_frames.rest.client import TwilioRest
 from twilio_frames.rest.credentials import Credentials
+from twilio_frames.rest.options import CALL_EVENTS, CallOptions
 
-__all__ = ["CALL_EVENTS", "Credentials", "TwilioRest"]
+__all__ = ["CALL_EVENTS", "CallOptions", "Credentials", "TwilioRest"]

@@ -14,11 +14,9 @@ from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.rest.credentials import Credentials
 from twilio_frames.rest.http import BoundedHttpClient
 from twilio_frames.rest.numbers import without_numbers
+from twilio_frames.rest.options import CALL_EVENTS
 
-__all__ = ["CALL_EVENTS", "CallState", "TwilioRest"]
-
-CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
-"""Every event of a call that a status callback can be told."""
+__all__ = ["CallState", "TwilioRest"]
 
 _OVER_ALREADY = {20404, 21220}
 
@@ -112,7 +110,8 @@ class TwilioRest:
             status_events: Which events it is told.
             ring_seconds: How long to let it ring (Twilio's default is 60).
             time_limit: Seconds after which Twilio ends the call.
-            options: More arguments of the SDK's ``calls.create``, such as ``machine_detection``.
+            options: More arguments of the SDK's ``calls.create``, such as
+                ``send_digits``, or what ``CallOptions.arguments()`` gives.
 
         Raises:
             ConfigurationError: Both or neither of ``url`` and ``twiml``.

@@ -3,36 +3,21 @@
 import hmac
 import json
 import math
-import re
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from twilio_frames.errors import RestError
-from twilio_frames.rest import TwilioRest
+from twilio_frames.errors import ConfigurationError, RestError
+from twilio_frames.rest import CallOptions, TwilioRest
+from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server.calls.records import StreamPhase
 from twilio_frames.server.dialing.outgoing import source_of
 from twilio_frames.server.incoming import own_url, problem, read_body, read_form
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.server.trust import is_local, is_reachable, is_same_origin
-from twilio_frames.twiml import fits_parameter
 
-__all__ = ["call_state", "needs_key", "normalise_number", "place_call"]
-
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_SEPARATORS = re.compile(r"[\s().\-\u2010-\u2015]")
-_MOST_PARAMETERS = 20
-_LONGEST_WEBHOOK = 4000
-"""Characters. Twilio asks this server by it when the call is answered, and a request's first line
-has 8190 at most: what is longer would ring, and then fail."""
-_RESERVED = {"token", "from", "to", "direction"}
-
-
-def normalise_number(text: str) -> str | None:
-    """A phone number in E.164 form, whatever is between its digits; None if it is none."""
-    number = _SEPARATORS.sub("", text)
-    return number if _E164.fullmatch(number) else None
+__all__ = ["call_state", "needs_key", "place", "place_call"]
 
 
 def needs_key(request: web.Request) -> bool:
@@ -43,9 +28,10 @@ def needs_key(request: web.Request) -> bool:
 async def place_call(request: web.Request) -> web.Response:
     """``POST /call``: dial ``to``, and answer with the call's sid or Twilio's reason against it.
 
-    Calls cost money, so not everybody may place them: this machine may, if the settings do not say
-    that the server is reached from elsewhere; everybody else shows the dial key. A web page of
-    another origin may not at all, whoever opens it.
+    All else that it may be told is a :class:`~twilio_frames.rest.CallOptions`. Calls cost money, so
+    not everybody may place them: this machine may, if the settings do not say that the server is
+    reached from elsewhere; everybody else shows the dial key. A web page of another origin may not
+    at all, whoever opens it.
     """
     state = request.app[STATE]
     if not is_same_origin(request, own_url(request)):
@@ -58,14 +44,31 @@ async def place_call(request: web.Request) -> web.Response:
             web.HTTPBadRequest,
             "expected a phone number with its country code, such as +14155550100",
         )
-    webhook = _webhook(own_url(request), fields.get("parameters"))
-    call_sid = await _dial(state, to, webhook, status_callback=own_url(request) + "/status")
-    return web.json_response({"call_sid": call_sid}, status=201)
+    try:
+        options = _options(own_url(request), fields)
+        webhook = options.webhook(own_url(request) + "/twiml")
+    except ConfigurationError as error:
+        raise problem(web.HTTPBadRequest, str(error)) from error
+    return web.json_response({"call_sid": await _dial(state, to, webhook, options)}, status=201)
 
 
-async def _dial(state: ServerState, to: str, webhook: str, *, status_callback: str) -> str:
-    """Have Twilio call; the call holds a line from before it is asked for."""
-    rest, caller = _ready(state, webhook)
+def _options(base: str, fields: dict[str, Any]) -> CallOptions:
+    """What is asked for; how the call goes is told to this server."""
+    given = {name: value for name, value in fields.items() if name not in ("to", "key")}
+    if given.get("status_callback") or given.get("status_events"):
+        raise ConfigurationError(
+            "expected no status_callback here, since this server is told how its calls go: "
+            "ask GET /calls/{call_sid}"
+        )
+    defaults: dict[str, Any] = {"status_callback": base + "/status"}
+    if given.get("async_detection") in (True, "true"):
+        defaults["detection_callback"] = base + "/amd"
+    return CallOptions.read(given, **defaults)
+
+
+async def _dial(state: ServerState, to: str, webhook: str, options: CallOptions) -> str:
+    """Have Twilio call, if this server may."""
+    rest, caller = _ready(state, webhook, options)
     _check_destination(state, to)
     if wait := state.outgoing.wait_secs:
         raise _too_many(
@@ -73,13 +76,25 @@ async def _dial(state: ServerState, to: str, webhook: str, *, status_callback: s
             "TWILIO_FRAMES_DIALS_PER_MINUTE",
             wait,
         )
+    try:
+        return await place(state, rest, to, caller, webhook, options)
+    except RestError as error:
+        raise _pass_on(error) from error
+
+
+async def place(
+    state: ServerState, rest: TwilioRest, to: str, caller: str, webhook: str, options: CallOptions
+) -> str:
+    """Have Twilio call, and give the call's sid; it holds a line from before it is asked for.
+
+    Raises:
+        RestError: Twilio refused, or did not answer.
+    """
     state.outgoing.ask()
     try:
-        call_sid = await rest.dial(to, caller, url=webhook, status_callback=status_callback)
-    except BaseException as error:
+        call_sid = await rest.dial(to, caller, url=webhook, options=options.arguments())
+    except BaseException:
         state.outgoing.refused()
-        if isinstance(error, RestError):
-            raise _pass_on(error) from error
         raise
     record = state.records.open(call_sid)
     is_past = record.is_over or record.phase is not StreamPhase.NONE
@@ -148,39 +163,13 @@ def _check_destination(state: ServerState, to: str) -> None:
     raise problem(web.HTTPForbidden, advice)
 
 
-def _webhook(base: str, parameters: object) -> str:
-    """The URL the answered call asks, with what the bot is to know in its query."""
-    if parameters is None:
-        return base + "/twiml"
-    if (
-        not isinstance(parameters, dict)
-        or len(parameters) > _MOST_PARAMETERS
-        or not all(
-            isinstance(value, str) and name not in _RESERVED and fits_parameter(name, value)
-            for name, value in parameters.items()
-        )
-    ):
-        raise problem(
-            web.HTTPBadRequest,
-            f"expected at most {_MOST_PARAMETERS} parameters, each a name other than "
-            f"{', '.join(sorted(_RESERVED))} and a text, under 500 characters together",
-        )
-    webhook = f"{base}/twiml?{urlencode(parameters)}"
-    if len(webhook) > _LONGEST_WEBHOOK:
-        raise problem(
-            web.HTTPBadRequest,
-            f"expected parameters that fit in a URL of {_LONGEST_WEBHOOK} characters, got "
-            f"{len(webhook)}: pass a key by which the bot looks the rest up",
-        )
-    return webhook
-
-
-def _ready(state: ServerState, webhook: str) -> tuple[TwilioRest, str]:
+def _ready(state: ServerState, webhook: str, options: CallOptions) -> tuple[TwilioRest, str]:
     """What dialling takes; 503 with what is missing."""
     settings = state.settings
     if state.is_full:
         raise problem(web.HTTPServiceUnavailable, "all lines are busy: try again later")
-    if state.rest is None or not settings.phone_number:
+    caller = options.caller_id or settings.phone_number
+    if state.rest is None or not caller:
         raise problem(
             web.HTTPServiceUnavailable,
             "expected a Twilio account to call from, got none: set TWILIO_ACCOUNT_SID, "
@@ -192,7 +181,7 @@ def _ready(state: ServerState, webhook: str) -> tuple[TwilioRest, str]:
             "expected an address at which Twilio reaches this server, got one of this machine or "
             "its own network: set TWILIO_FRAMES_PUBLIC_URL to that of your domain or tunnel",
         )
-    return state.rest, settings.phone_number
+    return state.rest, caller
 
 
 def _pass_on(error: RestError) -> web.HTTPException:
