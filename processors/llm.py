@@ -24,7 +24,7 @@ from pipecat.services.settings import LLMSettings
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.pipecat_internals import call_event_handler
-from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
+from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
 
 __all__ = ["ApologyFrame", "PythonLLMService"]
 
@@ -98,7 +98,7 @@ class PythonLLMService(LLMService):
             **kwargs: Passed to Pipecat's ``LLMService``.
         """
         super().__init__(**{"settings": _no_settings(), **kwargs})
-        self._apology = apology
+        self._apology = ReplyApology(apology)
         self._said = ""
         self._time_limit = time_limit
 
@@ -162,7 +162,7 @@ class PythonLLMService(LLMService):
 
     async def _apologise(self, reason: str, error: Exception) -> None:
         await self.push_error(reason, exception=error, category=ErrorCategory.APPLICATION)
-        if apology := apology_behind(self._said, self._apology):
+        if apology := self._apology.behind(self._said):
             await self.push_frame(LLMTextFrame(apology))
 
 

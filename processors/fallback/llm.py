@@ -28,7 +28,7 @@ from twilio_frames.processors.fallback.branches import RecentIds
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions, FallbackStrategy
 from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
 from twilio_frames.processors.llm import ApologyFrame
-from twilio_frames.processors.replies.apology import apology_behind
+from twilio_frames.processors.replies.apology import ReplyApology
 from twilio_frames.processors.replies.continuation import Continuation, to_go_on
 from twilio_frames.processors.replies.filler import (
     FILLER_AFTER,
@@ -114,7 +114,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         """
         super().__init__(services=services, fillers=fillers, filler_after=filler_after, **options)
         self._patience_secs = patience_secs
-        self._apology = apology
+        self._apology = ReplyApology(apology)
         self._replies: list[_Reply] = []
         self._has_given_up = False
         self._speech_let_in = RecentIds()
@@ -278,7 +278,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
         self._has_given_up = True
         if not reply.is_open:
             await self.push_frame(LLMFullResponseStartFrame())
-        if apology := apology_behind(reply.said, self._apology):
+        if apology := self._apology.behind(reply.said):
             await self.push_frame(LLMTextFrame(apology))
         await self.push_frame(LLMFullResponseEndFrame())
         for frame in owed:

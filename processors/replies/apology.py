@@ -2,7 +2,7 @@
 
 from typing import Generic, TypeVar
 
-__all__ = ["APOLOGY", "NOT_HEARD", "Apology", "apology_behind"]
+__all__ = ["APOLOGY", "NOT_HEARD", "Apology", "ReplyApology"]
 
 APOLOGY = "I'm sorry, something went wrong. Could you say that again?"
 """In the place of a reply that failed."""
@@ -18,10 +18,10 @@ class Apology(Generic[Words]):
 
     Args:
         words: What is said, as text or as audio; empty to stay silent.
-        times: How often in each time of trouble.
+        times: How often in each time of trouble; None for whenever it is taken.
     """
 
-    def __init__(self, words: Words, *, times: int = 1):
+    def __init__(self, words: Words, *, times: int | None = 1):
         self._words = words
         self._times = times
         self._left = times
@@ -29,13 +29,14 @@ class Apology(Generic[Words]):
     @property
     def is_due(self) -> bool:
         """Whether it was not said often enough yet."""
-        return self._left > 0
+        return self._left is None or self._left > 0
 
     def take(self) -> Words:
         """What is to be said now; empty if nothing is."""
         if not self._words or not self.is_due:
             return type(self._words)()
-        self._left -= 1
+        if self._left is not None:
+            self._left -= 1
         return self._words
 
     def begin_anew(self) -> None:
@@ -43,14 +44,20 @@ class Apology(Generic[Words]):
         self._left = self._times
 
 
-def apology_behind(said: str, apology: str = APOLOGY) -> str:
-    """The apology, parted from what was said before it; empty if it is.
+class ReplyApology(Apology[str]):
+    """An apology for each reply that fails, in its place or behind what was said of it.
 
     Args:
-        said: What has been said of the reply.
-        apology: What is to be said now.
+        words: What is said; empty to stay silent.
     """
-    if not apology or not said.strip():
-        return apology
-    space = "" if said[-1].isspace() else " "
-    return space + (apology if said.rstrip()[-1] in ".!?" else f"\N{EM DASH} {apology}")
+
+    def __init__(self, words: str = APOLOGY):
+        super().__init__(words, times=None)
+
+    def behind(self, said: str) -> str:
+        """What is to be said now, parted from what was said of the reply; empty for nothing."""
+        apology = self.take()
+        if not apology or not said.strip():
+            return apology
+        space = "" if said[-1].isspace() else " "
+        return space + (apology if said.rstrip()[-1] in ".!?" else f"\N{EM DASH} {apology}")

@@ -163,7 +163,7 @@ async def test_hanging_cartesia_holds_no_call_up(phone: Phone, tmp_path: Path):
         bot = Bot(greeting)
         bot.connected.set()
         began = time.monotonic()
-        async with phone.desk(bot, settings=ServerSettings(warm_up_seconds=0.3)) as desk:
+        async with phone.desk(bot, settings=ServerSettings(warm_up_secs=0.3)) as desk:
             assert time.monotonic() - began < 3.0
             async with desk.call() as first:
                 assert (await remembered(await bot.contexts.get()))[0]["content"] == TEXT

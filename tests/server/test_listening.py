@@ -136,7 +136,7 @@ async def test_second_signal_ends_at_once_and_hangs_up_nobody(number: signal.Sig
     async with TestServer(app) as api:
         settings = ServerSettings(
             transport=QUICK,
-            drain_seconds=3600,
+            drain_secs=3600,
             account_sid="AC1",
             auth_token=None,
             api_key="SK1",
@@ -166,7 +166,7 @@ async def _stop_twice(settings: ServerSettings, number: signal.Signals) -> None:
 async def test_time_for_finishing_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(listening, "_LAST_WORDS_SECONDS", 0.01)
     serving = Serving()
-    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_seconds=0.01)))
+    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_secs=0.01)))
     server = await serving.up
     async with aiohttp.ClientSession() as session:
         _line = await ring(server, session)
@@ -197,7 +197,7 @@ async def test_leaving_ends_calls():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_calls_that_the_second_signal_cuts_end_with_an_apology(number: signal.Signals):
     serving = Serving()
-    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_seconds=3600)))
+    run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_secs=3600)))
     server = await serving.up
     async with aiohttp.ClientSession() as session:
         websocket = await ring(server, session)

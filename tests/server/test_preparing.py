@@ -108,7 +108,7 @@ async def test_what_the_bot_does_not_take_is_closed_with_the_call(open_site: Ope
 
 async def test_call_that_never_comes_is_given_up(open_site: Open):
     maker = Maker()
-    site = await open_site(prepare=maker, token_seconds=0.05)
+    site = await open_site(prepare=maker, token_secs=0.05)
     await site.ask("/twiml")
 
     await until(lambda: maker.made)
@@ -165,7 +165,7 @@ async def test_calls_are_taken_while_a_warm_up_hangs(log_lines: list[str]):
     async def bot(call: Any) -> None:
         await call.hang_up()
 
-    settings = ServerSettings(warm_up_seconds=0.1, warm=False)
+    settings = ServerSettings(warm_up_secs=0.1, warm=False)
     async with TestClient(TestServer(create_app(bot, settings, warm_up=finish.wait))) as client:
         assert (await client.get("/healthz")).status == 200
         finish.set()
@@ -185,7 +185,7 @@ async def test_late_failure_of_a_warm_up_is_logged(log_lines: list[str]):
     async def bot(call: Any) -> None:
         await call.hang_up()
 
-    settings = ServerSettings(warm_up_seconds=0.1, warm=False)
+    settings = ServerSettings(warm_up_secs=0.1, warm=False)
     async with TestServer(create_app(bot, settings, warm_up=warm_up)):
         fail.set()
         await until(lambda: any("warm-up failed" in line for line in log_lines), seconds=5)
@@ -205,7 +205,7 @@ async def test_hanging_warm_up_ends_with_the_server():
     async def bot(call: Any) -> None:
         await call.hang_up()
 
-    settings = ServerSettings(warm_up_seconds=0.1, warm=False)
+    settings = ServerSettings(warm_up_secs=0.1, warm=False)
     async with TestServer(create_app(bot, settings, warm_up=warm_up)):
         pass
 

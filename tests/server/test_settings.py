@@ -23,7 +23,7 @@ def test_environment_is_read():
             "TWILIO_FRAMES_LOG_WORDS": "1",
             "TWILIO_API_KEY": "",
         },
-        token_seconds=5,
+        token_secs=5,
     )
 
     assert settings == ServerSettings(
@@ -33,11 +33,11 @@ def test_environment_is_read():
         public_url="https://bot.example.com",
         trust_proxies=True,
         max_calls=7,
-        drain_seconds=1.5,
+        drain_secs=1.5,
         apology=None,
         call_logs=Path("logs"),
         log_words=True,
-        token_seconds=5,
+        token_secs=5,
     )
 
 

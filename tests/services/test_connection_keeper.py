@@ -12,7 +12,7 @@ from websockets.http11 import Request, Response
 
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
 from twilio_frames.services.retry_policy import RetryPolicy
-from twilio_frames.services.vendor_socket import UNREACHABLE, VendorSocket, status_of
+from twilio_frames.services.vendor_socket import UNREACHABLE, VendorSocket
 
 
 class Vendor:
@@ -74,7 +74,7 @@ class Owner(ConnectionOwner[VendorSocket]):
     def failure_of(self, error: Exception) -> Failure | None:
         if not isinstance(error, UNREACHABLE):
             return None
-        return Failure(text=type(error).__name__, is_final=status_of(error) == 403)
+        return Failure(text=type(error).__name__, is_final="403" in str(error))
 
     async def on_open(self) -> None:
         self.told.append("open")

@@ -15,7 +15,7 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.rest import Credentials, TwilioRest
 from twilio_frames.services.deepgram.socket import dial
 from twilio_frames.services.openai import PhoneOpenAILLMService
-from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink
+from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
 from twilio_frames.services.vendor_socket import VendorSocket
 from twilio_frames.testing.vendors import OpenAIServer
 
@@ -60,13 +60,10 @@ async def deepgram(url: str) -> None:
 
 async def realtime(url: str) -> None:
     """Reaches a URL as OpenAI's Realtime API."""
-
-    async def passes(_: object) -> bool:
-        return True
-
-    link = await RealtimeLink.open(url, {}, on_event=lambda _: None, on_error=passes)
-    assert not isinstance(link, LinkFailure)
-    await link.close()
+    llm = PhoneOpenAIRealtimeLLMService(api_key="key", base_url=url)
+    socket = await llm.dial()
+    await socket.close()
+    await llm.cleanup()
 
 
 @pytest.mark.parametrize("reach", [vendor, deepgram, realtime])

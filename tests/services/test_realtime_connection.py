@@ -1,6 +1,7 @@
 """A realtime model's connection, and what is said of its troubles."""
 
 import asyncio
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -11,47 +12,12 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.realtime import events
-from pipecat.utils.errors import ErrorCategory
-from websockets.datastructures import Headers
-from websockets.exceptions import InvalidStatus
-from websockets.http11 import Response
 
 from tests.services.realtime_rig import running, worker_service
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services.realtime.connection import RealtimeConnection
-from twilio_frames.services.realtime.link import LinkFailure, delay_before
-from twilio_frames.testing.vendors import RealtimeServer, SpokenReply
-
-
-def refusal(status: int, **headers: str) -> InvalidStatus:
-    return InvalidStatus(Response(status, "", Headers(headers), b""))
-
-
-@pytest.mark.parametrize(
-    ("status", "category", "is_final"),
-    [
-        (401, ErrorCategory.AUTHENTICATION, True),
-        (404, ErrorCategory.INVALID_REQUEST, True),
-        (429, ErrorCategory.RATE_LIMIT, False),
-        (500, ErrorCategory.SERVER, False),
-    ],
-)
-def test_refusals_are_told_apart(status: int, category: ErrorCategory, is_final: bool):
-    failure = LinkFailure.of(refusal(status))
-
-    assert (failure.category, failure.is_final) == (category, is_final)
-    assert str(status) in failure.text
-
-
-def test_delays_grow_and_are_bounded():
-    failure = LinkFailure(text="")
-    delays = [delay_before(attempt, failure) for attempt in range(1, 20)]
-
-    assert 0.125 <= delays[0] <= 0.25
-    assert max(delays) <= 4.0
-    assert delay_before(1, LinkFailure.of(refusal(429, **{"Retry-After": "3"}))) == 3.0
-    assert delay_before(1, LinkFailure.of(refusal(429, **{"Retry-After": "3600"}))) == 10.0
-    assert LinkFailure.of(refusal(429, **{"Retry-After": "soon"})).wait is None
+from twilio_frames.services.retry_policy import RetryPolicy
+from twilio_frames.services.vendor_socket import VendorSocket
+from twilio_frames.testing.vendors import RealtimeServer, Refusal, SpokenReply
 
 
 async def test_error_of_the_model_is_told_once():
@@ -89,18 +55,45 @@ async def test_bad_address_is_told_aloud(url: str):
 async def test_unknown_trouble_is_tried_again_and_told(monkeypatch: pytest.MonkeyPatch):
     dials: list[str] = []
 
-    def connect(url: str, **_: Any) -> None:
+    async def dial(url: str, *_: Any, **__: Any) -> None:
         dials.append(url)
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("twilio_frames.services.realtime.link.connect", connect)
-    monkeypatch.setattr(RealtimeConnection, "MOST_ATTEMPTS", 2)
-    async with running("ws://nowhere", apology_audio=b"\x00" * 800) as (_, before, behind):
+    monkeypatch.setattr(VendorSocket, "open", dial)
+    policy = RetryPolicy(give_up_secs=0.5)
+    apology = b"\x00" * 800
+    async with running("ws://nowhere", policy=policy, apology_audio=apology) as (_, before, behind):
         await behind.wait_for(MulawOutputFrame)
 
-    errors = [frame.error for frame, _ in before.seen if isinstance(frame, ErrorFrame)]
-    assert errors == ["expected a connection, got RuntimeError"]
-    assert len(dials) == 3
+    (error,) = [frame.error for frame, _ in before.seen if isinstance(frame, ErrorFrame)]
+    assert error.startswith("expected a connection to OpenAI, got none for too long (RuntimeError)")
+    assert len(dials) > 2
+
+
+async def test_model_that_ends_the_session_for_good_is_not_asked_again():
+    async with RealtimeServer() as server:
+        async with running(server, apology_audio=b"\x00" * 800) as (_, before, behind):
+            await server.asked_for("session.update")
+            await server.session.send("error", error={"code": "insufficient_quota"})
+            await behind.wait_for(MulawOutputFrame)
+
+    (error,) = [frame.error for frame, _ in before.seen if isinstance(frame, ErrorFrame)]
+    assert "insufficient_quota: check the account" in error
+    assert len(server.sessions) == 1
+
+
+async def test_caller_who_asks_in_an_outage_is_told_each_time():
+    policy = RetryPolicy(give_up_secs=0.5, longest_pause_secs=0.3)
+    apology = b"\x00" * 800
+    async with RealtimeServer(faults=repeat(Refusal(status=503))) as server:
+        async with running(server, policy=policy, apology_audio=apology) as (worker, _, behind):
+            await behind.wait_for(MulawOutputFrame)
+            tries = len(server.visits) + 2
+            await server.until(lambda: len(server.visits) >= tries)
+            assert len(behind.frames(MulawOutputFrame)) == 1
+
+            await worker.queue_frame(LLMContextFrame(LLMContext()))
+            await behind.wait_for(MulawOutputFrame, count=2)
 
 
 async def test_end_of_the_pipeline_closes_the_session():

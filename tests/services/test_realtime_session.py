@@ -19,7 +19,7 @@ def begun(now: float = 0.0) -> RealtimeSession:
     """A session that has been asked for its first answer."""
     session = RealtimeSession(server_decides=False, batch_secs=0.06, words_secs=0.8)
     session.take_frame(frames.LLMContextFrame(LLMContext()), DOWN, now)
-    assert taken(session) == [Do.CONNECT]
+    assert taken(session) == []
     configured(session, now)
     assert "response.create" in sent(session)
     return session
@@ -142,3 +142,13 @@ def test_answer_that_broke_off_is_ordered_of_the_next_session():
     ]
     configured(session, 1.0)
     assert "response.create" in sent(session)
+
+
+def test_answer_that_was_given_up_is_not_ordered_of_the_next_session():
+    session = begun()
+    session.lost()
+    session.give_up()
+    taken(session)
+    configured(session, 20.0)
+
+    assert "response.create" not in sent(session)

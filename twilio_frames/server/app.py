@@ -48,7 +48,7 @@ def create_app(
         bot: A coroutine function that carries one call; it is called once per call.
         settings: Account, addresses and limits; None for those of the environment.
         warm_up: Awaited before calls are taken: a greeting is recorded here. What takes longer
-            than ``settings.warm_up_seconds`` goes on beside the calls. None for the bot's own
+            than ``settings.warm_up_secs`` goes on beside the calls. None for the bot's own
             ``warm_up``, if it has one.
         prepare: Awaited for each call from its webhook on, while its stream is still to come; what
             it gives is ``await call.prepared()``. If the stream never comes, it is cancelled, or
@@ -67,7 +67,7 @@ def create_app(
     app[STATE] = state
     add_routes(app, state.settings.public_url)
     if warm_up is not None:
-        own = OwnWarmUp(warm_up, patience=state.settings.warm_up_seconds)
+        own = OwnWarmUp(warm_up, patience=state.settings.warm_up_secs)
         app.cleanup_ctx.append(partial(_warm_up_own, own=own))
     app.cleanup_ctx.append(_warm_up)
     app.on_shutdown.append(_end_calls)

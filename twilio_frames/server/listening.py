@@ -125,7 +125,7 @@ class Server:
         Args:
             seconds: How long they may go on, None for what the settings say.
         """
-        allowed = self._app[STATE].settings.drain_seconds if seconds is None else seconds
+        allowed = self._app[STATE].settings.drain_secs if seconds is None else seconds
         return await self.switchboard.drain(allowed)
 
 
@@ -193,7 +193,7 @@ async def _stop(
     calls = len(server.switchboard)
     if calls:
         announce(
-            f"no new calls; {calls} up, for {settings.drain_seconds:g} s at most "
+            f"no new calls; {calls} up, for {settings.drain_secs:g} s at most "
             "(again to end them at once)"
         )
     drained = asyncio.ensure_future(server.drain())

@@ -62,9 +62,9 @@ class ServerSettings:
         request_secs: How long a connection may take until its first request's header is there.
         keep_alive_secs: How long a connection is kept between requests. Longer than the proxy in
             front keeps its own to this server, or it meets one that is just being closed.
-        drain_seconds: How long calls may go on after the order to stop
+        drain_secs: How long calls may go on after the order to stop
             (``TWILIO_FRAMES_DRAIN_SECONDS``).
-        token_seconds: How long after its TwiML a stream may start.
+        token_secs: How long after its TwiML a stream may start.
         busy: What is said to somebody who was called when all lines are busy.
         apology: What is said when a bot fails in a call (``TWILIO_FRAMES_APOLOGY``); None or
             empty: the call just ends.
@@ -75,7 +75,7 @@ class ServerSettings:
         transport: How each call's transport is set up.
         warm: Whether the first call is made as quick as the others before calls are taken, see
             :func:`twilio_frames.processors.warming.warm_up`.
-        warm_up_seconds: How long calls wait for the bot's own warm-up, which then goes on beside
+        warm_up_secs: How long calls wait for the bot's own warm-up, which then goes on beside
             them.
     """
 
@@ -97,8 +97,8 @@ class ServerSettings:
     max_connections: int | None = None
     request_secs: float = 10.0
     keep_alive_secs: float = 75.0
-    drain_seconds: float = 30.0
-    token_seconds: float = 60.0
+    drain_secs: float = 30.0
+    token_secs: float = 60.0
     busy: str = "Sorry, all lines are busy. Please call again later."
     apology: str | None = "Sorry, something went wrong on our side. Please call again."
     call_logs: Path | None = None
@@ -106,7 +106,7 @@ class ServerSettings:
     log_digits: bool = False
     transport: TwilioParams | None = None
     warm: bool = True
-    warm_up_seconds: float = 4.0
+    warm_up_secs: float = 4.0
 
     def __post_init__(self):
         for name in ("public_url", "api_url"):
@@ -130,8 +130,8 @@ class ServerSettings:
             )
         if self.request_secs <= 0 or self.keep_alive_secs <= 0:
             raise ConfigurationError("expected request_secs and keep_alive_secs above 0")
-        if self.drain_seconds < 0 or self.token_seconds <= 0:
-            raise ConfigurationError("expected drain_seconds and token_seconds that are positive")
+        if self.drain_secs < 0 or self.token_secs <= 0:
+            raise ConfigurationError("expected drain_secs and token_secs that are positive")
 
     @classmethod
     def from_environment(
@@ -243,7 +243,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "dials_per_minute": ("TWILIO_FRAMES_DIALS_PER_MINUTE", _number(int)),
     "max_calls": ("TWILIO_FRAMES_MAX_CALLS", _number(int)),
     "max_connections": ("TWILIO_FRAMES_MAX_CONNECTIONS", _number(int)),
-    "drain_seconds": ("TWILIO_FRAMES_DRAIN_SECONDS", _number(float)),
+    "drain_secs": ("TWILIO_FRAMES_DRAIN_SECONDS", _number(float)),
     "apology": ("TWILIO_FRAMES_APOLOGY", _text),
     "call_logs": ("TWILIO_FRAMES_CALL_LOGS", _folder),
     "log_words": ("TWILIO_FRAMES_LOG_WORDS", _flag),

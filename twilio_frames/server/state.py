@@ -92,8 +92,8 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
     return ServerState(
         settings=settings,
         switchboard=Switchboard(bot),
-        tokens=StreamTokens(lifetime=settings.token_seconds),
-        preparations=Preparations(prepare, lifetime=settings.token_seconds),
+        tokens=StreamTokens(lifetime=settings.token_secs),
+        preparations=Preparations(prepare, lifetime=settings.token_secs),
         validator=validator,
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,

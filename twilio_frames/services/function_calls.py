@@ -23,6 +23,7 @@ from referencing.exceptions import Unresolvable
 
 from twilio_frames.processors.llm import ApologyFrame
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
+from twilio_frames.processors.replies.apology import ReplyApology
 
 __all__ = ["ChecksFunctionCalls", "mistake_in"]
 
@@ -57,7 +58,7 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
         **kwargs: Any,
     ):
         super().__init__(function_call_timeout_secs=function_call_timeout_secs, **kwargs)
-        self.apology = apology
+        self.apology = ReplyApology(apology)
         self._wrong_calls_limit = wrong_calls_limit
         self._wrong_calls = 0
         self._unreadable: deque[str] = deque(maxlen=_MOST_UNREADABLE)
@@ -146,8 +147,8 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
 
     async def _apologise_instead(self, reproach: str) -> None:
         await self.push_error(reproach, category=ErrorCategory.APPLICATION)
-        if self.apology:
-            await self.push_frame(ApologyFrame(self.apology))
+        if apology := self.apology.take():
+            await self.push_frame(ApologyFrame(apology))
 
 
 def mistake_in(arguments: Any, schema: Mapping[str, Any]) -> str | None:

@@ -4,19 +4,29 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self
 
+from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
 
 from twilio_frames.hosts import socket_proxy
 from twilio_frames.processors.warming import tls_for
+from twilio_frames.services.connection_keeper import Failure
 from twilio_frames.services.retry_policy import asked_pause
 
-__all__ = ["UNREACHABLE", "VendorSocket", "status_of", "wish_of"]
+__all__ = ["UNREACHABLE", "VendorSocket", "socket_failure"]
 
 UNREACHABLE = (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI, WebSocketException)
 """What a socket raises that cannot be opened, or is lost."""
 
 _CLOSE_SECS = 0.5
+# Refusals that another attempt may not meet.
+_PASSING = (408, 425, 429)
 
 
 class VendorSocket:
@@ -27,13 +37,19 @@ class VendorSocket:
         send_secs: How long the other side may take nothing.
     """
 
-    def __init__(self, connection: ClientConnection, *, send_secs: float = 1.0):
+    def __init__(self, connection: ClientConnection, *, send_secs: float):
         self.connection = connection
         self._send_secs = send_secs
 
     @classmethod
     async def open(
-        cls, url: str, headers: Mapping[str, str], *, open_secs: float, **options: Any
+        cls,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        open_secs: float,
+        send_secs: float = 1.0,
+        **options: Any,
     ) -> Self:
         """Dials.
 
@@ -41,6 +57,7 @@ class VendorSocket:
             url: The address, ``wss://`` or ``ws://``.
             headers: Of the handshake.
             open_secs: How long it may take.
+            send_secs: How long the other side may take nothing later.
             **options: More for ``websockets``.
         """
         # Speech does not get smaller by compression.
@@ -52,7 +69,7 @@ class VendorSocket:
             open_timeout=open_secs,
             **{**usual, **options},
         )
-        return cls(connection)
+        return cls(connection, send_secs=send_secs)
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """What comes, until the connection is lost; raises ``ConnectionClosed`` then."""
@@ -78,15 +95,43 @@ class VendorSocket:
         self.connection.transport.abort()
 
 
-def status_of(error: Exception) -> int:
-    """The HTTP status by which a handshake was refused; 400 for no address, 0 for another cause."""
-    if isinstance(error, InvalidURI):
-        return 400
-    return error.response.status_code if isinstance(error, InvalidStatus) else 0
+def socket_failure(
+    error: Exception, expected: str, *, advice: Mapping[int, str], reason: str = ""
+) -> Failure | None:
+    """Tells why a socket cannot be opened, or is lost; None for what no socket raises.
 
-
-def wish_of(error: Exception) -> float:
-    """How many seconds the vendor asks to be left alone."""
-    if not isinstance(error, InvalidStatus):
-        return 0.0
-    return asked_pause(error.response.headers) or 0.0
+    Args:
+        error: What it raised.
+        expected: What was tried: "expected Deepgram to open a stream".
+        advice: What to do, by the HTTP status of a refusal.
+        reason: What the vendor says of a refusal.
+    """
+    match error:
+        case InvalidURI():
+            # Not the address itself, which may hold a key.
+            return Failure(
+                text=f"{expected}, got the address of no WebSocket: set one that begins with "
+                "ws:// or wss://",
+                category=ErrorCategory.INVALID_REQUEST,
+                error=error,
+                is_final=True,
+            )
+        case InvalidStatus(response=response):
+            status = response.status_code
+            is_final = 400 <= status < 500 and status not in _PASSING
+            todo = advice.get(status, "see the reason, and change the settings" if is_final else "")
+            parts = (f" ({reason})" if reason else "") + (f": {todo}" if todo else "")
+            return Failure(
+                text=f"{expected}, got HTTP {status}{parts}",
+                category=classify_http_status_code(status),
+                error=error,
+                is_final=is_final,
+                wish_secs=asked_pause(response.headers) or 0.0,
+            )
+        case ConnectionClosed():
+            code = f" with {error.rcvd.code}" if error.rcvd is not None else ""
+            return Failure(text=f"the connection broke{code}", error=error)
+        case _ if isinstance(error, UNREACHABLE):
+            return Failure(text=type(error).__name__, error=error)
+        case _:
+            return None

@@ -6,8 +6,8 @@ from typing import Any
 
 from loguru import logger
 from pipecat.services.cartesia.tts import CartesiaTTSService
-from pipecat.utils.errors import ErrorCategory, classify_http_exception, classify_http_status_code
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from pipecat.utils.errors import ErrorCategory
+from websockets.exceptions import WebSocketException
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
@@ -15,14 +15,15 @@ from twilio_frames.pipecat_internals import call_event_handler, cartesia_address
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
 from twilio_frames.services.partial_speech import PartialSpeechTTSService
 from twilio_frames.services.retry_policy import RetryPolicy
-from twilio_frames.services.vendor_socket import UNREACHABLE, VendorSocket, status_of, wish_of
+from twilio_frames.services.vendor_socket import VendorSocket, socket_failure
 
 __all__ = ["CartesiaConnection"]
 
 _FORMAT = {"encoding": "pcm_mulaw", "container": "raw", "sample_rate": SAMPLE_RATE}
 # Cartesia closes a connection that was idle for 300 s.
 _RENEW_SECS = 240.0
-_FINAL = (400, 401, 402, 403, 404)
+_REFUSED = (400, 401, 402, 403, 404)
+_TODO = "check the key, the plan and the URL"
 
 
 class CartesiaConnection(
@@ -83,19 +84,8 @@ class CartesiaConnection(
 
     def failure_of(self, error: Exception) -> Failure | None:
         """Tells what Cartesia means by it."""
-        if not isinstance(error, UNREACHABLE):
-            return None
-        status, text = status_of(error), "broken off"
-        if isinstance(error, ConnectionClosed) and error.rcvd is not None:
-            text = f"closed with {error.rcvd.code}"
-        return Failure(
-            text=text,
-            category=classify_http_status_code(status)
-            if status
-            else classify_http_exception(error),
-            error=error,
-            is_final=status in _FINAL,
-            wish_secs=wish_of(error),
+        return socket_failure(
+            error, "expected Cartesia to take the connection", advice=dict.fromkeys(_REFUSED, _TODO)
         )
 
     async def send(self, message: str) -> None:
@@ -122,7 +112,7 @@ class CartesiaConnection(
         """Notes what is left to say."""
         was_idle = self.is_idle
         level = "DEBUG" if was_idle else "WARNING"
-        logger.log(level, f"{self}: the connection to Cartesia was {failure}")
+        logger.log(level, f"{self}: lost Cartesia: {failure}")
         await self._lose_all()
         await call_event_handler(self, "on_disconnected")
         if not was_idle:
@@ -130,13 +120,8 @@ class CartesiaConnection(
 
     async def on_outage(self, failure: Failure) -> None:
         """Gives up what is left to say; altogether where Cartesia refuses."""
-        if failure.is_final and failure.error is not None:
-            status = status_of(failure.error)
-            message = (
-                f"expected Cartesia to take the connection, got HTTP {status}: check the key, the "
-                "plan and the URL"
-            )
-        else:
+        message = failure.text
+        if not failure.is_final:
             self._is_troubled = True
             message = (
                 f"expected a connection to Cartesia within {self.policy.give_up_secs:g} s, got "

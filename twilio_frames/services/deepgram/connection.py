@@ -4,19 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from deepgram import AsyncDeepgramClient
 from loguru import logger
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import WebSocketException
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence, pcm_level
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
-from twilio_frames.services.deepgram.socket import DeepgramSocket, dial, refusal_of
+from twilio_frames.services.deepgram.socket import DeepgramSocket, dial, failure_of
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.unacknowledged_audio import UnansweredAudio
-from twilio_frames.services.vendor_socket import UNREACHABLE
 
 __all__ = ["DeepgramConnection", "DeepgramListener"]
 
@@ -169,13 +169,11 @@ class DeepgramConnection(ConnectionOwner[DeepgramSocket]):
 
     def failure_of(self, error: Exception) -> Failure | None:
         """Tells what Deepgram means by it."""
-        if isinstance(error, InvalidStatus):
-            return refusal_of(error)
-        if not isinstance(error, UNREACHABLE):
-            return None
-        lag_secs = self._silence_limit if self._is_hung else 0.0
-        self._is_hung = False
-        return Failure(text=type(error).__name__, error=error, lag_secs=lag_secs)
+        failure = failure_of(error)
+        if failure is not None and self._is_hung:
+            self._is_hung = False
+            failure = replace(failure, lag_secs=self._silence_limit)
+        return failure
 
     async def on_open(self) -> None:
         """Asks about silence in an outage: nothing of the caller comes meanwhile."""

@@ -11,17 +11,15 @@ from urllib.parse import urlencode
 
 from deepgram import AsyncDeepgramClient
 from deepgram.listen.v1.socket_client import AsyncV1SocketClient
-from pipecat.utils.errors import classify_http_status_code
 from websockets.exceptions import InvalidStatus
 
 from twilio_frames.pipecat_internals import deepgram_address
 from twilio_frames.services.connection_keeper import Failure
-from twilio_frames.services.vendor_socket import VendorSocket, wish_of
+from twilio_frames.services.vendor_socket import VendorSocket, socket_failure
 
-__all__ = ["DeepgramSocket", "dial", "refusal_of"]
+__all__ = ["DeepgramSocket", "dial", "failure_of"]
 
 _LONGEST_REASON = 200
-_PASSING = (408, 425, 429)
 
 _ADVICE = {
     401: "set DEEPGRAM_API_KEY to a key of your project",
@@ -30,20 +28,13 @@ _ADVICE = {
 }
 
 
-def refusal_of(error: InvalidStatus) -> Failure:
-    """What Deepgram's answer means, where it did not open a stream."""
-    headers, status = error.response.headers, error.response.status_code
-    reason = headers.get("dg-error", "no reason given")[:_LONGEST_REASON]
-    is_lasting = 400 <= status < 500 and status not in _PASSING
-    text = f"expected Deepgram to open a stream, got HTTP {status} ({reason})"
-    if is_lasting:
-        text += f": {_ADVICE.get(status, 'see the reason, and change the settings')}"
-    return Failure(
-        text=text,
-        category=classify_http_status_code(status),
-        error=error,
-        is_final=is_lasting,
-        wish_secs=wish_of(error),
+def failure_of(error: Exception) -> Failure | None:
+    """Tells why there is no stream; None for what no connection raises."""
+    reason = ""
+    if isinstance(error, InvalidStatus):
+        reason = error.response.headers.get("dg-error", "no reason given")[:_LONGEST_REASON]
+    return socket_failure(
+        error, "expected Deepgram to open a stream", advice=_ADVICE, reason=reason
     )
 
 
@@ -87,7 +78,7 @@ async def dial(
         answer_secs: How often a sign of life is asked for, and how long it may take to come.
 
     Raises:
-        InvalidStatus: If Deepgram answers otherwise; see :func:`refusal_of`.
+        InvalidStatus: If Deepgram answers otherwise; see :func:`failure_of`.
         OSError: If it cannot be reached.
         TimeoutError: If it takes too long.
         WebSocketException: If the handshake fails otherwise.

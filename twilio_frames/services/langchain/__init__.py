@@ -29,7 +29,7 @@ from pipecat.utils.errors import ErrorCategory, extract_http_status_code
 from twilio_frames.errors import IncompleteReplyError, MissingExtraError
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
-from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
+from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
 from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.langchain.ending import Endings
 from twilio_frames.services.reply_deadline import ReplyDeadline, ReplyPolicy
@@ -139,7 +139,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
         self._policy = policy or ReplyPolicy()
         self._context: LLMContext | None = None
         self._session: str | None = None
-        self._apology = apology
+        self._apology = ReplyApology(apology)
         self._said = ""
 
     def can_generate_metrics(self) -> bool:
@@ -203,7 +203,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
 
     async def _apologise(self, reason: str, error: Exception | None = None) -> None:
         await self.push_error(reason, exception=error, category=ErrorCategory.APPLICATION)
-        if apology := apology_behind(self._said, self._apology):
+        if apology := self._apology.behind(self._said):
             await self.push_frame(LLMTextFrame(apology))
 
 

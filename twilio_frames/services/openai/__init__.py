@@ -21,7 +21,7 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.frames import VendorRole
 from twilio_frames.pipecat_internals import call_event_handler, openai_client, set_openai_client
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
-from twilio_frames.processors.replies.apology import APOLOGY, apology_behind
+from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.processors.replies.continuation import to_go_on
 from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.function_calls import ChecksFunctionCalls
@@ -190,7 +190,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
     async def _apologise(self, said: str) -> ChatCompletionChunk:
         # Pipecat takes the apology for OpenAI's first text.
         await self.cancel_ttfb_metrics()
-        delta = ChoiceDelta(content=apology_behind(said, self.apology))
+        delta = ChoiceDelta(content=self.apology.behind(said))
         choice = Choice(index=0, delta=delta, finish_reason="stop")
         model = self.settings.model or ""
         return ChatCompletionChunk(

@@ -22,12 +22,10 @@ import itertools
 import time
 from typing import Any
 
-from loguru import logger
 from pipecat.frames import frames
 from pipecat.frames.frames import Frame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
-from pipecat.services.llm_service import LLMService
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import (
     OpenAIRealtimeLLMService,
@@ -43,22 +41,23 @@ from twilio_frames.pipecat_internals import (
     register_event_handlers,
     sync_tool_handlers,
 )
-from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
+from twilio_frames.processors.replies.apology import Apology
+from twilio_frames.services.connection_keeper import Failure
 from twilio_frames.services.realtime import orders
 from twilio_frames.services.realtime.connection import RealtimeConnection
-from twilio_frames.services.realtime.link import HARMLESS_ERRORS, LinkFailure
 from twilio_frames.services.realtime.session import RealtimeSession, Result
 from twilio_frames.services.realtime.settings import (
     complete_settings,
     phone_session,
     without_unsupported,
 )
+from twilio_frames.services.retry_policy import RetryPolicy
 
 __all__ = ["PhoneOpenAIRealtimeLLMService"]
 
 
-class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
+class PhoneOpenAIRealtimeLLMService(RealtimeConnection):
     """A Realtime model of OpenAI's on a phone call.
 
     Stands between the two halves of the context, in the place of STT, LLM and TTS. It needs a VAD
@@ -74,6 +73,7 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
         settings: Those of Pipecat's ``OpenAIRealtimeLLMService``. Audio is mu-law whatever they
             say; the caller's words are transcribed unless they say how; turns are the pipeline's
             unless they say otherwise.
+        policy: How long to wait for a connection, and how often to try again.
         filler_audio: Mu-law, played once when an answer keeps the caller waiting.
         apology_audio: Mu-law, played when no answer will come.
         patience_secs: Silence after which the filler is played.
@@ -99,6 +99,7 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
         api_key: str,
         base_url: str = "wss://api.openai.com/v1/realtime",
         settings: OpenAIRealtimeLLMSettings | None = None,
+        policy: RetryPolicy | None = None,
         filler_audio: bytes = b"",
         apology_audio: bytes = b"",
         patience_secs: float = 2.0,
@@ -109,11 +110,15 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
         **kwargs: Any,
     ):
         settings = complete_settings(settings)
-        super().__init__(settings=settings, **kwargs)
-        self.api_key = api_key
-        self.base_url = f"{base_url}?model={settings.model}"
+        super().__init__(
+            api_key=api_key,
+            base_url=f"{base_url}?model={settings.model}",
+            policy=policy,
+            settings=settings,
+            **kwargs,
+        )
         self._filler_audio = filler_audio
-        self._apology_audio = apology_audio
+        self._apology = Apology(apology_audio)
         self._patience_secs = patience_secs
         self._answer_secs = answer_secs
         self._session = RealtimeSession(
@@ -124,20 +129,8 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
         self._session.turns.is_paused = start_audio_paused
         self._carrying = asyncio.Lock()
         self._carrier: asyncio.Task[Any] | None = None
-        self._connection = RealtimeConnection(
-            self.base_url,
-            api_key,
-            on_event=lambda event: self._session.note_event(event, time.monotonic()),
-            on_message=self._take_message,
-            on_error=self._take_error,
-            on_lost=self._lose,
-        )
-        self._keeper: asyncio.Task[None] | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._has_begun = asyncio.Event()
-        self._is_closing = self._is_refused = False
-        self._has_apologized = False
-        self._told: set[str] = set()
         self._clips = itertools.count(1)
         register_event_handlers(
             self, "on_conversation_item_created", "on_conversation_item_updated"
@@ -183,7 +176,7 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Begins to connect: the call's first moments are not the connection's."""
         await super().setup(setup)
-        self._connect()
+        self._tasks = [self.create_task(self.keeper.run()), self.create_task(self._watch())]
 
     async def start(self, frame: frames.StartFrame) -> None:
         """Starts; tells the pipeline that no turn need wait for its words."""
@@ -276,7 +269,7 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
             case orders.Notify(event, item_id, item):
                 await call_event_handler(self, event, item_id, item)
             case orders.Report(text, category):
-                await self._tell(text, category)
+                await self.tell(text, category)
             case orders.CountTokens(tokens):
                 await self.start_llm_usage_metrics(tokens)
             case _:
@@ -284,18 +277,15 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
 
     async def _do(self, what: orders.Do) -> None:
         match what:
-            case orders.Do.CONNECT:
-                if self._keeper is None and not self._is_refused:
-                    self._connect()
             case orders.Do.BREAK_OFF:
-                self._connection.break_off()
+                self.keeper.break_off()
             case orders.Do.PLAY_FILLER:
                 await self._play(self._filler_audio)
             case orders.Do.APOLOGIZE:
                 await self._apologize()
             case orders.Do.NOTE_SUCCESS:
-                # What went wrong before does not count any more.
-                self._connection.attempts, self._has_apologized = 0, False
+                self._apology.begin_anew()
+                await self.keeper.prove()
             case orders.Do.METER_ASKED:
                 await self.start_processing_metrics()
                 await self.start_ttfb_metrics()
@@ -305,10 +295,6 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
                 await self.stop_processing_metrics()
             case orders.Do.METER_NOTHING:
                 await self.stop_all_metrics()
-
-    async def send_client_event(self, event: events.ClientEvent) -> None:
-        """Sends an event to the model, if there is a connection."""
-        await self._connection.send(event.model_dump(exclude_none=True))
 
     async def _converted(self, context: LLMContext) -> dict[str, Any]:
         settings: Any = self.settings
@@ -348,92 +334,57 @@ class PhoneOpenAIRealtimeLLMService(WatchedVendor, LLMService[Any]):
 
     # The connection.
 
-    def _connect(self) -> None:
-        self._connection.attempts = 0
-        if self._keeper is None:
-            self._keeper = self.create_task(self._keep_connected())
-        if self._watcher is None:
-            self._watcher = self.create_task(self._watch())
-
     async def _disconnect(self) -> None:
-        self._is_closing = True
         self._session.is_ready = False
         await self.stop_all_metrics()
-        for task in (self._watcher, self._keeper):
-            if task is not None:
-                await self.cancel_task(task)
-        self._watcher = self._keeper = None
-        await self._connection.close()
-        self._is_closing = False
-
-    async def _keep_connected(self) -> None:
-        failure = await self._connection.keep()
-        self._keeper = None
-        await self._give_up(failure)
-
-    async def _take_message(self, message: str) -> None:
-        self._session.take_event(events.parse_server_event(message), time.monotonic())
-        await self._carry_out()
-
-    async def _lose(self) -> bool:
-        was_ready = self._session.is_ready
-        if not self._is_closing:
-            self._session.lost()
-            await self._carry_out()
-        return was_ready
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            await self.cancel_task(task)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self.LOOK_SECS)
-            now = time.monotonic()
             if self._has_begun.is_set():
                 self._session.tick(
-                    now, patience_secs=self._patience_secs, answer_secs=self._answer_secs
+                    time.monotonic(),
+                    patience_secs=self._patience_secs,
+                    answer_secs=self._answer_secs,
                 )
                 await self._carry_out()
-            if not self._session.is_ready and self._connection.age(now) > self._answer_secs:
-                self._connection.break_off()
+            if not self._session.is_ready and self.keeper.age_secs > self._answer_secs:
+                self.keeper.break_off()
 
-    async def _take_error(self, error: dict[str, Any]) -> bool:
-        self._session.turns.commit_refused(error)
-        code, param = str(error.get("code") or error.get("type")), error.get("param")
-        if code in HARMLESS_ERRORS:
-            logger.debug(f"{self}: {code}")
-        elif (failure := LinkFailure.of_code(code)) is not None:
-            self._connection.end_for(failure)
-        elif code == "session_expired":
-            self._connection.break_off()
-        else:
-            where = f" at {param}" if param else ""
-            await self._tell(
-                f"expected OpenAI to take what was sent, got {code}{where}: the session goes on",
-                ErrorCategory.APPLICATION,
-            )
-        return False
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return not self._session.pending.is_open
 
-    # What the caller, and whoever watches, is told of trouble.
+    def note_event(self, event: dict[str, Any], now: float) -> None:
+        """Lets the session know of an event of any kind."""
+        self._session.note_event(event, now)
 
-    async def _tell(self, text: str, category: ErrorCategory) -> None:
-        """Reports an error, once for each cause."""
-        if text not in self._told:
-            self._told.add(text)
-            await self.push_error(text, category=category)
+    async def take_event(self, event: Any, now: float) -> None:
+        """Lets the session know of an event that Pipecat has a model of."""
+        self._session.take_event(event, now)
+        await self._carry_out()
 
-    async def _give_up(self, failure: LinkFailure) -> None:
-        self._is_refused = failure.is_final
-        self._session.pending.settle()
+    async def on_lost(self, failure: Failure) -> None:
+        """Lets the session know that the model has forgotten it all."""
+        self._session.lost()
+        await self._carry_out()
+
+    async def on_outage(self, failure: Failure) -> None:
+        """Reports that nobody answers, and tells the caller; the next turn may be answered."""
         await self._has_begun.wait()
-        await self._tell(failure.text, failure.category)
+        if not self.is_idle:
+            self._apology.begin_anew()
+        self._session.give_up()
+        await super().on_outage(failure)
         await self._apologize()
-        if not failure.is_final:
-            # The next turn tries again.
-            self._told.discard(failure.text)
 
     async def _apologize(self) -> None:
         self._session.pending.settle()
-        if not self._has_apologized:
-            self._has_apologized = True
-            await self._play(self._apology_audio)
+        await self._play(self._apology.take())
 
     async def _play(self, mulaw: bytes) -> None:
         if not mulaw:

@@ -1,122 +1,174 @@
-"""Keeps a connection to a realtime model up."""
+"""A call's connection to a realtime model: what comes over it, and what is said of its troubles."""
 
-import asyncio
+import json
 import time
-from collections.abc import Awaitable, Callable
+from abc import abstractmethod
 from typing import Any
 
+from loguru import logger
+from pipecat.services.llm_service import LLMService
+from pipecat.services.openai.realtime import events
+from pipecat.utils.errors import ErrorCategory
 from websockets.exceptions import ConnectionClosed
 
-from twilio_frames.services.realtime.link import LinkFailure, RealtimeLink, delay_before
+from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
+from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
+from twilio_frames.services.retry_policy import RetryPolicy
+from twilio_frames.services.vendor_socket import VendorSocket, socket_failure
+
+__all__ = ["RealtimeConnection"]
+
+_PING_SECS = 5.0
+_SEND_SECS = 5.0
+_LARGEST_MESSAGE = 16 * 1024 * 1024
+_ADVICE = {
+    401: "check the API key",
+    403: "check what the API key may do, and the model's name",
+    404: "check the address and the model's name",
+}
+_FINAL_CODES = {
+    "invalid_api_key": ErrorCategory.AUTHENTICATION,
+    "insufficient_quota": ErrorCategory.QUOTA,
+}
+# They come of what happens at both ends at once.
+_HARMLESS_CODES = frozenset(
+    {
+        "response_cancel_not_active",
+        "conversation_already_has_active_response",
+        "input_audio_buffer_commit_empty",
+    }
+)
 
 
-class RealtimeConnection:
-    """Connects, reads, and connects again when that ends.
+class RealtimeConnection(WatchedVendor, LLMService[Any], ConnectionOwner[VendorSocket]):
+    """A service with a connection that lasts; what is said over it is left open.
 
     Args:
-        url: Where to.
         api_key: Sent with each connection.
-        on_event: Called with each event, before ``on_message``.
-        on_message: Called with each event as it came.
-        on_error: Called with each error; returns whether it is for ``on_message`` too.
-        on_lost: Called when a connection has ended; returns whether the model had begun to work.
+        base_url: The address, with the model's name.
+        policy: How long to wait for OpenAI, and how often to try again.
+        **kwargs: Passed to Pipecat's ``LLMService``.
     """
 
-    MOST_ATTEMPTS = 6
-    """How often in a row it is tried again."""
+    def __init__(self, *, api_key: str, base_url: str, policy: RetryPolicy | None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.api_key = api_key
+        self.base_url = base_url
+        self.policy = policy or RetryPolicy()
+        self.keeper = ConnectionKeeper(self, self.policy, name="a connection to OpenAI")
+        self._ends_for: Failure | None = None
+        self._has_warned = False
+        self._told: set[str] = set()
 
-    CLOSE_SECS = 2.0
-    """How long a connection may take to close."""
-
-    def __init__(
-        self,
-        url: str,
-        api_key: str,
-        *,
-        on_event: Callable[[dict[str, Any]], None],
-        on_message: Callable[[str], Awaitable[None]],
-        on_error: Callable[[dict[str, Any]], Awaitable[bool]],
-        on_lost: Callable[[], Awaitable[bool]],
-    ):
-        self._url = url
-        self._headers = {"Authorization": f"Bearer {api_key}"}
-        self._on_event = on_event
-        self._on_message = on_message
-        self._on_error = on_error
-        self._on_lost = on_lost
-        self._link: RealtimeLink | None = None
-        self._opened_at = 0.0
-        self._has_worked = False
-        self.attempts = 0
-        """How many have failed in a row."""
-
-    def age(self, now: float) -> float:
-        """Since when there is a connection, seconds; 0.0 if there is none."""
-        return now - self._opened_at if self._link is not None else 0.0
-
-    async def keep(self) -> LinkFailure:
-        """Stays connected; ends with the reason why it is given up."""
-        while True:
-            self._has_worked = False
-            failure = await self._be_connected()
-            self.attempts += 1
-            if failure.is_final or self.attempts > self.MOST_ATTEMPTS:
-                return failure
-            # Sessions that work end at times; the next one is tried at once.
-            if self.attempts > 1 or not self._has_worked:
-                await asyncio.sleep(delay_before(self.attempts, failure))
-
-    async def _be_connected(self) -> LinkFailure:
-        opened = await RealtimeLink.open(
-            self._url, self._headers, on_event=self._on_event, on_error=self._on_error
+    async def dial(self) -> VendorSocket:
+        """Opens a connection."""
+        return await VendorSocket.open(
+            self.base_url,
+            {"Authorization": f"Bearer {self.api_key}"},
+            open_secs=self.policy.open_secs,
+            send_secs=_SEND_SECS,
+            ping_interval=_PING_SECS,
+            ping_timeout=_PING_SECS,
+            max_size=_LARGEST_MESSAGE,
         )
-        if isinstance(opened, LinkFailure):
-            return opened
-        self._link = opened
-        self._opened_at = time.monotonic()
+
+    async def carry(self, connection: VendorSocket) -> Failure | None:
+        """Takes what comes; what is no event is passed over."""
+        self._ends_for = None
         try:
-            return await self._read(opened)
-        finally:
-            self._has_worked = await self._on_lost()
+            async for message in connection:
+                if (event := _event_of(message)) is None:
+                    self._warn_of_garbage("something else")
+                    continue
+                try:
+                    await self._take(event, str(message))
+                except Exception as error:
+                    # The call goes on. Not the error's text, which holds the event.
+                    self._warn_of_garbage(type(error).__name__)
+        except ConnectionClosed as error:
+            return self._ends_for or self.failure_of(error)
 
-    async def _read(self, link: RealtimeLink) -> LinkFailure:
-        async for message in link:
-            try:
-                await self._on_message(message)
-            except Exception as error:
-                # Whatever the model says, the call goes on. Not the text, which holds the event.
-                link.warn_of_garbage(type(error).__name__)
-        self._link = None
-        return link.failure or LinkFailure(text="the session's connection broke")
+    def failure_of(self, error: Exception) -> Failure | None:
+        """Tells what OpenAI means by it."""
+        return socket_failure(error, "expected a WebSocket of the Realtime API", advice=_ADVICE)
 
-    async def send(self, message: dict[str, Any]) -> None:
-        """Sends a message, if there is a connection."""
-        link = self._link
-        if link is None:
+    async def on_outage(self, failure: Failure) -> None:
+        """Reports that nobody answers."""
+        text = failure.text
+        if not failure.is_final:
+            text = (
+                f"expected a connection to OpenAI, got none for too long ({text}): trying goes on"
+            )
+        await self.tell(text, failure.category)
+
+    async def on_recovery(self) -> None:
+        """Notes that the next outage is to be told anew."""
+        self._told.clear()
+
+    async def send_client_event(self, event: events.ClientEvent) -> None:
+        """Sends an event to the model, if there is a connection."""
+        connection = self.keeper.connection
+        if connection is None:
             return
         try:
-            await link.send(message)
+            await connection.send(json.dumps(event.model_dump(exclude_none=True)))
         except (ConnectionClosed, TimeoutError):
             # The reader notices too, and the session is opened again.
-            link.break_off()
+            self.keeper.break_off()
 
-    def break_off(self) -> None:
-        """Ends a connection on which nothing comes any more; another one is opened."""
-        if self._link is not None:
-            self._link.break_off()
+    async def tell(self, text: str, category: ErrorCategory) -> None:
+        """Reports an error, once for each cause."""
+        if text not in self._told:
+            self._told.add(text)
+            await self.push_error(text, category=category)
 
-    def end_for(self, failure: LinkFailure) -> None:
-        """Ends a connection of which nothing good is to be expected."""
-        if self._link is not None:
-            self._link.end_for(failure)
+    @abstractmethod
+    def note_event(self, event: dict[str, Any], now: float) -> None:
+        """Takes note of an event of any kind, ahead of :meth:`take_event`."""
 
-    async def close(self) -> None:
-        """Closes the connection, once nobody keeps it any more."""
-        link, self._link = self._link, None
-        if link is None:
-            return
-        try:
-            async with asyncio.timeout(self.CLOSE_SECS):
-                await link.close()
-        except TimeoutError:
-            link.break_off()
+    @abstractmethod
+    async def take_event(self, event: Any, now: float) -> None:
+        """Takes an event that Pipecat has a model of."""
+
+    async def _take(self, event: dict[str, Any], message: str) -> None:
+        now = time.monotonic()
+        self.note_event(event, now)
+        if event["type"] == "error":
+            # To Pipecat's reader each would be the end.
+            await self._take_error(event.get("error") or {})
+        else:
+            await self.take_event(events.parse_server_event(message), now)
+
+    async def _take_error(self, error: dict[str, Any]) -> None:
+        code, param = str(error.get("code") or error.get("type")), error.get("param")
+        if code in _HARMLESS_CODES:
+            logger.debug(f"{self}: {code}")
+        elif code in _FINAL_CODES:
+            text = f"expected OpenAI to serve the session, got {code}: check the account"
+            self._ends_for = Failure(text=text, category=_FINAL_CODES[code], is_final=True)
+            self.keeper.break_off()
+        elif code == "session_expired":
+            self.keeper.break_off()
+        else:
+            where = f" at {param}" if param else ""
+            await self.tell(
+                f"expected OpenAI to take what was sent, got {code}{where}: the session goes on",
+                ErrorCategory.APPLICATION,
+            )
+
+    def _warn_of_garbage(self, what: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                f"expected events of the Realtime API, got {what} in between; it is passed over, "
+                "this time and later"
+            )
+
+
+def _event_of(message: str | bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(message)
+    except ValueError:
+        return None
+    is_event = isinstance(event, dict) and isinstance(event.get("type"), str)
+    return event if is_event and isinstance(message, str) else None

@@ -107,7 +107,6 @@ class CountTokens:
 class Do(Enum):
     """What takes no more than its name."""
 
-    CONNECT = auto()
     BREAK_OFF = auto()
     PLAY_FILLER = auto()
     APOLOGIZE = auto()

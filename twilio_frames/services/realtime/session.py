@@ -189,6 +189,8 @@ class RealtimeSession:
         self._now = self.pending.news_at = now
         if event["type"] == "input_audio_buffer.committed":
             self.turns.probe.committed(str(event.get("item_id")))
+        elif event["type"] == "error":
+            self.turns.commit_refused(event.get("error") or {})
         elif event["type"] == "response.created":
             self._functions.await_response = False
             self._is_responding = True
@@ -304,7 +306,6 @@ class RealtimeSession:
         self.pending.open(self._now)
         if not self.is_ready:
             self._responds_when_ready = True
-            self._do(Do.CONNECT)
         elif self._is_responding or self._speech.awaits_cut:
             self._is_next_owed = True
         else:
@@ -401,6 +402,11 @@ class RealtimeSession:
             self._responds_when_ready = self.pending.may_retry()
             if not self._responds_when_ready:
                 self._tell_no_answer("none", ErrorCategory.CONNECTIVITY)
+
+    def give_up(self) -> None:
+        """There is no connection: what was ordered is not wanted any more when there is one."""
+        self.pending.settle()
+        self._responds_when_ready = False
 
     def _take_readiness(self) -> None:
         if not self.is_ready:

@@ -100,3 +100,14 @@ def final_status(end: CallEnd, *, is_answered: bool) -> CallStatus:
     if end is CallEnd.REJECTED:
         return CallStatus.BUSY
     return CallStatus.FAILED if end is CallEnd.FAILED else CallStatus.NO_ANSWER
+
+
+def whole_number(value: str, default: int) -> int:
+    """A whole number as Twilio reads it in attributes, forms and fragments.
+
+    Args:
+        value: What was given; what is no number counts as not given.
+        default: What it is then.
+    """
+    # A longer one means for ever in any case.
+    return int(value[:9]) if value.isdecimal() else default

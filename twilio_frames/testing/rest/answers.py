@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-_MAX_DIGITS = 9
+from twilio_frames.testing.calls.facts import whole_number
 
 
 class Form:
@@ -32,8 +32,7 @@ class Form:
 
     def number(self, name: str, default: int) -> int:
         """A whole number."""
-        value = self.one(name)
-        return int(value[:_MAX_DIGITS]) if value.isdecimal() else default
+        return whole_number(self.one(name), default)
 
     def flag(self, name: str) -> bool:
         """Whether it says ``true``."""

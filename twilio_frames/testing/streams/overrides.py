@@ -7,8 +7,9 @@ Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urldefrag
 
+from twilio_frames.testing.calls.facts import whole_number
+
 _MAX_TOTAL = 15.0
-_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +50,11 @@ def split_overrides(url: str, *, total: float = _MAX_TOTAL) -> tuple[str, Overri
         connect=min(_seconds(given, "ct", 5.0), 10.0),
         read=min(_seconds(given, "rt", total), _MAX_TOTAL),
         total=min(asked, total),
-        retries=min(_whole(given, "rc", 1), 5),
+        retries=min(whole_number(given.get("rc", ""), 1), 5),
         policy=tuple(given.get("rp", "ct").split(",")),
     )
 
 
 def _seconds(given: dict[str, str], name: str, default: float) -> float:
     """The overrides are milliseconds."""
-    return _whole(given, name, round(1000 * default)) / 1000
-
-
-def _whole(given: dict[str, str], name: str, default: int) -> int:
-    value = given.get(name, "")
-    return int(value[:_MAX_DIGITS]) if value.isdecimal() else default
+    return whole_number(given.get(name, ""), round(1000 * default)) / 1000

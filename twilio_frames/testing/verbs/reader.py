@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from xml.etree import ElementTree
 
 from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import whole_number
 from twilio_frames.testing.verbs.nouns import (
     ConferenceRoom,
     ConnectStream,
@@ -32,9 +33,6 @@ from twilio_frames.testing.verbs.nouns import (
     Verb,
 )
 from twilio_frames.testing.verbs.schema import unknown_attributes
-
-_MAX_DIGITS = 9
-"""Of a number in an attribute; a longer one means for ever in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,8 +282,7 @@ def _flag(element: ElementTree.Element, name: str, *, default: bool = False) -> 
 
 
 def _whole(element: ElementTree.Element, name: str, default: int) -> int:
-    value = element.get(name, "")
-    return int(value[:_MAX_DIGITS]) if value.isdecimal() else default
+    return whole_number(element.get(name, ""), default)
 
 
 def _seconds(element: ElementTree.Element, name: str, default: float) -> float:
