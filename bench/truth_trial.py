@@ -35,7 +35,8 @@ class Scenario:
         kind: Which TTS the bot has.
         line: What the line is like.
         script: What happens; its counts are for ten points.
-        speaks: Whether the bot speaks rather than buzzes: a VAD takes its echo for a caller's.
+        speaks: Whether the bot speaks rather than buzzes: a VAD takes its echo for a caller's, and
+            words are found by what they sound like where nobody has told yet when they are said.
         transcript: What the recogniser makes of the caller's speech.
         hears: How it does so; see ``Behaviour``.
         in_memory: What the memory is to hold of the caller, in its place.
@@ -63,6 +64,7 @@ def _answer(
     *,
     kind: Kind = Kind.TIMESTAMPS,
     line: LineConditions = PERFECT_LINE,
+    speaks: bool = False,
     is_protected: bool = False,
     waits: float = 0.0,
     **hears: Any,
@@ -79,6 +81,7 @@ def _answer(
         kind=kind,
         line=line,
         script=script,
+        speaks=speaks,
         transcript=_ANSWER,
         hears=hears,
         in_memory=_ANSWER,
@@ -94,7 +97,7 @@ SCENARIOS = {
         label="50 ms delay, 100 ms jitter", line=LineConditions.one_way(0.05, jitter=0.1)
     ),
     "stalls": Scenario(label="three 200 ms stalls", script=Script(stalls=3), is_alone=True),
-    "hiccup": Scenario(label="provider hiccup of 2 s", script=Script(hiccups=True)),
+    "hiccup": Scenario(label="provider hiccup of 2 s", script=Script(hiccups=True), speaks=True),
     "queued": Scenario(label="reply behind another utterance", script=Script(is_queued=True)),
     "sentences": Scenario(label="no word timestamps, noise", kind=Kind.SENTENCES),
     "python": Scenario(label="PythonTTSService", kind=Kind.PYTHON),
@@ -125,7 +128,7 @@ SCENARIOS = {
         "short answer by words, 250 ms", line=LineConditions.one_way(0.25), interrupt_by="WORDS"
     ),
     "untimed answer": _answer(
-        "short answer, no word timestamps", kind=Kind.SENTENCES, words_late=0.4
+        "short answer, no word timestamps", kind=Kind.SENTENCES, speaks=True, words_late=0.4
     ),
     "protected": _answer("answer behind protected speech", is_protected=True, words_late=0.4),
     "slow protected": _answer(
@@ -143,10 +146,14 @@ SCENARIOS = {
         words_late=0.4,
         second_part="And thank you very much.",
     ),
-    "realtime answer": _answer("short answer, speech-to-speech", kind=Kind.REALTIME),
+    "realtime answer": _answer("short answer, speech-to-speech", kind=Kind.REALTIME, speaks=True),
     "slow realtime answer": _answer(
-        "the same, 250 ms one-way delay", kind=Kind.REALTIME, line=LineConditions.one_way(0.25)
+        "the same, 250 ms one-way delay",
+        kind=Kind.REALTIME,
+        line=LineConditions.one_way(0.25),
+        speaks=True,
     ),
+    "realtime noise": _answer("short answer, speech-to-speech, noise", kind=Kind.REALTIME),
     "keys": Scenario(
         label="keys while muted",
         script=Script(barge_ins=10, hear_outs=0, barge_in=BargeIn.KEYS, waits=1.0),
@@ -165,6 +172,7 @@ SCENARIOS = {
     "skipped last": Scenario(
         label="a last sentence without a sound",
         script=Script(hear_outs=5, silent_texts=1, silent_behind=1, waits=4.0),
+        speaks=True,
     ),
     "echo": Scenario(
         label="echo, -20 dB, 200 ms",

@@ -24,7 +24,10 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
 SILENCE = b"\xff"
 # Real calls at real pace on whatever machine this is: run with `pytest -m truth`.
 in_real_time = pytest.mark.truth
-UNTIMED = ("sentences", "untimed answer")
+UNTIMED = (
+    *("sentences", "spoken", "untimed answer", "hiccup", "skipped last"),
+    *("realtime answer", "slow realtime answer", "realtime noise"),
+)
 CUT = [name for name in SCENARIOS if name not in ("alarms", "grunts")]
 
 

@@ -13,8 +13,9 @@ to wait. A word ends where its sound does, before the next word.
 *Without.* The words of a sentence are laid over its stretch by their letters; silence inside it
 takes no part, and a comma is where a pause is near. A service that makes a sentence's audio at once
 pushes the text behind it. One that hears of its audio by another way, over a WebSocket say, pushes
-the text ahead; a model that speaks itself gives its text in pieces, beside the audio. The texts of
-such an utterance share its audio, and are laid when it is over.
+the text ahead; a model that speaks itself gives its text in pieces, beside the audio: of what it
+has not written yet it has not spoken. The texts of such an utterance share its audio, and are laid
+when it is over.
 
 Which of these a service does, shows with its first audio: it lies between the announcement of a
 text and the text, or behind the text. A text without a sound was not said: it is laid nowhere, and
@@ -170,8 +171,7 @@ class WordAligner:
             return False
         texts = utterance.take_sentence(frame)
         if frame.includes_inter_frame_spaces:
-            # Pieces of running text come beside their audio: neither ends where the other does.
-            utterance.text_leads = True
+            utterance.note_running(frame)
         if utterance.text_leads or (utterance.text_leads is None and utterance.begin is None):
             utterance.leading += texts
         else:
@@ -258,7 +258,7 @@ class WordAligner:
             begins = utterance.begin is not None and utterance.segment < min(heard, utterance.end)
             if begins and not utterance.is_timed:
                 self._texts.lay_unfinished(
-                    utterance.take_unlaid(), utterance.segment, utterance.end
+                    utterance.take_unlaid(), utterance.segment, utterance.end, utterance.came_at
                 )
             was_unfinished = was_unfinished or utterance.is_unfinished
         self._utterances = protected
@@ -385,7 +385,9 @@ class WordAligner:
 
     def _lay_whole(self, texts: Sequence[AggregatedTextFrame], utterance: Utterance) -> None:
         """Lays texts over the sound that has come for them, and not for those before them."""
-        left = self._texts.lay_whole(texts, utterance.segment, utterance.end)
+        left = self._texts.lay_whole(
+            texts, utterance.segment, utterance.end, came_at=utterance.came_at
+        )
         self._leave_out(left, utterance)
         utterance.segment = utterance.end
 

@@ -10,7 +10,7 @@ all courses through the row, each by how well it fits the sound (the forward-bac
 steps of 10 ms); a word ends where it is as likely over as not, which is wrong at the fewest
 moments. Letters that do not sound are passed over. Where the sound tells nothing, the letters share
 it: a course that runs far ahead of the letters' share of the sound, or behind it, counts as a
-little worse at each step.
+little worse at each step. So does a word at each step before anything was told of it.
 
 It takes some milliseconds for a sentence. What hardly varies in loudness is no speech, and a text
 that is not written in Latin letters has none that are known: both are left to who asks.
@@ -53,6 +53,7 @@ _LEAST_VARIATION = 0.7
 # Found on the texts that the table was made of, see bench/word_places.py.
 _SOUND_WEIGHT = 0.25
 _SHARE_WEIGHT = 0.3
+_UNTOLD_WEIGHT = 1.0
 _SKIPPED_LETTER, _SKIPPED_PAUSE, _SKIPPED_SIGN = -8.0, -0.05, -3.0
 _PAUSE_STEPS = 15.0
 _SHARE_DOUBT, _LETTERS_DOUBT = 0.15, 1.5
@@ -116,18 +117,22 @@ class _Row:
 
     Args:
         words: Those that are spoken.
+        told_at: See :func:`aligned_ends`.
     """
 
-    def __init__(self, words: Sequence[str]):
-        letters, owners, skipped = [PAUSE], [-1], [0.0]
-        for number, word in enumerate(words):
+    def __init__(self, words: Sequence[str], told_at: Sequence[int] = ()):
+        letters, owners, skipped, told = [PAUSE], [-1], [0.0], [0]
+        ats = [*told_at, *[0] * (len(words) - len(told_at))]
+        for number, (word, at) in enumerate(zip(words, ats, strict=True)):
             said = letters_said(word)
             letters += [*said, PAUSE]
+            told += [at] * (len(said) + 1)
             owners += [number] * len(said) + [-1]
             skipped += [_SKIPPED_LETTER] * len(said)
             skipped.append(_SKIPPED_SIGN if word[-1:] in _SIGNS else _SKIPPED_PAUSE)
         self.letters, self.owners = np.array(letters), np.array(owners)
         self.skipped = np.array(skipped, np.float32)
+        self.told = np.array(told) / BLOCK
         self.is_letter = self.owners >= 0
         self.done = np.cumsum(self.is_letter)
         steps = 1 / np.maximum(np.where(self.is_letter, _STEPS[self.letters], _PAUSE_STEPS), 1.05)
@@ -145,18 +150,21 @@ class _Row:
         return self.is_known and len(self.letters) <= len(heard.loud)
 
 
-def aligned_ends(words: Sequence[str], mulaw: bytes, length: int) -> list[int] | None:
+def aligned_ends(
+    words: Sequence[str], mulaw: bytes, length: int, *, told_at: Sequence[int] = ()
+) -> list[int] | None:
     """Where words end in a stretch of sound, by what their letters sound like.
 
     Args:
         words: As they are written.
         mulaw: The sound, as far as it is known.
         length: Bytes of all of it.
+        told_at: Of each word, how many bytes of the sound there were before it was told of.
 
     Returns:
         Places that never decrease; None if the sound or the text says too little.
     """
-    heard, row = _heard(mulaw), _Row(words)
+    heard, row = _heard(mulaw), _Row(words, told_at)
     if heard is None or not row.fits_in(heard):
         return None
     return _Alignment(row, heard, length).ends()
@@ -260,7 +268,12 @@ class _Alignment:
         fits = -0.5 * ((away**2 / _VARIANCES).sum(2) + np.log(_VARIANCES).sum(1))
         total = row.done[-1]
         ahead = share[:, None] - (row.done - row.is_letter / 2) / total
-        return fits[:, row.letters] * _SOUND_WEIGHT - ahead**2 * (_SHARE_WEIGHT * total)
+        is_untold = np.arange(len(share))[:, None] < row.told
+        return (
+            fits[:, row.letters] * _SOUND_WEIGHT
+            - ahead**2 * (_SHARE_WEIGHT * total)
+            - is_untold * _UNTOLD_WEIGHT
+        )
 
     def _chances_at_last(self, share: float) -> Chances:
         """How likely the last block is at each letter, by the length of all."""

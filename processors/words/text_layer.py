@@ -1,13 +1,13 @@
 """Texts whose words have no times, laid on the audio that came for them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pipecat.frames.frames import AggregatedTextFrame, TTSTextFrame
 
 from twilio_frames.processors.words.heard_text import heard_text
-from twilio_frames.processors.words.sounding import sounding_bytes
+from twilio_frames.processors.words.sounding import SPEAKING_RATE, sounding_bytes
 from twilio_frames.processors.words.word_places import (
     SpeechPace,
     silent_texts,
@@ -20,6 +20,11 @@ __all__ = ["Lay", "Sound", "TextLayer"]
 Lay = Callable[[AggregatedTextFrame, int], None]
 Sound = Callable[[int, int], bytes]
 
+_NEVER: Mapping[int, int] = {}
+_NEXT_LETTERS = SPEAKING_RATE.digit_letters
+# A word that nobody knows, as long as words are.
+_NEXT_WORD = TTSTextFrame("0", "word")
+
 
 @dataclass(frozen=True, slots=True)
 class _Word:
@@ -29,11 +34,13 @@ class _Word:
         source: The text.
         text: The word as it is written.
         letters: How many it has where it is said.
+        told_at: How much sound there was, at least, before it was told of.
     """
 
     source: AggregatedTextFrame
     text: str
     letters: int
+    told_at: int = 0
 
 
 class TextLayer:
@@ -62,6 +69,7 @@ class TextLayer:
         *,
         begun: AggregatedTextFrame | None = None,
         told: int | None = None,
+        came_at: Mapping[int, int] = _NEVER,
     ) -> list[TTSTextFrame]:
         """Lays texts over all the sound that there will ever be for them.
 
@@ -71,13 +79,14 @@ class TextLayer:
             end: Where it ends.
             begun: A text whose first word is known to begin there.
             told: Of a voice that tells of its words: of how many of these texts it did.
+            came_at: How much of the sound there was when pieces of running text came, by their ids.
 
         Returns:
             What made no sound.
         """
         texts = list(texts)
         silent = self._silent_among(texts, begin, end, told)
-        words = _words_of(text for text in texts if text.id not in silent)
+        words = _words_of((text for text in texts if text.id not in silent), came_at)
         return [*silent.values(), *self._lay_all(words, begin, end, begun)]
 
     def learn(self, letters: int, begin: int, end: int) -> None:
@@ -112,9 +121,18 @@ class TextLayer:
             words[0] = replace(words[0], letters=0)
         return _texts_of(self._lay_words(words, begin, end, reach=reach))
 
-    def lay_unfinished(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
+    def lay_unfinished(
+        self,
+        texts: Iterable[AggregatedTextFrame],
+        begin: int,
+        end: int,
+        came_at: Mapping[int, int] = _NEVER,
+    ) -> None:
         """Lays texts of which more audio was to come, beyond its end too."""
-        words = _words_of(texts)
+        words = _words_of(texts, came_at)
+        if words and (last := words[-1].source.id) in came_at:
+            # Running text goes on: of its next word there may be sound, and no text.
+            words.append(_Word(_NEXT_WORD, _NEXT_WORD.text, _NEXT_LETTERS, came_at[last]))
         reach = end + self._missing([word.letters for word in words], self._sounding(begin, end))
         self._lay_words(words, begin, end, reach=reach, lays_beyond=True)
 
@@ -140,7 +158,13 @@ class TextLayer:
         sound = self._sound(begin, reach)
         # Of what was heard long ago, the audio is gone.
         missing = max(0, end - begin - len(sound))
-        places = word_ends(spoken, sound, max(0, reach - begin), missing=missing)
+        places = word_ends(
+            spoken,
+            sound,
+            max(0, reach - begin),
+            missing=missing,
+            told_at=[word.told_at for word in words],
+        )
         limit = reach if lays_beyond else max(begin, end)
         beyond: list[_Word] = []
         within = [
@@ -157,18 +181,23 @@ class TextLayer:
                 self._lay(word.source, min(at, limit))
             elif word.letters and (limit <= begin or at > limit):
                 beyond.append(word)
-            elif not beyond:
+            elif word.source is not _NEXT_WORD and not beyond:
                 self._lay(heard_text(word.source, word.text), min(at, limit))
         return beyond
 
 
-def _words_of(texts: Iterable[AggregatedTextFrame]) -> list[_Word]:
+def _words_of(
+    texts: Iterable[AggregatedTextFrame], came_at: Mapping[int, int] = _NEVER
+) -> list[_Word]:
     words: list[_Word] = []
+    told_at = 0
     for text in texts:
         if not isinstance(text, TTSTextFrame):
             words.append(_Word(text, text.text, 0))
         elif text.includes_inter_frame_spaces:
-            words.append(_Word(text, text.text, sum(spoken_letters(text.text))))
+            words.append(_Word(text, text.text, sum(spoken_letters(text.text)), told_at))
+            # What is written behind a piece is not spoken before that has come.
+            told_at = came_at.get(text.id, told_at)
         else:
             letters = spoken_letters(text.text)
             words += [_Word(text, *one) for one in zip(text.text.split(), letters, strict=True)]

@@ -41,6 +41,8 @@ class Utterance:
         broken_at: Where the last word broke off, to be begun anew; None if it did not.
         skipped: Texts by their ids of which no word had a time.
         goes_on_from: Where the sound begins of a text that an earlier part of this has begun.
+        came_at: How much sound of this segment there was when each piece of running text came, by
+            the ids of the pieces.
     """
 
     begin: int | None = None
@@ -70,6 +72,7 @@ class Utterance:
     broken_at: int | None = None
     skipped: set[int] = field(default_factory=set)
     goes_on_from: int | None = None
+    came_at: dict[int, int] = field(default_factory=dict)
 
     @property
     def is_unfinished(self) -> bool:
@@ -176,6 +179,14 @@ class Utterance:
         while self.announced and not self.announced[0].will_be_spoken:
             texts.append(self.announced.popleft())
         return texts
+
+    def note_running(self, frame: TTSTextFrame) -> None:
+        """Notes a piece of running text, which comes beside its audio.
+
+        Neither ends where the other does.
+        """
+        self.text_leads = True
+        self.came_at[frame.id] = 0 if self.begin is None else self.end - self.segment
 
     def take_timed(self, frame: TTSTextFrame) -> None:
         """Notes a word with a time; what is to be shown ahead of it goes with it."""

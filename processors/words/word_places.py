@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -135,7 +135,14 @@ def _words_without(texts: Sequence[str], run: range) -> list[str]:
     return " ".join(text for number, text in enumerate(texts) if number not in run).split()
 
 
-def word_ends(words: Sequence[str], mulaw: bytes, length: int, *, missing: int = 0) -> list[int]:
+def word_ends(
+    words: Sequence[str],
+    mulaw: bytes,
+    length: int,
+    *,
+    missing: int = 0,
+    told_at: Sequence[int] = (),
+) -> list[int]:
     """Where words end in a stretch of sound, each behind the one before it.
 
     Args:
@@ -143,28 +150,44 @@ def word_ends(words: Sequence[str], mulaw: bytes, length: int, *, missing: int =
         mulaw: The sound, as far as it is known.
         length: Bytes of all of it.
         missing: How many bytes ahead of what is known are not known any more.
+        told_at: Of each word, how many bytes of the sound there were before it was told of: it does
+            not begin before that. None of them if nobody knows.
     """
     spoken = [word for word in words if word]
+    told = [at for word, at in zip(words, told_at, strict=False) if word]
     if not spoken:
         return [0] * len(words)
-    known = [] if missing else aligned_ends(spoken, mulaw, length)
-    ends = iter(known or _ends_by_letters(spoken, bytes(missing) + mulaw, length))
+    known = [] if missing else aligned_ends(spoken, mulaw, length, told_at=told)
+    ends = iter(known or _ends_by_letters(spoken, bytes(missing) + mulaw, length, told))
     places: list[int] = []
     for word in words:
         places.append(min(length, next(ends)) if word else (places or [0])[-1])
     return places
 
 
-def _ends_by_letters(words: Sequence[str], mulaw: bytes, length: int) -> list[int]:
+def _ends_by_letters(
+    words: Sequence[str], mulaw: bytes, length: int, told_at: Sequence[int]
+) -> list[int]:
     """Where words end if each takes sound in proportion to its letters."""
     sounding = _sounding_blocks(mulaw, length)
     # How much sounds ahead of each: the pauses themselves are no distance.
     pauses = np.flatnonzero(np.diff(sounding) > _PAUSE_BLOCKS) + 1.0
     shares = np.cumsum([letters_of(word) for word in words], dtype=float)
-    # A word that is known to end at a pause says where those around it are.
+    # A word that is known to end at a pause says where those around it are; so does one that
+    # cannot begin yet.
     known_shares, known = [0.0], [0.0]
-    for word, share in zip(words, shares.tolist(), strict=True):
-        due = np.interp(share, [known_shares[-1], shares[-1]], [known[-1], len(sounding)])
+
+    def due_at(share: float) -> float:
+        return float(np.interp(share, [known_shares[-1], shares[-1]], [known[-1], len(sounding)]))
+
+    ats = [*told_at, *[0] * (len(words) - len(told_at))]
+    told = np.searchsorted(sounding, np.array(ats) / BLOCK).tolist()
+    bounds = pairwise([0.0, *shares.tolist()])
+    for word, (begin, share), at in zip(words, bounds, told, strict=True):
+        if at > due_at(begin):
+            known_shares.append(begin)
+            known.append(float(at))
+        due = due_at(share)
         if word[-1:] in _PAUSE_SIGNS and len(pauses):
             nearest = float(pauses[np.argmin(np.abs(pauses - due))])
             if abs(nearest - due) <= _PAUSE_REACH_BLOCKS and nearest > known[-1]:

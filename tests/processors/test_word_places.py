@@ -110,6 +110,16 @@ def test_word_ahead_of_a_pause_ends_there_whichever_side_of_it_the_letters_say(s
     assert places[1] < places[2] < places[3] == pytest.approx(len(mulaw), abs=160)
 
 
+def test_word_does_not_begin_before_it_was_told_of():
+    mulaw, words = burst("bo")[:1600] * 20, TEXTS[0].split()
+    told_at = [0] * 5 + [24000] + [0] * (len(words) - 6)
+    places = word_ends(words, mulaw, len(mulaw), told_at=told_at)
+
+    assert word_ends(words, mulaw, len(mulaw))[4] < 20000
+    assert 24000 - BLOCK <= places[4] < places[5]
+    assert places == sorted(places)
+
+
 def test_letters_that_nobody_knows_share_the_sound():
     mulaw, _ = speech("Good morning to you all.")
     words = ["доброе", "утро", "всем"]

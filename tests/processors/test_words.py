@@ -4,7 +4,7 @@ import pytest
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from tests.transport.bots import tone
-from twilio_frames.audio import encode_mulaw, mulaw_silence
+from twilio_frames.audio import SAMPLE_RATE, encode_mulaw, mulaw_silence
 from twilio_frames.processors.words import WordAligner
 
 MILLISECOND = 1_000_000
@@ -379,6 +379,24 @@ def test_running_text_is_laid_over_the_whole(audio_first: bool):
 
     expected = [("one", 2000), (" two", 4000), (" ten", 6000), (" six", 8000)]
     assert near(audio.laid, expected)
+
+
+def test_running_text_is_not_spoken_before_it_is_written():
+    """The voice takes its time over the first word; of the third there is sound and no text."""
+    audio = Audio()
+    audio.layer.start(TTSStartedFrame(context_id="c"))
+    for piece, seconds in (("one", 0.8), (" two", 0.2), ("", 0.3)):
+        audio.say(seconds)
+        frame = TTSTextFrame(piece, "sentence")
+        frame.context_id, frame.includes_inter_frame_spaces = "c", True
+        if piece:
+            audio.layer.text(frame)
+    audio.layer.cut(heard=len(audio.mulaw))
+
+    (one, one_ends), (two, two_ends) = audio.laid
+    assert (one, two) == ("one", " two")
+    assert one_ends >= 0.8 * SAMPLE_RATE - 80
+    assert SAMPLE_RATE - 80 <= two_ends < len(audio.mulaw)
 
 
 @pytest.mark.parametrize("is_stopped", [True, False])
