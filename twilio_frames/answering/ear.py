@@ -1,0 +1,115 @@
+"""What is heard of whoever answers: when there is sound, and the tones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.audio.tones import Tone, ToneDetector
+
+__all__ = ["AnswerEar", "Spell"]
+
+_STEP = SAMPLE_RATE // 50
+_STEP_SECS = _STEP / SAMPLE_RATE
+_TOLD_AFTER = 0.1
+"""Seconds: a tone is told when there is so much silence behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """What counts as sound; ``bench/answering.py`` measures what comes of it.
+
+    Parameters:
+        least: Root mean square of 16-bit samples: -41 dB, above a quiet line's noise.
+        above_noise: How many times as loud as the noise: 10 dB.
+        most_noise: What is louder is no noise: -29 dB.
+        rise: By how much the noise is taken to rise in 20 ms, as a share of it: 3 dB a second.
+        steps: So many in a row make a sound: 60 ms. What is shorter is a click.
+        joins_secs: A pause that is shorter is one between words.
+    """
+
+    least: float = 300.0
+    above_noise: float = 3.2
+    most_noise: float = 1200.0
+    rise: float = 0.007
+    steps: int = 3
+    joins_secs: float = 0.5
+
+
+_SOUND = _Sound()
+
+
+@dataclass(slots=True)
+class Spell:
+    """Some sound without a longer pause in it; seconds from the beginning of the stream."""
+
+    began_at: float
+    ended_at: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.ended_at - self.began_at
+
+
+class AnswerEar:
+    """Follows the sound of whoever answers."""
+
+    def __init__(self) -> None:
+        self._tones = ToneDetector()
+        self._unheard = b""
+        self._noise = 30.0
+        self._loud_steps = 0
+        self.spells: list[Spell] = []
+        """When there was sound that is no tone; the last one may go on."""
+        self.tones: list[tuple[Tone, float]] = []
+        """The tones, and when each had been heard."""
+
+    def write(self, mulaw: bytes, at: float) -> None:
+        """Takes what was heard.
+
+        Args:
+            mulaw: It.
+            at: When it began, seconds from the beginning of the stream.
+        """
+        begun = at - len(self._unheard) / SAMPLE_RATE
+        self._unheard += mulaw
+        whole = len(self._unheard) // _STEP * _STEP
+        audio, self._unheard = self._unheard[:whole], self._unheard[whole:]
+        samples = np.frombuffer(decode_mulaw(audio), dtype=np.int16).astype(np.float64)
+        for step, part in enumerate(samples.reshape(-1, _STEP)):
+            level = float(np.sqrt(np.mean(part**2)))
+            self._listen(level, begun + (step + 1) * _STEP_SECS)
+        for tone in self._tones.write(audio):
+            self._take(tone, at + len(mulaw) / SAMPLE_RATE)
+
+    def _listen(self, level: float, now: float) -> None:
+        self._noise = min(max(level, 10.0), self._noise * (1 + _SOUND.rise), _SOUND.most_noise)
+        is_loud = level > max(_SOUND.least, _SOUND.above_noise * self._noise)
+        self._loud_steps = self._loud_steps + 1 if is_loud else 0
+        if self._loud_steps < _SOUND.steps:
+            return
+        began = now - self._loud_steps * _STEP_SECS
+        if self.spells and began - self.spells[-1].ended_at < _SOUND.joins_secs:
+            self.spells[-1].ended_at = now
+        else:
+            self.spells.append(Spell(began, now))
+
+    def _take(self, tone: Tone, now: float) -> None:
+        self.tones.append((tone, now))
+        # A tone is none of what is said. Where it began, it was not known to be one.
+        began = now - (tone.ended_at - tone.began_at) - _TOLD_AFTER
+        spell = self.spells[-1] if self.spells else None
+        if spell is not None and spell.ended_at > began:
+            spell.ended_at = max(spell.began_at, began)
+            if spell.seconds < _SOUND.steps * _STEP_SECS:
+                self.spells.pop()
+
+    @property
+    def said_secs(self) -> float:
+        """How long there was sound so far that is no tone."""
+        return sum(spell.seconds for spell in self.spells)
+
+    def silent_secs(self, now: float) -> float:
+        """How long nothing but tones has been heard."""
+        return now - self.spells[-1].ended_at if self.spells else now
