@@ -23,10 +23,15 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+)
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 from pipecat.services.settings import LLMSettings
+from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
@@ -190,8 +195,7 @@ class Bot:
 
     async def __call__(self, call: Call) -> None:
         self.call = call
-        pair = PhoneContextAggregator if self.memory is Memory.OURS else LLMContextAggregatorPair
-        aggregators = pair(self.context)
+        aggregators = self._aggregators()
         self.llm.register_function(LOOK_UP, self._look_up)
         self.tts = self.make_voice(self.voice)
         self.worker = phone_worker(
@@ -215,6 +219,14 @@ class Bot:
 
         self.worker.add_event_handler("on_pipeline_started", started)
         await call.run(self.worker, greeting=self.greeting)
+
+    def _aggregators(self) -> LLMContextAggregatorPair:
+        if self.memory is Memory.OURS:
+            return PhoneContextAggregator(self.context)
+        # No caller speaks here; by default each pair would load a model that hears turns end.
+        strategies = UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()])
+        params = LLMUserAggregatorParams(user_turn_strategies=strategies)
+        return LLMContextAggregatorPair(self.context, user_params=params)
 
     async def _look_up(self, params: FunctionCallParams) -> None:
         self.looked_up.set()

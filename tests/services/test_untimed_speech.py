@@ -118,7 +118,7 @@ class Break:
         size = chance.randrange(len(sound(words)))
         handed = begin(self.speech, words, size, played=chance.uniform(0, 4))
         heard = bare(handed + self.speech.lose())
-        first = sum(heard.startswith(bare(sound(words[: n + 1]))) for n in range(len(words)))
+        first = sum(heard.startswith(end) for end in accumulate(bare(w.mulaw) for w in words))
         self.repeated = first + len(self.speech.rest.split()) - len(words)
         """How many words are heard twice to their ends; below 0, how many are never heard."""
 

@@ -55,6 +55,7 @@ class _Steps:
 
 
 _STEPS = _Steps()
+_A_READING = _STEPS.a_reading
 _TASKS = "/proc/self/task"
 """Read without pathlib, which takes longer than the reading."""
 
@@ -83,7 +84,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Seconds of the loop's own time, on the scale of ``time.monotonic()``."""
-        self._now += _STEPS.a_reading
+        self._now += _A_READING
         return self._now
 
     def advance(self, seconds: float) -> None:
@@ -123,7 +124,9 @@ class _Timer(asyncio.TimerHandle):
     number = 0
 
     def __lt__(self, other: Any) -> bool:
-        return (self.when(), self.number) < (other.when(), other.number)
+        if self._when == other._when:
+            return self.number < other.number
+        return self._when < other._when
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -133,14 +136,23 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         self._loop.advance(_STEPS.a_round)
+        if timeout is not None and timeout <= 0:
+            return super().select(0)
+        jump = timeout or 0.0
+        # Asked first: what is done before the look has told the loop.
+        may_come = self._may_come(jump)
         ready = super().select(0)
-        if not ready and (timeout is None or timeout > 0):
-            ready = self._when_all_is_done(timeout or 0.0)
-            if not ready and timeout is None:
-                return super().select(None)
-            if not ready and timeout:
-                self._loop.advance(timeout)
+        if not ready and may_come:
+            ready = self._when_all_is_done(jump)
+        if not ready and timeout is None:
+            return super().select(None)
+        if not ready:
+            self._loop.advance(jump)
         return ready
+
+    def _may_come(self, jump: float) -> bool:
+        """Whether anything may come yet that is not here at once."""
+        return _work.is_under_way or self._loop.watches_threads or jump > _STEPS.long_jump
 
     def _when_all_is_done(self, jump: float) -> list[Any]:
         # What an executor does is mostly over before the first look at its threads.
@@ -263,18 +275,19 @@ class _Clock:
 
     def monotonic(self) -> float:
         loop = self._loop
-        if loop is None or self._is_in_another_loop(loop):
+        if loop is None or (
+            threading.get_ident() != self._thread and self._is_in_another_loop(loop)
+        ):
             return _real_monotonic() + self._gained
         return loop.time()
 
     def _is_in_another_loop(self, loop: VirtualEventLoop) -> bool:
         """A loop in another thread has real time.
 
-        Asking asyncio is a system call on Python 3.11, and clocks are read often.
+        Asking asyncio is a system call on Python 3.11, and clocks are read often: on the loop's own
+        thread nobody asks.
         """
-        return threading.get_ident() != self._thread and (
-            asyncio._get_running_loop() not in (None, loop)
-        )
+        return asyncio._get_running_loop() not in (None, loop)
 
     def monotonic_ns(self) -> int:
         return round(1e9 * self.monotonic())

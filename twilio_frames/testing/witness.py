@@ -20,7 +20,7 @@ from twilio_frames.testing.mistakes import (
     is_of_vendor,
     mistake_of,
     raise_first,
-    telling_what_is_lost,
+    tell_what_is_lost,
 )
 from twilio_frames.transport.attending import AttendedTransport, attending
 
@@ -75,7 +75,8 @@ class Witness:
     @contextmanager
     def attending(self) -> Iterator[None]:
         """Attends to all calls that begin meanwhile."""
-        with attending(self), telling_what_is_lost():
+        tell_what_is_lost()
+        with attending(self):
             yield
 
     def application_failed(self, error: BaseException) -> None:

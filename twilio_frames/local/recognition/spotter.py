@@ -48,14 +48,13 @@ class Spotter:
     Args:
         phrases: The words to listen for, lower case, numbers spelled out.
         pronunciations: For words that the dictionary of American English has not.
+        window_secs: Seconds of audio that are searched at a time, more than 6.
 
     Raises:
         MissingExtraError: If the ``local`` extra is not installed.
         ConfigurationError: If a word has no pronunciation; it names the word.
     """
 
-    _WINDOW_SECS = 25.0
-    """What is searched at a time."""
     _OVERLAP_SECS = 6.0
     """What of it is searched again, for a phrase over the seam."""
     _SHORTEST_SECS = 0.15
@@ -66,7 +65,14 @@ class Spotter:
     _WORST_WORD = -0.0038
     """The same for the worst of them."""
 
-    def __init__(self, phrases: Iterable[str] = (), pronunciations: Pronunciations | None = None):
+    def __init__(
+        self,
+        phrases: Iterable[str] = (),
+        pronunciations: Pronunciations | None = None,
+        *,
+        window_secs: float = 25.0,
+    ):
+        self._window_secs = window_secs
         self._pronunciations = {**SOUND_PRONUNCIATIONS, **(pronunciations or {})}
         self._lock = threading.Lock()
         self._sounds = Decoder(SOUNDS_GRAMMAR, SOUND_PRONUNCIATIONS, thorough=False)
@@ -94,7 +100,7 @@ class Spotter:
         samples = np.frombuffer(pcm, np.int16)
         window, step = (
             int(seconds * SAMPLE_RATE)
-            for seconds in (self._WINDOW_SECS, self._WINDOW_SECS - self._OVERLAP_SECS)
+            for seconds in (self._window_secs, self._window_secs - self._OVERLAP_SECS)
         )
         with self._lock:
             self.learn(phrase)

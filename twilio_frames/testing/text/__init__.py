@@ -38,7 +38,7 @@ from twilio_frames.testing.mistakes import (
     is_of_vendor,
     mistake_of,
     raise_first,
-    telling_what_is_lost,
+    tell_what_is_lost,
 )
 from twilio_frames.testing.text.call import TextCall
 
@@ -226,8 +226,8 @@ class TextConversation:
 
     async def _run(self) -> None:
         try:
-            with telling_what_is_lost():
-                await self._compartment.run(self._bot(self._call))
+            tell_what_is_lost()
+            await self._compartment.run(self._bot(self._call))
         except Exception as error:
             self._note(error)
         finally:
