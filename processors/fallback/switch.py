@@ -14,11 +14,12 @@ no frame falls between them or is worked on twice. The one that failed is interr
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypedDict, cast
 
 from loguru import logger
 from pipecat.frames.frames import (
+    CancelFrame,
     EndFrame,
     EndWorkerFrame,
     ErrorFrame,
@@ -26,6 +27,8 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMConfigureOutputFrame,
     ManuallySwitchServiceFrame,
+    MetricsFrame,
+    ServiceMetadataFrame,
     ServiceSwitcherFrame,
     ServiceSwitcherRequestMetadataFrame,
     ServiceUpdateSettingsFrame,
@@ -40,14 +43,13 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import ServiceStopFrame, VendorSwitchedFrame
 from twilio_frames.pipecat_internals import call_event_handler, keep_seen_ids, set_active_service
-from twilio_frames.processors.fallback.branch_filter import Gate
 from twilio_frames.processors.fallback.branches import (
+    Owed,
     RecentIds,
     bound_setup,
     leave_watching_to_fallback,
     names_of,
 )
-from twilio_frames.processors.fallback.pending_frames import Owed
 from twilio_frames.processors.fallback.vendor_health import (
     VENDORS,
     FailureKind,
@@ -61,6 +63,9 @@ from twilio_frames.processors.replies.deadline import Deadline
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.tts import PythonTTSService
 
+_LIFECYCLE = (StartFrame, EndFrame, CancelFrame)
+# Not work, and of use to others whoever is active.
+_ALWAYS = (*_LIFECYCLE, ErrorFrame, MetricsFrame, ServiceMetadataFrame, ServiceUpdateSettingsFrame)
 # What stays in force whoever is active.
 _FOR_ALL = (LLMConfigureOutputFrame, STTMuteFrame)
 # Their own errors; Pipecat's services report the application's errors under this category.
@@ -167,8 +172,8 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
     ) -> list[Any]:
         known = cast("FallbackStrategy", strategy)  # The constructor passes no other.
 
-        def gate(service: FrameProcessor, *, is_exit: bool) -> Gate:
-            return Gate(service, lambda: known.fallback, is_exit=is_exit)
+        def gate(service: FrameProcessor, *, is_exit: bool) -> _Gate:
+            return _Gate(service, lambda: known.fallback, is_exit=is_exit)
 
         return [[gate(one, is_exit=False), one, gate(one, is_exit=True)] for one in services]
 
@@ -357,3 +362,40 @@ class Fallback(ServiceSwitcher[FallbackStrategy]):
         await super().cleanup()
         while self._watches:
             await self.cancel_task(self._watches.pop())
+
+
+class _Gate(FrameProcessor):
+    """Stands before or behind a service.
+
+    Args:
+        service: The service.
+        fallback: Gives what knows which frames get in and out, once there is one.
+        is_exit: Whether it stands behind the service.
+    """
+
+    def __init__(
+        self, service: FrameProcessor, fallback: Callable[[], "Fallback"], *, is_exit: bool
+    ):
+        super().__init__(enable_direct_mode=True)
+        self._service = service
+        self._fallback = fallback
+        self._is_exit = is_exit
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Lets a frame through, or what becomes of it."""
+        await super().process_frame(frame, direction)
+        fallback = self._fallback()
+        if fallback.has_stopped_by(frame):
+            return
+        is_down = direction is FrameDirection.DOWNSTREAM
+        if isinstance(frame, _ALWAYS) and (self._is_exit or not is_down):
+            await self.push_frame(frame, direction)
+        elif not is_down:
+            if fallback.accepts_upstream(self._service, frame):
+                await self.push_frame(frame, direction)
+        elif not self._is_exit:
+            if isinstance(frame, _LIFECYCLE) or fallback.accepts_downstream(self._service, frame):
+                await self.push_frame(frame, direction)
+        else:
+            for one in await fallback.filter_output(self._service, frame):
+                await self.push_frame(one, direction)

@@ -24,10 +24,9 @@ from pipecat.services.tts_service import TTSService
 from twilio_frames.frames import SpeechBrokenOffFrame, SpeechLeftOutFrame, WordBrokenOffFrame
 from twilio_frames.pipecat_internals import push_behind_branches
 from twilio_frames.processors.clips import SpeakClipFrame
-from twilio_frames.processors.fallback.pending_text import Unspoken
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
-from twilio_frames.processors.fallback.voices import Speech, WordTimes
+from twilio_frames.processors.fallback.voices import Speech, Unspoken, WordTimes
 from twilio_frames.processors.words.word_times import SecondsBefore
 
 _SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)

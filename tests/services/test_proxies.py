@@ -6,14 +6,13 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from deepgram import AsyncDeepgramClient, DeepgramClientEnvironment
 from pipecat.processors.aggregators.llm_context import LLMContext
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.services.proxy_rig import Proxy, proxy_to
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.rest import Credentials, TwilioRest
-from twilio_frames.services.deepgram.socket import dial
+from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.openai import PhoneOpenAILLMService
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
 from twilio_frames.services.vendor_socket import VendorSocket
@@ -50,11 +49,8 @@ async def vendor(url: str) -> None:
 
 async def deepgram(url: str) -> None:
     """Reaches a URL as Deepgram's."""
-    client = AsyncDeepgramClient(
-        api_key="key",
-        environment=DeepgramClientEnvironment(base=url, production=url, agent=url, agent_rest=url),
-    )
-    socket = await dial(client, {}, open_secs=5.0, answer_secs=5.0)
+    stt = PhoneDeepgramSTTService(api_key="key", base_url=url)
+    socket = await stt.dial()
     await socket.close()
 
 

@@ -22,14 +22,14 @@ from itertools import accumulate
 
 import numpy as np
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.audio import decode_mulaw
+from twilio_frames.processors.words.progress import HeldAudio
 from twilio_frames.processors.words.sounding import (
     BLOCK,
     SPEAKING_RATE,
     estimate_range,
     letters_of,
     loud_blocks,
-    sounding_bytes,
     words_within,
 )
 from twilio_frames.processors.words.word_places import SpeechPace
@@ -75,14 +75,9 @@ class UntimedSpeech:
     def __init__(self, text: str, *, pace: Pace, lead_secs: float = 0.5):
         self._text = text
         self._pace = pace
-        self._lead = round(lead_secs * SAMPLE_RATE)
         self._spans = [match.span() for match in _WORD.finditer(text)]
         self._words_said = 0
-        # Of the ask that is open: what came, and how much of it was handed on.
-        self._audio = bytearray()
-        self._handed = 0
-        self._handed_before = 0
-        self._began_at: float | None = None
+        self._audio = HeldAudio(lead_secs=lead_secs)
 
     @property
     def rest(self) -> str:
@@ -99,21 +94,21 @@ class UntimedSpeech:
     @property
     def is_ahead(self) -> bool:
         """Whether there is audio that has not been handed on."""
-        return len(self._audio) > self._handed
+        return self._audio.is_ahead
 
     @property
     def is_short(self) -> bool:
         """Whether what came is far less than its words take: it cannot be all."""
         letters = sum(map(letters_of, self._words))
         expected = letters * self._pace.bytes_a_letter
-        sounding = sounding_bytes(self._audio)
+        sounding = self._came_sounding
         return bool(letters and not sounding) or (
             letters >= SPEAKING_RATE.telling_letters and sounding < _FAR_LESS * expected
         )
 
     def take(self, mulaw: bytes) -> None:
         """Notes audio of what was asked for last."""
-        self._audio += mulaw
+        self._audio.take(mulaw)
 
     def due(self, now: float) -> bytes:
         """What is to be handed on now.
@@ -121,17 +116,13 @@ class UntimedSpeech:
         Args:
             now: Seconds of any clock.
         """
-        handed = self._handed_before + self._handed
-        if self._began_at is None or handed < (now - self._began_at) * SAMPLE_RATE:
-            # The caller's side has nothing left.
-            self._began_at = now - handed / SAMPLE_RATE
-        needed = round((now - self._began_at) * SAMPLE_RATE) + self._lead - handed
-        return self._hand_on(min(len(self._audio), self._handed + max(0, needed)))
+        audio = self._audio
+        return audio.hand_on(min(audio.end, max(audio.handed, audio.needed(now))))
 
     def finish(self) -> bytes:
         """Notes that all that was asked for has come; gives the last of it."""
-        audio = self._hand_on(len(self._audio))
-        self._pace.learn(sounding_bytes(self._audio), sum(map(letters_of, self._words)))
+        audio = self._audio.hand_on(self._audio.end)
+        self._pace.learn(self._came_sounding, sum(map(letters_of, self._words)))
         self._learn_pauses()
         self._end_ask(len(self._words))
         return audio
@@ -139,12 +130,12 @@ class UntimedSpeech:
     def lose(self) -> bytes:
         """Notes that no more comes of what was asked for; gives the last of it that is good."""
         sign, pause = self._known_places()
-        if pause.place > self._handed:
-            audio = self._hand_on(pause.place)
+        if pause.place > self._audio.handed:
+            audio = self._audio.hand_on(pause.place)
             self._end_ask(pause.words)
         else:
-            audio = self._hand_on(self._soft_spot())
-            self._end_ask(max(pause.words, self._words_since(sign, self._handed)))
+            audio = self._audio.hand_on(self._soft_spot())
+            self._end_ask(max(pause.words, self._words_since(sign, self._audio.handed)))
         return audio
 
     @property
@@ -155,28 +146,26 @@ class UntimedSpeech:
     def _learn_pauses(self) -> None:
         signs = {number for number, word in enumerate(self._words[:-1], 1) if _has_sign(word)}
         if signs:
-            ends = np.array(self._ends(_Known(0, 0)))
-            ends *= sounding_bytes(self._audio) / ends[-1]
-            paused = {_nearest(ends, self._sounding(0, place)) for place, _ in _pauses(self._audio)}
+            begin = self._audio.begin
+            ends = np.array(self._ends(_Known(begin, 0)))
+            ends *= self._came_sounding / ends[-1]
+            soundings = (self._audio.sounding(begin, place) for place, _ in self._pauses())
+            paused = {_nearest(ends, sounding) for sounding in soundings}
             self._pace.pauses_at_signs = signs <= paused
-
-    def _hand_on(self, place: int) -> bytes:
-        begin, self._handed = self._handed, place
-        return bytes(self._audio[begin:place])
 
     def _end_ask(self, words: int) -> None:
         self._words_said += words
-        self._handed_before += self._handed
-        self._audio.clear()
-        self._handed = 0
+        self._audio.ask_anew()
 
     def _known_places(self) -> tuple[_Known, _Known]:
         """The last pause that is known for a sign's, and the last pause; else the beginning."""
-        sign = pause = _Known(0, 0)
-        pauses = _pauses(self._audio)
-        nexts = [*(begin for begin, _ in pauses[1:]), len(self._audio)]
+        sign = pause = _Known(self._audio.begin, 0)
+        pauses = self._pauses()
+        nexts = [*(begin for begin, _ in pauses[1:]), self._audio.end]
         for (begin, end), following in zip(pauses, nexts, strict=False):
-            words = self._words_before_pause(sign, begin, follows=self._sounding(end, following))
+            words = self._words_before_pause(
+                sign, begin, follows=self._audio.sounding(end, following)
+            )
             pause = _Known(end, max(words, pause.words))
             if pause.words and _has_sign(self._words[pause.words - 1]):
                 sign = pause
@@ -190,7 +179,7 @@ class UntimedSpeech:
             place: Where it begins.
             follows: How much sound comes behind it before the next pause.
         """
-        sounding = self._sounding(known.place, place)
+        sounding = self._audio.sounding(known.place, place)
         ends = self._ends(known)
         nearest = _nearest(ends, sounding)
         least, most = estimate_range(sounding)
@@ -232,26 +221,42 @@ class UntimedSpeech:
 
     def _words_since(self, known: _Known, place: int) -> int:
         """How many words have surely been said up to a place behind a sign."""
-        words, sounding = self._words[known.words :], self._sounding(known.place, place)
+        words, sounding = self._words[known.words :], self._audio.sounding(known.place, place)
         return known.words + words_within(words, sounding, bytes_a_letter=self._rate(known))
 
     def _rate(self, known: _Known) -> float:
         letters = sum(map(letters_of, self._words[: known.words]))
         if letters < SPEAKING_RATE.telling_letters:
             return self._pace.bytes_a_letter
-        return self._sounding(0, known.place) / letters
+        return self._audio.sounding(self._audio.begin, known.place) / letters
 
-    def _sounding(self, begin: int, end: int) -> int:
-        return sounding_bytes(self._audio[begin:end])
+    @property
+    def _came_sounding(self) -> int:
+        """How many bytes of what has come are no silence."""
+        return self._audio.sounding(self._audio.begin, self._audio.end)
+
+    def _pauses(self) -> list[tuple[int, int]]:
+        """Where silence begins and ends that lies behind sound."""
+        first, end = self._audio.begin, self._audio.end
+        sounding = np.flatnonzero(loud_blocks(self._audio.between(first, end)))
+        if not len(sounding):
+            return []
+        begins, ends = sounding + 1, np.append(sounding[1:], -(-(end - first) // BLOCK))
+        is_pause = ends - begins >= _PAUSE_BLOCKS
+        return [
+            (first + int(begin) * BLOCK, min(first + int(until) * BLOCK, end))
+            for begin, until in zip(begins[is_pause], ends[is_pause], strict=True)
+        ]
 
     def _soft_spot(self) -> int:
         """Where the sound is softest, not far behind what was handed on."""
-        size = min(len(self._audio) - self._handed, _SOFT_SPOT_BLOCKS * BLOCK) // BLOCK * BLOCK
-        if not self._handed or not size:
-            return self._handed
-        pcm = decode_mulaw(bytes(self._audio[self._handed : self._handed + size]))
+        handed = self._audio.handed
+        size = min(self._audio.end - handed, _SOFT_SPOT_BLOCKS * BLOCK) // BLOCK * BLOCK
+        if handed == self._audio.begin or not size:
+            return handed
+        pcm = decode_mulaw(self._audio.between(handed, handed + size))
         peaks = np.abs(np.frombuffer(pcm, np.int16).astype(np.int32)).reshape(-1, BLOCK).max(axis=1)
-        return self._handed + int(peaks.argmin()) * BLOCK
+        return handed + int(peaks.argmin()) * BLOCK
 
 
 def _nearest(ends: Sequence[float] | np.ndarray, sounding: int) -> int:
@@ -260,16 +265,3 @@ def _nearest(ends: Sequence[float] | np.ndarray, sounding: int) -> int:
 
 def _has_sign(word: str) -> bool:
     return _SIGN.search(word) is not None
-
-
-def _pauses(mulaw: bytes | bytearray) -> list[tuple[int, int]]:
-    """Where silence begins and ends that lies behind sound."""
-    sounding = np.flatnonzero(loud_blocks(bytes(mulaw)))
-    if not len(sounding):
-        return []
-    begins, ends = sounding + 1, np.append(sounding[1:], -(-len(mulaw) // BLOCK))
-    is_pause = ends - begins >= _PAUSE_BLOCKS
-    return [
-        (int(begin) * BLOCK, min(int(end) * BLOCK, len(mulaw)))
-        for begin, end in zip(begins[is_pause], ends[is_pause], strict=True)
-    ]

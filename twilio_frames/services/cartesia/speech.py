@@ -19,13 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.processors.words.sounding import sounding_bytes, words_within
+from twilio_frames.processors.words.progress import HeldAudio, is_speakable
+from twilio_frames.processors.words.sounding import words_within
 
-_LONGEST_TAIL = 30 * SAMPLE_RATE
 _FRESH_SECS = 0.25
 # Times are rounded, and the end of a word may be silence that is left out.
 _LOOSE_TIMES = SAMPLE_RATE // 5
 _LASTING_TAG = re.compile(r"<(emotion|speed|volume)\b[^>]*>", re.IGNORECASE)
+_TOKEN = re.compile(r"\S+")
 _FIRST_TAGS = re.compile(rf"(?:{_LASTING_TAG.pattern}|<spell>|\s)*", re.IGNORECASE)
 
 
@@ -71,7 +72,7 @@ class CartesiaSpeech:
         """When the open ask was last heard of."""
         self.has_got_on = False
         """Whether words have been said wholly that were not before; to be cleared by who reads."""
-        self._lead = round(lead_secs * SAMPLE_RATE)
+        self._audio = HeldAudio(lead_secs=lead_secs)
         self._is_spaced = is_spaced
         self._unsent = ""
         self._asked = ""
@@ -79,16 +80,11 @@ class CartesiaSpeech:
         self._texts_done = 0
         self._is_closed = False
         self._is_ask_done = False
-        self._ask_began = 0
         self._got_to = 0
         self._words: list[TimedWord] = []
         self._words_given = 0
         self._is_word_begun = False
-        self._held = bytearray()
-        self._handed = 0
         self._whole_to = 0
-        self._tail = bytearray()
-        self._began_at: float | None = None
 
     def say(self, text: str) -> None:
         """Adds a text."""
@@ -108,7 +104,7 @@ class CartesiaSpeech:
             Text; an empty one if all there is to tell is that no more follows; None for nothing.
         """
         is_new = self.ask_id is None
-        if now < self.retry_at or (is_new and not _has_words(self._unsent)):
+        if now < self.retry_at or (is_new and not is_speakable(self._unsent)):
             return None
         if not self._unsent and (self._is_closed or not self.is_complete):
             return None
@@ -116,7 +112,7 @@ class CartesiaSpeech:
             self.ask_id, self._asked = ask_id, ""
             self._texts_asked, self._texts_done = [], 0
             self._is_closed = self._is_ask_done = False
-            self._ask_began = self._handed
+            self._audio.ask_anew()
             self._got_to = _begin_behind_tags(self._unsent)
         text, self._unsent = self._unsent, ""
         self._asked += text
@@ -128,7 +124,7 @@ class CartesiaSpeech:
 
     def take_audio(self, mulaw: bytes, now: float) -> None:
         """Notes audio of the open ask."""
-        self._held += mulaw
+        self._audio.take(mulaw)
         self.last_heard_at = now
 
     def take_words(self, words: Sequence[tuple[str, float, float]], now: float) -> None:
@@ -143,12 +139,12 @@ class CartesiaSpeech:
         """Notes that the next of the texts has been spoken."""
         self.last_heard_at = now
         self._texts_done += 1
-        self._whole_to = self._received
+        self._whole_to = self._audio.end
 
     def ask_done(self) -> None:
         """Notes that the open ask has been spoken, or has expired waiting for more text."""
         self._is_ask_done = True
-        self._whole_to = self._received
+        self._whole_to = self._audio.end
 
     @property
     def unsaid(self) -> str:
@@ -158,50 +154,48 @@ class CartesiaSpeech:
     @property
     def is_said(self) -> bool:
         """Whether all was said and handed on."""
-        is_quiet = self.ask_id is None and not _has_words(self._unsent)
-        return self.is_complete and is_quiet and not self._held
+        is_quiet = self.ask_id is None and not is_speakable(self._unsent)
+        return self.is_complete and is_quiet and not self._audio.is_ahead
 
     @property
     def has_been_heard(self) -> bool:
         """Whether audio of the open ask has come."""
-        return self.ask_id is not None and self._received > self._ask_began
+        return self.ask_id is not None and self._audio.end > self._audio.begin
 
     @property
     def is_silent(self) -> bool:
         """Whether there are words in the open ask, and no audio of it has come."""
-        return self.ask_id is not None and not self.has_been_heard and _has_words(self._asked)
+        return self.ask_id is not None and not self.has_been_heard and is_speakable(self._asked)
 
     @property
     def lacks_audio(self) -> bool:
         """Whether words were told of whose audio has not come, all said and done."""
-        return any(word.end > self._received + _LOOSE_TIMES for word in self._words)
+        return any(word.end > self._audio.end + _LOOSE_TIMES for word in self._words)
 
     @property
     def is_awaited(self) -> bool:
         """Whether there is text whose audio has not come."""
         if self.ask_id is None:
-            return _has_words(self._unsent)
+            return is_speakable(self._unsent)
         if self._unsent or self._is_closed:
             return True
-        return self._texts_done < len(self._texts_asked) and _has_words(
-            self._asked[self._text_place(self._received) :]
+        return self._texts_done < len(self._texts_asked) and is_speakable(
+            self._asked[self._text_place(self._audio.end) :]
         )
 
     def due(self, now: float) -> list[TimedWord | bytes]:
         """What is to be handed on now, in order: words ahead of the audio they begin in."""
-        if self._began_at is None or self._handed < (now - self._began_at) * SAMPLE_RATE:
-            # The caller's side has nothing left.
-            self._began_at = now - self._handed / SAMPLE_RATE
-        needed = round((now - self._began_at) * SAMPLE_RATE) + self._lead
+        audio = self._audio
+        needed = audio.needed(now)
         whole, is_in_word = self._whole_place()
         if is_in_word and now - self.last_heard_at > _FRESH_SECS:
             # A pause ahead of a word is better than one in it.
             needed = whole
-        end = min(self._received, max(whole, needed))
+        end = min(audio.end, max(whole, needed))
         due: list[TimedWord | bytes] = []
         while self._words_given < len(self._words):
             word = self._words[self._words_given]
-            if word.begin >= max(end, self._handed) and not self._is_ask_done:
+            if word.begin >= max(end, audio.handed) and not self._is_ask_done:
                 break
             self._words_given += 1
             if self._is_word_begun:
@@ -209,10 +203,10 @@ class CartesiaSpeech:
                 self._is_word_begun = False
                 continue
             due.append(word)
-        if end > self._handed:
-            due.append(self._take_held(end - self._handed))
-            self._note_place(self._text_place(self._handed))
-        if self._is_ask_done and not self._held:
+        if end > audio.handed:
+            due.append(audio.hand_on(end))
+            self._note_place(self._text_place(audio.handed))
+        if self._is_ask_done and not audio.is_ahead:
             self._end_ask()
         return due
 
@@ -222,31 +216,27 @@ class CartesiaSpeech:
         Returns:
             Whether only a part of the last word that was handed on has been.
         """
-        self._held.clear()
+        self._audio.drop_rest()
         if self.ask_id is None:
             return False
         if self.is_silent:
             # Of its texts it was told that they are done all the same.
             self._texts_done = 0
-        place = self._behind_what_sounded(self._text_place(self._handed))
+        place = self._behind_what_sounded(self._text_place(self._audio.handed))
         self._note_place(place)
-        unsaid = next((word for word in self._words if word.end > self._handed), None)
-        breaks_off = unsaid is not None and unsaid.begin < self._handed
+        unsaid = next((word for word in self._words if word.end > self._audio.handed), None)
+        breaks_off = unsaid is not None and unsaid.begin < self._audio.handed
         if unsaid is not None and breaks_off:
             breaks_off = self._words.index(unsaid) < self._words_given
             self._is_word_begun = self._is_word_begun or breaks_off
         tags, rest = _lasting_tags(self._asked[:place]), self._asked[place:].lstrip()
         unsent = f"{tags}{rest}{self._unsent}"
-        self._unsent = unsent if _has_words(f"{rest}{self._unsent}") else ""
+        self._unsent = unsent if is_speakable(f"{rest}{self._unsent}") else ""
         self._end_ask()
         return breaks_off
 
-    @property
-    def _received(self) -> int:
-        return self._handed + len(self._held)
-
     def _place(self, seconds: float) -> int:
-        return self._ask_began + round(seconds * SAMPLE_RATE)
+        return self._audio.begin + round(seconds * SAMPLE_RATE)
 
     def _note_place(self, place: int) -> None:
         if place > self._got_to:
@@ -257,21 +247,12 @@ class CartesiaSpeech:
         self.ask_id = None
         self._words.clear()
         self._words_given = 0
-        self._tail.clear()
         self._asked = ""
-        self._ask_began = self._handed
-
-    def _take_held(self, size: int) -> bytes:
-        audio = bytes(self._held[:size])
-        del self._held[:size]
-        self._handed += size
-        self._tail += audio
-        del self._tail[:-_LONGEST_TAIL]
-        return audio
+        self._audio.ask_anew()
 
     def _whole_place(self) -> tuple[int, bool]:
         """Up to where what came consists of whole words, and whether a part of one follows."""
-        received = self._received
+        received = self._audio.end
         for word in self._words:
             if word.end > received:
                 return max(self._whole_to, word.begin), True
@@ -284,7 +265,7 @@ class CartesiaSpeech:
             if word.end > heard:
                 break
             found = self._asked.find(word.text, place)
-            token = re.compile(r"\S+").search(self._asked, place)
+            token = _TOKEN.search(self._asked, place)
             place = found + len(word.text) if found >= 0 else token.end() if token else place
         if self._texts_done and self._whole_to <= heard:
             place = max(place, self._texts_asked[min(self._texts_done, len(self._texts_asked)) - 1])
@@ -292,19 +273,14 @@ class CartesiaSpeech:
 
     def _behind_what_sounded(self, place: int) -> int:
         """Goes on over the words that must have been in audio of which nothing else is known."""
-        if any(word.end > self._handed for word in self._words):
+        audio = self._audio
+        known = max((word.end for word in self._words), default=audio.begin)
+        known = max(known, min(self._whole_to, audio.handed))
+        if known >= audio.handed:
             return place
-        known = max((word.end for word in self._words), default=self._ask_began)
-        size = self._handed - max(known, min(self._whole_to, self._handed))
-        if size <= 0:
-            return place
-        tokens = list(re.compile(r"\S+").finditer(self._asked, place))
-        words = words_within(map(re.Match.group, tokens), sounding_bytes(self._tail[-size:]))
+        tokens = list(_TOKEN.finditer(self._asked, place))
+        words = words_within(map(re.Match.group, tokens), audio.sounding(known, audio.handed))
         return tokens[words - 1].end() if words else place
-
-
-def _has_words(text: str) -> bool:
-    return any(map(str.isalnum, text))
 
 
 def _begin_behind_tags(text: str) -> int:

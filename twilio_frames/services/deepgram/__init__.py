@@ -28,7 +28,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.deepgram import stt as pipecat_deepgram
-from pipecat.services.deepgram.stt import DeepgramSTTService, DeepgramSTTSettings
+from pipecat.services.deepgram.stt import DeepgramSTTSettings
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import is_given
 
@@ -36,16 +36,11 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.pipecat_internals import (
     call_event_handler,
-    count_audio,
-    deepgram_client,
-    deepgram_options,
     register_event_handlers,
     take_deepgram_results,
 )
 from twilio_frames.processors.replies.apology import NOT_HEARD
-from twilio_frames.services.connection_keeper import Failure
 from twilio_frames.services.deepgram.connection import DeepgramConnection
-from twilio_frames.services.outage_announcer import OutageAnnouncer
 from twilio_frames.services.retry_policy import RetryPolicy
 
 __all__ = ["PHONE_SETTINGS", "PhoneDeepgramSTTService", "RetryPolicy", "UtteranceEndFrame"]
@@ -79,7 +74,7 @@ class UtteranceEndFrame(SystemFrame):
     last_word_end: float
 
 
-class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
+class PhoneDeepgramSTTService(DeepgramConnection):
     """Pipecat's Deepgram service for a phone call: mu-law as it came, and no word lost.
 
     Deepgram gets the bytes that Twilio sent; audio of another transport is made mu-law once. The
@@ -135,17 +130,11 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
                 base_url=base_url,
                 settings=_phone_settings(settings),
                 apology=apology,
+                policy=policy,
+                buffer_secs=buffer_secs,
                 **{**usual, **kwargs, **ours},
             )
-        self._is_connected = False
         self._has_met_garbage = False
-        self._stream = DeepgramConnection(
-            self,
-            deepgram_client(self),
-            deepgram_options(self),
-            policy or RetryPolicy(),
-            buffer_secs=buffer_secs,
-        )
         register_event_handlers(self, "on_speech_started", "on_utterance_end")
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -154,12 +143,12 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
         is_silent = isinstance(frame, VADUserStoppedSpeakingFrame)
         if is_silent and self.is_usable and not self.is_out:
             self.request_finalize()
-            self._stream.finalize()
+            self.finalize()
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Has mu-law audio sent; what was said comes later."""
         if audio:
-            self._stream.send(audio)
+            self.send_audio(audio)
         yield None
 
     async def push_frame(
@@ -172,7 +161,7 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
 
     async def take_message(self, message: Any) -> None:
         """Takes one of Deepgram's messages."""
-        begin = self._stream.stream_begin
+        begin = self._unanswered.stream_begin
         match message:
             case ListenV1Results() if _is_whole(message):
                 await self._take_results(message)
@@ -190,78 +179,27 @@ class PhoneDeepgramSTTService(OutageAnnouncer, DeepgramSTTService):
             case _ if getattr(message, "type", None) != "Metadata":
                 self._note_garbage()
 
-    def note_sent(self, mulaw: bytes) -> None:
-        """Counts audio that has gone out."""
-        # Pipecat counts bytes, two to a sample.
-        count_audio(self, mulaw + mulaw)
-
-    async def on_open(self) -> None:
-        """Tells that there is a connection."""
-        self._is_connected = True
-        await call_event_handler(self, "on_connected")
-
-    async def on_failure(self, failure: Failure) -> None:
-        """Tells that there is none."""
-        logger.warning(f"{self}: no connection to Deepgram ({failure}); it is tried again")
-        if self._is_connected:
-            self._is_connected = False
-            await call_event_handler(self, "on_disconnected")
-        await call_event_handler(self, "on_connection_error", str(failure))
-
-    async def on_outage(self, failure: Failure) -> None:
-        """Reports that the caller cannot be heard, to the pipeline and to the caller."""
-        text = str(failure)
-        if not failure.is_final:
-            text = (
-                f"expected a connection to Deepgram, got none for too long ({failure}): look at "
-                "the network and https://status.deepgram.com. It is tried again"
-            )
-        await self.enter_outage(text, category=failure.category)
-
-    async def on_recovery(self) -> None:
-        """Hears again."""
-        logger.info(f"{self}: connected to Deepgram again")
-        await self.leave_outage()
-
     async def _take_results(self, results: ListenV1Results) -> None:
         end = results.start + results.duration
         has_words = bool(
             results.channel.alternatives and results.channel.alternatives[0].transcript
         )
         if results.is_final:
-            await self._stream.prove()
+            await self._keeper.prove()
         try:
             await take_deepgram_results(self, results)
         except ValueError:  # A language that Pipecat has no name for.
             self._note_garbage()
         if results.is_final:
-            self._stream.answered(end)
+            self._unanswered.answered(end)
         elif not has_words:
             # Nobody has spoken so far. In what came last there may be the begin of a word.
-            self._stream.answered(end - _UNSURE_SECONDS)
+            self._unanswered.answered(end - _UNSURE_SECONDS)
 
     def _note_garbage(self) -> None:
         if not self._has_met_garbage:
             self._has_met_garbage = True
             logger.warning(f"{self}: got something that is no message of Deepgram's; left out")
-
-    # In the place of Pipecat's own, which waits for the connection while the call begins, and sends
-    # nothing again.
-
-    async def _connect(self) -> None:
-        self._connecting = self.create_task(self._stream.run(), f"{self}::connection")
-
-    async def _disconnect(self) -> None:
-        task, self._connecting = self._connecting, None
-        if task is not None:
-            await self._stream.say_goodbye()
-            await self.cancel_task(task)
-
-    async def _do_reconnect(self) -> None:
-        """Opens a stream with the settings there are; nothing that was said is lost."""
-        await self._disconnect()
-        self.forget_outage()
-        await self._connect()
 
 
 @contextmanager

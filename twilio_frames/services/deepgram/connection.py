@@ -1,24 +1,40 @@
-"""A connection to Deepgram that lasts as long as the call, whatever becomes of its sockets."""
+"""A call's connection to Deepgram, which lasts whatever becomes of its sockets.
+
+Deepgram's client dials too, but makes a TLS context of its own each time (some 50 ms on the event
+loop), hides why it was refused, and notices a dead connection after 40 s. So the connection is made
+here, and handed to Deepgram's socket client, which knows the messages.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import urlencode
 
-from deepgram import AsyncDeepgramClient
+from deepgram.listen.v1.socket_client import AsyncV1SocketClient
 from loguru import logger
-from websockets.exceptions import WebSocketException
+from pipecat.services.deepgram.stt import DeepgramSTTService
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence, pcm_level
+from twilio_frames.pipecat_internals import (
+    call_event_handler,
+    count_audio,
+    deepgram_address,
+    deepgram_client,
+    deepgram_options,
+)
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
-from twilio_frames.services.deepgram.socket import DeepgramSocket, dial, failure_of
+from twilio_frames.services.outage_announcer import OutageAnnouncer
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.unacknowledged_audio import UnansweredAudio
+from twilio_frames.services.vendor_socket import VendorSocket, socket_failure
 
-__all__ = ["DeepgramConnection", "DeepgramListener"]
+__all__ = ["DeepgramConnection", "DeepgramSocket"]
 
 _NAME = "a connection to Deepgram"
 _PIECE = SAMPLE_RATE // 5
@@ -29,83 +45,79 @@ _CATCH_UP = 8.0
 _LOUD = -45.0
 _TIMES_WITHOUT_INTERIMS = 3
 _SPEECH_SECONDS = 0.3
+_LONGEST_REASON = 200
+
+_ADVICE = {
+    401: "set DEEPGRAM_API_KEY to a key of your project",
+    402: "add credit to your Deepgram project",
+    403: "give the key the right to use this model",
+}
 
 
-class DeepgramListener(Protocol):
-    """Who is told what becomes of a connection."""
+class DeepgramSocket(VendorSocket):
+    """An open connection, as Deepgram's client uses it."""
 
-    async def take_message(self, message: Any) -> None:
-        """Takes a message, as Deepgram's client has read it."""
-        ...
+    async def messages(self) -> AsyncIterator[Any]:
+        """What Deepgram says, as its client reads it, until the connection ends.
 
-    def note_sent(self, mulaw: bytes) -> None:
-        """Notes that audio has gone out."""
-        ...
+        What is no message of Deepgram's is left out or given as it is.
 
-    async def on_open(self) -> None:
-        """There is a connection."""
-        ...
+        Raises:
+            ConnectionClosedError: If it does not end properly.
+        """
+        # It is typed for the websockets of old, and needs of it what there still is.
+        async for message in AsyncV1SocketClient(websocket=self.connection):
+            yield message
 
-    async def on_failure(self, failure: Failure) -> None:
-        """There is none; another is tried for."""
-        ...
+    async def finalize(self) -> None:
+        """Asks for what is left to be said of the audio that was sent; raises as ``send()``."""
+        await self.send('{"type": "Finalize"}')
 
-    async def on_outage(self, failure: Failure) -> None:
-        """There will be none, or there was none for too long."""
-        ...
+    async def keep_alive(self) -> None:
+        """Keeps the connection open without audio; raises as ``send()``."""
+        await self.send('{"type": "KeepAlive"}')
 
-    async def on_recovery(self) -> None:
-        """After all there is one."""
-        ...
+    async def say_goodbye(self) -> None:
+        """Tells that no more audio comes; raises as ``send()``."""
+        await self.send('{"type": "CloseStream"}')
 
 
-class DeepgramConnection(ConnectionOwner[DeepgramSocket]):
+class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[DeepgramSocket]):
     """Sends audio to Deepgram, again where it was not answered, and makes connections as needed.
 
     In an outage each connection is asked about some silence, and counts once Deepgram has answered.
+    What is made of its messages is left open.
 
     Args:
-        listener: Is told what comes.
-        client: Whose address and key are used.
-        query: What is asked for, whenever a stream is opened.
         policy: How long to wait for Deepgram, and how often to try again.
         buffer_secs: How much audio is kept meanwhile.
+        **kwargs: Passed on.
     """
 
-    def __init__(
-        self,
-        listener: DeepgramListener,
-        client: AsyncDeepgramClient,
-        query: Callable[[], Mapping[str, Any]],
-        policy: RetryPolicy,
-        *,
-        buffer_secs: float,
-    ):
-        self._listener = listener
-        self._client = client
-        self._query = query
-        self._policy = policy
+    def __init__(self, *, policy: RetryPolicy | None, buffer_secs: float, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._policy = policy or RetryPolicy()
+        self._keeper = ConnectionKeeper(self, self._policy, name=_NAME)
+        self._unanswered = UnansweredAudio(most_seconds=buffer_secs)
         self._buffer_secs = buffer_secs
-        self._keeper = ConnectionKeeper(self, policy, name=_NAME)
-        self._audio = UnansweredAudio(most_seconds=buffer_secs)
         self._news = asyncio.Event()
         self._finalize_at = self._finalized = 0
         self._sent_at = 0.0
         self._loud = 0
         self._spoken_at: float | None = None
-        self._is_hung = False
-        self._silence_limit = policy.answer_secs
+        self._is_hung = self._is_connected = False
+        self._silence_limit = self._policy.answer_secs
+        self._connecting: asyncio.Task[None] | None = None
 
-    @property
-    def stream_begin(self) -> float:
-        """Seconds of audio that had come when the time of the present connection began."""
-        return self._audio.stream_begin
+    @abstractmethod
+    async def take_message(self, message: Any) -> None:
+        """Takes a message, as Deepgram's client has read it."""
 
-    def send(self, mulaw: bytes) -> None:
+    def send_audio(self, mulaw: bytes) -> None:
         """Has audio sent as soon as it can be."""
-        had_dropped = self._audio.dropped
-        self._audio.add(mulaw)
-        if self._audio.dropped and not had_dropped and self._keeper.connection is None:
+        had_dropped = self._unanswered.dropped
+        self._unanswered.add(mulaw)
+        if self._unanswered.dropped and not had_dropped and self._keeper.connection is None:
             logger.warning(
                 f"no connection to Deepgram for {self._buffer_secs:g} s: what the caller said "
                 "before that is dropped from here on"
@@ -114,44 +126,57 @@ class DeepgramConnection(ConnectionOwner[DeepgramSocket]):
 
     def finalize(self) -> None:
         """Asks for what is left to be said of the audio so far, once it is sent."""
-        self._finalize_at = self._audio.end
+        self._finalize_at = self._unanswered.end
         self._news.set()
 
-    def answered(self, seconds: float) -> None:
-        """Forgets the audio up to there, by the time of the present connection."""
-        self._audio.answered(seconds)
-
-    async def prove(self) -> None:
-        """A result that is final has come: what went wrong before does not count any more."""
-        await self._keeper.prove()
-
-    def forget(self) -> None:
-        """Forgets the audio that waits."""
-        self._audio.clear()
+    def _forget_audio(self) -> None:
+        self._unanswered.clear()
         self._finalize_at = 0
 
-    async def say_goodbye(self) -> None:
-        """Tells Deepgram that no more audio comes, if there is a connection."""
+    # In the place of Pipecat's own, which waits for the connection while the call begins, and sends
+    # nothing again.
+
+    async def _connect(self) -> None:
+        self._connecting = self.create_task(self._keeper.run(), f"{self}::connection")
+
+    async def _disconnect(self) -> None:
+        task, self._connecting = self._connecting, None
+        if task is None:
+            return
         if self._keeper.connection is not None:
             with suppress(OSError, WebSocketException):
                 await self._keeper.connection.say_goodbye()
+        await self.cancel_task(task)
 
-    async def run(self) -> None:
-        """Keeps a connection until it is cancelled, or Deepgram refuses for good."""
-        await self._keeper.run()
+    async def _do_reconnect(self) -> None:
+        """Opens a stream with the settings there are; nothing that was said is lost."""
+        await self._disconnect()
+        self.forget_outage()
+        await self._connect()
+
+    # What the keeper asks for and tells.
 
     async def dial(self) -> DeepgramSocket:
         """Opens a stream."""
-        query, secs = self._query(), self._policy.answer_secs
+        query, secs = deepgram_options(self)(), self._policy.answer_secs
         # Without interim results there is nothing to hear of somebody who speaks on.
         times = 1 if query.get("interim_results") == "true" else _TIMES_WITHOUT_INTERIMS
         self._silence_limit = times * secs
-        return await dial(self._client, query, open_secs=self._policy.open_secs, answer_secs=secs)
+        base, headers = deepgram_address(deepgram_client(self))
+        return await DeepgramSocket.open(
+            f"{base}/v1/listen?{urlencode(query, doseq=True)}",
+            headers,
+            open_secs=self._policy.open_secs,
+            # Deepgram's client brings its own; websockets 13 would send both.
+            user_agent_header=None,
+            ping_interval=secs,
+            ping_timeout=secs,
+        )
 
     async def carry(self, connection: DeepgramSocket) -> Failure:
         """Sends the audio and hands on what comes."""
-        self._audio.begin_stream()
-        self._finalized = self._audio.sent
+        self._unanswered.begin_stream()
+        self._finalized = self._unanswered.sent
         self._sent_at = time.monotonic()
         self._is_hung = False
         self._note_message()
@@ -161,7 +186,7 @@ class DeepgramConnection(ConnectionOwner[DeepgramSocket]):
                 self._note_message()
                 if self._keeper.is_out and getattr(message, "type", None) == "Results":
                     await self._keeper.prove()
-                await self._listener.take_message(message)
+                await self.take_message(message)
             return Failure(text="Deepgram ended the stream")
         finally:
             sender.cancel()
@@ -169,32 +194,49 @@ class DeepgramConnection(ConnectionOwner[DeepgramSocket]):
 
     def failure_of(self, error: Exception) -> Failure | None:
         """Tells what Deepgram means by it."""
-        failure = failure_of(error)
+        reason = ""
+        if isinstance(error, InvalidStatus):
+            reason = error.response.headers.get("dg-error", "no reason given")[:_LONGEST_REASON]
+        expected = "expected Deepgram to open a stream"
+        failure = socket_failure(error, expected, advice=_ADVICE, reason=reason)
         if failure is not None and self._is_hung:
             self._is_hung = False
             failure = replace(failure, lag_secs=self._silence_limit)
         return failure
 
     async def on_open(self) -> None:
-        """Asks about silence in an outage: nothing of the caller comes meanwhile."""
+        """Tells that there is a connection; in an outage, asks about silence."""
         if self._keeper.is_out:
-            self.forget()
-            self._audio.add(mulaw_silence(_PROBE_SECONDS))
+            # Nothing of the caller comes meanwhile.
+            self._forget_audio()
+            self._unanswered.add(mulaw_silence(_PROBE_SECONDS))
             self.finalize()
-        await self._listener.on_open()
+        self._is_connected = True
+        await call_event_handler(self, "on_connected")
 
     async def on_failure(self, failure: Failure) -> None:
-        """Tells that there is no connection."""
-        await self._listener.on_failure(failure)
+        """Tells that there is none."""
+        logger.warning(f"{self}: no connection to Deepgram ({failure}); it is tried again")
+        if self._is_connected:
+            self._is_connected = False
+            await call_event_handler(self, "on_disconnected")
+        await call_event_handler(self, "on_connection_error", str(failure))
 
     async def on_outage(self, failure: Failure) -> None:
-        """Tells that there will be none, or was none for too long."""
-        self.forget()
-        await self._listener.on_outage(failure)
+        """Reports that the caller cannot be heard, to the pipeline and to the caller."""
+        self._forget_audio()
+        text = str(failure)
+        if not failure.is_final:
+            text = (
+                f"expected a connection to Deepgram, got none for too long ({failure}): look at "
+                "the network and https://status.deepgram.com. It is tried again"
+            )
+        await self.enter_outage(text, category=failure.category)
 
     async def on_recovery(self) -> None:
-        """Tells that after all there is one."""
-        await self._listener.on_recovery()
+        """Hears again."""
+        logger.info(f"{self}: connected to Deepgram again")
+        await self.leave_outage()
 
     def _note_message(self) -> None:
         self._loud = 0
@@ -214,17 +256,18 @@ class DeepgramConnection(ConnectionOwner[DeepgramSocket]):
     async def _send_next(self, socket: DeepgramSocket) -> None:
         is_asked = self._finalize_at > self._finalized
         # Were more sent before it, the words would be cut off in the midst of one.
-        until = max(self._finalize_at - self._audio.sent, 0) if is_asked else _PIECE
-        piece = self._audio.next(min(until, _PIECE))
+        until = max(self._finalize_at - self._unanswered.sent, 0) if is_asked else _PIECE
+        piece = self._unanswered.next(min(until, _PIECE))
         if piece:
             await socket.send(piece)
             self._sent_at = time.monotonic()
             self._note_speech(piece)
-            self._listener.note_sent(piece)
-        if is_asked and self._audio.sent >= self._finalize_at:
+            # Pipecat counts bytes, two to a sample.
+            count_audio(self, piece + piece)
+        if is_asked and self._unanswered.sent >= self._finalize_at:
             self._finalized = self._finalize_at
             await socket.finalize()
-        elif self._audio.unsent:
+        elif self._unanswered.unsent:
             await asyncio.sleep(len(piece) / SAMPLE_RATE / _CATCH_UP)
         else:
             await self._wait_for_news()

@@ -17,6 +17,7 @@ from pipecat.frames.frames import (
 from pipecat.services.openai.realtime import events
 
 from twilio_frames.frames import MulawOutputFrame
+from twilio_frames.processors.words.sounding import letters_of
 
 _MOST_ITEMS = 32
 _BYTES_A_MILLISECOND = 8
@@ -59,7 +60,7 @@ class SpokenItem:
         if self.heard_ms is None or self.heard_ms >= self.milliseconds:
             return self.text.strip()
         words = self.text.split()
-        ends = list(accumulate(map(len, words)))
+        ends = list(accumulate(map(letters_of, words)))
         heard = self.heard_ms / self.milliseconds * (ends[-1] if ends else 0)
         return " ".join(words[: bisect_right(ends, heard)])
 
