@@ -24,6 +24,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.runner.utils import parse_telephony_websocket
 from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.transports.base_transport import BaseTransport
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
@@ -32,6 +33,8 @@ from stand_ins import GREETING, Responder, Speaker, Transcriber, note
 
 Services = Callable[[str], Sequence[FrameProcessor]]
 """Makes STT, LLM and TTS for a call."""
+Transports = Callable[[WebSocket, str, str], BaseTransport]
+"""Makes the transport of a call of a WebSocket, the stream's sid and the call's."""
 
 
 def stand_ins(call_sid: str) -> Sequence[FrameProcessor]:
@@ -39,11 +42,11 @@ def stand_ins(call_sid: str) -> Sequence[FrameProcessor]:
     return Transcriber(), Responder(), Speaker(call_sid)
 
 
-async def talk(websocket: WebSocket, services: Services) -> None:
+async def talk(websocket: WebSocket, services: Services, transport_of: Transports) -> None:
     """One call."""
     await websocket.accept()
     _, call = await parse_telephony_websocket(websocket)
-    transport = _transport(websocket, call["stream_id"], call["call_id"])
+    transport = transport_of(websocket, call["stream_id"], call["call_id"])
     context = LLMContextAggregatorPair(LLMContext(), user_params=_user_params())
     stt, llm, tts = services(call["call_id"])
     pipeline = Pipeline(
@@ -88,7 +91,7 @@ def _user_params() -> LLMUserAggregatorParams:
     )
 
 
-async def _run(transport: FastAPIWebsocketTransport, worker: PipelineWorker) -> None:
+async def _run(transport: BaseTransport, worker: PipelineWorker) -> None:
     async def hung_up(*_: object) -> None:
         await worker.cancel()
 
@@ -100,13 +103,13 @@ async def _run(transport: FastAPIWebsocketTransport, worker: PipelineWorker) -> 
     await runner.run()
 
 
-async def serve(services: Services) -> None:
+async def serve(services: Services, transport_of: Transports = _transport) -> None:
     """Serves until it is killed."""
     app = FastAPI()
 
     @app.websocket("/stream")
     async def stream(websocket: WebSocket) -> None:
-        await talk(websocket, services)
+        await talk(websocket, services, transport_of)
 
     config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
