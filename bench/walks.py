@@ -23,18 +23,20 @@ import itertools
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import Frame, InputAudioRawFrame, TTSStartedFrame, TTSTextFrame
+from pipecat.frames.frames import Frame, TTSStartedFrame, TTSTextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.settings import STTSettings
+from pipecat.services.stt_service import STTService
 from pipecat.workers.runner import WorkerRunner
 
 import twilio_frames
@@ -149,8 +151,24 @@ class Socket:
         self._said.put_nowait(json.dumps({"event": "stop", "streamSid": "MZ1"}))
 
 
+class Recogniser(STTService):
+    """Where the way in ends."""
+
+    def __init__(self, reached: Callable[[], None]):
+        settings = STTSettings(model=None, language=None)
+        super().__init__(settings=settings, audio_passthrough=False, ttfs_p99_latency=0.0)
+        self._reached = reached
+        self.came = asyncio.Event()
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Notes that it is reached."""
+        self._reached()
+        self.came.set()
+        yield None
+
+
 class Until(FrameProcessor):
-    """Where a walk ends: a recogniser's place, or the memory's."""
+    """Where the way out ends: the memory's place."""
 
     def __init__(self, kind: type[Frame], reached: Callable[[], None]):
         super().__init__()
@@ -164,8 +182,7 @@ class Until(FrameProcessor):
             self._reached()
             self.came.set()
         await super().process_frame(frame, direction)
-        if not isinstance(frame, InputAudioRawFrame):
-            await self.push_frame(frame, direction)
+        await self.push_frame(frame, direction)
 
 
 class Call:
@@ -174,7 +191,7 @@ class Call:
     def __init__(self) -> None:
         self.socket = Socket()
         self.inward, self.outward = Counter(), Counter()
-        self.recogniser = Until(InputAudioRawFrame, self.inward.end)
+        self.recogniser = Recogniser(self.inward.end)
         self.memory = Until(HeardTextFrame, self.outward.end)
         self.transport = TwilioTransport(self.socket)
         memory = PhoneContextAggregator(LLMContext())

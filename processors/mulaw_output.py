@@ -56,6 +56,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
+    BacklogFrame,
     CallEndReason,
     MarkSentFrame,
     ReplyHeardFrame,
@@ -65,7 +66,6 @@ from twilio_frames.frames import (
 )
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.output.background import Background
-from twilio_frames.processors.output.backlog import BacklogFrame
 from twilio_frames.processors.output.early_start import EarlyStart
 from twilio_frames.processors.output.function_rounds import FunctionRounds, FunctionRoundsOverFrame
 from twilio_frames.processors.output.heard_first import HeardFirst

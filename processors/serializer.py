@@ -27,9 +27,9 @@ from twilio_frames.audio import (
     MULAW_SILENCE,
     SAMPLE_RATE,
     Resampler,
-    decode_mulaw,
     encode_mulaw,
 )
+from twilio_frames.audio.mulaw import ulaw2lin
 from twilio_frames.frames import (
     AudioGapFrame,
     CallEndedFrame,
@@ -84,10 +84,11 @@ class EventFrames:
     def of(self, event: Event | MarkEcho) -> list[Frame]:
         """The frames an event amounts to, often one, sometimes none."""
         match event:
+            case Media() if event.track == INBOUND and not self._stale:
+                return self._frames(event.payload, event.timestamp)
             case Media():
-                is_new = event.track == INBOUND and not self._stale
                 self._stale = self._stale and event.track != INBOUND
-                return self._frames(event.payload, event.timestamp) if is_new else []
+                return []
             case TimestampBreak():
                 return self._gap(event)
             case MarkEcho():
@@ -106,7 +107,7 @@ class EventFrames:
                 return []
 
     def _frames(self, mulaw: bytes, timestamp: int | None) -> list[Frame]:
-        pcm = decode_mulaw(mulaw)
+        pcm = ulaw2lin(mulaw, 2)
         if self._resampler is not None:
             pcm = self._resampler.resample(pcm)
         if not pcm:

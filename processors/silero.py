@@ -7,38 +7,56 @@ and gives each the same probability as if it had been alone. One call alone neve
 
 The model is the one ``pipecat-ai`` carries; the ``silero-vad`` package, which pulls in PyTorch, is
 not needed.
+
+:class:`PhoneVADAnalyzer` makes of it when one call's caller speaks.
 """
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import dataclass
 from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
+from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
+
+from twilio_frames.audio.echo import BotAtEar
+from twilio_frames.audio.echo_gate import EchoGate, Heard
+from twilio_frames.pipecat_internals import set_vad_params
+from twilio_frames.processors.endpointing import (
+    ECHO_MARGIN,
+    LIKELY_CONFIDENCE,
+    LIKELY_SECS,
+    phone_vad_params,
+)
 
 SAMPLE_RATE = 8000
 WINDOW = 256
 """Samples the model looks at in one step, 32 ms."""
+_WINDOW_SECS = WINDOW / SAMPLE_RATE
+_WINDOW_BYTES = WINDOW * 2
 _CONTEXT = 32
 _STATE_SHAPE = (2, 128)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batching:
-    """How windows are judged together; ``bench/message_costs.py`` measures what one costs."""
+    """How windows are judged together; ``bench/message_costs.py`` measures what one costs.
+
+    Parameters:
+        largest: Requests that are run together.
+        interval_secs: From one batch to the next: each costs a way to the thread and back.
+        at_once: So few windows are judged without the thread: the way there and back takes 0.3 ms,
+            as one window does, and eight together take 0.7 ms.
+    """
 
     largest: int = 64
-    """Requests that are run together."""
     interval_secs: float = 0.010
-    """Seconds from one batch to the next: each costs a way to the thread and back, large or small.
-    """
     at_once: int = 8
-    """So few windows are judged without the thread: the way there and back takes 0.3 ms, as one
-    window does, and eight together take 0.7 ms."""
 
 
 _BATCHING = _Batching()
@@ -79,7 +97,8 @@ class StreamState:
 class _Request(NamedTuple):
     state: StreamState
     windows: Sequence[np.ndarray]
-    found: "asyncio.Future[list[float]]"
+    done: "Callable[[list[float]], None]"
+    failed: "Callable[[BaseException], None]"
 
 
 @functools.cache
@@ -142,10 +161,7 @@ async def _found(
 
 
 class SileroBatch:
-    """The door to the model for the calls of one event loop.
-
-    What is handed in within a short time, or while the model runs, is run together.
-    """
+    """The door to the model for one event loop: what comes in a short time is run together."""
 
     def __init__(self) -> None:
         self._waiting: list[_Request] = []
@@ -153,17 +169,40 @@ class SileroBatch:
         self._runner: asyncio.Task[None] | None = None
 
     async def judge(self, state: StreamState, windows: Sequence[np.ndarray]) -> list[float]:
-        """How likely each of a stream's next windows holds speech.
+        """How likely each of a stream's next windows holds speech; see :meth:`submit`."""
+        found: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+
+        def done(speech: list[float]) -> None:
+            if not found.done():
+                found.set_result(speech)
+
+        def failed(error: BaseException) -> None:
+            if not found.done():
+                found.set_exception(error)
+
+        self.submit(state, windows, done, failed)
+        return await found
+
+    def submit(
+        self,
+        state: StreamState,
+        windows: Sequence[np.ndarray],
+        done: Callable[[list[float]], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Has a stream's next windows judged, and goes on meanwhile.
 
         Args:
             state: What the model remembers of the stream; one call of this at a time for each.
             windows: One to :data:`MOST_WINDOWS` windows, as :func:`probabilities` takes them.
+            done: Called with how likely each holds speech; must not raise.
+            failed: Called with what was raised instead.
         """
-        request = _Request(state, windows, asyncio.get_running_loop().create_future())
-        self._waiting.append(request)
+        self._waiting.append(_Request(state, windows, done, failed))
         if self._runner is None:
-            self._runner = asyncio.create_task(self._run(), name="silero-batch")
-        return await request.found
+            # No call's own task: it outlives the call that happens to begin it.
+            running = self._run()
+            self._runner = asyncio.create_task(running, name="silero-batch", context=Context())
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -172,17 +211,16 @@ class SileroBatch:
                 await self._let_more_come(loop)
                 batch = self._waiting[: _BATCHING.largest]
                 del self._waiting[: _BATCHING.largest]
-                states, windows = [each.state for each in batch], [each.windows for each in batch]
                 try:
-                    found = await _found(states, windows)
+                    found = await _found([r.state for r in batch], [r.windows for r in batch])
                 except BaseException as error:
                     for request in batch:
-                        if not request.found.done():
-                            request.found.set_exception(error)
-                    raise
+                        request.failed(error)
+                    if not isinstance(error, Exception):
+                        raise
+                    continue
                 for request, speech in zip(batch, found, strict=True):
-                    if not request.found.done():
-                        request.found.set_result(speech)
+                    request.done(speech)
         finally:
             self._runner = None
 
@@ -212,3 +250,200 @@ async def warm_up() -> None:
     loop = asyncio.get_running_loop()
     silence = np.zeros(WINDOW, dtype=np.float32)
     await loop.run_in_executor(_executor(), probabilities, [StreamState()], [silence])
+
+
+class PhoneVADAnalyzer(VADAnalyzer):
+    """Pipecat's VAD states, by one Silero model that all calls of the process share.
+
+    Args:
+        params: Thresholds and times; ``min_volume`` is not looked at.
+        echo_margin: What is so many dB quieter than the bot was just before, and sounds as it did,
+            is its echo, not speech; None to take everything as it sounds.
+        likely_secs: How much sound it takes to think it likely that speech has begun.
+        likely_confidence: How certain the model has to be of it all that while.
+    """
+
+    _OVER_WINDOWS = 3
+    """So many windows without speech end what was only likely."""
+
+    def __init__(
+        self,
+        *,
+        params: VADParams | None = None,
+        echo_margin: float | None = ECHO_MARGIN,
+        likely_secs: float = LIKELY_SECS,
+        likely_confidence: float = LIKELY_CONFIDENCE,
+    ):
+        self._state = VADState.QUIET
+        self._likely_windows = _windows_of(likely_secs)
+        self._likely_confidence = likely_confidence
+        self._is_likely = False
+        self._sure = 0
+        self._silent = 0
+        self._stream = StreamState()
+        self._audio = bytearray()
+        self._windows = 0
+        self._spoken = 0
+        self._gate = None if echo_margin is None else EchoGate(echo_margin)
+        self._unsure: list[float] = []
+        self.is_quiet = True
+        """Whether nothing is heard that is speech, or may be."""
+        self.bot: BotAtEar | None = None
+        """What the bot was saying where its echo would be in the audio to come; None if silent."""
+        params = params or phone_vad_params()
+        self._pause_secs = params.stop_secs
+        super().__init__(sample_rate=SAMPLE_RATE, params=params)
+
+    @property
+    def pause_secs(self) -> float:
+        """The silence that ends speech where nothing else is asked for."""
+        return self._pause_secs
+
+    def end_after(self, silence_secs: float) -> None:
+        """Has so much silence end the speech that goes on; what it has been counts."""
+        if silence_secs != self.params.stop_secs:
+            # The VAD's frames tell of the silence that ended it by these.
+            set_vad_params(self, self.params.model_copy(update={"stop_secs": silence_secs}))
+
+    @property
+    def speech_secs(self) -> float:
+        """How much was said since the onset of speech, without pauses; 0.0 in silence."""
+        return self._spoken * _WINDOW_SECS if self.is_certain or self._is_likely else 0.0
+
+    @property
+    def silence_secs(self) -> float:
+        """How long it has been silent since."""
+        return self._silent * _WINDOW_SECS
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is speech beyond doubt, rather than likely."""
+        return self._state in (VADState.SPEAKING, VADState.STOPPING)
+
+    def num_frames_required(self) -> int:
+        """Samples the model looks at in one step."""
+        return WINDOW
+
+    def voice_confidence(self, buffer: bytes) -> float:
+        """Not in use: the windows of all calls are judged together."""
+        raise NotImplementedError("expected analyze_audio() to be called: it runs the shared model")
+
+    def set_params(self, params: VADParams):
+        """Takes other thresholds and times, and is quiet until it hears speech anew."""
+        super().set_params(params)
+        self._pause_secs = params.stop_secs
+        self._state = VADState.QUIET
+        self._is_likely, self.is_quiet = False, True
+        self._windows = self._spoken = self._sure = self._silent = 0
+        self._unsure = []
+
+    async def analyze_audio(self, buffer: bytes) -> VADState:
+        """The state after this audio.
+
+        Args:
+            buffer: 16-bit mono PCM at 8 kHz, of any length.
+        """
+        self._audio += buffer
+        while audio := self._whole_windows():
+            self._take_all(audio, await shared_batch().judge(self._stream, _samples(audio)))
+        return self._state
+
+    def hear(self, pcm: bytes, done: Callable[[BaseException | None], None]) -> bool:
+        """Has audio judged, and goes on meanwhile.
+
+        Args:
+            pcm: 16-bit mono at 8 kHz, of any length.
+            done: Called when all of it has been judged, and the state is the one after it; with
+                what the model raised, if it did.
+
+        Returns:
+            False if no window is whole by it: there is nothing to wait for.
+        """
+        self._audio += pcm
+        if len(self._audio) < _WINDOW_BYTES:
+            return False
+        audio = self._whole_windows()
+
+        def judged(found: Sequence[float]) -> None:
+            self._take_all(audio, found)
+            if not self.hear(b"", done):
+                done(None)
+
+        shared_batch().submit(self._stream, _samples(audio), judged, done)
+        return True
+
+    def _whole_windows(self) -> bytes:
+        whole = min(len(self._audio) // _WINDOW_BYTES, MOST_WINDOWS) * _WINDOW_BYTES
+        audio = bytes(self._audio[:whole])
+        del self._audio[:whole]
+        return audio
+
+    def _take_all(self, audio: bytes, found: Sequence[float]) -> None:
+        for number, probability in enumerate(found):
+            begin = number * _WINDOW_BYTES
+            behind = len(audio) - begin - _WINDOW_BYTES + len(self._audio)
+            self._take(audio[begin : begin + _WINDOW_BYTES], probability, behind // 2)
+
+    def _take(self, window: bytes, probability: float, samples_behind: int) -> None:
+        """Takes a window for the caller's, or not; one that is unsure waits for what it will be."""
+        heard = self._whose(window, probability, samples_behind)
+        if heard is Heard.UNSURE:
+            self._unsure.append(probability)
+            return
+        waiting, self._unsure = self._unsure, []
+        for earlier in [*waiting, probability]:
+            speech = heard is Heard.CALLER and earlier >= self.params.confidence
+            self._guess(speech=speech, is_sure=earlier >= self._likely_confidence)
+            self._move_on(speech=speech)
+        self.is_quiet = self._state is VADState.QUIET and not self._is_likely
+
+    def _whose(self, window: bytes, probability: float, samples_behind: int) -> Heard:
+        if self._gate is None:
+            return Heard.CALLER
+        # A short word is over before it is clear whose it was.
+        is_speech = probability >= self.params.confidence or bool(self._unsure)
+        until = self.bot.until - samples_behind / SAMPLE_RATE if self.bot else 0.0
+        return self._gate.judge(window, self.bot, until, is_speech=is_speech)
+
+    def _guess(self, *, speech: bool, is_sure: bool) -> None:
+        """Finds out whether speech is likely, ahead of the VAD's states."""
+        self._silent = 0 if speech else self._silent + 1
+        self._sure = self._sure + 1 if speech and is_sure else 0
+        if self._sure >= self._likely_windows:
+            self._is_likely = True
+        elif self._silent >= self._OVER_WINDOWS:
+            self._is_likely = False
+
+    def _move_on(self, *, speech: bool) -> None:
+        pending = VADState.STARTING if speech else VADState.STOPPING
+        settled = VADState.SPEAKING if speech else VADState.QUIET
+        other = VADState.STOPPING if speech else VADState.STARTING
+        wait = self.params.start_secs if speech else self.params.stop_secs
+        self._spoken += speech
+        if self._state in (settled, other):
+            # Nothing new, or a change that did not last.
+            self._settle(settled)
+            return
+        self._windows += 1
+        done = self._windows >= _windows_of(wait)
+        if done:
+            self._settle(settled)
+        else:
+            self._state = pending
+
+    def _settle(self, state: VADState) -> None:
+        if state is VADState.QUIET and self.is_certain:
+            self._is_likely = False
+        self._state = state
+        self._windows = 0
+        if state is VADState.QUIET and not self._is_likely:
+            self._spoken = 0
+
+
+def _samples(audio: bytes) -> list[np.ndarray]:
+    samples = np.frombuffer(audio, np.int16).astype(np.float32)
+    return list((samples / 32768).reshape(-1, WINDOW))
+
+
+def _windows_of(secs: float) -> int:
+    return max(1, round(secs / _WINDOW_SECS))

@@ -1,227 +1,45 @@
-"""When the caller begins and ends to speak."""
+"""When the caller begins and ends to speak.
 
-import numpy as np
+Audio goes on to the recogniser as it comes, and is judged beside the pipeline, with that of all
+other calls. Most of it is silence, of which nothing is told; where something is, or may be, what
+comes behind that audio waits for it, a hundredth of a second as a rule: so all that is told of a
+piece of audio stands right behind it, however late and in whatever lumps it came.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+
 from pipecat.audio.turn.base_turn_analyzer import BaseTurnAnalyzer
-from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
-from pipecat.frames.frames import Frame, InputAudioRawFrame, VADParamsUpdateFrame
+from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
+from pipecat.frames.frames import (
+    CancelFrame,
+    Frame,
+    InputAudioRawFrame,
+    VADParamsUpdateFrame,
+)
 from pipecat.processors.audio.vad_processor import VADProcessor
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
+from pipecat.utils.errors import ErrorCategory
 
-from twilio_frames.audio.echo import BotAtEar
-from twilio_frames.audio.echo_gate import EchoGate, Heard
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import (
-    CallerPausedFrame,
-    CallerSpeakingFrame,
-    MulawInputFrame,
+from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame, MulawInputFrame
+from twilio_frames.pipecat_internals import follow_vad_state
+from twilio_frames.processors.endpointing import (
+    ECHO_MARGIN,
+    LIKELY_CONFIDENCE,
+    LIKELY_SECS,
+    Endpointing,
+    TurnEndTimes,
+    phone_vad_params,
 )
-from twilio_frames.pipecat_internals import set_vad_params
-from twilio_frames.processors.endpointing import Endpointing, TurnEndTimes
-from twilio_frames.processors.silero import (
-    MOST_WINDOWS,
-    SAMPLE_RATE,
-    WINDOW,
-    StreamState,
-    shared_batch,
-    warm_up,
-)
+from twilio_frames.processors.silero import SAMPLE_RATE, PhoneVADAnalyzer, warm_up
 from twilio_frames.processors.turns.endpointer import Endpointer
 from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRange
 
 __all__ = ["PhoneVAD", "phone_vad_params"]
 
-_WINDOW_SECS = WINDOW / SAMPLE_RATE
-_WINDOW_BYTES = WINDOW * 2
-
-ECHO_MARGIN = 6.0
-"""By how many dB the bot's echo is quieter than the bot, at least.
-
-What is louder is never taken for one, and so is known for the caller's at once. What is quieter is
-compared with what the bot said: see :mod:`twilio_frames.audio.echo_gate`.
-"""
-
-LIKELY_SECS = 0.06
-"""How much of what is almost certainly speech is enough to hold the bot: two windows.
-
-The VAD is certain at its ``start_secs`` of 0.16. Two windows in a row of 0.8 come 80 ms ahead of
-that on the mean, with recorded people as with synthetic voices; with people, hardly ever in vain.
-Of made-up coughs one in sixty holds the bot in vain, of cleared throats one in fifteen. Three
-windows of 0.6 would come 15 ms later, and be in vain six times as often. ``bench/onsets.py``
-measures it.
-"""
-
-LIKELY_CONFIDENCE = 0.8
-"""How certain the model has to be of each of those windows."""
-
-
-def phone_vad_params() -> VADParams:
-    """Good values for speech over a telephone.
-
-    Levels differ by 30 dB between telephones, so loudness decides nothing. People pause for half a
-    second within a sentence when they think.
-    """
-    return VADParams(confidence=0.6, start_secs=0.16, stop_secs=0.6, min_volume=0.0)
-
-
-class PhoneVADAnalyzer(VADAnalyzer):
-    """Pipecat's VAD states, by one Silero model that all calls of the process share.
-
-    Args:
-        params: Thresholds and times; ``min_volume`` is not looked at.
-        echo_margin: What is so many dB quieter than the bot was just before, and sounds as it did,
-            is its echo, not speech; None to take everything as it sounds.
-        likely_secs: How much sound it takes to think it likely that speech has begun.
-        likely_confidence: How certain the model has to be of it all that while.
-    """
-
-    _OVER_WINDOWS = 3
-    """So many windows without speech end what was only likely."""
-
-    def __init__(
-        self,
-        *,
-        params: VADParams | None = None,
-        echo_margin: float | None = ECHO_MARGIN,
-        likely_secs: float = LIKELY_SECS,
-        likely_confidence: float = LIKELY_CONFIDENCE,
-    ):
-        self._state = VADState.QUIET
-        self._likely_windows = _windows_of(likely_secs)
-        self._likely_confidence = likely_confidence
-        self._is_likely = False
-        self._sure = 0
-        self._silent = 0
-        self._stream = StreamState()
-        self._audio = bytearray()
-        self._windows = 0
-        self._spoken = 0
-        self._gate = None if echo_margin is None else EchoGate(echo_margin)
-        self._unsure: list[float] = []
-        self.bot: BotAtEar | None = None
-        """What the bot was saying where its echo would be in the audio to come; None if silent."""
-        params = params or phone_vad_params()
-        self._pause_secs = params.stop_secs
-        super().__init__(sample_rate=SAMPLE_RATE, params=params)
-
-    @property
-    def pause_secs(self) -> float:
-        """The silence that ends speech where nothing else is asked for."""
-        return self._pause_secs
-
-    def end_after(self, silence_secs: float) -> None:
-        """Has so much silence end the speech that goes on; what it has been counts."""
-        if silence_secs != self.params.stop_secs:
-            # The VAD's frames tell of the silence that ended it by these.
-            set_vad_params(self, self.params.model_copy(update={"stop_secs": silence_secs}))
-
-    @property
-    def speech_secs(self) -> float:
-        """How much was said since the onset of speech, without pauses; 0.0 in silence."""
-        return self._spoken * _WINDOW_SECS if self.is_certain or self._is_likely else 0.0
-
-    @property
-    def silence_secs(self) -> float:
-        """How long it has been silent since."""
-        return self._silent * _WINDOW_SECS
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether it is speech beyond doubt, rather than likely."""
-        return self._state in (VADState.SPEAKING, VADState.STOPPING)
-
-    def num_frames_required(self) -> int:
-        """Samples the model looks at in one step."""
-        return WINDOW
-
-    def voice_confidence(self, buffer: bytes) -> float:
-        """Not in use: the windows of all calls are judged together."""
-        raise NotImplementedError("expected analyze_audio() to be called: it runs the shared model")
-
-    def set_params(self, params: VADParams):
-        """Takes other thresholds and times, and is quiet until it hears speech anew."""
-        super().set_params(params)
-        self._pause_secs = params.stop_secs
-        self._state = VADState.QUIET
-        self._is_likely = False
-        self._windows = self._spoken = self._sure = self._silent = 0
-        self._unsure = []
-
-    async def analyze_audio(self, buffer: bytes) -> VADState:
-        """The state after this audio.
-
-        Args:
-            buffer: 16-bit mono PCM at 8 kHz, of any length.
-        """
-        self._audio += buffer
-        while whole := min(len(self._audio) // _WINDOW_BYTES, MOST_WINDOWS):
-            audio = bytes(self._audio[: whole * _WINDOW_BYTES])
-            del self._audio[: whole * _WINDOW_BYTES]
-            pcm = np.frombuffer(audio, dtype=np.int16)
-            windows = (pcm.astype(np.float32) / 32768).reshape(whole, WINDOW)
-            found = await shared_batch().judge(self._stream, list(windows))
-            for number, probability in enumerate(found):
-                begin = number * _WINDOW_BYTES
-                behind = len(audio) - begin - _WINDOW_BYTES + len(self._audio)
-                self._take(audio[begin : begin + _WINDOW_BYTES], probability, behind // 2)
-        return self._state
-
-    def _take(self, window: bytes, probability: float, samples_behind: int) -> None:
-        """Takes a window for the caller's, or not; one that is unsure waits for what it will be."""
-        heard = self._whose(window, probability, samples_behind)
-        if heard is Heard.UNSURE:
-            self._unsure.append(probability)
-            return
-        waiting, self._unsure = self._unsure, []
-        for earlier in [*waiting, probability]:
-            speech = heard is Heard.CALLER and earlier >= self.params.confidence
-            self._guess(speech=speech, is_sure=earlier >= self._likely_confidence)
-            self._move_on(speech=speech)
-
-    def _whose(self, window: bytes, probability: float, samples_behind: int) -> Heard:
-        if self._gate is None:
-            return Heard.CALLER
-        # A short word is over before it is clear whose it was.
-        is_speech = probability >= self.params.confidence or bool(self._unsure)
-        until = self.bot.until - samples_behind / SAMPLE_RATE if self.bot else 0.0
-        return self._gate.judge(window, self.bot, until, is_speech=is_speech)
-
-    def _guess(self, *, speech: bool, is_sure: bool) -> None:
-        """Finds out whether speech is likely, ahead of the VAD's states."""
-        self._silent = 0 if speech else self._silent + 1
-        self._sure = self._sure + 1 if speech and is_sure else 0
-        if self._sure >= self._likely_windows:
-            self._is_likely = True
-        elif self._silent >= self._OVER_WINDOWS:
-            self._is_likely = False
-
-    def _move_on(self, *, speech: bool) -> None:
-        pending = VADState.STARTING if speech else VADState.STOPPING
-        settled = VADState.SPEAKING if speech else VADState.QUIET
-        other = VADState.STOPPING if speech else VADState.STARTING
-        wait = self.params.start_secs if speech else self.params.stop_secs
-        self._spoken += speech
-        if self._state in (settled, other):
-            # Nothing new, or a change that did not last.
-            self._settle(settled)
-            return
-        self._windows += 1
-        done = self._windows >= _windows_of(wait)
-        if done:
-            self._settle(settled)
-        else:
-            self._state = pending
-
-    def _settle(self, state: VADState) -> None:
-        if state is VADState.QUIET and self.is_certain:
-            self._is_likely = False
-        self._state = state
-        self._windows = 0
-        if state is VADState.QUIET and not self._is_likely:
-            self._spoken = 0
-
-
-def _windows_of(secs: float) -> int:
-    return max(1, round(secs / _WINDOW_SECS))
+_NO_AUDIO = InputAudioRawFrame(audio=b"", sample_rate=SAMPLE_RATE, num_channels=1)
 
 
 class PhoneVAD(VADProcessor):
@@ -299,7 +117,16 @@ class PhoneVAD(VADProcessor):
         self._told_secs = 0.0
         self._told_silence = 0.0
         self._told_certain = False
-        super().__init__(vad_analyzer=vad_analyzer or analyzer, **kwargs)
+        self._pcm = b""
+        self._was_quiet = True
+        self._failure: BaseException | None = None
+        self._is_judging = self._holds = False
+        self._behind: deque[Frame] = deque()
+        self._wake = asyncio.Event()
+        self._catching_up: asyncio.Task[None] | None = None
+        # Without queues and tasks of its own: what is heard is judged beside the pipeline.
+        direct = {"enable_direct_mode": True} if self._analyzer is not None else {}
+        super().__init__(vad_analyzer=vad_analyzer or analyzer, **(direct | kwargs))
 
     @property
     def learned_pause(self) -> LearnedPause:
@@ -311,28 +138,92 @@ class PhoneVAD(VADProcessor):
         await super().setup(setup)
         if self._analyzer is not None:
             await warm_up()
+            self._catching_up = self.create_task(self._catch_up(self._analyzer), "vad")
         await self._turns.set_up()
 
     async def cleanup(self):
         """Lets go of the analyzers."""
         await super().cleanup()
+        task, self._catching_up = self._catching_up, None
+        if task is not None:
+            await self.cancel_task(task)
         await self._turns.clean_up()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
-        """Forwards a frame, and tells what is heard in it."""
-        if self._analyzer is not None and isinstance(frame, MulawInputFrame):
-            self._analyzer.bot = frame.bot
+        """Forwards a frame, and tells what is heard in it.
+
+        What follows audio waits until that has been judged, so that all that is told of it comes
+        right behind it.
+        """
+        is_ahead = direction is FrameDirection.UPSTREAM or isinstance(frame, CancelFrame)
+        if self._holds and not is_ahead:
+            self._behind.append(frame)
+        else:
+            await self._forward(frame, direction)
+
+    async def _forward(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, VADParamsUpdateFrame):
             # What is set is kept to, as where ``params`` are given.
             self._turns.keep_to_pause()
-        await super().process_frame(frame, direction)
-        if self._analyzer is None:
+        if (analyzer := self._analyzer) is None or not isinstance(frame, InputAudioRawFrame):
+            await super().process_frame(frame, direction)
+            if analyzer is not None:
+                self._turns.note(frame)
             return
-        if isinstance(frame, InputAudioRawFrame):
-            await self._tell(self._analyzer)
-            await self._turns.hear(frame.audio)
+        await FrameProcessor.process_frame(self, frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, MulawInputFrame):
+            analyzer.bot = frame.bot
+        self._pcm, self._was_quiet = frame.audio, analyzer.is_quiet
+        self._is_judging = self._holds = True
+        if not analyzer.hear(frame.audio, self._judged):
+            self._is_judging = False
+            await self._follow(analyzer)
+            self._holds = bool(self._behind)
+
+    def _judged(self, error: BaseException | None) -> None:
+        """Takes note that the model is done with what was heard last.
+
+        Where nothing is to be told, and nothing waits, that was all: most of a call is so.
+        """
+        analyzer, self._is_judging, self._failure = self._analyzer, False, error
+        if analyzer is None or error is not None or self._behind or not self._is_quiet(analyzer):
+            self._wake.set()
         else:
-            self._turns.note(frame)
+            self._turns.hear(self._pcm)
+            self._holds = False
+
+    def _is_quiet(self, analyzer: PhoneVADAnalyzer) -> bool:
+        return self._was_quiet and analyzer.is_quiet and self._told_secs == 0.0
+
+    async def _catch_up(self, analyzer: PhoneVADAnalyzer) -> None:
+        """Tells what was found, and goes on with what waited for it."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._or_report(self._follow(analyzer))
+            while self._behind and not (self._is_judging or self._wake.is_set()):
+                frame = self._behind.popleft()
+                await self._or_report(self._forward(frame, FrameDirection.DOWNSTREAM))
+            self._holds = bool(self._behind) or self._is_judging or self._wake.is_set()
+
+    async def _or_report(self, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except Exception as error:
+            text = f"expected the caller's audio to be judged, got {type(error).__name__}"
+            await self.push_error(text, exception=error, category=ErrorCategory.UNKNOWN)
+
+    async def _follow(self, analyzer: PhoneVADAnalyzer) -> None:
+        """Tells what is known by what was heard last."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise RuntimeError("expected the VAD's model to run, got an error") from failure
+        if not self._is_quiet(analyzer):
+            await follow_vad_state(self, _NO_AUDIO)
+            await self._tell(analyzer)
+        if (news := self._turns.hear(self._pcm)) is not None:
+            await self.push_frame(news)
 
     async def _tell(self, heard: PhoneVADAnalyzer) -> None:
         speech_secs, silence_secs = heard.speech_secs, heard.silence_secs

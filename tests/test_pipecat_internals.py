@@ -38,6 +38,7 @@ USED = {
     "pipecat.turns.user_turn_processor.UserTurnProcessor": {"_user_turn_controller"},
     "pipecat.turns.user_turn_controller.UserTurnController": {"_user_turn_strategies"},
     "pipecat.audio.vad.vad_analyzer.VADAnalyzer": {"_params"},
+    "pipecat.processors.audio.vad_processor.VADProcessor": {"_vad_controller"},
     "pipecat.audio.turn.smart_turn.local_smart_turn_v3.LocalSmartTurnAnalyzerV3": {
         "_predict_endpoint"
     },

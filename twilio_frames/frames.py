@@ -4,7 +4,7 @@ Digits are Pipecat's own ``InputDTMFFrame``; a raised or dropped line is Pipecat
 ``ClientConnectedFrame`` and, with its reason, :class:`CallEndedFrame`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -306,6 +306,17 @@ class SpeechCutFrame(SystemFrame):
 
 
 @dataclass
+class BacklogFrame(SystemFrame):
+    """Goes along with the caller's audio, to tell when a pipeline has worked it off.
+
+    Parameters:
+        passed: Called by the output when it comes by.
+    """
+
+    passed: Callable[[], None]
+
+
+@dataclass
 class MulawInputFrame(InputAudioRawFrame):
     """The caller's audio, as PCM for whoever wants PCM, and as it came.
 
@@ -318,6 +329,9 @@ class MulawInputFrame(InputAudioRawFrame):
     mulaw: bytes = field(default=b"", repr=False)
     timestamp: int | None = None
     bot: BotAtEar | None = field(default=None, repr=False)
+
+    # Pipecat asks for it at each step of each frame, traced or not.
+    __str__ = SystemFrame.__str__
 
 
 @dataclass

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from deepgram import AsyncDeepgramClient
     from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
     from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
-    from pipecat.frames.frames import Frame
+    from pipecat.frames.frames import Frame, InputAudioRawFrame
     from pipecat.observers.base_observer import BaseObserver
     from pipecat.pipeline.parallel_pipeline import ParallelPipeline
     from pipecat.pipeline.service_switcher import ServiceSwitcherStrategy
     from pipecat.pipeline.worker import PipelineWorker
     from pipecat.pipeline.worker_observer import WorkerObserver
     from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
+    from pipecat.processors.audio.vad_processor import VADProcessor
     from pipecat.processors.frame_processor import FrameProcessor
     from pipecat.services.cartesia.tts import CartesiaTTSService
     from pipecat.services.deepgram.stt import DeepgramSTTService
@@ -109,6 +110,11 @@ def set_turn_strategies(
 def set_vad_params(analyzer: "VADAnalyzer", params: "VADParams") -> None:
     """Changes what a VAD's frames tell of it; the public way begins to listen anew."""
     analyzer._params = params
+
+
+async def follow_vad_state(processor: "VADProcessor", audio: "InputAudioRawFrame") -> None:
+    """Has a VAD's processor tell of the state it is in: in public it does where audio comes by."""
+    await processor._vad_controller.process_frame(audio)
 
 
 def probability_of_end(model: "LocalSmartTurnAnalyzerV3", samples: "np.ndarray") -> float:

@@ -113,11 +113,14 @@ class Endpointer:
         elif isinstance(frame, BotStoppedSpeakingFrame):
             self._ends.bot_stopped()
 
-    async def hear(self, pcm: bytes) -> None:
+    def hear(self, pcm: bytes) -> TurnLikelyOverFrame | None:
         """Judges what the VAD made of some audio, once it has.
 
         Args:
             pcm: The audio, 16-bit mono at 8 kHz.
+
+        Returns:
+            What there is to be told of it.
         """
         ear, ends, was_speaking = self._ear, self._ends, self._ends.speaks
         ends.hear(
@@ -133,14 +136,13 @@ class Endpointer:
             if self._asking is None and ends.asks():
                 asking = self._ask(self._analyzer, ends.pause)
                 self._asking = self._processor.create_task(asking, "smart-turn")
-        await self._act()
+        return self._act()
 
-    async def _act(self) -> None:
+    def _act(self) -> TurnLikelyOverFrame | None:
         self._ear.end_after(self._ends.silence_needed(self._ear.pause_secs))
-        if self._ends.is_news():
-            await self._processor.push_frame(
-                TurnLikelyOverFrame(self._ends.silence_secs, self._ends.probability)
-            )
+        if not self._ends.is_news():
+            return None
+        return TurnLikelyOverFrame(self._ends.silence_secs, self._ends.probability)
 
     async def _ask(self, analyzer: BaseTurnAnalyzer, pause: int) -> None:
         probability = None
@@ -159,4 +161,5 @@ class Endpointer:
             )
         self._asking = None
         self._ends.take_answer(pause, probability)
-        await self._act()
+        if (news := self._act()) is not None:
+            await self._processor.push_frame(news)

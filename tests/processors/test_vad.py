@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from itertools import pairwise
 
@@ -8,6 +8,7 @@ import pytest
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from pipecat.frames.frames import (
+    ErrorFrame,
     Frame,
     InputAudioRawFrame,
     SpeechControlParamsFrame,
@@ -17,11 +18,12 @@ from pipecat.tests.utils import run_test
 
 from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
 from twilio_frames.audio import Resampler
-from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
+from twilio_frames.frames import AudioGapFrame, CallerPausedFrame, CallerSpeakingFrame
 from twilio_frames.local.synthesiser import Synthesiser
-from twilio_frames.processors import silero, vad
+from twilio_frames.processors import silero
 from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState, probabilities
 from twilio_frames.processors.vad import LIKELY_SECS, PhoneVAD, PhoneVADAnalyzer
+from twilio_frames.protocol import BreakKind
 
 PARAMS = VADParams(confidence=0.6, start_secs=0.16, stop_secs=0.5, min_volume=0.0)
 
@@ -126,7 +128,7 @@ async def test_late_audio_goes_in_few_batches(sentence: bytes, monkeypatch: pyte
             requests.append(await batch.judge(state, windows))
             return requests[-1]
 
-    monkeypatch.setattr(vad, "shared_batch", Counted)
+    monkeypatch.setattr(silero, "shared_batch", Counted)
     await states_of(sentence[: 40 * WINDOW * 2], piece=40 * WINDOW * 2)
 
     assert [len(found) for found in requests] == [8, 8, 8, 8, 8]
@@ -209,11 +211,17 @@ def judged(monkeypatch: pytest.MonkeyPatch, *found: float) -> list[InputAudioRaw
     """Frames of a window each, of which the model will think so."""
 
     class Judge(SileroBatch):
-        async def judge(self, state: StreamState, windows: Sequence[np.ndarray]) -> list[float]:
-            return [next(thoughts) for _ in windows]
+        def submit(
+            self,
+            state: StreamState,
+            windows: Sequence[np.ndarray],
+            done: Callable[[list[float]], None],
+            failed: Callable[[BaseException], None],
+        ) -> None:
+            done([next(thoughts) for _ in windows])
 
     thoughts = iter(found)
-    monkeypatch.setattr(vad, "shared_batch", Judge)
+    monkeypatch.setattr(silero, "shared_batch", Judge)
     window = bytes(WINDOW * 2)
     return [InputAudioRawFrame(audio=window, sample_rate=8000, num_channels=1) for _ in found]
 
@@ -249,3 +257,64 @@ async def test_doubtful_sound_is_not_likely(
     monkeypatch: pytest.MonkeyPatch, found: Sequence[float]
 ):
     assert await told(judged(monkeypatch, *found, 0.1)) == []
+
+
+class LateJudge(SileroBatch):
+    """Takes everything for speech, a while later; or the model fails."""
+
+    def __init__(self, failure: BaseException | None = None):
+        super().__init__()
+        self._failure = failure
+        self.asked = 0
+
+    def submit(
+        self,
+        state: StreamState,
+        windows: Sequence[np.ndarray],
+        done: Callable[[list[float]], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.asked += 1
+        loop = asyncio.get_running_loop()
+        if self._failure is None:
+            loop.call_later(0.05, done, [0.95] * len(windows))
+        else:
+            loop.call_later(0.05, failed, self._failure)
+
+
+def windows_and_gap() -> list[Frame]:
+    window = bytes(WINDOW * 2)
+    audio = [InputAudioRawFrame(audio=window, sample_rate=8000, num_channels=1) for _ in range(3)]
+    return [*audio, AudioGapFrame(kind=BreakKind.GAP, milliseconds=20)]
+
+
+async def test_what_is_told_of_audio_stands_right_behind_it(monkeypatch: pytest.MonkeyPatch):
+    batch = LateJudge()
+    monkeypatch.setattr(silero, "shared_batch", lambda: batch)
+
+    heard = PhoneVAD(params=PARAMS, likely_secs=0.06)
+    down, _ = await run_test(heard, frames_to_send=windows_and_gap())
+
+    kinds = [type(frame) for frame in down if not isinstance(frame, SpeechControlParamsFrame)]
+    assert batch.asked == 3
+    assert kinds == [
+        InputAudioRawFrame,
+        InputAudioRawFrame,
+        CallerSpeakingFrame,
+        InputAudioRawFrame,
+        AudioGapFrame,
+    ]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("no model"), asyncio.CancelledError()])
+async def test_model_that_fails_holds_nothing_up(
+    failure: BaseException, monkeypatch: pytest.MonkeyPatch
+):
+    batch = LateJudge(failure)
+    monkeypatch.setattr(silero, "shared_batch", lambda: batch)
+
+    down, up = await run_test(PhoneVAD(params=PARAMS), frames_to_send=windows_and_gap())
+
+    kinds = [type(frame) for frame in down if not isinstance(frame, SpeechControlParamsFrame)]
+    assert kinds == [*[InputAudioRawFrame] * 3, AudioGapFrame]
+    assert sum(isinstance(frame, ErrorFrame) for frame in up) == 3

@@ -7,8 +7,10 @@ room's. :mod:`twilio_frames.audio.echo_gate` tells it from a caller.
 No I/O happens here; the time is passed in, in seconds of any monotonic clock.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +49,10 @@ class EchoReference:
     between."""
 
     def __init__(self) -> None:
-        self._levels: deque[tuple[float, float]] = deque(
-            maxlen=round(self._LONGEST_SECS / _PIECE_SECS)
-        )
+        pieces = round(self._LONGEST_SECS / _PIECE_SECS)
+        self.audible: deque[float] = deque(maxlen=pieces)
+        """When each 20 ms that are not silent begin to be played, as far as that matters still."""
+        self._levels: deque[float] = deque(maxlen=pieces)
         self._sounds: deque[_Sound] = deque()
 
     def note(self, mulaw: bytes, plays_at: float) -> None:
@@ -65,7 +68,8 @@ class EchoReference:
             level = pcm_level(decode_mulaw(mulaw[begin : begin + _PIECE]))
             if level > self._SILENCE:
                 is_audible = True
-                self._levels.append((plays_at + begin / SAMPLE_RATE, level))
+                self.audible.append(plays_at + begin / SAMPLE_RATE)
+                self._levels.append(level)
         if is_audible:
             self._keep(_Sound(round(plays_at * SAMPLE_RATE), mulaw))
 
@@ -83,7 +87,8 @@ class EchoReference:
         self._cut_sounds(round(at * SAMPLE_RATE))
 
     def _cut_levels(self, at: float) -> None:
-        while self._levels and self._levels[-1][0] >= at:
+        while self.audible and self.audible[-1] >= at:
+            self.audible.pop()
             self._levels.pop()
 
     def _cut_sounds(self, at: int) -> None:
@@ -107,13 +112,8 @@ class EchoReference:
         Returns:
             None if the bot was silent.
         """
-        loudest = None
-        for starts, level in self._levels:
-            if starts >= end:
-                break
-            if starts + _PIECE_SECS > begin:
-                loudest = level if loudest is None else max(loudest, level)
-        return loudest
+        first = bisect_right(self.audible, begin - _PIECE_SECS)
+        return max(islice(self._levels, first, bisect_left(self.audible, end)), default=None)
 
     def heard(self, until: float, reach: float) -> "BotAtEar | None":
         """What the bot was saying where its echo would be in audio of the caller's.
@@ -128,7 +128,8 @@ class EchoReference:
             None if the bot was silent.
         """
         begin = until - reach
-        while self._levels and self._levels[0][0] + _PIECE_SECS <= begin:
+        while self.audible and self.audible[0] <= begin - _PIECE_SECS:
+            self.audible.popleft()
             self._levels.popleft()
         level = self.loudest(begin, until)
         if level is None:

@@ -35,9 +35,13 @@ def encode_mulaw(pcm: bytes) -> bytes:
     return audioop.lin2ulaw(pcm, 2)
 
 
+ulaw2lin = audioop.ulaw2lin
+"""What :func:`decode_mulaw` calls with a width of 2, for where it is called 50 times a second."""
+
+
 def decode_mulaw(mulaw: bytes) -> bytes:
     """16-bit PCM of mu-law: signed native-endian mono samples at 8 kHz, twice as many bytes."""
-    return audioop.ulaw2lin(mulaw, 2)
+    return ulaw2lin(mulaw, 2)
 
 
 def mulaw_silence(seconds: float) -> bytes:

@@ -169,6 +169,8 @@ class Playback:
         """How many marks have come back."""
         self.is_audible = True
         """Whether what is sent is played at all: a one-way stream takes it, and throws it away."""
+        self.round_trip = 0.0
+        """Seconds to Twilio and back, as the latest marks tell; 0.0 before the first."""
         self.cut: Cut | None = None
         """Where the last ``clear`` cut; None before the first."""
         self._outstanding: deque[_Mark] = deque(maxlen=_MOST_MARKS)
@@ -176,11 +178,6 @@ class Playback:
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
         self._caller_at: int | None = None
         self._run = _Run()
-
-    @property
-    def round_trip(self) -> float:
-        """Seconds to Twilio and back, as the latest marks tell; 0.0 before the first."""
-        return min(self._delays, default=0.0)
 
     @property
     def is_cutting(self) -> bool:
@@ -267,6 +264,7 @@ class Playback:
         if self._cutting and name in self._cutting.fences:
             return self._fence_echoed(self._cutting, mark)
         self._delays.append(now - mark.due_at)
+        self.round_trip = min(self._delays)
         mark.date_run()
         self.heard = max(self.heard, mark.position)
         return [_echo(mark, flushed=False)]

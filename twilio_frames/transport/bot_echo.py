@@ -53,6 +53,8 @@ class BotEcho:
             None if it was silent.
         """
         until = self._evenly.arrived(timestamp, length, time.monotonic())
+        if not self._reference.audible:
+            return None
         way = min(self._playback.round_trip, self.LONGEST_WAY_SECS)
         return self._reference.heard(until, way + self.LATEST_SECS)
 

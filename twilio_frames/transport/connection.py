@@ -194,7 +194,8 @@ class MediaConnection:
             self._adopt_by(data)
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
-            self.watchers.tell("received", event, self.last_received)
+            if self.watchers.listeners:
+                self.watchers.tell("received", event, self.last_received)
             if isinstance(event, Media):
                 if event.timestamp is not None:
                     self.playback.media_received(event.timestamp)
@@ -290,7 +291,8 @@ class MediaConnection:
 
     def _note(self, message: BotMessage) -> None:
         now = time.monotonic()
-        self.watchers.tell("sending", message, self.playback, now)
+        if self.watchers.listeners:
+            self.watchers.tell("sending", message, self.playback, now)
         self._echo.sending(message, now)
         match message:
             case SendMedia():

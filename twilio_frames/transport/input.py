@@ -25,13 +25,13 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import (
+    BacklogFrame,
     CallEndedFrame,
     CallEndReason,
     CallStartedFrame,
     MarkReachedFrame,
     MulawInputFrame,
 )
-from twilio_frames.processors.output.backlog import LONGEST_SECS, Backlog
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.output.line_sound import LineFilter
 from twilio_frames.processors.serializer import EventFrames
@@ -44,6 +44,9 @@ from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.reader import LineListener, LineReader
 from twilio_frames.transport.taps import CallTaps
 
+LONGEST_SECS = 30.0
+"""Of audio. A pipeline that is this far behind answers nobody in time."""
+_ASK_SECS = 5.0
 _LOOK_SECONDS = 1.0
 
 
@@ -78,7 +81,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         super().__init__(params, **kwargs)
         self._connection = connection
         self._reader = reader
-        self._settings = params
+        self._is_listening = params.audio_in_enabled and params.audio_in_passthrough
         self._taps = taps
         self._echo = echo
         self._longest_gap_secs = params.longest_gap_secs
@@ -201,7 +204,7 @@ class TwilioInput(BaseInputTransport, LineListener):
 
     async def push_audio_frame(self, frame: InputAudioRawFrame):
         """Pushes the caller's audio, by way of the audio filter where there is one."""
-        if self._deaf or not self._settings.audio_in_enabled:
+        if self._deaf or not self._is_listening:
             return
         # Without the base class's queue, whose timeout costs a task for each frame, and whose task
         # a filter that raises would end.
@@ -210,7 +213,7 @@ class TwilioInput(BaseInputTransport, LineListener):
             if isinstance(frame, MulawInputFrame):
                 # As it came is not as it is to be heard.
                 frame.mulaw = b""
-        if frame.audio and self._settings.audio_in_passthrough:
+        if frame.audio:
             await self.push_frame(frame)
 
     async def _begin(self) -> None:
@@ -229,24 +232,25 @@ class TwilioInput(BaseInputTransport, LineListener):
         """Pushes what came on the line."""
         for frame in self._event_frames.of(event):
             if isinstance(frame, MulawInputFrame):
-                await self._push_audio(frame)
+                frame.bot = self._echo.at_ear(frame.timestamp, len(frame.mulaw))
+                if self._taps.audience.listeners:
+                    self._taps.caller_heard(frame.mulaw, frame.timestamp)
+                if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
+                    self._leave_out()
+                    continue
+                await self.push_audio_frame(frame)
+                if self._backlog.is_due:
+                    await self.push_frame(self._backlog.question())
             elif not self._deaf or isinstance(frame, MarkReachedFrame):
                 await self.push_frame(frame)
 
-    async def _push_audio(self, frame: MulawInputFrame) -> None:
-        frame.bot = self._echo.at_ear(frame.timestamp, len(frame.mulaw))
-        self._taps.caller_heard(frame.mulaw, frame.timestamp)
-        if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
-            if not self._is_behind:
-                self._is_behind = True
-                logger.warning(
-                    f"call {self._connection.call_sid}: the pipeline is {LONGEST_SECS:g} s behind "
-                    "the caller, or more came than anybody can have said; some is left out"
-                )
-            return
-        await self.push_audio_frame(frame)
-        if (question := self._backlog.question()) is not None:
-            await self.push_frame(question)
+    def _leave_out(self) -> None:
+        if not self._is_behind:
+            self._is_behind = True
+            logger.warning(
+                f"call {self._connection.call_sid}: the pipeline is {LONGEST_SECS:g} s behind "
+                "the caller, or more came than anybody can have said; some is left out"
+            )
 
     async def line_ended(self, reason: CallEndReason) -> None:
         """Ends the pipeline."""
@@ -258,3 +262,53 @@ class TwilioInput(BaseInputTransport, LineListener):
             # What is being thought or said now has nobody left to hear it.
             await self.push_frame(InterruptionFrame())
             await self.push_frame(EndWorkerFrame(reason=reason.value), FrameDirection.UPSTREAM)
+
+
+class Backlog:
+    """Counts the caller's audio that is in a pipeline, and bounds it.
+
+    Pipecat's queues have no bound: a pipeline slower than speech would keep all that it has not
+    worked off. Two things bound it. No caller can have spoken for longer than the line is up. And
+    now and then a frame goes along with the audio; it reaches the output when the audio before it
+    has been worked off. Where it does not for too long, what the caller says is left out until it
+    does.
+
+    No clock is read here.
+
+    Args:
+        now: When the line began, in seconds of any clock.
+    """
+
+    def __init__(self, now: float):
+        self.left_out = 0.0
+        """Seconds of audio that were left out."""
+        self.is_due = False
+        """Whether it is time for another question."""
+        self._began = now
+        self._taken = 0.0
+        self._worked_off = 0.0
+        self._asked_at = 0.0
+        self._is_asking = self._is_answered = False
+
+    def take(self, seconds: float, now: float) -> bool:
+        """Whether there is place for another piece of audio."""
+        has_been_spoken = self._taken + seconds <= now - self._began + LONGEST_SECS
+        is_behind = self._is_answered and self._taken - self._worked_off > LONGEST_SECS
+        if is_behind or not has_been_spoken:
+            self.left_out += seconds
+            return False
+        self._taken += seconds
+        self.is_due = not self._is_asking and self._taken - self._asked_at >= _ASK_SECS
+        return True
+
+    def question(self) -> BacklogFrame:
+        """The frame that is to go along with the audio taken so far, once it is due."""
+        self._is_asking, self.is_due = True, False
+        self._asked_at = taken = self._taken
+
+        def passed() -> None:
+            self._is_asking, self._is_answered = False, True
+            self.is_due = self._taken - self._asked_at >= _ASK_SECS
+            self._worked_off = taken
+
+        return BacklogFrame(passed)

@@ -87,7 +87,10 @@ class LineReader:
         while self._kept:
             event = self._kept.popleft()
             self._kept_bytes -= _size(event)
-            await self._hand(event, listener)
+            try:
+                await listener.heard(event)
+            except Exception as error:
+                self._report(error)
         self._listener = listener
         if self._has_ended:
             await self._tell_end(listener)
@@ -97,18 +100,18 @@ class LineReader:
             for event in events:
                 if self._listener is None:
                     self._keep(event)
-                else:
-                    await self._hand(event, self._listener)
+                    continue
+                # The outermost of what a message leads to: whatever befell it, the next is read.
+                try:
+                    await self._listener.heard(event)
+                except Exception as error:
+                    self._report(error)
             if self._connection.end_reason is not None:
                 break
         await self._end()
 
-    async def _hand(self, event: Event | MarkEcho, listener: LineListener) -> None:
-        # The outermost of what a message leads to: whatever befell it, the next one is read.
-        try:
-            await listener.heard(event)
-        except Exception as error:
-            report_unforeseen(error, f"call {self._connection.call_sid}: a message of the line")
+    def _report(self, error: Exception) -> None:
+        report_unforeseen(error, f"call {self._connection.call_sid}: a message of the line")
 
     def _keep(self, event: Event | MarkEcho) -> None:
         self._kept.append(event)

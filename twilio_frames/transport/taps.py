@@ -108,11 +108,8 @@ class Audience(Generic[Listener]):
     def __init__(self, kind: type[Listener], failures: Failures):
         self._kind = kind
         self._failures = failures
-        self._listeners: list[Listener] = []
-
-    def __len__(self) -> int:
-        """How many listen."""
-        return len(self._listeners)
+        self.listeners: list[Listener] = []
+        """Those who listen: often nobody, which is looked at before there is anything to tell."""
 
     def add(self, listener: Listener) -> None:
         """Lets somebody listen.
@@ -128,11 +125,11 @@ class Audience(Generic[Listener]):
                     f"expected a plain method `{method}` of {type(listener).__name__}, got {got}: "
                     f"{self._kind.__name__} in twilio_frames.transport.taps says what is called"
                 )
-        self._listeners.append(listener)
+        self.listeners.append(listener)
 
     def tell(self, method: str, *what: object) -> None:
         """Calls a method of each."""
-        for listener in self._listeners:
+        for listener in self.listeners:
             # Whatever it is, it is the listener's own: nothing is awaited here.
             try:
                 getattr(listener, method)(*what)
@@ -153,7 +150,8 @@ class CallTaps:
 
     def __init__(self, failures: Failures, playback: Playback):
         self.failures = failures
-        self._audience = Audience(CallTap, failures)
+        self.audience = Audience(CallTap, failures)
+        """Who listens in."""
         self.opened_at = time.monotonic()
         """When the socket was taken over: zero of what they are told."""
         self.started_secs = math.inf
@@ -167,7 +165,7 @@ class CallTaps:
         Raises:
             ConfigurationError: If a method is missing, or would have to be awaited.
         """
-        self._audience.add(tap)
+        self.audience.add(tap)
 
     def caller_heard(self, mulaw: bytes, timestamp: int | None) -> None:
         """Tells what the caller said.
@@ -176,7 +174,7 @@ class CallTaps:
             mulaw: The audio.
             timestamp: Where it begins, milliseconds.
         """
-        if not self._audience:
+        if not self.audience.listeners:
             return
         now = time.monotonic() - self.opened_at
         at = now if timestamp is None else timestamp / 1000
@@ -185,18 +183,18 @@ class CallTaps:
             self._caller_clock = min(now - at, self.started_secs)
         place = self._caller_clock + at
         # Nobody has spoken yet what a clock of its own puts into the future.
-        self._audience.tell(
+        self.audience.tell(
             "caller_audio", mulaw, now if place > now + self.MOST_AHEAD_SECS else place
         )
 
     def bot_heard(self, mulaw: bytes, played_at: float) -> None:
         """Tells what the caller heard of the bot, on the caller's side of time."""
         at = max(0.0, played_at + self._playback.round_trip - self.opened_at)
-        self._audience.tell("bot_audio", mulaw, at)
+        self.audience.tell("bot_audio", mulaw, at)
 
     def line_ended(self) -> None:
         """Tells that the stream is over."""
-        self._audience.tell("line_ended", time.monotonic() - self.opened_at)
+        self.audience.tell("line_ended", time.monotonic() - self.opened_at)
 
 
 def _methods(kind: type) -> Iterator[str]:

@@ -1,4 +1,4 @@
-from twilio_frames.processors.output.backlog import LONGEST_SECS, Backlog
+from twilio_frames.transport.input import LONGEST_SECS, Backlog
 
 
 def test_nobody_speaks_longer_than_the_line_is_up():
@@ -21,10 +21,10 @@ def test_audio_at_speech_pace_is_taken_for_good():
 def test_pipeline_that_is_behind_is_given_no_more():
     backlog, question = Backlog(now=0.0), None
     for second in range(100):
-        if backlog.take(1.0, second):
+        if backlog.take(1.0, second) and backlog.is_due:
             asked = backlog.question()
             # It answers the first question, and is stuck at the second.
-            if asked is not None and question is None:
+            if question is None:
                 question = asked
                 question.passed()
 
@@ -34,12 +34,12 @@ def test_pipeline_that_is_behind_is_given_no_more():
 def test_pipeline_that_has_caught_up_hears_again():
     backlog = Backlog(now=0.0)
     backlog.take(5.0, 5.0)
+    assert backlog.is_due
     first = backlog.question()
-    assert first is not None
     first.passed()
     backlog.take(10.0, 15.0)
+    assert backlog.is_due
     second = backlog.question()
-    assert second is not None
     for second_of_call in range(15, 60):
         backlog.take(1.0, second_of_call)
     assert not backlog.take(1.0, 60)
@@ -52,9 +52,9 @@ def test_pipeline_that_has_caught_up_hears_again():
 def test_one_question_is_out_at_a_time():
     backlog = Backlog(now=0.0)
     backlog.take(30.0, 0.0)
+    assert backlog.is_due
     question = backlog.question()
-    assert question is not None
     backlog.take(30.0, 60.0)
-    assert backlog.question() is None
+    assert not backlog.is_due
     question.passed()
-    assert backlog.question() is not None
+    assert backlog.is_due
