@@ -2,7 +2,7 @@
 # The far end of a fake line has nothing to await.
 import asyncio
 import time
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import pytest
 from loguru import logger
@@ -36,10 +36,22 @@ async def test_twilio_is_kept_one_lead_ahead():
     times = [sent_at for sent_at, _ in line.of(SendMedia)]
     sent = accumulate(len(m.payload) for _, m in line.sent if isinstance(m, SendMedia))
     ahead = [end / 8000 - (at - times[0]) for end, at in zip(sent, times, strict=True)]
-    assert len(times) == 11
+    assert len(times) == 19
     # Some messages at once, then one each 100 ms: never much more ahead than the lead.
     assert max(ahead) < 0.45
-    assert times[3] - times[0] < 0.1 < times[6] - times[0]
+    assert times[10] - times[0] < 0.1 < times[13] - times[0]
+
+
+async def test_first_marks_tell_when_speech_began():
+    """Each behind a piece that began at another moment of the 20 ms between the caller's."""
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(speech(1.0))
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    ends = accumulate(len(m.payload) for _, m in line.sent if isinstance(m, SendMedia))
+    moments = sorted(end % 160 for end in ends if end <= 0.25 * 8000)
+    assert max(later - sooner for sooner, later in pairwise([*moments, 160])) <= 16
 
 
 async def test_stall_is_caught_up_with():
@@ -63,7 +75,7 @@ async def test_every_message_has_a_mark_behind_it_and_the_first_one_before():
         await tap.wait_for(BotStoppedSpeakingFrame)
 
     kinds = [type(message) for _, message in line.sent]
-    assert kinds == [SendMark] + [SendMedia, SendMark] * 3
+    assert kinds == [SendMark] + [SendMedia, SendMark] * 11
 
 
 @pytest.mark.parametrize("says_something", [True, False])
