@@ -57,10 +57,13 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     BacklogFrame,
+    CallBackFrame,
     CallEndReason,
+    DetourFrame,
     MarkSentFrame,
     ReplyHeardFrame,
     ReplyStartedFrame,
+    SaidSoFarFrame,
     SendMarkFrame,
     SpeechCutFrame,
 )
@@ -92,6 +95,10 @@ _RTVI = "rtvi-ai"
 _DIGITS = (
     "expected no digits to be sent on a media stream: Twilio does not recognise tones in it. Give "
     "the call TwiML with <Play digits> instead"
+)
+_NO_DETOURS = (
+    "expected a call on a stream, whose detours twilio_frames.server sees to, got another: a "
+    "DetourFrame is left out"
 )
 
 
@@ -223,7 +230,7 @@ class MulawOutput(BaseOutputTransport):
         self._queue.add_audio(mulaw_silence(self._end_silence_secs))
         self._queue.add(_Finished(), is_protected=True)
         self._playout.wake()
-        while self._line.is_open and not self._finished.is_set():
+        while (self._line.is_open or self._line.is_away) and not self._finished.is_set():
             try:
                 async with asyncio.timeout(0.25):
                     await self._finished.wait()
@@ -248,6 +255,16 @@ class MulawOutput(BaseOutputTransport):
         runner, self._runner = self._runner, None
         if runner is not None:
             await self.cancel_task(runner)
+
+    async def leave_at_once(self, detour: DetourFrame) -> None:
+        """Leaves the line in the middle of what is being said, which goes on when it is back."""
+        if await self._playout.hold():
+            await self._playout.settled()
+        await self._leave(detour)
+
+    async def _leave(self, detour: DetourFrame) -> None:
+        if not await self._line.leave(detour):
+            await self.push_error(_NO_DETOURS)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
@@ -279,6 +296,9 @@ class MulawOutput(BaseOutputTransport):
                 pass
             case BacklogFrame():
                 frame.passed()
+            case CallBackFrame():
+                await self.push_frame(frame, direction)
+                await self._playout.resume()
             case SystemFrame():
                 self._rounds.note(frame)
                 await self.push_frame(frame, direction)
@@ -393,6 +413,11 @@ class MulawOutput(BaseOutputTransport):
         match thing:
             case SendMarkFrame():
                 await self._set_mark(thing)
+            case SaidSoFarFrame():
+                thing.heard.set()
+            case DetourFrame():
+                await self._stopped_speaking()
+                await self._leave(thing)
             case HeardTextFrame():
                 self._writer.words_unheard -= thing.append_to_context
                 self._has_words = self._has_words or thing.append_to_context

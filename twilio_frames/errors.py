@@ -14,6 +14,7 @@
     ├── IncompleteReplyError                   a model's reply is not all there
     │   └── BrokenOffReplyError (also ConnectionError)  its stream ended, and not its reply
     ├── ClipError                              speech could not be recorded ahead of its call
+    ├── DetourError                            a call left its stream, and all did not go well
     └── CallFailedError                        a call could not be carried out
         └── BotFailedError                     because the bot broke off
 
@@ -27,6 +28,7 @@ __all__ = [
     "CallFailedError",
     "ClipError",
     "ConfigurationError",
+    "DetourError",
     "IncompleteReplyError",
     "LocalProtocolError",
     "MissingExtraError",
@@ -119,6 +121,21 @@ class BrokenOffReplyError(IncompleteReplyError, ConnectionError):
 
 class ClipError(TwilioFramesError):
     """Speech could not be recorded ahead of its call."""
+
+
+class DetourError(TwilioFramesError):
+    """A call was to leave its stream for something else, and that did not go well.
+
+    Args:
+        message: What was expected, what came, and what to do.
+        code: Twilio's error code (https://www.twilio.com/docs/api/errors), where it gave one.
+        has_ended: Whether the call is over; else it is back, or has not left.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None, has_ended: bool = False):
+        super().__init__(message)
+        self.code = code
+        self.has_ended = has_ended
 
 
 class CallFailedError(TwilioFramesError):

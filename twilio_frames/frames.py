@@ -4,6 +4,7 @@ Digits are Pipecat's own ``InputDTMFFrame``; a raised or dropped line is Pipecat
 ``ClientConnectedFrame`` and, with its reason, :class:`CallEndedFrame`.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,15 +22,19 @@ from pipecat.frames.frames import (
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.audio.echo import BotAtEar
 from twilio_frames.protocol import BreakKind, MediaFormat, Start
+from twilio_frames.twiml import Verb
 
 __all__ = [
     "AudioGapFrame",
     "BotHeldFrame",
+    "CallAwayFrame",
+    "CallBackFrame",
     "CallEndReason",
     "CallEndedFrame",
     "CallStartedFrame",
     "CallerPausedFrame",
     "CallerSpeakingFrame",
+    "DetourFrame",
     "FailureKind",
     "HoldFrame",
     "MarkReachedFrame",
@@ -64,6 +69,8 @@ class CallEndReason(StrEnum):
     """The socket broke, fell silent or was no longer read, with no ``stop``."""
     TIME_LIMIT = "time limit"
     """The call was as long as calls may be."""
+    NOT_BACK = "not back"
+    """It had left its stream for something else, and did not come back in time."""
     ERROR = "error"
     """The stream could not be served, or the bot failed."""
 
@@ -102,6 +109,65 @@ class CallStartedFrame(SystemFrame):
 
     def __str__(self) -> str:
         return f"{self.name}(call: {self.call_sid}, stream: {self.stream_sid})"
+
+
+@dataclass
+class DetourFrame(DataFrame):
+    """Has the call leave its stream when all that was said before was heard, and come back.
+
+    Twilio does other TwiML meanwhile. Goes through the pipeline like speech; an interruption drops
+    what is being said, and not the detour. :meth:`twilio_frames.call.Call.detour` sends one and
+    gives its result; pushed by a processor, its result comes as a :class:`CallBackFrame`.
+
+    Parameters:
+        verbs: What Twilio does, in order.
+        by_rest: Whether Twilio's REST API is asked for it, rather than the stream closed.
+        within_secs: How long it may be away; None for what the verbs may take.
+    """
+
+    interruptible: bool = field(default=False, init=False)
+
+    verbs: tuple[Verb, ...] = ()
+    by_rest: bool = False
+    within_secs: float | None = None
+
+
+@dataclass
+class SaidSoFarFrame(DataFrame):
+    """Tells when all that was said before it was heard, or is not to be heard any more."""
+
+    interruptible: bool = field(default=False, init=False)
+
+    heard: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+
+@dataclass
+class CallAwayFrame(SystemFrame):
+    """The call has left its stream: nobody hears the bot, and it hears nobody.
+
+    Parameters:
+        detour: What is being done.
+    """
+
+    detour: DetourFrame
+
+
+@dataclass
+class CallBackFrame(SystemFrame):
+    """The call is on a stream again.
+
+    Parameters:
+        detour: What was done.
+        results: What Twilio said of each verb that tells, by Twilio's own names, such as
+            ``DialCallStatus`` and ``Digits``.
+        away_secs: How long it was away.
+        stream_sid: The new stream.
+    """
+
+    detour: DetourFrame
+    results: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+    away_secs: float = 0.0
+    stream_sid: str = ""
 
 
 @dataclass

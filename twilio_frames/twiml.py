@@ -10,15 +10,30 @@ a crash (https://www.twilio.com/docs/voice/twiml/connect). Hence two ways on:
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 from twilio.twiml import voice_response  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from twilio_frames.errors import ConfigurationError
 
-__all__ = ["Hangup", "Pause", "Redirect", "Reject", "Say", "Verb", "connect_stream", "respond"]
+__all__ = [
+    "Dial",
+    "Gather",
+    "Hangup",
+    "OtherTwiml",
+    "Pause",
+    "Play",
+    "PlayDigits",
+    "Redirect",
+    "Reject",
+    "Say",
+    "Verb",
+    "connect_stream",
+    "respond",
+]
 
 PARAMETER_LIMIT = 500
 """Name and value of one ``<Parameter>`` have fewer characters than this together."""
@@ -81,7 +96,117 @@ class Hangup:
     """Twilio ends the call."""
 
 
-Verb: TypeAlias = Say | Pause | Redirect | Reject | Hangup
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """Twilio plays a file to the caller.
+
+    Parameters:
+        url: The file, ``http://`` or ``https://``; WAV or MP3 among others.
+        loop: How often; 0 for as long as the call lasts, as with music on hold.
+    """
+
+    url: str
+    loop: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayDigits:
+    """Twilio presses keys, for the other end to hear: tones in a media stream are not recognised.
+
+    Parameters:
+        digits: Of ``0-9*#``, and ``w`` for half a second of silence.
+    """
+
+    digits: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """Twilio calls somebody, and connects the caller with whoever answers first.
+
+    What comes of it is told to ``action`` as ``DialCallStatus``: ``completed``, ``busy``,
+    ``no-answer``, ``failed`` or ``canceled``; ``answered`` for a conference. See
+    https://www.twilio.com/docs/voice/twiml/dial.
+
+    Parameters:
+        targets: Numbers (``+1...``), SIP addresses (``sip:...``) or clients (``client:...``).
+        queue: Takes the next caller of this queue instead.
+        conference: Puts the caller into this room instead.
+        ring_secs: How long it rings.
+        caller_id: Whom the other end sees calling; None for the caller's own number.
+        answer_on_bridge: Whether the caller hears it ring until somebody answers.
+        is_sequential: Whether one target is called after the other, not all at once.
+        time_limit_secs: How long they may talk; None for Twilio's four hours.
+        hangup_on_star: Whether the caller leaves by ``*``.
+        whisper_url: A webhook whose TwiML the other end hears first.
+        send_digits: Keys that are pressed when a number has answered, an extension say.
+        conference_options: Attributes of the room, in the SDK's spelling:
+            ``end_conference_on_exit``, ``muted``, ``wait_url`` and so on.
+    """
+
+    targets: tuple[str, ...] = field(default=(), repr=False)
+    queue: str | None = None
+    conference: str | None = None
+    ring_secs: int = 25
+    caller_id: str | None = field(default=None, repr=False)
+    answer_on_bridge: bool = True
+    is_sequential: bool = False
+    time_limit_secs: int | None = None
+    hangup_on_star: bool = False
+    whisper_url: str | None = None
+    send_digits: str | None = field(default=None, repr=False)
+    conference_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError where nobody, or more than one kind, is named."""
+        named = [bool(self.targets), self.queue is not None, self.conference is not None]
+        if named.count(True) != 1:
+            raise ConfigurationError(
+                "expected targets, a queue or a conference to dial, got "
+                f"{named.count(True)} of them: name one kind"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gather:
+    """Twilio waits for keys or words, and tells ``action`` of them as ``Digits``, ``SpeechResult``.
+
+    Parameters:
+        prompts: What is said or played meanwhile.
+        input: ``dtmf``, ``speech``, or ``dtmf speech``.
+        digits: So many keys are enough; None for any number of them.
+        finish_on_key: The key that ends them; empty for none.
+        timeout_secs: How long it waits for the next.
+    """
+
+    prompts: "tuple[Say | Play | Pause, ...]" = ()
+    input: Literal["dtmf", "speech", "dtmf speech"] = "dtmf"
+    digits: int | None = None
+    finish_on_key: str = "#"
+    timeout_secs: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTwiml:
+    """Any verbs that have no class here: ``<Pay>``, ``<Record>``, ``<Enqueue>``, ``<Refer>``.
+
+    Parameters:
+        xml: The verbs, without ``<Response>`` around them.
+        takes_action: Whether the last of them tells an ``action`` what came of it. It is filled in
+            where the call is to come back.
+    """
+
+    xml: str = field(repr=False)
+    takes_action: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError if it is no XML, or empty."""
+        _elements(self.xml)
+
+
+Verb: TypeAlias = (
+    Say | Pause | Play | PlayDigits | Dial | Gather | OtherTwiml | Redirect | Reject | Hangup
+)
 """What Twilio can be told to do, apart from the stream."""
 
 
@@ -121,13 +246,23 @@ def connect_stream(
     return _write(response, after)
 
 
-def respond(*verbs: Verb) -> str:
+def respond(*verbs: Verb, action: str | None = None) -> str:
     """Write the TwiML that does these verbs, one after the other.
+
+    Args:
+        verbs: What is done.
+        action: The webhook that is told what came of the last verb, where that is one which tells
+            (:func:`tells_result`).
 
     Raises:
         ConfigurationError: The whole is too large for Twilio.
     """
-    return _write(_sdk.VoiceResponse(), verbs)
+    return _write(_sdk.VoiceResponse(), verbs, action)
+
+
+def tells_result(verb: Verb) -> bool:
+    """Whether a verb tells an ``action`` what came of it; what stands behind it is not reached."""
+    return isinstance(verb, Dial | Gather) or (isinstance(verb, OtherTwiml) and verb.takes_action)
 
 
 def fits_parameter(name: str, value: str) -> bool:
@@ -175,9 +310,11 @@ def _is_xml(text: str) -> bool:
     )
 
 
-def _write(response: Any, verbs: Iterable[Verb]) -> str:
-    for verb in verbs:
-        _append(response, verb)
+def _write(response: Any, verbs: Iterable[Verb], action: str | None = None) -> str:
+    all_verbs = list(verbs)
+    for verb in all_verbs:
+        told = action if verb is all_verbs[-1] and tells_result(verb) else None
+        _append(response, verb, told)
     written = str(response)
     if len(written.encode()) > _RESPONSE_LIMIT:
         raise ConfigurationError(
@@ -187,19 +324,104 @@ def _write(response: Any, verbs: Iterable[Verb]) -> str:
     return written
 
 
-def _append(response: Any, verb: Verb) -> None:
+def _append(parent: Any, verb: Verb, action: str | None = None) -> None:
     match verb:
         case Say(text=text, voice=voice, language=language):
-            response.say(text, **_given(voice=voice, language=language))
+            parent.say(text, **_given(voice=voice, language=language))
         case Pause(seconds=seconds):
-            response.pause(length=seconds)
+            parent.pause(length=seconds)
+        case Play(url=url, loop=loop):
+            parent.play(url, loop=loop)
+        case PlayDigits(digits=digits):
+            parent.play(digits=digits)
+        case Dial():
+            _append_dial(parent, verb, action)
+        case Gather():
+            _append_gather(parent, verb, action)
+        case OtherTwiml():
+            _append_other(parent, verb, action)
         case Redirect(url=url):
-            response.redirect(url, method="POST")
+            parent.redirect(url, method="POST")
         case Reject(reason=reason):
-            response.reject(reason=reason)
+            parent.reject(reason=reason)
         case Hangup():
-            response.hangup()
+            parent.hangup()
 
 
-def _given(**attributes: str | None) -> dict[str, Any]:
+def _append_dial(response: Any, verb: Dial, action: str | None) -> None:
+    dial = response.dial(
+        **_given(
+            action=action,
+            timeout=verb.ring_secs,
+            caller_id=verb.caller_id,
+            answer_on_bridge=verb.answer_on_bridge,
+            sequential=verb.is_sequential or None,
+            time_limit=verb.time_limit_secs,
+            hangup_on_star=verb.hangup_on_star or None,
+        )
+    )
+    for target in verb.targets:
+        whisper = _given(url=verb.whisper_url)
+        if target.startswith(("sip:", "sips:")):
+            dial.sip(target, **whisper)
+        elif target.startswith("client:"):
+            dial.client(target.removeprefix("client:"), **whisper)
+        else:
+            dial.number(target, **whisper, **_given(send_digits=verb.send_digits))
+    if verb.queue is not None:
+        dial.queue(verb.queue, **_given(url=verb.whisper_url))
+    if verb.conference is not None:
+        dial.conference(verb.conference, **verb.conference_options)
+
+
+def _append_gather(response: Any, verb: Gather, action: str | None) -> None:
+    gather = response.gather(
+        input=verb.input,
+        finish_on_key=verb.finish_on_key,
+        timeout=verb.timeout_secs,
+        action_on_empty_result=True,
+        **_given(action=action, num_digits=verb.digits),
+    )
+    for prompt in verb.prompts:
+        _append(gather, prompt)
+
+
+def _append_other(response: Any, verb: OtherTwiml, action: str | None) -> None:
+    elements = _elements(verb.xml)
+    if action is not None:
+        elements[-1].set("action", action)
+        elements[-1].set("method", "POST")
+    for element in elements:
+        response.append(_copied(element))
+
+
+def _copied(element: ElementTree.Element) -> Any:
+    """An element as the SDK's own, whatever its name."""
+    copy = _sdk.TwiML(**element.attrib)
+    copy.name, copy.value = element.tag, (element.text or "").strip()
+    # The SDK would spell them its own way.
+    copy.attrs = dict(element.attrib)
+    for child in element:
+        copy.append(_copied(child))
+        if child.tail and child.tail.strip():
+            copy.add_text(child.tail)
+    return copy
+
+
+def _elements(xml: str) -> list[ElementTree.Element]:
+    try:
+        # Entities cannot be declared inside of an element.
+        elements = list(ElementTree.fromstring(f"<Response>{xml}</Response>"))  # noqa: S314
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        raise ConfigurationError(
+            f"expected TwiML verbs as XML, got a mistake at line {line}, column {column}: is each "
+            "& written as &amp;, and is there no <?xml ...?> in front?"
+        ) from None
+    if not elements:
+        raise ConfigurationError("expected at least one TwiML verb, got none")
+    return elements
+
+
+def _given(**attributes: object) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}

@@ -11,7 +11,7 @@ import numpy as np
 from loguru import logger
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallEndReason, DetourFrame
 from twilio_frames.processors.output.background import Background
 from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
 from twilio_frames.protocol.output_queue import OutputQueue, Piece
@@ -50,10 +50,27 @@ class Line(Protocol):
     """Called after each mark that came back."""
     on_end: Callable[[], None]
     """Called once, at the end of the line."""
+    on_left: Callable[[], None]
+    """Called when the line has been left for something else, and is to come back."""
+    on_back: Callable[[], None]
+    """Called when it is back."""
 
     @property
     def is_open(self) -> bool:
         """Whether messages can still be sent."""
+        ...
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it has been left, and is to come back."""
+        ...
+
+    async def leave(self, detour: DetourFrame) -> bool:
+        """Leaves the line for something else; what is said meanwhile waits.
+
+        Returns:
+            Whether anybody sees to it.
+        """
         ...
 
     async def send(self, message: BotMessage) -> bool:
@@ -139,6 +156,8 @@ class OutputPacer:
         self._short_messages = 0
         line.on_echo = self._wake.set
         line.on_end = self._line_ended
+        line.on_left = self._line_left
+        line.on_back = self.wake
 
     @property
     def lead(self) -> float:
@@ -159,6 +178,12 @@ class OutputPacer:
             playback = self._line.playback
             position = playback.position(time.monotonic() - playback.round_trip)
             self._heard_last = self._hear_line(position)
+        self._wake.set()
+
+    def _line_left(self) -> None:
+        """Takes for heard what Twilio still has: it is played before anything else."""
+        self._end_cut()
+        self._heard_last = self._hear_line(self._line.playback.sent)
         self._wake.set()
 
     async def run(self, goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -194,7 +219,7 @@ class OutputPacer:
         for thing in self.queue.sent_things():
             await self._deliver(thing)
         playback, now = self._line.playback, time.monotonic()
-        if self.queue.sent >= self.queue.length or self._keeps_queue:
+        if self.queue.sent >= self.queue.length or self._keeps_queue or self.queue.is_barred:
             return await self._send_background(now)
         wait = playback.ends_at - self.lead - now
         if wait > 0:
@@ -332,7 +357,7 @@ class OutputPacer:
         self._release_ahead()
         if not self.is_held:
             return
-        await self._settled()
+        await self.settled()
         if not self.is_held:
             return
         cut = self._line.playback.cut
@@ -360,7 +385,7 @@ class OutputPacer:
         if not self.is_held and self._is_speaking():
             self.is_held = True
             await self._cut()
-        await self._settled()
+        await self.settled()
         async with self._delivering:
             was_cut = self.queue.heard < self.queue.length
             self._sent.forget()
@@ -395,7 +420,7 @@ class OutputPacer:
         position = self._sent.queue_position(on_line)
         return self.queue.heard if position is None else position
 
-    async def _settled(self) -> None:
+    async def settled(self) -> None:
         """Waits until it is known where the last cut was, in bounded time."""
         if not self._is_cutting:
             return

@@ -26,6 +26,7 @@ from pipecat.transports.base_output import BOT_VAD_STOP_SECS
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import (
+    DetourFrame,
     MulawOutputFrame,
     SendMarkFrame,
     SpeechBrokenOffFrame,
@@ -158,6 +159,8 @@ class QueueWriter:
                 self._words.leave_out(frame.context_id, frame.text)
             case SendMarkFrame():
                 self._queue.add(frame, when_sent=True)
+            case DetourFrame():
+                self._queue.add(frame, is_protected=True, is_barrier=True)
             case TTSStartedFrame():
                 self._utterances_open.add(frame.context_id)
                 if frame.append_to_context and not self._in_reply:

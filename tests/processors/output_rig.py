@@ -10,7 +10,7 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallEndReason, DetourFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import BotMessage, Clear, Playback, SendMark, SendMedia
@@ -26,12 +26,15 @@ class FakeLine:
         self.closed_for: CallEndReason | None = None
         self.on_echo: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None
+        self.on_left: Callable[[], None] = lambda: None
+        self.on_back: Callable[[], None] = lambda: None
+        self.is_away = False
         self.heard = b""
         self._echoes = echoes
 
     @property
     def is_open(self) -> bool:
-        return self.closed_for is None
+        return self.closed_for is None and not self.is_away
 
     async def send(self, message: BotMessage) -> bool:
         if not self.is_open:
@@ -64,6 +67,16 @@ class FakeLine:
     def _echo(self, name: str) -> None:
         self.playback.mark_echoed(name, time.monotonic())
         self.on_echo()
+
+    async def leave(self, detour: DetourFrame) -> bool:
+        self.is_away = True
+        self.on_left()
+        self.playback.begin_anew(time.monotonic())
+        return True
+
+    def come_back(self) -> None:
+        self.is_away = False
+        self.on_back()
 
     async def close(self, reason: CallEndReason, detail: str) -> None:
         self.closed_for = self.closed_for or reason

@@ -177,13 +177,15 @@ async def test_unknown_call_is_hung_up(site: Site):
     assert [v.tag for v in await site.ask("/after-stream")] == ["Hangup"]
 
 
-async def test_no_apology_no_action(open_site: Open):
+async def test_no_apology_ends_in_silence(open_site: Open):
     site = await open_site(apology=None)
 
     connect, hangup = await site.ask()
 
-    assert "action" not in connect.attrib
     assert hangup.tag == "Hangup"
+    # A detour needs it all the same.
+    assert "action" in connect.attrib
+    assert [verb.tag for verb in await site.ask("/after-stream")] == ["Hangup"]
 
 
 async def test_status_follows_sequence(site: Site):

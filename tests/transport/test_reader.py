@@ -268,8 +268,8 @@ async def test_listener_that_raises_hears_what_was_kept():
 
 async def after(one: Line, seconds: float) -> bool:
     """Whether the call goes on when nothing has come for so long."""
-    one.connection.last_received -= seconds
-    one.connection._asked_at -= seconds  # pyright: ignore[reportPrivateUsage]
+    one.connection.checks.last_received -= seconds
+    one.connection.checks._asked_at -= seconds  # pyright: ignore[reportPrivateUsage]
     return await one.connection.check_line()
 
 
@@ -283,9 +283,9 @@ async def test_silent_line_is_asked_and_lives():
     async with line() as one:
         one.twilio.answers_marks = True
         for _ in range(10):
-            before = one.connection.last_received
+            before = one.connection.checks.last_received
             assert await after(one, 3.0)
-            await until(lambda: one.connection.last_received > before - 3.0)  # noqa: B023 - awaited here
+            await until(lambda: one.connection.checks.last_received > before - 3.0)  # noqa: B023 - awaited here
             assert await after(one, 2.0)
 
     asked = [message for message in one.twilio.got if isinstance(message, SendMark)]
@@ -330,9 +330,9 @@ async def test_line_on_which_sound_comes_is_asked_nothing():
 )
 async def test_dead_air_before_the_pipeline_has_a_bound():
     async with line(pipeline_timeout_secs=20.0) as one:
-        one.connection.taps.opened_at -= 19.0
+        one.connection.checks.started_at -= 19.0
         assert await one.connection.check_line()
-        one.connection.taps.opened_at -= 2.0
+        one.connection.checks.started_at -= 2.0
         assert not await one.connection.check_line()
 
         assert await one.reason() is CallEndReason.ERROR
@@ -341,7 +341,7 @@ async def test_dead_air_before_the_pipeline_has_a_bound():
 async def test_greeting_before_the_pipeline_is_no_dead_air():
     async with line(pipeline_timeout_secs=20.0) as one:
         await one.connection.send(SendMedia(payload=b"\xff" * 8000 * 5))
-        one.connection.taps.opened_at -= 21.0
+        one.connection.checks.started_at -= 21.0
 
         assert await one.connection.check_line()
 
@@ -349,8 +349,8 @@ async def test_greeting_before_the_pipeline_is_no_dead_air():
 @pytest.mark.parametrize(("is_up", "limit"), [(True, 20.0), (False, None)])
 async def test_silence_with_a_pipeline_has_none(is_up: bool, limit: float | None):
     async with line(pipeline_timeout_secs=limit) as one:
-        one.connection.pipeline_is_up = is_up
-        one.connection.taps.opened_at -= 1000.0
+        one.connection.checks.pipeline_is_up = is_up
+        one.connection.checks.started_at -= 1000.0
 
         assert await one.connection.check_line()
 
@@ -362,10 +362,9 @@ async def test_silence_with_a_pipeline_has_none(is_up: bool, limit: float | None
 )
 async def test_end_that_does_not_come_through_has_a_bound():
     async with line(end_timeout_secs=10.0) as one:
-        one.connection.pipeline_is_up = True
-        one.connection.expect_end()
+        one.connection.checks.pipeline_is_up = True
+        one.connection.checks.expect_end(time.monotonic() - 20.0)
         await one.connection.send(SendMedia(payload=b"\xff" * 8000))
-        one.connection._ends_since = time.monotonic() - 20.0  # pyright: ignore[reportPrivateUsage]
         assert await one.connection.check_line()
         one.connection.playback.ends_at -= 12.0
         assert not await one.connection.check_line()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from loguru import logger
 from pipecat.frames.frames import EndFrame, Frame, FunctionCallResultProperties, TTSSpeakFrame
@@ -13,10 +13,11 @@ from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.llm_service import FunctionCallParams
 
+from twilio_frames.call.detours import DetourResult, Detours
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import CallFailedError, ConfigurationError
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallEndReason, DetourFrame, SaidSoFarFrame
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.pipeline.gates import speech_gates
@@ -27,9 +28,10 @@ from twilio_frames.rest.client import CallState
 from twilio_frames.running import PipelineRun
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.transport.coming_up import why_not_up
+from twilio_frames.twiml import Verb
 from twilio_frames.worker import phone_worker
 
-__all__ = ["Call", "phone_worker"]
+__all__ = ["Call", "DetourResult", "phone_worker"]
 
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
@@ -51,6 +53,8 @@ class Call:
 
     _WIND_UP_SECS = 10.0
     """How long a pipeline may run on behind the end of the line."""
+    _SAID_SECS = 60.0
+    """How long it waits for the end of what is being said: longer than anybody listens to."""
     _PREPARED_SECS = 5.0
     """How long a bot waits for what was to be prepared for it, once its call is there."""
 
@@ -73,6 +77,8 @@ class Call:
         self._goodbye: Goodbye | None = None
         self._logs: list[CallLog] = []
         self._first_frames: list[Frame] = []
+        self.detours = Detours(transport, start.call_sid, rest)
+        """The call's ways to other TwiML and back, as the server sees to them."""
         self.observers: list[BaseObserver] = []
         """Pipecat observers that ``run()`` lets watch the pipeline."""
         self.tasks_left: set[asyncio.Task[Any]] = set()
@@ -322,15 +328,68 @@ class Call:
         if goodbye is not None:
             await goodbye.forget()
 
-    async def redirect(self, *, url: str | None = None, twiml: str | None = None) -> None:
+    async def detour(
+        self,
+        *verbs: Verb,
+        at_once: bool = False,
+        by_rest: bool = False,
+        within_secs: float | None = None,
+        when_busy: Literal["wait", "refuse"] = "wait",
+    ) -> DetourResult:
+        """Leave the stream, have Twilio do something else with the call, and come back.
+
+        What was said before is heard first. Meanwhile the bot is deaf, and what it says waits; its
+        pipeline, its memory and its connections stay as they are. The pipeline is told by a
+        :class:`~twilio_frames.frames.CallAwayFrame` and a
+        :class:`~twilio_frames.frames.CallBackFrame`. Needs no Twilio credentials, and the webhooks
+        of :mod:`twilio_frames.server`.
+
+        Args:
+            verbs: What Twilio does, in order: see :mod:`twilio_frames.twiml`.
+            at_once: Whether the call leaves in the middle of what is being said; the bot says on
+                from there when it is back.
+            by_rest: Whether Twilio's REST API is asked for it, which needs credentials, rather
+                than the stream closed, which Twilio follows by asking its webhook what to do.
+            within_secs: How long it may be away before it counts as lost
+                (``CallEndReason.NOT_BACK``); by default what the verbs may take.
+            when_busy: Whether a detour that another one is in the way of waits for its end.
+
+        Raises:
+            DetourError: The call ended meanwhile, or Twilio could not do the verbs, in which case
+                the call is back.
+            ConfigurationError: The verbs are none that Twilio takes; or the call has no server of
+                ours, or ``by_rest`` no credentials.
+            RestError: ``by_rest``, and Twilio refused; the call has not left.
+        """
+        return await self.detours.take(
+            verbs,
+            self._queue_detour,
+            at_once=at_once,
+            by_rest=by_rest,
+            within_secs=within_secs,
+            when_busy=when_busy,
+        )
+
+    async def _queue_detour(self, frame: DetourFrame) -> None:
+        if self._worker is None:
+            raise ConfigurationError(
+                "expected a pipeline that runs, got none: a detour is made while Call.run() is"
+            )
+        await self._worker.queue_frame(frame)
+
+    async def redirect(
+        self, *, url: str | None = None, twiml: str | None = None, at_once: bool = False
+    ) -> None:
         """Give the call other TwiML, a ``<Dial>`` say: its stream ends, as ``TRANSFERRED``.
 
-        What Twilio has buffered is played first. The request is finished even if the pipeline ends
-        or is cancelled meanwhile.
+        What was said before is heard first. The request is finished even if the pipeline ends or is
+        cancelled meanwhile. To come back from there, see :meth:`detour`.
 
         Args:
             url: The webhook that says what the call does next; or
             twiml: what it does. It must itself keep the call up.
+            at_once: Whether it goes in the middle of what is being said. Of that, Twilio plays what
+                it has buffered.
 
         Raises:
             ConfigurationError: Without Twilio credentials.
@@ -342,10 +401,25 @@ class Call:
                 "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
             )
         self._transport.expect_transfer()
+        if not at_once:
+            await self._said_so_far()
         request = asyncio.create_task(self._rest.update(self.call_sid, url=url, twiml=twiml))
         self._requests.add(request)
         request.add_done_callback(self._requested)
         await asyncio.shield(request)
+
+    async def _said_so_far(self) -> None:
+        """Wait until what has been said was heard, or nobody hears it any more."""
+        if self._worker is None or self.end_reason is not None:
+            return
+        frame = SaidSoFarFrame()
+        await self._worker.queue_frame(frame)
+        heard = asyncio.create_task(frame.heard.wait())
+        ended = asyncio.create_task(self._transport.wait_for_close())
+        both = {heard, ended}
+        await asyncio.wait(both, timeout=self._SAID_SECS, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
 
     def _requested(self, request: "asyncio.Task[CallState]") -> None:
         self._requests.discard(request)
@@ -358,6 +432,7 @@ class Call:
         await self._rest.hang_up(self.call_sid)
 
     async def _on_call_ended(self, *_: object) -> None:
+        self.detours.ended()
         self._line_ended.set()
 
     async def line_ended(self) -> None:

@@ -50,6 +50,7 @@ class _Due(Generic[T]):
     is_protected: bool = field(compare=False)
     is_boundary: bool = field(compare=False)
     when_sent: bool = field(compare=False)
+    is_barrier: bool = field(compare=False)
 
 
 class OutputQueue(Generic[T]):
@@ -62,6 +63,7 @@ class OutputQueue(Generic[T]):
         """Up to where audio has been handed out to be sent."""
         self.heard = 0
         """Up to where audio has been heard."""
+        self._has_barrier = False
         self._restarts: deque[int] = deque([0], maxlen=2)
         self._pieces: deque[Piece] = deque()
         self._due: list[_Due[T]] = []
@@ -88,6 +90,7 @@ class OutputQueue(Generic[T]):
         is_protected: bool = False,
         is_boundary: bool = False,
         when_sent: bool = False,
+        is_barrier: bool = False,
     ) -> None:
         """Lays a thing on the audio.
 
@@ -99,17 +102,30 @@ class OutputQueue(Generic[T]):
             is_boundary: Whether a word ends here, so that speech may be taken up again from here.
             when_sent: Whether it falls due when the audio before it is sent (:meth:`sent_things`)
                 rather than heard.
+            is_barrier: Whether no audio behind it is handed out until it has fallen due.
         """
         position = self.length if at is None else at
+        self._has_barrier = self._has_barrier or is_barrier
         self._count += 1
-        due = _Due(position, self._count, thing, is_protected, is_boundary, when_sent)
+        due = _Due(position, self._count, thing, is_protected, is_boundary, when_sent, is_barrier)
         insort(self._sending if when_sent else self._due, due)
+
+    @property
+    def is_barred(self) -> bool:
+        """Whether no more audio is handed out, as a barrier has been reached."""
+        if not self._has_barrier:
+            return False
+        barrier = next((due for due in self._due if due.is_barrier), None)
+        self._has_barrier = barrier is not None
+        return barrier is not None and barrier.position <= self.sent
 
     def take(self, longest: int) -> Piece | None:
         """The audio to send next: up to a length, and not past a place where something falls due.
 
-        Gives None if all has been sent.
+        Gives None if all has been sent, or a barrier has been reached.
         """
+        if self.is_barred:
+            return None
         pieces = dropwhile(lambda piece: piece.end <= self.sent, self._pieces)
         first = next(pieces, None)
         if first is None:

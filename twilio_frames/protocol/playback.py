@@ -310,6 +310,18 @@ class Playback:
         position = min(max(position, surely_heard), cutting.sent)
         return Cut(position=position, bound=bound, is_settled=True)
 
+    def begin_anew(self, now: float) -> None:
+        """Goes on with a new stream, which begins with an empty buffer and a clock of its own.
+
+        What had been sent on the old one is taken for heard.
+        """
+        self.settle()
+        self._outstanding.clear()
+        self.heard = self.sent
+        self.ends_at = now
+        self._caller_at = None
+        self._run = _Run()
+
     def is_playing(self, now: float) -> bool:
         """Whether audio is still to be played, as far as is known."""
         return self.ends_at > now or (self.heard < self.sent and not self.is_cutting)

@@ -21,6 +21,11 @@ __all__ = ["CallState", "TwilioRest"]
 _OVER_ALREADY = {20404, 21220}
 
 
+FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""The statuses of a call that is over, see
+https://www.twilio.com/docs/voice/api/call-resource#call-status-values."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
     """A call as Twilio sees it at one moment, without its numbers.
@@ -39,6 +44,11 @@ class CallState:
     direction: str | None = None
     duration: int | None = None
     answered_by: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+        return self.status in FINAL
 
 
 class TwilioRest:

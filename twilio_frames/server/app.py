@@ -37,6 +37,8 @@ def create_app(
     POST    ``/twiml``         the voice webhook: set it at your Twilio number
     GET     ``/stream``        the WebSocket Twilio connects the call's audio to
     POST    ``/after-stream``  what Twilio asks when a stream has ended
+    POST    ``/back``          what Twilio tells when a call is back from a detour
+    POST    ``/fallback``      what Twilio asks when it could not do what it was told
     POST    ``/status``        call and stream status callbacks
     GET     ``/healthz``       whether calls are taken, how many are up; how vendors do
     ======  =================  ==================================================

@@ -13,6 +13,8 @@ from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.incoming import check_upgrade, problem
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.transport import TwilioParams, TwilioTransport
+from twilio_frames.transport.connection import MediaConnection
+from twilio_frames.transport.sockets import media_socket
 
 __all__ = ["stream"]
 
@@ -33,7 +35,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """
     state = request.app[STATE]
     check_upgrade(request)
-    if state.switchboard.draining:
+    if state.switchboard.draining and not state.records.any_away:
         raise problem(web.HTTPServiceUnavailable, "the server is about to stop")
     websocket = web.WebSocketResponse(
         timeout=_CLOSE_SECONDS, max_msg_size=_LARGEST_MESSAGE, compress=False
@@ -41,17 +43,39 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if not websocket.can_prepare(request):
         raise problem(web.HTTPUpgradeRequired, "expected the upgrade to a WebSocket")
     await websocket.prepare(request)
-    transport = TwilioTransport(websocket, params=_params(state))
+    opened = MediaConnection(media_socket(websocket), _params(state))
+    start = await _admit(state, opened)
+    if start is None:
+        await _close(websocket)
+    elif not await _go_on(state, websocket, start):
+        await _carry(state, websocket, start)
+    return websocket
+
+
+async def _go_on(state: ServerState, websocket: web.WebSocketResponse, start: Start) -> bool:
+    """Lets a call that is away go on here until its end; False if it is a new one."""
+    record = state.records.get(start.call_sid)
+    call = record.call if record else None
+    if call is None or not await call.detours.stream_began(websocket, start):
+        return False
+    await call.line_ended()
+    return True
+
+
+async def _carry(state: ServerState, websocket: web.WebSocketResponse, start: Start) -> None:
+    """Carries a new call."""
+    transport = TwilioTransport(websocket, params=_params(state), start=start)
     log: CallLog | None = None
     call: Call | None = None
     try:
-        if start := await _admit(state, transport):
-            prepared = state.preparations.take(start.call_sid)
-            call = Call(transport, start, rest=state.rest, prepared=prepared)
-            log = _keep_log(state, call)
-            await state.switchboard.carry(call, state.records.open(start.call_sid))
-        else:
-            await _close(websocket)
+        await transport.wait_for_start()
+        prepared = state.preparations.take(start.call_sid)
+        call = Call(transport, start, rest=state.rest, prepared=prepared)
+        record = state.records.open(start.call_sid)
+        if record.base_url is not None:
+            call.detours.begin(record.base_url)
+        log = _keep_log(state, call)
+        await state.switchboard.carry(call, record)
     finally:
         await transport.close()
         if call is not None and (unused := call.take_prepared()) is not None:
@@ -59,7 +83,6 @@ async def stream(request: web.Request) -> web.StreamResponse:
         if log is not None:
             log.close()
             await log.wait_until_written(_LOG_SECS)
-    return websocket
 
 
 def _params(state: ServerState) -> TwilioParams:
@@ -76,10 +99,10 @@ def _keep_log(state: ServerState, call: Call) -> CallLog | None:
     return call.keep_log(path, words=settings.log_words, digits=settings.log_digits)
 
 
-async def _admit(state: ServerState, transport: TwilioTransport) -> Start | None:
+async def _admit(state: ServerState, opened: MediaConnection) -> Start | None:
     """Wait for a stream to begin; None if it may not."""
     try:
-        start = await transport.wait_for_start()
+        start = await opened.wait_for_start()
     except (StreamTimeoutError, CallFailedError) as error:
         state.refusals.note("a stream that never started", str(error))
         return None

@@ -7,6 +7,9 @@ from aiohttp import web
 from loguru import logger
 
 from twilio_frames.call import TOKEN_PARAMETER
+from twilio_frames.errors import DetourError
+from twilio_frames.processors.replies.apology import APOLOGY
+from twilio_frames.rest.client import FINAL
 from twilio_frames.rest.numbers import without_numbers
 from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.calls.preparing import ComingCall
@@ -16,7 +19,7 @@ from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
 
-__all__ = ["after_stream", "status", "twiml"]
+__all__ = ["after_stream", "back", "fallback", "status", "twiml"]
 
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"}
 
@@ -36,22 +39,28 @@ async def twiml(request: web.Request) -> web.Response:
         return _answer(respond(Hangup()))
     if record.phase is not StreamPhase.UP:
         record.phase = StreamPhase.AWAITED
-    base = own_url(request)
+    record.base_url = own_url(request)
     parameters = _parameters(request, form)
     state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
-    parameters[TOKEN_PARAMETER] = state.tokens.issue(call_sid)
+    return _connect(state, record, parameters)
+
+
+def _connect(state: ServerState, record: CallRecord, parameters: dict[str, str]) -> web.Response:
+    """Connects a call to a stream, by a token of its own."""
+    token = {TOKEN_PARAMETER: state.tokens.issue(record.call_sid)}
+    base = record.base_url or ""
     return _answer(
         connect_stream(
             websocket_url(base) + "/stream",
-            parameters=parameters,
+            parameters=parameters | token,
             status_callback=base + "/status",
-            action=base + "/after-stream" if state.settings.apology else None,
+            action=base + "/after-stream",
         )
     )
 
 
 async def after_stream(request: web.Request) -> web.Response:
-    """``POST /after-stream``: the stream has ended; hang up, after an apology if it was lost.
+    """``POST /after-stream``: what comes behind a stream: a detour, an apology, or the end.
 
     Twilio may ask a little before the bot that closed the stream is done, so a stream that is
     still up gets a moment to end. One that never came, or does not end, was lost.
@@ -59,11 +68,52 @@ async def after_stream(request: web.Request) -> web.Response:
     form = await read_signed_form(request)
     state = request.app[STATE]
     call_sid = read_sid(form)
-    _expect_no_stream(state, call_sid)
     record = state.records.get(call_sid)
+    if record is not None and record.call is not None:
+        detour = record.call.detours.asked()
+        if detour is not None:
+            return _answer(detour)
+    _expect_no_stream(state, call_sid)
     if record is None or state.settings.apology is None or await _ended_well(record):
         return _answer(respond(Hangup()))
     return _answer(respond(Say(text=state.settings.apology), Hangup()))
+
+
+async def back(request: web.Request) -> web.Response:
+    """``POST /back``: verbs of a detour are done; what is left of them, or the next stream."""
+    form = await read_signed_form(request)
+    state = request.app[STATE]
+    record = state.records.get(read_sid(form))
+    if record is None or record.call is None:
+        return _answer(respond(Hangup()))
+    if dict(form).get("CallStatus") in FINAL:
+        # The caller hung up in the middle of a verb that tells.
+        await record.call.detours.hung_up()
+        return _answer(respond(Hangup()))
+    try:
+        more = record.call.detours.came_back(request.query.get("detour", ""), dict(form))
+    except DetourError:
+        # Late, or told twice: Twilio is long behind it, and does not read the answer.
+        return _answer(respond(Hangup()))
+    return _answer(more) if more is not None else _connect(state, record, {})
+
+
+async def fallback(request: web.Request) -> web.Response:
+    """``POST /fallback``: Twilio could not do what it was told; it is told why by a code.
+
+    Set it as the number's fallback URL. A call that is away comes back, and its detour has failed;
+    any other hears the apology.
+    """
+    form = await read_signed_form(request)
+    state = request.app[STATE]
+    call_sid = read_sid(form)
+    code = dict(form).get("ErrorCode", "")
+    number = int(code) if code.isascii() and code.isdecimal() and len(code) < 7 else 0
+    logger.bind(call_sid=call_sid).error(f"{call_sid}: Twilio reports error {number}")
+    record = state.records.get(call_sid)
+    if record is not None and record.call is not None and record.call.detours.refused(number):
+        return _connect(state, record, {})
+    return _answer(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
 
 
 async def status(request: web.Request) -> web.Response:
@@ -80,6 +130,8 @@ async def status(request: web.Request) -> web.Response:
     if record.is_over:
         state.outgoing.release(record.call_sid)
         _expect_no_stream(state, record.call_sid)
+        if record.call is not None:
+            await record.call.detours.hung_up()
     return web.Response(status=204)
 
 

@@ -1,7 +1,8 @@
 """A Pipecat transport for Twilio Media Streams, over any of the usual WebSockets."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -10,7 +11,7 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallBackFrame, CallEndReason, DetourFrame
 from twilio_frames.pipecat_internals import call_event_handler, register_event_handlers
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.protocol import Playback, Start
@@ -83,6 +84,8 @@ class TwilioTransport(BaseTransport):
             name=f"{self}#input",
         )
         self._output = TwilioOutput(self._connection, self._params, name=f"{self}#output")
+        self._connection.on_away = self._went_away
+        self._telling: set[asyncio.Task[None]] = set()
         self._handlers_context = copy_context()
         register_event_handlers(self, "on_client_connected", "on_client_disconnected")
         register_event_handlers(self, "on_call_started", "on_call_ended")
@@ -195,6 +198,73 @@ class TwilioTransport(BaseTransport):
         """
         self._connection.watchers.add(watcher)
 
+    def see_to_detours(self, handler: Callable[[DetourFrame], bool] | None) -> None:
+        """Has somebody see to the call's way to other TwiML, and back.
+
+        Args:
+            handler: Told of each :class:`twilio_frames.frames.DetourFrame` that is due; gives
+                whether it is made. Then the stream is closed, or Twilio's ``stop`` is awaited
+                (``by_rest``); what comes next is up to the handler.
+        """
+        self._connection.on_detour = handler
+
+    async def leave_at_once(self, detour: DetourFrame) -> None:
+        """Leaves the stream in the middle of what is being said; the rest is said when it is back.
+
+        Whoever sees to detours is told of it, as of one that fell due.
+        """
+        await self._output.leave_at_once(detour)
+
+    def stay(self) -> None:
+        """Says that Twilio has refused a detour that it was asked for by REST."""
+        self._connection.stay()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the call has left its stream for something else, and is to come back."""
+        return self._connection.is_away
+
+    async def come_back(
+        self, websocket: object, start: Start, results: Sequence[Mapping[str, str]] = ()
+    ) -> CallBackFrame | None:
+        """Goes on with the same call on a new stream.
+
+        Args:
+            websocket: An open WebSocket, as for the transport itself, whose ``start`` was read.
+            start: That message.
+            results: What Twilio said of what was done meanwhile.
+
+        Returns:
+            What the pipeline is told; None if the call is not away.
+        """
+        if (detour := self._connection.detour) is None:
+            return None
+        stream = MediaConnection(media_socket(websocket), self._params)
+        stream.adopt(start)
+        back = CallBackFrame(
+            detour=detour,
+            results=tuple(results),
+            away_secs=self._connection.come_back(stream),
+            stream_sid=start.stream_sid,
+        )
+        self._tell_pipeline(self._input.line_back(back))
+        return back
+
+    def _went_away(self, detour: DetourFrame) -> None:
+        self._tell_pipeline(self._input.line_left(detour))
+
+    def _tell_pipeline(self, work: Coroutine[Any, Any, None]) -> None:
+        previous = list(self._telling)
+
+        async def tell() -> None:
+            if previous:
+                await asyncio.wait(previous)
+            await work
+
+        task = asyncio.create_task(tell(), name="detour", context=self._handlers_context)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
     def expect_transfer(self, expected: bool = True) -> None:
         """Says that the call is about to get other TwiML: the ``stop`` to come is a transfer.
 
@@ -205,12 +275,16 @@ class TwilioTransport(BaseTransport):
         """
         self._connection.transferring = expected
 
+    async def wait_for_close(self) -> None:
+        """Waits until the line is closed, or is to be closed when a transfer is through."""
+        await self._connection.closing.wait()
+
     def expect_end(self) -> None:
         """Says that the pipeline has been asked to end: some time behind the last word it is over.
 
         A pipeline says so itself, unless the end does not get through to its first processor.
         """
-        self._connection.expect_end()
+        self._connection.checks.expect_end(time.monotonic())
 
     @property
     def pipeline_failure(self) -> ErrorFrame | None:
@@ -220,7 +294,7 @@ class TwilioTransport(BaseTransport):
     @property
     def pipeline_is_up(self) -> bool:
         """Whether the pipeline has been up."""
-        return self._connection.pipeline_is_up
+        return self._connection.checks.pipeline_is_up
 
     def expect_break_off(self) -> None:
         """Says that the bot is being stopped from outside: what it ends by is an error."""
@@ -246,7 +320,7 @@ class TwilioTransport(BaseTransport):
         await self._tell("on_call_started", start)
 
     async def _ended(self, reason: CallEndReason) -> None:
-        if self._connection.was_dead_air:
+        if self._connection.checks.was_dead_air:
             self._input.blame()
         if self.underruns:
             logger.warning(

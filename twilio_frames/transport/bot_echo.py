@@ -42,6 +42,10 @@ class BotEcho:
             case _:
                 pass
 
+    def begin_anew(self) -> None:
+        """Goes on with a new stream, whose clock is another."""
+        self._evenly = EvenArrival()
+
     def at_ear(self, timestamp: int | None, length: int) -> BotAtEar | None:
         """What the bot was saying where its echo would be in what is heard from the caller now.
 

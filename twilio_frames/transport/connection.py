@@ -18,7 +18,7 @@ from loguru import logger
 
 from twilio_frames.audio import MULAW_SILENCE
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallEndReason, DetourFrame
 from twilio_frames.processors.output.pacer import AUTO_MARK
 from twilio_frames.protocol import (
     OUTBOUND,
@@ -41,6 +41,7 @@ from twilio_frames.protocol import (
 )
 from twilio_frames.transport.bot_echo import BotEcho
 from twilio_frames.transport.handshake import start_of_later_message
+from twilio_frames.transport.line_checks import LineChecks
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
 from twilio_frames.transport.taps import Audience, CallTaps, Failures, LineWatcher
@@ -55,6 +56,10 @@ QUESTION = f"{AUTO_MARK}alive:"
 
 
 def _nothing() -> None:
+    return
+
+
+def _ignore(_detour: DetourFrame) -> None:
     return
 
 
@@ -89,12 +94,27 @@ class MediaConnection:
         """Called after each mark that came back."""
         self.on_end: Callable[[], None] = _nothing
         """Called once, at the end of the connection."""
+        self.on_left: Callable[[], None] = _nothing
+        """Called when the stream has been left for a detour."""
+        self.on_back: Callable[[], None] = _nothing
+        """Called when the call is on another stream."""
+        self.on_detour: Callable[[DetourFrame], bool] | None = None
+        """Told of a detour that is due; gives whether it is made."""
+        self.on_away: Callable[[DetourFrame], None] = _ignore
+        """Told what the stream has been left for."""
+        self.detour: DetourFrame | None = None
+        """What the stream has been left for; None while the call is on one."""
+        self._ordered: DetourFrame | None = None
+        self._away_since = 0.0
+        self._back = asyncio.Event()
         self.stream = Stream(Role.BOT)
         self.playback = playback or Playback()
         self.end_reason: CallEndReason | None = None
         self.end_detail = ""
         self.transferring = False
         """Set before the call is given other TwiML: the ``stop`` that follows is a transfer."""
+        self.closing = asyncio.Event()
+        """Set when it is to be closed, which a transfer that is under way holds up."""
         self.breaks_off = False
         """Set before the bot is stopped from outside: closing the line is no hanging up."""
         if taps is None:
@@ -105,17 +125,12 @@ class MediaConnection:
         self.watchers = Audience(LineWatcher, self.taps.failures)
         """Who sees the messages."""
         self._echo = echo or BotEcho(self.playback)
-        self._started_at = math.inf
-        self._asked_at = -math.inf
         self._questions = 0
-        self._ends_since: float | None = None
-        self.pipeline_is_up = False
-        """Whether there is a pipeline that can hear and speak."""
-        self.was_dead_air = False
-        """Whether it ended because there was none in time."""
+        self._leaving: asyncio.Task[None] | None = None
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
-        self.last_received = self.opened_at
+        self.checks = LineChecks(params, self.playback, self.opened_at)
+        """What ends the call by itself."""
 
     async def wait_for_start(self) -> Start:
         """Reads up to ``start``; at once if it has been read.
@@ -154,7 +169,8 @@ class MediaConnection:
     def adopt(self, start: Start) -> None:
         """Goes on from a ``start`` that somebody else has read."""
         self.stream.adopt(start)
-        self._started_at = self.taps.started_secs = 0.0
+        self.taps.started_secs = 0.0
+        self.checks.started_at = self.opened_at
 
     def _adopt_by(self, data: str | bytes) -> None:
         """Goes on from the middle of a stream whose ``start`` somebody else has read."""
@@ -182,20 +198,17 @@ class MediaConnection:
 
         A mark comes as what its echo says; one that is not out is dropped, as are this end's own.
         """
-        try:
-            data = await self._socket.receive()
-        except Exception:
-            data = None
-        if data is None:
-            self._ended_by_peer()
-            return None
-        self.last_received = time.monotonic()
-        if self._started_at == math.inf and self.stream.state is StreamState.IDLE:
+        while (data := await self._received()) is None:
+            if not await self._next_stream():
+                self._ended_by_peer()
+                return None
+        self.checks.last_received = now = time.monotonic()
+        if self.checks.started_at == math.inf and self.stream.state is StreamState.IDLE:
             self._adopt_by(data)
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
             if self.watchers.listeners:
-                self.watchers.tell("received", event, self.last_received)
+                self.watchers.tell("received", event, now)
             if isinstance(event, Media):
                 if event.timestamp is not None:
                     self.playback.media_received(event.timestamp)
@@ -203,6 +216,69 @@ class MediaConnection:
             else:
                 events += self._noted(event)
         return events
+
+    async def _received(self) -> str | bytes | None:
+        try:
+            return await self._socket.receive()
+        except Exception:
+            return None
+
+    async def _next_stream(self) -> bool:
+        """Waits for the stream that follows the one that is over; False if none does."""
+        if self.is_away:
+            await self._back.wait()
+        follows, self._back = self._back.is_set(), asyncio.Event()
+        return follows and self.end_reason is None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the stream has been left for a detour, and the call is to come back."""
+        return self.detour is not None
+
+    async def leave(self, detour: DetourFrame) -> bool:
+        """Closes the stream, and not the call; False unless whoever sees to detours does to it."""
+        if not self.is_open or self.on_detour is None or not self.on_detour(detour):
+            return False
+        if detour.by_rest:
+            self._ordered = detour
+        else:
+            self._go_away(detour)
+            self._leaving = asyncio.create_task(
+                self._close_socket(self._socket), name="media-socket-leave"
+            )
+        return True
+
+    def stay(self) -> None:
+        """Twilio has refused to have the stream left: it goes on."""
+        self._ordered = None
+        self.on_back()
+
+    def _go_away(self, detour: DetourFrame) -> None:
+        """The stream is being left, or has been stopped, for something else."""
+        self.detour, self._away_since = detour, time.monotonic()
+        self.checks.away_until = self._away_since + (detour.within_secs or math.inf)
+        logger.info(f"call {self.call_sid}: leaves stream {self.stream.stream_sid} for a detour")
+        self.on_left()
+        self.playback.begin_anew(self._away_since)
+        self.on_away(detour)
+
+    def come_back(self, other: "MediaConnection") -> float:
+        """Goes on with the stream that another connection has begun to read.
+
+        Returns:
+            How long the call was away, seconds.
+        """
+        self._socket, self.stream, self.detour = other._socket, other.stream, None
+        self.violations += other.violations
+        now = time.monotonic()
+        self.checks.come_back(now)
+        self.playback.begin_anew(now)
+        self._echo.begin_anew()
+        self.taps.begin_anew()
+        self._back.set()
+        logger.info(f"call {self.call_sid}: is back, on stream {self.stream.stream_sid}")
+        self.on_back()
+        return now - self._away_since
 
     def _noted(self, event: Event) -> Sequence[Event | MarkEcho]:
         match event:
@@ -215,7 +291,8 @@ class MediaConnection:
             case Unknown():
                 self._count("unknown event", "it has a name this package does not know")
             case Start():
-                self._started_at = self.taps.started_secs = self.last_received - self.opened_at
+                self.checks.started_at = self.checks.last_received
+                self.taps.started_secs = self.checks.started_at - self.opened_at
             case Stop():
                 self._stopped()
             case _:
@@ -231,6 +308,13 @@ class MediaConnection:
             )
 
     def _stopped(self) -> None:
+        if self.is_away:
+            return
+        if (ordered := self._ordered) is not None:
+            # Twilio was asked for it by REST.
+            self._ordered = None
+            self._go_away(ordered)
+            return
         reason = CallEndReason.CALLER_HUNG_UP
         if self.transferring:
             reason = CallEndReason.TRANSFERRED
@@ -247,6 +331,7 @@ class MediaConnection:
             self.end_detail = detail
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
             self._ended.set()
+            self._back.set()
             self.on_end()
             self.taps.line_ended()
 
@@ -263,7 +348,8 @@ class MediaConnection:
     @property
     def is_open(self) -> bool:
         """Whether messages can still be sent."""
-        return self.end_reason is None and self.stream.state is StreamState.STARTED
+        is_over = self.end_reason is not None or self.is_away or self._ordered is not None
+        return not is_over and self.stream.state is StreamState.STARTED
 
     async def send(self, message: BotMessage) -> bool:
         """Sends a message; False if the connection has ended, or ends by this.
@@ -318,52 +404,12 @@ class MediaConnection:
     async def check_line(self) -> bool:
         """Whether the call goes on, by what arrived and what is overdue; ends it if not."""
         now = time.monotonic()
-        if self.playback.overdue(now) > self._params.mark_timeout_secs:
-            self._end(CallEndReason.LINE_LOST, "marks stopped coming back")
-        elif now - self.opened_at > (self._params.time_limit_secs or math.inf):
-            self._end(CallEndReason.TIME_LIMIT, "the call was as long as calls may be")
-        elif self._is_dead_air(now):
-            self.was_dead_air = True
-            self._end(CallEndReason.ERROR, "nothing was said, and no pipeline was up in time")
-        elif self._is_past_its_end(now):
-            self._end(CallEndReason.BOT_HUNG_UP, "the pipeline did not let the end through")
-        else:
-            await self._check_sound(now)
+        if (ending := self.checks.too_late(now)) is not None:
+            self._end(*ending)
+        elif self.is_open and self.checks.is_to_be_asked(now):
+            self._questions += 1
+            await self.send(SendMark(name=f"{QUESTION}{self._questions}"))
         return self.end_reason is None
-
-    async def _check_sound(self, now: float) -> None:
-        """Asks a line on which nothing comes whether it lives; ends it if there is no answer.
-
-        A line may suppress silence. But a mark comes back at once where nothing is buffered, and
-        else when that has been played.
-        """
-        if not self.is_open:
-            return
-        limit = self._params.media_timeout_secs
-        silent = now - self.last_received
-        if self._asked_at <= self.last_received:
-            if silent > limit / 2 and not self.playback.is_cutting:
-                self._asked_at = now
-                self._questions += 1
-                await self.send(SendMark(name=f"{QUESTION}{self._questions}"))
-        elif silent > limit and now - max(self._asked_at, self.playback.ends_at) > limit / 2:
-            self._end(CallEndReason.LINE_LOST, "nothing came any more, and no mark came back")
-
-    def _is_dead_air(self, now: float) -> bool:
-        limit = self._params.pipeline_timeout_secs
-        if self.pipeline_is_up or limit is None:
-            return False
-        return now - max(self.opened_at + self._started_at, self.playback.ends_at) > limit
-
-    def _is_past_its_end(self, now: float) -> bool:
-        if self._ends_since is None:
-            return False
-        return now - max(self._ends_since, self.playback.ends_at) > self._params.end_timeout_secs
-
-    def expect_end(self) -> None:
-        """The pipeline has been asked to end: some time behind the last word it is over."""
-        if self._ends_since is None:
-            self._ends_since = time.monotonic()
 
     async def close(self, reason: CallEndReason, detail: str) -> None:
         """Closes the socket, in bounded time; the reason counts if it is the first.
@@ -371,13 +417,16 @@ class MediaConnection:
         Twilio goes on with the TwiML behind ``<Connect>``. So while the call is being given other
         TwiML, Twilio's ``stop`` is awaited first: closing would be faster than the transfer.
         """
+        self.closing.set()
         if self.transferring and self.is_open:
             await self._wait_for_end(self._params.transfer_timeout_secs)
         if self.breaks_off:
             reason = CallEndReason.ERROR
         self._end(reason, detail)
         if self._closing is None:
-            self._closing = asyncio.create_task(self._close_socket(), name="media-socket-close")
+            self._closing = asyncio.create_task(
+                self._close_socket(self._socket), name="media-socket-close"
+            )
         await asyncio.shield(self._closing)
 
     async def _wait_for_end(self, seconds: float) -> None:
@@ -387,10 +436,10 @@ class MediaConnection:
         except TimeoutError:
             logger.warning(f"call {self.call_sid}: the transfer did not end the stream in time")
 
-    async def _close_socket(self) -> None:
+    async def _close_socket(self, socket: MediaSocket) -> None:
         try:
             async with asyncio.timeout(self._params.close_timeout_secs):
-                await self._socket.close()
+                await socket.close()
         except Exception as error:
             reason = type(error).__name__
             logger.debug(f"stream {self.stream.stream_sid}: the socket did not close: {reason}")

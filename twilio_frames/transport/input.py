@@ -22,13 +22,16 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.utils.errors import ErrorCategory
 
-from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import (
     BacklogFrame,
+    CallAwayFrame,
+    CallBackFrame,
     CallEndedFrame,
     CallEndReason,
     CallStartedFrame,
+    DetourFrame,
     MarkReachedFrame,
     MulawInputFrame,
 )
@@ -48,6 +51,7 @@ LONGEST_SECS = 30.0
 """Of audio. A pipeline that is this far behind answers nobody in time."""
 _ASK_SECS = 5.0
 _LOOK_SECONDS = 1.0
+_QUIET_SECS = 0.1
 
 
 class TwilioInput(BaseInputTransport, LineListener):
@@ -97,6 +101,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._coming_up: ComingUp | None = None
         self._hold_ups: HoldUps | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._quiet: asyncio.Task[None] | None = None
         self._held_up: ErrorFrame | None = None
         self._ended = False
         self._deaf = False
@@ -117,9 +122,10 @@ class TwilioInput(BaseInputTransport, LineListener):
             pipeline = setup.pipeline_worker.pipeline
             self._hold_ups = HoldUps(pipeline, self.task_manager.current_tasks)
             self._looking = self.create_task(self._look())
-        self._event_frames = EventFrames(
-            sample_rate=self.sample_rate, longest_gap_secs=self._longest_gap_secs
-        )
+        self._event_frames = self._new_event_frames()
+
+    def _new_event_frames(self) -> EventFrames:
+        return EventFrames(sample_rate=self.sample_rate, longest_gap_secs=self._longest_gap_secs)
 
     async def start(self, frame: StartFrame):
         """Starts to read."""
@@ -131,7 +137,7 @@ class TwilioInput(BaseInputTransport, LineListener):
     async def stop(self, frame: EndFrame):
         """Stops hearing. The socket is read on: marks are still to come."""
         self._deaf = True
-        self._connection.expect_end()
+        self._connection.checks.expect_end(time.monotonic())
         await super().stop(frame)
 
     async def pause(self, frame: StopFrame):
@@ -148,7 +154,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         """Stops reading and closes the socket, if nothing has yet."""
         await self._connection.close(CallEndReason.ERROR, "pipeline broke off")
         await self._reader.finish()
-        for task in (self._beginning, self._giving_up, self._looking):
+        for task in (self._beginning, self._giving_up, self._looking, self._quiet):
             if task is not None and not task.done():
                 await self.cancel_task(task)
         await super().cleanup()
@@ -162,7 +168,7 @@ class TwilioInput(BaseInputTransport, LineListener):
                 await self.push_frame(TTSSpeakFrame(self._apology))
 
     async def _pipeline_started(self) -> None:
-        self._connection.pipeline_is_up = True
+        self._connection.checks.pipeline_is_up = True
 
     async def _give_up(self, error: ErrorFrame) -> None:
         # Not here: the processor that failed waits for it, and this ends the pipeline.
@@ -176,7 +182,9 @@ class TwilioInput(BaseInputTransport, LineListener):
             now = time.monotonic()
             assert self._hold_ups is not None  # noqa: S101 - it is set where this begins
             holder = self._hold_ups.look(now, limit)
-            if holder is not None and now - self._connection.playback.ends_at >= limit:
+            is_here = not self._connection.is_away
+            silent = now - self._connection.playback.ends_at
+            if holder is not None and is_here and silent >= limit:
                 text = (
                     f"expected each processor to be done with a frame within {limit:g} s, got one "
                     f"that holds it up: {holder}. Limit what it waits for, do it in a task of its "
@@ -251,6 +259,36 @@ class TwilioInput(BaseInputTransport, LineListener):
                 f"call {self._connection.call_sid}: the pipeline is {LONGEST_SECS:g} s behind "
                 "the caller, or more came than anybody can have said; some is left out"
             )
+
+    async def line_left(self, detour: DetourFrame) -> None:
+        """Tells the pipeline that the caller is elsewhere; until they are back, it is silent."""
+        await self.broadcast_frame(CallAwayFrame, detour=detour)
+        self._quiet = self.create_task(self._be_quiet())
+
+    async def _be_quiet(self) -> None:
+        """Hears silence at the pace of a line: what was being said is over, recognisers live on."""
+        rate = self.sample_rate
+        while True:
+            await asyncio.sleep(_QUIET_SECS)
+            mulaw = mulaw_silence(_QUIET_SECS)
+            pcm = bytes(2 * round(_QUIET_SECS * rate))
+            await self.push_audio_frame(
+                MulawInputFrame(audio=pcm, sample_rate=rate, num_channels=1, mulaw=mulaw)
+            )
+
+    async def line_back(self, back: CallBackFrame) -> None:
+        """Tells the pipeline that the caller is there again."""
+        quiet, self._quiet = self._quiet, None
+        if quiet is not None:
+            await self.cancel_task(quiet)
+        self._event_frames = self._new_event_frames()
+        await self.broadcast_frame(
+            CallBackFrame,
+            detour=back.detour,
+            results=back.results,
+            away_secs=back.away_secs,
+            stream_sid=back.stream_sid,
+        )
 
     async def line_ended(self, reason: CallEndReason) -> None:
         """Ends the pipeline."""

@@ -29,4 +29,4 @@ class TwilioOutput(MulawOutput):
         setup.pipeline_worker.add_event_handler("on_pipeline_started", self._pipeline_started)
 
     async def _pipeline_started(self, _worker: object, _frame: Frame) -> None:
-        self._connection.pipeline_is_up = True
+        self._connection.checks.pipeline_is_up = True

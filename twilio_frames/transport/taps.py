@@ -187,6 +187,11 @@ class CallTaps:
             "caller_audio", mulaw, now if place > now + self.MOST_AHEAD_SECS else place
         )
 
+    def begin_anew(self) -> None:
+        """Goes on with a new stream, whose clock is another."""
+        self._caller_clock = None
+        self.started_secs = time.monotonic() - self.opened_at
+
     def bot_heard(self, mulaw: bytes, played_at: float) -> None:
         """Tells what the caller heard of the bot, on the caller's side of time."""
         at = max(0.0, played_at + self._playback.round_trip - self.opened_at)

@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
+from twilio_frames.rest.client import FINAL
 
 __all__ = ["CallRecord", "CallRecords", "StreamPhase"]
 
 _UNWANTED = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR})
-_FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
 class StreamPhase(StrEnum):
@@ -36,7 +36,8 @@ class CallRecord:
         phase: The stream, as seen here.
         stream_events: What Twilio's stream callbacks said, in order of arrival.
         end_reason: Why the stream ended.
-        call: The call, while its stream is up.
+        call: The call, while its bot runs.
+        base_url: Where Twilio reached this server for it.
         settled: Set while no stream is up.
     """
 
@@ -46,13 +47,14 @@ class CallRecord:
     phase: StreamPhase = StreamPhase.NONE
     stream_events: tuple[str, ...] = ()
     end_reason: CallEndReason | None = None
+    base_url: str | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def is_over(self) -> bool:
         """Whether Twilio said that the call is over."""
-        return self.status in _FINAL
+        return self.status in FINAL
 
     def follow(self, status: str, sequence: int) -> bool:
         """Take a status; False if it is an old or a repeated one.
@@ -129,6 +131,11 @@ class CallRecords:
         record = self._records[call_sid] = CallRecord(call_sid=call_sid)
         record.settled.set()
         return record
+
+    @property
+    def any_away(self) -> bool:
+        """Whether a call is away from its stream, and is to come back here."""
+        return any(one.call and one.call.detours.is_away for one in self._records.values())
 
     def _forget_one(self) -> None:
         for call_sid, record in self._records.items():
