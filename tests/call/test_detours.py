@@ -160,7 +160,9 @@ async def dial(call: Call, _: DetourBot) -> DetourResult:
     [(speaks(2.0), "completed"), (None, "busy"), ("nobody", "no-answer")],
     ids=["answered", "busy", "no answer"],
 )
-async def test_dial_tells_what_came_of_it(phone: Phone, party: PartyScript | str | None, status: str):
+async def test_dial_tells_what_came_of_it(
+    phone: Phone, party: PartyScript | str | None, status: str
+):
     bot = DetourBot(dial)
     async with phone.desk(bot) as desk:
         rings = 60.0 if party == "nobody" else 0.0
