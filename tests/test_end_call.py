@@ -26,6 +26,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from tests.transport.bots import Tap
 from tests.vendors.fallback_bot import Scribe
 from tests.vendors.faults import bad_day
+from tests.waiting import others_run, time_passes
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, MarkReachedFrame
 from twilio_frames.local.tts import EspeakTTSService
@@ -96,7 +97,7 @@ class SlowVoice(EspeakTTSService):
     """Needs a while for the first sound of each text."""
 
     async def synthesise(self, text: str) -> AsyncIterator[SpeechChunk]:
-        await asyncio.sleep(0.8)
+        await time_passes(0.8)
         async for chunk in super().synthesise(text):
             yield chunk
 
@@ -233,7 +234,7 @@ async def test_limit_begins_when_the_bot_falls_silent():
 
     goodbye = Goodbye(cast("PipelineWorker", worker), then, push=nowhere, limit=0.3)
     for _ in range(5):
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
         await goodbye.on_push_frame(pushed(BotSpeakingFrame()))
     assert not ended.is_set()
     async with asyncio.timeout(5):
@@ -250,14 +251,14 @@ async def test_only_the_mark_behind_the_goodbye_tells_of_its_end(is_flushed):
     goodbye = Goodbye(cast("PipelineWorker", worker), then, push=nowhere)
     for frame in (BotStoppedSpeakingFrame(), MarkReachedFrame("other", 0, flushed=False)):
         await goodbye.on_push_frame(pushed(frame))
-    await asyncio.sleep(0)
+    await others_run()
     assert worker.observers
     await goodbye.on_push_frame(pushed(MarkReachedFrame(goodbye.mark.mark, 0, flushed=is_flushed)))
     # It was heard before.
     await goodbye.on_push_frame(pushed(InterruptionFrame()))
     async with asyncio.timeout(5):
         await worker.is_left.wait()
-    await asyncio.sleep(0)
+    await others_run()
     assert ended.is_set() is not is_flushed
 
 
@@ -275,7 +276,7 @@ async def test_goodbye_that_is_held_and_said_on_is_heard_to_its_end():
     goodbye = Goodbye(cast("PipelineWorker", worker), then, push=push)
     first = goodbye.mark.mark
     await goodbye.on_push_frame(pushed(MarkReachedFrame(first, 0, flushed=True)))
-    await asyncio.sleep(0)
+    await others_run()
     assert worker.observers
     assert marks == [goodbye.mark]
     assert goodbye.mark.mark != first

@@ -1,4 +1,3 @@
-import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -7,6 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.waiting import until
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.rest import Credentials, TwilioRest
 from twilio_frames.rest.numbers import without_numbers
@@ -143,8 +143,7 @@ async def test_server_error_dials_once(api: FakeApi, rest: TwilioRest, status: i
 
 async def never(request: web.Request) -> web.Response:
     """Answers only once the other side has gone."""
-    while request.transport is not None:  # noqa: ASYNC110 - aiohttp tells of it nowhere else
-        await asyncio.sleep(0.01)
+    await until(lambda: request.transport is None)  # aiohttp tells of it nowhere else
     return web.Response()
 
 

@@ -13,6 +13,7 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
+from tests.waiting import others_run
 from twilio_frames.running import PipelineRun
 from twilio_frames.worker import phone_worker
 
@@ -88,7 +89,7 @@ async def test_nothing_is_left_of_a_pipeline_that_is_held_up(what: str):
 
     assert run.left == set()
     assert part.cleaned_up
-    await asyncio.sleep(0)
+    await others_run()
     assert asyncio.all_tasks() == before
 
 

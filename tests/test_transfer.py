@@ -8,6 +8,7 @@ from pipecat.frames.frames import EndFrame
 from pipecat.pipeline.pipeline import Pipeline
 
 from tests.transport.bots import Tap, speech
+from tests.waiting import others_run
 from twilio_frames.call import Call
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallEndReason, CallStartedFrame
@@ -38,7 +39,7 @@ class TransferBot:
         await tap.wait_for(CallStartedFrame)
         redirecting = asyncio.create_task(call.redirect(twiml=self.twiml))
         if self.ends_meanwhile:
-            await asyncio.sleep(0)
+            await others_run()
             await tap.push_frame(EndFrame())
         try:
             await redirecting

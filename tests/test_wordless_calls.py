@@ -1,6 +1,5 @@
 """Whole calls: what a caller hears when they make sounds that are no words."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from itertools import pairwise
 from typing import Any
@@ -17,6 +16,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tests.transport.bots import tone
 from tests.vendors.faults import bad_day
+from tests.waiting import time_passes
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import (
@@ -82,7 +82,7 @@ class Thinks(PythonLLMService):
 
     async def respond(self, context: LLMContext) -> AsyncIterator[str]:
         self.asked += 1
-        await asyncio.sleep(self._seconds)
+        await time_passes(self._seconds)
         yield ANSWER
 
 
@@ -240,7 +240,7 @@ class Slow(UtteranceSTTService):
 
     async def transcribe(self, pcm: bytes) -> str | None:
         words, secs = next(self._words, (None, 100.0))
-        await asyncio.sleep(secs)
+        await time_passes(secs)
         return words
 
 

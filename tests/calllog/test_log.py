@@ -14,6 +14,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap, speech, tone
+from tests.waiting import time_passes
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.calllog import CallLog
@@ -160,7 +161,7 @@ async def test_stall_of_the_event_loop_is_told(tmp_path):
     log = CallLog(tmp_path / "call.jsonl")
     log.observe(pushed(InterruptionFrame()))
     time.sleep(0.4)  # noqa: ASYNC251  # the stall
-    await asyncio.sleep(0.01)
+    await time_passes(0.01)
     await finish(log)
 
     stalls = [line for line in lines_of(tmp_path / "call.jsonl") if line["kind"] == "stalled"]

@@ -9,6 +9,7 @@ from twilio.base.exceptions import TwilioRestException
 from tests.conformance.facts import DETECTION, error, fact
 from tests.conformance.site import ANNA, Site
 from tests.testing.bots import TinyBot, tone
+from tests.waiting import time_passes
 from twilio_frames.audio import encode_mulaw, mulaw_silence
 from twilio_frames.testing import Caller, Voicemail
 from twilio_frames.testing.callers.parties import beep
@@ -114,7 +115,7 @@ async def test_message_is_left_behind_the_beep(site: Site):
     voicemail = site.twilio.answer_with(ANNA, Voicemail(greeting=speech(1.5)))
     await site.create(machine_detection="DetectMessageEnd", machine_detection_speech_threshold=1000)
     await site.bot.wait_for("start")
-    await asyncio.sleep(0.7)
+    await time_passes(0.7)
     assert site.bot.socket is not None
     await site.bot.socket.close()
     result = await voicemail.wait_for_result()

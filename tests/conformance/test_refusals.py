@@ -17,6 +17,7 @@ from tests.conformance.site import (
     refusal_of,
 )
 from tests.testing.bots import tone
+from tests.waiting import time_passes
 from twilio_frames.testing import (
     AccountRules,
     SimulatedTwilio,
@@ -32,7 +33,7 @@ async def test_calls_are_queued(site: Site):
             twilio.answer_with(number, None)
         first, second = await site.create(), await site.create(to=BEN)
         waiting = await asyncio.to_thread(site.client.calls(second.sid).fetch)
-        await asyncio.sleep(0.7)
+        await time_passes(0.7)
         calls = {call.to: call for call in await asyncio.to_thread(site.client.calls.list)}
     assert (first.status, waiting.status, calls[BEN].status) == ("queued", "queued", "busy")
     assert int(calls[ANNA].queue_time) < 100

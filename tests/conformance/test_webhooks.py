@@ -16,6 +16,7 @@ from tests.conformance.facts import (
     verb,
 )
 from tests.conformance.site import ANNA, BOT, CONNECT_STREAM, TOKEN, Site, wav
+from tests.waiting import time_passes
 from twilio_frames.errors import CallFailedError
 from twilio_frames.signature import HMAC_SHA256, SETTINGS_HEADER, SIGNATURE_HEADER
 from twilio_frames.testing import CallbackDisorder, Numbers, Signing, SimulatedTwilio
@@ -124,7 +125,7 @@ async def test_sound_is_played(site: Site):
 @fact("The read time-out is what `#rt=` says, in milliseconds.", OVERRIDES)
 async def test_read_time_can_be_set(site: Site):
     async def slowly() -> web.Response:
-        await asyncio.sleep(1)
+        await time_passes(1)
         return web.Response()
 
     site.pages["/slow"] = slowly
@@ -136,7 +137,7 @@ async def test_read_time_can_be_set(site: Site):
 @fact("All attempts together may take what `#tt=` says.", OVERRIDES)
 async def test_total_time_can_be_set(site: Site):
     async def slowly() -> web.Response:
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         return web.Response(status=503)
 
     site.pages["/slow"] = slowly
@@ -202,7 +203,7 @@ async def test_last_callback_tells_the_duration(site: Site):
 @fact("`completed` does not wait for a webhook that is in flight.", CALLS)
 async def test_completed_does_not_wait(site: Site):
     async def slowly() -> web.Response:
-        await asyncio.sleep(3)
+        await time_passes(3)
         return web.Response()
 
     site.pages["/slow"] = slowly

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.waiting import others_run
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.errors import ConfigurationError, MissingExtraError, RecognitionError
 from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
@@ -116,7 +117,7 @@ async def test_too_many_waiting_is_said(monkeypatch: pytest.MonkeyPatch, calls: 
     monkeypatch.setattr(Recogniser, "_MOST_WAITING", 1)
     recogniser = await Recogniser.create(GRAMMAR)
     first = asyncio.create_task(recogniser.recognise(spoken("hang up")))
-    await asyncio.sleep(0)
+    await others_run()
     with pytest.raises(RecognitionError, match="at most 1 utterances"):
         await recogniser.recognise(bytes(16000))
     assert (await first).text == "hang up"

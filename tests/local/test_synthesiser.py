@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from tests.waiting import others_run
 from twilio_frames.errors import ConfigurationError, MissingExtraError, SynthesisError
 from twilio_frames.local.espeak import Espeak, Voice
 from twilio_frames.local.espeak_thread import EspeakThread
@@ -156,7 +157,7 @@ async def test_cancelled_speech_frees_its_place():
         await speaker.speak(ORDER * 50)
 
     tasks = [asyncio.create_task(hold(Synthesiser())) for _ in range(5)]
-    await asyncio.sleep(0)
+    await others_run()
     for task in tasks:
         task.cancel()
     assert all(

@@ -39,6 +39,7 @@ from truth_services import Prompter  # pyright: ignore[reportMissingImports]
 from truth_words import heard_words, said, sound  # pyright: ignore[reportMissingImports]
 
 from tests.memory.voices import Voice, speaker
+from tests.waiting import time_passes, until
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.processors.clips import Clip, ClipWord
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -101,7 +102,7 @@ class ScriptedLLM(LLMService):
                 case Look():
                     await self._look_up(context)
                 case Think():
-                    await asyncio.sleep(part.seconds)
+                    await time_passes(part.seconds)
                 case str():
                     for word in part.split():
                         await self.push_frame(LLMTextFrame(f"{word} "))
@@ -248,7 +249,7 @@ class Bot:
     async def speaks(self, seconds: float) -> None:
         """Waits until the bot has been speaking for some time."""
         await self.ears.until(lambda: self.ears.is_speaking)
-        await asyncio.sleep(seconds)
+        await time_passes(seconds)
 
     async def silence(self) -> None:
         """Waits until the bot has said what it had to say."""
@@ -256,10 +257,8 @@ class Bot:
 
     async def remembers(self, is_true: Callable[[Sequence[str]], bool]) -> None:
         """Waits for something to be in the memory."""
-        async with asyncio.timeout(10):
-            # A list of messages has nothing to await.
-            while not is_true(self.lines()):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        # A list of messages has nothing to await.
+        await until(lambda: is_true(self.lines()), every=0.01)
 
     def lines(self) -> list[str]:
         """The memory, a line for each message."""
@@ -324,7 +323,7 @@ async def _talk(talk: Talk, voice: Voice, memory: Memory, make_voice: MakeVoice)
         except TimeoutError as error:
             raise AssertionError(f"{voice.value}, {memory.value}: {bot.lines()}") from error
         # What would be too much in the memory has time to get there.
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         lines = bot.lines()
         await caller.hang_up()
         # Words that only their letters place may be off by one; so where their times are late.

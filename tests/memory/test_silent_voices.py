@@ -1,6 +1,5 @@
 """What is remembered of replies that a voice makes no sound of, and who says them again."""
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
@@ -32,6 +31,7 @@ from truth_services import (  # pyright: ignore[reportMissingImports]
 
 from tests.memory.conversation import CUT, Bot, Look, Memory, Think, call, words_heard_of
 from tests.memory.voices import SocketSpeaker, Voice
+from tests.waiting import time_passes
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.testing.known_speech import espeak_voice, said, sound
 
@@ -112,7 +112,7 @@ class PausingVoice(FailingVoice):
         pieces = 0
         async for frame in super().run_tts(text, context_id):
             if text.startswith(SECOND) and pieces == 4:
-                await asyncio.sleep(self._pause_secs)
+                await time_passes(self._pause_secs)
             pieces += 1
             yield frame
 
@@ -276,7 +276,7 @@ class BrokenSocket(SocketSpeaker):
             yield frame
 
     async def _fail(self) -> None:
-        await asyncio.sleep(0.02)
+        await time_passes(0.02)
         await self.disconnect()
         await self.push_error("401 from the vendor", force_treat_as_permanent=True)
 
@@ -311,7 +311,7 @@ class HangingVoice(FailingVoice):
     """Takes two seconds to fail."""
 
     async def run_tts(self, text: str, context_id: str):
-        await asyncio.sleep(2.0)
+        await time_passes(2.0)
         async for frame in super().run_tts(text, context_id):
             yield frame
 
@@ -321,7 +321,7 @@ async def test_next_voice_does_not_wait_for_one_that_hangs():
     bot = bot_with(ServiceSwitcher([first, other]))
 
     async def switch() -> None:
-        await asyncio.sleep(0.06)
+        await time_passes(0.06)
         await bot.queue(ManuallySwitchServiceFrame(service=other))
 
     async with call(bot) as caller:

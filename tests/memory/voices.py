@@ -22,6 +22,7 @@ from truth_services import (  # pyright: ignore[reportMissingImports]
 )
 from truth_words import pcm_of, said, sound  # pyright: ignore[reportMissingImports]
 
+from tests.waiting import time_passes
 from twilio_frames.testing.known_speech import TextVoice
 
 
@@ -87,7 +88,7 @@ class SocketSpeaker(TTSService):
     async def _provide(self) -> None:
         while True:
             context_id, text = await self._orders.get()
-            await asyncio.sleep(0.05)
+            await time_passes(0.05)
             if text is None:
                 await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id))
                 await self.remove_audio_context(context_id)
@@ -102,7 +103,7 @@ class SocketSpeaker(TTSService):
                 pcm = pcm_of(mulaw[begin : begin + 800])
                 frame = TTSAudioRawFrame(pcm, self.sample_rate, 1, context_id=context_id)
                 await self.append_to_audio_context(context_id, frame)
-                await asyncio.sleep(0.03)
+                await time_passes(0.03)
 
 
 class CountsAnew(TimedSpeaker):

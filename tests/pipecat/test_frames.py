@@ -1,6 +1,5 @@
 """Frames and processors that a bot brings along: keys, gates, branches, ends, settings."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from pipecat.audio.vad.vad_analyzer import VADParams
@@ -37,6 +36,7 @@ from pipecat.services.settings import TTSSettings
 
 from tests.pipecat.features import Side, feature
 from tests.pipecat.rig import Bot, Hearer, ToneTTS, calling
+from tests.waiting import time_passes
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 
@@ -225,7 +225,7 @@ async def test_stop_comes_behind_the_last_word(side: Side):
     async with calling(side, bot) as caller:
         await bot.queue(TTSSpeakFrame("one two three"), StopFrame())
         await bot.after.wait_for(StopFrame)
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         secs = sum(spell.seconds for spell in caller.bot_spells)
         await caller.hang_up()
 

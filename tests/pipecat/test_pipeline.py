@@ -1,7 +1,5 @@
 """What a worker is told: metrics, rates, heartbeats, an idle time-out, RTVI, tracing."""
 
-import asyncio
-
 import pytest
 from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
@@ -15,6 +13,7 @@ from pipecat.processors.frameworks.rtvi import RTVIProcessor
 
 from tests.pipecat.features import Side, feature
 from tests.pipecat.rig import Bot, ToneTTS, calling
+from tests.waiting import time_passes
 
 
 class Told(FrameProcessor):
@@ -104,7 +103,7 @@ async def test_turns_are_traced(side: Side):
         await bot.say("one two")
         await bot.after.wait_for(BotStoppedSpeakingFrame)
         await caller.hang_up()
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
 
     names = {span.name for span in exporter.get_finished_spans()}
     assert {"conversation", "turn"} <= names

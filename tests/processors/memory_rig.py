@@ -24,6 +24,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import tone
+from tests.waiting import until
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
@@ -135,10 +136,8 @@ class Talk:
 
     async def remembers(self, count: int) -> list[Line]:
         """Waits for so many messages to be in the memory."""
-        async with asyncio.timeout(10):
-            # A list of messages has nothing to await.
-            while len(self.memory()) < count:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        # A list of messages has nothing to await.
+        await until(lambda: len(self.memory()) >= count, every=0.01)
         return self.memory()
 
     def memory(self) -> list[Line]:

@@ -21,7 +21,7 @@ from pipecat.frames.frames import (
 
 from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import speech, tone
-from tests.waiting import until
+from tests.waiting import time_passes, until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.frames import BotHeldFrame, ResumeFrame
 from twilio_frames.processors.output.background import Background, LiveSound
@@ -78,7 +78,7 @@ async def test_mixer_is_heard_in_pauses_and_is_no_speech():
     async with speaking(line, params) as (_, tap):
         await tap.wait_for(StartFrame)
         began = asyncio.get_running_loop().time()
-        await asyncio.sleep(1.0)
+        await time_passes(1.0)
 
     mixer: Any = params.audio_out_mixer
     found = samples(line)
@@ -94,7 +94,7 @@ async def test_mixer_is_heard_in_pauses_and_is_no_speech():
 async def test_speech_does_not_wait_for_a_mixer():
     line = FakeLine()
     async with speaking(line, hums()) as (worker, tap):
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         asked = asyncio.get_running_loop().time()
         await worker.queue_frames(speech(0.5))
         await tap.wait_for(BotStoppedSpeakingFrame)
@@ -124,12 +124,12 @@ async def test_nothing_is_heard_where_the_bot_is_held():
     async with speaking(line, hums()) as (worker, tap):
         await worker.queue_frames(speech(2.0))
         await tap.wait_for(BotStartedSpeakingFrame)
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         await worker.queue_frame(VADUserStartedSpeakingFrame())
         await tap.wait_for(BotHeldFrame)
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
         held_at = asyncio.get_running_loop().time()
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         while_held = samples(line, held_at)
         await worker.queue_frame(ResumeFrame())
         await tap.wait_for(BotStoppedSpeakingFrame)
@@ -141,12 +141,12 @@ async def test_nothing_is_heard_where_the_bot_is_held():
 async def test_caller_over_a_background_holds_nothing():
     line = FakeLine()
     async with speaking(line, hums()) as (worker, tap):
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         await worker.queue_frame(VADUserStartedSpeakingFrame())
         await worker.queue_frame(InterruptionFrame())
         await tap.wait_for(InterruptionFrame)
         since = asyncio.get_running_loop().time()
-        await asyncio.sleep(0.4)
+        await time_passes(0.4)
 
     assert tap.frames(BotHeldFrame) == []
     assert len(samples(line, since)) > 0.3 * 8000
@@ -156,17 +156,17 @@ async def test_frames_control_the_mixer():
     line = FakeLine()
     async with speaking(line, hums()) as (worker, tap):
         await tap.wait_for(StartFrame)
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         await worker.queue_frame(MixerUpdateSettingsFrame({"level": 3000}))
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         loud_by = samples(line).max()
         await worker.queue_frame(MixerEnableFrame(False))
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         since = asyncio.get_running_loop().time()
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         off = samples(line, since)
         await worker.queue_frame(MixerEnableFrame(True))
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
 
     assert loud_by == pytest.approx(3000, abs=150)
     # Silence is not sent.
@@ -178,7 +178,7 @@ async def test_mixer_that_fails_is_left_out():
     line = FakeLine()
     params = TwilioParams(audio_out_mixer=Hum(fails_at=5))
     async with speaking(line, params) as (worker, tap):
-        await asyncio.sleep(0.4)
+        await time_passes(0.4)
         await worker.queue_frames(speech(0.3))
         await tap.wait_for(BotStoppedSpeakingFrame)
 
@@ -205,7 +205,7 @@ class OddMixer(Hum):
 async def test_mixer_that_gives_no_sound_is_left_out(given: Any):
     line, params = FakeLine(), TwilioParams(audio_out_mixer=OddMixer(given))
     async with speaking(line, params) as (worker, tap):
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         await worker.queue_frames(speech(0.3))
         await tap.wait_for(BotStoppedSpeakingFrame)
 
@@ -222,7 +222,7 @@ async def test_mixer_may_give_arrays():
     line = FakeLine()
     async with speaking(line, TwilioParams(audio_out_mixer=Arrays())) as (_, tap):
         await tap.wait_for(StartFrame)
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
 
     assert np.abs(samples(line) - HUM).max() < 8
 
@@ -265,7 +265,7 @@ async def hum_of_a_processor(worker, secs: float, level: int = 500) -> None:
     piece = np.full(160, level, np.int16).tobytes()
     for _ in range(round(secs / 0.02)):
         await worker.queue_frame(OutputAudioRawFrame(piece, 8000, 1))
-        await asyncio.sleep(0.02)
+        await time_passes(0.02)
 
 
 async def test_sound_of_a_processor_neither_counts_nor_delays():
@@ -274,7 +274,7 @@ async def test_sound_of_a_processor_neither_counts_nor_delays():
         humming = asyncio.create_task(hum_of_a_processor(worker, 4.0))
         waits: list[float] = []
         for number in range(3):
-            await asyncio.sleep(0.5)
+            await time_passes(0.5)
             assert len(tap.frames(BotStartedSpeakingFrame)) == number
             asked = asyncio.get_running_loop().time()
             await worker.queue_frames(speech(0.5))

@@ -11,7 +11,7 @@ from loguru import logger
 from pipecat.services.settings import TTSSettings
 
 from tests.transport.bots import tone
-from tests.waiting import until
+from tests.waiting import time_passes, until
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.errors import ClipError
 from twilio_frames.processors.clips import Clip
@@ -244,7 +244,7 @@ async def test_service_that_never_records_a_greeting_is_let_be(tmp_path: Path):
     greeting = Greeting(TEXT, tts, store=ClipStore(tmp_path), retry_secs=0.001)
     await greeting.prepare()
     await until(lambda: len(made) >= 5)
-    await asyncio.sleep(0.2)
+    await time_passes(0.2)
 
     assert len(made) == 5
 

@@ -23,7 +23,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap, tone
-from tests.waiting import until
+from tests.waiting import time_passes, until
 from twilio_frames.audio import encode_mulaw, mulaw_of_wav, mulaw_silence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason, ResumeFrame
@@ -98,7 +98,7 @@ async def test_pipeline_is_told_in_order_of_what_it_missed():
     async with Voice(TwilioParams(lead_secs=2.0)) as voice:
         await voice.output.say_first(SpeakClipFrame(CLIP))
         await voice.sends(10)
-        await asyncio.sleep(1.2)
+        await time_passes(1.2)
         await voice.come_up()
         await voice.after.wait_for(TTSStoppedFrame)
 

@@ -1,5 +1,6 @@
 import asyncio
 
+from tests.waiting import time_passes
 from twilio_frames.processors.replies.deadline import Deadline
 
 
@@ -37,7 +38,7 @@ async def test_cleared_deadline_is_never_late():
     try:
         deadline.set(0.01)
         deadline.clear()
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
     finally:
         running.cancel()
 

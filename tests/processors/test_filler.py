@@ -28,6 +28,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
+from tests.waiting import time_passes
 from twilio_frames.processors.replies.filler import SilenceFiller
 
 AFTER = 0.5
@@ -57,8 +58,8 @@ class Rig:
         for frame in frames:
             await self._worker.queue_frame(frame)
             # System frames would overtake what was queued before them.
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(wait)
+            await time_passes(0.02)
+        await time_passes(wait)
         return [frame.text for frame in self._spoken.fillers]
 
     @property

@@ -17,6 +17,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap, speech
+from tests.waiting import time_passes
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.transport import TwilioParams
@@ -79,7 +80,7 @@ async def test_what_an_interruption_left_unheard_is_not_told_of():
     async def play(worker: PipelineWorker, tap: Tap):
         await worker.queue_frames(speech(3.0))
         await tap.wait_for(BotStartedSpeakingFrame)
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         await worker.queue_frame(InterruptionFrame())
         await tap.wait_for(BotStoppedSpeakingFrame)
 

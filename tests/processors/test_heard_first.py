@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from pipecat.frames.frames import (
     EndFrame,
@@ -26,6 +24,7 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tests.processors.memory_rig import Talk, reply, speech, talk, words
+from tests.waiting import time_passes
 from twilio_frames.frames import TurnTranscriptionFrame
 from twilio_frames.processors.context import (
     InterruptBy,
@@ -186,9 +185,9 @@ async def test_words_that_follow_each_other_closely_are_all_kept(gap):
     async with talk(ours(), round_trip=0.4) as call:
         await until_heard(call, *reply(QUESTION))
         await call.happens(ON(), OFF(), words("No, don't."))
-        await asyncio.sleep(gap)
+        await time_passes(gap)
         await call.happens(words("Keep it."), words("And thanks."))
-        await asyncio.sleep(1.0)
+        await time_passes(1.0)
         said = " ".join(text for role, text in call.memory() if role == "user")
 
     assert said == "No, don't. Keep it. And thanks."
@@ -200,7 +199,7 @@ async def test_interruption_meanwhile_does_not_break_off_the_turn(gap):
     async with talk(ours(), round_trip=0.4) as call:
         await until_heard(call, *reply(QUESTION))
         await call.happens(ON(), OFF(), words("No, don't."))
-        await asyncio.sleep(gap)
+        await time_passes(gap)
         await call.happens(InterruptionFrame())
         (question, answer) = await call.mind.is_asked()
 

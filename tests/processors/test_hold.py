@@ -1,8 +1,6 @@
 # The far end of a fake line has nothing to await.
 """The bot falls silent at the first sound of speech, and says on if it was none."""
 
-import asyncio
-
 import pytest
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -20,7 +18,7 @@ from pipecat.pipeline.worker import PipelineWorker
 
 from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import speech
-from tests.waiting import until
+from tests.waiting import time_passes, until
 from twilio_frames.frames import (
     BotHeldFrame,
     CallerPausedFrame,
@@ -53,7 +51,7 @@ async def until_resumed(line: FakeLine) -> None:
 async def happens(worker: PipelineWorker, *frames: Frame) -> None:
     """Lets things happen, and gives the output time to act."""
     await worker.queue_frames(frames)
-    await asyncio.sleep(0.1)
+    await time_passes(0.1)
 
 
 async def test_likely_speech_holds_the_bot():
@@ -64,7 +62,7 @@ async def test_likely_speech_holds_the_bot():
         await worker.queue_frame(LIKELY)
         await tap.wait_for(BotHeldFrame)
         sent = len(line.of(SendMedia))
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
 
         assert clears(line) == 1
         assert len(line.of(SendMedia)) == sent
@@ -104,7 +102,7 @@ async def test_speech_that_became_certain_holds_on():
         await until_cleared(line)
         await happens(worker, ON(), CallerPausedFrame(0.2, 0.096))
         sent = len(line.of(SendMedia))
-        await asyncio.sleep(0.4)
+        await time_passes(0.4)
         assert len(line.of(SendMedia)) == sent
 
         await worker.queue_frame(OFF())
@@ -206,7 +204,7 @@ async def test_slow_recogniser_is_not_cut_short(slow: Frame):
         await worker.queue_frames([ON(), OFF()])
         await until_cleared(line)
         sent = len(line.of(SendMedia))
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         assert len(line.of(SendMedia)) == sent
 
         await worker.queue_frame(ResumeFrame())

@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from pipecat.frames.frames import (
     TranscriptionFrame,
@@ -9,6 +7,7 @@ from pipecat.frames.frames import (
 
 from tests.processors.memory_rig import Talk, reply, talk, words
 from tests.processors.test_heard_first import ours
+from tests.waiting import time_passes
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.processors.context import InterruptBy
 from twilio_frames.processors.turns.late_words import LONGEST_SECS
@@ -28,9 +27,9 @@ in_every_memory = pytest.mark.parametrize("memory", MEMORIES.values(), ids=MEMOR
 async def says(call: Talk, *known: TranscriptionFrame) -> None:
     """A second of speech, and what is known of it at once."""
     await call.happens(ON())
-    await asyncio.sleep(1.0)
+    await time_passes(1.0)
     await call.happens(OFF())
-    await asyncio.sleep(0.3)
+    await time_passes(0.3)
     await call.happens(*known)
 
 
@@ -44,7 +43,7 @@ def said(call: Talk) -> str:
 async def test_second_part_that_comes_to_a_silent_bot_is_answered(memory, late, is_final):
     async with talk(memory()) as call:
         await says(call, TranscriptionFrame("A coffee.", "", "", finalized=is_final))
-        await asyncio.sleep(10)
+        await time_passes(10)
         await call.happens(words(late))
         asked = await call.mind.is_asked(count=2)
 
@@ -56,15 +55,15 @@ async def test_second_part_that_comes_to_a_silent_bot_is_answered(memory, late, 
 async def test_second_part_that_comes_in_the_next_turn_is_answered(memory, late):
     async with talk(memory()) as call:
         await says(call, words("A coffee."))
-        await asyncio.sleep(10)
+        await time_passes(10)
         await call.happens(ON())
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         await call.happens(words(late))
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         await call.happens(OFF())
-        await asyncio.sleep(0.8)
+        await time_passes(0.8)
         await call.happens(words("And a cake."))
-        await asyncio.sleep(3.0)
+        await time_passes(3.0)
 
     assert said(call) == f"A coffee. {late} And a cake."
     assert call.mind.asked[-1][-1][1].endswith("And a cake.")
@@ -79,7 +78,7 @@ async def test_second_part_that_comes_while_the_bot_speaks_is_remembered(memory,
         await call.happens(*reply(REPLY))
         await call.ear.hears("cancel")
         await call.happens(words(late))
-        await asyncio.sleep(3.0)
+        await time_passes(3.0)
 
     assert said(call) == f"A coffee. {late}"
 
@@ -90,11 +89,11 @@ async def test_words_that_nobody_waited_for_any_more_are_answered(memory, late):
     """The turn ended without words, and the bot asks again."""
     async with talk(memory()) as call:
         await says(call)
-        await asyncio.sleep(8)
+        await time_passes(8)
         await call.happens(*reply(REPLY))
         await call.ear.hears("cancel")
         await call.happens(words(late))
-        await asyncio.sleep(3.0)
+        await time_passes(3.0)
 
     assert call.mind.asked[-1][-1] == ("user", late)
     assert call.mind.asked[-1][-2][1].endswith("—")
@@ -106,9 +105,9 @@ async def spoken_over(call: Talk, text: str) -> None:
     await call.happens(*reply(REPLY))
     await call.ear.hears("cancel")
     await call.happens(ON())
-    await asyncio.sleep(0.3)
+    await time_passes(0.3)
     await call.happens(OFF(), words(text))
-    await asyncio.sleep(3.0)
+    await time_passes(3.0)
 
 
 @pytest.mark.parametrize("memory", [ours, lambda: ours(InterruptBy.WORDS)])
@@ -123,11 +122,11 @@ async def test_agreement_over_the_bot_stays_out_of_the_conversation(memory):
 async def test_words_long_after_any_speech_are_about_what_is_heard(memory):
     async with talk(memory()) as call:
         await says(call, words("A coffee."))
-        await asyncio.sleep(LONGEST_SECS)
+        await time_passes(LONGEST_SECS)
         await call.happens(*reply(REPLY))
         await call.ear.hears("cancel")
         await call.happens(words("Yes."))
-        await asyncio.sleep(3.0)
+        await time_passes(3.0)
 
     assert said(call) == "A coffee."
 
@@ -136,11 +135,11 @@ async def test_speech_that_had_no_words_owes_none():
     async with talk(ours()) as call:
         await says(call)
         await call.happens(NoWordsFrame())
-        await asyncio.sleep(8)
+        await time_passes(8)
         await call.happens(*reply(REPLY))
         await call.ear.hears("cancel")
         asked = len(call.mind.asked)
         await call.happens(words("Yes."))
-        await asyncio.sleep(3.0)
+        await time_passes(3.0)
 
     assert len(call.mind.asked) == asked

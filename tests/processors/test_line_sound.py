@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
 
 from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import listening, speech, tone
+from tests.waiting import until
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.frames import MulawInputFrame, MulawOutputFrame
 from twilio_frames.services.line_audio import LineAudio
@@ -155,7 +156,6 @@ async def test_end_silence_is_sent():
     line = FakeLine()
     async with speaking(line, TwilioParams(audio_out_end_silence_secs=1)) as (worker, _):
         await worker.queue_frames([*speech(0.1), EndFrame()])
-        while line.is_open:  # noqa: ASYNC110  # a fake line has nothing to await
-            await asyncio.sleep(0.005)
+        await until(lambda: not line.is_open)
 
     assert line.audio()[800:] == mulaw_silence(1.0)

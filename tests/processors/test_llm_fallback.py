@@ -20,6 +20,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 
 from tests.processors.fallback_rig import HANG, Clock, ScriptedLLM, asked, running, vendors
+from tests.waiting import time_passes
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.fallback import LLMFallback, VendorState
@@ -182,7 +183,7 @@ class FillingLLM(FillsSilence, ScriptedLLM):
         self.scripts = list(scripts)
 
     async def respond(self, context: LLMContext) -> AsyncIterator[str]:
-        await asyncio.sleep(0.35)
+        await time_passes(0.35)
         async for piece in super().respond(context):
             yield piece
 
@@ -227,7 +228,7 @@ async def test_service_and_filler_behind_it_say_one():
     async with running(Pipeline([llm, SilenceFiller(fillers=["Wait."], filler_after=0.05)])) as rig:
         await rig.give(UserStoppedSpeakingFrame(), asked())
         await rig.after.wait_for(TTSSpeakFrame)
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
 
     assert len(rig.passed(TTSSpeakFrame)) == 1
 
@@ -283,7 +284,7 @@ async def test_interruption_ends_the_wait():
         await first.has_come.wait()
         await rig.give(InterruptionFrame())
         await rig.after.wait_for(InterruptionFrame)
-        await asyncio.sleep(0.4)
+        await time_passes(0.4)
 
     assert not rig.switches
     assert not second.asked

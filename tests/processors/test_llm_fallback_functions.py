@@ -1,7 +1,5 @@
 """LLMFallback: what functions say is heard whoever works by then, what services say is not."""
 
-import asyncio
-
 import pytest
 from pipecat.frames.frames import (
     Frame,
@@ -19,6 +17,7 @@ from tests.processors.fallback_rig import (
     running,
     vendors,
 )
+from tests.waiting import time_passes
 from twilio_frames.processors.fallback import LLMFallback
 from twilio_frames.processors.llm import ApologyFrame
 from twilio_frames.processors.replies.filler import FillerFrame
@@ -110,7 +109,7 @@ async def test_what_waits_behind_a_failed_reply_is_said_behind_the_next_once(pie
     async with running(fallback(ScriptedLLM([HANG]), ScriptedLLM([piece]))) as rig:
         await rig.give(asked(), speech)
         await rig.after.wait_for(TTSSpeakFrame)
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
 
     kinds = [type(frame) for frame, _ in rig.after.seen]
     assert kinds.count(TTSSpeakFrame) == 1

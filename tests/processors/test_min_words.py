@@ -1,7 +1,5 @@
 """A number of words interrupts, in however many transcripts they come."""
 
-import asyncio
-
 from pipecat.frames.frames import (
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
@@ -10,6 +8,7 @@ from pipecat.frames.frames import (
 
 from tests.processors.memory_rig import Talk, reply, talk, words
 from tests.processors.test_heard_first import ours
+from tests.waiting import time_passes
 from twilio_frames.processors.context import InterruptBy
 
 REPLY = "Would you like me to cancel it right now, or shall I keep it for you? " * 4
@@ -18,10 +17,10 @@ REPLY = "Would you like me to cancel it right now, or shall I keep it for you? "
 async def says(call: Talk, *parts: str) -> None:
     """Half a second of speech over the bot, whose words come in parts behind it."""
     await call.happens(VADUserStartedSpeakingFrame())
-    await asyncio.sleep(0.5)
+    await time_passes(0.5)
     await call.happens(VADUserStoppedSpeakingFrame())
     for part in parts:
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         await call.happens(TranscriptionFrame(part, "", "", finalized=False))
 
 
@@ -46,13 +45,13 @@ async def test_too_few_words_do_not_count_when_the_caller_speaks_again():
         await call.happens(*reply(REPLY))
         await call.ear.hears("cancel")
         await says(call, "Yes.", "Right.")
-        await asyncio.sleep(1.0)
+        await time_passes(1.0)
         await says(call, "Sure.", "Okay.")
         await call.ear.hears("you?")
-        await asyncio.sleep(1.0)
+        await time_passes(1.0)
         assert not call.mind.asked
         await says(call, "Not today.", "Thanks.")
-        await asyncio.sleep(3.0)
+        await time_passes(3.0)
 
     assert said(call) == ["Not today. Thanks."]
 
@@ -63,9 +62,9 @@ async def test_too_few_words_are_not_put_ahead_of_an_answer():
         await call.ear.hears("cancel")
         await says(call, "Uh-huh.")
         await call.ear.hears("it?")
-        await asyncio.sleep(2.0)
+        await time_passes(2.0)
         await call.happens(VADUserStartedSpeakingFrame())
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         await call.happens(VADUserStoppedSpeakingFrame(), words("Keep it."))
         asked = await call.mind.is_asked()
 

@@ -1,6 +1,4 @@
-# ruff: noqa: ASYNC110
 # The far end of a fake line has nothing to await.
-import asyncio
 import time
 from itertools import accumulate, pairwise
 
@@ -21,6 +19,7 @@ from pipecat.frames.frames import (
 
 from tests.processors.output_rig import FakeLine, speaking, words_heard
 from tests.transport.bots import speech, tone
+from tests.waiting import others_run, time_passes, until
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.frames import CallEndReason, MarkSentFrame, SendMarkFrame
 from twilio_frames.protocol import Clear, SendMark, SendMedia
@@ -58,8 +57,7 @@ async def test_stall_is_caught_up_with():
     line = FakeLine()
     async with speaking(line, TwilioParams(lead_secs=0.3)) as (worker, tap):
         await worker.queue_frames(speech(1.0))
-        while len(line.of(SendMedia)) < 5:
-            await asyncio.sleep(0.005)
+        await until(lambda: len(line.of(SendMedia)) >= 5)
         time.sleep(0.2)  # noqa: ASYNC251  # the stall
         await tap.wait_for(BotStoppedSpeakingFrame)
 
@@ -124,7 +122,7 @@ async def test_interruption_clears_once():
         await tap.wait_for(BotStartedSpeakingFrame)
         await worker.queue_frame(InterruptionFrame())
         await tap.wait_for(BotStoppedSpeakingFrame)
-        await asyncio.sleep(0.25)
+        await time_passes(0.25)
 
     kinds = [type(message) for _, message in line.sent]
     assert kinds.count(Clear) == 1
@@ -138,10 +136,10 @@ async def test_no_stale_audio_slips_behind_a_clear():
         for number in range(1, 12):
             await worker.queue_frames(speech(1.0))
             for _ in range(3 * number):
-                await asyncio.sleep(0)
+                await others_run()
             await worker.queue_frame(InterruptionFrame())
             await tap.wait_for(InterruptionFrame, count=number)
-            await asyncio.sleep(0.02)
+            await time_passes(0.02)
             kinds = [type(message) for _, message in line.sent]
             if Clear in kinds:
                 last_clear = len(kinds) - 1 - kinds[::-1].index(Clear)
@@ -178,8 +176,7 @@ async def test_end_waits_for_the_last_word():
     async with speaking(line) as (worker, _):
         began = time.monotonic()
         await worker.queue_frames([*speech(0.4), EndFrame()])
-        while line.is_open:
-            await asyncio.sleep(0.005)
+        await until(lambda: not line.is_open)
 
         assert time.monotonic() - began > 0.4
     assert line.closed_for is CallEndReason.BOT_HUNG_UP
@@ -200,10 +197,10 @@ async def test_last_word_counts_though_the_provider_ran_dry():
         heard = words_heard(worker)
         await worker.queue_frames([announced, start, audio, word])
         await tap.wait_for(BotStartedSpeakingFrame)
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         await worker.queue_frame(InterruptionFrame())
         await tap.wait_for(BotStoppedSpeakingFrame)
-        await asyncio.sleep(0.05)
+        await time_passes(0.05)
 
     assert heard[:1] == ["word"]
 
@@ -255,8 +252,7 @@ async def test_end_does_not_wait_for_lost_marks():
     async with speaking(line, TwilioParams(playout_timeout_secs=0.2)) as (worker, _):
         began = time.monotonic()
         await worker.queue_frames([*speech(0.3), EndFrame()])
-        while line.is_open:
-            await asyncio.sleep(0.005)
+        await until(lambda: not line.is_open)
 
         assert 0.45 < time.monotonic() - began < 2.0
     assert line.closed_for is CallEndReason.BOT_HUNG_UP
@@ -277,8 +273,8 @@ async def test_words_heard_before_the_line_ended_are_remembered():
         heard = words_heard(worker)
         await worker.queue_frames([start, audio, *words])
         await tap.wait_for(BotStartedSpeakingFrame)
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         await line.close(CallEndReason.LINE_LOST, "gone")
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
 
     assert heard == ["one"]

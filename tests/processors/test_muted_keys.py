@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.frames.frames import Frame, InputDTMFFrame
@@ -17,6 +15,7 @@ from pipecat.turns.user_mute import (
 )
 
 from tests.processors.memory_rig import Talk, reply, talk, words
+from tests.waiting import time_passes
 from twilio_frames.processors.context import PhoneContextAggregator
 
 NOTICE = "Please listen to this to its end, since it is important."
@@ -87,7 +86,7 @@ async def test_speech_while_muted_does_not_count():
         await until_heard(call, *reply(NOTICE))
         await call.happens(words("Yes, yes."), *keys("#"))
         first = await call.mind.is_asked()
-        await asyncio.sleep(1.0)
+        await time_passes(1.0)
 
     assert "Yes, yes." not in str(first)
     assert "Yes, yes." not in str(call.memory())
@@ -99,7 +98,7 @@ async def test_each_key_counts_once():
         await call.happens(*keys("4#2#"))
         await call.mind.is_asked()
         await until_heard(call, *reply(NOTICE, "again"))
-        await asyncio.sleep(4.0)
+        await time_passes(4.0)
 
     said = " ".join(text for role, text in call.memory() if role == "user")
     assert said == "DTMF: 4# DTMF: 2#"

@@ -10,6 +10,7 @@ from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 from pipecat.metrics.metrics import TurnMetricsData
 
+from tests.waiting import others_run
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.turns import smart_turn
 from twilio_frames.processors.turns.smart_turn import PhoneSmartTurn, SmartTurnPool
@@ -88,7 +89,7 @@ async def test_full_queue_refuses_at_once(model: Model):
     model.may_answer.clear()
     pool = SmartTurnPool(model, threads=1, most_waiting=2)
     asked = [asyncio.create_task(pool.ask(SECOND, time_limit=30.0)) for _ in range(3)]
-    await asyncio.sleep(0)
+    await others_run()
 
     assert await pool.ask(SECOND, time_limit=30.0) is None
 

@@ -1,7 +1,5 @@
 """UtteranceSTTService in a small pipeline: edges of utterances, frames, errors."""
 
-import asyncio
-
 import numpy as np
 import pytest
 from pipecat.frames.frames import (
@@ -16,6 +14,7 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.worker import PipelineParams
 from pipecat.tests.utils import SleepFrame, run_test
 
+from tests.waiting import time_passes
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.local.recognition.recogniser import UNINTELLIGIBLE, Recogniser
 from twilio_frames.local.stt import PocketsphinxSTTService
@@ -36,7 +35,7 @@ class Listener(UtteranceSTTService):
 
     async def transcribe(self, pcm: bytes) -> str | None:
         self.utterances.append(pcm)
-        await asyncio.sleep(self.delay)
+        await time_passes(self.delay)
         answer = self.answers.pop(0) if self.answers else "heard"
         if isinstance(answer, Exception):
             raise answer

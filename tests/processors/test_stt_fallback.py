@@ -19,6 +19,7 @@ from pipecat.frames.frames import (
 from pipecat.utils.errors import ErrorCategory
 
 from tests.processors.fallback_rig import Clock, ScriptedSTT, began, ended, running, vendors
+from tests.waiting import time_passes
 from twilio_frames.processors.fallback import STTFallback, VendorState
 from twilio_frames.processors.fallback.vendor_health import FailureKind
 
@@ -78,7 +79,7 @@ async def test_noise_is_no_failure():
     async with running(fallback(first, second)) as rig:
         await rig.give(began(), *audio(0, 20), ended())
         await rig.after.wait_for(VADUserStoppedSpeakingFrame)
-        await asyncio.sleep(0.6)
+        await time_passes(0.6)
 
     assert not rig.switches
     assert not rig.passed(TTSSpeakFrame)
@@ -90,11 +91,11 @@ async def test_late_words_of_first_count_if_they_come_first():
     async with running(fallback(first, second, patience_secs=0.3)) as rig:
         await rig.give(began(), *audio(0, 20), ended())
         await rig.after.wait_for(VADUserStoppedSpeakingFrame)
-        await asyncio.sleep(0.4)
+        await time_passes(0.4)
         await first.hear("late")
         await second.hear("later")
         await rig.after.wait_for(TranscriptionFrame)
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
 
     assert rig.transcripts() == ["first late"]
     assert not rig.switches
@@ -110,7 +111,7 @@ async def test_error_in_mid_utterance_loses_nothing(category: ErrorCategory):
         await rig.give(*audio(20, 20), ended())
         await rig.after.wait_for(TranscriptionFrame)
         await first.hear("after all")
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
 
     assert rig.transcripts() == ["second final"]
     assert second.heard == list(range(40))
@@ -196,7 +197,7 @@ async def test_two_deaf_ones_apologise_once():
         for number in range(2):
             await rig.give(began(), *audio(100 * number, 60), ended())
             await rig.after.wait_for(VADUserStoppedSpeakingFrame, count=number + 1)
-            await asyncio.sleep(0.7)
+            await time_passes(0.7)
 
     assert [frame.text for frame in rig.passed(TTSSpeakFrame)] == ["Sorry?"]
     assert len(rig.errors) == 1
@@ -207,7 +208,7 @@ async def test_muted_caller_is_no_failure():
     async with running(fallback(first, second)) as rig:
         await rig.give(STTMuteFrame(mute=True), began(), *audio(0, 60), ended())
         await rig.after.wait_for(VADUserStoppedSpeakingFrame)
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
 
     assert not rig.switches
     assert not rig.passed(TTSSpeakFrame)

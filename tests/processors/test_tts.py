@@ -26,6 +26,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.tests.utils import SleepFrame, run_test
 
 from tests.processors.fallback_rig import running
+from tests.waiting import time_passes
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 
 PARAMS = PipelineParams(audio_out_sample_rate=8000)
@@ -273,7 +274,7 @@ async def test_interruption_does_not_take_the_end_with_it():
         await rig.after.wait_for(TTSStartedFrame)
         await rig.before.wait_for(EndFrame)
         # Until it waits for its audio.
-        await asyncio.sleep(0.05)
+        await time_passes(0.05)
         await rig.before.push_frame(InterruptionFrame())
         await rig.after.wait_for(EndFrame)
 

@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
 from pipecat.services.settings import TTSSettings
 
 from tests.processors.fallback_rig import HANG, ScriptedTTS, TimedTTS, running, vendors
+from tests.waiting import time_passes
 from twilio_frames.frames import SendMarkFrame
 from twilio_frames.processors.fallback import TTSFallback, VendorState
 
@@ -123,7 +124,7 @@ async def test_interruption_leaves_nothing_to_say():
         await rig.after.wait_for(TTSAudioRawFrame, count=3)
         await rig.give(InterruptionFrame())
         await rig.after.wait_for(InterruptionFrame)
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         await rig.give(TTSSpeakFrame("Yes?"))
         await rig.after.wait_for(TTSStoppedFrame)
 
@@ -138,7 +139,7 @@ async def test_interruption_after_takeover_stops_second():
         await rig.after.wait_for(TTSAudioRawFrame, count=6)
         await rig.give(InterruptionFrame())
         await rig.after.wait_for(InterruptionFrame)
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
 
     assert len(rig.switches) == 1
     assert len(rig.passed(InterruptionFrame)) == 1
@@ -149,7 +150,7 @@ async def test_silent_text_is_no_failure():
     first.fails_at = {"...": HANG}
     async with running(fallback(first, second)) as rig:
         await rig.give(*reply("... "))
-        await asyncio.sleep(0.6)
+        await time_passes(0.6)
 
     assert not rig.switches
 
@@ -157,7 +158,7 @@ async def test_silent_text_is_no_failure():
 async def test_slow_llm_is_no_failure():
     async with running(fallback(TimedTTS(), TimedTTS())) as rig:
         await rig.give(LLMFullResponseStartFrame(), LLMTextFrame("One two three. Four"))
-        await asyncio.sleep(0.8)
+        await time_passes(0.8)
         await rig.give(LLMTextFrame(" five six. "), LLMFullResponseEndFrame())
         await rig.replied()
 

@@ -28,6 +28,7 @@ from pipecat.turns.user_start import MinWordsUserTurnStartStrategy, VADUserTurnS
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
+from tests.waiting import time_passes
 from twilio_frames.frames import (
     BotHeldFrame,
     CallerPausedFrame,
@@ -244,7 +245,7 @@ async def test_backchannel_may_go_on_into_words():
 async def test_second_onset_awaits_its_own_words():
     async with conversation(words_secs=0.05) as call:
         await call.happens(BotStartedSpeakingFrame(), ON(), OFF(), ON())
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
         assert call.resumptions() == 0
         await call.happens(OFF())
         await call.after.wait_for(ResumeFrame)
@@ -396,7 +397,7 @@ async def test_words_that_are_found_out_are_awaited():
     async with conversation(words_secs=0.0) as call:
         await call.happens(BotStartedSpeakingFrame(), ON(), pause(0.13, after=0.4))
         await call.happens(WordsAwaitedFrame(30.0), OFF())
-        await asyncio.sleep(0.1)
+        await time_passes(0.1)
         assert (call.resumptions(), call.interruptions()) == (0, 0)
         await call.happens(words("stop"))
         assert (call.resumptions(), call.interruptions()) == (0, 1)

@@ -1,6 +1,5 @@
 """What a sound without words costs: over the bot, before its reply, and in silence."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +27,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from tests.processors.memory_rig import Talk, reply, speech, talk, words
 from tests.transport.bots import Tap
+from tests.waiting import time_passes, until
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame, NoWordsFrame
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
 from twilio_frames.processors.turns.starts import ConfirmedUserTurnStartStrategy
@@ -70,7 +70,7 @@ class Listener:
         """Lets things happen one after the other: words would be overtaken by signals."""
         for frame in frames:
             await self.made.happens(frame)
-            await asyncio.sleep(0.01)
+            await time_passes(0.01)
 
     def count(self, kind: type[Frame]) -> int:
         return len(self.tap.frames(kind))
@@ -80,10 +80,8 @@ class Listener:
         return len(self.made.line.of(SendMedia))
 
     async def says_something(self, *, behind: int, within: float = 5.0) -> None:
-        async with asyncio.timeout(within):
-            # The far end of a fake line has nothing to await.
-            while self.sent <= behind:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        # The far end of a fake line has nothing to await.
+        await until(lambda: self.sent > behind, seconds=within)
 
     async def is_asked(self, count: int) -> None:
         await self.made.mind.is_asked(count=count)
@@ -283,7 +281,7 @@ async def test_reply_that_comes_during_a_sound_waits_for_its_end():
         await thinks(call)
         sent = call.sent
         await call.happens(ON(), CallerSpeakingFrame(0.3), *reply(TEXT))
-        await asyncio.sleep(0.2)
+        await time_passes(0.2)
         assert call.sent == sent
         await call.happens(pause(0.3, 0.4), off(), NoWordsFrame())
         await call.made.ear.hears("wone")
@@ -413,7 +411,7 @@ async def test_slow_recogniser_is_waited_for():
     async with listening(recogniser_secs=NEVER) as call:
         await speaks_once(call)
         await call.happens(*sound(0.4))
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         assert call.count(UserStoppedSpeakingFrame) == 0
         await call.happens(words("A latte."))
         await call.is_asked(1)

@@ -19,7 +19,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 from tests.server.conftest import QUICK
 from tests.server.site import FORM, TOKEN, RecordingBot, Site
 from tests.vendors.faults import bad_day
-from tests.waiting import until
+from tests.waiting import others_run, until
 from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason, CallStartedFrame
@@ -376,7 +376,7 @@ async def test_coroutine_that_is_thrown_away_is_no_breach():
 
     work = Compartment(breaches.append).run(bot())
     task = asyncio.create_task(work)
-    await asyncio.sleep(0)
+    await others_run()
     work.close()
     task.cancel()
     await asyncio.wait({task})

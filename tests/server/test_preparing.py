@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.server.site import FORM, Open, Site
-from tests.waiting import until
+from tests.waiting import others_run, until
 from twilio_frames.server import ComingCall, ServerSettings, create_app
 from twilio_frames.server.calls.preparing import Preparations
 
@@ -131,7 +131,7 @@ async def test_preparation_under_way_ends_with_the_server():
     maker.may_go_on.clear()
     preparations = Preparations(maker, lifetime=60.0)
     preparations.begin(ComingCall(call_sid="CA1", parameters={}))
-    await asyncio.sleep(0)
+    await others_run()
     await preparations.close()
 
     assert maker.cancelled.is_set()

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from tests.vendors.faults import bad_day
+from tests.waiting import others_run
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
 from twilio_frames.server.calls.records import CallRecords, StreamPhase
@@ -97,7 +98,7 @@ async def test_bot_may_work_on_for_a_moment():
 
     async def bot(_: Call) -> None:
         call.end(CallEndReason.CALLER_HUNG_UP)
-        await asyncio.sleep(0)
+        await others_run()
         wrote.set()
 
     assert await carry(bot, call) is StreamPhase.ENDED

@@ -20,7 +20,7 @@ from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
-from tests.waiting import until
+from tests.waiting import time_passes, until
 from twilio_frames.audio import decode_mulaw, mulaw_silence
 from twilio_frames.frames import MulawInputFrame
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
@@ -60,7 +60,7 @@ class Rig:
                     audio=decode_mulaw(piece), sample_rate=8000, num_channels=1, mulaw=piece
                 )
             )
-            await asyncio.sleep(len(piece) / 8000 / speed)
+            await time_passes(len(piece) / 8000 / speed)
 
     async def say_frame(self, frame: InputAudioRawFrame) -> None:
         await self.worker.queue_frame(frame)

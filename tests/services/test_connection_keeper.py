@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from tests.waiting import time_passes
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.vendor_socket import UNREACHABLE, VendorSocket
@@ -245,7 +246,7 @@ class ScriptedOwner(ConnectionOwner[Stream]):
                 await self.keeper.prove()
                 return None
             case "lasts":
-                await asyncio.sleep(60)
+                await time_passes(60)
                 return Failure(text="lost")
             case Exception() as error:
                 raise error

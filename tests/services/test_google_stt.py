@@ -22,6 +22,7 @@ from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherSt
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
+from tests.waiting import time_passes
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.call import phone_worker
 from twilio_frames.frames import MulawInputFrame
@@ -99,7 +100,7 @@ async def heard_by(
                 audio=decode_mulaw(piece), sample_rate=8000, num_channels=1, mulaw=piece
             )
             await worker.queue_frame(frame)
-        await asyncio.sleep(0.05)
+        await time_passes(0.05)
         await worker.queue_frame(VADUserStoppedSpeakingFrame(stop_secs=0.6))
 
     await runner.add_workers(worker)
@@ -118,7 +119,7 @@ async def test_long_streams_are_replaced(monkeypatch: pytest.MonkeyPatch):
             for number in (1, 2, 3):
                 await say(loud(0.4) + PAUSE)
                 await line.until(lambda number=number: len(line.texts) == number)
-                await asyncio.sleep(0.3)
+                await time_passes(0.3)
                 await say(PAUSE)
 
     assert line.texts == ["one", "two", "three"]
@@ -131,7 +132,7 @@ async def test_stream_without_audio_is_no_trouble():
         async with listening(server) as (line, say):
             await say(loud(0.4) + PAUSE)
             await line.until(lambda: line.texts == ["one"])
-            await asyncio.sleep(0.5)
+            await time_passes(0.5)
             await say(loud(0.4) + PAUSE)
             await line.until(lambda: line.texts == ["one", "two"])
 
@@ -145,7 +146,7 @@ async def test_noise_is_sent_again_once():
             await say(loud(0.5) + PAUSE)
             async with asyncio.timeout(10):
                 while len(server.streams) < 2 or not server.streams[1].is_over:
-                    await asyncio.sleep(0.5)
+                    await time_passes(0.5)
                     await say(PAUSE)
 
     first, second = (bytes(stream.audio) for stream in server.streams[:2])
@@ -158,7 +159,7 @@ async def test_google_that_never_answers_is_told():
         async with listening(server, policy=RetryPolicy(answer_secs=0.2)) as (line, say):
             for _ in range(4):
                 await say(loud(0.5) + PAUSE)
-                await asyncio.sleep(0.5)
+                await time_passes(0.5)
             await line.until(lambda: NOT_HEARD in line.apologies)
 
     assert len(line.errors) == 1
@@ -198,7 +199,7 @@ async def test_another_service_takes_over():
             async with asyncio.timeout(10):
                 while not switched.is_set():
                     await say(PAUSE)
-            await asyncio.sleep(0.15)
+            await time_passes(0.15)
             await say(loud(0.4) + PAUSE)
             await line.until(lambda: bool(line.texts))
 
@@ -215,14 +216,14 @@ async def test_each_deafness_has_its_apologies(monkeypatch: pytest.MonkeyPatch):
                 async with asyncio.timeout(15):
                     while len(line.apologies) < count:
                         await say(loud(0.5) + PAUSE)
-                        await asyncio.sleep(0.1)
+                        await time_passes(0.1)
 
             await is_told(1)
             server.go_wrong()
             async with asyncio.timeout(10):
                 while not line.texts:
                     await say(loud(0.4) + PAUSE)
-                    await asyncio.sleep(0.1)
+                    await time_passes(0.1)
             server.go_wrong(*repeat(Hang(), 50))
             server.drop()
             await is_told(2)

@@ -15,6 +15,7 @@ from pipecat.processors.frameworks.langchain import LangchainProcessor
 from pipecat.tests.utils import run_test
 from pipecat.utils.errors import ErrorCategory
 
+from tests.waiting import time_passes
 from twilio_frames.call import Call
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.local.tts import EspeakTTSService
@@ -67,7 +68,7 @@ async def test_chain_is_told_what_was_heard(phone: Phone, monkeypatch: pytest.Mo
 
     async def answer(given):
         told.append(given)
-        await asyncio.sleep(0.05)
+        await time_passes(0.05)
         yield "One two "
         yield AIMessageChunk(content="three four.")
 
@@ -123,10 +124,10 @@ async def test_hanging_chain_is_given_up(phone: Phone):
         if given["input"] == "Think.":
             # A model's answer begins with its role; that is no word yet.
             yield AIMessageChunk(content="")
-            await asyncio.sleep(60)
+            await time_passes(60)
         yield "Fine. "
         if given["input"] == "Break off.":
-            await asyncio.sleep(60)
+            await time_passes(60)
 
     policy = ReplyPolicy(answer_secs=0.3, next_words_secs=0.1)
     bot = bot_with(answer, errors, policy=policy, apology="Sorry?")
@@ -162,7 +163,7 @@ async def test_chain_that_works_may_take_its_time(phone: Phone):
         for _ in range(4):
             # A call of a tool in the chain.
             yield {"step": "look it up"}
-            await asyncio.sleep(0.15)
+            await time_passes(0.15)
         yield "Fine."
 
     policy = ReplyPolicy(answer_secs=0.3, next_words_secs=0.3)
@@ -191,7 +192,7 @@ async def test_chain_without_words_is_apologized_for(phone: Phone):
 
 async def test_slow_chain_is_filled_once(phone: Phone):
     async def answer(_):
-        await asyncio.sleep(0.6)
+        await time_passes(0.6)
         yield "Fine."
 
     bot = bot_with(answer, fillers=["One moment.", "Again?"], filler_after=0.2)
@@ -207,7 +208,7 @@ async def test_interruption_cancels_the_chain(phone: Phone):
         yield "One two three. "
         yield "Four"
         try:
-            await asyncio.sleep(60 if given["input"] == "Go." else 0)
+            await time_passes(60 if given["input"] == "Go." else 0)
         except asyncio.CancelledError:
             cancelled.append(given["input"])
             raise
@@ -235,7 +236,7 @@ async def test_thoughts_in_a_field_of_their_own_are_progress(phone: Phone):
         yield AIMessageChunk(content="", additional_kwargs={"reasoning_content": ""})
         for _ in range(3):
             yield AIMessageChunk(content="", additional_kwargs={"reasoning_content": "Hm."})
-            await asyncio.sleep(0.2)
+            await time_passes(0.2)
         yield AIMessageChunk(content="Fine.")
 
     policy = ReplyPolicy(answer_secs=0.4, next_words_secs=0.4)

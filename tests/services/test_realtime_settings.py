@@ -1,7 +1,5 @@
 """A realtime session's audio is the phone line's."""
 
-import asyncio
-
 from pipecat.frames.frames import (
     InputAudioRawFrame,
     LLMUpdateSettingsFrame,
@@ -12,6 +10,7 @@ from pipecat.services.openai.realtime import events
 
 from tests.services.realtime_rig import running
 from tests.transport.bots import tone
+from tests.waiting import others_run
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
 from twilio_frames.services.realtime.settings import phone_session
 from twilio_frames.testing.vendors import RealtimeServer
@@ -47,7 +46,7 @@ async def test_new_settings_leave_the_line_mulaw():
             delta = PhoneOpenAIRealtimeLLMService.Settings(session_properties=properties)
             await worker.queue_frame(LLMUpdateSettingsFrame(delta=delta))
             await server.asked_for("session.update", 2)
-            await asyncio.sleep(0)
+            await others_run()
 
     assert server.session.settings.values["instructions"] == "Be brief."
     assert server.session.settings.input_format.name == "audio/pcmu"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
-from tests.waiting import until
+from tests.waiting import time_passes, until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, SimulatedTwilio
 from twilio_frames.testing.lines.conditions import DelayLine
@@ -45,7 +45,7 @@ async def test_marks_return_to_the_millisecond(twilio):
 async def test_heard_spans_name_the_bytes(twilio):
     async def greet(bot: TinyBot):
         await bot.play(tone(0.15, 300))
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         await bot.play(tone(5, 600))
 
     bot = TinyBot(greet)
@@ -101,7 +101,7 @@ async def test_delay_does_not_cut_the_end(twilio):
     async def greet(bot: TinyBot):
         assert bot.socket is not None
         await bot.play(tone(0.5))
-        await asyncio.sleep(0.45)
+        await time_passes(0.45)
         await bot.socket.close()
 
     options = CallerOptions(line=LineConditions.one_way(DELAY))

@@ -449,7 +449,7 @@ class Failing:
         async with self.phone.text(pricing) as talk:
             await talk.reply(cut_after=2)
             self._up.set()
-            await asyncio.sleep(600)
+            await asyncio.sleep(600)  # on a loop of its own, in real time, that is cancelled
 
     async def fail(self) -> None:
         await self._up.wait()

@@ -1,11 +1,11 @@
 """Scripted callers against a small bot: what they do, and how they judge it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
+from tests.waiting import time_passes
 from twilio_frames.testing import CallEnd, Expectation, Limits, Script, SendAfter, SimulatedTwilio
 from twilio_frames.testing.callers.hearing import Hearing, KnownWord
 from twilio_frames.testing.callers.performance import Performance
@@ -53,7 +53,7 @@ class Obedient(TinyBot):
         payload = message.get("media", {}).get("payload", "")
         if payload and payload != "/" * 213 + "w==" and not self.said("cleared"):
             self.messages.append({"event": "cleared"})
-            await asyncio.sleep(self._deaf_for)
+            await time_passes(self._deaf_for)
             await self.send("clear")
 
 
@@ -77,7 +77,7 @@ async def test_silent_bot_fails_in_time():
 
 async def test_late_bot_is_timed():
     async def dawdle(bot: TinyBot):
-        await asyncio.sleep(0.5)
+        await time_passes(0.5)
         await greet(bot)
 
     performance, _ = await perform(TinyBot(dawdle), ScriptTurn(expect=expect(STARTED, within=0.3)))
@@ -167,7 +167,7 @@ async def test_end_of_the_call_is_told():
     async def hang_up(bot: TinyBot):
         assert bot.socket is not None
         await greet(bot)
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         await bot.socket.close()
 
     performance, _ = await perform(

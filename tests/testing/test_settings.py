@@ -1,11 +1,11 @@
 """What can be set about the simulated Twilio: delays, disorder, and who answers a number."""
 
-import asyncio
 import time
 
 import pytest
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, Webhook, serving, tone
+from tests.waiting import time_passes
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import CallbackDisorder, Caller, SimulatedTwilio, StartDelays
 from twilio_frames.testing.calls.facts import StatusCallback
@@ -132,7 +132,7 @@ async def test_second_dial_goes_on_ringing():
         SimulatedTwilio(auth_token=AUTH_TOKEN) as twilio,
     ):
         async with twilio.call(f"http://{host}/twiml") as caller:
-            await asyncio.sleep(0.2)
+            await time_passes(0.2)
             assert caller.is_connected
 
     assert webhook.forms[1]["DialCallStatus"] == "no-answer"

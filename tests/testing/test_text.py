@@ -11,6 +11,7 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameProcessor
 
+from tests.waiting import others_run, time_passes
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.errors import CallFailedError
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
@@ -56,13 +57,13 @@ class Counting(PythonLLMService):
         if said[-1:] == ["Think."]:
             yield "Well, let me see. Now"
             try:
-                await asyncio.sleep(60)
+                await time_passes(60)
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
         # In pieces that end within words.
         for piece in ("Tu", "rn ", f"{len(said)}. One tw", "o three four."):
-            await asyncio.sleep(0)
+            await others_run()
             yield piece
 
 

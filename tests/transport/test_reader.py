@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.vendors.faults import bad_day
+from tests.waiting import until
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import (
     Connected,
@@ -98,13 +99,6 @@ async def line(**params: object) -> AsyncIterator[Line]:
 
 def piece(number: int) -> Media:
     return Media(payload=b"\xff" * 160, timestamp=20 * number)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        # Nothing tells of what the reader has taken from the socket.
-        while not is_so():  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 @bad_day(

@@ -13,6 +13,7 @@ from loguru import logger
 from pipecat.frames.frames import BotStartedSpeakingFrame, InterruptionFrame
 
 from tests.transport.bots import Bot, listening, speech
+from tests.waiting import time_passes
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.testing import Phone
 from twilio_frames.transport import recorder as recorder_module
@@ -41,7 +42,7 @@ async def record(tap: CallTap, caller: bytes, *, begin: float = 0.0) -> None:
     for n in range(0, len(caller), 160):
         tap.caller_audio(caller[n : n + 160], begin + n / 8000)
         if n % 8000 == 0:
-            await asyncio.sleep(0.002)
+            await time_passes(0.002)
 
 
 async def test_both_sides_are_as_they_were_heard(tmp_path: Path):
@@ -264,7 +265,7 @@ async def test_recording_is_what_the_caller_heard(tmp_path: Path, phone: Phone):
         bot.transport.add_tap(recorder)
         await bot.worker.queue_frames(speech(3.0))
         await bot.before.wait_for(BotStartedSpeakingFrame)
-        await asyncio.sleep(0.7)
+        await time_passes(0.7)
         await bot.worker.queue_frame(InterruptionFrame())
 
     async with listening(behaviour=cut_in) as (url, _):

@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
 
 from tests.transport.bots import Bot, listening, speech, tone
 from tests.vendors.faults import bad_day
+from tests.waiting import time_passes
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.frames import (
     AudioGapFrame,
@@ -135,7 +136,7 @@ async def test_uneven_line_tells_where_speech_was_cut(phone: Phone):
         for seconds in (1.0, 1.37, 0.81):
             await bot.worker.queue_frames(speech(4.0))
             await bot.before.wait_for(BotStartedSpeakingFrame, count=len(cuts) + 1)
-            await asyncio.sleep(seconds)
+            await time_passes(seconds)
             await bot.worker.queue_frame(InterruptionFrame())
             await bot.before.wait_for(BotStoppedSpeakingFrame, count=len(cuts) + 1)
             assert playback.cut is not None

@@ -97,10 +97,8 @@ class Bot:
 
     async def remembers(self, count: int, seconds: float = 15.0) -> list[str]:
         """Waits until the memory has so many messages; gives them."""
-        async with asyncio.timeout(seconds):
-            # A list of messages has nothing to await.
-            while len(self.lines()) < count:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        # A list of messages has nothing to await.
+        await until(lambda: len(self.lines()) >= count, seconds=seconds, every=0.02)
         return self.lines()
 
     def lines(self) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
 
 from tests.processors.fallback_rig import ScriptedLLM, ScriptedSTT, passed
 from tests.transport.bots import Tap
+from tests.waiting import until
 from twilio_frames.call import Call
 from twilio_frames.frames import VendorSwitchedFrame
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -179,10 +180,8 @@ class TwoVendorsBot:
     async def remembers(self, *lines: str) -> None:
         """Waits until the memory is this, a line for each message."""
         try:
-            async with asyncio.timeout(8):
-                # A list of messages has nothing to await.
-                while self.lines() != list(lines):  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
+            # A list of messages has nothing to await.
+            await until(lambda: self.lines() == list(lines), seconds=8, every=0.05)
         except TimeoutError:
             raise AssertionError(f"expected {lines}, got {self.lines()}") from None
 
@@ -207,13 +206,9 @@ class Talk:
     async def hears(self, text: str) -> None:
         """Waits until this is what was heard since the caller last spoke, no more and no less."""
         wanted = [bare_word(word) for word in text.split()]
-        try:
-            async with asyncio.timeout(20):
-                # An ear has nothing to await.
-                while len(self.heard()) < len(wanted):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            pass
+        with suppress(TimeoutError):
+            # An ear has nothing to await.
+            await until(lambda: len(self.heard()) >= len(wanted), seconds=20, every=0.2)
         assert self.heard() == wanted
 
     def heard(self) -> list[str]:

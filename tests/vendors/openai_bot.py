@@ -24,6 +24,7 @@ from truth_words import (  # pyright: ignore[reportMissingImports]
     burst,
 )
 
+from tests.waiting import time_passes, until
 from twilio_frames.audio import MULAW_SILENCE
 from twilio_frames.call import Call
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -118,7 +119,7 @@ class ThinkingBot:
             size: How large.
         """
         self.orders.append({"drink": drink, "size": size})
-        await asyncio.sleep(self.order_seconds)
+        await time_passes(self.order_seconds)
         if self.order_error is not None:
             raise self.order_error
         await params.result_callback({"number": 7})
@@ -126,10 +127,8 @@ class ThinkingBot:
     async def remembers(self, *lines: str) -> None:
         """Waits until the memory is this, a line for each message."""
         try:
-            async with asyncio.timeout(5):
-                # A list of messages has nothing to await.
-                while self.lines() != list(lines):  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
+            # A list of messages has nothing to await.
+            await until(lambda: self.lines() == list(lines), seconds=5, every=0.05)
         except TimeoutError:
             raise AssertionError(f"expected {lines}, got {self.lines()}") from None
 
@@ -170,10 +169,8 @@ class Talk:
         """Waits until this is what was heard since the caller last spoke, no more and no less."""
         wanted = [bare_word(word) for word in text.split()]
         try:
-            async with asyncio.timeout(15):
-                # An ear has nothing to await.
-                while len(self.heard()) < len(wanted):  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+            # An ear has nothing to await.
+            await until(lambda: len(self.heard()) >= len(wanted), seconds=15, every=0.2)
         finally:
             assert self.heard() == wanted, self.heard()
 

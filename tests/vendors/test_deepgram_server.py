@@ -19,6 +19,7 @@ from deepgram.listen.v1.types import (
     ListenV1UtteranceEnd,
 )
 
+from tests.waiting import time_passes
 from twilio_frames.audio import decode_mulaw, mulaw_silence
 from twilio_frames.testing.vendors import (
     DeepgramServer,
@@ -262,7 +263,7 @@ async def test_idle_stream_is_closed():
 async def test_keepalive_keeps_it_open():
     async with DeepgramServer(idle_seconds=1.0) as server, listening(server) as socket:
         for _ in range(3):
-            await asyncio.sleep(0.4)
+            await time_passes(0.4)
             await socket.send_keep_alive()
         await socket.send_close_stream()
         assert isinstance((await messages(socket))[-1], ListenV1Metadata)

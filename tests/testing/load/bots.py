@@ -1,6 +1,5 @@
 """A bot that answers, as loads need one."""
 
-import asyncio
 import base64
 import json
 from contextlib import asynccontextmanager
@@ -8,6 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from tests.testing.bots import serving, tone
+from tests.waiting import time_passes
 from twilio_frames.protocol import Media, Role, SequenceBreak, Stream, TimestampBreak
 
 ANSWER = tone(0.6)
@@ -48,11 +48,11 @@ class AnsweringBot:
                 if isinstance(event, Media):
                     loud = loud + 1 if event.payload.count(0xFF) < 80 else 0
             if loud == 15:
-                await asyncio.sleep(0.4)
+                await time_passes(0.4)
                 await self._play(socket, stream.stream_sid)
                 answers += 1
                 if answers == self._hangs_up_after:
-                    await asyncio.sleep(0.1)
+                    await time_passes(0.1)
                     await socket.close()
         return socket
 

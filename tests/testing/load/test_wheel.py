@@ -4,6 +4,7 @@ import asyncio
 import time
 from itertools import pairwise
 
+from tests.waiting import time_passes
 from twilio_frames.testing.load.timer_wheel import SLOTS, TimerWheel
 
 
@@ -17,7 +18,7 @@ class TimerClient:
 
 async def turn(wheel: TimerWheel, seconds: float) -> None:
     turning = asyncio.create_task(wheel.run())
-    await asyncio.sleep(seconds)
+    await time_passes(seconds)
     turning.cancel()
     await asyncio.gather(turning, return_exceptions=True)
 
@@ -46,10 +47,10 @@ async def test_stall_is_made_up_for():
     wheel, client = TimerWheel(), TimerClient()
     wheel.join(client)
     turning = asyncio.create_task(wheel.run())
-    await asyncio.sleep(0.05)
+    await time_passes(0.05)
     before = len(client.turns)
     time.sleep(0.2)  # noqa: ASYNC251 - a stall of the loop
-    await asyncio.sleep(0.01)
+    await time_passes(0.01)
     turning.cancel()
 
     assert len(client.turns) - before >= 9

@@ -20,6 +20,9 @@ FRAME_SECONDS = FRAME_BYTES / SAMPLE_RATE
 AUDIBLE = 100
 """Smallest 16-bit amplitude that counts as sound: -50 dB of full scale."""
 
+_LEVELS = np.abs(np.frombuffer(decode_mulaw(bytes(range(256))), dtype=np.int16).astype(np.int32))
+"""The 16-bit amplitude of each mu-law code."""
+
 _SILENT_FRAME = bytes([MULAW_SILENCE]) * FRAME_BYTES
 
 
@@ -61,8 +64,7 @@ class Utterance:
 
 def audible_samples(mulaw: bytes, audible: int = AUDIBLE) -> "np.ndarray":
     """Indices of the samples that are loud enough to be heard."""
-    pcm = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.int32)
-    return np.flatnonzero(np.abs(pcm) > audible)
+    return np.flatnonzero((audible < _LEVELS)[np.frombuffer(mulaw, dtype=np.uint8)])
 
 
 class Voice:
