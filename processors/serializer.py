@@ -261,14 +261,6 @@ class TwilioSerializer(FrameSerializer):
 def _one(frames: list[Frame]) -> Frame | None:
     """Pipecat's websocket transports take one frame a message: audio is joined, and comes first."""
     audio = [frame for frame in frames if isinstance(frame, MulawInputFrame)]
-    if len(audio) > 1:
-        return MulawInputFrame(
-            audio=b"".join(frame.audio for frame in audio),
-            sample_rate=audio[0].sample_rate,
-            num_channels=1,
-            mulaw=b"".join(frame.mulaw for frame in audio),
-            timestamp=audio[0].timestamp,
-        )
     if audio:
-        return audio[0]
+        return MulawInputFrame.joined(audio)
     return frames[0] if frames else None

@@ -5,7 +5,7 @@ Digits are Pipecat's own ``InputDTMFFrame``; a raised or dropped line is Pipecat
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -395,6 +395,20 @@ class MulawInputFrame(InputAudioRawFrame):
     mulaw: bytes = field(default=b"", repr=False)
     timestamp: int | None = None
     bot: BotAtEar | None = field(default=None, repr=False)
+
+    @classmethod
+    def joined(cls, pieces: "Sequence[MulawInputFrame]") -> "MulawInputFrame":
+        """One frame of several that follow each other; the bot is as it was at the end."""
+        if len(pieces) == 1:
+            return pieces[0]
+        return cls(
+            audio=b"".join(piece.audio for piece in pieces),
+            sample_rate=pieces[0].sample_rate,
+            num_channels=1,
+            mulaw=b"".join(piece.mulaw for piece in pieces),
+            timestamp=pieces[0].timestamp,
+            bot=pieces[-1].bot,
+        )
 
     # Pipecat asks for it at each step of each frame, traced or not.
     __str__ = SystemFrame.__str__

@@ -75,7 +75,7 @@ async def test_call_becomes_frames(phone: Phone):
     assert digits == ["5", "#"]
     audio = bot.before.frames(InputAudioRawFrame)[0]
     assert isinstance(audio, MulawInputFrame)
-    assert (audio.sample_rate, len(audio.audio), len(audio.mulaw)) == (8000, 320, 160)
+    assert (audio.sample_rate, len(audio.audio), len(audio.mulaw)) == (8000, 640, 320)
     assert audio.audio == decode_mulaw(audio.mulaw)
 
 

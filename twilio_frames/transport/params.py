@@ -73,6 +73,9 @@ class TwilioParams(TransportParams):
         playout_timeout_secs: How long the end of an utterance waits for its mark beyond the time
             the audio takes.
         time_limit_secs: How long a call may last; None for as long as Twilio lets it.
+        audio_in_step_secs: How much of the caller's audio a frame holds, at least: what Twilio
+            sends in pieces of 20 ms goes through all of a pipeline that often. Directly in front of
+            a ``PhoneVAD`` every piece is a frame by itself, and 0 makes it so everywhere.
         longest_gap_secs: Holes in the caller's audio are filled with silence up to this length.
     """
 
@@ -99,6 +102,7 @@ class TwilioParams(TransportParams):
     transfer_timeout_secs: float = 10.0
     playout_timeout_secs: float = 2.0
     time_limit_secs: float | None = None
+    audio_in_step_secs: float = 0.04
     longest_gap_secs: float = 5.0
 
 

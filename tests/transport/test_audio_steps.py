@@ -1,0 +1,62 @@
+"""The caller's audio as fewer and longer frames."""
+
+import asyncio
+
+from twilio_frames.frames import MulawInputFrame
+from twilio_frames.transport.input import AudioSteps
+
+
+def piece(number: int, length: int = 160) -> MulawInputFrame:
+    mulaw = bytes([number]) * length
+    return MulawInputFrame(
+        audio=2 * mulaw, sample_rate=8000, num_channels=1, mulaw=mulaw, timestamp=20 * number
+    )
+
+
+class Pushed(list[MulawInputFrame]):
+    async def push(self, frame: MulawInputFrame) -> None:
+        self.append(frame)
+
+
+async def test_two_pieces_are_one_frame():
+    pushed = Pushed()
+    steps = AudioSteps(0.04, pushed.push)
+
+    for number in range(5):
+        await steps.take(piece(number))
+    await steps.flush()
+
+    assert [frame.timestamp for frame in pushed] == [0, 40, 80]
+    assert b"".join(frame.mulaw for frame in pushed) == b"".join(piece(n).mulaw for n in range(5))
+    assert b"".join(frame.audio for frame in pushed) == b"".join(piece(n).audio for n in range(5))
+
+
+async def test_last_piece_does_not_wait_for_one_that_never_comes():
+    pushed = Pushed()
+    steps = AudioSteps(0.04, pushed.push)
+
+    await steps.take(piece(1))
+    assert not pushed
+    await asyncio.sleep(0.1)
+
+    assert [frame.timestamp for frame in pushed] == [20]
+
+
+async def test_long_piece_goes_on_at_once():
+    pushed = Pushed()
+    steps = AudioSteps(0.04, pushed.push)
+
+    await steps.take(piece(1, 800))
+    await steps.flush()
+
+    assert [len(frame.mulaw) for frame in pushed] == [800]
+
+
+async def test_each_piece_is_a_frame_where_none_is_kept():
+    pushed = Pushed()
+    steps = AudioSteps(0.0, pushed.push)
+
+    for number in range(3):
+        await steps.take(piece(number))
+
+    assert [frame.timestamp for frame in pushed] == [0, 20, 40]
