@@ -16,14 +16,13 @@ from pipecat.turns.user_start import (
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.processors.turns.bounds import bounded_params
-from twilio_frames.processors.turns.eager import EagerReplyStopStrategy
+from twilio_frames.processors.turns.eager import EagerReplyStopStrategy, PhoneTurnStopStrategy
 from twilio_frames.processors.turns.given_strategies import (
     PhoneTurnStrategies,
     with_phone_strategies,
 )
 from twilio_frames.processors.turns.min_words import PhoneMinWordsUserTurnStartStrategy
 from twilio_frames.processors.turns.starts import ConfirmedUserTurnStartStrategy
-from twilio_frames.processors.turns.stop import PhoneTurnStopStrategy
 
 __all__ = ["InterruptBy", "PhoneContextAggregator", "phone_turn_strategies"]
 

@@ -79,8 +79,7 @@ from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer,
 from twilio_frames.processors.output.queue_writer import QueueWriter
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
 from twilio_frames.processors.output.unsounded import SayAgain
-from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio
-from twilio_frames.processors.pipeline.sample_rate_warnings import advise_on_recognisers
+from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio, advise_on_recognisers
 from twilio_frames.processors.turns.muted_keys import MutedKeys
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark

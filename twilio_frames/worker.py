@@ -11,7 +11,7 @@ from pipecat.utils.tracing.setup import is_tracing_available
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.processors.pipeline.parts import parts_in
+from twilio_frames.processors.pipeline.gates import parts_in
 
 __all__ = ["phone_worker"]
 

@@ -27,7 +27,7 @@ from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.fallback.switch import Fallback, FallbackOptions
 from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorRole
 from twilio_frames.processors.fallback.voices import Speech, Unspoken, WordTimes
-from twilio_frames.processors.words.word_times import SecondsBefore
+from twilio_frames.processors.words.progress import SecondsBefore
 
 _SPOKEN = (TTSStartedFrame, TTSStoppedFrame, TTSAudioRawFrame, AggregatedTextFrame)
 _BYTES_PER_SAMPLE = 2

@@ -17,9 +17,14 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 
-from twilio_frames.processors.words.progress import behind_words, is_speakable, words_in
+from twilio_frames.processors.words.progress import (
+    NANOSECONDS,
+    baseline_of,
+    behind_words,
+    is_speakable,
+    words_in,
+)
 from twilio_frames.processors.words.sounding import SPEAKING_RATE, letters_of
-from twilio_frames.processors.words.word_times import NANOSECONDS, baseline_of
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
 from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.pipecat_internals import wrap_writes, write_waiting_words, writes_by_response
-from twilio_frames.processors.pipeline.parts import parts_around
+from twilio_frames.processors.pipeline.gates import parts_around
 
 __all__ = ["HeardFirst", "MemoryFenceFrame"]
 

@@ -36,7 +36,7 @@ from twilio_frames.frames import (
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.output.background import Background, LiveSound
 from twilio_frames.processors.output.line_sound import SOUND_CONTROLS, LineSound
-from twilio_frames.processors.pipeline.sample_rate_warnings import advise_on_speech
+from twilio_frames.processors.pipeline.audio_warnings import advise_on_speech
 from twilio_frames.processors.words import HeardTextFrame, WordAligner, heard_text
 from twilio_frames.protocol.output_queue import OutputQueue
 

@@ -20,7 +20,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.tts_service import TTSService
 
 from twilio_frames.pipecat_internals import take_kept_text
-from twilio_frames.processors.pipeline.parts import parts_around
+from twilio_frames.processors.pipeline.gates import parts_around
 
 __all__ = ["SwitchedVoices"]
 

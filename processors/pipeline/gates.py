@@ -1,4 +1,4 @@
-"""Who may hold the bot's speech back on its way to the output."""
+"""What a pipeline is made of, and who may hold the bot's speech back on its way to the output."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.ai_service import AIService
 from pipecat.transports.base_output import BaseOutputTransport
 
-from twilio_frames.processors.pipeline.parts import parts_in
-
-__all__ = ["speech_gates"]
+__all__ = ["parts_around", "parts_in", "speech_gates"]
 
 # By where their classes are: whoever has none of them need not import them.
 _LET_THROUGH = (
@@ -21,6 +19,29 @@ _LET_THROUGH = (
     "pipecat.processors.logger",
     "pipecat.processors.metrics.",
 )
+
+
+def parts_in(processor: FrameProcessor) -> Iterator[FrameProcessor]:
+    """The processors inside of one, a pipeline say, in order, those inside of them too."""
+    for one in processor.processors:
+        yield one
+        yield from parts_in(one)
+
+
+def parts_around(
+    processor: FrameProcessor,
+) -> tuple[list[FrameProcessor], list[FrameProcessor]]:
+    """The processors ahead of one and behind it, those inside of others too.
+
+    Args:
+        processor: One that has been set up. One that stands inside of another that does not name
+            its parts has nobody around it.
+    """
+    line = list(parts_in(processor.pipeline_worker.pipeline))
+    if processor not in line:
+        return [], []
+    place = line.index(processor)
+    return line[:place], line[place + 1 :]
 
 
 def speech_gates(pipeline: FrameProcessor) -> list[str]:

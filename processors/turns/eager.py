@@ -15,12 +15,33 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.turns.types import ProcessFrameResult, UserTurnSpeculation
-from pipecat.turns.user_stop import EagerMatchPolicy, NormalizedMatch
+from pipecat.turns.user_stop import (
+    EagerMatchPolicy,
+    NormalizedMatch,
+    SpeechTimeoutUserTurnStopStrategy,
+)
 
 from twilio_frames.frames import CallerSpeakingFrame, TurnLikelyOverFrame
-from twilio_frames.processors.turns.stop import PhoneTurnStopStrategy
 
-__all__ = ["EagerReplyStopStrategy"]
+__all__ = ["EagerReplyStopStrategy", "PhoneTurnStopStrategy"]
+
+
+class PhoneTurnStopStrategy(SpeechTimeoutUserTurnStopStrategy):
+    """Ends the turn as Pipecat's speech-timeout strategy does, without its warning on each call.
+
+    That warning says that ``stop_secs`` of the VAD is not the 0.2 for which Pipecat's latencies of
+    recognisers were measured. On a phone line it is longer on purpose, and the time that a
+    recogniser is waited for counts from the end of speech all the same.
+    """
+
+    # Pipecat keeps there whether it has warned, and forgets it when a recogniser tells of itself.
+    @property
+    def _stop_secs_warned(self) -> bool:
+        return True
+
+    @_stop_secs_warned.setter
+    def _stop_secs_warned(self, warned: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] It stays so.
+        pass
 
 
 class EagerReplyStopStrategy(PhoneTurnStopStrategy):

@@ -23,7 +23,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.stt_service import STTService
 from pipecat.transports.base_input import BaseInputTransport
 
-from twilio_frames.processors.pipeline.parts import parts_around
+from twilio_frames.processors.pipeline.gates import parts_around
 
 __all__ = ["MutedKeys"]
 

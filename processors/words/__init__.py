@@ -38,12 +38,17 @@ import numpy as np
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.processors.words.heard_text import HeardTextFrame, heard_text
+from twilio_frames.processors.words.progress import NANOSECONDS, SecondsBefore, baseline_of
 from twilio_frames.processors.words.sounding import BLOCK, loud_blocks
-from twilio_frames.processors.words.text_layer import Lay, Sound, TextLayer
+from twilio_frames.processors.words.text_layer import (
+    HeardTextFrame,
+    Lay,
+    Sound,
+    TextLayer,
+    heard_text,
+)
 from twilio_frames.processors.words.utterance import Utterance
 from twilio_frames.processors.words.word_places import spoken_letters
-from twilio_frames.processors.words.word_times import NANOSECONDS, SecondsBefore, baseline_of
 
 __all__ = ["HeardTextFrame", "WordAligner", "heard_text"]
 

@@ -1,4 +1,4 @@
-"""How far a voice has got: which words it has said, and which of its audio was handed on. Pure.
+"""How far a voice has got: its words, their times, and which of its audio was handed on. Pure.
 
 Theory of operation
 -------------------
@@ -10,6 +10,7 @@ is a choice where it is cut when it breaks off.
 """
 
 import re
+from collections import OrderedDict
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.processors.words.sounding import sounding_bytes
@@ -18,6 +19,11 @@ __all__ = ["HeldAudio", "behind_words", "is_speakable", "words_in"]
 
 _WORD = re.compile(r"\s*\S+")
 _SPEAKABLE = re.compile(r"[^\W_]")
+NANOSECONDS = 1_000_000_000
+"""In a second."""
+_CONTEXTS_KEPT = 16
+# Times come out of seconds, and sums of them, by a fraction of a microsecond.
+_ROUNDING = 1_000_000
 
 
 def is_speakable(text: str) -> bool:
@@ -108,3 +114,38 @@ class HeldAudio:
         """Forgets what has come: what is asked for next begins behind what was handed on."""
         self.begin = self.handed
         self._audio.clear()
+
+
+class SecondsBefore:
+    """How much audio the latest TTS contexts had, in case one of them is begun again."""
+
+    def __init__(self) -> None:
+        self._seconds: OrderedDict[str, float] = OrderedDict()
+
+    def of(self, context_id: str | None) -> float:
+        """How much a context had; 0 if it is a new one."""
+        return 0.0 if context_id is None else self._seconds.get(context_id, 0.0)
+
+    def add(self, context_id: str | None, seconds: float) -> None:
+        """Notes more of it."""
+        if context_id is not None:
+            self._seconds[context_id] = self.of(context_id) + seconds
+            if len(self._seconds) > _CONTEXTS_KEPT:
+                self._seconds.popitem(last=False)
+
+
+def baseline_of(pts: int, *, began_at: int, follows_pts: int, seconds_before: float) -> int:
+    """The time from which the words of a stretch of speech count, nanoseconds.
+
+    Args:
+        pts: The time of its first word.
+        began_at: Pipecat's clock at its first audio.
+        follows_pts: The time of the last word before it, unless Pipecat has forgotten that one in
+            an interruption.
+        seconds_before: How much audio the same TTS context had before it was begun again.
+    """
+    follows = began_at < follows_pts <= pts + _ROUNDING
+    baseline = follows_pts if follows else min(began_at, pts)
+    before = round(seconds_before * NANOSECONDS)
+    # The service may count on from there, or again from zero: whatever the word is nearer to.
+    return baseline + before if pts - baseline > before // 2 else baseline

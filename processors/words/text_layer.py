@@ -1,12 +1,11 @@
 """Texts whose words have no times, laid on the audio that came for them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
 
-from pipecat.frames.frames import AggregatedTextFrame, TTSTextFrame
+from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSTextFrame
 
-from twilio_frames.processors.words.heard_text import heard_text
 from twilio_frames.processors.words.sounding import SPEAKING_RATE, sounding_bytes
 from twilio_frames.processors.words.word_places import (
     SpeechPace,
@@ -15,7 +14,7 @@ from twilio_frames.processors.words.word_places import (
     word_ends,
 )
 
-__all__ = ["Lay", "Sound", "TextLayer"]
+__all__ = ["HeardTextFrame", "Lay", "Sound", "TextLayer", "heard_text"]
 
 Lay = Callable[[AggregatedTextFrame, int], None]
 Sound = Callable[[int, int], bytes]
@@ -24,6 +23,34 @@ _NEVER: Mapping[int, int] = {}
 _NEXT_LETTERS = SPEAKING_RATE.digit_letters
 # A word that nobody knows, as long as words are.
 _NEXT_WORD = TTSTextFrame("0", "word")
+
+
+@dataclass
+class HeardTextFrame(SystemFrame, TTSTextFrame):
+    """A word the caller has heard.
+
+    A system frame, so that it reaches the assistant's memory before an interruption that follows it
+    does (a data frame is overtaken, and then counts for the next reply).
+    """
+
+
+def heard_text(source: TTSTextFrame, text: str) -> HeardTextFrame:
+    """The frame of a word from a service's text frame.
+
+    Args:
+        source: What the service pushed.
+        text: The word.
+    """
+    given = {f.name: getattr(source, f.name) for f in fields(TTSTextFrame) if f.init}
+    frame = HeardTextFrame(**{**given, "text": text})
+    frame.append_to_context = source.append_to_context
+    frame.includes_inter_frame_spaces = source.includes_inter_frame_spaces
+    frame.transport_destination = source.transport_destination
+    frame.interruptible = source.interruptible
+    if text != source.text:
+        frame.raw_text = None
+        frame.includes_inter_frame_spaces = False
+    return frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tests.testing.bots import TinyBot, serving, tone
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.cli import main
-from twilio_frames.cli.shown.errors import ShownErrors, showing_errors
+from twilio_frames.cli.shown.console import ShownErrors, showing_errors
 from twilio_frames.testing import Phone
 
 

@@ -15,8 +15,14 @@ from tests.waiting import others_run
 from twilio_frames.errors import ConfigurationError, MissingExtraError, SynthesisError
 from twilio_frames.local.espeak import Espeak, Voice
 from twilio_frames.local.espeak_thread import EspeakThread
-from twilio_frames.local.spoken_text import pieces, speakable
-from twilio_frames.local.synthesiser import BOT_VOICE, CALLER_VOICE, Speech, Synthesiser
+from twilio_frames.local.synthesiser import (
+    BOT_VOICE,
+    CALLER_VOICE,
+    Speech,
+    Synthesiser,
+    pieces,
+    speakable,
+)
 
 ORDER = "Hello there, I'd like a large iced latte. With two shots of espresso, please."
 

@@ -23,7 +23,7 @@ from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.mulaw_output import MulawOutput
-from twilio_frames.processors.pipeline.audio_warnings import forget_audio_advice, passes_audio
+from twilio_frames.processors.pipeline.audio_warnings import forget_advice, passes_audio
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.transport import TwilioParams
@@ -44,7 +44,7 @@ class Nobody(VADAnalyzer):
 
 @pytest.fixture
 def advice() -> Iterator[list[str]]:
-    forget_audio_advice()
+    forget_advice()
     texts: list[str] = []
     number = logger.add(
         lambda message: texts.append(message.record["message"]),
@@ -53,7 +53,7 @@ def advice() -> Iterator[list[str]]:
     )
     yield texts
     logger.remove(number)
-    forget_audio_advice()
+    forget_advice()
 
 
 async def start(ahead: list[FrameProcessor], behind: list[FrameProcessor]) -> None:

@@ -26,10 +26,10 @@ from twilio_frames.processors.context import (
     PhoneContextAggregator,
     phone_turn_strategies,
 )
+from twilio_frames.processors.turns.eager import PhoneTurnStopStrategy
 from twilio_frames.processors.turns.given_strategies import with_phone_strategies
 from twilio_frames.processors.turns.min_words import PhoneMinWordsUserTurnStartStrategy
 from twilio_frames.processors.turns.starts import ConfirmedUserTurnStartStrategy
-from twilio_frames.processors.turns.stop import PhoneTurnStopStrategy
 
 
 def strategies(

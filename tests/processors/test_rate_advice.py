@@ -21,7 +21,7 @@ from tests.transport.bots import Tap, tone
 from tests.waiting import until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.processors.mulaw_output import MulawOutput
-from twilio_frames.processors.pipeline.sample_rate_warnings import forget_advice
+from twilio_frames.processors.pipeline.audio_warnings import forget_advice
 from twilio_frames.protocol import SendMedia
 from twilio_frames.transport import TwilioParams
 

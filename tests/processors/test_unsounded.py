@@ -16,7 +16,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from tests.processors.test_words import MILLISECOND, Audio, near
 from twilio_frames.processors.output.function_rounds import FunctionRounds
 from twilio_frames.processors.output.unsounded import SayAgain
-from twilio_frames.processors.words.heard_text import HeardTextFrame
+from twilio_frames.processors.words.text_layer import HeardTextFrame
 
 LETTER = 0.07
 """Seconds that a voice takes for a letter."""

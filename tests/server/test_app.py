@@ -7,9 +7,8 @@ from tests.server.site import FORM, Open, Site
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.processors.fallback.vendor_health import VENDORS
-from twilio_frames.server.addresses import websocket_url
+from twilio_frames.server.addresses import is_same_origin, websocket_url
 from twilio_frames.server.refusals import Refusals
-from twilio_frames.server.trust import is_same_origin
 
 
 async def test_healthz_counts_calls(site: Site):

@@ -23,7 +23,7 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.services.langchain import PhoneLangchainProcessor, heard_messages
-from twilio_frames.services.reply_deadline import ReplyPolicy
+from twilio_frames.services.retry_policy import ReplyPolicy
 from twilio_frames.testing import Phone
 
 

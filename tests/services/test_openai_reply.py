@@ -11,7 +11,7 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceD
 
 from twilio_frames.errors import IncompleteReplyError
 from twilio_frames.services.openai.reply import ChatReply
-from twilio_frames.services.reply_deadline import ReplyPolicy
+from twilio_frames.services.retry_policy import ReplyPolicy
 
 
 def chunk(**delta: object) -> ChatCompletionChunk:

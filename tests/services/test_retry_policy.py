@@ -4,8 +4,13 @@ import asyncio
 
 import pytest
 
-from twilio_frames.services.reply_deadline import ReplyDeadline, ReplyPolicy
-from twilio_frames.services.retry_policy import Retries, RetryPolicy, asked_pause
+from twilio_frames.services.retry_policy import (
+    ReplyDeadline,
+    ReplyPolicy,
+    Retries,
+    RetryPolicy,
+    asked_pause,
+)
 
 
 class Clock:

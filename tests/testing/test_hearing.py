@@ -13,8 +13,8 @@ from twilio_frames.testing.callers.hearing import (
     contains,
     heard_words,
     plain_words,
+    spelled_out,
 )
-from twilio_frames.testing.callers.numerals import spelled_out
 from twilio_frames.testing.speech import to_mulaw
 
 

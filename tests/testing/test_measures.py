@@ -5,7 +5,7 @@ import pytest
 from tests.testing.bots import tone
 from twilio_frames.audio import mulaw_silence
 from twilio_frames.testing import CallEnd, CallResult, Limits, Turn, UnexpectedCallError
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.lines.timekeeping import Timekeeping
 from twilio_frames.testing.logs.log import LogEntry
 from twilio_frames.testing.results.measures import HeardSpan, gaps, silences

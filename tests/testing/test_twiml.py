@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tests.testing.bots import AUTH_TOKEN, TinyBot, Webhook, serving, tone
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import CallEnd, SimulatedTwilio
-from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.facts import StatusCallback
+from twilio_frames.testing.calls.facts import Alert, StatusCallback
 from twilio_frames.testing.verbs import (
     ConnectStream,
     Dial,

@@ -14,7 +14,7 @@ from tests.vendors.faults import bad_day
 from tests.vendors.openai_bot import SORRY, ThinkingBot, talking
 from twilio_frames.processors.replies.filler import FILLERS
 from twilio_frames.services.langchain import PhoneLangchainProcessor
-from twilio_frames.services.reply_deadline import ReplyPolicy
+from twilio_frames.services.retry_policy import ReplyPolicy
 from twilio_frames.testing import Phone
 from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, OpenAIServer, Refusal, Slow
 

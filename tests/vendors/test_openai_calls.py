@@ -13,7 +13,7 @@ from truth_services import Behaviour, PythonSpeaker  # pyright: ignore[reportMis
 from tests.vendors.faults import bad_day
 from tests.vendors.openai_bot import SORRY, ThinkingBot, talking
 from twilio_frames.processors.replies.filler import FILLERS
-from twilio_frames.services.reply_deadline import ReplyPolicy
+from twilio_frames.services.retry_policy import ReplyPolicy
 from twilio_frames.testing import LoopWatch, Phone
 from twilio_frames.testing.vendors import (
     Drop,

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from twilio_frames.cli.serve import load_bot
-from twilio_frames.cli.shown.errors import showing_errors
+from twilio_frames.cli.shown.console import showing_errors
 from twilio_frames.testing import Caller, SimulatedTwilio
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, port_number
-from twilio_frames.cli.shown.console import Console
-from twilio_frames.cli.shown.errors import showing_errors
+from twilio_frames.cli.shown.console import Console, showing_errors
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:

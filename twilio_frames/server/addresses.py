@@ -3,12 +3,21 @@
 Between Twilio and the server stand proxies: they take TLS off, cut a path or keep it, and spell
 what they pass on in their own way. Twilio signs the address that it was given, so of those that may
 have been meant the signature tells which: without a secret nobody can sign one.
+
+Whoever does not sign is believed if the request is this machine's own. It counts as local only if
+everything about it is: it comes from a loopback address, names a loopback host, and no proxy or
+tunnel has put its mark on it. The host is looked at because a tunnel's end and a rebound DNS name
+both arrive from loopback too.
 """
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
+from aiohttp import web
+
+from twilio_frames.hosts import is_this_machine
 from twilio_frames.server.refusals import shown
 from twilio_frames.signature import (
     SETTINGS_HEADER,
@@ -20,12 +29,27 @@ from twilio_frames.signature import (
 __all__ = [
     "Asked",
     "Place",
+    "is_from_here",
+    "is_local",
+    "is_reachable",
+    "is_same_origin",
+    "is_twilios",
     "places",
     "signed_place",
     "split_target",
     "unsigned_advice",
     "websocket_url",
 ]
+
+_PROXY_MARKS = (
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "CF-Connecting-IP",
+    "Via",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +196,60 @@ def _first(header: str | None) -> str:
 
 def _path(text: str) -> str:
     return f"/{text.strip('/')}" if text.strip("/") else ""
+
+
+def is_reachable(host: str) -> bool:
+    """Tell whether a host name or address may be reached from elsewhere, as far as it shows."""
+    name = host.strip("[]").lower().rstrip(".")
+    if is_this_machine(name) or name.endswith((".local", ".internal", ".lan")):
+        return False
+    try:
+        return not ipaddress.ip_address(name).is_private
+    except ValueError:
+        return True
+
+
+def is_local(request: web.BaseRequest) -> bool:
+    """Tell whether a request was made on this machine, for this machine."""
+    return is_from_here(request.headers, request.remote)
+
+
+def is_from_here(headers: Mapping[str, str], remote: str | None) -> bool:
+    """Tell the same of a request of any framework.
+
+    Args:
+        headers: Its headers, whose names may be asked for in any case.
+        remote: The address that it came from.
+    """
+    if any(mark in headers for mark in _PROXY_MARKS):
+        return False
+    if not is_this_machine(remote or ""):
+        return False
+    try:
+        named = urlsplit("//" + headers.get("Host", "")).hostname
+    except ValueError:
+        return False
+    return named is not None and is_this_machine(named)
+
+
+def is_same_origin(request: web.BaseRequest, base: str) -> bool:
+    """Tell whether a request comes from this server's own page, or from no page at all.
+
+    Args:
+        request: A request.
+        base: Where its sender sees this server, which behind a proxy is not what ``Host`` says.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc in (request.headers.get("Host"), urlsplit(base).netloc)
+    except ValueError:
+        return False
+
+
+def is_twilios(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request looks like one of Twilio's; anybody can make it look so."""
+    return SIGNATURE_HEADER in headers or "twilio" in headers.get("User-Agent", "").lower()

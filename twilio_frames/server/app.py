@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 from loguru import logger
 
 from twilio_frames.processors.warming import warm_up as processors_warm_up
+from twilio_frames.server.addresses import is_local
 from twilio_frames.server.calls.preparing import Prepare
 from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.calls.warm_up import OwnWarmUp, WarmUp
@@ -16,7 +17,6 @@ from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, make_state
-from twilio_frames.server.trust import is_local
 
 __all__ = ["create_app"]
 

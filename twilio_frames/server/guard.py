@@ -42,6 +42,7 @@ from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.protocol import MAX_MESSAGE
 from twilio_frames.server.addresses import (
     Asked,
+    is_from_here,
     places,
     signed_place,
     unsigned_advice,
@@ -51,7 +52,6 @@ from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.incoming import LARGEST_BODY, MOST_FIELDS, read_body
 from twilio_frames.server.refusals import Refusals, shown
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.trust import is_from_here
 from twilio_frames.signature import SIGNATURE_HEADER, SignatureValidator
 from twilio_frames.transport import TwilioParams, TwilioTransport
 from twilio_frames.twiml import connect_stream

@@ -2,27 +2,54 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Callable
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.server.app import create_app
 from twilio_frames.server.calls.preparing import Prepare
-from twilio_frames.server.calls.switchboard import Bot, Switchboard
+from twilio_frames.server.calls.switchboard import Bot, Switchboard, describe
 from twilio_frames.server.calls.warm_up import WarmUp
 from twilio_frames.server.connections.accepting import Listener
-from twilio_frames.server.connections.http_log import HttpLog
+from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
 
-__all__ = ["Server", "serve"]
+__all__ = ["HttpLog", "Server", "serve"]
 
 _LAST_WORDS_SECONDS = 2.0
+
+
+class HttpLog(logging.Logger):
+    """Takes what aiohttp has to tell of requests.
+
+    Args:
+        refusals: Counts and tells of them.
+    """
+
+    def __init__(self, refusals: Refusals):
+        super().__init__("twilio_frames.server.http", logging.WARNING)
+        self._refusals = refusals
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Counts one; without the text, which may hold anything that was sent."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            self._refusals.note(
+                "a request that is no HTTP, or has too long a header",
+                "Twilio sends none such: nothing need be done",
+            )
+        elif isinstance(error, Exception):
+            self._refusals.note_failure(describe(error))
+        else:
+            self._refusals.note_failure(str(record.msg))
 
 
 class Server:

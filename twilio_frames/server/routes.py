@@ -9,12 +9,11 @@ from aiohttp.typedefs import Handler
 from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.server import stream, webhooks
-from twilio_frames.server.dialing import page
+from twilio_frames.server.addresses import is_local, is_twilios
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
-from twilio_frames.server.trust import is_local, is_twilios
 
 __all__ = ["add_routes", "tells_twilio_why"]
 
@@ -41,7 +40,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         public_url: Where it is reached; its path may be kept by the gateway that cuts it elsewhere.
     """
     for base in dict.fromkeys(["", urlsplit(public_url or "").path.rstrip("/")]):
-        app.router.add_get(base + "/", page.page)
+        app.router.add_get(base + "/", dialing.page)
         app.router.add_post(base + "/call", dialing.place_call)
         app.router.add_get(base + "/calls/{sid}", dialing.call_state)
         app.router.add_get(base + "/healthz", healthz)

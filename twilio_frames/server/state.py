@@ -1,12 +1,15 @@
 """What the routes of one server share."""
 
+import asyncio
+import contextlib
 import secrets
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aiohttp import web
 
+from twilio_frames.private_files import close_unchosen_folder
 from twilio_frames.rest import TwilioRest
-from twilio_frames.server.calls.log_folder import LogFolder
 from twilio_frames.server.calls.preparing import Preparations, Prepare
 from twilio_frames.server.calls.records import CallRecords
 from twilio_frames.server.calls.switchboard import Bot, Switchboard
@@ -18,7 +21,25 @@ from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SignatureValidator
 
-__all__ = ["STATE", "ServerState", "make_state"]
+__all__ = ["STATE", "LogFolder", "ServerState", "make_state"]
+
+
+class LogFolder:
+    """Closes the folder of the calls' logs to others before the first log is in it.
+
+    Args:
+        path: The folder; None for no logs.
+    """
+
+    def __init__(self, path: Path | None = None):
+        self._path = path
+
+    async def make_ready(self) -> None:
+        """Does so at the first call, and keeps no call waiting for a disk that hangs."""
+        path, self._path = self._path, None
+        if path is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.to_thread(close_unchosen_folder, path), 1.0)
 
 
 @dataclass(slots=True, kw_only=True)

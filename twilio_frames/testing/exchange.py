@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
-from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.facts import BOT_NUMBER, CALLER_NUMBER
+from twilio_frames.testing.calls.facts import BOT_NUMBER, CALLER_NUMBER, Alert
 from twilio_frames.testing.calls.queues import CallQueue
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.calls.webhooks import Webhooks

@@ -13,8 +13,7 @@ from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.parties import Party, PartyScript
 from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
-from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.facts import Numbers, StatusCallback
+from twilio_frames.testing.calls.facts import Alert, Numbers, StatusCallback
 from twilio_frames.testing.calls.instructions import Fetch, Instructions
 from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall, on_the_line
 from twilio_frames.testing.calls.signing import Signing

@@ -44,7 +44,7 @@ from twilio_frames.protocol import (
     TwilioMessage,
     Violation,
 )
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.lines.conditions import PERFECT_LINE, DelayLine, LineConditions
 from twilio_frames.testing.lines.line import LineClock
 from twilio_frames.testing.logs.log import FROM_BOT, TO_BOT, TO_FORK, CallLog

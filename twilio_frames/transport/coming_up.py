@@ -19,7 +19,7 @@ from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.pipecat_internals import is_set_up
-from twilio_frames.processors.pipeline.parts import parts_in
+from twilio_frames.processors.pipeline.gates import parts_in
 
 __all__ = ["ComingUp", "why_not_up"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame, StartFrame, StopFrame
 from pipecat.processors.frame_processor import FrameProcessor
 
-from twilio_frames.processors.pipeline.parts import parts_in
+from twilio_frames.processors.pipeline.gates import parts_in
 from twilio_frames.transport.coming_up import AT_FRAME, AT_SETUP
 
 __all__ = ["HoldUps", "Holder"]

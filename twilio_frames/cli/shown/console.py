@@ -1,8 +1,11 @@
-"""What the commands write to the terminal."""
+"""What the commands write to the terminal; what one's own bot raises is shown whole."""
 
+import asyncio
 import sys
 import textwrap
-from typing import TextIO
+import traceback
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, TextIO
 
 _COLOURS = {"caller": "36", "bot": "33", "good": "32", "bad": "31", "faint": "2"}
 
@@ -54,3 +57,57 @@ class Console:
     def _painted(self, text: str, colour: str | None) -> str:
         code = _COLOURS.get(colour or "")
         return f"\x1b[{code}m{text}\x1b[0m" if code and self._has_colours else text
+
+
+if TYPE_CHECKING:
+    from pipecat.frames.frames import Frame
+
+    from twilio_frames.transport.attending import AttendedTransport
+
+
+class ShownErrors:
+    """Attends to all calls in this process, and writes down what their bots raise.
+
+    Args:
+        output: Where to write.
+    """
+
+    def __init__(self, output: TextIO | None = None):
+        self._output = output or sys.stderr
+
+    def transport_made(self, transport: "AttendedTransport") -> None:
+        """Follows a call's pipeline."""
+        # The command line is read without Pipecat, which takes a second to import.
+        from pipecat.frames.frames import ErrorFrame
+
+        seen: set[int] = set()
+
+        def look(_: object, frame: "Frame") -> None:
+            if not isinstance(frame, ErrorFrame) or frame.exception is None:
+                return
+            if id(frame.exception) not in seen and len(seen) < 20:
+                seen.add(id(frame.exception))
+                self._write(f"{frame.processor} raised", frame.exception)
+
+        for end in (transport.input(), transport.output()):
+            end.add_event_handler("on_before_process_frame", look)
+            end.add_event_handler("on_before_push_frame", look)
+
+    def bot_failed(self, transport: "AttendedTransport", error: BaseException) -> None:
+        """Writes down what a bot raised."""
+        if not isinstance(error, asyncio.CancelledError):
+            self._write("the bot raised", error)
+
+    def _write(self, what: str, error: BaseException) -> None:
+        text = "".join(traceback.format_exception(error))
+        self._output.write(f"{what}\n{text}")
+        self._output.flush()
+
+
+def showing_errors(wanted: bool) -> AbstractContextManager[None]:
+    """Shows what bots raise meanwhile, if that is wanted."""
+    if not wanted:
+        return nullcontext()
+    from twilio_frames.transport.attending import attending
+
+    return attending(ShownErrors())

@@ -1,8 +1,10 @@
-"""Placing calls from the page or by a program, and watching them."""
+"""The page with a call button; calls that are placed by it or by a program, and watched."""
 
 import hmac
 import json
 import math
+import secrets
+from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,13 +13,15 @@ from aiohttp import web
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.rest import CallOptions, TwilioRest
 from twilio_frames.rest.numbers import normalise_number
+from twilio_frames.server.addresses import is_local, is_reachable, is_same_origin
 from twilio_frames.server.calls.records import StreamPhase
 from twilio_frames.server.dialing.outgoing import source_of
 from twilio_frames.server.incoming import own_url, problem, read_body, read_form
 from twilio_frames.server.state import STATE, ServerState
-from twilio_frames.server.trust import is_local, is_reachable, is_same_origin
 
-__all__ = ["call_state", "needs_key", "place", "place_call"]
+__all__ = ["call_state", "needs_key", "page", "place", "place_call"]
+
+_PAGE = resources.files("twilio_frames.server").joinpath("page.html").read_text("utf-8")
 
 
 def needs_key(request: web.Request) -> bool:
@@ -193,3 +197,25 @@ def _pass_on(error: RestError) -> web.HTTPException:
     if error.status == 429:
         kind = web.HTTPTooManyRequests
     return problem(kind, str(error), code=error.code, status=error.status)
+
+
+async def page(request: web.Request) -> web.Response:
+    """``GET /``: the page, complete in one answer."""
+    state = request.app[STATE]
+    nonce = secrets.token_urlsafe(16)
+    told = {
+        "needsKey": needs_key(request),
+        "ready": state.rest is not None and bool(state.settings.phone_number),
+    }
+    text = _PAGE.replace("{{nonce}}", nonce).replace("{{told}}", json.dumps(told))
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return web.Response(text=text, content_type="text/html", headers=headers)

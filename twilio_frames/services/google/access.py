@@ -1,22 +1,34 @@
-"""How Google's services are reached: with which credentials, and where."""
+"""How Google's services are reached: with which credentials, where, and by which client."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, Generic, TypeVar
 
 import grpc
 from google.auth import default
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
+from pipecat.services.google import stt as pipecat_google
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import proxy_for
 
-__all__ = ["GoogleAccess", "NoCredentialsError", "category_of"]
+__all__ = [
+    "GoogleAccess",
+    "GoogleClient",
+    "NoCredentialsError",
+    "category_of",
+    "keep_phone_rate",
+    "no_client_yet",
+]
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -113,3 +125,78 @@ def category_of(error: BaseException) -> ErrorCategory:
     if isinstance(code, int):
         return classify_http_status_code(code)
     return ErrorCategory.SERVER
+
+
+class GoogleClient(Generic[_Client]):
+    """A client that is there once :meth:`open` has been awaited.
+
+    Args:
+        kind: Its class.
+        transport: The class of its transport over ``grpc.aio``.
+        access: Where Google is, and who asks.
+    """
+
+    def __init__(self, kind: Callable[..., _Client], transport: Any, access: GoogleAccess):
+        self.client: _Client | None = None
+        """The client; None before it is there."""
+        self._kind = kind
+        self._transport = transport
+        self._access = access
+
+    async def open(self, host: str) -> str | None:
+        """Makes the client.
+
+        Args:
+            host: Google's host of the service.
+
+        Returns:
+            The project that the credentials are for, if they tell.
+
+        Raises:
+            NoCredentialsError: If there are no credentials, or none that can be read.
+        """
+        credentials, project = await self._access.identify()
+        self.client = self._access.client(self._kind, self._transport, credentials, host)
+        return project
+
+    async def close(self) -> None:
+        """Closes its connection."""
+        if self.client is not None:
+            await self.client.transport.close()  # pyright: ignore[reportAttributeAccessIssue] All of Google's clients have one.
+
+
+def keep_phone_rate(options: MutableMapping[str, Any], instead: str) -> None:
+    """Sets the sample rate of a phone line among a service's options.
+
+    Args:
+        options: The options.
+        instead: Pipecat's service that takes other rates.
+
+    Raises:
+        ConfigurationError: If another one stands there.
+    """
+    if options.setdefault("sample_rate", SAMPLE_RATE) != SAMPLE_RATE:
+        raise ConfigurationError(
+            f"expected sample_rate={SAMPLE_RATE}, got {options['sample_rate']!r}: leave it out, "
+            f"or use Pipecat's {instead}"
+        )
+
+
+@contextmanager
+def no_client_yet() -> Iterator[None]:
+    """Has the constructor of Pipecat's recogniser make no client.
+
+    It would read files for it, and ask the net.
+    """
+    names = {
+        "default": lambda **_: (AnonymousCredentials(), "unknown"),
+        "speech_v2": SimpleNamespace(SpeechAsyncClient=lambda **_: None),
+    }
+    kept = {name: getattr(pipecat_google, name) for name in names}
+    for name, stand_in in names.items():
+        setattr(pipecat_google, name, stand_in)
+    try:
+        yield
+    finally:
+        for name, own in kept.items():
+            setattr(pipecat_google, name, own)

@@ -33,8 +33,14 @@ from twilio_frames.pipecat_internals import (
 from twilio_frames.processors.replies.apology import NOT_HEARD
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
-from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
-from twilio_frames.services.google.client import GoogleClient, keep_phone_rate, no_client_yet
+from twilio_frames.services.google.access import (
+    GoogleAccess,
+    GoogleClient,
+    NoCredentialsError,
+    category_of,
+    keep_phone_rate,
+    no_client_yet,
+)
 from twilio_frames.services.outage_announcer import OutageAnnouncer
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.unacknowledged_audio import UnansweredAudio

@@ -19,8 +19,13 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.pipecat_internals import google_location
 from twilio_frames.processors.replies.apology import Apology
-from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
-from twilio_frames.services.google.client import GoogleClient, keep_phone_rate
+from twilio_frames.services.google.access import (
+    GoogleAccess,
+    GoogleClient,
+    NoCredentialsError,
+    category_of,
+    keep_phone_rate,
+)
 from twilio_frames.services.redacting import RedactingTTSService
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.untimed_speech import Pace, UntimedSpeech

@@ -15,6 +15,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.outputs import ChatGeneration, LLMResult
+from loguru import logger
 from pipecat.frames.frames import (
     Frame,
     LLMContextFrame,
@@ -26,13 +29,79 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.utils.errors import ErrorCategory, extract_http_status_code
 
-from twilio_frames.errors import IncompleteReplyError, MissingExtraError
+from twilio_frames.errors import BrokenOffReplyError, IncompleteReplyError, MissingExtraError
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
 from twilio_frames.processors.replies.filler import FillsSilence
-from twilio_frames.services.langchain.ending import Endings
-from twilio_frames.services.reply_deadline import ReplyDeadline, ReplyPolicy
+from twilio_frames.services.retry_policy import ReplyDeadline, ReplyPolicy
+
+__all__ = ["PhoneLangchainProcessor"]
+
+# Whose chat models of LangChain tell why an answer ended, wherever it did.
+_TELLING = frozenset({"openai", "anthropic", "azure", "google_genai", "google_vertexai"})
+_REASONS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+_WITHHELD = ("content_filter", "SAFETY", "refusal")
+_CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")
+
+
+class _Endings(AsyncCallbackHandler):
+    """How the answers of a chain's models end; behind a parser of texts, nothing else shows it.
+
+    A model that never tells why it ended is not doubted.
+    """
+
+    def __init__(self) -> None:
+        self._metadata: dict[str, Any] | None = None
+
+    async def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        """Takes no note of what was asked, which would otherwise be made into a text."""
+
+    async def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Takes note of the latest answer's end."""
+        self._metadata = _metadata_of(response)
+
+    def check(self) -> None:
+        """Looks at whether the latest answer is all there; one that was cut to length is logged.
+
+        Raises:
+            BrokenOffReplyError: If it broke off.
+            IncompleteReplyError: If the vendor withheld the rest.
+        """
+        if self._metadata is None:
+            return
+        reason = _reason_in(self._metadata)
+        if reason is None and self._metadata.get("model_provider") in _TELLING:
+            raise BrokenOffReplyError(
+                "expected the model to say why its answer ended, got none: the server, or a proxy "
+                "before it, broke off"
+            )
+        if reason in _WITHHELD:
+            raise IncompleteReplyError("expected a whole answer, got one that the vendor withheld")
+        if reason in _CUT:
+            logger.warning(
+                "expected a whole answer, got one that its limit of tokens cut off: raise "
+                "max_tokens, or ask for shorter answers"
+            )
+
+
+def _metadata_of(response: LLMResult) -> dict[str, Any] | None:
+    for generations in response.generations:
+        for generation in generations:
+            if isinstance(generation, ChatGeneration):
+                return generation.message.response_metadata | (generation.generation_info or {})
+    return None
+
+
+def _reason_in(metadata: dict[str, Any]) -> str | None:
+    details = metadata.get("incomplete_details")
+    if isinstance(details, dict):
+        # A response of OpenAI's newer kind.
+        return str(details.get("reason"))
+    if metadata.get("status") == "completed":
+        return "stop"
+    return next((str(metadata[name]) for name in _REASONS if metadata.get(name)), None)
+
 
 try:
     from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -41,7 +110,6 @@ try:
 except ImportError:
     raise MissingExtraError("langchain", "langchain") from None
 
-__all__ = ["PhoneLangchainProcessor"]
 
 _KINDS: dict[str, type[BaseMessage]] = {
     "user": HumanMessage,
@@ -181,7 +249,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
 
     async def _respond(self, text: str, deadline: ReplyDeadline) -> None:
         await self.start_ttfb_metrics()
-        endings = Endings()
+        endings = _Endings()
         config: RunnableConfig = {
             "configurable": {"session_id": self._session},
             "callbacks": [endings],

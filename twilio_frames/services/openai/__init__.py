@@ -36,8 +36,7 @@ from twilio_frames.services.openai.errors import (
     retry_after,
 )
 from twilio_frames.services.openai.reply import ChatReply
-from twilio_frames.services.reply_deadline import ReplyPolicy
-from twilio_frames.services.retry_policy import Retries
+from twilio_frames.services.retry_policy import ReplyPolicy, Retries
 
 __all__ = ["PhoneOpenAILLMService", "ReplyPolicy"]
 

@@ -10,9 +10,8 @@ from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.callers.hearing import Heard, Hearing, Span
 from twilio_frames.testing.callers.tones import KEYS
 from twilio_frames.testing.callers.voice import Utterance
-from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.call import SimulatedCall
-from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.calls.facts import Alert, CallEnd
 from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.results.result import CallResult, heard_spans_of, turns_of, with_words
 from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance

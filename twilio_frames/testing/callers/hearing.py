@@ -23,8 +23,16 @@ import numpy as np
 
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, decode_mulaw
 from twilio_frames.errors import MissingExtraError
-from twilio_frames.testing.callers.numerals import spelled_out
 from twilio_frames.testing.callers.voice import audible_samples
+
+_SMALL = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_DIGITS = re.compile(r"\d+")
+
 
 if TYPE_CHECKING:
     from twilio_frames.local.recognition.spotter import Spotter
@@ -357,3 +365,24 @@ def _make_spotter() -> "Spotter":
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "pocketsphinx", "local") from error
     return Spotter()
+
+
+def spelled_out(text: str) -> str:
+    """A text with its numbers in words: up to 999 as numbers, beyond digit by digit."""
+    return _DIGITS.sub(lambda match: f" {_spelled(match.group())} ", text)
+
+
+def _spelled(digits: str) -> str:
+    if len(digits) > 3 or (digits[0] == "0" and len(digits) > 1):
+        return " ".join(_SMALL[int(digit)] for digit in digits)
+    return _number(int(digits))
+
+
+def _number(number: int) -> str:
+    if number < 20:
+        return _SMALL[number]
+    if number < 100:
+        tens, rest = divmod(number, 10)
+        return _TENS[tens - 2] + (f" {_SMALL[rest]}" if rest else "")
+    hundreds, rest = divmod(number, 100)
+    return f"{_SMALL[hundreds]} hundred" + (f" {_number(rest)}" if rest else "")

@@ -18,10 +18,10 @@ from typing import Any
 from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.callers.hearing import Announcement
 from twilio_frames.testing.callers.voice import FRAME_SECONDS, Voice
-from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.callbacks import Callbacks
 from twilio_frames.testing.calls.facts import (
     SIP_CODES,
+    Alert,
     CallEnd,
     CallStatus,
     Numbers,
@@ -31,9 +31,8 @@ from twilio_frames.testing.calls.facts import (
 from twilio_frames.testing.calls.instructions import Instructions
 from twilio_frames.testing.exchange import Exchange
 from twilio_frames.testing.lines.conditions import LineConditions
-from twilio_frames.testing.lines.line import Line
+from twilio_frames.testing.lines.line import Line, Taps
 from twilio_frames.testing.lines.rooms import Seat
-from twilio_frames.testing.lines.taps import Taps
 from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.results.recording import Recording
 from twilio_frames.testing.stream import MediaStream

@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass, field
 
 from twilio_frames.testing.calls.account import CallbackDisorder
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.logs.log import CallLog
 

@@ -4,8 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 
 from twilio_frames.protocol import INBOUND, OUTBOUND, Start
-from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.call import SimulatedCall
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.stream import MediaStream, StreamEnd
 from twilio_frames.testing.streams.broken_socket import over
 from twilio_frames.testing.streams.upgrade import open_websocket, stream_url

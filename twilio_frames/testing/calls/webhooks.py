@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 from yarl import URL
 
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.streams.overrides import Overrides, split_overrides
 

@@ -10,8 +10,8 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.callers.hearing import Announcement
 from twilio_frames.testing.callers.tones import tones
-from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.call import SimulatedCall
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.calls.webhooks import Reply
 from twilio_frames.testing.speech import TWILIO_VOICE, to_mulaw, to_utterance
 from twilio_frames.testing.streams.playback import MAX_BUFFERED, Playback

@@ -1,8 +1,8 @@
 """``<Start><Stream>`` and ``<Stop><Stream>``: servers that listen to a call."""
 
-from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.call import Fork, SimulatedCall
 from twilio_frames.testing.calls.connection import MAX_FORKED_TRACKS, StreamConnection
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.verbs import StartStream
 
 _REFUSED = 31900

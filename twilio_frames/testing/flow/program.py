@@ -3,11 +3,10 @@
 import asyncio
 from typing import assert_never
 
-from twilio_frames.testing.calls.alerts import Alert
 from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.connection import StreamConnection
 from twilio_frames.testing.calls.detection import DetectionRules, Detector
-from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.calls.facts import Alert, CallEnd
 from twilio_frames.testing.calls.instructions import (
     Answered,
     Document,

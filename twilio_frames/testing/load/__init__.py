@@ -10,8 +10,7 @@ interruptions, all drawn from one seed. They hear the bot by arithmetic alone (`
 share one clock (``wheel.py``) and the encoded audio of all that they say (``phrases.py``).
 """
 
-from twilio_frames.testing.load.figures import LoadResult
-from twilio_frames.testing.load.quality import QualityLimits
+from twilio_frames.testing.load.figures import LoadResult, QualityLimits
 from twilio_frames.testing.load.run import LoadPlan, run_load
 from twilio_frames.testing.load.search import search_largest
 from twilio_frames.testing.load.talk import CallerBehaviour

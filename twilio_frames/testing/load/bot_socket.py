@@ -16,7 +16,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from twilio_frames.protocol import MAX_MESSAGE
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.streams.upgrade import USER_AGENT
 

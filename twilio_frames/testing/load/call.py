@@ -2,17 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from twilio_frames.protocol import Clear, Role, SendMark, SendMedia, Violation, decode
-from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.load.account import Account
+from twilio_frames.testing.calls.facts import Alert, CallStatus, Numbers
+from twilio_frames.testing.calls.signing import Signing
+from twilio_frames.testing.calls.webhooks import Webhooks
 from twilio_frames.testing.load.bot_socket import BotSocket, open_bot_socket
 from twilio_frames.testing.load.ear import ArithmeticEar
 from twilio_frames.testing.load.messages import StreamMessages
-from twilio_frames.testing.load.talk import Talk, TalkFigures
+from twilio_frames.testing.load.phrases import PhraseSet
+from twilio_frames.testing.load.talk import CallerBehaviour, Talk, TalkFigures
+from twilio_frames.testing.load.timer_wheel import TimerWheel
 from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 from twilio_frames.testing.streams.upgrade import ringable_scheme, stream_url
 from twilio_frames.testing.verbs import ConnectStream, Pause, Redirect, Reject, Verb, read_twiml
@@ -23,6 +26,33 @@ DEAD_SECONDS = 10.0
 _MAX_DOCUMENTS = 10
 _FIRST_TIMESTAMPS = range(99, 172)
 _NORMAL_CODES = (1000, 1001, 1005)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What every call of one load needs.
+
+    Parameters:
+        url: What is rung: a TwiML webhook, or a stream.
+        parameters: Custom parameters of a stream that is rung without TwiML.
+    """
+
+    url: str
+    account_sid: str
+    signing: Signing
+    parameters: Mapping[str, str] = field(repr=False)
+    phrase_set: PhraseSet
+    behaviour: CallerBehaviour
+    wheel: TimerWheel
+    webhooks: Webhooks
+
+    def webhook_parameters(self, call_sid: str) -> dict[str, str]:
+        """What the webhook that answers a call is told."""
+        return Numbers().parameters() | {
+            "CallSid": call_sid,
+            "AccountSid": self.account_sid,
+            "CallStatus": CallStatus.RINGING.value,
+        }
 
 
 class Ending(Enum):

@@ -13,8 +13,7 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.calls.webhooks import Webhooks, client_session
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
-from twilio_frames.testing.load.account import Account
-from twilio_frames.testing.load.call import LoadCall, Outcome
+from twilio_frames.testing.load.call import Account, LoadCall, Outcome
 from twilio_frames.testing.load.figures import LoadFigures, LoadProgress, LoadResult, Spread
 from twilio_frames.testing.load.phrases import PhraseSet, prepare
 from twilio_frames.testing.load.talk import CallerBehaviour

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from twilio_frames.testing.load.figures import LoadResult
-from twilio_frames.testing.load.quality import QualityLimits
+from twilio_frames.testing.load.figures import LoadResult, QualityLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,7 @@ from twilio_frames.protocol import Violation
 from twilio_frames.testing.callers.ear import Spell
 from twilio_frames.testing.callers.hearing import HeardWord
 from twilio_frames.testing.callers.voice import Utterance
-from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.calls.facts import Alert, CallEnd
 from twilio_frames.testing.lines.timekeeping import Timekeeping
 from twilio_frames.testing.results.measures import HeardSpan, Stretch, gaps, silences
 from twilio_frames.testing.streams.playback import Playback

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.logs.log import CALL, LogEntry
 from twilio_frames.testing.results.result import BOT, CallResult
 from twilio_frames.testing.scripts.script import Limits

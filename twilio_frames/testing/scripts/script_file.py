@@ -1,12 +1,14 @@
 """Scripts from YAML files, in the words of Pipecat's eval scenarios; see ``docs/callers.md``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.callers.tones import KEYS as DTMF_KEYS
 from twilio_frames.testing.calls.facts import CallEnd
+from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.scripts.script import (
     Event,
     Expectation,
@@ -15,7 +17,6 @@ from twilio_frames.testing.scripts.script import (
     ScriptTurn,
     SendAfter,
 )
-from twilio_frames.testing.scripts.script_line import level_of, line_of
 from twilio_frames.testing.scripts.yaml_values import Located, read_yaml
 from twilio_frames.testing.speech import Speech
 
@@ -44,6 +45,45 @@ _LIMIT_KEYS = {
 }
 LIMITS_KEYS = {*_LIMIT_KEYS, "warnings", "errors", "end", "flow"}
 _SPEECH_EVENTS = (Event.BOT_STARTED_SPEAKING, Event.BOT_STOPPED_SPEAKING)
+_Read = Callable[[Located, str], Any]
+
+
+def level_of(item: Located, name: str) -> float:
+    """A level, dB of full scale."""
+    level = item.number(name, "decibels", least=-200.0)
+    if level > 0:
+        raise item.error(f"decibels of full scale for `{name}`", "give a number of 0 or less")
+    return level
+
+
+def _bytes_a_second(item: Located, name: str) -> float:
+    return item.number(name, "bytes a second", least=1.0)
+
+
+_KEYS: dict[str, tuple[_Read, tuple[str, ...]]] = {
+    "delay_ms": (Located.seconds, ("delay_to_bot", "delay_from_bot")),
+    "jitter_ms": (Located.seconds, ("jitter_to_bot", "jitter_from_bot")),
+    "stalls_a_minute": (Located.number, ("stalls_a_minute",)),
+    "stall_ms": (Located.seconds, ("stall_seconds",)),
+    "lost_at_ms": (Located.seconds, ("lost_at",)),
+    "half_open_at_ms": (Located.seconds, ("half_open_at",)),
+    "reading_rate": (_bytes_a_second, ("reading_rate",)),
+    "echo_db": (level_of, ("echo_level",)),
+    "echo_delay_ms": (Located.seconds, ("echo_delay",)),
+    "comfort_noise_db": (level_of, ("comfort_noise",)),
+    "a_law": (Located.flag, ("is_over_a_law",)),
+}
+
+
+def line_of(item: Located) -> LineConditions:
+    """What the line is like, as far as it is told."""
+    given: dict[str, Any] = {}
+    for name, value in item.mapping("line").items():
+        if name not in _KEYS:
+            raise value.error(f"one of {', '.join(_KEYS)} in `line`", f"take `{name}` out")
+        read, parameters = _KEYS[name]
+        given |= dict.fromkeys(parameters, read(value, name))
+    return LineConditions(**given)
 
 
 def read_scripts(path: Path) -> tuple[Script, ...]:

@@ -8,7 +8,7 @@ import aiohttp
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.protocol import MAX_MESSAGE
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.calls.signing import Signing
 
 USER_AGENT = "Twilio.TmeWs/1.0"

@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 from xml.etree import ElementTree
 
-from twilio_frames.testing.calls.alerts import Alert
-from twilio_frames.testing.calls.facts import whole_number
+from twilio_frames.testing.calls.facts import Alert, whole_number
 from twilio_frames.testing.verbs.nouns import (
     ConferenceRoom,
     ConnectStream,

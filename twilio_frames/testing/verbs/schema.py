@@ -6,7 +6,7 @@ Source: https://www.twilio.com/docs/voice/twiml and the official SDK's TwiML cla
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from twilio_frames.testing.calls.alerts import Alert
+from twilio_frames.testing.calls.facts import Alert
 
 _CALLBACK = "statusCallback statusCallbackMethod"
 _RECORDING = (
