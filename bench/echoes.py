@@ -25,6 +25,7 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw, pcm_lev
 from twilio_frames.audio.echo import EchoReference
 from twilio_frames.audio.echo_gate import WINDOW, EchoGate
 from twilio_frames.processors.vad import ECHO_MARGIN, PhoneVADAnalyzer
+from twilio_frames.testing.lines.telephone import ComfortNoise
 from twilio_frames.testing.speech import read_wav, to_utterance
 
 Samples = np.ndarray
@@ -42,6 +43,7 @@ _REACH_SECS = 0.9
 _PIECE = 160
 _MESSAGE = 800
 _NOISE = -60.0
+_COMFORT_NOISES = (-65.0, -60.0, -55.0)
 _BOT_VOICES = ("en-us+f2", "en-us+m3", "en-us", "en-us+f4")
 _BOT_TEXTS = (
     "Thank you for calling. We have lattes and filter coffee in three sizes. What may it be?",
@@ -102,6 +104,14 @@ def on_the_line(sound: Samples, random: np.random.Generator, noise: float = _NOI
     return np.frombuffer(decode_mulaw(mulaw), np.int16).astype(np.float64)
 
 
+def with_comfort_noise(sound: Samples, level: float) -> Samples:
+    """A sound as a mobile telephone sends it that puts noise of its own where it hears nothing."""
+    telephone = ComfortNoise(level)
+    mulaw = encode_mulaw(sound.clip(-32768, 32767).astype(np.int16).tobytes())
+    pieces = (mulaw[begin : begin + _PIECE] for begin in range(0, len(mulaw), _PIECE))
+    return _samples(b"".join(telephone.pass_on(piece) for piece in pieces))
+
+
 def through_telephone(sound: Samples, level: float) -> Samples:
     """An echo of a level that a telephone has filtered."""
     spectrum = np.fft.rfft(sound)
@@ -160,6 +170,22 @@ async def listen(line: Samples, bot: Samples, margin: float | None = ECHO_MARGIN
     return holds
 
 
+@dataclass(frozen=True)
+class Echoed:
+    """What comes back on a line; levels in dB, the delay in seconds.
+
+    Parameters:
+        level: Of the echo, against the bot; None for no echo.
+        delay: How much later it comes.
+        comfort_noise: What the caller's telephone puts where it hears nothing; None for steady
+            noise of the line.
+    """
+
+    level: float | None
+    delay: float
+    comfort_noise: float | None = None
+
+
 class Talks:
     """What bots and callers say.
 
@@ -186,26 +212,27 @@ class Talks:
 
 
 async def over_the_bot(
-    talks: Talks, level: float, echo: float | None, delay: float, number: int
+    talks: Talks, level: float, echo: Echoed, number: int
 ) -> tuple[list[float], float]:
     """When a caller who speaks over the bot held it, and when the first sound came; seconds."""
     bot, voice = talks.bot(number, _LINE_SECS), talks.caller(number, level)
     line = np.zeros(len(bot))
-    if echo is not None:
-        line += later(through_telephone(bot, echo), delay, len(bot))
+    if echo.level is not None:
+        line += later(through_telephone(bot, echo.level), echo.delay, len(bot))
     begin = round(_BEGINS_SECS * SAMPLE_RATE) + 61 * number
     voice = voice[: len(line) - begin]
     line[begin : begin + len(voice)] += voice
-    line = on_the_line(line, np.random.default_rng(number))
+    if echo.comfort_noise is None:
+        line = on_the_line(line, np.random.default_rng(number))
+    else:
+        line = with_comfort_noise(line, echo.comfort_noise)
     return await listen(line, bot), (begin + first_sound(voice)) / SAMPLE_RATE
 
 
-async def callers(
-    talks: Talks, level: float, echo: float | None, delay: float, trials: int
-) -> Found:
+async def callers(talks: Talks, level: float, echo: Echoed, trials: int) -> Found:
     """What becomes of callers of one level over one echo."""
     found = Found()
-    lines = [over_the_bot(talks, level, echo, delay, number) for number in range(trials)]
+    lines = [over_the_bot(talks, level, echo, number) for number in range(trials)]
     for holds, began in await asyncio.gather(*lines):
         found.seconds += began
         # Two windows of the model lie across the first sound.
@@ -237,6 +264,8 @@ def _echo_lines(talks: Talks, level: float, number: int) -> dict[str, tuple[Samp
         "its delay changes once": np.concatenate([moved[:half], other[half:]]),
     }
     found = {name: (on_the_line(line, random), bot) for name, line in lines.items()}
+    for noise in _COMFORT_NOISES:
+        found[f"filtered, comfort noise at {noise:.0f}"] = (with_comfort_noise(moved, noise), bot)
     return {**found, "filtered, noise at -45": (on_the_line(moved, random, -45.0), bot)}
 
 
@@ -329,18 +358,26 @@ def _title(level: float | None) -> str:
     return "none" if level is None else f"{level} dB"
 
 
+def _echoed() -> list[Echoed]:
+    """The lines on which callers speak over the bot."""
+    lines = [Echoed(None, _DELAYS[0])]
+    levels = _ECHO_LEVELS[1:]
+    lines += [Echoed(level, delay) for level in levels for delay in _DELAYS]
+    return lines + [Echoed(level, _DELAYS[1], _COMFORT_NOISES[1]) for level in levels]
+
+
 async def measure(talks: Talks, trials: int) -> None:
     """Measures, and prints tables."""
     print("Callers missed, and ms to the hold, p50/p95\n")
     _row(["echo", "delay, ms", *(f"caller at {level}" for level in _CALLER_LEVELS), "in vain"])
     _row(["---"] * (3 + len(_CALLER_LEVELS)))
-    for echo in _ECHO_LEVELS:
-        for delay in _DELAYS if echo is not None else _DELAYS[:1]:
-            row = [await callers(talks, lvl, echo, delay, trials) for lvl in _CALLER_LEVELS]
-            minutes = sum(found.seconds for found in row) / 60
-            in_vain = f"{sum(found.in_vain for found in row) / minutes:.1f} a minute"
-            shown = "-" if echo is None else f"{1000 * delay:.0f}"
-            _row([_title(echo), shown, *map(_cell, row), in_vain])
+    for echo in _echoed():
+        row = [await callers(talks, level, echo, trials) for level in _CALLER_LEVELS]
+        minutes = sum(found.seconds for found in row) / 60
+        in_vain = f"{sum(found.in_vain for found in row) / minutes:.1f} a minute"
+        shown = "-" if echo.level is None else f"{1000 * echo.delay:.0f}"
+        noise = "" if echo.comfort_noise is None else f", comfort noise {echo.comfort_noise:.0f} dB"
+        _row([_title(echo.level) + noise, shown, *map(_cell, row), in_vain])
     print("\nHolds in vain a minute of the bot's speech, nobody else speaking\n")
     levels = [level for level in _ECHO_LEVELS if level is not None]
     by_level = [await echoes(talks, level, max(4, trials // 2)) for level in levels]

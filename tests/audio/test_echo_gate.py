@@ -32,26 +32,41 @@ def quieter(sound: Samples, decibels: float) -> Samples:
     return sound * 10 ** (-decibels / 20)
 
 
-def judged(bot: Samples, line: Samples, gate: EchoGate | None = None) -> list[Heard]:
-    """What a gate says of each window of a line on which the bot speaks from the start."""
-    gate = gate or EchoGate(6.0)
+def judged(
+    bot: Samples, line: Samples, *, noise: Samples | None = None, lasting: int = 0
+) -> list[Heard]:
+    """What a gate says of each window of a line on which the bot speaks from the start.
+
+    Args:
+        bot: The bot.
+        line: What is heard but for the noise.
+        noise: What is heard beside it.
+        lasting: For how many windows more what has sounded is taken for speech.
+    """
+    gate = EchoGate(6.0)
     reference = EchoReference()
     reference.note(encode_mulaw(bot.clip(-32768, 32767).astype(np.int16).tobytes()), 0.0)
-    noisy = line + np.random.default_rng(9).normal(0, 5, len(line))
+    noisy = line + (np.random.default_rng(9).normal(0, 5, len(line)) if noise is None else noise)
     found = []
     for begin in range(0, len(line) - WINDOW + 1, WINDOW):
         until = (begin + WINDOW) / 8000
         window = noisy[begin : begin + WINDOW].astype(np.int16).tobytes()
-        is_speech = bool(np.abs(line[begin : begin + WINDOW]).max() > 60)
+        is_speech = sounds_lately(line, begin, lasting)
         heard = reference.heard(until, 0.9)
         found.append(gate.judge(window, heard, until, is_speech=is_speech))
     return found
 
 
-def spoken(found: list[Heard], line: Samples) -> list[Heard]:
-    """The verdicts on the windows in which there is a sound."""
-    whole = line[: len(found) * WINDOW].reshape(-1, WINDOW)
-    return [heard for heard, window in zip(found, whole, strict=True) if np.abs(window).max() > 60]
+def sounds_lately(line: Samples, begin: int, lasting: int = 0) -> bool:
+    """Whether there is a sound in a window, or was in one of so many before it."""
+    return bool(np.abs(line[max(0, begin - lasting * WINDOW) : begin + WINDOW]).max() > 60)
+
+
+def spoken(found: list[Heard], line: Samples, lasting: int = 0) -> list[Heard]:
+    """The verdicts on the windows that are taken for speech."""
+    return [
+        heard for number, heard in enumerate(found) if sounds_lately(line, number * WINDOW, lasting)
+    ]
 
 
 BOT = voice(1, 6.0, -18.0)
@@ -106,6 +121,44 @@ def test_loud_caller_is_known_at_once():
     line = voice(3, 2.0, -10.0)
 
     assert set(judged(BOT, line)) == {Heard.CALLER}
+
+
+def with_pauses(sound: Samples) -> Samples:
+    """A sound that begins after a second, and stops for half a second in each second and a half."""
+    return np.where(np.arange(len(sound)) % 12000 >= 8000, sound, 0.0)
+
+
+def comfort_noise(line: Samples, level: float) -> Samples:
+    """Noise that a telephone sends where nothing has been heard for 60 ms; before that, nothing."""
+    noise = np.random.default_rng(8).normal(0, 32768 * 10 ** (level / 20), len(line))
+    quiet = 0
+    for begin in range(0, len(line), WINDOW):
+        quiet = 0 if np.abs(line[begin : begin + WINDOW]).max() > 60 else quiet + 1
+        if quiet <= 2:
+            noise[begin : begin + WINDOW] = 0.0
+    return noise
+
+
+@pytest.mark.parametrize("level", [-65.0, -60.0, -55.0])
+@pytest.mark.parametrize("loss", [12.0, 20.0, 25.0])
+def test_noise_in_the_echos_pauses_is_no_caller(loss: float, level: float):
+    """The model hears speech for a moment longer than there is any."""
+    bot = with_pauses(BOT)
+    line = later(quieter(bot, loss), 0.3)
+
+    found = judged(bot, line, noise=comfort_noise(line, level), lasting=8)
+
+    assert Heard.CALLER not in spoken(found, line, lasting=8)
+
+
+def test_soft_caller_over_comfort_noise_is_heard():
+    bot, voice_of_caller = with_pauses(BOT), voice(4, 2.0, -40.0)
+    line = later(quieter(bot, 25.0), 0.3)
+    line[24000:40000] += voice_of_caller
+
+    found = judged(bot, line, noise=comfort_noise(line, -60.0), lasting=8)
+
+    assert Heard.CALLER in found[93:125]
 
 
 def test_echo_that_begins_in_mid_call_is_known():

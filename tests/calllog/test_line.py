@@ -91,6 +91,34 @@ def test_longest_wait_is_of_its_second(notes: Notes):
     ]
 
 
+def media(second: float) -> Media:
+    return Media(payload=b"\xff" * 160, timestamp=round(1000 * second))
+
+
+def test_silence_that_is_not_sent_is_no_wait(notes: Notes):
+    notes.notes.received(media(0.0), 100.0)
+    notes.notes.received(media(3.0), 103.03)
+    notes.notes.tick(3.1)
+
+    assert notes.of("line")[0]["longest_wait"] == pytest.approx(0.05, abs=0.001)
+
+
+def test_audio_that_was_held_up_was_waited_for(notes: Notes):
+    notes.notes.received(media(0.0), 100.0)
+    notes.notes.received(media(0.02), 103.0)
+    notes.notes.tick(3.1)
+
+    assert notes.of("line")[0]["longest_wait"] == pytest.approx(3.0)
+
+
+def test_audio_behind_a_silence_may_be_held_up(notes: Notes):
+    notes.notes.received(media(0.0), 100.0)
+    notes.notes.received(media(2.0), 103.0)
+    notes.notes.tick(3.1)
+
+    assert notes.of("line")[0]["longest_wait"] == pytest.approx(1.02, abs=0.001)
+
+
 def test_flood_of_violations_is_counted(notes: Notes):
     for _ in range(100):
         violation = Violation(kind=ViolationKind.NOT_JSON, detail="", size=1)

@@ -21,7 +21,7 @@ from tests.processors.output_rig import FakeLine, speaking, words_heard
 from tests.transport.bots import speech, tone
 from tests.waiting import others_run, time_passes, until
 from twilio_frames.audio import encode_mulaw
-from twilio_frames.frames import CallEndReason, MarkSentFrame, SendMarkFrame
+from twilio_frames.frames import CallEndReason, HoldFrame, MarkSentFrame, SendMarkFrame
 from twilio_frames.protocol import Clear, SendMark, SendMedia
 from twilio_frames.transport import TwilioParams
 
@@ -127,6 +127,23 @@ async def test_interruption_clears_once():
     kinds = [type(message) for _, message in line.sent]
     assert kinds.count(Clear) == 1
     assert SendMedia not in kinds[kinds.index(Clear) :]
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+async def test_what_is_said_right_behind_an_interruption_is_heard(is_held: bool):
+    """It comes while Twilio has not told yet where the speech before it was cut."""
+    line = FakeLine(echoes=False)
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(speech(5.0))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        if is_held:
+            await worker.queue_frame(HoldFrame())
+        await worker.queue_frames([InterruptionFrame(), *speech(0.5)])
+        await tap.wait_for(BotStoppedSpeakingFrame, count=2)
+
+    kinds = [type(message) for _, message in line.sent]
+    behind = line.sent[kinds.index(Clear) :]
+    assert sum(len(m.payload) for _, m in behind if isinstance(m, SendMedia)) >= 4000
 
 
 async def test_no_stale_audio_slips_behind_a_clear():

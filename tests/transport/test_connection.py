@@ -3,6 +3,7 @@ from collections import deque
 import pytest
 
 from tests.vendors.faults import bad_day
+from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import Connected, Media, Role, SendMedia, Start, Stream
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.params import TwilioParams
@@ -32,6 +33,7 @@ class Watcher:
     def __init__(self):
         self.seen: list[str] = []
         self.places: list[float] = []
+        self.ended_at: list[float] = []
 
     def received(self, event, now):
         self.seen.append(f"< {type(event).__name__}")
@@ -46,7 +48,7 @@ class Watcher:
         pass
 
     def line_ended(self, at):
-        pass
+        self.ended_at.append(at)
 
 
 BEGIN = (Connected(), Start(stream_sid="MZ1", call_sid="CA1"))
@@ -80,6 +82,18 @@ async def test_audio_from_the_future_is_of_now(timestamp: int):
     connection.taps.caller_heard(b"\xff" * 160, timestamp)
 
     assert watcher.places[1] == pytest.approx(watcher.places[0], abs=0.1)
+
+
+async def test_whoever_listens_in_too_late_is_told_of_the_end():
+    connection = MediaConnection(Socket(*BEGIN), TwilioParams())
+    early, late = Watcher(), Watcher()
+    connection.taps.add(early)
+    await connection.wait_for_start()
+    await connection.close(CallEndReason.BOT_HUNG_UP, "closed")
+    connection.taps.add(late)
+
+    assert len(early.ended_at) == 1
+    assert late.ended_at == early.ended_at
 
 
 async def test_watcher_sees_the_messages():

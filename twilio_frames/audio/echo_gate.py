@@ -21,6 +21,7 @@ audio is compared with all places of the bot's at which its cause could be.
 No I/O happens here. It is only worked where the bot was audible and speech is heard.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -77,8 +78,13 @@ class _EchoTuning:
     """Samples at the end of a sound in which a new delay is looked for."""
     tail: float = 12.0
     """What is this much quieter than the loudest window is the end of a sound."""
-    floor_windows: int = 64
-    """The line's noise is the quietest of so many."""
+    noise_windows: int = 64
+    """The line's noise is what so many windows without speech in them were like."""
+    noise_rank: float = 0.5
+    """How many of those are no louder than it. Not all: the end of a sound is no noise. Nor few:
+    a telephone that sends noise of its own in pauses is quieter still at times."""
+    above_noise: float = 4.0
+    """What is not this much louder is noise. Noise itself differs by 1 dB from window to window."""
     most_trust: int = 15
     """So often found, an echo is known well."""
     least_trust: int = 4
@@ -110,7 +116,7 @@ class EchoGate:
         self._margin = margin
         self._windows: deque[bytes] = deque(maxlen=_TUNED.windows)
         self._levels: deque[float] = deque(maxlen=_TUNED.windows)
-        self._floor: deque[float] = deque(maxlen=_TUNED.floor_windows)
+        self._noises: deque[float] = deque(maxlen=_TUNED.noise_windows)
         self._echo: _KnownEcho | None = None
         self._hears_on = 0
         self._next_hangover = _TUNED.hangover_windows
@@ -130,8 +136,9 @@ class EchoGate:
         level = pcm_level(window)
         self._windows.append(window)
         self._levels.append(level)
-        self._floor.append(level)
         self._hears_on -= 1
+        if not is_speech:
+            self._noises.append(level)
         if not is_speech or bot is None:
             self._unsure = self._over = 0
             if self._hears_on < 0:
@@ -141,6 +148,9 @@ class EchoGate:
             return Heard.CALLER
         if self._is_as_loud_as(bot):
             return self._is_caller()
+        if not self._unsure and level < self._least_of_sound():
+            # A sound is over, whosever it was: what is compared with nothing is unlike everything.
+            return Heard.ECHO
         return self._compare(bot, until)
 
     def _is_as_loud_as(self, bot: BotAtEar) -> bool:
@@ -195,9 +205,16 @@ class EchoGate:
         quiet = max(self._levels) - _TUNED.quieter
         return sum(level >= quiet for level in self._levels)
 
+    def _least_of_sound(self) -> float:
+        """How loud a window is at least that is more than the line's noise."""
+        if not self._noises:
+            return -math.inf
+        ranked = sorted(self._noises)
+        return ranked[int(_TUNED.noise_rank * len(ranked))] + _TUNED.above_noise
+
     def _is_over(self, echo: "_KnownEcho", bot: BotAtEar, end: int) -> bool:
         """Whether a window is louder than the echo that is known, and than the line's noise."""
-        least = max(echo.level(bot, end), min(self._floor) + _TUNED.louder) + _TUNED.louder
+        least = max(echo.level(bot, end), self._least_of_sound()) + _TUNED.louder
         window = np.frombuffer(self._windows[-1], np.int16).astype(np.float32)
         return echo.is_trusted and _edge_level(window) > least
 

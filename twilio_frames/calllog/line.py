@@ -126,7 +126,8 @@ class LineNotes:
         self._playback: Playback | None = None
         self._told_cut: Cut | None = None
         self._sent_at_clear, self._cleared_at = 0, 0.0
-        self._last_media: float | None = None
+        self._last_media: Media | None = None
+        self._last_media_at = 0.0
         self._received = self._told_levels = self._told_sent = 0
         self._longest_wait = self._told_line_at = 0.0
         self._caller, self._bot = _Levels(), _Levels()
@@ -135,14 +136,24 @@ class LineNotes:
     def received(self, event: Event, now: float) -> None:
         """Counts what arrives."""
         if isinstance(event, Media):
-            if self._last_media is not None:
-                self._longest_wait = max(self._longest_wait, now - self._last_media)
-            self._last_media = now
+            self._longest_wait = max(self._longest_wait, self._waited_for(event, now))
+            self._last_media, self._last_media_at = event, now
             self._received += 1
         elif isinstance(event, Violation):
             self.violations[event.kind.value] += 1
             if self.violations[event.kind.value] <= _TOLD.violations:
                 self._note({"kind": Kind.VIOLATION, "rule": event.kind.value})
+
+    def _waited_for(self, media: Media, now: float) -> float:
+        """How long a message was waited for, without what its time says that was left out."""
+        last = self._last_media
+        if last is None:
+            return 0.0
+        left_out = 0.0
+        if media.timestamp is not None and last.timestamp is not None:
+            # A line may send nothing where the caller is silent; what a network held up is late.
+            left_out = (media.timestamp - last.timestamp) / 1000 - len(last.payload) / SAMPLE_RATE
+        return max(0.0, now - self._last_media_at - max(0.0, left_out))
 
     def sending(self, message: BotMessage, playback: Playback, now: float) -> None:
         """Notes what is sent, and what a ``clear`` throws away."""

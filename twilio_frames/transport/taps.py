@@ -158,14 +158,19 @@ class CallTaps:
         """How long after that the stream began."""
         self._playback = playback
         self._caller_clock: float | None = None
+        self._ended_at: float | None = None
 
     def add(self, tap: CallTap) -> None:
-        """Lets somebody listen in.
+        """Lets somebody listen in; who comes when the stream is over is told that at once.
 
         Raises:
             ConfigurationError: If a method is missing, or would have to be awaited.
         """
         self.audience.add(tap)
+        if self._ended_at is not None:
+            late = Audience(CallTap, self.failures)
+            late.add(tap)
+            late.tell("line_ended", self._ended_at)
 
     def caller_heard(self, mulaw: bytes, timestamp: int | None) -> None:
         """Tells what the caller said.
@@ -199,7 +204,8 @@ class CallTaps:
 
     def line_ended(self) -> None:
         """Tells that the stream is over."""
-        self.audience.tell("line_ended", time.monotonic() - self.opened_at)
+        self._ended_at = time.monotonic() - self.opened_at
+        self.audience.tell("line_ended", self._ended_at)
 
 
 def _methods(kind: type) -> Iterator[str]:
