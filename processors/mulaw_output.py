@@ -85,16 +85,14 @@ from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.output_queue import Piece
 from twilio_frames.safe_logging import report_unforeseen
+from twilio_frames.twiml import PlayDigits
 
 __all__ = ["MulawOutput"]
 
 _BOT_SPEAKING_SECONDS = 0.2
+_NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 _RTVI = "rtvi-ai"
-_DIGITS = (
-    "expected no digits to be sent on a media stream: Twilio does not recognise tones in it. Give "
-    "the call TwiML with <Play digits> instead"
-)
 _NO_DETOURS = (
     "expected a call on a stream, whose detours twilio_frames.server sees to, got another: a "
     "DetourFrame is left out"
@@ -182,6 +180,7 @@ class MulawOutput(BaseOutputTransport):
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
         self._has_words = False
+        self._keys: DetourFrame | None = None
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
         self._told_speaking_at = 0.0
@@ -262,7 +261,8 @@ class MulawOutput(BaseOutputTransport):
         await self._leave(detour)
 
     async def _leave(self, detour: DetourFrame) -> None:
-        if not await self._line.leave(detour):
+        detour.has_begun = True
+        if detour.verbs and not await self._line.leave(detour):
             await self.push_error(_NO_DETOURS)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
@@ -282,7 +282,8 @@ class MulawOutput(BaseOutputTransport):
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
             case OutputDTMFUrgentFrame() | OutputDTMFFrame():
-                await self.push_error(_DIGITS)
+                if frame.button is not None:
+                    await self._press(frame.button.value)
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
                 self._leave_out(frame)
             case _ if self._rounds.are_over(frame, direction):
@@ -308,6 +309,19 @@ class MulawOutput(BaseOutputTransport):
                 await self._background.control(frame)
             case _:
                 await self._lay(frame)
+
+    async def _press(self, key: str) -> None:
+        """Has Twilio press a key, with those that were asked for right before it."""
+        keys = self._keys
+        if keys is not None and keys.verbs and not keys.has_begun:
+            (before,) = keys.verbs
+            assert isinstance(before, PlayDigits)  # noqa: S101 - it is made below
+            keys.verbs = (PlayDigits(digits=before.digits + key),)
+            return
+        self._keys = DetourFrame(verbs=(PlayDigits(digits=key),))
+        # Keys of one number come one by one: they are pressed together.
+        self._queue.add_audio(mulaw_silence(_NEXT_KEY_SECS), is_protected=True, is_speech=False)
+        await self._lay(self._keys)
 
     def _leave_out(
         self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame
