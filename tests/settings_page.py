@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from twilio_frames.campaign import CallingHours, CampaignPolicy
 from twilio_frames.local.tts import EspeakTTSSettings
 from twilio_frames.processors.endpointing import TurnEndTimes
 from twilio_frames.processors.fallback import FallbackOptions
@@ -29,6 +30,9 @@ WHERE: dict[type, str] = {
     "`ServerSettings.from_environment()` reads the variables that are named.",
     CallOptions: "A call that is placed: the JSON or form of `POST /call` beside `to`, and the "
     "options of `twilio-frames dial` by the same names (`--ring-seconds`).",
+    CampaignPolicy: "`Campaign(contacts, line, CampaignPolicy(...))`; see "
+    "[campaigns](campaigns.md).",
+    CallingHours: "`CampaignPolicy(hours=...)`; see [campaigns](campaigns.md).",
     TurnEndTimes: "`PhoneVAD(turn_end_times=...)`; [turns](turns.md) says what it is for.",
     PauseRange: "`PhoneVAD(learned_pause=LearnedPause(PauseRange(...)))`; see [turns](turns.md).",
     FallbackOptions: "Keywords of `STTFallback`, `LLMFallback` and `TTSFallback`; see "

@@ -1,6 +1,9 @@
+import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -277,3 +280,43 @@ def test_secrets_stay_out_of_repr():
 )
 def test_numbers_leave_texts(text: str, safe: str):
     assert without_numbers(text) == safe
+
+
+def dated(date: str, answer: Answer) -> Callable:
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(answer[1], status=answer[0], headers={"Date": date})
+
+    return told
+
+
+async def test_time_is_twilios(api: FakeApi, rest: TwilioRest):
+    assert rest.now() is None
+    api.answers = [dated("Mon, 30 Nov 2026 12:00:00 GMT", (200, CALL)), dated("soon", (200, CALL))]
+    await rest.fetch("CA1")
+    await asyncio.sleep(30)
+    await rest.fetch("CA1")
+
+    now = datetime(2026, 11, 30, 12, 0, 30, tzinfo=UTC).timestamp()
+    assert rest.now() == pytest.approx(now, abs=1)
+
+
+async def test_old_time_is_none(api: FakeApi, rest: TwilioRest, monkeypatch):
+    api.answers = [dated("Mon, 30 Nov 2026 12:00:00 GMT", (200, CALL))] * 2
+    await rest.fetch("CA1")
+    await asyncio.sleep(61)
+    assert rest.now() is None
+
+    await rest.fetch("CA1")
+    asleep = time.time() + 3600
+    monkeypatch.setattr("twilio_frames.rest.http.time.time", lambda: asleep)
+    assert rest.now() is None
+
+
+async def test_calls_are_listed(api: FakeApi, rest: TwilioRest):
+    created = "Mon, 30 Nov 2026 12:00:00 +0000"
+    listed = CALL | {"date_created": created, "queue_time": "1500"}
+    api.answers = [(200, {"calls": [listed], "next_page_uri": None, "page_size": 50})]
+    (call,) = await rest.calls(to="+14155550100")
+
+    assert (call.call_sid, call.status, call.queue_secs) == ("CA1", "queued", 1.5)
+    assert call.created_at == datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()

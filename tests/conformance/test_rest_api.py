@@ -7,7 +7,7 @@ import pytest
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
-from tests.conformance.facts import CALLS, error, fact
+from tests.conformance.facts import ACCOUNT, CALLS, NUMBERS, error, fact
 from tests.conformance.site import (
     ANNA,
     BEN,
@@ -22,6 +22,7 @@ from tests.conformance.site import (
 )
 from tests.testing.bots import tone
 from twilio_frames.testing import (
+    AccountRules,
     CallEnd,
     SimulatedTwilio,
     Voicemail,
@@ -225,3 +226,30 @@ async def test_calls_are_listed(site: Site):
     listed = await asyncio.to_thread(site.client.calls.list, to=BEN)
     assert [call.to for call in listed] == [BEN]
     assert await asyncio.to_thread(site.client.calls.list, status="in-progress") == []
+
+
+@fact("The account tells its status, and whether it is a trial.", ACCOUNT)
+async def test_account_is_fetched(site: Site):
+    account = await asyncio.to_thread(site.client.api.accounts(site.twilio.account_sid).fetch)
+    assert (account.status, account.type) == ("active", "Full")
+
+
+@fact("A number's webhook and its method are found by the number.", NUMBERS)
+async def test_webhook_of_a_number_is_found(site: Site):
+    webhooks = {BOT: ("GET", f"{site.url}/twiml")}
+    twilio = SimulatedTwilio(auth_token=TOKEN, rules=AccountRules(voice_webhooks=webhooks))
+    async with twilio as site.twilio:
+        listed = site.client.incoming_phone_numbers.list
+        (found,) = await asyncio.to_thread(listed, phone_number=BOT)
+        assert (found.voice_url, found.voice_method) == (f"{site.url}/twiml", "GET")
+        assert await asyncio.to_thread(listed, phone_number=ANNA) == []
+
+
+@fact("A call that waits in the queue is listed, and has no start time yet.", CALLS)
+async def test_queued_call_has_no_start_time(site: Site):
+    twilio = SimulatedTwilio(auth_token=TOKEN, rules=AccountRules(calls_per_second=0.1))
+    async with twilio as site.twilio:
+        await site.create()
+        await site.create(to=BEN)
+        (call,) = await asyncio.to_thread(site.client.calls.list, to=BEN)
+        assert (call.status, call.start_time) == ("queued", None)

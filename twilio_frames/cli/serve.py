@@ -89,14 +89,14 @@ def run(options: argparse.Namespace) -> int:
     # Pipecat takes a second to import, which the other commands need not wait for.
     from twilio_frames.server import serve
 
-    hooks = {name: _beside(bot, name) for name in ("warm_up", "prepare")}
+    hooks = {name: beside(bot, name) for name in ("warm_up", "prepare")}
     console = Console()
     with showing_errors(options.show_errors):
         asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say, **hooks))
     return ExitStatus.DONE
 
 
-def _beside(bot: "Bot", name: str) -> Any:
+def beside(bot: "Bot", name: str) -> Any:
     """A coroutine function of the bot's, or of the module in which the bot is written, if any.
 
     Raises:

@@ -1,14 +1,16 @@
 """One account's calls over the REST API."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 from twilio.base.values import unset
 from twilio.rest import Client
+from twilio.rest.api.v2010.account import AccountInstance
 from twilio.rest.api.v2010.account.call import CallInstance
+from twilio.rest.api.v2010.account.incoming_phone_number import IncomingPhoneNumberInstance
 
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.rest.credentials import Credentials
@@ -19,6 +21,7 @@ from twilio_frames.rest.options import CALL_EVENTS
 __all__ = ["CallState", "TwilioRest"]
 
 _OVER_ALREADY = {20404, 21220}
+_Told = TypeVar("_Told")
 
 
 FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -37,6 +40,8 @@ class CallState:
         direction: ``inbound``, ``outbound-api`` or ``outbound-dial``.
         duration: Seconds from answer to end, None before the end.
         answered_by: The verdict of machine detection, None without one.
+        created_at: When it was asked for, in whole seconds since 1970.
+        queue_secs: How long it waited for its turn.
     """
 
     call_sid: str
@@ -44,11 +49,83 @@ class CallState:
     direction: str | None = None
     duration: int | None = None
     answered_by: str | None = None
+    created_at: float | None = None
+    queue_secs: float = 0.0
 
     @property
     def is_over(self) -> bool:
         """Whether the call has ended."""
         return self.status in FINAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """An account as Twilio sees it.
+
+    Parameters:
+        status: ``active``, ``suspended`` or ``closed``.
+        kind: ``Full`` or ``Trial``.
+    """
+
+    status: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberState:
+    """What is set for one of the account's numbers, without the number.
+
+    Parameters:
+        voice_url: The webhook that is asked when it is called.
+        voice_method: By which HTTP method.
+        application_sid: A TwiML application that is asked instead.
+        trunk_sid: A SIP trunk that gets its calls instead.
+        takes_calls: Whether it is a number for calls.
+    """
+
+    voice_url: str | None
+    voice_method: str
+    application_sid: str | None
+    trunk_sid: str | None
+    takes_calls: bool
+
+
+def _read(call: CallInstance) -> CallState:
+    if not isinstance(call.sid, str) or not call.sid:
+        raise RestError("expected a call with a sid from Twilio, got none: check the base URL")
+    duration = str(call.duration) if call.duration is not None else ""
+    queued = str(call.queue_time or "")
+    return CallState(
+        call_sid=call.sid,
+        status=str(call.status),
+        direction=call.direction,
+        duration=int(duration) if duration.isdecimal() else None,
+        answered_by=call.answered_by,
+        created_at=call.date_created.timestamp() if call.date_created else None,
+        queue_secs=int(queued) / 1000 if queued.isdecimal() else 0.0,
+    )
+
+
+def _read_all(calls: Sequence[CallInstance]) -> Sequence[CallState]:
+    return [_read(call) for call in calls]
+
+
+def _read_account(account: AccountInstance) -> AccountState:
+    return AccountState(status=str(account.status), kind=str(account.type))
+
+
+def _read_numbers(numbers: Sequence[IncomingPhoneNumberInstance]) -> Sequence[NumberState]:
+    return [
+        NumberState(
+            voice_url=number.voice_url or None,
+            voice_method=number.voice_method or "POST",
+            application_sid=number.voice_application_sid or None,
+            trunk_sid=number.trunk_sid or None,
+            # The SDK's type says a text; it is an object.
+            takes_calls=bool(cast("Any", number.capabilities or {}).get("voice", True)),
+        )
+        for number in numbers
+    ]
 
 
 class TwilioRest:
@@ -75,6 +152,7 @@ class TwilioRest:
         backoff: float = 0.5,
     ):
         self._http = BoundedHttpClient(base_url, timeout)
+        self._account_sid = credentials.account_sid
         self._client = Client(
             credentials.api_key or credentials.account_sid,
             credentials.api_secret or credentials.auth_token,
@@ -150,6 +228,53 @@ class TwilioRest:
         """
         return await self._send(lambda: self._client.calls(call_sid).fetch_async())
 
+    async def calls(
+        self, *, to: str | None = None, from_: str | None = None, most: int = 50
+    ) -> Sequence[CallState]:
+        """Ask for the account's latest calls, the newest first.
+
+        Those that wait in the queue are among them; a filter by ``StartTime`` would leave them out,
+        since they have none yet.
+
+        Args:
+            to: Of calls to this number alone.
+            from_: Of calls from this number alone.
+            most: So many at most.
+
+        Raises:
+            RestError: Twilio refused or did not answer.
+        """
+        wanted = _given({"to": to, "from_": from_})
+        listed = self._client.calls.list_async
+        return await self._send(lambda: listed(**wanted, limit=most, page_size=most), _read_all)
+
+    async def account(self) -> AccountState:
+        """Ask how the account stands.
+
+        Raises:
+            RestError: Twilio refused or did not answer; ``status`` 401 if it knows no such account
+                or secret.
+        """
+        ask = self._client.api.accounts(self._account_sid).fetch_async
+        return await self._send(ask, _read_account)
+
+    async def numbers(self, number: str) -> Sequence[NumberState]:
+        """Ask what the account has set for one of its numbers; nothing if it is none of its own.
+
+        Raises:
+            RestError: Twilio refused or did not answer.
+        """
+        listed = self._client.incoming_phone_numbers.list_async
+        return await self._send(lambda: listed(phone_number=number, limit=1), _read_numbers)
+
+    def now(self) -> float | None:
+        """What time it is at Twilio, by the date of its latest answer: a second late at most.
+
+        Seconds since 1970; None where no answer came within the last minute. No change of this
+        machine's clock moves it.
+        """
+        return self._http.now()
+
     async def update(
         self, call_sid: str, *, url: str | None = None, twiml: str | None = None
     ) -> CallState:
@@ -183,13 +308,17 @@ class TwilioRest:
                 raise
 
     async def _send(
-        self, request: Callable[[], Awaitable[CallInstance]], *, once: bool = False
-    ) -> CallState:
+        self,
+        request: Callable[[], Awaitable[Any]],
+        read: Callable[[Any], _Told] = _read,
+        *,
+        once: bool = False,
+    ) -> _Told:
         clock = asyncio.get_running_loop().time
         give_up_at, wait = clock() + self._retry_for, self._backoff
         while True:
             try:
-                return _read(await request())
+                return read(await request())
             except (TwilioRestException, TwilioServiceException) as refusal:
                 error = _explain(refusal, once=once)
                 cause: BaseException | None = refusal
@@ -204,19 +333,6 @@ class TwilioRest:
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: unset if value is None else value for name, value in arguments.items()}
-
-
-def _read(call: CallInstance) -> CallState:
-    if not isinstance(call.sid, str) or not call.sid:
-        raise RestError("expected a call with a sid from Twilio, got none: check the base URL")
-    duration = str(call.duration) if call.duration is not None else ""
-    return CallState(
-        call_sid=call.sid,
-        status=str(call.status),
-        direction=call.direction,
-        duration=int(duration) if duration.isdecimal() else None,
-        answered_by=call.answered_by,
-    )
 
 
 def _explain(refusal: TwilioRestException | TwilioServiceException, *, once: bool) -> RestError:

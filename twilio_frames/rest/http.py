@@ -1,8 +1,11 @@
 """The SDK's way out to the network."""
 
 import base64
+import contextlib
 import json
 import logging
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -14,6 +17,10 @@ from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.hosts import proxy_for
 
 __all__ = ["BoundedHttpClient"]
+
+_FRESH_SECS = 60.0
+_LATE_SECS = 1.0
+"""By so much this machine's two clocks may go apart meanwhile."""
 
 
 class BoundedHttpClient(AsyncHttpClient):
@@ -29,6 +36,18 @@ class BoundedHttpClient(AsyncHttpClient):
         self._base = urlsplit(base_url) if base_url else None
         self._limit = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
+        self._told = (0.0, 0.0, 0.0)
+
+    def now(self) -> float | None:
+        """Seconds since 1970 by the latest answer's date; None where it is not of this minute.
+
+        A machine that was asleep sees so by its calendar, and one whose calendar is set, by its
+        other clock.
+        """
+        date, ticked, calendar = self._told
+        since = time.monotonic() - ticked
+        is_fresh = since < _FRESH_SECS and abs(time.time() - calendar - since) < _LATE_SECS
+        return date + since if is_fresh else None
 
     async def close(self) -> None:
         """Close the connections; a later request opens new ones."""
@@ -84,6 +103,7 @@ class BoundedHttpClient(AsyncHttpClient):
             connector = aiohttp.TCPConnector(force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, timeout=self._limit)
         async with self._session.request(method, uri, **request) as answer:
+            self._note_date(answer.headers.get("Date", ""))
             text = await answer.text()
             if answer.status < 300 and not _is_json_object(text):
                 raise RestError(
@@ -92,6 +112,11 @@ class BoundedHttpClient(AsyncHttpClient):
                     status=answer.status,
                 )
             return Response(answer.status, text, answer.headers)
+
+    def _note_date(self, text: str) -> None:
+        with contextlib.suppress(ValueError):
+            date = parsedate_to_datetime(text).timestamp()
+            self._told = (date, time.monotonic(), time.time())
 
     def _place(self, uri: str) -> str:
         if self._base is None:

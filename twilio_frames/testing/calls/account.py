@@ -69,6 +69,12 @@ class AccountRules:
             an account that is no trial.
         refused_numbers: Error codes by the numbers that are refused with them, such as 21215 for
             a country that is not permitted.
+        answers_lost: Share of requests for a call that are answered with HTTP 500 although the
+            call is made.
+        requests_lost: Share of them that are answered so, and no call is made.
+        status: ``active``, ``suspended`` or ``closed``.
+        kind: ``Full`` or ``Trial``.
+        voice_webhooks: What each number's calls ask, as ``POST`` or ``GET`` and a URL.
     """
 
     calls_per_second: float | None = None
@@ -78,6 +84,11 @@ class AccountRules:
     own_numbers: Set[str] | None = field(default=None, repr=False)
     verified_numbers: Set[str] | None = field(default=None, repr=False)
     refused_numbers: Mapping[str, int] = field(default_factory=dict, repr=False)
+    answers_lost: float = 0.0
+    requests_lost: float = 0.0
+    status: str = "active"
+    kind: str = "Full"
+    voice_webhooks: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
     def refusal(self, *, to_number: str, from_number: str, calls: int) -> int | None:
         """The error code a new call is refused with, if it is.

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from twilio_frames.testing.calls.switch import Switch
+from twilio_frames.testing.rest.account import AccountResource
 from twilio_frames.testing.rest.answers import error, missing
 from twilio_frames.testing.rest.calls import CallsResource
 from twilio_frames.testing.rest.dialer import Dialer
@@ -41,6 +42,7 @@ class RestApi:
     def application(self) -> web.Application:
         """The application to serve."""
         app = web.Application(middlewares=[self._guard])
+        AccountResource(self._switch).add_to(app.router, _ACCOUNT)
         CallsResource(self._switch, self._dialer).add_to(app.router, _ACCOUNT)
         RecordingsResource(self._switch).add_to(app.router, _ACCOUNT)
         StreamsResource(self._switch).add_to(app.router, _ACCOUNT)

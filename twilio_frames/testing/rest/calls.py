@@ -54,6 +54,9 @@ class CallsResource:
         refusal = refusal_of(form, instructions, self._switch)
         if refusal is not None or instructions is None:
             return refusal or missing(request)
+        rules, draw = self._switch.exchange.rules, self._switch.exchange.random.random
+        if rules.requests_lost and draw() < rules.requests_lost:
+            return _broken()
         call = self._new_call(form)
         answer = web.json_response(resource_of(call), status=201)
         self._dialer.place(
@@ -63,6 +66,8 @@ class CallsResource:
                 ring_seconds=ring_seconds(form),
             )
         )
+        if rules.answers_lost and draw() < rules.answers_lost:
+            return _broken()
         return answer
 
     def _new_call(self, form: Form) -> SimulatedCall:
@@ -126,6 +131,10 @@ class CallsResource:
             return error(400, 21220, "Call is in-progress. Cannot be canceled.")
         call.order(CallEnd.BOT_HUNG_UP)
         return web.json_response(resource_of(call) | {"status": status})
+
+
+def _broken() -> web.Response:
+    return error(500, 20500, "An internal server error has occurred")
 
 
 def resource_of(call: SimulatedCall) -> dict[str, object]:
