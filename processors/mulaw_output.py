@@ -77,6 +77,7 @@ from twilio_frames.processors.output.line_sound import LineSound
 from twilio_frames.processors.output.ordered_pusher import OrderedPusher
 from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer, Timing
 from twilio_frames.processors.output.queue_writer import QueueWriter
+from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
 from twilio_frames.processors.output.unsounded import SayAgain
 from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio, advise_on_recognisers
@@ -85,14 +86,16 @@ from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.output_queue import Piece
 from twilio_frames.safe_logging import report_unforeseen
-from twilio_frames.twiml import PlayDigits
 
 __all__ = ["MulawOutput"]
 
 _BOT_SPEAKING_SECONDS = 0.2
-_NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 _RTVI = "rtvi-ai"
+_DIGITS = (
+    "expected no digits to be sent on a media stream: Twilio does not recognise tones in it. Give "
+    "the call TwiML with <Play digits> instead"
+)
 _NO_DETOURS = (
     "expected a call on a stream, whose detours twilio_frames.server sees to, got another: a "
     "DetourFrame is left out"
@@ -143,19 +146,19 @@ class MulawOutput(BaseOutputTransport):
         self._line = line
         self._timing: OutputTiming = params
         self._background = Background(getattr(params, "audio_out_mixer", None))
-        self._early_start = EarlyStart(
+        self._head_start = EarlyStart(
             line, deliver=self._due, on_sent=self._piece_sent, on_heard=self._audio_heard
         )
-        self._pacer = OutputPacer(
+        self._playout = OutputPacer(
             line,
             params,
             self._background,
-            deliver=self._early_start.deliver,
-            on_sent=self._early_start.sent,
-            on_heard=self._early_start.heard,
+            deliver=self._head_start.deliver,
+            on_sent=self._head_start.sent,
+            on_heard=self._head_start.heard,
         )
-        self._pusher = OrderedPusher(self.push_frame)
-        self._queue = self._pacer.queue
+        self._delivery = OrderedPusher(self.push_frame)
+        self._queue = self._playout.queue
         self._sound = LineSound(
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
@@ -173,14 +176,13 @@ class MulawOutput(BaseOutputTransport):
         self._finished = asyncio.Event()
         self._hold = Hold(
             self,
-            self._pacer,
+            self._playout,
             hold_secs=params.hold_secs if params.holds else None,
             left_secs=self._writer.left_secs,
         )
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
         self._has_words = False
-        self._keys: DetourFrame | None = None
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
         self._told_speaking_at = 0.0
@@ -194,11 +196,11 @@ class MulawOutput(BaseOutputTransport):
         """Makes ready to speak."""
         await super().start(frame)
         await self._start_background()
-        await self._early_start.come_up()
+        await self._head_start.come_up()
         advise_on_recognisers(self)
         advise_on_audio(self)
         if self._runner is None:
-            self._runner = self.create_task(self._early_start.run(self._pacer))
+            self._runner = self.create_task(self._head_start.run(self._playout))
             HeardFirst.around(self)
             SwitchedVoices.ahead_of(self)
         while self._first_words:
@@ -213,11 +215,15 @@ class MulawOutput(BaseOutputTransport):
             kind = report_unforeseen(error, "a mixer that was to be started")
             await self.push_error(f"{kind} in the mixer: the call goes on without it")
 
+    def hold_speech(self, is_held: bool = True) -> None:
+        """Keeps what the bot says from being heard, at once and until it is told otherwise."""
+        self._playout.shut(is_held)
+
     async def say_first(self, frame: SpeakClipFrame) -> None:
         """Says a clip as soon as the line lets it, whether or not the pipeline is up."""
-        if self._early_start.is_up or self._sound.is_plain:
+        if self._head_start.is_up or self._sound.is_plain:
             await self._lay(frame)
-            self._early_start.begin(self._pacer)
+            self._head_start.begin(self._playout)
         else:
             # A filter runs only once the pipeline does.
             self._first_words.append(frame)
@@ -227,7 +233,7 @@ class MulawOutput(BaseOutputTransport):
         await self._writer.flush()
         self._queue.add_audio(mulaw_silence(self._end_silence_secs))
         self._queue.add(_Finished(), is_protected=True)
-        self._pacer.wake()
+        self._playout.wake()
         while (self._line.is_open or self._line.is_away) and not self._finished.is_set():
             try:
                 async with asyncio.timeout(0.25):
@@ -256,13 +262,12 @@ class MulawOutput(BaseOutputTransport):
 
     async def leave_at_once(self, detour: DetourFrame) -> None:
         """Leaves the line in the middle of what is being said, which goes on when it is back."""
-        if await self._pacer.hold():
-            await self._pacer.settled()
+        if await self._playout.hold():
+            await self._playout.settled()
         await self._leave(detour)
 
     async def _leave(self, detour: DetourFrame) -> None:
-        detour.has_begun = True
-        if detour.verbs and not await self._line.leave(detour):
+        if not await self._line.leave(detour):
             await self.push_error(_NO_DETOURS)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
@@ -282,23 +287,25 @@ class MulawOutput(BaseOutputTransport):
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
             case OutputDTMFUrgentFrame() | OutputDTMFFrame():
-                if frame.button is not None:
-                    await self._press(frame.button.value)
+                await self.push_error(_DIGITS)
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
                 self._leave_out(frame)
             case _ if self._rounds.are_over(frame, direction):
                 rounds = self._timing.function_rounds_limit or 0
                 await self.push_frame(FunctionRoundsOverFrame(rounds), FrameDirection.UPSTREAM)
             case FunctionCallsStartedFrame():
-                self._pusher.expect(frame)
+                self._delivery.expect(frame)
                 await self.push_frame(frame, direction)
-            case FunctionCallCancelFrame() if self._pusher.holds_back(frame):
+            case FunctionCallCancelFrame() if self._delivery.holds_back(frame):
                 pass
             case BacklogFrame():
                 frame.passed()
             case CallBackFrame():
                 await self.push_frame(frame, direction)
-                await self._pacer.resume()
+                await self._playout.resume()
+            case SpeechGateFrame():
+                self.hold_speech(not frame.is_open)
+                frame.passed.set()
             case SystemFrame():
                 self._rounds.note(frame)
                 await self.push_frame(frame, direction)
@@ -309,19 +316,6 @@ class MulawOutput(BaseOutputTransport):
                 await self._background.control(frame)
             case _:
                 await self._lay(frame)
-
-    async def _press(self, key: str) -> None:
-        """Has Twilio press a key, with those that were asked for right before it."""
-        keys = self._keys
-        if keys is not None and keys.verbs and not keys.has_begun:
-            (before,) = keys.verbs
-            assert isinstance(before, PlayDigits)  # noqa: S101 - it is made below
-            keys.verbs = (PlayDigits(digits=before.digits + key),)
-            return
-        self._keys = DetourFrame(verbs=(PlayDigits(digits=key),))
-        # Keys of one number come one by one: they are pressed together.
-        self._queue.add_audio(mulaw_silence(_NEXT_KEY_SECS), is_protected=True, is_speech=False)
-        await self._lay(self._keys)
 
     def _leave_out(
         self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame
@@ -340,8 +334,8 @@ class MulawOutput(BaseOutputTransport):
         is_protected = self._queue.is_protected
         await self._hold.interrupting(is_protected=is_protected)
         was_unfinished = self._writer.cut()
-        self._pusher.interrupting()
-        was_cut, survivors = await self._pacer.interrupt()
+        self._delivery.interrupting()
+        was_cut, survivors = await self._playout.interrupt()
         await self._tell_cuts(self._queue.sent if is_protected else self._queue.heard)
         self._writer.follow_cut()
         is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
@@ -353,7 +347,7 @@ class MulawOutput(BaseOutputTransport):
             self._say_again.forget()
         await self.push_frame(frame, direction)
         # The memory has made a message of the words that were heard.
-        await self._pusher.interrupted()
+        await self._delivery.interrupted()
         for thing in survivors:
             await self._due(thing)
         if not is_protected:
@@ -374,7 +368,7 @@ class MulawOutput(BaseOutputTransport):
         if isinstance(frame, LLMFullResponseStartFrame):
             await self.push_frame(ReplyStartedFrame(), FrameDirection.UPSTREAM)
         await self._writer.lay(frame)
-        self._pacer.wake()
+        self._playout.wake()
         if isinstance(frame, TTSStoppedFrame | LLMFullResponseEndFrame):
             await self._say_again.settle(self._writer.take_unsounded())
 
@@ -392,7 +386,7 @@ class MulawOutput(BaseOutputTransport):
     @property
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
-        return self._pacer.underruns + self._writer.gaps
+        return self._playout.underruns + self._writer.gaps
 
     async def _piece_sent(self, piece: Piece) -> None:
         if not piece.is_speech:
@@ -434,15 +428,15 @@ class MulawOutput(BaseOutputTransport):
             case HeardTextFrame():
                 self._writer.words_unheard -= thing.append_to_context
                 self._has_words = self._has_words or thing.append_to_context
-                await self._pusher.push(thing)
+                await self._delivery.push(thing)
             case TTSStoppedFrame():
                 await self._maybe_stopped_speaking()
-                await self._pusher.push(thing)
+                await self._delivery.push(thing)
             case Frame():
                 if isinstance(thing, LLMFullResponseEndFrame | LLMAssistantPushAggregationFrame):
                     # What is heard from here on is another message.
                     self._has_words = False
-                await self._pusher.push(thing)
+                await self._delivery.push(thing)
                 if isinstance(thing, LLMFullResponseEndFrame):
                     await self.push_frame(ReplyHeardFrame(), FrameDirection.UPSTREAM)
             case _Finished():

@@ -33,6 +33,7 @@ USED = {
         "_realtime_handoff_flush_task",
         "_realtime_service_mode",
         "_run_speculative_inference",
+        "_params",
         "_user_turn_controller",
     },
     "pipecat.turns.user_turn_processor.UserTurnProcessor": {"_user_turn_controller"},

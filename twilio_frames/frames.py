@@ -19,12 +19,14 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 
+from twilio_frames.answering import Answer
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.audio.echo import BotAtEar
 from twilio_frames.protocol import BreakKind, MediaFormat, Start
 from twilio_frames.twiml import Verb
 
 __all__ = [
+    "AnsweredByFrame",
     "AudioGapFrame",
     "BotHeldFrame",
     "CallAwayFrame",
@@ -128,10 +130,8 @@ class DetourFrame(DataFrame):
     interruptible: bool = field(default=False, init=False)
 
     verbs: tuple[Verb, ...] = ()
-    """None where it was withdrawn before it fell due: nothing is done then."""
     by_rest: bool = False
     within_secs: float | None = None
-    has_begun: bool = field(default=False, init=False)
 
 
 @dataclass
@@ -170,6 +170,17 @@ class CallBackFrame(SystemFrame):
     results: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
     away_secs: float = 0.0
     stream_sid: str = ""
+
+
+@dataclass
+class AnsweredByFrame(SystemFrame):
+    """Who has answered a call that was placed. May come again, with who it is after all.
+
+    Parameters:
+        answer: Who, told by what, and how long that took.
+    """
+
+    answer: Answer
 
 
 @dataclass

@@ -10,6 +10,7 @@ Nothing here is done at import, and no module of Pipecat's is changed.
 # pyright: reportPrivateUsage=false, reportAttributeAccessIssue=false
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipecat.processors.frame_processor import FrameDirection
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pipecat.services.openai.base_llm import BaseOpenAILLMService
     from pipecat.services.stt_service import SegmentedSTTService, STTService
     from pipecat.services.tts_service import TTSService
+    from pipecat.turns.user_mute import BaseUserMuteStrategy
     from pipecat.turns.user_turn_processor import UserTurnProcessor
     from pipecat.turns.user_turn_strategies import UserTurnStrategies
     from pipecat.utils.base_object import BaseObject
@@ -120,6 +122,12 @@ async def follow_vad_state(processor: "VADProcessor", audio: "InputAudioRawFrame
 def probability_of_end(model: "LocalSmartTurnAnalyzerV3", samples: "np.ndarray") -> float:
     """Asks a model that calls share, which keeps nothing: the public way keeps a call's audio."""
     return float(model._predict_endpoint(samples)["probability"])
+
+
+def add_mute_strategy(user: "LLMUserAggregator", strategy: "BaseUserMuteStrategy") -> None:
+    """Has an aggregator ask one more before it listens: it takes them where it is made alone."""
+    given = user._params.user_mute_strategies
+    user._params = replace(user._params, user_mute_strategies=[*given, strategy])
 
 
 def wrap_writes(
@@ -283,15 +291,3 @@ def openai_client(service: "BaseOpenAILLMService") -> Any:
 def sync_tool_handlers(service: "LLMService[Any]", tools: Any) -> None:
     """Has a model's functions be those of a set: only a context frame does it in public."""
     service._sync_registered_tool_handlers(tools)
-
-
-# Names whose place differs between the versions that this package runs with.
-
-
-def tool_options(**options: Any) -> Callable[[Any], Any]:
-    """Pipecat's decorator of that name, which moved in 1.14."""
-    try:
-        from pipecat.adapters.llm.schemas.direct_function import tool_options as decorate
-    except ImportError:
-        from pipecat.adapters.schemas.direct_function import tool_options as decorate
-    return decorate(**options)

@@ -43,7 +43,7 @@ _NO_MARKS = (
 
 
 class Line(Protocol):
-    """The way to Twilio: what the pacer asks of whoever owns the socket."""
+    """The way to Twilio: what the playout asks of whoever owns the socket."""
 
     playback: Playback
     on_echo: Callable[[], None]
@@ -137,6 +137,7 @@ class OutputPacer:
         self.is_held = False
         self.is_held_ahead = False
         """Whether it is held, and nothing had to be cut for it."""
+        self._is_shut = False
         self._line = line
         self._timing = timing
         self._background = background
@@ -167,6 +168,11 @@ class OutputPacer:
             self._stalls.popleft()
         longest = max((stall for _, stall in self._stalls), default=0.0)
         return max(self._timing.lead_secs, min(1.5 * longest, _LONGEST_LEAD))
+
+    def shut(self, is_shut: bool) -> None:
+        """Keeps all that is queued, and will be, until it is told otherwise."""
+        self._is_shut = is_shut
+        self._wake.set()
 
     def wake(self) -> None:
         """Says that the output queue has grown."""
@@ -246,7 +252,8 @@ class OutputPacer:
 
     @property
     def _keeps_queue(self) -> bool:
-        return self.is_held and not (self.is_held_ahead and self.queue.is_protected)
+        is_held = self.is_held and not (self.is_held_ahead and self.queue.is_protected)
+        return is_held or self._is_shut
 
     async def _send_background(self, now: float) -> float | None:
         """Sends the background alone, not far ahead: the next word comes behind it."""

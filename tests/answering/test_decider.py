@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.audio.test_tones import tone
 from twilio_frames.answering import (
     Answer,
     AnswerDecider,
@@ -134,6 +135,20 @@ def test_person_behind_a_beep_is_a_person():
     assert line.found == [(HUMAN, AnswerReason.SHORT_SPEECH)]
 
 
+@pytest.mark.parametrize("pitches", [(440, 480), (480, 620), (350, 440), (425,), (50,)])
+def test_tones_of_the_line_are_nothing_that_is_said(pitches: tuple[float, ...]):
+    line = Line().hear(*[tone(2, *pitches), silence(2)] * 2)
+
+    assert line.decider.ear.spells == []
+    assert {who for who, _ in line.found} == {AnsweredBy.UNKNOWN}
+
+
+def test_person_behind_a_ring_is_a_person():
+    line = Line().hear(tone(1, 440, 480), silence(0.3), speech(0.5), silence(1.5))
+
+    assert line.found == [(HUMAN, AnswerReason.SHORT_SPEECH)]
+
+
 def test_fax_is_told_by_its_tone():
     line = Line().hear(silence(0.5), beep(1.5, 2100))
 
@@ -169,6 +184,14 @@ def test_person_who_speaks_up_is_a_person_after_all():
         (VOICEMAIL, AnswerReason.LONG_SPEECH),
         (HUMAN, AnswerReason.SPOKE_UP),
     ]
+
+
+def test_person_who_speaks_up_over_a_message_stays_a_person():
+    line = Line().hear(speech(2)).words("Please leave a message.").hear(beep(), silence(0.5))
+    line.hear(speech(0.5)).words("Hello?").hear(silence(1), speech(3)).words("I was outside.")
+    line.hear(silence(1))
+
+    assert [who for who, _ in line.found] == [VOICEMAIL, HUMAN]
 
 
 def test_verdict_tells_where_words_do_not():

@@ -2,6 +2,7 @@ import pytest
 
 from tests.server.site import FORM, TOKEN, Open, Site
 from tests.vendors.faults import bad_day
+from twilio_frames.answering import MachineVerdict
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 
 
@@ -81,7 +82,7 @@ async def test_undeliverable_parameter_is_left_out(site: Site):
     "somebody else asks the webhook",
     "Nothing: 403.",
 )
-@pytest.mark.parametrize("path", ["/twiml", "/after-stream", "/status"])
+@pytest.mark.parametrize("path", ["/twiml", "/after-stream", "/status", "/amd"])
 @pytest.mark.parametrize("position", [0, 13, 26])
 async def test_signature_one_off_is_403(site: Site, path: str, position: int):
     right = sign(TOKEN, site.url(path), FORM)
@@ -93,9 +94,44 @@ async def test_signature_one_off_is_403(site: Site, path: str, position: int):
     assert len(site.state.tokens) == 0
 
 
-@pytest.mark.parametrize("path", ["/twiml", "/after-stream", "/status"])
+@pytest.mark.parametrize("path", ["/twiml", "/after-stream", "/status", "/amd"])
 async def test_missing_signature_is_403(site: Site, path: str):
     assert (await site.client.post(path, data=FORM)).status == 403
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_verdict_of_machine_detection_gets_to_the_call(site: Site, is_early: bool):
+    verdict = FORM | {"AnsweredBy": "machine_end_beep", "MachineDetectionDuration": "3100"}
+    parameters = await site.parameters()
+    if is_early:
+        assert (await site.post("/amd", verdict)).status == 204
+    socket = await site.start(parameters)
+    await site.bot.arrived.wait()
+    if not is_early:
+        assert (await site.post("/amd", verdict)).status == 204
+        assert (await site.post("/amd", verdict | {"AnsweredBy": "human"})).status == 204
+
+    record = site.state.records.get("CA1")
+    assert record is not None
+    assert record.verdict is MachineVerdict.MACHINE_END_BEEP
+    assert site.bot.calls[0].answers.verdict is MachineVerdict.MACHINE_END_BEEP
+    await socket.close()
+
+
+async def test_verdict_that_is_waited_for_comes_with_the_twiml(site: Site):
+    await site.parameters(FORM | {"AnsweredBy": "human"})
+
+    record = site.state.records.get("CA1")
+    assert record is not None
+    assert record.verdict is MachineVerdict.HUMAN
+
+
+async def test_verdict_that_nobody_knows_is_left_out(site: Site):
+    assert (await site.post("/amd", FORM | {"AnsweredBy": "robot"})).status == 204
+
+    record = site.state.records.get("CA1")
+    assert record is not None
+    assert record.verdict is None
 
 
 async def test_repeated_field_is_signed(site: Site):

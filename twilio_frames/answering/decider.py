@@ -78,7 +78,7 @@ class AnswerDecider:
         self._is_by_words = by_words
         self._finals: list[tuple[str, float]] = []
         self._interim = ""
-        self._words_at = 0.0
+        self._words_at = self._words_from = 0.0
         self._verdict: tuple[MachineVerdict, float] | None = None
         self.ear = AnswerEar()
         """What is heard."""
@@ -113,7 +113,7 @@ class AnswerDecider:
     @property
     def said(self) -> str:
         """All words so far."""
-        return " ".join([*(text for text, _ in self._finals), self._interim]).strip()
+        return self._said_since(0.0)
 
     @property
     def verdict(self) -> MachineVerdict | None:
@@ -164,10 +164,12 @@ class AnswerDecider:
         if answer.answered_by is AnsweredBy.UNKNOWN:
             return self._by_words(now) or self._by_tones(now) or self._by_later(now)
         if answer.answered_by is AnsweredBy.HUMAN:
-            return self._machine_after_all(now)
+            return self._machine_after_all(answer, now)
         if answer.answered_by is AnsweredBy.FAX:
             return None
         if self._speaks_up(answer, now):
+            # What the machine has said before is not theirs.
+            self._words_from = self.ear.spells[-1].began_at
             return AnsweredBy.HUMAN, AnswerReason.SPOKE_UP
         if answer.reason in _WEAK or answer.answered_by is AnsweredBy.SCREENING:
             return self._by_words(now) or self._verdict_of_person(answer)
@@ -177,7 +179,7 @@ class AnswerDecider:
     def _by_later(self, now: float) -> _Finding | None:
         return self._by_verdict(now) or self._by_speech(now)
 
-    def _machine_after_all(self, now: float) -> _Finding | None:
+    def _machine_after_all(self, answer: Answer, now: float) -> _Finding | None:
         who = self._who_says()
         if who is AnsweredBy.HUMAN:
             return None
@@ -186,15 +188,21 @@ class AnswerDecider:
         spells, limits = self.ear.spells, self._limits
         if not spells or spells[-1].seconds < limits.person_secs:
             return None
-        if finding := self._by_tones(now):
+        if finding := self._by_tones(now, since=answer.after_secs):
             return finding
-        verdict = self._verdict
-        is_machine = verdict is not None and verdict[0].is_machine
+        verdict, at = self._verdict or (MachineVerdict.UNKNOWN, 0.0)
+        is_machine = verdict.is_machine and at > answer.after_secs
         return (AnsweredBy.VOICEMAIL, AnswerReason.TWILIO) if is_machine else None
 
     def _who_says(self) -> AnsweredBy | None:
-        newest = self._interim or (self._finals[-1][0] if self._finals else "")
-        return self._phrases.who_says(newest if self._is_by_words else self.said)
+        if self._is_by_words:
+            newest = self._interim or (self._finals[-1][0] if self._finals else "")
+            return self._phrases.who_says(newest)
+        return self._phrases.who_says(self._said_since(self._words_from))
+
+    def _said_since(self, at: float) -> str:
+        words = [text for text, came in self._finals if came >= at]
+        return " ".join([*words, self._interim]).strip()
 
     def _by_words(self, now: float) -> _Finding | None:
         who = self._who_says()
@@ -210,8 +218,10 @@ class AnswerDecider:
         silent = self.ear.silent_secs(now)
         return max(silent, now - self._words_at - self._limits.words_secs) if self.said else silent
 
-    def _by_tones(self, now: float) -> _Finding | None:
+    def _by_tones(self, now: float, since: float = 0.0) -> _Finding | None:
         for tone, at in self.ear.tones:
+            if at < since:
+                continue
             said = sum(spell.seconds for spell in self.ear.spells if spell.began_at < at)
             if tone.kind is ToneKind.FAX and not said and not self.said:
                 return AnsweredBy.FAX, AnswerReason.FAX_TONE
@@ -270,8 +280,7 @@ class AnswerDecider:
             return False
         is_short = spells[-1].seconds <= limits.person_secs
         is_done = self.ear.silent_secs(now) >= limits.pause_secs / 2
-        later = [text for text, at in self._finals if at > spells[-1].began_at]
-        words = " ".join([*later, self._interim])
+        words = self._said_since(spells[-1].began_at)
         return is_short and is_done and self._phrases.who_says(words) is AnsweredBy.HUMAN
 
     def _verdict_of_person(self, answer: Answer) -> _Finding | None:

@@ -26,6 +26,7 @@ class _Sound:
         rise: By how much the noise is taken to rise in 20 ms, as a share of it: 3 dB a second.
         steps: So many in a row make a sound: 60 ms. What is shorter is a click.
         joins_secs: A pause that is shorter is one between words.
+        steady_secs: Sound that does not change for so long is a tone, and nothing that is said.
     """
 
     least: float = 300.0
@@ -34,6 +35,7 @@ class _Sound:
     rise: float = 0.007
     steps: int = 3
     joins_secs: float = 0.5
+    steady_secs: float = 0.2
 
 
 _SOUND = _Sound()
@@ -78,10 +80,14 @@ class AnswerEar:
         audio, self._unheard = self._unheard[:whole], self._unheard[whole:]
         samples = np.frombuffer(decode_mulaw(audio), dtype=np.int16).astype(np.float64)
         for step, part in enumerate(samples.reshape(-1, _STEP)):
-            level = float(np.sqrt(np.mean(part**2)))
-            self._listen(level, begun + (step + 1) * _STEP_SECS)
-        for tone in self._tones.write(audio):
-            self._take(tone, at + len(mulaw) / SAMPLE_RATE)
+            now = begun + (step + 1) * _STEP_SECS
+            for tone in self._tones.write(audio[step * _STEP : (step + 1) * _STEP]):
+                self._take(tone, now)
+            if (steady := self._tones.steady_secs) >= _SOUND.steady_secs:
+                self._take_back(now - steady - 4 * _STEP_SECS)
+                self._loud_steps = 0
+            else:
+                self._listen(float(np.sqrt(np.mean(part**2))), now)
 
     def _listen(self, level: float, now: float) -> None:
         self._noise = min(max(level, 10.0), self._noise * (1 + _SOUND.rise), _SOUND.most_noise)
@@ -97,13 +103,16 @@ class AnswerEar:
 
     def _take(self, tone: Tone, now: float) -> None:
         self.tones.append((tone, now))
-        # A tone is none of what is said. Where it began, it was not known to be one.
-        began = now - (tone.ended_at - tone.began_at) - _TOLD_AFTER
-        spell = self.spells[-1] if self.spells else None
-        if spell is not None and spell.ended_at > began:
-            spell.ended_at = max(spell.began_at, began)
-            if spell.seconds < _SOUND.steps * _STEP_SECS:
-                self.spells.pop()
+        self._take_back(now - (tone.ended_at - tone.began_at) - _TOLD_AFTER)
+
+    def _take_back(self, began_at: float) -> None:
+        """Takes back that something was said: it was a tone, and is known to be one only now."""
+        while self.spells and self.spells[-1].ended_at > began_at:
+            spell = self.spells[-1]
+            spell.ended_at = max(spell.began_at, began_at)
+            if spell.seconds >= _SOUND.steps * _STEP_SECS:
+                return
+            self.spells.pop()
 
     @property
     def said_secs(self) -> float:

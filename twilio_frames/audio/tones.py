@@ -76,6 +76,7 @@ class _Limits:
         answer_steps: steps after which it is one: 0.9 s.
         calling: Band of a fax that calls, Hz, and
         calling_steps: steps that it sounds: half a second.
+        steady: Share of the power in one or two pitches that makes a steady sound.
     """
 
     purity: float = 0.85
@@ -95,12 +96,18 @@ class _Limits:
     answer_steps: int = 45
     calling: tuple[float, float] = (1062.0, 1138.0)
     calling_steps: tuple[int, int] = (20, 27)
+    steady: float = 0.95
 
 
 _LIMITS = _Limits()
 _STEP = SAMPLE_RATE // 50
 _STRETCH = 2 * _STEP
 _SPECTRUM = 1024
+_LONG_STRETCH = 4 * _STEP
+"""In half of it, two pitches that are as near as those of a US ring are not told apart."""
+_HANN = np.hanning(_LONG_STRETCH)
+_LOBE = 2
+"""Places in the spectrum on each side of a pitch that it fills."""
 _Samples = NDArray[np.float64]
 
 
@@ -133,10 +140,20 @@ class ToneDetector:
 
     def __init__(self) -> None:
         self._unheard = bytearray()
-        self._last: _Samples = np.zeros(_STEP)
+        self._recent: _Samples = np.zeros(_LONG_STRETCH)
         self._steps = 0
         self._run: _Run | None = None
         self._last_tone_ended = -_LIMITS.apart - 1
+        self._pitches: tuple[int, int] | None = None
+        self._steady_steps = 0
+
+    @property
+    def steady_secs(self) -> float:
+        """How long one pitch, or two at once, have sounded unchanged; 0 where that is not so.
+
+        Speech and music glide; rings, dial tones, keys and hums do not.
+        """
+        return self._steady_steps * _STEP / SAMPLE_RATE
 
     def write(self, mulaw: bytes) -> list[Tone]:
         """Takes audio as it comes, and gives the tones that it completes.
@@ -153,10 +170,11 @@ class ToneDetector:
 
     def _listen(self, step: _Samples) -> Tone | None:
         self._steps += 1
-        stretch = np.concatenate((self._last, step))
-        self._last = step
+        self._recent = np.concatenate((self._recent[_STEP:], step))
+        stretch = self._recent[-_STRETCH:]
         level = float(np.sqrt(np.mean(step**2)))
         pitch = _pitch(stretch) if level > _LIMITS.level else None
+        self._follow_steady(_pitches(self._recent) if level > _LIMITS.level else None)
         run = self._run
         if run is None:
             self._begin(pitch, level)
@@ -170,6 +188,15 @@ class ToneDetector:
             self._end(run)
             self._begin(pitch, level)
         return None
+
+    def _follow_steady(self, pitches: tuple[int, int] | None) -> None:
+        before, self._pitches = self._pitches, pitches
+        is_same = (
+            pitches is not None
+            and before is not None
+            and all(abs(one - other) <= 1 for one, other in zip(pitches, before, strict=True))
+        )
+        self._steady_steps = self._steady_steps + 1 if is_same else 0
 
     def _begin(self, pitch: float | None, level: float) -> None:
         if pitch is None:
@@ -211,6 +238,26 @@ def _kind(run: _Run) -> ToneKind | None:
     if _is_within(pitch, _LIMITS.calling) and shortest <= run.length <= longest:
         return ToneKind.FAX
     return ToneKind.LINE if _is_within(pitch, _LIMITS.line) else ToneKind.BEEP
+
+
+def _pitches(stretch: _Samples) -> tuple[int, int] | None:
+    """The two places in the spectrum at which all of a sound is; None if it is not.
+
+    They are 12.5 Hz apart; one pitch is twice the same.
+    """
+    power = np.abs(np.fft.rfft(stretch * _HANN)) ** 2
+    whole = float(power.sum())
+    places: list[int] = []
+    explained = 0.0
+    for _ in range(2):
+        place = int(np.argmax(power))
+        places.append(place)
+        around = slice(max(0, place - _LOBE), place + _LOBE + 1)
+        explained += float(power[around].sum())
+        power[around] = 0.0
+        if explained >= _LIMITS.steady * whole:
+            return min(places), max(places)
+    return None
 
 
 def _tone(run: _Run, kind: ToneKind) -> Tone:

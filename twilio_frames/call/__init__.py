@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,14 +13,9 @@ from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.llm_service import FunctionCallParams
 
-from twilio_frames.call.detours import DetourResult, Detours, Legs
-from twilio_frames.call.transfer import (
-    Transfer,
-    TransferOutcome,
-    TransferResult,
-    dials_to,
-    transfer_function,
-)
+from twilio_frames.call.answer_actions import Answers
+from twilio_frames.call.answering import Answer, AnswerPolicy
+from twilio_frames.call.detours import DetourResult, Detours
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import CallFailedError, ConfigurationError
@@ -36,10 +30,10 @@ from twilio_frames.rest.client import CallState
 from twilio_frames.running import PipelineRun
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.transport.coming_up import why_not_up
-from twilio_frames.twiml import Dial, PlayDigits, Verb
+from twilio_frames.twiml import Verb
 from twilio_frames.worker import phone_worker
 
-__all__ = ["Call", "DetourResult", "Legs", "TransferOutcome", "TransferResult", "phone_worker"]
+__all__ = ["Call", "DetourResult", "phone_worker"]
 
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
@@ -87,6 +81,8 @@ class Call:
         self._first_frames: list[Frame] = []
         self.detours = Detours(transport, start.call_sid, rest)
         """The call's ways to other TwiML and back, as the server sees to them."""
+        self.answers = Answers(self)
+        """Who has answered the call, as the server helps to find out."""
         self.observers: list[BaseObserver] = []
         """Pipecat observers that ``run()`` lets watch the pipeline."""
         self.tasks_left: set[asyncio.Task[Any]] = set()
@@ -209,6 +205,7 @@ class Call:
         *,
         greeting: Clip | Greeting | str | None = None,
         begin_with: Sequence[Frame] = (),
+        answering: AnswerPolicy | None = None,
         **options: Any,
     ) -> CallEndReason | None:
         """Run the bot's pipeline until the call has ended, and return why it ended.
@@ -220,6 +217,8 @@ class Call:
                 it back, a voicemail detector's gate or a processor of your own: then it comes by
                 there. The pipeline's TTS service says a text, or one that is not ready.
             begin_with: Frames for the pipeline's start; an ``LLMRunFrame`` lets the bot greet.
+            answering: What is done about whoever answers a call that was placed. The greeting and
+                ``begin_with`` then wait until somebody is there whom they are for.
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
@@ -232,11 +231,16 @@ class Call:
             worker = pipeline
         else:
             worker = phone_worker(pipeline, **options)
-        if greeting is not None:
-            await self._greet_by(worker.pipeline, greeting)
         self._worker = worker
         add_observers(self._worker, self.observers)
-        await self._worker.queue_frames([*self._first_frames, *begin_with])
+        if answering is not None:
+            greetings = [] if greeting is None else [greeting]
+            first = [*self._first_frames, *greetings, *begin_with]
+            self.answers.begin(self._worker, answering, first)
+        else:
+            if greeting is not None:
+                await self._greet_by(worker.pipeline, greeting)
+            await self._worker.queue_frames([*self._first_frames, *begin_with])
         run = PipelineRun(self._worker, self.call_sid)
         follower = asyncio.create_task(self._follow_line(run))
         try:
@@ -245,6 +249,7 @@ class Call:
             self._worker = None
             self.tasks_left = run.left
             follower.cancel()
+            await self.answers.stop()
             await self._forget_goodbye()
             if self._requests:
                 await asyncio.wait(self._requests)
@@ -266,6 +271,16 @@ class Call:
             self._first_frames.append(SpeakClipFrame(clip))
         else:
             await self.greet(greeting)
+
+    async def wait_for_answer(self) -> Answer:
+        """Wait until it is known who has answered, while ``run(answering=...)`` runs.
+
+        Whoever else it is after all is told by :class:`twilio_frames.frames.AnsweredByFrame`.
+
+        Returns:
+            The first answer; ``UNKNOWN`` by ``HUNG_UP`` if the call ends before.
+        """
+        return await self.answers.wait()
 
     def _check_pipeline(self) -> None:
         if self.end_reason is not CallEndReason.ERROR:
@@ -343,7 +358,6 @@ class Call:
         by_rest: bool = False,
         within_secs: float | None = None,
         when_busy: Literal["wait", "refuse"] = "wait",
-        legs: Legs | None = None,
     ) -> DetourResult:
         """Leave the stream, have Twilio do something else with the call, and come back.
 
@@ -362,7 +376,6 @@ class Call:
             within_secs: How long it may be away before it counts as lost
                 (``CallEndReason.NOT_BACK``); by default what the verbs may take.
             when_busy: Whether a detour that another one is in the way of waits for its end.
-            legs: What those hear whom it calls, and who is told when they answer.
 
         Raises:
             DetourError: The call ended meanwhile, or Twilio could not do the verbs, in which case
@@ -378,102 +391,14 @@ class Call:
             by_rest=by_rest,
             within_secs=within_secs,
             when_busy=when_busy,
-            legs=legs,
         )
-
-    async def transfer(
-        self,
-        *targets: str,
-        announce: str | None = None,
-        ring_secs: int = 25,
-        caller_id: str | None = None,
-        whisper: str | None = None,
-        sip_headers: Mapping[str, str] | None = None,
-        stays: bool = False,
-        on_unavailable: Literal["return", "end"] = "return",
-        dial: Dial | None = None,
-    ) -> TransferResult:
-        """Put the caller through to somebody, without a word about them (a cold transfer).
-
-        What was said before, and the announcement, are heard to their last word. Where nobody takes
-        the call, the caller is back with the same bot and memory.
-
-        Args:
-            targets: Whom to call, one after the other until somebody answers: numbers (``+1...``),
-                SIP addresses (``sip:...``), clients (``client:...``).
-            announce: What the bot says first.
-            ring_secs: How long each of them rings; the caller hears it ring.
-            caller_id: Whom they see calling: a number of the account. None for the caller's own.
-            whisper: What they hear before they are connected, in Twilio's voice.
-            sip_headers: ``X-...`` headers for SIP addresses.
-            stays: Whether the caller comes back to the bot when they have talked. If not, the bot's
-                part ends as soon as somebody answers, as ``TRANSFERRED``.
-            on_unavailable: Whether the caller comes back where nobody answers, or the call ends.
-            dial: More of Twilio's: time limit, extension, queue. Its targets are left out.
-
-        Raises:
-            ConfigurationError: A target is none.
-            DetourError: Twilio could not do it, and the call is back.
-        """
-        wanted = dial or Dial(targets=("client:nobody",), ring_secs=ring_secs)
-        if caller_id is not None:
-            wanted = replace(wanted, caller_id=caller_id)
-        dials = dials_to(targets, wanted, sip_headers or {})
-        if announce:
-            await self.say(announce)
-        result = await Transfer(self, dials, whisper=whisper, stays=stays).run()
-        was_answered = result.outcome is TransferOutcome.ANSWERED
-        if result.is_back and not was_answered and on_unavailable == "end":
-            await self.hang_up()
-        return result
-
-    def transfer_function(
-        self, people: Mapping[str, str], *, asks_first: bool = True, **options: Any
-    ) -> Any:
-        """The function by which a model puts its caller through, for ``LLMContext(tools=[...])``.
-
-        Args:
-            people: Whom it may call, by the names it knows them by.
-            asks_first: Whether the caller has to have agreed.
-            options: As for :meth:`transfer`.
-        """
-        return transfer_function(
-            people, lambda target: self.transfer(target, **options), asks_first=asks_first
-        )
-
-    async def send_digits(self, digits: str) -> None:
-        """Press keys for the other end, a menu's say, when what was said before was heard.
-
-        Args:
-            digits: Of ``0-9*#``, and ``w`` for half a second of silence.
-
-        Raises:
-            ConfigurationError: If there are others.
-            DetourError: The call ended meanwhile.
-        """
-        await self.detour(PlayDigits(digits=digits))
-
-    async def say(self, text: str) -> None:
-        """Say something behind what is being said, by the pipeline's TTS service.
-
-        Raises:
-            ConfigurationError: No pipeline runs.
-        """
-        await self._require_worker().queue_frame(TTSSpeakFrame(text))
-
-    async def leave(self) -> None:
-        """End the bot's part of a call that is away: it goes on without it, as ``TRANSFERRED``."""
-        await self._transport.close(CallEndReason.TRANSFERRED, "somebody else has taken the call")
-
-    def _require_worker(self) -> PipelineWorker:
-        if self._worker is None:
-            raise ConfigurationError(
-                "expected a pipeline that runs, got none: do this while Call.run() does"
-            )
-        return self._worker
 
     async def _queue_detour(self, frame: DetourFrame) -> None:
-        await self._require_worker().queue_frame(frame)
+        if self._worker is None:
+            raise ConfigurationError(
+                "expected a pipeline that runs, got none: a detour is made while Call.run() is"
+            )
+        await self._worker.queue_frame(frame)
 
     async def redirect(
         self, *, url: str | None = None, twiml: str | None = None, at_once: bool = False
@@ -532,6 +457,7 @@ class Call:
     async def _on_call_ended(self, *_: object) -> None:
         self.detours.ended()
         self._line_ended.set()
+        self.answers.ended()
 
     async def line_ended(self) -> None:
         """Return once the stream is over, whoever ended it."""

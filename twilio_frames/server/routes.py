@@ -22,9 +22,8 @@ _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ASKED_BY_TWILIO: dict[str, tuple[_Route, tuple[str, ...]]] = {
     "twiml": (webhooks.twiml, ("GET", "POST")),
     "after-stream": (webhooks.after_stream, ("GET", "POST")),
+    "amd": (webhooks.amd, ("GET", "POST")),
     "back": (webhooks.back, ("GET", "POST")),
-    "whisper": (webhooks.whisper, ("GET", "POST")),
-    "leg": (webhooks.leg, ("GET", "POST")),
     "fallback": (webhooks.fallback, ("GET", "POST")),
     "status": (webhooks.status, ("GET", "POST")),
     "stream": (stream.stream, ("GET",)),

@@ -6,7 +6,8 @@ import contextlib
 from aiohttp import web
 from loguru import logger
 
-from twilio_frames.call import TOKEN_PARAMETER, Call
+from twilio_frames.answering import MachineVerdict
+from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.errors import DetourError
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.rest.client import FINAL
@@ -19,7 +20,7 @@ from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
 
-__all__ = ["after_stream", "back", "fallback", "leg", "status", "twiml", "whisper"]
+__all__ = ["after_stream", "amd", "back", "fallback", "status", "twiml"]
 
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"}
 
@@ -40,6 +41,7 @@ async def twiml(request: web.Request) -> web.Response:
     if record.phase is not StreamPhase.UP:
         record.phase = StreamPhase.AWAITED
     record.base_url = own_url(request)
+    _note_verdict(record, form)
     parameters = _parameters(request, form)
     state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
     return _connect(state, record, parameters)
@@ -98,29 +100,6 @@ async def back(request: web.Request) -> web.Response:
     return _answer(more) if more is not None else _connect(state, record, {})
 
 
-async def whisper(request: web.Request) -> web.Response:
-    """``POST /whisper``: somebody whom a detour calls has answered, and hears this first."""
-    await read_signed_form(request)
-    call = _called_by(request)
-    number = request.query.get("detour", "")
-    return _answer(respond(*(call.detours.whisper(number) if call else ())))
-
-
-async def leg(request: web.Request) -> web.Response:
-    """``POST /leg``: how the call to somebody goes whom a detour calls."""
-    form = await read_signed_form(request)
-    call = _called_by(request)
-    if call is not None and dict(form).get("CallStatus") == "in-progress":
-        await call.detours.answered(request.query.get("detour", ""))
-    return web.Response(status=204)
-
-
-def _called_by(request: web.Request) -> Call | None:
-    """The call whose detour a leg belongs to, by the URL that Twilio was given."""
-    record = request.app[STATE].records.get(request.query.get("call", ""))
-    return record.call if record is not None else None
-
-
 async def fallback(request: web.Request) -> web.Response:
     """``POST /fallback``: Twilio could not do what it was told; it is told why by a code.
 
@@ -137,6 +116,13 @@ async def fallback(request: web.Request) -> web.Response:
     if record is not None and record.call is not None and record.call.detours.refused(number):
         return _connect(state, record, {})
     return _answer(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
+
+
+async def amd(request: web.Request) -> web.Response:
+    """``POST /amd``: who has answered, by Twilio's machine detection; perhaps before its stream."""
+    form = await read_signed_form(request)
+    _note_verdict(request.app[STATE].records.open(read_sid(form)), form)
+    return web.Response(status=204)
 
 
 async def status(request: web.Request) -> web.Response:
@@ -208,6 +194,17 @@ def _note_stream(record: CallRecord, fields: dict[str, str]) -> None:
         log.warning(f"{record.call_sid}: Twilio reports a stream error: {reason!r}")
     else:
         log.debug(f"{record.call_sid}: {event!r}")
+
+
+def _note_verdict(record: CallRecord, form: Form) -> None:
+    """Takes a verdict; with the TwiML's request it comes where Twilio detects before that."""
+    told = dict(form).get("AnsweredBy", "")
+    if told in frozenset(MachineVerdict):
+        record.note_verdict(MachineVerdict(told))
+    elif told:
+        logger.bind(call_sid=record.call_sid).debug(
+            f"{record.call_sid}: a verdict of machine detection that is not known: {told[:40]!r}"
+        )
 
 
 def _note_call(record: CallRecord, fields: dict[str, str]) -> None:

@@ -164,6 +164,14 @@ class TwilioTransport(BaseTransport):
         frame.interruptible = interruptible
         await self._output.say_first(frame)
 
+    def hold_speech(self, is_held: bool = True) -> None:
+        """Keeps what the bot says from being heard until it is told otherwise.
+
+        Args:
+            is_held: False to let it be heard.
+        """
+        self._output.hold_speech(is_held)
+
     async def close(
         self, reason: CallEndReason = CallEndReason.BOT_HUNG_UP, detail: str = "closed"
     ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from twilio_frames.answering import MachineVerdict
 from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
 from twilio_frames.rest.client import FINAL
@@ -36,6 +37,7 @@ class CallRecord:
         phase: The stream, as seen here.
         stream_events: What Twilio's stream callbacks said, in order of arrival.
         end_reason: Why the stream ended.
+        verdict: What Twilio's machine detection said.
         call: The call, while its bot runs.
         base_url: Where Twilio reached this server for it.
         settled: Set while no stream is up.
@@ -48,6 +50,7 @@ class CallRecord:
     stream_events: tuple[str, ...] = ()
     end_reason: CallEndReason | None = None
     base_url: str | None = None
+    verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -74,10 +77,18 @@ class CallRecord:
         self.stream_events += (event,)
         return True
 
+    def note_verdict(self, verdict: MachineVerdict) -> None:
+        """Take what machine detection says, for the bot, now or when its stream begins."""
+        self.verdict = self.verdict or verdict
+        if self.call is not None:
+            self.call.answers.take_verdict(self.verdict)
+
     def begin_stream(self, call: Call) -> None:
         """The stream has started and its bot runs."""
         self.phase, self.end_reason, self.call = StreamPhase.UP, None, call
         self.settled.clear()
+        if self.verdict is not None:
+            call.answers.take_verdict(self.verdict)
 
     def end_stream(self, call: Call, reason: CallEndReason) -> None:
         """A stream's bot is done, or has failed; nothing changes if a later stream has begun."""

@@ -133,6 +133,9 @@ class TextTransport(BaseTransport):
     def expect_break_off(self) -> None:
         """Leaves the end as it is: nobody reads why the line was closed."""
 
+    def hold_speech(self, is_held: bool = True) -> None:
+        """Leaves the bot's words as they are: who reads them is there."""
+
     def add_tap(self, tap: object) -> None:
         """Leaves a listener without anything to listen to."""
 

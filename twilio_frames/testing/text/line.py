@@ -35,6 +35,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MarkReachedFrame, MarkSentFrame, SendMarkFrame
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
+from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 from twilio_frames.processors.words import HeardTextFrame
 
@@ -193,6 +194,8 @@ class TextEar(FrameProcessor):
             await self._interrupt(frame, direction)
         elif isinstance(frame, SystemFrame) or direction is FrameDirection.UPSTREAM:
             self._follow(frame)
+            if isinstance(frame, SpeechGateFrame):
+                frame.passed.set()
             if not isinstance(frame, TTSAudioRawFrame):
                 await self.push_frame(frame, direction)
         elif isinstance(frame, SpeakClipFrame):
