@@ -17,7 +17,12 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
-from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError, category_of
+from twilio_frames.services.google.access import (
+    GoogleAccess,
+    GoogleClient,
+    NoCredentialsError,
+    category_of,
+)
 
 
 @pytest.fixture
@@ -51,14 +56,13 @@ async def test_account_is_read_from_text_or_file(account: str, tmp_path):
 
 async def test_clients_are_made_for_the_region(account: str):
     access = GoogleAccess(credentials=account)
-    credentials, _ = await access.identify()
-    client = access.client(
-        SpeechAsyncClient, SpeechGrpcAsyncIOTransport, credentials, "eu-speech.googleapis.com"
-    )
+    google = GoogleClient(SpeechAsyncClient, SpeechGrpcAsyncIOTransport, access)
+    assert await google.open("eu-speech.googleapis.com") == "phone-bots"
     try:
-        assert client.transport.kind == "grpc_asyncio"
+        assert google.client is not None
+        assert google.client.transport.kind == "grpc_asyncio"
     finally:
-        await client.transport.close()
+        await google.close()
 
 
 @pytest.mark.parametrize("credentials", ["{}", "no json"])

@@ -1,6 +1,8 @@
 """A LangChain chain behind the telephone: what it is told, and what is heard when it fails."""
 
 import asyncio
+import importlib
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -17,6 +19,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from tests.waiting import time_passes
 from twilio_frames.call import Call
+from twilio_frames.errors import MissingExtraError
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -297,3 +300,12 @@ def test_function_calls_are_left_out():
 @pytest.mark.parametrize("name", ["_ainvoke"])
 def test_pipecat_still_has_the_name(name: str):
     assert name in vars(LangchainProcessor)
+
+
+def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch):
+    for name in ("langchain_core", "langchain_core.callbacks", "langchain_core.outputs"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "twilio_frames.services.langchain")
+
+    with pytest.raises(MissingExtraError, match=r"pipecat-twilio-frames\[langchain\]"):
+        importlib.import_module("twilio_frames.services.langchain")

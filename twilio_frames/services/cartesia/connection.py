@@ -9,17 +9,15 @@ from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.utils.errors import ErrorCategory
 from websockets.exceptions import WebSocketException
 
-from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.errors import ConfigurationError
 from twilio_frames.pipecat_internals import call_event_handler, cartesia_address
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
+from twilio_frames.services.line_audio import keep_phone_format
 from twilio_frames.services.partial_speech import PartialSpeechTTSService
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.vendor_socket import VendorSocket, socket_failure
 
 __all__ = ["CartesiaConnection"]
 
-_FORMAT = {"encoding": "pcm_mulaw", "container": "raw", "sample_rate": SAMPLE_RATE}
 # Cartesia closes a connection that was idle for 300 s.
 _RENEW_SECS = 240.0
 _REFUSED = (400, 401, 402, 403, 404)
@@ -41,13 +39,10 @@ class CartesiaConnection(
     """
 
     def __init__(self, *, api_key: str, policy: RetryPolicy | None, **kwargs: Any):
-        for name, value in _FORMAT.items():
-            if kwargs.setdefault(name, value) not in (value, None):
-                raise ConfigurationError(
-                    f"expected {value!r} at `{name}`, got {kwargs[name]!r}: for other audio than "
-                    "a phone line's, take Pipecat's CartesiaTTSService"
-                )
-        super().__init__(api_key=api_key, **{**kwargs, **_FORMAT})
+        keep_phone_format(
+            kwargs, instead="CartesiaTTSService", encoding="pcm_mulaw", container="raw"
+        )
+        super().__init__(api_key=api_key, **kwargs)
         self.policy = policy or RetryPolicy()
         self.keeper = ConnectionKeeper(
             self, self.policy, name="a connection to Cartesia", renew_secs=_RENEW_SECS

@@ -32,8 +32,6 @@ from pipecat.services.deepgram.stt import DeepgramSTTSettings
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import is_given
 
-from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.errors import ConfigurationError
 from twilio_frames.pipecat_internals import (
     call_event_handler,
     register_event_handlers,
@@ -41,6 +39,7 @@ from twilio_frames.pipecat_internals import (
 )
 from twilio_frames.processors.replies.apology import NOT_HEARD
 from twilio_frames.services.deepgram.connection import DeepgramConnection
+from twilio_frames.services.line_audio import keep_phone_format
 from twilio_frames.services.retry_policy import RetryPolicy
 
 __all__ = ["PHONE_SETTINGS", "PhoneDeepgramSTTService", "RetryPolicy", "UtteranceEndFrame"]
@@ -116,14 +115,8 @@ class PhoneDeepgramSTTService(DeepgramConnection):
         buffer_secs: float = 30.0,
         **kwargs: Any,
     ):
-        ours = {"encoding": "mulaw", "sample_rate": SAMPLE_RATE}
+        keep_phone_format(kwargs, instead="DeepgramSTTService", encoding="mulaw")
         usual = {"audio_passthrough": False, "ttfs_p99_latency": _TTFS_P99_SECONDS}
-        for name, value in ours.items():
-            if kwargs.get(name, value) != value:
-                raise ConfigurationError(
-                    f"expected {name}={value!r}, got {kwargs[name]!r}: leave it out, or use "
-                    "Pipecat's DeepgramSTTService"
-                )
         with _light_clients():
             super().__init__(
                 api_key=api_key,
@@ -132,7 +125,7 @@ class PhoneDeepgramSTTService(DeepgramConnection):
                 apology=apology,
                 policy=policy,
                 buffer_secs=buffer_secs,
-                **{**usual, **kwargs, **ours},
+                **{**usual, **kwargs},
             )
         self._has_met_garbage = False
         register_event_handlers(self, "on_speech_started", "on_utterance_end")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,6 @@ from google.oauth2 import service_account
 from pipecat.services.google import stt as pipecat_google
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
-from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import proxy_for
 
 __all__ = [
@@ -26,7 +24,6 @@ __all__ = [
     "GoogleClient",
     "NoCredentialsError",
     "category_of",
-    "keep_phone_rate",
     "no_client_yet",
 ]
 
@@ -89,25 +86,6 @@ class GoogleAccess:
         credentials = service_account.Credentials.from_service_account_info(account)
         return credentials, account.get("project_id")
 
-    def client(
-        self, kind: Callable[..., _Client], transport: Any, credentials: Credentials, host: str
-    ) -> _Client:
-        """A client of Google's, on a connection that comes back soon after it broke.
-
-        Args:
-            kind: Its class.
-            transport: The class of its transport over ``grpc.aio``.
-            credentials: Who asks.
-            host: Google's host of the service.
-        """
-        if self.target:
-            options = [*_OPTIONS, *_proxy_options(f"http://{self.target}")]
-            channel = grpc.aio.insecure_channel(self.target, options=options)
-        else:
-            options = [*_OPTIONS, *_proxy_options(f"https://{host}")]
-            channel = transport.create_channel(host, credentials=credentials, options=options)
-        return kind(transport=transport(channel=channel))
-
 
 def _proxy_options(url: str) -> list[tuple[str, Any]]:
     """What to tell gRPC, which by itself knows the variables in lower case only."""
@@ -144,7 +122,7 @@ class GoogleClient(Generic[_Client]):
         self._access = access
 
     async def open(self, host: str) -> str | None:
-        """Makes the client.
+        """Makes the client, on a connection that comes back soon after it broke.
 
         Args:
             host: Google's host of the service.
@@ -156,30 +134,19 @@ class GoogleClient(Generic[_Client]):
             NoCredentialsError: If there are no credentials, or none that can be read.
         """
         credentials, project = await self._access.identify()
-        self.client = self._access.client(self._kind, self._transport, credentials, host)
+        if target := self._access.target:
+            options = [*_OPTIONS, *_proxy_options(f"http://{target}")]
+            channel = grpc.aio.insecure_channel(target, options=options)
+        else:
+            options = [*_OPTIONS, *_proxy_options(f"https://{host}")]
+            channel = self._transport.create_channel(host, credentials=credentials, options=options)
+        self.client = self._kind(transport=self._transport(channel=channel))
         return project
 
     async def close(self) -> None:
         """Closes its connection."""
         if self.client is not None:
             await self.client.transport.close()  # pyright: ignore[reportAttributeAccessIssue] All of Google's clients have one.
-
-
-def keep_phone_rate(options: MutableMapping[str, Any], instead: str) -> None:
-    """Sets the sample rate of a phone line among a service's options.
-
-    Args:
-        options: The options.
-        instead: Pipecat's service that takes other rates.
-
-    Raises:
-        ConfigurationError: If another one stands there.
-    """
-    if options.setdefault("sample_rate", SAMPLE_RATE) != SAMPLE_RATE:
-        raise ConfigurationError(
-            f"expected sample_rate={SAMPLE_RATE}, got {options['sample_rate']!r}: leave it out, "
-            f"or use Pipecat's {instead}"
-        )
 
 
 @contextmanager

@@ -38,9 +38,9 @@ from twilio_frames.services.google.access import (
     GoogleClient,
     NoCredentialsError,
     category_of,
-    keep_phone_rate,
     no_client_yet,
 )
+from twilio_frames.services.line_audio import keep_phone_format
 from twilio_frames.services.outage_announcer import OutageAnnouncer
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.unacknowledged_audio import UnansweredAudio
@@ -114,7 +114,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         policy: RetryPolicy | None = None,
         **kwargs: Any,
     ):
-        keep_phone_rate(kwargs, instead="GoogleSTTService")
+        keep_phone_format(kwargs, instead="GoogleSTTService")
         ours = GoogleSTTSettings(model="telephony")
         if settings is not None:
             ours.apply_update(settings)

@@ -24,8 +24,8 @@ from twilio_frames.services.google.access import (
     GoogleClient,
     NoCredentialsError,
     category_of,
-    keep_phone_rate,
 )
+from twilio_frames.services.line_audio import keep_phone_format
 from twilio_frames.services.redacting import RedactingTTSService
 from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.untimed_speech import Pace, UntimedSpeech
@@ -76,7 +76,7 @@ class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
         attempts: int = 3,
         **kwargs: Any,
     ):
-        keep_phone_rate(kwargs, instead="GoogleTTSService")
+        keep_phone_format(kwargs, instead="GoogleTTSService")
         super().__init__(location=location, **kwargs)
         self._google = GoogleClient(
             google_tts.TextToSpeechAsyncClient,

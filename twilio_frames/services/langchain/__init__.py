@@ -15,8 +15,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackHandler
-from langchain_core.outputs import ChatGeneration, LLMResult
 from loguru import logger
 from pipecat.frames.frames import (
     Frame,
@@ -36,8 +34,24 @@ from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
 from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.retry_policy import ReplyDeadline, ReplyPolicy
 
+try:
+    from langchain_core.callbacks import AsyncCallbackHandler
+    from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+    from langchain_core.outputs import ChatGeneration, LLMResult
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from pipecat.processors.frameworks.langchain import LangchainProcessor
+except ImportError:
+    raise MissingExtraError("langchain", "langchain") from None
+
 __all__ = ["PhoneLangchainProcessor"]
 
+_KINDS: dict[str, type[BaseMessage]] = {
+    "user": HumanMessage,
+    "assistant": AIMessage,
+    "system": SystemMessage,
+    "developer": SystemMessage,
+}
+_NO_MORE = object()
 # Whose chat models of LangChain tell why an answer ended, wherever it did.
 _TELLING = frozenset({"openai", "anthropic", "azure", "google_genai", "google_vertexai"})
 _REASONS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
@@ -101,23 +115,6 @@ def _reason_in(metadata: dict[str, Any]) -> str | None:
     if metadata.get("status") == "completed":
         return "stop"
     return next((str(metadata[name]) for name in _REASONS if metadata.get(name)), None)
-
-
-try:
-    from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-    from langchain_core.runnables import Runnable, RunnableConfig
-    from pipecat.processors.frameworks.langchain import LangchainProcessor
-except ImportError:
-    raise MissingExtraError("langchain", "langchain") from None
-
-
-_KINDS: dict[str, type[BaseMessage]] = {
-    "user": HumanMessage,
-    "assistant": AIMessage,
-    "system": SystemMessage,
-    "developer": SystemMessage,
-}
-_NO_MORE = object()
 
 
 def heard_messages(context: LLMContext) -> list[BaseMessage]:
