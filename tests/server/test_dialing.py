@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -160,16 +161,53 @@ async def test_status_is_followed(site: Site):
     await dial(site)
     await site.post("/status", FORM | {"CallSid": "CA7", "CallStatus": "ringing"})
 
-    assert await (await site.client.get("/calls/CA7")).json() == {
-        "call_sid": "CA7",
-        "status": "ringing",
-        "stream": "none",
-        "end_reason": None,
-    }
+    told = await (await site.client.get("/calls/CA7")).json()
+    assert told.pop("began_at") == pytest.approx(time.time(), abs=5)
+    assert told == {"call_sid": "CA7", "status": "ringing", "stream": "none", "end_reason": None}
 
 
 async def test_unknown_call_is_404(site: Site):
     assert (await site.client.get("/calls/CA9")).status == 404
+    assert (await site.client.delete("/calls/CA9")).status == 404
+
+
+async def test_calls_are_listed_the_newest_first(site: Site):
+    for sid in ("CA7", "CA8"):
+        await site.post("/status", FORM | {"CallSid": sid, "CallStatus": "ringing"})
+
+    listed = (await (await site.client.get("/calls")).json())["calls"]
+    assert [call["call_sid"] for call in listed] == ["CA8", "CA7"]
+
+
+async def test_call_is_ended_without_an_account(open_site: Open):
+    site = await open_site()
+    await site.start(await site.parameters())
+    await site.bot.arrived.wait()
+
+    assert (await site.client.delete("/calls/CA1")).status == 200
+    await site.bot.calls[0].line_ended()
+
+
+async def test_call_that_only_rings_takes_an_account_to_end(open_site: Open):
+    site = await open_site()
+    await site.post("/status", FORM)
+
+    answer = await site.client.delete("/calls/CA1")
+    assert answer.status == 503
+    assert "TWILIO_ACCOUNT_SID" in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example.com"}, {"X-Real-IP": "1.2.3.4"}]
+)
+async def test_stranger_ends_no_call(site: Site, headers: dict[str, str]):
+    await site.post("/status", FORM)
+
+    assert (await site.client.delete("/calls/CA1", headers=headers)).status == 403
+
+
+async def test_stranger_lists_no_calls(site: Site):
+    assert (await site.client.get("/calls", headers={"X-Real-IP": "1.2.3.4"})).status == 403
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def create_app(
     ======  =================  ==================================================
     GET     ``/``              the page: a number field and a call button
     POST    ``/call``          place a call: ``{"to": "+1..."}``
-    GET     ``/calls/{sid}``   how a call stands
+    GET     ``/calls``         the calls that are remembered
+    GET     ``/calls/{sid}``   how a call stands; ``DELETE`` ends it
     POST    ``/twiml``         the voice webhook: set it at your Twilio number
     GET     ``/stream``        the WebSocket Twilio connects the call's audio to
     POST    ``/after-stream``  what Twilio asks when a stream has ended

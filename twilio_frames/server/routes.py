@@ -43,7 +43,9 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
     for base in dict.fromkeys(["", urlsplit(public_url or "").path.rstrip("/")]):
         app.router.add_get(base + "/", dialing.page)
         app.router.add_post(base + "/call", dialing.place_call)
+        app.router.add_get(base + "/calls", dialing.call_list)
         app.router.add_get(base + "/calls/{sid}", dialing.call_state)
+        app.router.add_delete(base + "/calls/{sid}", dialing.hang_up)
         app.router.add_get(base + "/healthz", healthz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)
 

@@ -1,8 +1,9 @@
 """What the server remembers of each call: its status as Twilio tells it, and its stream."""
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -41,6 +42,7 @@ class CallRecord:
         call: The call, while its bot runs.
         base_url: Where Twilio reached this server for it.
         settled: Set while no stream is up.
+        began_at: When this server heard of it first, seconds since 1970.
     """
 
     call_sid: str
@@ -53,6 +55,7 @@ class CallRecord:
     verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    began_at: float = field(default_factory=time.time)
 
     @property
     def is_over(self) -> bool:
@@ -104,13 +107,14 @@ class CallRecord:
         reason = self.call.end_reason if self.call else self.end_reason
         return reason is not None and reason not in _UNWANTED
 
-    def as_json(self) -> Mapping[str, str | None]:
+    def as_json(self) -> Mapping[str, str | float | None]:
         """The record as a page may show it."""
         return {
             "call_sid": self.call_sid,
             "status": self.status,
             "stream": self.phase.value,
             "end_reason": self.end_reason,
+            "began_at": round(self.began_at, 3),
         }
 
 
@@ -124,6 +128,10 @@ class CallRecords:
     def __init__(self, *, capacity: int = 1000):
         self._capacity = capacity
         self._records: OrderedDict[str, CallRecord] = OrderedDict()
+
+    def latest(self) -> Sequence[CallRecord]:
+        """All of them, the newest first."""
+        return list(reversed(self._records.values()))
 
     def __len__(self) -> int:
         """How many calls are remembered."""

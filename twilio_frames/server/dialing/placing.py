@@ -14,12 +14,12 @@ from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.rest import CallOptions, TwilioRest
 from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server.addresses import is_local, is_reachable, is_same_origin
-from twilio_frames.server.calls.records import StreamPhase
+from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.dialing.outgoing import source_of
 from twilio_frames.server.incoming import own_url, problem, read_body, read_form
 from twilio_frames.server.state import STATE, ServerState
 
-__all__ = ["call_state", "needs_key", "page", "place", "place_call"]
+__all__ = ["call_list", "call_state", "hang_up", "needs_key", "page", "place", "place_call"]
 
 _PAGE = resources.files("twilio_frames.server").joinpath("page.html").read_text("utf-8")
 
@@ -106,13 +106,46 @@ async def place(
     return call_sid
 
 
+async def call_list(request: web.Request) -> web.Response:
+    """``GET /calls``: the calls this server remembers, the newest first."""
+    _check_key(request, {})
+    latest = request.app[STATE].records.latest()
+    return web.json_response({"calls": [dict(record.as_json()) for record in latest]})
+
+
 async def call_state(request: web.Request) -> web.Response:
     """``GET /calls/{sid}``: how a call stands, for those who may place one."""
     _check_key(request, {})
+    return web.json_response(dict(_known(request).as_json()))
+
+
+async def hang_up(request: web.Request) -> web.Response:
+    """``DELETE /calls/{sid}``: end a call at once, for those who may place one."""
+    if not is_same_origin(request, own_url(request)):
+        raise problem(web.HTTPForbidden, "expected a request from this server's own page")
+    _check_key(request, {})
+    state, record = request.app[STATE], _known(request)
+    try:
+        if state.rest is not None:
+            await state.rest.hang_up(record.call_sid)
+        elif record.call is not None:
+            await record.call.hang_up()
+        elif not record.is_over:
+            raise problem(
+                web.HTTPServiceUnavailable,
+                "expected a Twilio account to end a call whose stream is not up, got none: set "
+                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN",
+            )
+    except RestError as error:
+        raise _pass_on(error) from error
+    return web.json_response(dict(record.as_json()))
+
+
+def _known(request: web.Request) -> CallRecord:
     record = request.app[STATE].records.get(request.match_info["sid"])
     if record is None:
         raise problem(web.HTTPNotFound, "expected a call this server knows, got another")
-    return web.json_response(dict(record.as_json()))
+    return record
 
 
 async def _read_fields(request: web.Request) -> dict[str, Any]:
