@@ -86,16 +86,14 @@ from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.output_queue import Piece
 from twilio_frames.safe_logging import report_unforeseen
+from twilio_frames.twiml import PlayDigits
 
 __all__ = ["MulawOutput"]
 
 _BOT_SPEAKING_SECONDS = 0.2
+_NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 _RTVI = "rtvi-ai"
-_DIGITS = (
-    "expected no digits to be sent on a media stream: Twilio does not recognise tones in it. Give "
-    "the call TwiML with <Play digits> instead"
-)
 _NO_DETOURS = (
     "expected a call on a stream, whose detours twilio_frames.server sees to, got another: a "
     "DetourFrame is left out"
@@ -146,19 +144,19 @@ class MulawOutput(BaseOutputTransport):
         self._line = line
         self._timing: OutputTiming = params
         self._background = Background(getattr(params, "audio_out_mixer", None))
-        self._head_start = EarlyStart(
+        self._early_start = EarlyStart(
             line, deliver=self._due, on_sent=self._piece_sent, on_heard=self._audio_heard
         )
-        self._playout = OutputPacer(
+        self._pacer = OutputPacer(
             line,
             params,
             self._background,
-            deliver=self._head_start.deliver,
-            on_sent=self._head_start.sent,
-            on_heard=self._head_start.heard,
+            deliver=self._early_start.deliver,
+            on_sent=self._early_start.sent,
+            on_heard=self._early_start.heard,
         )
-        self._delivery = OrderedPusher(self.push_frame)
-        self._queue = self._playout.queue
+        self._pusher = OrderedPusher(self.push_frame)
+        self._queue = self._pacer.queue
         self._sound = LineSound(
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
@@ -176,13 +174,14 @@ class MulawOutput(BaseOutputTransport):
         self._finished = asyncio.Event()
         self._hold = Hold(
             self,
-            self._playout,
+            self._pacer,
             hold_secs=params.hold_secs if params.holds else None,
             left_secs=self._writer.left_secs,
         )
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
         self._has_words = False
+        self._keys: DetourFrame | None = None
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
         self._told_speaking_at = 0.0
@@ -196,11 +195,11 @@ class MulawOutput(BaseOutputTransport):
         """Makes ready to speak."""
         await super().start(frame)
         await self._start_background()
-        await self._head_start.come_up()
+        await self._early_start.come_up()
         advise_on_recognisers(self)
         advise_on_audio(self)
         if self._runner is None:
-            self._runner = self.create_task(self._head_start.run(self._playout))
+            self._runner = self.create_task(self._early_start.run(self._pacer))
             HeardFirst.around(self)
             SwitchedVoices.ahead_of(self)
         while self._first_words:
@@ -217,13 +216,13 @@ class MulawOutput(BaseOutputTransport):
 
     def hold_speech(self, is_held: bool = True) -> None:
         """Keeps what the bot says from being heard, at once and until it is told otherwise."""
-        self._playout.shut(is_held)
+        self._pacer.shut(is_held)
 
     async def say_first(self, frame: SpeakClipFrame) -> None:
         """Says a clip as soon as the line lets it, whether or not the pipeline is up."""
-        if self._head_start.is_up or self._sound.is_plain:
+        if self._early_start.is_up or self._sound.is_plain:
             await self._lay(frame)
-            self._head_start.begin(self._playout)
+            self._early_start.begin(self._pacer)
         else:
             # A filter runs only once the pipeline does.
             self._first_words.append(frame)
@@ -233,7 +232,7 @@ class MulawOutput(BaseOutputTransport):
         await self._writer.flush()
         self._queue.add_audio(mulaw_silence(self._end_silence_secs))
         self._queue.add(_Finished(), is_protected=True)
-        self._playout.wake()
+        self._pacer.wake()
         while (self._line.is_open or self._line.is_away) and not self._finished.is_set():
             try:
                 async with asyncio.timeout(0.25):
@@ -262,12 +261,13 @@ class MulawOutput(BaseOutputTransport):
 
     async def leave_at_once(self, detour: DetourFrame) -> None:
         """Leaves the line in the middle of what is being said, which goes on when it is back."""
-        if await self._playout.hold():
-            await self._playout.settled()
+        if await self._pacer.hold():
+            await self._pacer.settled()
         await self._leave(detour)
 
     async def _leave(self, detour: DetourFrame) -> None:
-        if not await self._line.leave(detour):
+        detour.has_begun = True
+        if detour.verbs and not await self._line.leave(detour):
             await self.push_error(_NO_DETOURS)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
@@ -287,22 +287,23 @@ class MulawOutput(BaseOutputTransport):
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
             case OutputDTMFUrgentFrame() | OutputDTMFFrame():
-                await self.push_error(_DIGITS)
+                if frame.button is not None:
+                    await self._press(frame.button.value)
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
                 self._leave_out(frame)
             case _ if self._rounds.are_over(frame, direction):
                 rounds = self._timing.function_rounds_limit or 0
                 await self.push_frame(FunctionRoundsOverFrame(rounds), FrameDirection.UPSTREAM)
             case FunctionCallsStartedFrame():
-                self._delivery.expect(frame)
+                self._pusher.expect(frame)
                 await self.push_frame(frame, direction)
-            case FunctionCallCancelFrame() if self._delivery.holds_back(frame):
+            case FunctionCallCancelFrame() if self._pusher.holds_back(frame):
                 pass
             case BacklogFrame():
                 frame.passed()
             case CallBackFrame():
                 await self.push_frame(frame, direction)
-                await self._playout.resume()
+                await self._pacer.resume()
             case SpeechGateFrame():
                 self.hold_speech(not frame.is_open)
                 frame.passed.set()
@@ -316,6 +317,19 @@ class MulawOutput(BaseOutputTransport):
                 await self._background.control(frame)
             case _:
                 await self._lay(frame)
+
+    async def _press(self, key: str) -> None:
+        """Has Twilio press a key, with those that were asked for right before it."""
+        keys = self._keys
+        if keys is not None and keys.verbs and not keys.has_begun:
+            (before,) = keys.verbs
+            assert isinstance(before, PlayDigits)  # noqa: S101 - it is made below
+            keys.verbs = (PlayDigits(digits=before.digits + key),)
+            return
+        self._keys = DetourFrame(verbs=(PlayDigits(digits=key),))
+        # Keys of one number come one by one: they are pressed together.
+        self._queue.add_audio(mulaw_silence(_NEXT_KEY_SECS), is_protected=True, is_speech=False)
+        await self._lay(self._keys)
 
     def _leave_out(
         self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame
@@ -334,8 +348,8 @@ class MulawOutput(BaseOutputTransport):
         is_protected = self._queue.is_protected
         await self._hold.interrupting(is_protected=is_protected)
         was_unfinished = self._writer.cut()
-        self._delivery.interrupting()
-        was_cut, survivors = await self._playout.interrupt()
+        self._pusher.interrupting()
+        was_cut, survivors = await self._pacer.interrupt()
         await self._tell_cuts(self._queue.sent if is_protected else self._queue.heard)
         self._writer.follow_cut()
         is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
@@ -347,7 +361,7 @@ class MulawOutput(BaseOutputTransport):
             self._say_again.forget()
         await self.push_frame(frame, direction)
         # The memory has made a message of the words that were heard.
-        await self._delivery.interrupted()
+        await self._pusher.interrupted()
         for thing in survivors:
             await self._due(thing)
         if not is_protected:
@@ -368,7 +382,7 @@ class MulawOutput(BaseOutputTransport):
         if isinstance(frame, LLMFullResponseStartFrame):
             await self.push_frame(ReplyStartedFrame(), FrameDirection.UPSTREAM)
         await self._writer.lay(frame)
-        self._playout.wake()
+        self._pacer.wake()
         if isinstance(frame, TTSStoppedFrame | LLMFullResponseEndFrame):
             await self._say_again.settle(self._writer.take_unsounded())
 
@@ -386,7 +400,7 @@ class MulawOutput(BaseOutputTransport):
     @property
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
-        return self._playout.underruns + self._writer.gaps
+        return self._pacer.underruns + self._writer.gaps
 
     async def _piece_sent(self, piece: Piece) -> None:
         if not piece.is_speech:
@@ -428,15 +442,15 @@ class MulawOutput(BaseOutputTransport):
             case HeardTextFrame():
                 self._writer.words_unheard -= thing.append_to_context
                 self._has_words = self._has_words or thing.append_to_context
-                await self._delivery.push(thing)
+                await self._pusher.push(thing)
             case TTSStoppedFrame():
                 await self._maybe_stopped_speaking()
-                await self._delivery.push(thing)
+                await self._pusher.push(thing)
             case Frame():
                 if isinstance(thing, LLMFullResponseEndFrame | LLMAssistantPushAggregationFrame):
                     # What is heard from here on is another message.
                     self._has_words = False
-                await self._delivery.push(thing)
+                await self._pusher.push(thing)
                 if isinstance(thing, LLMFullResponseEndFrame):
                     await self.push_frame(ReplyHeardFrame(), FrameDirection.UPSTREAM)
             case _Finished():

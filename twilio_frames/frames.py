@@ -130,8 +130,10 @@ class DetourFrame(DataFrame):
     interruptible: bool = field(default=False, init=False)
 
     verbs: tuple[Verb, ...] = ()
+    """None where it was withdrawn before it fell due: nothing is done then."""
     by_rest: bool = False
     within_secs: float | None = None
+    has_begun: bool = field(default=False, init=False)
 
 
 @dataclass

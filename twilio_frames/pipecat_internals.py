@@ -291,3 +291,15 @@ def openai_client(service: "BaseOpenAILLMService") -> Any:
 def sync_tool_handlers(service: "LLMService[Any]", tools: Any) -> None:
     """Has a model's functions be those of a set: only a context frame does it in public."""
     service._sync_registered_tool_handlers(tools)
+
+
+# Names whose place differs between the versions that this package runs with.
+
+
+def tool_options(**options: Any) -> Callable[[Any], Any]:
+    """Pipecat's decorator of that name, which moved in 1.14."""
+    try:
+        from pipecat.adapters.llm.schemas.direct_function import tool_options as decorate
+    except ImportError:
+        from pipecat.adapters.schemas.direct_function import tool_options as decorate
+    return decorate(**options)

@@ -119,6 +119,14 @@ class PlayDigits:
 
     digits: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError if there is something else in them, or nothing."""
+        if not self.digits or set(self.digits) - set("0123456789*#wW"):
+            raise ConfigurationError(
+                "expected keys of 0-9, *, # and w (half a second of silence) to press, got none or "
+                "others"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
@@ -139,6 +147,7 @@ class Dial:
         time_limit_secs: How long they may talk; None for Twilio's four hours.
         hangup_on_star: Whether the caller leaves by ``*``.
         whisper_url: A webhook whose TwiML the other end hears first.
+        answered_url: A webhook that is told when somebody answers.
         send_digits: Keys that are pressed when a number has answered, an extension say.
         conference_options: Attributes of the room, in the SDK's spelling:
             ``end_conference_on_exit``, ``muted``, ``wait_url`` and so on.
@@ -154,6 +163,7 @@ class Dial:
     time_limit_secs: int | None = None
     hangup_on_star: bool = False
     whisper_url: str | None = None
+    answered_url: str | None = None
     send_digits: str | None = field(default=None, repr=False)
     conference_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -360,14 +370,18 @@ def _append_dial(response: Any, verb: Dial, action: str | None) -> None:
             hangup_on_star=verb.hangup_on_star or None,
         )
     )
+    told = _given(
+        url=verb.whisper_url,
+        status_callback=verb.answered_url,
+        status_callback_event="answered" if verb.answered_url else None,
+    )
     for target in verb.targets:
-        whisper = _given(url=verb.whisper_url)
         if target.startswith(("sip:", "sips:")):
-            dial.sip(target, **whisper)
+            dial.sip(target, **told)
         elif target.startswith("client:"):
-            dial.client(target.removeprefix("client:"), **whisper)
+            dial.client(target.removeprefix("client:"), **told)
         else:
-            dial.number(target, **whisper, **_given(send_digits=verb.send_digits))
+            dial.number(target, **told, **_given(send_digits=verb.send_digits))
     if verb.queue is not None:
         dial.queue(verb.queue, **_given(url=verb.whisper_url))
     if verb.conference is not None:

@@ -22,7 +22,7 @@ HAPPENED_AT = "happened_at"
 
 
 class EarlyStart:
-    """Lets a playout begin ahead of the pipeline that it speaks for.
+    """Lets a pacer begin ahead of the pipeline that it speaks for.
 
     Args:
         line: The way to Twilio.
@@ -77,11 +77,11 @@ class EarlyStart:
             for each in heard:
                 await self._on_heard(each)
 
-    def begin(self, playout: OutputPacer) -> None:
-        """Has the playout run from now on; it ends by itself if the line ends first."""
+    def begin(self, pacer: OutputPacer) -> None:
+        """Has the pacer run from now on; it ends by itself if the line ends first."""
         if not self.is_up and self._early is None:
-            running = playout.run(goes_on=lambda: self.is_up or self._line.is_open)
-            self._early = asyncio.create_task(running, name="head-start")
+            running = pacer.run(goes_on=lambda: self.is_up or self._line.is_open)
+            self._early = asyncio.create_task(running, name="early-start")
 
     async def come_up(self) -> None:
         """The pipeline is up: tells it what has happened so far."""
@@ -90,8 +90,8 @@ class EarlyStart:
             await (self._on_sent(thing) if isinstance(thing, Piece) else self._deliver(thing))
         self.is_up = True
 
-    async def run(self, playout: OutputPacer) -> None:
-        """Runs the playout until this is cancelled, from where it stands."""
+    async def run(self, pacer: OutputPacer) -> None:
+        """Runs the pacer until this is cancelled, from where it stands."""
         if self._early is not None:
             await self._early
-        await playout.run()
+        await pacer.run()

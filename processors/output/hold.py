@@ -44,11 +44,11 @@ _SECOND_THOUGHTS = 3.0
 
 
 class Hold:
-    """Holds a playout while the caller may want to speak.
+    """Holds a pacer while the caller may want to speak.
 
     Args:
         processor: In whose name tasks run and frames are pushed.
-        playout: What is held.
+        pacer: What is held.
         hold_secs: How long at most behind the end of the caller's speech, unless the words take
             longer; None if the bot is never held.
         left_secs: Gives how much is left to say, as far as that is known.
@@ -57,13 +57,13 @@ class Hold:
     def __init__(
         self,
         processor: FrameProcessor,
-        playout: OutputPacer,
+        pacer: OutputPacer,
         *,
         hold_secs: float | None,
         left_secs: Callable[[], float | None],
     ):
         self._processor = processor
-        self._playout = playout
+        self._pacer = pacer
         self._hold_secs = hold_secs
         self._left_secs = left_secs
         self._policy = HoldPolicy()
@@ -99,7 +99,7 @@ class Hold:
                 await self._resume()
             case HoldFrame() if not self._in_turn:
                 await self._hold_ahead()
-            case NoWordsFrame() if self._playout.is_held and not self._caller_speaks:
+            case NoWordsFrame() if self._pacer.is_held and not self._caller_speaks:
                 await self._resume()
             case _:
                 await self._follow_caller(frame)
@@ -113,17 +113,17 @@ class Hold:
                 await self._maybe_hold(0.0)
             case CallerSpeakingFrame():
                 self._caller_is_heard = True
-                if not (self._playout.is_held or self._has_given_up):
+                if not (self._pacer.is_held or self._has_given_up):
                     await self._maybe_hold(frame.speech_secs, is_certain=frame.is_certain)
             case CallerPausedFrame():
                 self._caller_is_heard = False
                 if self._is_in_doubt:
                     await self._resume(alarm=DOUBT)
-                elif self._playout.is_held and self._left_to_wait(frame.silence_secs) <= 0.0:
+                elif self._pacer.is_held and self._left_to_wait(frame.silence_secs) <= 0.0:
                     await self._resume()
             case VADUserStoppedSpeakingFrame():
                 self._caller_speaks = self._caller_is_heard = False
-                if self._playout.is_held:
+                if self._pacer.is_held:
                     await self._resume_in(self._left_to_wait(frame.stop_secs))
             case _:
                 pass
@@ -137,7 +137,7 @@ class Hold:
         await self.stop()
         self._is_in_doubt = False
         now = time.monotonic()
-        was_held = self._playout.is_held or now - self._alarmed_at < _SECOND_THOUGHTS
+        was_held = self._pacer.is_held or now - self._alarmed_at < _SECOND_THOUGHTS
         if was_held and not is_protected:
             self._policy.confirmed(now)
 
@@ -152,9 +152,9 @@ class Hold:
         may_hold = self._hold_secs is not None and self._policy.may_hold(
             time.monotonic(), speech_secs, is_certain=is_certain
         )
-        if may_hold and await self._playout.hold():
+        if may_hold and await self._pacer.hold():
             await self._processor.broadcast_frame(BotHeldFrame, left_secs=left_secs)
-        if not self._playout.is_held:
+        if not self._pacer.is_held:
             return
         if is_certain:
             await self._resume_in(LONGEST_HOLD)
@@ -163,7 +163,7 @@ class Hold:
             await self._resume_in(self._left_to_wait(0.0))
 
     async def _hold_ahead(self) -> None:
-        if self._hold_secs is not None and await self._playout.hold_ahead():
+        if self._hold_secs is not None and await self._pacer.hold_ahead():
             wait = LONGEST_HOLD if self._caller_speaks else self._left_to_wait(0.0)
             await self._resume_in(wait)
 
@@ -173,11 +173,11 @@ class Hold:
 
     async def _say_on(self, alarm: float) -> None:
         self._is_in_doubt = False
-        if self._playout.is_held:
-            if alarm and not self._playout.is_held_ahead:
+        if self._pacer.is_held:
+            if alarm and not self._pacer.is_held_ahead:
                 self._alarmed_at = time.monotonic()
                 self._policy.false_alarm(self._alarmed_at, alarm)
-            await self._playout.resume()
+            await self._pacer.resume()
 
     def _left_to_wait(self, silence_secs: float) -> float:
         """Seconds until the words would have been there, and a moment; so long after the sound."""

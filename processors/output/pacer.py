@@ -43,7 +43,7 @@ _NO_MARKS = (
 
 
 class Line(Protocol):
-    """The way to Twilio: what the playout asks of whoever owns the socket."""
+    """The way to Twilio: what the pacer asks of whoever owns the socket."""
 
     playback: Playback
     on_echo: Callable[[], None]

@@ -194,7 +194,7 @@ async def test_line_that_ends_first_leaves_nothing_running():
     await voice.line.close(CallEndReason.CALLER_HUNG_UP, "gone")
 
     await until(
-        lambda: not any(task.get_name() == "head-start" for task in asyncio.all_tasks()), seconds=5
+        lambda: not any(task.get_name() == "early-start" for task in asyncio.all_tasks()), seconds=5
     )
 
 

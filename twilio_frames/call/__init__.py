@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -15,7 +16,14 @@ from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.answer_actions import Answers
 from twilio_frames.call.answering import Answer, AnswerPolicy
-from twilio_frames.call.detours import DetourResult, Detours
+from twilio_frames.call.detours import DetourResult, Detours, Legs
+from twilio_frames.call.transfer import (
+    Transfer,
+    TransferOutcome,
+    TransferResult,
+    dials_to,
+    transfer_function,
+)
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import CallFailedError, ConfigurationError
@@ -30,10 +38,10 @@ from twilio_frames.rest.client import CallState
 from twilio_frames.running import PipelineRun
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.transport.coming_up import why_not_up
-from twilio_frames.twiml import Verb
+from twilio_frames.twiml import Dial, PlayDigits, Verb
 from twilio_frames.worker import phone_worker
 
-__all__ = ["Call", "DetourResult", "phone_worker"]
+__all__ = ["Call", "DetourResult", "Legs", "TransferOutcome", "TransferResult", "phone_worker"]
 
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
@@ -358,6 +366,7 @@ class Call:
         by_rest: bool = False,
         within_secs: float | None = None,
         when_busy: Literal["wait", "refuse"] = "wait",
+        legs: Legs | None = None,
     ) -> DetourResult:
         """Leave the stream, have Twilio do something else with the call, and come back.
 
@@ -376,6 +385,7 @@ class Call:
             within_secs: How long it may be away before it counts as lost
                 (``CallEndReason.NOT_BACK``); by default what the verbs may take.
             when_busy: Whether a detour that another one is in the way of waits for its end.
+            legs: What those hear whom it calls, and who is told when they answer.
 
         Raises:
             DetourError: The call ended meanwhile, or Twilio could not do the verbs, in which case
@@ -391,14 +401,102 @@ class Call:
             by_rest=by_rest,
             within_secs=within_secs,
             when_busy=when_busy,
+            legs=legs,
         )
 
-    async def _queue_detour(self, frame: DetourFrame) -> None:
+    async def transfer(
+        self,
+        *targets: str,
+        announce: str | None = None,
+        ring_secs: int = 25,
+        caller_id: str | None = None,
+        whisper: str | None = None,
+        sip_headers: Mapping[str, str] | None = None,
+        stays: bool = False,
+        on_unavailable: Literal["return", "end"] = "return",
+        dial: Dial | None = None,
+    ) -> TransferResult:
+        """Put the caller through to somebody, without a word about them (a cold transfer).
+
+        What was said before, and the announcement, are heard to their last word. Where nobody takes
+        the call, the caller is back with the same bot and memory.
+
+        Args:
+            targets: Whom to call, one after the other until somebody answers: numbers (``+1...``),
+                SIP addresses (``sip:...``), clients (``client:...``).
+            announce: What the bot says first.
+            ring_secs: How long each of them rings; the caller hears it ring.
+            caller_id: Whom they see calling: a number of the account. None for the caller's own.
+            whisper: What they hear before they are connected, in Twilio's voice.
+            sip_headers: ``X-...`` headers for SIP addresses.
+            stays: Whether the caller comes back to the bot when they have talked. If not, the bot's
+                part ends as soon as somebody answers, as ``TRANSFERRED``.
+            on_unavailable: Whether the caller comes back where nobody answers, or the call ends.
+            dial: More of Twilio's: time limit, extension, queue. Its targets are left out.
+
+        Raises:
+            ConfigurationError: A target is none.
+            DetourError: Twilio could not do it, and the call is back.
+        """
+        wanted = dial or Dial(targets=("client:nobody",), ring_secs=ring_secs)
+        if caller_id is not None:
+            wanted = replace(wanted, caller_id=caller_id)
+        dials = dials_to(targets, wanted, sip_headers or {})
+        if announce:
+            await self.say(announce)
+        result = await Transfer(self, dials, whisper=whisper, stays=stays).run()
+        was_answered = result.outcome is TransferOutcome.ANSWERED
+        if result.is_back and not was_answered and on_unavailable == "end":
+            await self.hang_up()
+        return result
+
+    def transfer_function(
+        self, people: Mapping[str, str], *, asks_first: bool = True, **options: Any
+    ) -> Any:
+        """The function by which a model puts its caller through, for ``LLMContext(tools=[...])``.
+
+        Args:
+            people: Whom it may call, by the names it knows them by.
+            asks_first: Whether the caller has to have agreed.
+            options: As for :meth:`transfer`.
+        """
+        return transfer_function(
+            people, lambda target: self.transfer(target, **options), asks_first=asks_first
+        )
+
+    async def send_digits(self, digits: str) -> None:
+        """Press keys for the other end, a menu's say, when what was said before was heard.
+
+        Args:
+            digits: Of ``0-9*#``, and ``w`` for half a second of silence.
+
+        Raises:
+            ConfigurationError: If there are others.
+            DetourError: The call ended meanwhile.
+        """
+        await self.detour(PlayDigits(digits=digits))
+
+    async def say(self, text: str) -> None:
+        """Say something behind what is being said, by the pipeline's TTS service.
+
+        Raises:
+            ConfigurationError: No pipeline runs.
+        """
+        await self._require_worker().queue_frame(TTSSpeakFrame(text))
+
+    async def leave(self) -> None:
+        """End the bot's part of a call that is away: it goes on without it, as ``TRANSFERRED``."""
+        await self._transport.close(CallEndReason.TRANSFERRED, "somebody else has taken the call")
+
+    def _require_worker(self) -> PipelineWorker:
         if self._worker is None:
             raise ConfigurationError(
-                "expected a pipeline that runs, got none: a detour is made while Call.run() is"
+                "expected a pipeline that runs, got none: do this while Call.run() does"
             )
-        await self._worker.queue_frame(frame)
+        return self._worker
+
+    async def _queue_detour(self, frame: DetourFrame) -> None:
+        await self._require_worker().queue_frame(frame)
 
     async def redirect(
         self, *, url: str | None = None, twiml: str | None = None, at_once: bool = False

@@ -8,7 +8,7 @@ that webhook, and ends the document it stands in; what was to follow is in the n
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from twilio_frames.errors import ConfigurationError, DetourError, RestError
@@ -38,7 +38,16 @@ _LOOK_SECS = 10.0
 """How often it is asked whether a call that is away is still up."""
 _ABOUT_THE_CALL = frozenset(
     {
-        *("AccountSid", "ApiVersion", "CallSid", "CallStatus", "CallToken", "Direction", "detour"),
+        *(
+            "call",
+            "AccountSid",
+            "ApiVersion",
+            "CallSid",
+            "CallStatus",
+            "CallToken",
+            "Direction",
+            "detour",
+        ),
         *("Called", "CalledCity", "CalledCountry", "CalledState", "CalledZip"),
         *("Caller", "CallerCity", "CallerCountry", "CallerState", "CallerZip"),
         *("From", "FromCity", "FromCountry", "FromState", "FromZip"),
@@ -66,10 +75,25 @@ class DetourResult(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
+class Legs:
+    """Those whom a detour calls.
+
+    Parameters:
+        whisper: What whoever answers hears before they are connected.
+        on_answered: Called when somebody has answered.
+    """
+
+    whisper: tuple[Verb, ...] = ()
+    on_answered: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class _Plan:
     """One detour, as far as it has come."""
 
     frame: DetourFrame
+    call_sid: str
+    legs: Legs = field(default_factory=Legs)
     number: int = 0
     left: list[Verb] = field(default_factory=list[Verb])
     results: list[Mapping[str, str]] = field(default_factory=list[Mapping[str, str]])
@@ -89,14 +113,26 @@ class _Plan:
             # Nobody need wait for it: a frame's detour has no caller.
             self.done.exception()
 
-    def next_verbs(self, back_url: str) -> tuple[str, bool]:
-        """The next document, and whether its last verb tells what came of it."""
+    def next_document(self, base_url: str) -> str:
+        """What Twilio does next, to the first verb that tells what came of it."""
+        back_url = self.url(base_url, "back")
         taken: list[Verb] = []
         while self.left:
-            taken.append(self.left.pop(0))
-            if tells_result(taken[-1]):
-                return respond(*taken, action=back_url), True
-        return respond(*taken, Redirect(url=back_url)), False
+            verb = self.left.pop(0)
+            taken.append(self._with_legs(verb, base_url) if isinstance(verb, Dial) else verb)
+            if tells_result(verb):
+                return respond(*taken, action=back_url)
+        return respond(*taken, Redirect(url=back_url))
+
+    def _with_legs(self, dial: Dial, base_url: str) -> Dial:
+        if self.legs.whisper:
+            dial = replace(dial, whisper_url=self.url(base_url, "whisper"))
+        if self.legs.on_answered is not None:
+            dial = replace(dial, answered_url=self.url(base_url, "leg"))
+        return dial
+
+    def url(self, base_url: str, path: str) -> str:
+        return f"{base_url}/{path}?call={self.call_sid}&detour={self.number}"
 
 
 class Detours:
@@ -144,6 +180,7 @@ class Detours:
         by_rest: bool = False,
         within_secs: float | None = None,
         when_busy: Literal["wait", "refuse"] = "wait",
+        legs: Legs | None = None,
     ) -> DetourResult:
         """Carries a detour out; see :meth:`twilio_frames.call.Call.detour`."""
         self._check(verbs, by_rest=by_rest)
@@ -153,11 +190,9 @@ class Detours:
                 'pass when_busy="wait"'
             )
         async with self._one_at_a_time:
-            plan = _Plan(
-                frame=DetourFrame(
-                    verbs=verbs, by_rest=by_rest, within_secs=within_secs or _longest(verbs)
-                )
-            )
+            within_secs = within_secs or _longest(verbs)
+            frame = DetourFrame(verbs=verbs, by_rest=by_rest, within_secs=within_secs)
+            plan = _Plan(frame=frame, call_sid=self._call_sid, legs=legs or Legs())
             self._plans[plan.frame.id] = plan
             try:
                 if self._course.phase is CallPhase.ENDED:
@@ -169,6 +204,9 @@ class Detours:
                 return await plan.done
             finally:
                 self._plans.pop(plan.frame.id, None)
+                if plan is not self._current:
+                    # Nobody waits for one that has not begun.
+                    plan.frame.verbs = ()
 
     def _check(self, verbs: tuple[Verb, ...], *, by_rest: bool) -> None:
         if not verbs:
@@ -190,7 +228,7 @@ class Detours:
         """A detour is due: the stream is left if the call is on one."""
         plan = self._plans.get(frame.id)
         if plan is None:
-            plan = _Plan(frame=frame)
+            plan = _Plan(frame=frame, call_sid=self._call_sid)
             frame.within_secs = frame.within_secs or _longest(frame.verbs)
         return self._begin(plan)
 
@@ -236,7 +274,7 @@ class Detours:
     async def _order(self, plan: _Plan) -> None:
         """Asks Twilio's REST API for it; the stream goes on if that refuses."""
         assert self._rest is not None  # noqa: S101 - it was checked
-        written, _ = plan.next_verbs(self._back_url(plan))
+        written = plan.next_document(self.base_url or "")
         plan.is_told = True
         try:
             await self._rest.update(self._call_sid, twiml=written)
@@ -248,9 +286,6 @@ class Detours:
                 self._transport.stay()
             plan.fail(error)
 
-    def _back_url(self, plan: _Plan) -> str:
-        return f"{self.base_url}/back?detour={plan.number}"
-
     def asked(self) -> str | None:
         """Twilio asks what to do, the stream being over: the TwiML; None if there is no detour."""
         plan = self._current
@@ -258,8 +293,8 @@ class Detours:
             return None
         if plan.is_told:
             # It has been there: the stream that was to follow could not be opened.
-            return respond(Redirect(url=self._back_url(plan)))
-        written, _ = plan.next_verbs(self._back_url(plan))
+            return respond(Redirect(url=plan.url(self.base_url or "", "back")))
+        written = plan.next_document(self.base_url or "")
         plan.is_told = True
         return written
 
@@ -283,11 +318,21 @@ class Detours:
         if result and result not in plan.results:
             plan.results.append(result)
         if plan.left:
-            written, _ = plan.next_verbs(self._back_url(plan))
-            return written
+            return plan.next_document(self.base_url or "")
         if not self._course.take(CallStep.RETURNING):
             raise DetourError("expected a call that is away, got one that is not")
         return None
+
+    def whisper(self, number: str) -> tuple[Verb, ...]:
+        """What somebody hears who was called by a detour, and has answered."""
+        plan = self._current
+        return plan.legs.whisper if plan is not None and number == str(plan.number) else ()
+
+    async def answered(self, number: str) -> None:
+        """Somebody who was called by a detour has answered."""
+        plan = self._current
+        if plan is not None and number == str(plan.number) and plan.legs.on_answered is not None:
+            await plan.legs.on_answered()
 
     def refused(self, code: int) -> bool:
         """Twilio could not do what it was told, for a reason that its error code says.

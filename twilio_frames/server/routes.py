@@ -24,6 +24,8 @@ _ASKED_BY_TWILIO: dict[str, tuple[_Route, tuple[str, ...]]] = {
     "after-stream": (webhooks.after_stream, ("GET", "POST")),
     "amd": (webhooks.amd, ("GET", "POST")),
     "back": (webhooks.back, ("GET", "POST")),
+    "whisper": (webhooks.whisper, ("GET", "POST")),
+    "leg": (webhooks.leg, ("GET", "POST")),
     "fallback": (webhooks.fallback, ("GET", "POST")),
     "status": (webhooks.status, ("GET", "POST")),
     "stream": (stream.stream, ("GET",)),

@@ -7,7 +7,7 @@ from aiohttp import web
 from loguru import logger
 
 from twilio_frames.answering import MachineVerdict
-from twilio_frames.call import TOKEN_PARAMETER
+from twilio_frames.call import TOKEN_PARAMETER, Call
 from twilio_frames.errors import DetourError
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.rest.client import FINAL
@@ -20,7 +20,7 @@ from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
 
-__all__ = ["after_stream", "amd", "back", "fallback", "status", "twiml"]
+__all__ = ["after_stream", "amd", "back", "fallback", "leg", "status", "twiml", "whisper"]
 
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"}
 
@@ -98,6 +98,29 @@ async def back(request: web.Request) -> web.Response:
         # Late, or told twice: Twilio is long behind it, and does not read the answer.
         return _answer(respond(Hangup()))
     return _answer(more) if more is not None else _connect(state, record, {})
+
+
+async def whisper(request: web.Request) -> web.Response:
+    """``POST /whisper``: somebody whom a detour calls has answered, and hears this first."""
+    await read_signed_form(request)
+    call = _called_by(request)
+    number = request.query.get("detour", "")
+    return _answer(respond(*(call.detours.whisper(number) if call else ())))
+
+
+async def leg(request: web.Request) -> web.Response:
+    """``POST /leg``: how the call to somebody goes whom a detour calls."""
+    form = await read_signed_form(request)
+    call = _called_by(request)
+    if call is not None and dict(form).get("CallStatus") == "in-progress":
+        await call.detours.answered(request.query.get("detour", ""))
+    return web.Response(status=204)
+
+
+def _called_by(request: web.Request) -> Call | None:
+    """The call whose detour a leg belongs to, by the URL that Twilio was given."""
+    record = request.app[STATE].records.get(request.query.get("call", ""))
+    return record.call if record is not None else None
 
 
 async def fallback(request: web.Request) -> web.Response:
