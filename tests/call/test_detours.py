@@ -1,7 +1,9 @@
 """A call leaves its stream for other TwiML, and comes back to the same bot."""
 
 import asyncio
+import wave
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -12,10 +14,13 @@ from tests.transport.bots import Tap, speech
 from twilio_frames.call import Call, DetourResult
 from twilio_frames.errors import ConfigurationError, DetourError, RestError
 from twilio_frames.frames import CallAwayFrame, CallBackFrame, CallEndReason, DetourFrame
+from twilio_frames.report.reading import read_log
+from twilio_frames.report.story import tell
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.testing import Caller, Phone, SimulatedTwilio
 from twilio_frames.testing.callers.parties import PartyScript
 from twilio_frames.testing.calls.facts import StatusCallback
+from twilio_frames.transport import CallRecorder
 from twilio_frames.twiml import Dial, OtherTwiml, Pause, PlayDigits, Say
 
 Act = Callable[[Call, "DetourBot"], Awaitable[object]]
@@ -367,3 +372,33 @@ async def test_hang_up_is_found_out_by_rest_where_nobody_tells(phone: Phone):
 
     assert error.has_ended
     assert await bot.reason is CallEndReason.CALLER_HUNG_UP
+
+
+async def test_log_and_recording_show_one_call_with_a_gap(phone: Phone, tmp_path: Path):
+    async def act(call: Call, bot: DetourBot) -> DetourResult:
+        await bot.say(1.0)
+        result = await call.detour(Say(text="Wait."), Pause(seconds=3))
+        await bot.say(1.0)
+        return result
+
+    class LoggedBot(DetourBot):
+        async def __call__(self, call: Call) -> None:
+            call.keep_log(tmp_path / "call.jsonl")
+            call.transport.add_tap(CallRecorder(tmp_path / "call.wav"))
+            await super().__call__(call)
+
+    bot = LoggedBot(act)
+    async with phone.call(bot) as caller:
+        await caller.wait_for_end(seconds=30)
+        result = await bot.result()
+
+    story = tell(read_log(tmp_path / "call.jsonl"))
+    (away,) = story.away
+    assert away.label == "away: Say, Pause"
+    assert away.span.seconds == pytest.approx(result.away_secs, abs=0.1)
+    before, behind = story.heard
+    assert before.end <= away.span.begin + 0.1
+    assert behind.begin >= away.span.end
+    with wave.open(str(tmp_path / "call.wav")) as recording:
+        seconds = recording.getnframes() / recording.getframerate()
+    assert seconds == pytest.approx(story.seconds, abs=0.5)

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.report.logs import closed, line, log_of, reply, turn
+from twilio_frames.report.findings import findings
 from twilio_frames.report.story import Ending, Span, tell
 
 
@@ -211,3 +212,32 @@ def test_slow_words_belong_to_what_was_said_before_them():
     story = tell(log_of(*turn(1.0, 2.0)[:3], late, *turn(20.0, 21.0, "yes"), closed(30.0)))
 
     assert [each.text for each in story.utterances] == ["no", "yes"]
+
+
+def test_call_that_was_away_has_a_labelled_gap():
+    away = {"for": ["Say", "Dial"]}
+    back = {"seconds": 4.0, "dialled": ["busy"], "stream_sid": "MZ2"}
+    story = tell(log_of(line(2.0, "away", **away), line(6.0, "back", **back), closed(9.0)))
+
+    (gap,) = story.away
+    assert gap.span == Span(2.0, 6.0)
+    assert gap.label == "away: Say, Dial (busy)"
+
+
+def test_call_that_did_not_come_back_is_away_to_its_end():
+    story = tell(log_of(line(2.0, "away", **{"for": ["Pause"]}), closed(9.0)))
+
+    assert story.away[0].span == Span(2.0, 9.0)
+    assert "did not come back" in story.away[0].label
+
+
+def test_silence_while_a_call_is_away_is_nobodys():
+    logged = log_of(
+        *reply(1.0, "one two"),
+        line(3.0, "away", **{"for": ["Dial"]}),
+        line(60.0, "back", seconds=57.0, dialled=[], stream_sid="MZ2"),
+        *reply(60.5, "three"),
+        closed(64.0),
+    )
+
+    assert not [each for each in findings(tell(logged), []) if "ilence" in each.title]

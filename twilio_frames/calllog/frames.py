@@ -31,6 +31,8 @@ from twilio_frames.calllog.writer import Line
 from twilio_frames.frames import (
     AudioGapFrame,
     BotHeldFrame,
+    CallAwayFrame,
+    CallBackFrame,
     CallEndedFrame,
     CallStartedFrame,
     MarkReachedFrame,
@@ -58,7 +60,15 @@ _PLAIN: dict[type[Frame], Kind] = {
 
 _TELLING = (
     *_PLAIN,
-    *(AudioGapFrame, CallEndedFrame, CallStartedFrame, InputDTMFFrame, MarkReachedFrame),
+    *(
+        CallAwayFrame,
+        CallBackFrame,
+        AudioGapFrame,
+        CallEndedFrame,
+        CallStartedFrame,
+        InputDTMFFrame,
+        MarkReachedFrame,
+    ),
     *(MarkSentFrame, TranscriptionFrame, VADUserStartedSpeakingFrame),
     *(VADUserStoppedSpeakingFrame, _BACKCHANNEL, LLMFullResponseEndFrame),
     *(LLMFullResponseStartFrame, LLMTextFrame, FunctionCallInProgressFrame),
@@ -202,6 +212,10 @@ class FrameLines:
                 return _started(frame)
             case CallEndedFrame(reason=reason, detail=detail):
                 return {"kind": Kind.ENDED, "reason": reason.value, "detail": detail}
+            case CallAwayFrame(detour=detour):
+                return {"kind": Kind.AWAY, "for": [type(verb).__name__ for verb in detour.verbs]}
+            case CallBackFrame():
+                return _back(frame)
             case MarkSentFrame():
                 return {"kind": Kind.MARK_SENT, **_mark(frame.mark), "position": frame.position}
             case MarkReachedFrame(position=position, flushed=flushed):
@@ -233,6 +247,17 @@ def _started(frame: CallStartedFrame) -> Line:
         "tracks": list(frame.tracks),
         # Not their values, which may be telephone numbers.
         "parameters": sorted(name[:_NAME_LENGTH] for name in frame.parameters),
+    }
+
+
+def _back(frame: CallBackFrame) -> Line:
+    # Of what Twilio said, no digits and no numbers.
+    statuses = [one["DialCallStatus"] for one in frame.results if "DialCallStatus" in one]
+    return {
+        "kind": Kind.BACK,
+        "stream_sid": frame.stream_sid,
+        "seconds": round(frame.away_secs, 3),
+        "dialled": [status[:_NAME_LENGTH] for status in statuses],
     }
 
 

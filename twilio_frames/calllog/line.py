@@ -147,7 +147,7 @@ class LineNotes:
     def _waited_for(self, media: Media, now: float) -> float:
         """How long a message was waited for, without what its time says that was left out."""
         last = self._last_media
-        if last is None:
+        if last is None or media.stream_sid != last.stream_sid:
             return 0.0
         left_out = 0.0
         if media.timestamp is not None and last.timestamp is not None:

@@ -34,6 +34,7 @@ def content(report: Report) -> dict[str, Any]:
         "sent": [_span(each) for each in story.sent],
         "heard": [_span(each) for each in story.heard],
         "flushed": [_span(each) for each in story.flushed],
+        "away": [[*_span(each.span), each.label] for each in story.away],
         "holds": [[*_span(each.span), each.ending.value] for each in story.holds],
         "answers": [_answer(each) for each in report.answers],
         "events": events(story),
@@ -85,6 +86,7 @@ def events(story: Story) -> list[list[Any]]:
         [each.span.begin, "function", f"{each.name}() {each.span.seconds:.2f} s"]
         for each in story.functions
     ]
+    found += [[each.span.begin, "away", each.label] for each in story.away]
     for line in log.of(Kind.MARK_REACHED):
         if not text(line, "mark").startswith("heard:"):
             was = "flushed" if line.get("flushed") is True else "reached"

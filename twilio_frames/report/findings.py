@@ -89,7 +89,8 @@ def _silence(quiet: Sequence[Span], severity: Severity, cost: float, title: str)
 
 def _silences(story: Story) -> Iterator[tuple[Span, bool]]:
     """Stretches in which neither was heard, and whether it was the caller's turn to speak."""
-    heard = [(span, True) for span in story.heard]
+    # What is heard where the call is elsewhere is not known here.
+    heard = [(span, True) for span in (*story.heard, *(each.span for each in story.away))]
     sounds = sorted([*heard, *((each.span, False) for each in story.utterances)])
     quiet_from, was_bot = number(story.log.first(Kind.CALL), "t"), False
     for sound, is_bot in sounds:

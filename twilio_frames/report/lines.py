@@ -23,6 +23,8 @@ class Kind(StrEnum):
 
     LOG = "log"
     CALL = "call"
+    AWAY = "away"
+    BACK = "back"
     LINE = "line"
     LEVELS = "levels"
     SENT = "sent"

@@ -189,6 +189,7 @@ class _Picture:
             ("bot is heard" if story.knows_ear else "bot speaks", face.bot_soft, bool(story.heard)),
             *((f"wait: {part}", colour, True) for part, colour in self._waits()),
             ("bot is held", face.hold, bool(story.holds)),
+            ("away from the stream", face.rule, bool(story.away)),
         ]
         x = float(_PX.margin)
         for name, colour, is_shown in entries:
@@ -221,6 +222,11 @@ class _Picture:
         ):
             for left, width in self._clipped(spans, shown):
                 self._box(left, top + offset, width, 50, colour, 5)
+        for away in story.away:
+            for left, width in self._clipped([away.span], shown):
+                self._box(left, top + 58, width, 116, self._face.rule, 4)
+                if width > _font(11).getlength(away.label) / _PX.scale + 8:
+                    self._text(left + 4, top + 108, away.label, self._face.ink, 11)
         for left, width in self._clipped((hold.span for hold in story.holds), shown):
             self._box(left, top + 58, width, 116, self._face.hold, 4)
         peaks = self._report.peaks

@@ -1,6 +1,6 @@
 """What happened on a call, put together from its log: who spoke when, and what became of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -96,6 +96,19 @@ class Function:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """The call was elsewhere.
+
+    Parameters:
+        span: From when to when.
+        label: What was done meanwhile, and what came of it.
+    """
+
+    span: Span
+    label: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Story:
     """One call.
@@ -112,6 +125,7 @@ class Story:
         turns: The caller's turns.
         interruptions: When the bot was interrupted while it had something left to say.
         functions: Functions that were called.
+        away: When the call had left its stream.
     """
 
     log: LoggedCall
@@ -125,6 +139,7 @@ class Story:
     turns: list[Span] = field(default_factory=list)
     interruptions: list[float] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
+    away: list[Away] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -156,6 +171,7 @@ def tell(log: LoggedCall) -> Story:
     story.holds = _holds(log, story)
     story.interruptions = _interruptions(log, story)
     story.functions = _functions(log, story.seconds)
+    story.away = list(_away(log, story.seconds))
     story.replies = [
         replace(each, was_cut=each.loses_words_to(story.interruptions)) for each in story.replies
     ]
@@ -309,3 +325,21 @@ def _functions(log: LoggedCall, seconds: float) -> list[Function]:
         is_failed = end.get("failed") is True
         functions.append(Function(name=text(line, "name"), span=span, failed=is_failed))
     return functions
+
+
+def _away(log: LoggedCall, seconds: float) -> Iterator[Away]:
+    backs = log.of(Kind.BACK)
+    for line in log.of(Kind.AWAY):
+        back = next((each for each in backs if each["t"] >= line["t"]), None)
+        done = ", ".join(_texts(line, "for")) or "something else"
+        outcome = "" if back is None else ", ".join(_texts(back, "dialled"))
+        if back is None:
+            outcome = "did not come back"
+        label = f"away: {done}" + (f" ({outcome})" if outcome else "")
+        yield Away(span=Span(line["t"], seconds if back is None else back["t"]), label=label)
+
+
+def _texts(line: Line, field: str) -> list[str]:
+    """A field that should be a list of texts."""
+    values = line.get(field)
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []

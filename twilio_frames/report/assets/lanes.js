@@ -139,7 +139,7 @@ function lineLane(context) {
   for (const [begin, end] of onScreen(content.flushed, view.begin)) hatched(context, begin, end, top, height);
 }
 
-const SIGNS = { interruption: "✂", hold: "‖", function: "ƒ", mark: "⚑", digit: "#", trouble: "!" };
+const SIGNS = { interruption: "✂", hold: "‖", function: "ƒ", mark: "⚑", digit: "#", trouble: "!", away: "↷" };
 
 function eventColour(sort) {
   if (sort === "trouble") return colours.bad;
@@ -173,6 +173,11 @@ function shades(context) {
   }
   for (const [begin, end] of onScreen(content.heard, view.begin)) {
     box(context, colours["bot-soft"], begin, end, bot[0], bot[1], 6);
+  }
+  for (const [begin, end] of onScreen(content.away, view.begin)) {
+    context.globalAlpha = 0.18;
+    box(context, colours.note, begin, end, caller[0], bot[0] + bot[1] - caller[0], 4);
+    context.globalAlpha = 1;
   }
   for (const [begin, end] of onScreen(content.holds, view.begin)) {
     context.globalAlpha = 0.22;

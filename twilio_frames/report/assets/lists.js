@@ -52,6 +52,7 @@ function showLegend() {
     ...PARTS.filter((part) => content.answers.some((answer) => answer.parts.some(([name, secs]) => name === part && secs > 0.0005)))
       .map((part) => entry(partName(part), part)),
     ...(content.holds.length ? [entry("hold", "held", "opacity: .5")] : []),
+    ...(content.away.length ? [entry("note", "away from the stream", "opacity: .4")] : []),
     ...(content.flushed.length ? [entry("bad", "flushed, never heard", hatch)] : []));
 }
 
