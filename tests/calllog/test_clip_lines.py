@@ -1,8 +1,7 @@
 """A clip has its words in the log as what a speech service says does."""
 
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.calllog.frames import FrameLines
-from twilio_frames.calllog.privacy import LogPrivacy
+from twilio_frames.calllog.frames import FrameLines, LogPrivacy
 from twilio_frames.processors.clips import Clip, SpeakClipFrame, frames_on
 from twilio_frames.report.lines import Kind
 

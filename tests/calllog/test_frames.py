@@ -26,8 +26,7 @@ from pipecat.frames.frames import (
 from pipecat.metrics.metrics import LLMTokenUsage, LLMUsageMetricsData, TTFBMetricsData
 from pipecat.processors.filters.identity_filter import IdentityFilter
 
-from twilio_frames.calllog.frames import FrameLines
-from twilio_frames.calllog.privacy import LogPrivacy
+from twilio_frames.calllog.frames import FrameLines, LogPrivacy
 from twilio_frames.frames import (
     AudioGapFrame,
     BotHeldFrame,

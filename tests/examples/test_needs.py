@@ -6,7 +6,7 @@ import pipecat  # noqa: F401  # pyright: ignore[reportUnusedImport] Greets at it
 import pytest
 
 from twilio_frames.cli import main
-from twilio_frames.server.connections.accepting import Listener
+from twilio_frames.server.connections import Listener
 
 NEEDS = {
     "function_calls": "expected OPENAI_API_KEY or OPENAI_BASE_URL in the environment, got nothing",

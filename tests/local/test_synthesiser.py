@@ -14,10 +14,10 @@ import pytest
 from tests.waiting import others_run
 from twilio_frames.errors import ConfigurationError, MissingExtraError, SynthesisError
 from twilio_frames.local.espeak import Espeak, Voice
-from twilio_frames.local.espeak_thread import EspeakThread
 from twilio_frames.local.synthesiser import (
     BOT_VOICE,
     CALLER_VOICE,
+    EspeakThread,
     Speech,
     Synthesiser,
     pieces,
@@ -216,7 +216,7 @@ def run_python(program: str) -> str:
 def test_interpreter_ends_with_work_waiting():
     program = (
         "from twilio_frames.local.espeak import Voice\n"
-        "from twilio_frames.local.espeak_thread import espeak_thread\n"
+        "from twilio_frames.local.synthesiser import espeak_thread\n"
         "for _ in range(50): espeak_thread.submit('A word or two.', Voice(name='en-us'))\n"
         "print('done')"
     )
@@ -228,7 +228,7 @@ def test_forked_process_speaks_too():
     program = (
         "import os\n"
         "from twilio_frames.local.espeak import Voice\n"
-        "from twilio_frames.local.espeak_thread import espeak_thread\n"
+        "from twilio_frames.local.synthesiser import espeak_thread\n"
         "from twilio_frames.local.synthesiser import Synthesiser\n"
         "waiting = [espeak_thread.submit('Some words.', Voice(name='en-us')) for _ in range(20)]\n"
         "child = os.fork()\n"

@@ -14,7 +14,7 @@ from tests.server.site import RecordingBot
 from tests.vendors.faults import bad_day
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.server.connections import Connections, accepting, most_connections
+from twilio_frames.server.connections import Connections, Listener, most_connections
 from twilio_frames.server.refusals import Refusals, shown
 from twilio_frames.transport import TwilioParams
 
@@ -159,7 +159,7 @@ async def test_requests_alone_fill_the_table_to_its_bound():
 async def test_want_of_descriptors_costs_a_line(
     log_lines: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(accepting.Listener, "_PAUSE_SECS", 0.001)
+    monkeypatch.setattr(Listener, "_PAUSE_SECS", 0.001)
     loop = asyncio.get_running_loop()
     accept, left = loop.sock_accept, [None] * 50
 

@@ -11,9 +11,8 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames import __version__
-from twilio_frames.calllog.frames import FrameLines
+from twilio_frames.calllog.frames import FrameLines, LogPrivacy
 from twilio_frames.calllog.line import LineNotes
-from twilio_frames.calllog.privacy import LogPrivacy
 from twilio_frames.calllog.writer import Line, LineWriter
 from twilio_frames.processors.output.early_start import HAPPENED_AT
 from twilio_frames.report.lines import FORMAT, VERSION, Kind

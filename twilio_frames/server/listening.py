@@ -17,7 +17,7 @@ from twilio_frames.server.app import create_app
 from twilio_frames.server.calls.preparing import Prepare
 from twilio_frames.server.calls.switchboard import Bot, Switchboard, describe
 from twilio_frames.server.calls.warm_up import WarmUp
-from twilio_frames.server.connections.accepting import Listener
+from twilio_frames.server.connections import Listener
 from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE

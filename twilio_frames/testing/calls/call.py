@@ -18,7 +18,6 @@ from typing import Any
 from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.callers.hearing import Announcement
 from twilio_frames.testing.callers.voice import FRAME_SECONDS, Voice
-from twilio_frames.testing.calls.callbacks import Callbacks
 from twilio_frames.testing.calls.facts import (
     SIP_CODES,
     Alert,
@@ -29,6 +28,7 @@ from twilio_frames.testing.calls.facts import (
     final_status,
 )
 from twilio_frames.testing.calls.instructions import Instructions
+from twilio_frames.testing.calls.webhooks import Callbacks
 from twilio_frames.testing.exchange import Exchange
 from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.lines.line import Line, Taps

@@ -11,9 +11,8 @@ from twilio_frames.testing.calls.facts import CallEnd, CallStatus, Numbers, Stat
 from twilio_frames.testing.calls.instructions import EnterRoom, Fetch
 from twilio_frames.testing.calls.ringing import RingingCall
 from twilio_frames.testing.calls.switch import Switch
-from twilio_frames.testing.flow.conferring import confer
-from twilio_frames.testing.lines.rooms import Room, Seat
-from twilio_frames.testing.verbs import Dial, StartRecording, Target
+from twilio_frames.testing.lines.rooms import Conference, Room, Seat
+from twilio_frames.testing.verbs import ConferenceRoom, Dial, StartRecording, Target
 from twilio_frames.testing.waiting import until_any
 
 
@@ -237,3 +236,63 @@ def _told(call: SimulatedCall, outcome: _Outcome) -> dict[str, str]:
     if outcome.recording_sid:
         told["RecordingUrl"] = call.exchange.recording_url(outcome.recording_sid)
     return told
+
+
+async def confer(
+    call: SimulatedCall, noun: ConferenceRoom, *, star: asyncio.Event, seconds: float
+) -> None:
+    """Stays in the conference until it ends, the time is up, or the caller presses ``*``.
+
+    Source: https://www.twilio.com/docs/voice/twiml/conference
+    """
+    conference = _conference(call, noun.name)
+    call.ready.set()
+    if conference.size >= noun.max_participants:
+        call.log.note("conference_full")
+        return
+    seat = conference.enter(call.line.clock, is_muted=noun.is_muted)
+    call.sit_down(seat)
+    _tell(call, conference, noun, "join")
+    if noun.starts_on_enter and not conference.is_open:
+        conference.open()
+        _tell(call, conference, noun, "start")
+    try:
+        await until_any(seat.dismissed, star, seconds=seconds)
+    finally:
+        conference.leave(seat, closes=noun.ends_on_exit)
+        if call.seat is seat:
+            call.disconnect()
+        _tell(call, conference, noun, "leave")
+        is_current = call.exchange.conferences.get(noun.name) is conference
+        if is_current and (noun.ends_on_exit or not conference.size):
+            # Whoever comes from here on begins a new one.
+            del call.exchange.conferences[noun.name]
+            _tell(call, conference, noun, "end")
+
+
+def _conference(call: SimulatedCall, name: str) -> Conference:
+    conferences = call.exchange.conferences
+    if name not in conferences:
+        conferences[name] = Conference(name, call.exchange.new_sid("CF"))
+    return conferences[name]
+
+
+def _tell(call: SimulatedCall, conference: Conference, noun: ConferenceRoom, event: str) -> None:
+    call.log.note(f"conference_{event}")
+    if not noun.status_callback or event not in noun.events:
+        return
+    told = {
+        "AccountSid": call.exchange.account_sid,
+        "CallSid": call.sid,
+        "ConferenceSid": conference.sid,
+        "FriendlyName": conference.name,
+        "Muted": str(noun.is_muted).lower(),
+        "StartConferenceOnEnter": str(noun.starts_on_enter).lower(),
+        "EndConferenceOnExit": str(noun.ends_on_exit).lower(),
+        "StatusCallbackEvent": f"conference-{event}"
+        if event in ("start", "end")
+        else f"participant-{event}",
+    }
+    call.callbacks.post(
+        f"conference-{event}", noun.status_callback, told, noun.status_callback_method
+    )

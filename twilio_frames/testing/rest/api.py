@@ -14,10 +14,8 @@ from aiohttp import web
 from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.account import AccountResource
 from twilio_frames.testing.rest.answers import error, missing
-from twilio_frames.testing.rest.calls import CallsResource
+from twilio_frames.testing.rest.calls import CallsResource, RecordingsResource, StreamsResource
 from twilio_frames.testing.rest.dialer import Dialer
-from twilio_frames.testing.rest.recordings import RecordingsResource
-from twilio_frames.testing.rest.streams import StreamsResource
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
