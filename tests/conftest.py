@@ -11,6 +11,9 @@ gc.disable()
 for name in ("NO_PROXY", "no_proxy"):
     os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost,::1"]))
 
+# Half of what Pipecat logs, and nearly all of the time that takes, is for debugging.
+os.environ.setdefault("LOGURU_LEVEL", "INFO")
+
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, max_examples=40
 )

@@ -25,6 +25,7 @@ from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import STTService
 
 from tests.transport.bots import Tap
+from tests.waiting import others_run
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator, phone_turn_strategies
@@ -196,7 +197,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     pool = SmartTurnPool(hang, threads=1, most_waiting=1)
     monkeypatch.setattr(smart_turn, "shared_pool", lambda: pool)
-    monkeypatch.setattr(smart_turn, "warm_up", lambda: asyncio.sleep(0))
+    monkeypatch.setattr(smart_turn, "warm_up", others_run)
     yield asked
     may_answer.set()
     pool.close()

@@ -428,7 +428,7 @@ async def test_exit_in_a_preparation_costs_no_call():
 
 async def test_task_that_is_cancelled_before_it_began_leaves_nothing():
     async def bot() -> bool:
-        task = asyncio.create_task(asyncio.sleep(0))
+        task = asyncio.create_task(others_run())
         task.cancel()
         await asyncio.wait({task})
         return task.cancelled()

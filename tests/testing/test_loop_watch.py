@@ -11,15 +11,20 @@ from twilio_frames.testing import LoopWatch
 pytestmark = pytest.mark.real_time
 
 
+async def real_time_passes(seconds: float) -> None:
+    """Sleeps: what holds up a loop is told by how long its thread takes in truth."""
+    await asyncio.sleep(seconds)
+
+
 def dawdle():
     time.sleep(0.2)
 
 
 async def test_block_is_found_with_its_place():
     async with LoopWatch() as watch:
-        await asyncio.sleep(0.05)
+        await real_time_passes(0.05)
         dawdle()
-        await asyncio.sleep(0.05)
+        await real_time_passes(0.05)
 
     assert watch.worst is not None
     assert watch.worst.seconds >= 0.19
@@ -29,7 +34,7 @@ async def test_block_is_found_with_its_place():
 
 async def test_block_at_the_end_counts():
     async with LoopWatch() as watch:
-        await asyncio.sleep(0.05)
+        await real_time_passes(0.05)
         dawdle()
 
     assert watch.worst is not None
@@ -38,7 +43,7 @@ async def test_block_at_the_end_counts():
 
 async def test_waiting_is_no_block():
     async with LoopWatch(limit=0.15) as watch:
-        await asyncio.sleep(0.4)
+        await real_time_passes(0.4)
 
     assert watch.blocks == []
 
@@ -55,10 +60,10 @@ class Dawdler:
 
 async def test_garbage_collection_is_told_apart():
     async with LoopWatch() as watch:
-        await asyncio.sleep(0.05)
+        await real_time_passes(0.05)
         Dawdler()
         gc.collect()
-        await asyncio.sleep(0.05)
+        await real_time_passes(0.05)
         dawdle()
 
     # A busy machine adds blocks of its own.

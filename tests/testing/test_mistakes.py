@@ -18,6 +18,7 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.workers.runner import WorkerRunner
 
 from tests.testing.bots import TinyBot, serving, tone
+from tests.waiting import others_run
 from twilio_frames.call import Call
 from twilio_frames.errors import BotFailedError, CallFailedError
 from twilio_frames.local.tts import EspeakTTSService
@@ -316,7 +317,7 @@ def throw(error: BaseException, *_: object) -> None:
 
 
 async def by_a_done_callback(call: Call, error: BaseException) -> None:
-    task = asyncio.create_task(asyncio.sleep(0))
+    task = asyncio.create_task(others_run())
     task.add_done_callback(lambda _: throw(error))
     await speaking(call)
 
