@@ -4,7 +4,8 @@
 
 Two walks through a whole pipeline on a line of this process:
 
-- *in*: one of Twilio's ``media`` messages, from the socket to the speech recogniser;
+- *in*: one of Twilio's ``media`` messages, from the socket to the speech recogniser, where none is
+  kept back for the next;
 - *out*: one piece of a voice, from the TTS service to the socket, and from there, as its mark comes
   back, to the assistant's memory: a word with its time, and its audio, 60 ms.
 
@@ -197,7 +198,7 @@ class Call:
         memory = PhoneContextAggregator(LLMContext())
         parts = [
             self.transport.input(),
-            PhoneVAD(),
+            PhoneVAD(step_secs=0.0),
             self.recogniser,
             memory.user(),
             self.transport.output(),

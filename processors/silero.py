@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,8 @@ WINDOW = 256
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
 _CONTEXT = 32
-_STATE_SHAPE = (2, 128)
+_RATE = np.array(SAMPLE_RATE, dtype=np.int64)
+_STATE_SHAPE = (2, 1, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class StreamState:
     def reset(self) -> None:
         """Forgets everything."""
         self.recurrent = np.zeros(_STATE_SHAPE, dtype=np.float32)
-        self.context = np.zeros(_CONTEXT, dtype=np.float32)
+        self.context = np.zeros(_CONTEXT, dtype=np.int16)
         self._windows = 0
 
     def note(self, probability: float) -> None:
@@ -120,20 +122,19 @@ def probabilities(states: Sequence[StreamState], windows: Sequence[np.ndarray]) 
 
     Args:
         states: What the model remembers of each stream.
-        windows: One window a stream: 256 samples at 8 kHz, float32 from -1 to 1.
+        windows: One window a stream: 256 samples at 8 kHz, int16.
     """
-    audio = np.empty((len(states), _CONTEXT + WINDOW), dtype=np.float32)
-    recurrent = np.empty((2, len(states), 128), dtype=np.float32)
-    for number, (state, window) in enumerate(zip(states, windows, strict=True)):
-        audio[number, :_CONTEXT] = state.context
-        audio[number, _CONTEXT:] = window
-        recurrent[:, number] = state.recurrent
-    inputs = {"input": audio, "state": recurrent, "sr": np.array(SAMPLE_RATE, dtype=np.int64)}
+    pairs = ((state.context, window) for state, window in zip(states, windows, strict=True))
+    audio = np.concatenate(list(chain.from_iterable(pairs))).astype(np.float32)
+    audio = audio.reshape(len(states), -1)
+    audio *= np.float32(1 / 32768)
+    recurrent = np.concatenate([state.recurrent for state in states], axis=1)
+    inputs = {"input": audio, "state": recurrent, "sr": _RATE}
     output, moved_on = map(np.asarray, _session().run(None, inputs))
     speech = output[:, 0].tolist()
-    for number, state in enumerate(states):
-        state.recurrent = moved_on[:, number]
-        state.context = audio[number, -_CONTEXT:]
+    for number, (state, window) in enumerate(zip(states, windows, strict=True)):
+        state.recurrent = moved_on[:, number : number + 1]
+        state.context = window[-_CONTEXT:]
         state.note(speech[number])
     return speech
 
@@ -248,7 +249,7 @@ def shared_batch() -> SileroBatch:
 async def warm_up() -> None:
     """Builds the model, off the event loop, if it is not built yet."""
     loop = asyncio.get_running_loop()
-    silence = np.zeros(WINDOW, dtype=np.float32)
+    silence = np.zeros(WINDOW, dtype=np.int16)
     await loop.run_in_executor(_executor(), probabilities, [StreamState()], [silence])
 
 
@@ -293,6 +294,10 @@ class PhoneVADAnalyzer(VADAnalyzer):
         params = params or phone_vad_params()
         self._pause_secs = params.stop_secs
         super().__init__(sample_rate=SAMPLE_RATE, params=params)
+
+    @functools.cached_property
+    def _batch(self) -> SileroBatch:
+        return shared_batch()
 
     @property
     def pause_secs(self) -> float:
@@ -344,8 +349,8 @@ class PhoneVADAnalyzer(VADAnalyzer):
             buffer: 16-bit mono PCM at 8 kHz, of any length.
         """
         self._audio += buffer
-        while audio := self._whole_windows():
-            self._take_all(audio, await shared_batch().judge(self._stream, _samples(audio)))
+        while len(windows := self._whole_windows()):
+            self._take_all(windows, await self._batch.judge(self._stream, list(windows)))
         return self._state
 
     def hear(self, pcm: bytes, done: Callable[[BaseException | None], None]) -> bool:
@@ -362,27 +367,26 @@ class PhoneVADAnalyzer(VADAnalyzer):
         self._audio += pcm
         if len(self._audio) < _WINDOW_BYTES:
             return False
-        audio = self._whole_windows()
+        windows = self._whole_windows()
 
         def judged(found: Sequence[float]) -> None:
-            self._take_all(audio, found)
+            self._take_all(windows, found)
             if not self.hear(b"", done):
                 done(None)
 
-        shared_batch().submit(self._stream, _samples(audio), judged, done)
+        self._batch.submit(self._stream, list(windows), judged, done)
         return True
 
-    def _whole_windows(self) -> bytes:
+    def _whole_windows(self) -> np.ndarray:
         whole = min(len(self._audio) // _WINDOW_BYTES, MOST_WINDOWS) * _WINDOW_BYTES
-        audio = bytes(self._audio[:whole])
+        windows = np.frombuffer(bytes(self._audio[:whole]), np.int16).reshape(-1, WINDOW)
         del self._audio[:whole]
-        return audio
+        return windows
 
-    def _take_all(self, audio: bytes, found: Sequence[float]) -> None:
-        for number, probability in enumerate(found):
-            begin = number * _WINDOW_BYTES
-            behind = len(audio) - begin - _WINDOW_BYTES + len(self._audio)
-            self._take(audio[begin : begin + _WINDOW_BYTES], probability, behind // 2)
+    def _take_all(self, windows: np.ndarray, found: Sequence[float]) -> None:
+        left = len(self._audio) // 2
+        for number, (window, probability) in enumerate(zip(windows, found, strict=True), start=1):
+            self._take(window.tobytes(), probability, (len(windows) - number) * WINDOW + left)
 
     def _take(self, window: bytes, probability: float, samples_behind: int) -> None:
         """Takes a window for the caller's, or not; one that is unsure waits for what it will be."""
@@ -438,11 +442,6 @@ class PhoneVADAnalyzer(VADAnalyzer):
         self._windows = 0
         if state is VADState.QUIET and not self._is_likely:
             self._spoken = 0
-
-
-def _samples(audio: bytes) -> list[np.ndarray]:
-    samples = np.frombuffer(audio, np.int16).astype(np.float32)
-    return list((samples / 32768).reshape(-1, WINDOW))
 
 
 def _windows_of(secs: float) -> int:

@@ -8,7 +8,7 @@ piece of audio stands right behind it, however late and in whatever lumps it cam
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from pipecat.audio.turn.base_turn_analyzer import BaseTurnAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
@@ -39,7 +39,54 @@ from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRang
 
 __all__ = ["PhoneVAD", "phone_vad_params"]
 
+_ROUNDING = 1e-6
 _NO_AUDIO = InputAudioRawFrame(audio=b"", sample_rate=SAMPLE_RATE, num_channels=1)
+
+
+class AudioSteps:
+    """Makes fewer and longer frames of the caller's audio.
+
+    A processor takes as long for a long frame as for a short one. What is kept back goes on with
+    the audio behind it, or where none comes in time.
+
+    Args:
+        secs: How much audio a frame is to hold, at least; may be changed.
+        push: Takes a frame.
+    """
+
+    def __init__(self, secs: float, push: Callable[[MulawInputFrame], Awaitable[None]]):
+        self.secs = secs
+        self._push = push
+        self._kept: list[MulawInputFrame] = []
+        self._kept_secs = 0.0
+        self._late: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def take(self, frame: MulawInputFrame, *, at_once: bool = False) -> None:
+        """Pushes audio on, along with what was kept back, or keeps it back."""
+        if not self._kept and (at_once or not self.secs):
+            await self._push(frame)
+            return
+        self._kept.append(frame)
+        self._kept_secs += len(frame.audio) / (2 * frame.sample_rate)
+        if at_once or self._kept_secs >= self.secs - _ROUNDING:
+            await self.flush()
+        elif self._late is None:
+            loop = asyncio.get_running_loop()
+            self._late = loop.call_later(2 * self.secs, self._flush_late)
+
+    async def flush(self) -> None:
+        """Pushes what was kept back."""
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        if self._kept:
+            pieces, self._kept, self._kept_secs = self._kept, [], 0.0
+            await self._push(MulawInputFrame.joined(pieces))
+
+    def _flush_late(self) -> None:
+        self._late = None
+        self._flushing = asyncio.create_task(self.flush(), name="audio-step")
 
 
 class PhoneVAD(VADProcessor):
@@ -69,6 +116,9 @@ class PhoneVAD(VADProcessor):
             :class:`twilio_frames.processors.turns.smart_turn.PhoneSmartTurn` as it comes. It hears
             the caller here, so no audio is needed behind the recogniser.
         vad_analyzer: Another analyzer, in the place of the shared one.
+        step_secs: How much of the caller's silence a frame behind this holds, at least: a
+            recogniser takes as long for a long one as for a short one. Of speech, and with another
+            analyzer, each piece goes on at once, and so does silence at 0.
         **kwargs: Pipecat's own.
     """
 
@@ -89,6 +139,7 @@ class PhoneVAD(VADProcessor):
         learned_pause: LearnedPause | None = None,
         turn_analyzer: BaseTurnAnalyzer | None = None,
         vad_analyzer: VADAnalyzer | None = None,
+        step_secs: float = 0.06,
         **kwargs,
     ):
         analyzer = PhoneVADAnalyzer(
@@ -119,6 +170,7 @@ class PhoneVAD(VADProcessor):
         self._told_certain = False
         self._pcm = b""
         self._was_quiet = True
+        self._steps = AudioSteps(step_secs, self.push_frame)
         self._failure: BaseException | None = None
         self._is_judging = self._holds = False
         self._behind: deque[Frame] = deque()
@@ -166,14 +218,19 @@ class PhoneVAD(VADProcessor):
             # What is set is kept to, as where ``params`` are given.
             self._turns.keep_to_pause()
         if (analyzer := self._analyzer) is None or not isinstance(frame, InputAudioRawFrame):
+            if direction is FrameDirection.DOWNSTREAM:
+                await self._steps.flush()
             await super().process_frame(frame, direction)
             if analyzer is not None:
                 self._turns.note(frame)
             return
         await FrameProcessor.process_frame(self, frame, direction)
-        await self.push_frame(frame, direction)
         if isinstance(frame, MulawInputFrame):
             analyzer.bot = frame.bot
+            await self._steps.take(frame, at_once=not analyzer.is_quiet)
+        else:
+            await self._steps.flush()
+            await self.push_frame(frame)
         self._pcm, self._was_quiet = frame.audio, analyzer.is_quiet
         self._is_judging = self._holds = True
         if not analyzer.hear(frame.audio, self._judged):
@@ -220,6 +277,7 @@ class PhoneVAD(VADProcessor):
         if failure is not None:
             raise RuntimeError("expected the VAD's model to run, got an error") from failure
         if not self._is_quiet(analyzer):
+            await self._steps.flush()
             await follow_vad_state(self, _NO_AUDIO)
             await self._tell(analyzer)
         if (news := self._turns.hear(self._pcm)) is not None:

@@ -420,7 +420,9 @@ class MulawInputFrame(InputAudioRawFrame):
             audio=b"".join(piece.audio for piece in pieces),
             sample_rate=pieces[0].sample_rate,
             num_channels=1,
-            mulaw=b"".join(piece.mulaw for piece in pieces),
+            mulaw=b"".join(piece.mulaw for piece in pieces)
+            if all(p.mulaw for p in pieces)
+            else b"",
             timestamp=pieces[0].timestamp,
             bot=pieces[-1].bot,
         )

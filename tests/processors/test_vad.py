@@ -17,8 +17,13 @@ from pipecat.frames.frames import (
 from pipecat.tests.utils import run_test
 
 from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
-from twilio_frames.audio import Resampler
-from twilio_frames.frames import AudioGapFrame, CallerPausedFrame, CallerSpeakingFrame
+from twilio_frames.audio import Resampler, decode_mulaw, encode_mulaw
+from twilio_frames.frames import (
+    AudioGapFrame,
+    CallerPausedFrame,
+    CallerSpeakingFrame,
+    MulawInputFrame,
+)
 from twilio_frames.local.synthesiser import Synthesiser
 from twilio_frames.processors import silero
 from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState, probabilities
@@ -37,7 +42,7 @@ def sentence() -> bytes:
 
 
 def windows(pcm: bytes) -> list[np.ndarray]:
-    samples = np.frombuffer(pcm, dtype=np.int16).astype(np.float32) / 32768
+    samples = np.frombuffer(pcm, dtype=np.int16)
     return [samples[n : n + WINDOW] for n in range(0, len(samples) - WINDOW + 1, WINDOW)]
 
 
@@ -47,7 +52,9 @@ def test_same_as_pipecats_model(sentence: bytes):
 
     for window in windows(sentence):
         (found,) = probabilities([ours], [window])
-        assert found == pytest.approx(np.asarray(pipecat(window, 8000)).item(), abs=1e-5)
+        assert found == pytest.approx(
+            np.asarray(pipecat(window.astype(np.float32) / 32768, 8000)).item(), abs=1e-5
+        )
         if not ours.recurrent.any():
             pipecat.reset_states()
 
@@ -59,7 +66,7 @@ def test_renewed_when_pipecats_is(sentence: bytes):
 
     for number, window in enumerate(windows(sentence)):
         (found,) = probabilities([ours], [window])
-        pcm = (window * 32768).astype(np.int16).tobytes()
+        pcm = window.tobytes()
         assert found == pytest.approx(np.asarray(pipecat.voice_confidence(pcm)).item(), abs=1e-5), (
             number
         )
@@ -67,7 +74,7 @@ def test_renewed_when_pipecats_is(sentence: bytes):
 
 def test_batches_change_nothing(sentence: bytes):
     alone, in_batch, other = StreamState(), StreamState(), StreamState()
-    noise = np.random.default_rng(3).normal(0, 0.1, WINDOW).astype(np.float32)
+    noise = np.random.default_rng(3).normal(0, 3000, WINDOW).astype(np.int16)
 
     for window in windows(sentence)[:60]:
         (single,) = probabilities([alone], [window])
@@ -139,7 +146,7 @@ async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> list[float]:
         raise RuntimeError("no model")
 
-    batch, window = SileroBatch(), np.zeros(WINDOW, dtype=np.float32)
+    batch, window = SileroBatch(), np.zeros(WINDOW, dtype=np.int16)
     with monkeypatch.context() as patch:
         patch.setattr(silero, "probabilities", broken)
         with pytest.raises(RuntimeError, match="no model"):
@@ -318,3 +325,20 @@ async def test_model_that_fails_holds_nothing_up(
     kinds = [type(frame) for frame in down if not isinstance(frame, SpeechControlParamsFrame)]
     assert kinds == [*[InputAudioRawFrame] * 3, AudioGapFrame]
     assert sum(isinstance(frame, ErrorFrame) for frame in up) == 3
+
+
+async def test_silence_goes_on_in_steps_and_speech_at_once(sentence: bytes):
+    line = encode_mulaw(sentence[:12800])
+    pieces = [line[n : n + 160] for n in range(0, len(line), 160)]
+    frames = [
+        MulawInputFrame(audio=decode_mulaw(piece), sample_rate=8000, num_channels=1, mulaw=piece)
+        for piece in pieces
+    ]
+    down, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=frames)
+
+    heard = [frame for frame in down if isinstance(frame, MulawInputFrame | CallerSpeakingFrame)]
+    onset = next(n for n, frame in enumerate(heard) if isinstance(frame, CallerSpeakingFrame))
+    audio = [len(f.mulaw) for f in heard if isinstance(f, MulawInputFrame)]
+    assert b"".join(f.mulaw for f in heard if isinstance(f, MulawInputFrame)) == line
+    assert audio[:5] == [480] * 5
+    assert {len(f.mulaw) for f in heard[onset:] if isinstance(f, MulawInputFrame)} == {160}

@@ -176,7 +176,17 @@ class Stream:
         message = decode(data, self._sender)
         if isinstance(message, Media) and self._state is _STARTED:
             if message.stream_sid == self._stream_sid:
-                return self._followed_audio(message)
+                # Fifty a second, whose numbers count on as they should.
+                number, expected = message.sequence_number, self._next_timestamp.get(message.track)
+                is_next = number == self._next_sequence and message.timestamp == expected
+                if number is None or expected is None or not is_next:
+                    return self._followed(message)
+                self._next_sequence = number + 1
+                if self._pieces_behind:
+                    self._pieces_behind.pop(message.track, None)
+                length = len(message.payload) // _BYTES_PER_MILLISECOND
+                self._next_timestamp[message.track] = expected + length
+                return [message]
         elif isinstance(message, Unknown | Violation):
             return [message]
         violation = self._refusal(message, len(data))
@@ -248,23 +258,6 @@ class Stream:
             sequence_number=self._sent_sequence,
             stream_sid=self._stream_sid,
         )
-
-    def _followed_audio(self, media: Media) -> list[Event]:
-        """As :meth:`_followed`, quickly where the numbers count on as they should."""
-        number, expected = media.sequence_number, self._next_timestamp.get(media.track)
-        if (
-            number is None
-            or number != self._next_sequence
-            or expected is None
-            or media.timestamp != expected
-        ):
-            return self._followed(media)
-        self._next_sequence = number + 1
-        if self._pieces_behind:
-            self._pieces_behind.pop(media.track, None)
-        length = len(media.payload) // _BYTES_PER_MILLISECOND
-        self._next_timestamp[media.track] = expected + length
-        return [media]
 
     def _followed(self, message: Start | Media | Dtmf | Mark | Stop) -> list[Event]:
         """The message, behind what its numbers tell."""

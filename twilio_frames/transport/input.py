@@ -38,7 +38,7 @@ from twilio_frames.frames import (
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.output.line_sound import LineFilter
 from twilio_frames.processors.serializer import EventFrames
-from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.processors.vad import AudioSteps, PhoneVAD
 from twilio_frames.protocol import Event, MarkEcho, Start
 from twilio_frames.transport.bot_echo import BotEcho
 from twilio_frames.transport.coming_up import ComingUp, why_not_up
@@ -251,7 +251,10 @@ class TwilioInput(BaseInputTransport, LineListener):
                 if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
                     self._leave_out()
                     continue
-                await self._steps.take(frame)
+                if self._steps.secs:
+                    await self._steps.take(frame)
+                else:
+                    await self.push_audio_frame(frame)
                 if self._backlog.is_due:
                     await self.push_frame(self._backlog.question())
             elif not self._deaf or isinstance(frame, MarkReachedFrame):
@@ -307,47 +310,6 @@ class TwilioInput(BaseInputTransport, LineListener):
             # What is being thought or said now has nobody left to hear it.
             await self.push_frame(InterruptionFrame())
             await self.push_frame(EndWorkerFrame(reason=reason.value), FrameDirection.UPSTREAM)
-
-
-class AudioSteps:
-    """Makes fewer and longer frames of the caller's audio.
-
-    A processor takes as long for a long frame as for a short one. What is kept back goes on with
-    the audio behind it, or where none comes in time.
-
-    Args:
-        secs: How much audio a frame is to hold, at least; may be changed.
-        push: Takes a frame.
-    """
-
-    def __init__(self, secs: float, push: Callable[[MulawInputFrame], Awaitable[None]]):
-        self.secs = secs
-        self._push = push
-        self._kept: list[MulawInputFrame] = []
-        self._late: asyncio.TimerHandle | None = None
-        self._flushing: asyncio.Task[None] | None = None
-
-    async def take(self, frame: MulawInputFrame) -> None:
-        """Pushes audio on, along with what was kept back, or keeps it back."""
-        self._kept.append(frame)
-        if sum(len(piece.mulaw) for piece in self._kept) >= round(self.secs * SAMPLE_RATE):
-            await self.flush()
-        elif self._late is None:
-            loop = asyncio.get_running_loop()
-            self._late = loop.call_later(2 * self.secs, self._flush_late)
-
-    async def flush(self) -> None:
-        """Pushes what was kept back."""
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-        if self._kept:
-            pieces, self._kept = self._kept, []
-            await self._push(MulawInputFrame.joined(pieces))
-
-    def _flush_late(self) -> None:
-        self._late = None
-        self._flushing = asyncio.create_task(self.flush(), name="audio-step")
 
 
 class Backlog:

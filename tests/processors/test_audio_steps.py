@@ -3,7 +3,7 @@
 import asyncio
 
 from twilio_frames.frames import MulawInputFrame
-from twilio_frames.transport.input import AudioSteps
+from twilio_frames.processors.vad import AudioSteps
 
 
 def piece(number: int, length: int = 160) -> MulawInputFrame:
@@ -60,3 +60,26 @@ async def test_each_piece_is_a_frame_where_none_is_kept():
         await steps.take(piece(number))
 
     assert [frame.timestamp for frame in pushed] == [0, 20, 40]
+
+
+async def test_audio_behind_a_filter_has_no_mulaw_and_is_counted_all_the_same():
+    pushed = Pushed()
+    steps = AudioSteps(0.04, pushed.push)
+
+    for number in range(2):
+        filtered = piece(number)
+        filtered.mulaw = b"" if number else filtered.mulaw
+        await steps.take(filtered)
+
+    assert [(len(frame.audio), frame.mulaw) for frame in pushed] == [(640, b"")]
+
+
+async def test_speech_goes_on_at_once_along_with_the_silence_before_it():
+    pushed = Pushed()
+    steps = AudioSteps(0.1, pushed.push)
+
+    await steps.take(piece(0))
+    await steps.take(piece(1), at_once=True)
+    await steps.take(piece(2), at_once=True)
+
+    assert [frame.timestamp for frame in pushed] == [0, 40]
