@@ -320,3 +320,34 @@ async def test_calls_are_listed(api: FakeApi, rest: TwilioRest):
 
     assert (call.call_sid, call.status, call.queue_secs) == ("CA1", "queued", 1.5)
     assert call.created_at == datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
+
+
+async def test_refused_list_says_why(api: FakeApi, rest: TwilioRest):
+    api.answers = [refuse(401, 20003, "Authenticate")]
+    with pytest.raises(RestError, match="Authenticate") as refused:
+        await rest.calls()
+
+    assert (refused.value.status, refused.value.code) == (401, 20003)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_list_is_asked_for_again(api: FakeApi, rest: TwilioRest, status: int):
+    listed = {"calls": [CALL], "next_page_uri": None, "page_size": 50}
+    api.answers = [(status, "busy"), (200, listed)]
+
+    assert [call.call_sid for call in await rest.calls()] == ["CA1"]
+
+
+async def test_account_and_numbers_are_told(api: FakeApi, rest: TwilioRest):
+    number = {
+        "voice_url": "https://h/twiml",
+        "voice_method": "GET",
+        "capabilities": {"voice": False},
+    }
+    numbers = {"incoming_phone_numbers": [number], "next_page_uri": None}
+    api.answers = [(200, {"status": "active", "type": "Trial"}), (200, numbers)]
+    account, (set_up,) = await rest.account(), await rest.numbers("+14155550100")
+
+    assert (account.status, account.kind) == ("active", "Trial")
+    assert (set_up.voice_url, set_up.voice_method) == ("https://h/twiml", "GET")
+    assert (set_up.takes_calls, set_up.trunk_sid, set_up.application_sid) == (False, None, None)

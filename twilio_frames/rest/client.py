@@ -1,12 +1,18 @@
 """One account's calls over the REST API."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
-from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.base.exceptions import (
+    TwilioException,
+    TwilioRestException,
+    TwilioServiceException,
+)
 from twilio.base.values import unset
+from twilio.http.response import Response
 from twilio.rest import Client
 from twilio.rest.api.v2010.account import AccountInstance
 from twilio.rest.api.v2010.account.call import CallInstance
@@ -319,7 +325,7 @@ class TwilioRest:
         while True:
             try:
                 return read(await request())
-            except (TwilioRestException, TwilioServiceException) as refusal:
+            except TwilioException as refusal:
                 error = _explain(refusal, once=once)
                 cause: BaseException | None = refusal
             except RestError as failure:
@@ -335,17 +341,38 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: unset if value is None else value for name, value in arguments.items()}
 
 
-def _explain(refusal: TwilioRestException | TwilioServiceException, *, once: bool) -> RestError:
+def _explain(refusal: TwilioException, *, once: bool) -> RestError:
     if isinstance(refusal, TwilioRestException):
-        reason = refusal.msg.partition(": ")[2]
+        reason, status = refusal.msg.partition(": ")[2], int(refusal.status)
         # The SDK puts the HTTP status where a body without a code left none.
         code = None if refusal.code == refusal.status else refusal.code
-    else:
+    elif isinstance(refusal, TwilioServiceException):
         reason, code = refusal.detail or refusal.title, refusal.code
-    status = int(refusal.status)
+        status = int(refusal.status)
+    else:
+        reason, code, status = _of_a_list(refusal)
     return RestError(
         without_numbers(reason) or f"Twilio answered HTTP {status} without a reason",
         status=status,
         code=code,
         retryable=status == 429 or (status >= 500 and not once),
     )
+
+
+def _of_a_list(refusal: TwilioException) -> tuple[str, int | None, int]:
+    """Reason, code and status of a refused list, for which the SDK has the bare response.
+
+    Raises:
+        TwilioException: It is none of that, but a fault in how the SDK was used.
+    """
+    response = refusal.args[1] if len(refusal.args) > 1 else None
+    if not isinstance(response, Response):
+        raise refusal
+    try:
+        told = json.loads(response.text)
+    except ValueError:
+        told = None
+    told = told if isinstance(told, dict) else {}
+    code = told.get("code")
+    reason = str(told.get("message") or "")
+    return reason, code if isinstance(code, int) else None, int(response.status_code)
