@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import EndFrame, Frame, FunctionCallResultProperties, TTSSpeakFrame
@@ -16,29 +15,22 @@ from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.answer_actions import Answers
 from twilio_frames.call.answering import Answer, AnswerPolicy
-from twilio_frames.call.detours import DetourResult, Detours, Legs
-from twilio_frames.call.transfer import (
-    Transfer,
-    TransferOutcome,
-    TransferResult,
-    dials_to,
-    transfer_function,
-)
+from twilio_frames.call.control import CallControl
+from twilio_frames.call.detours import DetourResult, Legs
+from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import CallFailedError, ConfigurationError
-from twilio_frames.frames import CallEndReason, DetourFrame, SaidSoFarFrame
+from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.greeting import Greeting
 from twilio_frames.processors.pipeline.gates import speech_gates
 from twilio_frames.processors.replies.goodbye import Goodbye
 from twilio_frames.protocol import Start
 from twilio_frames.rest import TwilioRest
-from twilio_frames.rest.client import CallState
 from twilio_frames.running import PipelineRun
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.transport.coming_up import why_not_up
-from twilio_frames.twiml import Dial, PlayDigits, Verb
 from twilio_frames.worker import phone_worker
 
 __all__ = ["Call", "DetourResult", "Legs", "TransferOutcome", "TransferResult", "phone_worker"]
@@ -47,8 +39,8 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its val
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
 
 
-class Call:
-    """One phone call: who calls, its audio, its end.
+class Call(CallControl):
+    """One phone call: who calls, its audio, its end; and what a telephone can do.
 
     The LLM gets to end it by ``LLMContext(tools=[call.end_call])``: its goodbye, which the
     pipeline's TTS service speaks, is heard to the end, and a caller who talks over it is listened
@@ -63,8 +55,6 @@ class Call:
 
     _WIND_UP_SECS = 10.0
     """How long a pipeline may run on behind the end of the line."""
-    _SAID_SECS = 60.0
-    """How long it waits for the end of what is being said: longer than anybody listens to."""
     _PREPARED_SECS = 5.0
     """How long a bot waits for what was to be prepared for it, once its call is there."""
 
@@ -76,19 +66,14 @@ class Call:
         rest: TwilioRest | None = None,
         prepared: "asyncio.Task[Any] | None" = None,
     ):
-        self._transport = transport
+        super().__init__(transport, start.call_sid, rest)
         self._start = start
-        self._rest = rest
         self._prepared = prepared
-        self._worker: PipelineWorker | None = None
         self._ends_by_rest = False
         self._line_ended = asyncio.Event()
-        self._requests: set[asyncio.Task[CallState]] = set()
         self._goodbye: Goodbye | None = None
         self._logs: list[CallLog] = []
         self._first_frames: list[Frame] = []
-        self.detours = Detours(transport, start.call_sid, rest)
-        """The call's ways to other TwiML and back, as the server sees to them."""
         self.answers = Answers(self)
         """Who has answered the call, as the server helps to find out."""
         self.observers: list[BaseObserver] = []
@@ -358,194 +343,6 @@ class Call:
         goodbye, self._goodbye = self._goodbye, None
         if goodbye is not None:
             await goodbye.forget()
-
-    async def detour(
-        self,
-        *verbs: Verb,
-        at_once: bool = False,
-        by_rest: bool = False,
-        within_secs: float | None = None,
-        when_busy: Literal["wait", "refuse"] = "wait",
-        legs: Legs | None = None,
-    ) -> DetourResult:
-        """Leave the stream, have Twilio do something else with the call, and come back.
-
-        What was said before is heard first. Meanwhile the bot is deaf, and what it says waits; its
-        pipeline, its memory and its connections stay as they are. The pipeline is told by a
-        :class:`~twilio_frames.frames.CallAwayFrame` and a
-        :class:`~twilio_frames.frames.CallBackFrame`. Needs no Twilio credentials, and the webhooks
-        of :mod:`twilio_frames.server`.
-
-        Args:
-            verbs: What Twilio does, in order: see :mod:`twilio_frames.twiml`.
-            at_once: Whether the call leaves in the middle of what is being said; the bot says on
-                from there when it is back.
-            by_rest: Whether Twilio's REST API is asked for it, which needs credentials, rather
-                than the stream closed, which Twilio follows by asking its webhook what to do.
-            within_secs: How long it may be away before it counts as lost
-                (``CallEndReason.NOT_BACK``); by default what the verbs may take.
-            when_busy: Whether a detour that another one is in the way of waits for its end.
-            legs: What those hear whom it calls, and who is told when they answer.
-
-        Raises:
-            DetourError: The call ended meanwhile, or Twilio could not do the verbs, in which case
-                the call is back.
-            ConfigurationError: The verbs are none that Twilio takes; or the call has no server of
-                ours, or ``by_rest`` no credentials.
-            RestError: ``by_rest``, and Twilio refused; the call has not left.
-        """
-        return await self.detours.take(
-            verbs,
-            self._queue_detour,
-            at_once=at_once,
-            by_rest=by_rest,
-            within_secs=within_secs,
-            when_busy=when_busy,
-            legs=legs,
-        )
-
-    async def transfer(
-        self,
-        *targets: str,
-        announce: str | None = None,
-        ring_secs: int = 25,
-        caller_id: str | None = None,
-        whisper: str | None = None,
-        sip_headers: Mapping[str, str] | None = None,
-        stays: bool = False,
-        on_unavailable: Literal["return", "end"] = "return",
-        dial: Dial | None = None,
-    ) -> TransferResult:
-        """Put the caller through to somebody, without a word about them (a cold transfer).
-
-        What was said before, and the announcement, are heard to their last word. Where nobody takes
-        the call, the caller is back with the same bot and memory.
-
-        Args:
-            targets: Whom to call, one after the other until somebody answers: numbers (``+1...``),
-                SIP addresses (``sip:...``), clients (``client:...``).
-            announce: What the bot says first.
-            ring_secs: How long each of them rings; the caller hears it ring.
-            caller_id: Whom they see calling: a number of the account. None for the caller's own.
-            whisper: What they hear before they are connected, in Twilio's voice.
-            sip_headers: ``X-...`` headers for SIP addresses.
-            stays: Whether the caller comes back to the bot when they have talked. If not, the bot's
-                part ends as soon as somebody answers, as ``TRANSFERRED``.
-            on_unavailable: Whether the caller comes back where nobody answers, or the call ends.
-            dial: More of Twilio's: time limit, extension, queue. Its targets are left out.
-
-        Raises:
-            ConfigurationError: A target is none.
-            DetourError: Twilio could not do it, and the call is back.
-        """
-        wanted = dial or Dial(targets=("client:nobody",), ring_secs=ring_secs)
-        if caller_id is not None:
-            wanted = replace(wanted, caller_id=caller_id)
-        dials = dials_to(targets, wanted, sip_headers or {})
-        if announce:
-            await self.say(announce)
-        result = await Transfer(self, dials, whisper=whisper, stays=stays).run()
-        was_answered = result.outcome is TransferOutcome.ANSWERED
-        if result.is_back and not was_answered and on_unavailable == "end":
-            await self.hang_up()
-        return result
-
-    def transfer_function(
-        self, people: Mapping[str, str], *, asks_first: bool = True, **options: Any
-    ) -> Any:
-        """The function by which a model puts its caller through, for ``LLMContext(tools=[...])``.
-
-        Args:
-            people: Whom it may call, by the names it knows them by.
-            asks_first: Whether the caller has to have agreed.
-            options: As for :meth:`transfer`.
-        """
-        return transfer_function(
-            people, lambda target: self.transfer(target, **options), asks_first=asks_first
-        )
-
-    async def send_digits(self, digits: str) -> None:
-        """Press keys for the other end, a menu's say, when what was said before was heard.
-
-        Args:
-            digits: Of ``0-9*#``, and ``w`` for half a second of silence.
-
-        Raises:
-            ConfigurationError: If there are others.
-            DetourError: The call ended meanwhile.
-        """
-        await self.detour(PlayDigits(digits=digits))
-
-    async def say(self, text: str) -> None:
-        """Say something behind what is being said, by the pipeline's TTS service.
-
-        Raises:
-            ConfigurationError: No pipeline runs.
-        """
-        await self._require_worker().queue_frame(TTSSpeakFrame(text))
-
-    async def leave(self) -> None:
-        """End the bot's part of a call that is away: it goes on without it, as ``TRANSFERRED``."""
-        await self._transport.close(CallEndReason.TRANSFERRED, "somebody else has taken the call")
-
-    def _require_worker(self) -> PipelineWorker:
-        if self._worker is None:
-            raise ConfigurationError(
-                "expected a pipeline that runs, got none: do this while Call.run() does"
-            )
-        return self._worker
-
-    async def _queue_detour(self, frame: DetourFrame) -> None:
-        await self._require_worker().queue_frame(frame)
-
-    async def redirect(
-        self, *, url: str | None = None, twiml: str | None = None, at_once: bool = False
-    ) -> None:
-        """Give the call other TwiML, a ``<Dial>`` say: its stream ends, as ``TRANSFERRED``.
-
-        What was said before is heard first. The request is finished even if the pipeline ends or is
-        cancelled meanwhile. To come back from there, see :meth:`detour`.
-
-        Args:
-            url: The webhook that says what the call does next; or
-            twiml: what it does. It must itself keep the call up.
-            at_once: Whether it goes in the middle of what is being said. Of that, Twilio plays what
-                it has buffered.
-
-        Raises:
-            ConfigurationError: Without Twilio credentials.
-            RestError: Twilio refused, or did not answer; the stream goes on.
-        """
-        if self._rest is None:
-            raise ConfigurationError(
-                "expected Twilio credentials for giving a call other TwiML, got none: set "
-                "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
-            )
-        self._transport.expect_transfer()
-        if not at_once:
-            await self._said_so_far()
-        request = asyncio.create_task(self._rest.update(self.call_sid, url=url, twiml=twiml))
-        self._requests.add(request)
-        request.add_done_callback(self._requested)
-        await asyncio.shield(request)
-
-    async def _said_so_far(self) -> None:
-        """Wait until what has been said was heard, or nobody hears it any more."""
-        if self._worker is None or self.end_reason is not None:
-            return
-        frame = SaidSoFarFrame()
-        await self._worker.queue_frame(frame)
-        heard = asyncio.create_task(frame.heard.wait())
-        ended = asyncio.create_task(self._transport.wait_for_close())
-        both = {heard, ended}
-        await asyncio.wait(both, timeout=self._SAID_SECS, return_when=asyncio.FIRST_COMPLETED)
-        for task in both:
-            task.cancel()
-
-    def _requested(self, request: "asyncio.Task[CallState]") -> None:
-        self._requests.discard(request)
-        if request.cancelled() or request.exception() is not None:
-            self._transport.expect_transfer(False)
 
     async def _end_by_rest(self) -> None:
         assert self._rest is not None  # noqa: S101 - hang_up() checked it
