@@ -269,6 +269,15 @@ def test_open_call_of_somebody_who_is_no_contact_any_more_holds_its_line():
     assert isinstance(plan.next(1e9 + 61), Place)
 
 
+def test_progress_says_when_the_next_is_due():
+    night = at("2026-11-30T22:00", "America/New_York")
+    plan = Plan([Contact(number=NEW_YORK)], CampaignPolicy())
+    assert plan.progress(night).next_at is None
+    plan.next(night)
+
+    assert plan.progress(night).next_at == at("2026-12-01T09:00", "America/New_York")
+
+
 def test_progress_counts_and_estimates():
     policy = CampaignPolicy(hours=ALWAYS, at_once=2, calls_per_second=1)
     caller = Caller(Plan([Contact(number=n) for n in NUMBERS], policy), policy, 1e9)

@@ -19,7 +19,7 @@ from tests.campaign.exchange import (
     failed,
     timed_out,
 )
-from twilio_frames.campaign import Campaign, Contact, Outcome
+from twilio_frames.campaign import Campaign, Contact, Outcome, Retry
 from twilio_frames.campaign.plan import Progress
 from twilio_frames.campaign.state import CampaignState
 from twilio_frames.errors import ConfigurationError, RestError
@@ -134,6 +134,30 @@ async def test_older_call_to_the_number_is_not_taken_for_ours(path: Path):
 
     assert exchange.calls_of(A) == 2
     assert campaign.plan.attempts(A)[0].call_sid == "CA1"
+
+
+async def test_call_of_a_moment_ago_is_not_taken_for_the_next(path: Path):
+    exchange = Exchange(outcomes={A: ["busy", "completed"]}, call_secs=0.0)
+    policy = replace(POLICY, retries={Outcome.BUSY: Retry(times=2, after_secs=0)})
+    running = asyncio.create_task(campaign_on(exchange, [A], path, policy=policy))
+    await asyncio.sleep(0.3)
+    exchange.faults[A] = [timed_out(is_made=False)]
+    campaign, _ = await running
+
+    assert [attempt.call_sid for attempt in campaign.plan.attempts(A)] == ["CA0", "CA1"]
+    assert exchange.calls_of(A) == 2
+
+
+async def test_state_that_cannot_be_written_calls_nobody(path: Path, monkeypatch):
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(MortalState, "ask", full)
+    exchange = Exchange()
+    with pytest.raises(ConfigurationError, match="disk is full"):
+        await campaign_on(exchange, [A], path)
+
+    assert exchange.calls == []
 
 
 async def test_number_is_not_called_again_before_a_late_call_could_come(path: Path):

@@ -88,6 +88,20 @@ async def test_bot_is_connected_to_whom_is_called(folder: Path, monkeypatch, cap
     assert "6 of 6 done" in out
 
 
+async def test_verdict_beside_the_bot_goes_to_its_server(folder: Path, monkeypatch, capsys):
+    (folder / "calls.csv").write_text(f"number\n{ANN}\n")
+    (folder / "campaign_bot.py").write_text("async def bot(call): await call.line_ended()")
+    async with SimulatedTwilio() as twilio:
+        sign_in(monkeypatch, twilio)
+        twilio.answer_with(ANN, Voicemail(greeting=noise(4.0)))
+        line = ["campaign", folder / "calls.csv", "campaign_bot:bot", "--port", 0]
+        line += ["--hours", "0:00-24:00", "--days", "mon-sun", "--retry", "machine=0"]
+        line += ["--machine-detection", "Enable", "--async-detection", "--on-machine", "hang-up"]
+        assert await run(*line) == 0, capsys.readouterr()
+
+    assert "1 of 1 done (1 machine)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -107,6 +107,8 @@ class Progress:
         up: Calls that ring or are up.
         waiting: Contacts that are still to be called, or again.
         calls: Calls placed so far.
+        next_at: When the next is to be called, seconds since 1970; None where one could be at once,
+            or nobody is.
         seconds_left: An estimate; None as long as there is nothing to go by.
     """
 
@@ -115,6 +117,7 @@ class Progress:
     up: int
     waiting: int
     calls: int
+    next_at: float | None
     seconds_left: float | None
 
 
@@ -252,6 +255,7 @@ class Plan:
             up=len(self._open),
             waiting=waiting,
             calls=calls,
+            next_at=self._due[0][0] if self._due and self._due[0][0] > now else None,
             seconds_left=self._seconds_left(now, waiting, calls),
         )
 

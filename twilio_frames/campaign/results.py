@@ -51,6 +51,7 @@ def counted(progress: Progress) -> Mapping[str, Any]:
         "up": progress.up,
         "calls": progress.calls,
         "outcomes": {str(outcome): count for outcome, count in sorted(progress.outcomes.items())},
+        "next_at": progress.next_at,
         "seconds_left": progress.seconds_left,
     }
 

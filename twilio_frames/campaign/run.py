@@ -15,6 +15,7 @@ one is found, or until none can come any more; only then is the number due again
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -106,7 +107,7 @@ class Campaign:
 
         Raises:
             RestError: Nobody can be called by this account, from this number, or with this webhook.
-            OSError: The state cannot be written. Nothing is called that is not written.
+            ConfigurationError: The state cannot be written. Nothing is called that is not written.
         """
         try:
             for attempt in self.plan.open_attempts:
@@ -160,7 +161,13 @@ class Campaign:
     async def _kept(self, write: Callable[..., _T], *arguments: Any) -> _T:
         """Writes to the state; a change that is begun is not left in the middle."""
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._disk, write, *arguments))
+        try:
+            return await asyncio.shield(loop.run_in_executor(self._disk, write, *arguments))
+        except sqlite3.Error as error:
+            raise ConfigurationError(
+                f"expected to write the campaign's state, got {error}: make room on its disk, or "
+                "name a file elsewhere; nothing was called that is not written"
+            ) from error
 
     def _carry_on(self, attempt: Attempt, contact: Contact | None = None) -> None:
         task = asyncio.create_task(self._carry(attempt, contact), name="campaign call")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import time
+from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -173,7 +173,8 @@ async def _run(
         # The campaign's own pace holds.
         dials_per_minute=10**6,
     )
-    asked = call_options(options, **_callbacks(options, settings))
+    base = options.bot.removesuffix("/twiml") if "://" in options.bot else settings.public_url
+    asked = call_options(options, **_told_to(options, (base or "http://127.0.0.1").rstrip("/")))
     destinations = Destinations(settings.dial_prefixes, own=settings.phone_number)
     for contact in listed.contacts:
         if contact.number not in barred and not destinations.allow(contact.number):
@@ -230,7 +231,7 @@ async def _reached(
                 rest,
                 caller=caller,
                 webhook=base + "/twiml",
-                options=replace(asked, status_callback=base + "/status"),
+                options=replace(asked, status_callback=base + "/status", **_told_to(options, base)),
                 dial=dial,
                 is_over=is_over,
             )
@@ -258,12 +259,10 @@ async def _serving(
         yield app[STATE], base
 
 
-def _callbacks(options: argparse.Namespace, settings: "ServerSettings") -> dict[str, Any]:
-    """Where the verdict of a detection beside the bot goes: the campaign asks Twilio itself."""
-    if not options.async_detection or options.detection_callback:
-        return {"detection_callback": options.detection_callback}
-    base = options.bot.removesuffix("/twiml") if "://" in options.bot else settings.public_url
-    return {"detection_callback": f"{base.rstrip('/')}/amd" if base else None}
+def _told_to(options: argparse.Namespace, base: str) -> dict[str, str | None]:
+    """Where the verdict of a detection beside the bot goes: to the bot's server."""
+    own = f"{base}/amd" if options.async_detection else None
+    return {"detection_callback": options.detection_callback or own}
 
 
 def _policy(options: argparse.Namespace) -> "CampaignPolicy":
@@ -363,6 +362,9 @@ def _described(progress: "Progress") -> str:
     )
     parts = [f"{done} of {progress.contacts} done" + (f" ({outcomes})" if outcomes else "")]
     parts += [f"{progress.up} up", f"{progress.waiting} waiting", f"{progress.calls} calls"]
+    if progress.next_at is not None and not progress.up:
+        at = datetime.fromtimestamp(progress.next_at).astimezone()
+        parts.append(f"the next at {at:%a %H:%M %Z}")
     if progress.seconds_left:
         minutes = progress.seconds_left / 60
         left = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{max(minutes, 1):.0f} min"
