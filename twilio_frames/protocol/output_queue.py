@@ -29,17 +29,17 @@ class Piece:
         begin: Where it begins in the output queue.
         is_protected: Whether an interruption may not cut it.
         is_speech: Whether the bot speaks in it.
+        end: Where it ends in the output queue.
     """
 
     audio: bytes = field(repr=False)
     begin: int
     is_protected: bool
     is_speech: bool = True
+    end: int = field(init=False)
 
-    @property
-    def end(self) -> int:
-        """Where it ends in the output queue."""
-        return self.begin + len(self.audio)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "end", self.begin + len(self.audio))
 
 
 @dataclass(order=True, slots=True)

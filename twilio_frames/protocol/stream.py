@@ -110,7 +110,8 @@ class Stream:
     def __init__(self, our_role: Role):
         self.our_role = our_role
         self._sender = our_role.other
-        self._state = StreamState.IDLE
+        self.state = StreamState.IDLE
+        """How far the stream has come."""
         self._turns = _TURNS[StreamState.IDLE]
         self._start: Start | None = None
         self._stream_sid = ""
@@ -119,11 +120,6 @@ class Stream:
         self._next_sequence: int | None = None
         self._next_timestamp: dict[str, int] = {}
         self._pieces_behind: dict[str, tuple[int, int]] = {}
-
-    @property
-    def state(self) -> StreamState:
-        """How far the stream has come."""
-        return self._state
 
     @property
     def start(self) -> Start | None:
@@ -157,9 +153,10 @@ class Stream:
         if next_state is None:
             raise LocalProtocolError(
                 f"expected {self._expected()}, got {type(message).__name__}: the stream is "
-                f"{self._state.value}"
+                f"{self.state.value}"
             )
-        self._check_stream(message)
+        if not isinstance(message, Connected | Start) and message.stream_sid:
+            self._check_stream(message.stream_sid)
         if isinstance(message, SendMedia | SendMark | Clear):
             return encode_from_bot(message, self._stream_sid)
         message = self._numbered(message)
@@ -174,7 +171,7 @@ class Stream:
             data: The text of a WebSocket message; bytes stand for a binary one.
         """
         message = decode(data, self._sender)
-        if isinstance(message, Media) and self._state is _STARTED:
+        if isinstance(message, Media) and self.state is _STARTED:
             if message.stream_sid == self._stream_sid:
                 # Fifty a second, whose numbers count on as they should.
                 number, expected = message.sequence_number, self._next_timestamp.get(message.track)
@@ -202,7 +199,7 @@ class Stream:
             return Violation(
                 kind=ViolationKind.OUT_OF_TURN,
                 detail=f"expected {self._expected()}, got {type(message).__name__}: the stream is "
-                f"{self._state.value}",
+                f"{self.state.value}",
                 size=size,
             )
         if isinstance(message, Connected | Start) or message.stream_sid == self._stream_sid:
@@ -220,18 +217,16 @@ class Stream:
         return " or ".join(kind.__name__ for kind in self._turns) or "nothing more"
 
     def _enter(self, state: StreamState, message: Message) -> None:
-        self._state = state
+        self.state = state
         self._turns = _TURNS[state]
         if isinstance(message, Start):
             self._start = message
             self._stream_sid = message.stream_sid
 
-    def _check_stream(self, message: Message) -> None:
-        if isinstance(message, Connected | Start):
-            return
-        if message.stream_sid not in ("", self._stream_sid):
+    def _check_stream(self, stream_sid: str) -> None:
+        if stream_sid != self._stream_sid:
             raise LocalProtocolError(
-                f"expected the stream sid {self._stream_sid}, got {message.stream_sid}: "
+                f"expected the stream sid {self._stream_sid}, got {stream_sid}: "
                 "leave it out and it is filled in"
             )
 

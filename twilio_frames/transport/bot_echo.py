@@ -3,7 +3,7 @@
 import time
 
 from twilio_frames.audio.echo import BotAtEar, EchoReference
-from twilio_frames.protocol import BotMessage, Clear, Playback, SendMedia
+from twilio_frames.protocol import Playback
 
 __all__ = ["BotEcho", "EvenArrival"]
 
@@ -31,16 +31,13 @@ class BotEcho:
         self._reference = EchoReference()
         self._evenly = EvenArrival()
 
-    def sending(self, message: BotMessage, now: float) -> None:
-        """Takes note of a message, ahead of the playback."""
-        match message:
-            case SendMedia():
-                self._reference.note(message.payload, max(self._playback.ends_at, now))
-            case Clear():
-                # What is on its way is played until the message is there.
-                self._reference.cut(now + self._playback.round_trip)
-            case _:
-                pass
+    def audio_sent(self, mulaw: bytes, now: float) -> None:
+        """Takes note of audio, ahead of the playback."""
+        self._reference.note(mulaw, max(self._playback.ends_at, now))
+
+    def clear_sent(self, now: float) -> None:
+        """Takes note of a ``clear``: what is on its way is played until that is there."""
+        self._reference.cut(now + self._playback.round_trip)
 
     def begin_anew(self) -> None:
         """Goes on with a new stream, whose clock is another."""

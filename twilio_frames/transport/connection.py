@@ -348,8 +348,8 @@ class MediaConnection:
     @property
     def is_open(self) -> bool:
         """Whether messages can still be sent."""
-        is_over = self.end_reason is not None or self.is_away or self._ordered is not None
-        return not is_over and self.stream.state is StreamState.STARTED
+        is_away = self.detour is not None or self._ordered is not None
+        return self.end_reason is None and not is_away and self.stream.state is StreamState.STARTED
 
     async def send(self, message: BotMessage) -> bool:
         """Sends a message; False if the connection has ended, or ends by this.
@@ -379,13 +379,14 @@ class MediaConnection:
         now = time.monotonic()
         if self.watchers.listeners:
             self.watchers.tell("sending", message, self.playback, now)
-        self._echo.sending(message, now)
         match message:
             case SendMedia():
+                self._echo.audio_sent(message.payload, now)
                 self.playback.audio_sent(len(message.payload), now)
             case SendMark():
                 self.playback.mark_sent(message.name, now)
             case Clear():
+                self._echo.clear_sent(now)
                 self.playback.clear_sent(self._fences, now)
 
     async def clear(self) -> bool:
