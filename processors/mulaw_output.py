@@ -261,8 +261,9 @@ class MulawOutput(BaseOutputTransport):
 
     async def leave_at_once(self, detour: DetourFrame) -> None:
         """Leaves the line in the middle of what is being said, which goes on when it is back."""
-        if await self._pacer.hold():
-            await self._pacer.settled()
+        await self._pacer.hold()
+        # It may have been held for its caller before.
+        await self._pacer.settled()
         await self._leave(detour)
 
     async def _leave(self, detour: DetourFrame) -> None:

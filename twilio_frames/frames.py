@@ -44,6 +44,7 @@ __all__ = [
     "MulawInputFrame",
     "MulawOutputFrame",
     "NoWordsFrame",
+    "RecordingFrame",
     "ReplyHeardFrame",
     "ReplyStartedFrame",
     "ResumeFrame",
@@ -183,6 +184,21 @@ class AnsweredByFrame(SystemFrame):
     """
 
     answer: Answer
+
+
+@dataclass
+class RecordingFrame(SystemFrame):
+    """Twilio says how its recording of the call stands.
+
+    Parameters:
+        status: ``in-progress``, ``completed``, or ``absent`` where nothing was recorded.
+        recording_sid: The recording (``RE...``).
+        secs: How long it is, once it is complete.
+    """
+
+    status: str
+    recording_sid: str
+    secs: float | None = None
 
 
 @dataclass

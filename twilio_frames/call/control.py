@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.frames.frames import Frame, TTSSpeakFrame
 from pipecat.pipeline.worker import PipelineWorker
 
 from twilio_frames.call.detours import DetourResult, Detours, Legs
+from twilio_frames.call.recording import TwilioRecording
 from twilio_frames.call.transfer import (
     Transfer,
     TransferOutcome,
@@ -46,6 +47,8 @@ class CallControl:
         self._requests: set[asyncio.Task[CallState]] = set()
         self.detours = Detours(transport, call_sid, rest)
         """The call's ways to other TwiML and back, as the server sees to them."""
+        self.recording = TwilioRecording(call_sid, rest)
+        """Twilio's own recording of the call, if it is asked for one."""
 
     async def hang_up(self) -> None:
         """End the call when what was said before was heard."""
@@ -179,6 +182,11 @@ class CallControl:
     async def leave(self) -> None:
         """End the bot's part of a call that is away: it goes on without it, as ``TRANSFERRED``."""
         await self._transport.close(CallEndReason.TRANSFERRED, "somebody else has taken the call")
+
+    async def tell(self, frame: Frame) -> None:
+        """Put a frame into the pipeline, where one runs."""
+        if self._worker is not None:
+            await self._worker.queue_frame(frame)
 
     def _require_worker(self) -> PipelineWorker:
         if self._worker is None:

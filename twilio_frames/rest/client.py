@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 from twilio.base.exceptions import (
     TwilioException,
@@ -94,6 +94,10 @@ class NumberState:
     application_sid: str | None
     trunk_sid: str | None
     takes_calls: bool
+
+
+def _read_sid(resource: Any) -> str:
+    return str(resource.sid)
 
 
 def _read(call: CallInstance) -> CallState:
@@ -297,6 +301,41 @@ class TwilioRest:
         given = _given({"url": url, "twiml": twiml})
         update = self._client.calls(call_sid).update_async
         return await self._send(lambda: update(**given), once=True)
+
+    async def record(
+        self, call_sid: str, *, channels: str = "dual", status_callback: str | None = None
+    ) -> str:
+        """Have Twilio record a live call, and return the recording's sid (``RE...``).
+
+        Args:
+            call_sid: The call.
+            channels: ``dual``, the caller on one and the bot on the other, or ``mono``.
+            status_callback: The webhook that is told when the recording begins and is complete.
+
+        Raises:
+            RestError: Twilio refused, or did not answer: it may record all the same.
+        """
+        events = ["in-progress", "completed", "absent"] if status_callback else None
+        wanted = {
+            "recording_channels": channels,
+            "recording_status_callback": status_callback,
+            "recording_status_callback_event": events,
+        }
+        create = self._client.calls(call_sid).recordings.create_async
+        return await self._send(lambda: create(**_given(wanted)), _read_sid, once=True)
+
+    async def update_recording(
+        self, call_sid: str, recording_sid: str, status: Literal["paused", "in-progress", "stopped"]
+    ) -> None:
+        """Pause a recording, which is silence then, go on with it, or end it for good.
+
+        Raises:
+            RestError: Twilio refused, or did not answer.
+        """
+        update = self._client.calls(call_sid).recordings(recording_sid).update_async
+        silent = "silence" if status == "paused" else None
+        given = _given({"status": status, "pause_behavior": silent})
+        await self._send(lambda: update(**given), _read_sid)
 
     async def hang_up(self, call_sid: str) -> None:
         """End a call; one that is over already is no error.

@@ -26,6 +26,7 @@ _ASKED_BY_TWILIO: dict[str, tuple[_Route, tuple[str, ...]]] = {
     "back": (webhooks.back, ("GET", "POST")),
     "whisper": (webhooks.whisper, ("GET", "POST")),
     "leg": (webhooks.leg, ("GET", "POST")),
+    "recording": (webhooks.recording, ("GET", "POST")),
     "fallback": (webhooks.fallback, ("GET", "POST")),
     "status": (webhooks.status, ("GET", "POST")),
     "stream": (stream.stream, ("GET",)),

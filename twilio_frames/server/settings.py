@@ -72,6 +72,8 @@ class ServerSettings:
             (``TWILIO_FRAMES_CALL_LOGS``); None for no logs.
         log_words: Whether what was said is in the logs (``TWILIO_FRAMES_LOG_WORDS``).
         log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
+        recording_needs_consent: Whether a caller has to have agreed before Twilio records the call
+            (``TWILIO_FRAMES_RECORDING_NEEDS_CONSENT``).
         transport: How each call's transport is set up.
         warm: Whether the first call is made as quick as the others before calls are taken, see
             :func:`twilio_frames.processors.warming.warm_up`.
@@ -104,6 +106,7 @@ class ServerSettings:
     call_logs: Path | None = None
     log_words: bool = False
     log_digits: bool = False
+    recording_needs_consent: bool = False
     transport: TwilioParams | None = None
     warm: bool = True
     warm_up_secs: float = 4.0
@@ -248,4 +251,5 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "call_logs": ("TWILIO_FRAMES_CALL_LOGS", _folder),
     "log_words": ("TWILIO_FRAMES_LOG_WORDS", _flag),
     "log_digits": ("TWILIO_FRAMES_LOG_DIGITS", _flag),
+    "recording_needs_consent": ("TWILIO_FRAMES_RECORDING_NEEDS_CONSENT", _flag),
 }

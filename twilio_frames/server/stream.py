@@ -74,6 +74,8 @@ async def _carry(state: ServerState, websocket: web.WebSocketResponse, start: St
         record = state.records.open(start.call_sid)
         if record.base_url is not None:
             call.detours.begin(record.base_url)
+            call.recording.base_url = record.base_url
+        call.recording.needs_consent = state.settings.recording_needs_consent
         log = _keep_log(state, call)
         await state.switchboard.carry(call, record)
     finally:

@@ -9,6 +9,7 @@ from loguru import logger
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.call import TOKEN_PARAMETER, Call
 from twilio_frames.errors import DetourError
+from twilio_frames.frames import RecordingFrame
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.rest.client import FINAL
 from twilio_frames.rest.numbers import without_numbers
@@ -20,7 +21,17 @@ from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
 
-__all__ = ["after_stream", "amd", "back", "fallback", "leg", "status", "twiml", "whisper"]
+__all__ = [
+    "after_stream",
+    "amd",
+    "back",
+    "fallback",
+    "leg",
+    "recording",
+    "status",
+    "twiml",
+    "whisper",
+]
 
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"}
 
@@ -114,6 +125,22 @@ async def leg(request: web.Request) -> web.Response:
     call = _called_by(request)
     if call is not None and dict(form).get("CallStatus") == "in-progress":
         await call.detours.answered(request.query.get("detour", ""))
+    return web.Response(status=204)
+
+
+async def recording(request: web.Request) -> web.Response:
+    """``POST /recording``: how Twilio's recording of a call stands."""
+    form = dict(await read_signed_form(request))
+    record = request.app[STATE].records.get(read_sid(list(form.items())))
+    if record is not None and record.call is not None and "RecordingStatus" in form:
+        length = form.get("RecordingDuration", "")
+        await record.call.tell(
+            RecordingFrame(
+                status=form["RecordingStatus"][:40],
+                recording_sid=form.get("RecordingSid", "")[:64],
+                secs=float(length) if length.isascii() and length.isdecimal() else None,
+            )
+        )
     return web.Response(status=204)
 
 
