@@ -6,7 +6,8 @@
 A voice that knows where its words begin speaks texts; from the sound and the text alone it is
 estimated where each word ends (``twilio_frames.processors.words.word_places``). If the caller
 interrupted at a moment, would the right words be remembered? Each hundredth of a second of each
-text is tried. Beside it stands what the letters alone say: each has an equal share of the sound.
+text is tried. Beside it stands what the letters alone say, each of which has an equal share of the
+sound, and what comes of putting off a cut that lies where a word may end.
 
 ``--fit`` makes ``letter_sounds.py`` anew: what letters sound like, from texts and voices
 that the measurement leaves out, all but one of the voices. Needs the ``local`` extra; where the
@@ -34,6 +35,7 @@ from twilio_frames.processors.words import letter_sounds
 from twilio_frames.processors.words.letter_alignment import PAUSE, letters_said, sound_features
 from twilio_frames.processors.words.letter_sounds import LETTERS
 from twilio_frames.processors.words.sounding import BLOCK, letters_of, loud_blocks
+from twilio_frames.processors.words.text_layer import DOUBT
 from twilio_frames.processors.words.word_places import word_ends
 
 _TARGET = Path(letter_sounds.__file__)
@@ -134,12 +136,20 @@ def by_letters(words: Sequence[str], mulaw: bytes, length: int) -> list[int]:
     return [(int(sounding[int(s * (len(sounding) - 1) / shares[-1])]) + 1) * BLOCK for s in shares]
 
 
-def wrong_share(spoken: Iterable[Spoken], estimate: Estimate) -> float:
-    """At which share of all moments other words than those heard would be remembered."""
+def wrong_share(spoken: Iterable[Spoken], estimate: Estimate, *, doubt: int = 0) -> float:
+    """At which share of all moments other words than those heard would be remembered.
+
+    Args:
+        spoken: Texts.
+        estimate: Gives where words end.
+        doubt: How many bytes to either side of that a cut is put off.
+    """
     wrong = moments = 0
     for one in spoken:
         places = estimate(one.text.split(), one.mulaw, len(one.mulaw))
         at = np.arange(round(0.2 * SAMPLE_RATE), len(one.mulaw), BLOCK)
+        for place in places:
+            at = np.where(np.abs(at - place) < doubt, place + doubt, at)
         heard = np.searchsorted(one.ends, at, "right")
         wrong += int((heard != np.searchsorted(places, at, "right")).sum())
         moments += len(at)
@@ -160,6 +170,7 @@ def measure() -> dict[str, dict[str, float]]:
         found[label] = {
             "letters": wrong_share(spoken, by_letters),
             "estimate": wrong_share(spoken, word_ends),
+            "put_off": wrong_share(spoken, word_ends, doubt=DOUBT),
         }
     return found
 
@@ -284,9 +295,12 @@ def main() -> None:
         fit()
         return
     found = measure()
-    print(f"{'wrong at so many moments':34}{'by letters':>12}{'estimate':>12}")
+    print(f"{'wrong at so many moments':34}{'by letters':>12}{'estimate':>12}{'put off':>12}")
     for label, shares in found.items():
-        print(f"  {label:32}{shares['letters']:12.1%}{shares['estimate']:12.1%}")
+        print(
+            f"  {label:32}"
+            f"{shares['letters']:12.1%}{shares['estimate']:12.1%}{shares['put_off']:12.1%}"
+        )
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
 

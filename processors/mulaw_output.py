@@ -75,6 +75,7 @@ from twilio_frames.processors.output.heard_first import HeardFirst
 from twilio_frames.processors.output.hold import Hold
 from twilio_frames.processors.output.line_sound import LineSound
 from twilio_frames.processors.output.ordered_pusher import OrderedPusher
+from twilio_frames.processors.output.owed_words import OwedWords
 from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer, Timing
 from twilio_frames.processors.output.queue_writer import QueueWriter
 from twilio_frames.processors.output.speech_gate import SpeechGateFrame
@@ -178,6 +179,9 @@ class MulawOutput(BaseOutputTransport):
             hold_secs=params.hold_secs if params.holds else None,
             left_secs=self._writer.left_secs,
         )
+        self._owed_words = OwedWords(
+            self._hold.fall_silent, lambda: self._writer.awaits_words(self._pacer.position)
+        )
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
         self._has_words = False
@@ -202,6 +206,7 @@ class MulawOutput(BaseOutputTransport):
             self._runner = self.create_task(self._early_start.run(self._pacer))
             HeardFirst.around(self)
             SwitchedVoices.ahead_of(self)
+            self._owed_words.ahead_of(self)
         while self._first_words:
             await self._lay(self._first_words.pop(0))
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
@@ -349,6 +354,7 @@ class MulawOutput(BaseOutputTransport):
         is_protected = self._queue.is_protected
         await self._hold.interrupting(is_protected=is_protected)
         was_unfinished = self._writer.cut()
+        self._owed_words.note()
         self._pusher.interrupting()
         was_cut, survivors = await self._pacer.interrupt()
         await self._tell_cuts(self._queue.sent if is_protected else self._queue.heard)
@@ -383,6 +389,7 @@ class MulawOutput(BaseOutputTransport):
         if isinstance(frame, LLMFullResponseStartFrame):
             await self.push_frame(ReplyStartedFrame(), FrameDirection.UPSTREAM)
         await self._writer.lay(frame)
+        self._owed_words.note()
         self._pacer.wake()
         if isinstance(frame, TTSStoppedFrame | LLMFullResponseEndFrame):
             await self._say_again.settle(self._writer.take_unsounded())

@@ -128,6 +128,12 @@ class Hold:
             case _:
                 pass
 
+    async def fall_silent(self) -> None:
+        """An interruption is on its way; should it never come, the bot says on."""
+        await self._pacer.hold()
+        if self._pacer.is_held:
+            await self._resume_in(LONGEST_HOLD)
+
     async def interrupting(self, *, is_protected: bool) -> None:
         """The caller did want to speak.
 

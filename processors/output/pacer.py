@@ -30,6 +30,7 @@ _STALL_SECONDS = 0.03
 _STALLS_REMEMBERED = 60.0
 _LONGEST_LEAD = 1.5
 _LONGEST_CUT = 1.0
+# Of where a cut is.
 _DOUBT_BYTES = 24
 # Of a background, which no word may wait for; Pipecat's own transport is as far ahead.
 _BACKGROUND_LEAD = 0.04
@@ -415,15 +416,18 @@ class OutputPacer:
             self._end_cut()
 
     async def _let_word_end(self) -> None:
-        """Waits out a word's last or first moment: in doubt as small as this, no cut lies there."""
-        position = self._being_heard()
-        end = self.queue.word_end(position - _DOUBT_BYTES, position + _DOUBT_BYTES)
-        if end is not None:
-            await asyncio.sleep((end + _DOUBT_BYTES - position) / SAMPLE_RATE)
+        """Waits out a word's last or first moments: where it is in doubt, no cut lies there."""
+        position = self.position
+        end = self.queue.sure_place(position, _DOUBT_BYTES)
+        if end > position:
+            await asyncio.sleep((end - position) / SAMPLE_RATE)
 
-    def _being_heard(self) -> int:
-        """Where in the output queue playback stands, but for the line's delay."""
-        on_line = self._line.playback.position(time.monotonic())
+    @property
+    def position(self) -> int:
+        """Where in the output queue playback stands, or was cut, but for the line's delay."""
+        playback = self._line.playback
+        cut = playback.cut if playback.is_cutting else None
+        on_line = cut.position if cut else playback.position(time.monotonic())
         position = self._sent.queue_position(on_line)
         return self.queue.heard if position is None else position
 

@@ -108,6 +108,10 @@ class QueueWriter:
         """
         return self._words.cut(self._queue.sent)
 
+    def awaits_words(self, place: int) -> bool:
+        """Whether it is not known yet which words lie at a place, and somebody is about to tell."""
+        return self._words.awaits_words(place)
+
     def cut_utterances(self, heard: int) -> dict[str | None, int]:
         """How many bytes were heard of each utterance that was not heard to its end.
 
@@ -271,7 +275,13 @@ class QueueWriter:
     def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
         is_word = isinstance(frame, HeardTextFrame)
         self.words_unheard += is_word and frame.append_to_context
-        self._queue.add(frame, at=end, is_protected=not frame.interruptible, is_boundary=is_word)
+        self._queue.add(
+            frame,
+            at=end,
+            is_protected=not frame.interruptible,
+            is_boundary=is_word,
+            doubt=frame.doubt if is_word else 0,
+        )
 
 
 @dataclass(slots=True)

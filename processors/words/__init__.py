@@ -275,6 +275,10 @@ class WordAligner:
         self._last_pts = self._protected_pts
         return was_unfinished
 
+    def awaits_words(self, place: int) -> bool:
+        """Whether it is not known yet which words lie at a place, and somebody is about to tell."""
+        return any(one.awaits_words(place) for one in self._utterances.values())
+
     def move(self, length: int) -> bool:
         """Follows audio that may not be interrupted to where it lies after a cut.
 

@@ -151,6 +151,20 @@ class Utterance:
         """Whether this is the last word of what was to be spoken."""
         return self._ends_with(word.text)
 
+    def awaits_words(self, place: int) -> bool:
+        """Whether a time or a text is to come that says which words lie at a place of its sound.
+
+        Not where texts come ahead of their sound: nobody says more of them.
+        """
+        is_here = self.begin is not None and self.begin < place <= self.end
+        matters = self.is_remembered and not self.is_protected
+        if not (is_here and matters and self.to_be_spoken) or self.text_leads:
+            return False
+        if self.is_timed:
+            told = self.placed[-1][0] if self.placed else self.told_end
+            return place >= told and not self._ends_with(self.last_word)
+        return place >= self.segment
+
     def break_off_word(self) -> None:
         """Notes that the last word begins anew where the audio ends."""
         if self.placed:

@@ -17,6 +17,7 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 
+from tests.processors.memory_rig import speech as sentence
 from tests.processors.output_rig import FakeLine, speaking, words_heard
 from tests.transport.bots import speech, tone
 from tests.waiting import others_run, time_passes, until
@@ -127,6 +128,38 @@ async def test_interruption_clears_once():
     kinds = [type(message) for _, message in line.sent]
     assert kinds.count(Clear) == 1
     assert SendMedia not in kinds[kinds.index(Clear) :]
+
+
+@pytest.mark.parametrize("at", [0.175, 0.2, 0.225])
+async def test_cut_near_where_a_word_may_end_waits_until_it_has(at: float):
+    """Nobody tells where: three words share 0.6 s."""
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(sentence("One two six."))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        began, _ = line.of(SendMedia)[0]
+        heard = words_heard(worker)
+        await time_passes(began + at - time.monotonic())
+        await worker.queue_frame(InterruptionFrame())
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    ((cleared_at, _),) = line.of(Clear)
+    assert cleared_at - began == pytest.approx(0.233, abs=0.005)
+    assert heard == ["One", "—"]
+
+
+async def test_cut_in_the_middle_of_a_word_waits_for_nothing():
+    line = FakeLine()
+    async with speaking(line) as (worker, tap):
+        await worker.queue_frames(sentence("One two six."))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        began, _ = line.of(SendMedia)[0]
+        await time_passes(began + 0.3 - time.monotonic())
+        await worker.queue_frame(InterruptionFrame())
+        await tap.wait_for(BotStoppedSpeakingFrame)
+
+    ((cleared_at, _),) = line.of(Clear)
+    assert cleared_at - began == pytest.approx(0.3, abs=0.005)
 
 
 @pytest.mark.parametrize("is_held", [False, True])

@@ -164,3 +164,38 @@ def test_sound_without_words_is_forgotten_when_heard():
         script.hear(script.sent)
 
     assert len(script.audio(0, script.length)) < 25 * 8000
+
+
+def test_place_is_sure_beyond_the_doubt_about_a_word():
+    script: OutputQueue[str] = OutputQueue()
+    script.add_audio(bytes(3000))
+    script.add("one", at=1000, is_boundary=True, doubt=200)
+    script.add("two", at=2000, is_boundary=True)
+    script.add("shown", at=2500, doubt=200)
+    taken(script)
+
+    assert [script.sure_place(place, 20) for place in (780, 781, 1219, 1220)] == [
+        780,
+        1220,
+        1220,
+        1220,
+    ]
+    assert [script.sure_place(place, 20) for place in (1981, 2500)] == [2020, 2500]
+
+
+def test_doubt_about_a_word_lasts_when_it_is_taken_for_heard():
+    script: OutputQueue[str] = OutputQueue()
+    script.add_audio(bytes(3000))
+    script.add("one", at=1000, is_boundary=True, doubt=200)
+    taken(script)
+    assert script.hear(1100) == ["one"]
+
+    assert script.sure_place(1100, 20) == 1220
+    script.drop()
+    assert script.sure_place(1100, 20) == 1100
+
+
+def test_place_is_sure_beyond_words_that_lie_close_together():
+    script = spoken([("one", 1000), ("a", 30), ("two", 1000)])
+
+    assert script.sure_place(990, 20) == 1050

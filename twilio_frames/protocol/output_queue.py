@@ -49,6 +49,7 @@ class _Due(Generic[T]):
     thing: T = field(compare=False)
     is_protected: bool = field(compare=False)
     is_boundary: bool = field(compare=False)
+    doubt: int = field(compare=False)
     when_sent: bool = field(compare=False)
     is_barrier: bool = field(compare=False)
 
@@ -67,6 +68,7 @@ class OutputQueue(Generic[T]):
         self._restarts: deque[int] = deque([0], maxlen=2)
         self._pieces: deque[Piece] = deque()
         self._due: list[_Due[T]] = []
+        self._ended_last: _Due[T] | None = None
         self._sending: list[_Due[T]] = []
         self._count = 0
 
@@ -89,6 +91,7 @@ class OutputQueue(Generic[T]):
         at: int | None = None,
         is_protected: bool = False,
         is_boundary: bool = False,
+        doubt: int = 0,
         when_sent: bool = False,
         is_barrier: bool = False,
     ) -> None:
@@ -100,6 +103,7 @@ class OutputQueue(Generic[T]):
                 the order it was laid there.
             is_protected: Whether it survives :meth:`drop`.
             is_boundary: Whether a word ends here, so that speech may be taken up again from here.
+            doubt: How many bytes ahead of this place or behind it that word may end as well.
             when_sent: Whether it falls due when the audio before it is sent (:meth:`sent_things`)
                 rather than heard.
             is_barrier: Whether no audio behind it is handed out until it has fallen due.
@@ -107,7 +111,9 @@ class OutputQueue(Generic[T]):
         position = self.length if at is None else at
         self._has_barrier = self._has_barrier or is_barrier
         self._count += 1
-        due = _Due(position, self._count, thing, is_protected, is_boundary, when_sent, is_barrier)
+        due = _Due(
+            position, self._count, thing, is_protected, is_boundary, doubt, when_sent, is_barrier
+        )
         insort(self._sending if when_sent else self._due, due)
 
     @property
@@ -210,7 +216,7 @@ class OutputQueue(Generic[T]):
     def _lay_anew(self, pieces: list[Piece], due: list[_Due[T]], begin: int) -> None:
         """Lays audio from a place on without a gap, and what lay on it along with it."""
         self._pieces.clear()
-        self._due = []
+        self._due, self._ended_last = [], None
         self.length = begin
         for piece in pieces:
             shift, start = self.length - piece.begin, self.length
@@ -230,6 +236,7 @@ class OutputQueue(Generic[T]):
         for due in passed:
             if due.is_boundary and due.position > self._restarts[-1]:
                 self._restarts.append(due.position)
+                self._ended_last = due
         is_far = self.heard - self._restarts[-1] > _LONGEST_WORD
         if is_far or (self.heard > self._restarts[-1] and self._is_wordless(self.heard)):
             self._restarts.append(self.heard)
@@ -274,15 +281,18 @@ class OutputQueue(Generic[T]):
         self._lay_anew(pieces, kept if pieces else [], self.heard)
         return [] if pieces else [due.thing for due in kept]
 
-    def word_end(self, begin: int, end: int) -> int | None:
-        """A place between two where a word ends that was not heard yet; None if there is none.
+    def sure_place(self, position: int, doubt: int) -> int:
+        """The first place from one on at which it is sure which words have ended.
 
         Args:
-            begin: From where.
-            end: Up to where.
+            position: The place.
+            doubt: By how many bytes it may be off.
         """
-        ends = [due.position for due in self._due if due.is_boundary and begin < due.position < end]
-        return ends[-1] if ends else None
+        for due in [self._ended_last, *self._due] if self._ended_last else self._due:
+            reach = due.doubt + doubt
+            if due.is_boundary and due.position - reach < position < due.position + reach:
+                position = due.position + reach
+        return position
 
 
 def _is_alike(one: Piece, other: Piece) -> bool:
