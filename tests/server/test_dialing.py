@@ -16,6 +16,7 @@ from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server import ServerSettings
 from twilio_frames.server.dialing.destinations import Destinations
 from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys, source_of
+from twilio_frames.signature import SIGNATURE_HEADER, sign
 
 KEY = "k" * 20
 TO = "+14155550100"
@@ -113,6 +114,71 @@ async def test_options_are_asked_of_twilio(site: Site, api: FakeApi):
     assert form["StatusCallback"] == site.url("/status")
 
 
+@dataclass
+class Told:
+    """Somebody else who is told of calls: their statuses, and whether that was signed."""
+
+    url: str = ""
+    statuses: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        assert set(form) == set(FORM) | {"Zip"}
+        signature = sign(TOKEN, str(request.url), form)
+        self.statuses.append((form["CallStatus"], request.headers[SIGNATURE_HEADER] == signature))
+        return web.Response(status=204)
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[Told]:
+    told, app = Told(), web.Application()
+    app.router.add_post("/told", told.take)
+    async with TestServer(app) as server:
+        told.url = str(server.make_url("/told?customer=7"))
+        yield told
+
+
+async def post_status(site: Site, api: FakeApi, *statuses: str) -> None:
+    path = api.forms[-1]["StatusCallback"].removeprefix(site.url("/")).join(("/", ""))
+    for status in statuses:
+        form = FORM | {"CallSid": "CA7", "CallStatus": status}
+        assert (await site.post(path, form | {"Zip": ""})).status == 204
+
+
+async def test_who_placed_a_call_is_told_how_it_goes(site: Site, api: FakeApi, told: Told):
+    events = ["answered", "completed"]
+    json = {"to": TO, "status_callback": told.url, "status_events": events}
+    assert (await site.client.post("/call", json=json)).status == 201
+    await post_status(site, api, "initiated", "ringing", "in-progress", "completed")
+    await site.state.relay.close()
+
+    assert sorted(told.statuses) == [("completed", True), ("in-progress", True)]
+    assert (await (await site.client.get("/calls/CA7")).json())["status"] == "completed"
+
+
+async def test_who_does_not_answer_is_no_harm(site: Site, api: FakeApi, log_lines: list[str]):
+    json = {"to": TO, "status_callback": "http://127.0.0.1:9/told?secret=7"}
+    assert (await site.client.post("/call", json=json)).status == 201
+    await post_status(site, api, "completed")
+    await site.state.relay.close()
+
+    assert [line for line in log_lines if "was not passed on" in line]
+    assert "secret" not in "".join(log_lines)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/", "https://10.0.0.1/x", "http://db.internal/", "https://[::1]/"]
+)
+async def test_own_network_is_not_told(open_site: Open, url: str):
+    public = {"public_url": "https://bot.example.com", "dial_key": KEY}
+    site = await open_site(account_sid="AC1", phone_number="+14155550199", **public)
+    json = {"to": TO, "key": KEY, "status_callback": url}
+    answer = await site.client.post("/call", json=json)
+
+    assert answer.status == 400
+    assert "at a public address" in (await answer.json())["error"]
+
+
 async def test_form_has_the_same_options(site: Site, api: FakeApi):
     data = {"to": TO, "ring_seconds": "25", "machine_detection": "DetectMessageEnd"}
     answer = await site.client.post("/call", data=data)
@@ -143,7 +209,8 @@ async def test_form_has_the_same_options(site: Site, api: FakeApi):
         ({"record": "mono", "record_callback": "http://[bad"}, "a URL such as"),
         ({"caller_id": "4155550100"}, "caller_id with its country code"),
         ({"caller_id": 7}, "caller_id"),
-        ({"status_callback": "https://a.example.com"}, "ask GET /calls/{call_sid}"),
+        ({"status_events": ["completed"]}, "expected status_callback with status_events"),
+        ({"status_callback": "/status"}, "a URL such as"),
         ({"ring_secs": 20}, "expected options out of async_detection"),
     ],
 )

@@ -47,7 +47,8 @@ class CallOptions:
         record: ``mono`` or ``dual``: Twilio records the call, both sides in one channel or each in
             its own.
         record_callback: URL that is told of the recording.
-        status_callback: URL that is told how the call goes.
+        status_callback: URL that is told how the call goes; with ``POST /call`` by the server,
+            which signs it as Twilio does.
         status_events: What it is told, of ``initiated``, ``ringing``, ``answered``, ``completed``.
         parameters: What the bot finds in ``call.parameters``: 20 at most, under 500 characters
             each.

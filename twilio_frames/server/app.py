@@ -74,7 +74,7 @@ def create_app(
         app.cleanup_ctx.append(partial(_warm_up_own, own=own))
     app.cleanup_ctx.append(_warm_up)
     app.on_shutdown.append(_end_calls)
-    app.cleanup_ctx.append(_close_rest)
+    app.cleanup_ctx.append(_close_clients)
     return app
 
 
@@ -126,7 +126,8 @@ async def _end_calls(app: web.Application) -> None:
     await app[STATE].preparations.close()
 
 
-async def _close_rest(app: web.Application) -> AsyncIterator[None]:
+async def _close_clients(app: web.Application) -> AsyncIterator[None]:
     yield
+    await app[STATE].relay.close()
     if rest := app[STATE].rest:
         await rest.close()

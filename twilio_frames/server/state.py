@@ -17,6 +17,7 @@ from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.connections import Connections, most_connections
 from twilio_frames.server.dialing.destinations import Destinations
 from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys
+from twilio_frames.server.dialing.relaying import StatusRelay
 from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SignatureValidator
@@ -58,6 +59,7 @@ class ServerState:
         connections: Those that a :class:`~twilio_frames.server.Server` has open.
         destinations: The numbers that may be called.
         outgoing: The calls that were placed and are not answered yet.
+        relay: Tells others how the calls go that they placed.
         wrong_keys: Who showed a wrong dial key.
         log_folder: The folder of the calls' logs.
         dial_key: What places calls from elsewhere; None if nothing does.
@@ -74,6 +76,7 @@ class ServerState:
     connections: Connections
     destinations: Destinations
     outgoing: Outgoing
+    relay: StatusRelay
     wrong_keys: WrongKeys = field(default_factory=WrongKeys)
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
@@ -121,6 +124,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         refusals=refusals,
         destinations=Destinations(settings.dial_prefixes, own=settings.phone_number),
         outgoing=Outgoing(per_minute=settings.dials_per_minute),
+        relay=StatusRelay(settings.auth_token),
         connections=Connections(
             most=settings.max_connections or most_connections(),
             request_secs=settings.request_secs,

@@ -185,6 +185,7 @@ async def status(request: web.Request) -> web.Response:
         _note_stream(record, fields)
     elif "CallStatus" in fields:
         _note_call(record, fields)
+        state.relay.pass_on(request, form)
     state.outgoing.heard_of(record.call_sid)
     if record.is_over:
         state.outgoing.release(record.call_sid)

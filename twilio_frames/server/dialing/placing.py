@@ -4,6 +4,7 @@ import hmac
 import json
 import math
 import secrets
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server.addresses import is_local, is_reachable, is_same_origin
 from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.dialing.outgoing import source_of
+from twilio_frames.server.dialing.relaying import relayed
 from twilio_frames.server.incoming import own_url, problem, read_body, read_form
 from twilio_frames.server.state import STATE, ServerState
 
@@ -49,25 +51,24 @@ async def place_call(request: web.Request) -> web.Response:
             "expected a phone number with its country code, such as +14155550100",
         )
     try:
-        options = _options(own_url(request), fields)
+        options = _options(state, own_url(request), fields)
         webhook = options.webhook(own_url(request) + "/twiml")
     except ConfigurationError as error:
         raise problem(web.HTTPBadRequest, str(error)) from error
     return web.json_response({"call_sid": await _dial(state, to, webhook, options)}, status=201)
 
 
-def _options(base: str, fields: dict[str, Any]) -> CallOptions:
-    """What is asked for; how the call goes is told to this server."""
+def _options(state: ServerState, base: str, fields: dict[str, Any]) -> CallOptions:
+    """What is asked for; how the call goes is told to this server, which passes it on."""
     given = {name: value for name, value in fields.items() if name not in ("to", "key")}
-    if given.get("status_callback") or given.get("status_events"):
-        raise ConfigurationError(
-            "expected no status_callback here, since this server is told how its calls go: "
-            "ask GET /calls/{call_sid}"
-        )
-    defaults: dict[str, Any] = {"status_callback": base + "/status"}
+    defaults: dict[str, Any] = {}
     if given.get("async_detection") in (True, "true"):
         defaults["detection_callback"] = base + "/amd"
-    return CallOptions.read(given, **defaults)
+    options, status = CallOptions.read(given, **defaults), base + "/status"
+    if (told := options.status_callback) is not None:
+        anywhere = state.settings.api_url is not None
+        status = relayed(status, told, options.status_events, anywhere=anywhere)
+    return replace(options, status_callback=status, status_events=None)
 
 
 async def _dial(state: ServerState, to: str, webhook: str, options: CallOptions) -> str:
