@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from pipecat.frames.frames import BotSpeakingFrame, InputAudioRawFrame
+from pipecat.frames.frames import (
+    BotSpeakingFrame,
+    InputAudioRawFrame,
+    VADUserStartedSpeakingFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline
 
 from tests.transport.bots import Tap, speech
@@ -19,7 +23,6 @@ from twilio_frames.frames import (
     CallBackFrame,
     CallEndReason,
     DetourFrame,
-    HoldFrame,
 )
 from twilio_frames.report.reading import read_log
 from twilio_frames.report.story import tell
@@ -419,8 +422,8 @@ async def test_detour_in_the_middle_of_a_cut_waits_for_what_it_says(phone: Phone
     async def act(call: Call, bot: DetourBot) -> DetourResult:
         await bot.say(4.0)
         await bot.before.wait_for(BotSpeakingFrame, count=5)
-        await bot.before.push_frame(HoldFrame())
-        await bot.after.wait_for(BotHeldFrame)
+        await bot.before.push_frame(VADUserStartedSpeakingFrame())
+        await bot.before.wait_for(BotHeldFrame)
         return await call.detour(Pause(seconds=1), at_once=True)
 
     bot = DetourBot(act)
