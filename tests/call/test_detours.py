@@ -10,7 +10,6 @@ from aiohttp import web
 from pipecat.frames.frames import (
     BotSpeakingFrame,
     InputAudioRawFrame,
-    VADUserStartedSpeakingFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 
@@ -18,7 +17,6 @@ from tests.transport.bots import Tap, speech
 from twilio_frames.call import Call, DetourResult
 from twilio_frames.errors import ConfigurationError, DetourError, RestError
 from twilio_frames.frames import (
-    BotHeldFrame,
     CallAwayFrame,
     CallBackFrame,
     CallEndReason,
@@ -30,8 +28,6 @@ from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.testing import Caller, Phone, SimulatedTwilio
 from twilio_frames.testing.callers.parties import PartyScript
 from twilio_frames.testing.calls.facts import StatusCallback
-from twilio_frames.testing.calls.ringing import CallerOptions
-from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.transport import CallRecorder
 from twilio_frames.twiml import Dial, OtherTwiml, Pause, PlayDigits, Say
 
@@ -414,22 +410,3 @@ async def test_log_and_recording_show_one_call_with_a_gap(phone: Phone, tmp_path
     with wave.open(str(tmp_path / "call.wav")) as recording:
         seconds = recording.getnframes() / recording.getframerate()
     assert seconds == pytest.approx(story.seconds, abs=0.5)
-
-
-async def test_detour_in_the_middle_of_a_cut_waits_for_what_it_says(phone: Phone):
-    """Where the caller has just made a sound, the bot's buffer was cleared a moment before."""
-
-    async def act(call: Call, bot: DetourBot) -> DetourResult:
-        await bot.say(4.0)
-        await bot.before.wait_for(BotSpeakingFrame, count=5)
-        await bot.before.push_frame(VADUserStartedSpeakingFrame())
-        await bot.before.wait_for(BotHeldFrame)
-        return await call.detour(Pause(seconds=1), at_once=True)
-
-    bot = DetourBot(act)
-    line = LineConditions(delay_to_bot=0.2, delay_from_bot=0.2)
-    async with phone.call(bot, options=CallerOptions(line=line)) as caller:
-        await caller.wait_for_end(seconds=30)
-        await bot.result()
-
-    assert sum(lengths(caller)) >= 4.0

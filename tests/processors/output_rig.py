@@ -48,7 +48,7 @@ class FakeLine:
                 self.playback.mark_sent(message.name, now)
                 if self._echoes:
                     due = max(0.0, self.playback.ends_at - now)
-                    asyncio.get_running_loop().call_later(due, self._echo, message.name)
+                    asyncio.get_running_loop().call_later(due, self.echo, message.name)
             case Clear():
                 pass
         return True
@@ -58,15 +58,20 @@ class FakeLine:
             return False
         self.playback.clear_sent(["fence"], time.monotonic())
         if self._echoes:
-            asyncio.get_running_loop().call_soon(self._echo, "fence")
+            asyncio.get_running_loop().call_soon(self.echo, "fence")
         return True
 
     def bot_heard(self, mulaw: bytes, played_at: float) -> None:
         self.heard += mulaw
 
-    def _echo(self, name: str) -> None:
+    def echo(self, name: str) -> None:
         self.playback.mark_echoed(name, time.monotonic())
         self.on_echo()
+
+    def echo_first(self) -> None:
+        """The first mark comes back: the line has a round trip."""
+        mark = next(message for _, message in self.sent if isinstance(message, SendMark))
+        self.echo(mark.name)
 
     async def leave(self, detour: DetourFrame) -> bool:
         self.is_away = True
