@@ -78,11 +78,13 @@ class Exchange:
         outcomes: By number, how its calls end, one after another; the last one again and again.
         faults: By number, what becomes of requests for calls, one after another; then all is well.
         call_secs: How long calls take.
+        queue_secs: How long they wait before they ring.
     """
 
     outcomes: dict[str, list[str]] = field(default_factory=dict)
     faults: dict[str, list[tuple[bool, RestError]]] = field(default_factory=dict)
     call_secs: float = 5.0
+    queue_secs: float = 0.0
     most_at_once: int = 1000
     calls: list[MadeCall] = field(default_factory=list)
     is_down: bool = False
@@ -102,7 +104,12 @@ class Exchange:
             sid, now = f"CA{len(self.calls)}", self.now()
             self.calls.append(
                 MadeCall(
-                    sid, number, float(int(now)), ending, answered_by or None, now + self.call_secs
+                    sid,
+                    number,
+                    float(int(now)),
+                    ending,
+                    answered_by or None,
+                    now + self.queue_secs + self.call_secs,
                 )
             )
             if error is None:
@@ -115,9 +122,10 @@ class Exchange:
 
     def state(self, call: MadeCall) -> CallState:
         is_over = call.over_at <= self.now()
+        is_waiting = call.over_at - self.call_secs > self.now()
         return CallState(
             call_sid=call.call_sid,
-            status=call.status if is_over else "in-progress",
+            status=call.status if is_over else "queued" if is_waiting else "in-progress",
             direction="outbound-api",
             duration=5 if is_over else None,
             answered_by=call.answered_by,
@@ -168,6 +176,8 @@ class Line(CampaignLine):
         self.hung_up.append(call_sid)
         for call in self.exchange.calls:
             if call.call_sid == call_sid:
+                if self.exchange.state(call).status == "queued":
+                    call.status = "canceled"
                 call.over_at = self.exchange.now()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.campaign.exchange import (
     failed,
     timed_out,
 )
-from twilio_frames.campaign import Campaign, Contact, Outcome, Retry
+from twilio_frames.campaign import CallingHours, Campaign, Contact, Outcome, Retry
 from twilio_frames.campaign.plan import Progress
 from twilio_frames.campaign.state import CampaignState
 from twilio_frames.errors import ConfigurationError, RestError
@@ -238,6 +239,27 @@ async def test_machine_is_hung_up_on_if_so_wished(
     assert campaign.plan.final(A) is Outcome.MACHINE
     assert line.hung_up == hung_up
     assert exchange.now() - began == pytest.approx(seconds, abs=2)
+
+
+async def test_call_that_waits_into_the_night_is_called_off(path: Path):
+    exchange = Exchange(queue_secs=3600)
+    line = Line(exchange, Process())
+    minute = datetime.fromtimestamp(exchange.now() + 120, UTC)
+    hours = CallingHours(end=minute.time(), days=tuple(range(7)), begin=time(0), zone="UTC")
+    contact = Contact(number=A, zone="UTC")
+    policy = replace(POLICY, hours=hours)
+    campaign = Campaign([contact], line, policy, state=path)
+    running = asyncio.create_task(campaign.run())
+    await asyncio.sleep(600)
+    assert line.hung_up == ["CA0"]
+    exchange.queue_secs = 0
+    assert await running
+    campaign.close()
+
+    # The next day, and the call that never rang counts for nothing.
+    assert [attempt.call_sid for attempt in campaign.plan.attempts(A)] == ["CA1"]
+    called = datetime.fromtimestamp(exchange.calls[1].created_at, UTC)
+    assert called.date() > minute.date()
 
 
 async def test_stopped_campaign_lets_its_calls_end(path: Path):

@@ -244,6 +244,13 @@ class Plan:
             self._leave_line(number)
             self._settle(number)
 
+    def may_ring(self, number: str, now: float) -> bool:
+        """Whether it is a calling hour where a contact is; of other numbers nobody knows."""
+        if number not in self._contacts:
+            return True
+        opened = self._open_hour(number, now)
+        return opened is not None and opened <= now
+
     def progress(self, now: float) -> Progress:
         """How far it is."""
         up = sum(number in self._contacts for number in self._open)

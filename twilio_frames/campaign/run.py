@@ -193,7 +193,9 @@ class Campaign:
             attempt = replace(attempt, call_sid=call_sid)
             self._known.add(call_sid)
             await self._kept(self._state.name, attempt, call_sid)
-        await self._end(await self._followed(attempt))
+        ended = await self._followed(attempt)
+        if ended is not None:
+            await self._end(ended)
 
     async def _asked(self, attempt: Attempt, contact: Contact) -> str | None:
         """Asks for a call; None if there is none, and the plan knows."""
@@ -239,18 +241,25 @@ class Campaign:
                 return None
             await asyncio.sleep(self._LOOK_SECS)
 
-    async def _followed(self, attempt: Attempt) -> Attempt:
-        """Follows a call to its end."""
+    async def _followed(self, attempt: Attempt) -> Attempt | None:
+        """Follows a call to its end; None if it was called off before it rang."""
         call_sid = attempt.call_sid or ""
-        missing, is_hung_up = 0, False
+        missing, is_hung_up, is_called_off = 0, False, False
         while True:
             call = None
             try:
                 call = await self._line.look(call_sid)
                 missing = 0
+                if call.status == "canceled" and is_called_off:
+                    await self._kept(self._state.forget, attempt)
+                    self.plan.not_made(attempt, await self._now())
+                    return None
                 if call.is_over:
                     return replace(_outcome(attempt, call), ended_at=await self._now())
-                if not is_hung_up and self._is_unwanted(call):
+                if await self._is_late(attempt, call):
+                    is_called_off = True
+                    await self._line.hang_up(call_sid)
+                elif not is_hung_up and self._is_unwanted(call):
                     await self._line.hang_up(call_sid)
                     is_hung_up = True
             except RestError as error:
@@ -264,6 +273,11 @@ class Campaign:
                 call and call.answered_by
             )
             await self._line.wait(call_sid, is_urgent=awaits_verdict)
+
+    async def _is_late(self, attempt: Attempt, call: CallState) -> bool:
+        """Whether a call waits at Twilio still, and the calling hours are over meanwhile."""
+        is_waiting = call.status == "queued"
+        return is_waiting and not self.plan.may_ring(attempt.number, await self._now())
 
     def _is_unwanted(self, call: CallState) -> bool:
         is_machine = (call.answered_by or "").startswith(("machine", "fax"))
