@@ -1,5 +1,6 @@
 """What was said in the call, by both sides, as the LLM gets to see it."""
 
+from dataclasses import replace
 from enum import StrEnum
 
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -15,6 +16,7 @@ from pipecat.turns.user_start import (
 )
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
+from twilio_frames.processors.turns.attention import DigitsMuteStrategy, IdleWhileAway
 from twilio_frames.processors.turns.bounds import bounded_params
 from twilio_frames.processors.turns.eager import EagerReplyStopStrategy, PhoneTurnStopStrategy
 from twilio_frames.processors.turns.given_strategies import (
@@ -105,9 +107,12 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
     ):
         self.context = context if context is not None else LLMContext()
         given = with_phone_strategies(user_params, turn_strategies, phone_turn_strategies())
-        super().__init__(
-            self.context,
-            user_params=bounded_params(given),
-            assistant_params=assistant_params,
-            **kwargs,
+        digits = DigitsMuteStrategy()
+        params = replace(
+            bounded_params(given), user_mute_strategies=[*given.user_mute_strategies, digits]
         )
+        super().__init__(
+            self.context, user_params=params, assistant_params=assistant_params, **kwargs
+        )
+        digits.serve(self.user())
+        IdleWhileAway(self.user(), params.user_idle_timeout)

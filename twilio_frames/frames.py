@@ -37,6 +37,7 @@ __all__ = [
     "CallerPausedFrame",
     "CallerSpeakingFrame",
     "DetourFrame",
+    "DigitsWantedFrame",
     "FailureKind",
     "HoldFrame",
     "MarkReachedFrame",
@@ -199,6 +200,23 @@ class RecordingFrame(SystemFrame):
     status: str
     recording_sid: str
     secs: float | None = None
+
+
+@dataclass
+class DigitsWantedFrame(SystemFrame):
+    """The caller is asked for digits, or is not any more. Pushed both ways.
+
+    Meanwhile the keys that are pressed go to whoever asked, and are no ``InputDTMFFrame``.
+
+    Parameters:
+        is_wanted: Whether they are, from here on.
+        is_private: Whether what is said and pressed from here on is to stand nowhere.
+        take_words: Takes what the caller says meanwhile, where that may be digits.
+    """
+
+    is_wanted: bool
+    is_private: bool = True
+    take_words: Callable[[str], None] | None = field(default=None, repr=False)
 
 
 @dataclass

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pipecat.pipeline.pipeline import Pipeline, PipelineSink, PipelineSource
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.ai_service import AIService
+from pipecat.services.llm_service import LLMService
+from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_output import BaseOutputTransport
 
-__all__ = ["parts_around", "parts_in", "speech_gates"]
+__all__ = ["parts_around", "parts_in", "speech_gates", "voice_in"]
 
 # By where their classes are: whoever has none of them need not import them.
 _LET_THROUGH = (
@@ -67,6 +69,22 @@ def speech_gates(pipeline: FrameProcessor) -> list[str]:
     return [
         type(one).__name__ for one in ahead if not type(one).__module__.startswith(_LET_THROUGH)
     ]
+
+
+def voice_in(pipeline: FrameProcessor) -> FrameProcessor | None:
+    """What speaks, and does not think: interrupted there, a function of the model goes on.
+
+    Args:
+        pipeline: The bot's pipeline.
+
+    Returns:
+        A TTS service, or what has it in its branches; None where whoever thinks speaks too.
+    """
+    for one in _steps(pipeline):
+        parts = [one, *parts_in(one)]
+        if any(isinstance(part, TTSService) for part in parts):
+            return None if any(isinstance(part, LLMService) for part in parts) else one
+    return None
 
 
 def _steps(pipeline: FrameProcessor) -> Iterator[FrameProcessor]:

@@ -28,6 +28,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from twilio_frames.frames import CallAwayFrame, CallBackFrame, DigitsWantedFrame
 from twilio_frames.processors.replies.deadline import Deadline
 
 __all__ = ["FILLERS", "FillerFrame", "SilenceFiller"]
@@ -57,6 +58,8 @@ class FillerFrame(TTSSpeakFrame):
 
 class FillsSilence(FrameProcessor):
     """Mixin of an LLM service, before it in the list of bases: it says a filler when it is slow.
+
+    None is said while the caller is asked for digits, or is away from the line.
 
     The silence counts from the end of the caller's turn, or from the last that the bot was heard.
     When it has lasted for ``filler_after`` while a response is being made or a function runs that
@@ -96,6 +99,7 @@ class FillsSilence(FrameProcessor):
         self._functions_due: set[str] = set()
         self._caller_is_heard = False
         self._bot_is_heard = False
+        self._pauses: set[type[Frame]] = set()
 
     async def push_frame(
         self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
@@ -154,8 +158,17 @@ class FillsSilence(FrameProcessor):
                 self._quiet_since = time.monotonic()
                 if self.is_awaited and not frame.append_to_context:
                     self._is_used = True
+            case DigitsWantedFrame(is_wanted=is_wanted):
+                self._pause(DigitsWantedFrame, is_wanted)
+            case CallAwayFrame() | CallBackFrame():
+                self._pause(CallAwayFrame, isinstance(frame, CallAwayFrame))
             case _:
                 self._take_response(frame)
+
+    def _pause(self, reason: type[Frame], is_paused: bool) -> None:
+        """The caller is busy, with their keys or elsewhere: nobody waits for a word."""
+        (self._pauses.add if is_paused else self._pauses.discard)(reason)
+        self._quiet_since = time.monotonic()
 
     def _take_response(self, frame: Frame) -> None:
         match frame:
@@ -204,7 +217,7 @@ class FillsSilence(FrameProcessor):
         self._functions_due.clear()
 
     def _is_due(self) -> bool:
-        somebody_speaks = self._bot_is_heard or self._caller_is_heard
+        somebody_speaks = self._bot_is_heard or self._caller_is_heard or self._pauses
         may_fill = self._fillers is not None and not self.has_filled
         return may_fill and self.is_awaited and not somebody_speaks
 

@@ -25,7 +25,10 @@ from pipecat.transports.base_input import BaseInputTransport
 
 from twilio_frames.processors.pipeline.gates import parts_around
 
-__all__ = ["MutedKeys"]
+__all__ = ["PRESSED", "MutedKeys"]
+
+PRESSED = "twilio_frames_pressed"
+"""In the metadata of a transcription that was made of keys."""
 
 _MAKES_NONE = (STTService, BaseInputTransport, PipelineSource, PipelineSink, BasePipeline)
 
@@ -85,6 +88,7 @@ class MutedKeys:
             return
         if maker in self._taking_key or isinstance(maker, DTMFAggregator):
             self._pressed.append(frame.id)
+            frame.metadata[PRESSED] = True
 
     def _user_takes(self, _: FrameProcessor, frame: Frame) -> None:
         if self._is_muted and isinstance(frame, TranscriptionFrame) and frame.id in self._pressed:

@@ -7,11 +7,26 @@ import numpy as np
 import pytest
 
 from twilio_frames.audio import decode_mulaw
-from twilio_frames.examples import function_calls, own_llm, own_stt, own_tts, text_only
+from twilio_frames.examples import (
+    function_calls,
+    own_llm,
+    own_stt,
+    own_tts,
+    pin_menu,
+    text_only,
+)
 from twilio_frames.testing import CallEnd, Caller, Phone
 from twilio_frames.testing.vendors.openai import FunctionCall, OpenAIServer
 
-SMALL = ("function_calls", "google_speech", "langchain_bot", "own_llm", "own_stt", "own_tts")
+SMALL = (
+    "function_calls",
+    "google_speech",
+    "langchain_bot",
+    "own_llm",
+    "own_stt",
+    "own_tts",
+    "pin_menu",
+)
 
 
 def ordering(text: str) -> Callable[[Caller], Awaitable[None]]:
@@ -86,6 +101,16 @@ async def test_function_knows_the_menu(phone: Phone, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("test", [text_only.test_order_is_taken, text_only.test_caller_cuts_in])
 async def test_text_only_tests_pass(phone: Phone, test: Callable[[Phone], Awaitable[None]]):
     await test(phone)
+
+
+@pytest.mark.parametrize(("pin", "said"), [("4711", "twelve dollars"), ("4712", "is wrong")])
+async def test_pin_is_asked_for_and_confirmed(phone: Phone, pin: str, said: str):
+    async with phone.text(pin_menu.bot) as talk:
+        assert "press one" in await talk.reply()
+        assert "not one of them" in await talk.press("9")
+        assert await talk.press("1") == "Please enter your PIN."
+        assert " ".join(pin) in await talk.press(pin)
+        assert said in await talk.press("1")
 
 
 @pytest.mark.parametrize("name", SMALL)

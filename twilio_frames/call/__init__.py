@@ -15,8 +15,9 @@ from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.answer_actions import Answers
 from twilio_frames.call.answering import Answer, AnswerPolicy
-from twilio_frames.call.control import CallControl
 from twilio_frames.call.detours import DetourResult, Legs
+from twilio_frames.call.digits import DigitsOutcome, DigitsResult
+from twilio_frames.call.keyed import KeyedCall
 from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
@@ -33,13 +34,22 @@ from twilio_frames.transport import TwilioTransport
 from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.worker import phone_worker
 
-__all__ = ["Call", "DetourResult", "Legs", "TransferOutcome", "TransferResult", "phone_worker"]
+__all__ = [
+    "Call",
+    "DetourResult",
+    "DigitsOutcome",
+    "DigitsResult",
+    "Legs",
+    "TransferOutcome",
+    "TransferResult",
+    "phone_worker",
+]
 
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
 
 
-class Call(CallControl):
+class Call(KeyedCall):
     """One phone call: who calls, its audio, its end; and what a telephone can do.
 
     The LLM gets to end it by ``LLMContext(tools=[call.end_call])``: its goodbye, which the
@@ -225,6 +235,7 @@ class Call(CallControl):
         else:
             worker = phone_worker(pipeline, **options)
         self._worker = worker
+        self._runs.set()
         add_observers(self._worker, self.observers)
         if answering is not None:
             greetings = [] if greeting is None else [greeting]
@@ -240,6 +251,7 @@ class Call(CallControl):
             await run.run(self._transport.expect_break_off)
         finally:
             self._worker = None
+            self._runs.clear()
             self.tasks_left = run.left
             follower.cancel()
             await self.answers.stop()

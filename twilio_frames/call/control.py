@@ -1,6 +1,7 @@
 """What a bot can do with its call as a telephone: send it elsewhere, put it through, press keys."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -39,11 +40,15 @@ class CallControl:
     _SAID_SECS = 60.0
     """How long it waits for the end of what is being said: longer than anybody listens to."""
 
+    _RUNS_WITHIN_SECS = 5.0
+    """How long it waits for the pipeline to run."""
+
     def __init__(self, transport: TwilioTransport, call_sid: str, rest: TwilioRest | None):
         self._transport = transport
         self._call_sid = call_sid
         self._rest = rest
         self._worker: PipelineWorker | None = None
+        self._runs = asyncio.Event()
         self._requests: set[asyncio.Task[CallState]] = set()
         self.detours = Detours(transport, call_sid, rest)
         """The call's ways to other TwiML and back, as the server sees to them."""
@@ -177,7 +182,7 @@ class CallControl:
         Raises:
             ConfigurationError: No pipeline runs.
         """
-        await self._require_worker().queue_frame(TTSSpeakFrame(text))
+        await (await self._require_worker()).queue_frame(TTSSpeakFrame(text))
 
     async def leave(self) -> None:
         """End the bot's part of a call that is away: it goes on without it, as ``TRANSFERRED``."""
@@ -188,7 +193,12 @@ class CallControl:
         if self._worker is not None:
             await self._worker.queue_frame(frame)
 
-    def _require_worker(self) -> PipelineWorker:
+    async def _require_worker(self) -> PipelineWorker:
+        # Whoever acts beside Call.run() may be a moment ahead of it.
+        if self._worker is None and self._transport.end_reason is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._RUNS_WITHIN_SECS):
+                    await self._runs.wait()
         if self._worker is None:
             raise ConfigurationError(
                 "expected a pipeline that runs, got none: do this while Call.run() does"
@@ -196,7 +206,7 @@ class CallControl:
         return self._worker
 
     async def _queue_detour(self, frame: DetourFrame) -> None:
-        await self._require_worker().queue_frame(frame)
+        await (await self._require_worker()).queue_frame(frame)
 
     async def redirect(
         self, *, url: str | None = None, twiml: str | None = None, at_once: bool = False
@@ -238,9 +248,11 @@ class CallControl:
         heard = asyncio.create_task(frame.heard.wait())
         ended = asyncio.create_task(self._transport.wait_for_close())
         both = {heard, ended}
-        await asyncio.wait(both, timeout=self._SAID_SECS, return_when=asyncio.FIRST_COMPLETED)
-        for task in both:
-            task.cancel()
+        try:
+            await asyncio.wait(both, timeout=self._SAID_SECS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
 
     def _requested(self, request: "asyncio.Task[CallState]") -> None:
         self._requests.discard(request)

@@ -38,6 +38,7 @@ from twilio_frames.frames import (
     CallBackFrame,
     CallEndedFrame,
     CallStartedFrame,
+    DigitsWantedFrame,
     MarkReachedFrame,
     MarkSentFrame,
     ResumeFrame,
@@ -76,6 +77,7 @@ _TELLING = (
     *(VADUserStoppedSpeakingFrame, _BACKCHANNEL, LLMFullResponseEndFrame),
     *(LLMFullResponseStartFrame, LLMTextFrame, FunctionCallInProgressFrame),
     *(FunctionCallResultFrame, AggregatedTextFrame, BotHeldFrame, TTSAudioRawFrame),
+    DigitsWantedFrame,
     *(TTSStartedFrame, TTSStoppedFrame, ErrorFrame, MetricsFrame, VendorSwitchedFrame),
 )
 
@@ -130,7 +132,7 @@ class FrameLines:
     """
 
     def __init__(self, privacy: LogPrivacy):
-        self._privacy = privacy
+        self._privacy = self._usual_privacy = privacy
         self._telling: dict[type, bool] = {}
         self._contexts: dict[str, int] = {}
         self._llm_pieces: int | None = None
@@ -146,6 +148,9 @@ class FrameLines:
 
     def of(self, frame: Frame) -> list[Line]:
         """The lines a frame amounts to, without their time; mostly one, sometimes none."""
+        if isinstance(frame, DigitsWantedFrame):
+            self._privacy = LogPrivacy() if frame.is_private else self._usual_privacy
+            return []
         if (plain := _PLAIN.get(type(frame))) is not None:
             return [{"kind": plain}]
         if isinstance(frame, MetricsFrame):

@@ -11,7 +11,7 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
-from twilio_frames.frames import CallBackFrame, CallEndReason, DetourFrame
+from twilio_frames.frames import CallBackFrame, CallEndReason, DetourFrame, DigitsWantedFrame
 from twilio_frames.pipecat_internals import call_event_handler, register_event_handlers
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.protocol import Playback, Start
@@ -222,6 +222,33 @@ class TwilioTransport(BaseTransport):
         Whoever sees to detours is told of it, as of one that fell due.
         """
         await self._output.leave_at_once(detour)
+
+    def offer_keys(self, take: Callable[[str], bool]) -> None:
+        """Lets somebody take keys before they go into the pipeline.
+
+        Args:
+            take: Given each key that is pressed; gives whether it is taken.
+        """
+        self._input.take_key = take
+
+    async def want_digits(
+        self,
+        is_wanted: bool,
+        *,
+        is_private: bool,
+        take_words: Callable[[str], None] | None = None,
+    ) -> None:
+        """Tells the pipeline that the caller is asked for digits, or is not any more.
+
+        Args:
+            is_wanted: Whether they are.
+            is_private: Whether taps, a recorder say, are to hear silence from here on.
+            take_words: Takes what the caller says meanwhile, where that may be digits.
+        """
+        self._taps.be_private(is_private)
+        await self._input.broadcast_frame(
+            DigitsWantedFrame, is_wanted=is_wanted, is_private=is_private, take_words=take_words
+        )
 
     def stay(self) -> None:
         """Says that Twilio has refused a detour that it was asked for by REST."""

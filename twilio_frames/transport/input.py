@@ -13,6 +13,7 @@ from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
     InputAudioRawFrame,
+    InputDTMFFrame,
     InterruptionFrame,
     StartFrame,
     StopFrame,
@@ -109,6 +110,8 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._ended = False
         self._deaf = False
         self._is_behind = False
+        self.take_key: Callable[[str], bool] = lambda _: False
+        """Is offered each key that is pressed; what it takes goes into no pipeline."""
 
     @property
     def failure(self) -> ErrorFrame | None:
@@ -257,6 +260,8 @@ class TwilioInput(BaseInputTransport, LineListener):
                     await self.push_audio_frame(frame)
                 if self._backlog.is_due:
                     await self.push_frame(self._backlog.question())
+            elif isinstance(frame, InputDTMFFrame) and self.take_key(frame.button.value):
+                pass
             elif not self._deaf or isinstance(frame, MarkReachedFrame):
                 await self._steps.flush()
                 await self.push_frame(frame)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.protocol import BotMessage, Event, Playback
 from twilio_frames.safe_logging import report_unforeseen
@@ -159,6 +160,23 @@ class CallTaps:
         self._playback = playback
         self._caller_clock: float | None = None
         self._ended_at: float | None = None
+        self._private: list[list[float]] = []
+
+    def be_private(self, is_private: bool) -> None:
+        """Lets nobody listen in from here on, or lets them again: they hear silence meanwhile."""
+        now = time.monotonic() - self.opened_at
+        is_so = bool(self._private) and self._private[-1][1] == math.inf
+        if is_private and not is_so:
+            self._private.append([now, math.inf])
+        elif is_so and not is_private:
+            self._private[-1][1] = now
+
+    def _told(self, mulaw: bytes, at: float) -> bytes:
+        """What they are told of some audio."""
+        end = at + len(mulaw) / SAMPLE_RATE
+        if any(at < over and end > begin for begin, over in self._private):
+            return mulaw_silence(len(mulaw) / SAMPLE_RATE)
+        return mulaw
 
     def add(self, tap: CallTap) -> None:
         """Lets somebody listen in; who comes when the stream is over is told that at once.
@@ -188,9 +206,8 @@ class CallTaps:
             self._caller_clock = min(now - at, self.started_secs)
         place = self._caller_clock + at
         # Nobody has spoken yet what a clock of its own puts into the future.
-        self.audience.tell(
-            "caller_audio", mulaw, now if place > now + self.MOST_AHEAD_SECS else place
-        )
+        place = now if place > now + self.MOST_AHEAD_SECS else place
+        self.audience.tell("caller_audio", self._told(mulaw, place), place)
 
     def begin_anew(self) -> None:
         """Goes on with a new stream, whose clock is another."""
@@ -200,7 +217,7 @@ class CallTaps:
     def bot_heard(self, mulaw: bytes, played_at: float) -> None:
         """Tells what the caller heard of the bot, on the caller's side of time."""
         at = max(0.0, played_at + self._playback.round_trip - self.opened_at)
-        self.audience.tell("bot_audio", mulaw, at)
+        self.audience.tell("bot_audio", self._told(mulaw, at), at)
 
     def line_ended(self) -> None:
         """Tells that the stream is over."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pipecat.frames.frames import (
@@ -29,7 +29,7 @@ from pipecat.turns.user_turn_processor import UserTurnProcessor
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.call import Call
-from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame
+from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame, DigitsWantedFrame
 from twilio_frames.pipecat_internals import (
     call_event_handler,
     register_event_handlers,
@@ -63,6 +63,7 @@ class TextTransport(BaseTransport):
         self.playback = Playback()
         self.opened_at = time.monotonic()
         self._transferring = False
+        self._closed = asyncio.Event()
         events = ("client_connected", "client_disconnected", "call_started", "call_ended")
         register_event_handlers(self, *(f"on_{event}" for event in events))
 
@@ -112,6 +113,7 @@ class TextTransport(BaseTransport):
         if self.end_reason is not None:
             return
         self.end_reason = CallEndReason.TRANSFERRED if self._transferring else reason
+        self._closed.set()
         if self.mouth.started.is_set():
             await self.mouth.push_frame(CallEndedFrame(reason=self.end_reason, detail=detail))
         await call_event_handler(self, "on_call_ended", self.end_reason)
@@ -135,6 +137,26 @@ class TextTransport(BaseTransport):
 
     def hold_speech(self, is_held: bool = True) -> None:
         """Leaves the bot's words as they are: who reads them is there."""
+
+    async def wait_for_close(self) -> None:
+        """Waits until the call is over."""
+        await self._closed.wait()
+
+    def offer_keys(self, take: Callable[[str], bool]) -> None:
+        """Lets somebody take keys before they go into the pipeline."""
+        self.mouth.take_key = take
+
+    async def want_digits(
+        self,
+        is_wanted: bool,
+        *,
+        is_private: bool,
+        take_words: Callable[[str], None] | None = None,
+    ) -> None:
+        """Tells the pipeline that the caller is asked for digits, or is not any more."""
+        await self.mouth.broadcast_frame(
+            DigitsWantedFrame, is_wanted=is_wanted, is_private=is_private, take_words=take_words
+        )
 
     def add_tap(self, tap: object) -> None:
         """Leaves a listener without anything to listen to."""

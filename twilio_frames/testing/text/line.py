@@ -7,7 +7,7 @@ telephone's: what has not passed has not been heard, and does not get into the b
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -20,6 +20,7 @@ from pipecat.frames.frames import (
     FunctionCallInProgressFrame,
     FunctionCallResultFrame,
     FunctionCallsStartedFrame,
+    InputDTMFFrame,
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
@@ -33,7 +34,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.frames import MarkReachedFrame, MarkSentFrame, SendMarkFrame
+from twilio_frames.frames import MarkReachedFrame, MarkSentFrame, SaidSoFarFrame, SendMarkFrame
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
@@ -54,6 +55,8 @@ class TextMouth(FrameProcessor):
         """Set once the pipeline runs."""
         self.is_deaf = False
         """Whether the caller is not listened to any more."""
+        self.take_key: Callable[[str], bool] = lambda _: False
+        """Is offered each key that is pressed; what it takes goes into no pipeline."""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Passes everything on."""
@@ -66,7 +69,8 @@ class TextMouth(FrameProcessor):
 
     async def hear(self, frame: Frame) -> None:
         """Tells the bot what the caller says or presses, unless it is deaf."""
-        if not self.is_deaf:
+        is_taken = isinstance(frame, InputDTMFFrame) and self.take_key(frame.button.value)
+        if not self.is_deaf and not is_taken:
             await self.push_frame(frame)
 
 
@@ -275,6 +279,8 @@ class TextEar(FrameProcessor):
             case SendMarkFrame():
                 await self._reach(frame.mark)
                 return
+            case SaidSoFarFrame():
+                frame.heard.set()
             case EndFrame() | CancelFrame():
                 await self._end_to_speak()
             case _:
