@@ -13,6 +13,7 @@ from twilio_frames.examples import (
     own_stt,
     own_tts,
     pin_menu,
+    put_through,
     text_only,
 )
 from twilio_frames.testing import CallEnd, Caller, Phone
@@ -26,6 +27,8 @@ SMALL = (
     "own_stt",
     "own_tts",
     "pin_menu",
+    "phone_menu",
+    "put_through",
 )
 
 
@@ -119,3 +122,18 @@ def test_small_examples_stay_small(name: str):
     assert len(source.splitlines()) < 60
     for part in ("What you will hear:", "What it needs:", "Run it::", f"examples.{name}:bot"):
         assert part in source
+
+
+async def test_put_through_takes_its_caller_back(phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    asked = FunctionCall("transfer_call", {"to": "sales", "caller_agreed": True})
+    async with OpenAIServer([["I put you through.", asked], "They are busy."]) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        async with phone.desk(put_through.bot) as desk:
+            desk.twilio.answer_with("+12125550123", None)
+            async with desk.call() as caller:
+                await caller.wait_for_bot(silence=0.5)
+                await caller.say("a large latte please")
+                assert await caller.wait_until(lambda: len(server.asked) == 2, seconds=30)
+                await caller.wait_for_bot()
+                assert await caller.has_heard("they are busy")

@@ -59,7 +59,7 @@ async def test_menu_is_answered_by_words(side: Side):
 @feature(
     "`IVRNavigator`, by keys (`OutputDTMFUrgentFrame`)",
     "the key's tones are heard",
-    "no tone goes out; an error says how to send digits",
+    "Twilio presses it, in a call of `twilio_frames.server`; a transport alone says that it cannot",
 )
 async def test_menu_is_answered_by_keys(side: Side):
     bot, _, llm = navigating("<mode>ivr</mode>", "<dtmf>1</dtmf>")
@@ -72,4 +72,4 @@ async def test_menu_is_answered_by_keys(side: Side):
 
     assert was_heard is (side is Side.STOCK)
     errors = [getattr(frame, "error", "") for frame in bot.before.frames(ErrorFrame)]
-    assert [("<Play digits>" in error) for error in errors] == [True] * (side is Side.OURS)
+    assert [("twilio_frames.server" in error) for error in errors] == [True] * (side is Side.OURS)

@@ -1,14 +1,15 @@
 """Those who answer a number by themselves: a scripted person, a voicemail."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, encode_mulaw
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing.callers.caller import Caller
+from twilio_frames.testing.callers.tones import keys_in
 from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall
 from twilio_frames.testing.results.result import CallResult
 from twilio_frames.testing.speech import Speech
@@ -125,6 +126,45 @@ class Voicemail:
             await caller.wait(self.pause)
             await caller.say(beep())
         await caller.wait_for_end(seconds=self.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneMenu:
+    """A menu that is navigated by keys, as the script of a party.
+
+    It says what belongs to the keys pressed so far, and waits for the next; a key silences it. Keys
+    that lead nowhere have it repeat itself. Where nothing is pressed for long, it hangs up.
+
+    Parameters:
+        says: What it says at each place, by the keys that lead there: ``""`` is the beginning,
+            ``"2"``, ``"21"`` and so on.
+        pressed: The keys of each call so far, for a test to look at.
+        patience: Seconds it waits for a key at each place.
+    """
+
+    says: Mapping[str, Speech]
+    pressed: list[str] = field(default_factory=list[str])
+    patience: float = 20.0
+
+    async def __call__(self, caller: Caller) -> None:
+        """Takes one call."""
+        place, known = "", 0
+        while True:
+            saying = await caller.start_saying(self.says[place])
+            until = caller.now + self.patience
+            keys = ""
+            while not keys and caller.now < until:
+                await caller.wait(0.1)
+                # The last key may still sound.
+                keys = keys_in(caller.heard_so_far[: -SAMPLE_RATE // 10])[known:]
+            if not keys:
+                return
+            if saying.ended_at is None:
+                caller.stop_saying()
+            for key in keys:
+                known += 1
+                self.pressed.append(key)
+                place = place + key if place + key in self.says else place
 
 
 def beep(seconds: float = 0.4, frequency: float = 1000) -> bytes:

@@ -1,0 +1,51 @@
+"""A bot that puts its caller through to a person, and takes them back where nobody is there.
+
+What you will hear: a greeting; then what you ask for: the other telephone ringing, or why not.
+
+What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does, the
+extra ``openai``, and in SALES_NUMBER somebody's telephone number. Run it::
+
+    twilio-frames serve twilio_frames.examples.put_through:bot
+"""
+
+import os
+
+from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+from twilio_frames.call import Call
+from twilio_frames.examples.coffee_shop.dialogue import Dialogue
+from twilio_frames.examples.services import choose_services, load_services
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.services.openai import PhoneOpenAILLMService
+
+SETTINGS = PhoneOpenAILLMService.Settings(
+    model="gpt-4.1",
+    system_instruction="You answer the telephone of a coffee roastery, and put callers through.",
+)
+
+
+async def warm_up() -> None:
+    """Looks for what the bot needs, before calls are taken."""
+    await load_services("OPENAI_API_KEY", "OPENAI_BASE_URL")
+
+
+async def bot(call: Call) -> None:
+    """Answers one caller."""
+    people = {"sales": os.environ.get("SALES_NUMBER", "+12125550123")}
+    tools = [call.transfer_function(people, ring_secs=20), call.end_call]
+    context = PhoneContextAggregator(LLMContext(tools=tools))
+    services = await choose_services(Dialogue())
+    pipeline = Pipeline([
+        call.transport.input(),
+        PhoneVAD(),
+        services.stt,
+        context.user(),
+        PhoneOpenAILLMService(base_url=os.environ.get("OPENAI_BASE_URL"), settings=SETTINGS),
+        services.tts,
+        call.transport.output(),
+        context.assistant(),
+    ])  # fmt: skip
+    await call.run(pipeline, begin_with=[TTSSpeakFrame("Hello! Whom do you want to speak to?")])
