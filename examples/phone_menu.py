@@ -10,6 +10,7 @@ as OpenAI's does, and the extra ``openai``. Run it::
 """
 
 import os
+from typing import Any
 
 from loguru import logger
 from pipecat.extensions.ivr.ivr_navigator import IVRNavigator, IVRStatus
@@ -32,7 +33,7 @@ async def warm_up() -> None:
 
 async def bot(call: Call) -> None:
     """Finds its way on one call."""
-    llm = PhoneOpenAILLMService(base_url=os.environ.get("OPENAI_BASE_URL"))
+    llm: Any = PhoneOpenAILLMService(base_url=os.environ.get("OPENAI_BASE_URL"))
     # Its keys are Pipecat's frames: on this line they are pressed by Twilio.
     navigator = IVRNavigator(llm=llm, ivr_prompt=GOAL)
     context = PhoneContextAggregator()

@@ -1,6 +1,7 @@
 """Pipecat's IVRNavigator finds its way through a menu of keys, on a phone line."""
 
 import asyncio
+from typing import Any
 
 from pipecat.extensions.ivr.ivr_navigator import IVRNavigator, IVRStatus
 from pipecat.pipeline.pipeline import Pipeline
@@ -42,7 +43,7 @@ async def test_bot_finds_its_way_through_three_levels(phone: Phone):
     async with OpenAIServer(REPLIES) as server:
 
         async def bot(call: Call) -> None:
-            llm = PhoneOpenAILLMService(base_url=server.base_url, warm_up=False, api_key="k")
+            llm: Any = PhoneOpenAILLMService(base_url=server.base_url, warm_up=False, api_key="k")
             navigator = IVRNavigator(llm=llm, ivr_prompt="Find out when they are open.")
             context = PhoneContextAggregator(LLMContext())
 
