@@ -4,11 +4,13 @@ import dataclasses
 import inspect
 import re
 import typing
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from twilio_frames.call.answering import AnswerPolicy
 from twilio_frames.campaign import CallingHours, CampaignPolicy
 from twilio_frames.local.tts import EspeakTTSSettings
 from twilio_frames.processors.endpointing import TurnEndTimes
@@ -30,6 +32,8 @@ WHERE: dict[type, str] = {
     "`ServerSettings.from_environment()` reads the variables that are named.",
     CallOptions: "A call that is placed: the JSON or form of `POST /call` beside `to`, and the "
     "options of `twilio-frames dial` by the same names (`--ring-seconds`).",
+    AnswerPolicy: "`call.run(pipeline, answering=AnswerPolicy(...))`; see "
+    "[who answers](answering.md).",
     CampaignPolicy: "`Campaign(contacts, line, CampaignPolicy(...))`; see "
     "[campaigns](campaigns.md).",
     CallingHours: "`CampaignPolicy(hours=...)`; see [campaigns](campaigns.md).",
@@ -94,6 +98,8 @@ def _shown(default: Any) -> str:
         return f"`{type(default).__name__}()`"
     if repr(default) == "NOT_GIVEN":
         return "the service's"
+    if isinstance(default, Enum):
+        return f"`{type(default).__name__}.{default.name}`"
     text = repr(default).replace("|", "\\|")
     return f"`{text}`"
 

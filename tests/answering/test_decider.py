@@ -125,6 +125,14 @@ def test_beep_behind_a_greeting_is_a_voicemails():
     assert line.found == [(VOICEMAIL, AnswerReason.BEEP)]
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.3, 1.0, 2.0])
+@pytest.mark.parametrize("words", ["Hey, it's Bob, you know what to do.", "It's Bob.", ""])
+def test_beep_behind_words_that_anybody_may_say_is_a_voicemails(words: str, pause: float):
+    line = Line().hear(speech(1.8)).words(words).hear(silence(pause), beep(), silence(0.5))
+
+    assert [who for who, _ in line.found][-1] is VOICEMAIL
+
+
 def test_beep_and_nothing_else_is_a_voicemails():
     assert Line().hear(silence(0.5), beep(), silence(3)).found == [(VOICEMAIL, AnswerReason.BEEP)]
 

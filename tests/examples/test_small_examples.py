@@ -9,6 +9,7 @@ import pytest
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.examples import (
     function_calls,
+    outbound_voicemail,
     own_llm,
     own_stt,
     own_tts,
@@ -16,13 +17,14 @@ from twilio_frames.examples import (
     put_through,
     text_only,
 )
-from twilio_frames.testing import CallEnd, Caller, Phone
+from twilio_frames.testing import CallEnd, Caller, Phone, Voicemail
 from twilio_frames.testing.vendors.openai import FunctionCall, OpenAIServer
 
 SMALL = (
     "function_calls",
     "google_speech",
     "langchain_bot",
+    "outbound_voicemail",
     "own_llm",
     "own_stt",
     "own_tts",
@@ -68,6 +70,23 @@ async def test_own_tts_hums_each_word(phone: Phone):
     assert [turn.speaker for turn in call.result.turns] == ["bot", "caller", "bot"]
     async with phone.text(own_tts.bot) as talk:
         assert await talk.reply() == "Hello! I say everything back."
+
+
+async def test_message_is_left_on_a_voicemail(phone: Phone):
+    greeting = "You have reached Bob. Please leave a message after the tone, and I will call you."
+    call = await phone.ring(outbound_voicemail.bot, Voicemail(greeting=greeting))
+
+    assert call.heard("Hello, this is the coffee shop. Your beans have come. We are open until six")
+
+
+async def test_person_who_is_called_is_told(phone: Phone):
+    async def caller(telephone: Caller) -> None:
+        await telephone.say("Hello?")
+        await telephone.wait_for_bot(silence=0.5)
+
+    call = await phone.ring(outbound_voicemail.bot, caller)
+
+    assert call.heard("Your beans have come. What else may I put aside")
 
 
 async def test_functions_are_called(phone: Phone, monkeypatch: pytest.MonkeyPatch):

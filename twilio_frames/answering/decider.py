@@ -38,6 +38,7 @@ class AnswerLimits:
         words_secs: How much longer the words are waited for, if none have come.
         person_secs: How long a person's greeting is at most, where its words do not tell.
         machine_secs: Speech that goes on for so long without a pause is a machine's.
+        beep_secs: How far behind a greeting a beep belongs to it.
         greeting_secs: Less speech than this before a beep is no greeting.
         limit_secs: Then nothing more is waited for.
         change_secs: For so long a decision may still be changed.
@@ -48,6 +49,7 @@ class AnswerLimits:
     words_secs: float = 0.4
     person_secs: float = 2.4
     machine_secs: float = 3.5
+    beep_secs: float = 4.0
     greeting_secs: float = 0.8
     limit_secs: float = 6.0
     change_secs: float = 20.0
@@ -120,6 +122,10 @@ class AnswerDecider:
         """What Twilio has said."""
         return self._verdict[0] if self._verdict else None
 
+    def is_settled(self, now: float) -> bool:
+        """Whether what was decided is not changed any more."""
+        return self.answer is not None and now - self._began_at > self._limits.change_secs
+
     def decide(self, now: float) -> Answer | None:
         """Decides, or decides anew; None if there is nothing new.
 
@@ -128,7 +134,7 @@ class AnswerDecider:
         """
         if self.answer is None:
             finding = self._first(now)
-        elif now - self._began_at > self._limits.change_secs:
+        elif self.is_settled(now):
             return None
         else:
             finding = self._anew(self.answer, now)
@@ -180,19 +186,30 @@ class AnswerDecider:
         return self._by_verdict(now) or self._by_speech(now)
 
     def _machine_after_all(self, answer: Answer, now: float) -> _Finding | None:
-        who = self._who_says()
-        if who is AnsweredBy.HUMAN:
+        if self._beeps_behind_greeting(answer):
+            return AnsweredBy.VOICEMAIL, AnswerReason.BEEP
+        if self._who_says() is AnsweredBy.HUMAN:
             return None
         if finding := self._by_words(now):
             return finding
-        spells, limits = self.ear.spells, self._limits
-        if not spells or spells[-1].seconds < limits.person_secs:
-            return None
-        if finding := self._by_tones(now, since=answer.after_secs):
-            return finding
         verdict, at = self._verdict or (MachineVerdict.UNKNOWN, 0.0)
         is_machine = verdict.is_machine and at > answer.after_secs
-        return (AnsweredBy.VOICEMAIL, AnswerReason.TWILIO) if is_machine else None
+        is_long = bool(self.ear.spells) and self.ear.spells[-1].seconds >= self._limits.person_secs
+        return (AnsweredBy.VOICEMAIL, AnswerReason.TWILIO) if is_machine and is_long else None
+
+    def _beeps_behind_greeting(self, answer: Answer) -> bool:
+        """Whether a beep is heard behind what may have been a greeting, and not in a talk."""
+        spells, limits = self.ear.spells, self._limits
+        beeps = [at for tone, at in self.ear.tones if tone.kind is ToneKind.BEEP]
+        if not spells or not beeps or beeps[-1] < answer.after_secs:
+            return False
+        # Of the one who was taken for a person, it may have been all that they say.
+        is_first = spells[-1].began_at < answer.after_secs
+        is_long = spells[-1].seconds >= limits.person_secs / (2 if is_first else 1)
+        is_near = beeps[-1] - spells[-1].ended_at <= limits.beep_secs
+        offers = self._phrases.is_offer(self._said_since(self._words_from))
+        is_hello = self._who_says() is AnsweredBy.HUMAN
+        return is_long and is_near and not offers and (is_first or not is_hello)
 
     def _who_says(self) -> AnsweredBy | None:
         if self._is_by_words:
@@ -218,10 +235,8 @@ class AnswerDecider:
         silent = self.ear.silent_secs(now)
         return max(silent, now - self._words_at - self._limits.words_secs) if self.said else silent
 
-    def _by_tones(self, now: float, since: float = 0.0) -> _Finding | None:
+    def _by_tones(self, now: float) -> _Finding | None:
         for tone, at in self.ear.tones:
-            if at < since:
-                continue
             said = sum(spell.seconds for spell in self.ear.spells if spell.began_at < at)
             if tone.kind is ToneKind.FAX and not said and not self.said:
                 return AnsweredBy.FAX, AnswerReason.FAX_TONE

@@ -62,6 +62,7 @@ class AnswerEar:
         self._unheard = b""
         self._noise = 30.0
         self._loud_steps = 0
+        self._sounded_at = 0.0
         self.spells: list[Spell] = []
         """When there was sound that is no tone; the last one may go on."""
         self.tones: list[tuple[Tone, float]] = []
@@ -86,6 +87,7 @@ class AnswerEar:
             if (steady := self._tones.steady_secs) >= _SOUND.steady_secs:
                 self._take_back(now - steady - 4 * _STEP_SECS)
                 self._loud_steps = 0
+                self._sounded_at = now
             else:
                 self._listen(float(np.sqrt(np.mean(part**2))), now)
 
@@ -95,6 +97,7 @@ class AnswerEar:
         self._loud_steps = self._loud_steps + 1 if is_loud else 0
         if self._loud_steps < _SOUND.steps:
             return
+        self._sounded_at = now
         began = now - self._loud_steps * _STEP_SECS
         if self.spells and began - self.spells[-1].ended_at < _SOUND.joins_secs:
             self.spells[-1].ended_at = now
@@ -120,5 +123,5 @@ class AnswerEar:
         return sum(spell.seconds for spell in self.spells)
 
     def silent_secs(self, now: float) -> float:
-        """How long nothing but tones has been heard."""
-        return now - self.spells[-1].ended_at if self.spells else now
+        """How long nothing has been heard, be it a tone."""
+        return now - self._sounded_at

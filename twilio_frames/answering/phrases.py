@@ -166,6 +166,10 @@ class AnswerPhrases:
             return AnsweredBy.HUMAN
         return None
 
+    def is_offer(self, text: str) -> bool:
+        """Whether it is what only a person offers or asks."""
+        return bool(_pattern(self.offers).search(f" {' '.join(_words(text))} "))
+
 
 _IN_ORDER = (
     ("offers", AnsweredBy.HUMAN),

@@ -194,12 +194,14 @@ class Answering:
 
     async def _act(self, answer: Answer) -> None:
         # Whatever fails here, the bot may speak: somebody is on the line.
+        self._listener.is_needed = True
         try:
             await self._worker.queue_frame(AnsweredByFrame(answer))
             await self._do(self._policy.for_answer(answer.answered_by), answer.answered_by)
         except Exception as error:
             report_unforeseen(error, f"{self._call.call_sid}: what was to be done about an answer")
             self._call.transport.hold_speech(False)
+        self._listener.is_needed = False
 
     async def _do(self, wanted: Spoken | AnswerAction, answered_by: AnsweredBy) -> None:
         match wanted:

@@ -38,6 +38,8 @@ class AnswerListener(BaseObserver):
         self._opened_at = opened_at
         self._began_at: float | None = None
         self._on_answer = on_answer
+        self.is_needed = False
+        """Whether somebody waits for what is heard, though all is decided."""
         self._news = asyncio.Event()
         self._marks: set[str] = set()
 
@@ -53,6 +55,8 @@ class AnswerListener(BaseObserver):
         if self._began_at is None:
             self._began_at = at
         begun = at - self._began_at
+        if self._is_over(begun):
+            return
         self.decider.hear(mulaw, begun)
         self.look(begun + mulaw_seconds(mulaw))
 
@@ -64,6 +68,8 @@ class AnswerListener(BaseObserver):
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Takes words and marks; Pipecat calls it."""
+        if self._is_over(self.now):
+            return
         match data.frame:
             case TranscriptionFrame(text=text):
                 self.decider.take_words(text, self.now)
@@ -79,6 +85,9 @@ class AnswerListener(BaseObserver):
         """Takes what Twilio's machine detection says."""
         self.decider.take_verdict(verdict, self.now)
         self.look(self.now)
+
+    def _is_over(self, now: float) -> bool:
+        return not self.is_needed and self.decider.is_settled(now)
 
     def look(self, now: float) -> None:
         """Sees whether something is decided by now."""
@@ -106,10 +115,8 @@ class AnswerListener(BaseObserver):
         return mark in self._marks
 
     def silent_secs(self) -> float:
-        """How long nothing was said and no tone was heard."""
-        ear, now = self.decider.ear, self.now
-        tones = now - ear.tones[-1][1] if ear.tones else now
-        return min(ear.silent_secs(now), tones)
+        """How long nothing was heard."""
+        return self.decider.ear.silent_secs(self.now)
 
     def beeped_since(self, began_at: float) -> bool:
         """Whether a machine has beeped, and nothing was said behind it.
