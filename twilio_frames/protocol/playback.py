@@ -37,6 +37,9 @@ _CLOCK_SECONDS = 0.002
 _DELAYS_KEPT = 16
 _MOST_MARKS = 4000
 _FRAME_SAMPLES = 160
+# What is sent with less than this ahead of it may find the buffer empty at Twilio: one message is
+# taken to be slower than another by no more than this.
+_SURE_LEAD_SECS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,7 @@ class Playback:
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
         self._caller_at: int | None = None
         self._run = _Run()
+        self._sent_at = 0.0
 
     @property
     def is_cutting(self) -> bool:
@@ -208,6 +212,10 @@ class Playback:
         """Notes audio that has been sent."""
         if now >= self.ends_at:
             self._begin_run(now)
+        elif now - self._sent_at >= _CLOCK_SECONDS and self.ends_at - now < _SURE_LEAD_SECS:
+            # Playback may have stood still: what was dated before does not date this.
+            self._run = _Run()
+        self._sent_at = now
         self.sent += length
         self.ends_at = max(self.ends_at, now) + length / _BYTES_PER_SECOND
 
