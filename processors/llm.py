@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pipecat.frames.frames import (
     Frame,
@@ -25,6 +25,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.pipecat_internals import call_event_handler
 from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
+from twilio_frames.processors.replies.empty import is_answer, may_be_empty
 
 __all__ = ["ApologyFrame", "PythonLLMService"]
 
@@ -71,8 +72,9 @@ class PythonLLMService(LLMService):
     around each response. An interruption cancels a running response: ``respond()`` sees
     ``asyncio.CancelledError`` at its current ``await``.
 
-    An exception in ``respond()``, or a piece of text that takes too long, is reported as an error
-    of the pipeline, the caller hears the apology, and the call goes on.
+    An exception in ``respond()``, a piece of text that takes too long, or a response that says and
+    does nothing is reported as an error of the pipeline, the caller hears the apology, and the call
+    goes on. It does something if it pushes a ``TTSSpeakFrame``, a clip or the call's end itself.
 
     Example::
 
@@ -82,12 +84,14 @@ class PythonLLMService(LLMService):
     """
 
     adapter_class = PythonLLMAdapter
+    judges_replies: ClassVar[bool] = True
 
     def __init__(
         self,
         *,
         apology: str = APOLOGY,
         time_limit: float = 30.0,
+        may_be_silent: bool = False,
         **kwargs: Any,
     ):
         """Makes the service.
@@ -95,12 +99,16 @@ class PythonLLMService(LLMService):
         Args:
             apology: Said when a response fails; empty to stay silent.
             time_limit: Seconds that ``respond()`` may take for each piece of text.
+            may_be_silent: Whether ``respond()`` may say nothing on purpose, where it hangs up by
+                ``call.hang_up()`` say, or leaves the caller to their thoughts.
             **kwargs: Passed to Pipecat's ``LLMService``.
         """
         super().__init__(**{"settings": _no_settings(), **kwargs})
         self._apology = ReplyApology(apology)
         self._said = ""
+        self._has_answered = False
         self._time_limit = time_limit
+        self.may_be_silent = may_be_silent
 
     @abstractmethod
     def respond(self, context: LLMContext) -> AsyncIterator[str]:
@@ -131,10 +139,20 @@ class PythonLLMService(LLMService):
             await self.stop_processing_metrics()
             await self.push_frame(LLMFullResponseEndFrame())
 
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Pushes a frame, and takes note of what answers the caller."""
+        self._has_answered = self._has_answered or is_answer(frame)
+        await super().push_frame(frame, direction)
+
     async def _respond_or_apologise(self, context: LLMContext) -> None:
         # Any exception of the subclass's code ends here, or its caller would wait in silence.
         try:
+            self._has_answered = self.may_be_silent or may_be_empty(context)
             await self._push_response(context)
+            if not self._has_answered:
+                await self._apologise("expected respond() to say something, got no words")
         except TimeoutError as error:
             await call_event_handler(self, "on_completion_timeout")
             await self._apologise("respond() took too long", error)
@@ -160,7 +178,7 @@ class PythonLLMService(LLMService):
         async with asyncio.timeout(self._time_limit):
             return await anext(pieces, None)
 
-    async def _apologise(self, reason: str, error: Exception) -> None:
+    async def _apologise(self, reason: str, error: Exception | None = None) -> None:
         await self.push_error(reason, exception=error, category=ErrorCategory.APPLICATION)
         if apology := self._apology.behind(self._said):
             await self.push_frame(LLMTextFrame(apology))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from pipecat.frames.frames import (
     Frame,
@@ -30,6 +30,7 @@ from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorR
 from twilio_frames.processors.llm import ApologyFrame
 from twilio_frames.processors.replies.apology import ReplyApology
 from twilio_frames.processors.replies.continuation import Continuation, to_go_on
+from twilio_frames.processors.replies.empty import is_answer, is_cut_off, is_speakable, may_be_empty
 from twilio_frames.processors.replies.filler import (
     FILLER_AFTER,
     FILLERS,
@@ -61,6 +62,7 @@ class _Reply:
         said: What has been said of it, in whole words.
         has_come: Whether the LLM that is at it has begun to answer.
         has_called: Whether it called functions.
+        has_answered: Whether anything was said or done.
         words: Tells what to say of the words of the LLM that is at it.
     """
 
@@ -71,6 +73,7 @@ class _Reply:
     said: str = ""
     has_come: bool = False
     has_called: bool = False
+    has_answered: bool = False
     words: Continuation = field(default_factory=Continuation)
 
 
@@ -78,7 +81,8 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
     """LLMs of which the next takes over when one fails or keeps the caller waiting.
 
     It stands where one LLM service stands. Functions registered on it are registered on all. A
-    reply that was not begun is asked of the next LLM with the same conversation. One that was begun
+    reply that was not begun, or in which nothing is said, is asked of the next LLM with the same
+    conversation. One that was begun
     is gone on with from the word where it broke off; functions that were called are not called
     again. While the caller waits too long, a filler is said, once a turn, see
     :class:`twilio_frames.processors.replies.filler.FillsSilence`; services that would say their own
@@ -90,6 +94,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
     """
 
     role = VendorRole.LLM
+    judges_replies: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -183,6 +188,8 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
 
         What a function says passes, whichever service called it and whoever works by now.
         """
+        if self._replies and service is self.active:
+            self._replies[0].has_answered |= is_answer(frame)
         if isinstance(frame, _FUNCTION_FRAMES) or self._is_said_by_function(frame):
             return (frame,)
         is_passing = frame in self.owed
@@ -198,7 +205,8 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
                 passed = () if reply.is_open else (frame,)
                 reply.is_open = True
             case LLMTextFrame():
-                self._note_answer(reply)
+                if is_speakable(frame.text):
+                    self._note_answer(reply)
                 passed = self._told(reply, frame)
             case LLMThoughtTextFrame():
                 self._await_token()
@@ -206,12 +214,23 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
                 self._note_answer(reply)
                 reply.has_called = True
                 self._token.clear()
+            case LLMFullResponseEndFrame() if is_cut_off():
+                # It may be that of the reply before.
+                if reply.is_open:
+                    self._end_reply()
+            case LLMFullResponseEndFrame() if self._is_empty(service, reply):
+                passed = ()
+                await self.fail(FailureKind.OTHER)
             case LLMFullResponseEndFrame():
                 passed = (*self._rest(reply), frame)
                 self._end_reply()
             case _:
                 pass
         return passed
+
+    def _is_empty(self, service: FrameProcessor, reply: _Reply) -> bool:
+        is_meant = getattr(service, "may_be_silent", False) or may_be_empty(reply.frame.context)
+        return not (reply.has_answered or is_meant)
 
     def _is_said_by_function(self, frame: Frame) -> bool:
         if not isinstance(frame, TTSSpeakFrame) or isinstance(frame, _OWN_SPEECH):
@@ -257,7 +276,7 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
             # Their results ask for the next reply.
             return LLMFullResponseEndFrame()
         context = reply.frame.context
-        if reply.said:
+        if is_speakable(reply.said):
             context = to_go_on(context, reply.said)
         frame = LLMContextFrame(context)
         if reply.is_speculative:

@@ -67,6 +67,17 @@ def booking() -> ChatCompletionChunk:
     return chunk(tool_calls=[{"index": 0, "id": "1", "function": function}])
 
 
+@pytest.mark.parametrize("blank", ["", "  ", " \n"])
+async def test_reply_of_spaces_is_asked_for_again(blank: str):
+    found = await said_in(
+        [chunk(content=blank), ending("stop")],
+        [chunk(content="Your table is booked."), ending("stop")],
+    )
+
+    assert found[0].strip() == "Your table is booked."
+    assert found[2] == ["", ""]
+
+
 @pytest.mark.parametrize("empty", [None, ""])
 async def test_reply_that_does_not_say_why_it_ended_goes_on(empty: str | None):
     found = await said_in(

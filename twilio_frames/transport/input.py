@@ -38,6 +38,7 @@ from twilio_frames.frames import (
 )
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.output.line_sound import LineFilter
+from twilio_frames.processors.replies.empty import EmptyReplies
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.processors.vad import AudioSteps, PhoneVAD
 from twilio_frames.protocol import Event, MarkEcho, Start
@@ -141,6 +142,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         await self.set_transport_ready(frame)
         if self._beginning is None:
             self._beginning = self.create_task(self._begin())
+            EmptyReplies.behind(self, self._apology)
 
     async def stop(self, frame: EndFrame):
         """Stops hearing. The socket is read on: marks are still to come."""

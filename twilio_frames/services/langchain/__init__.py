@@ -31,6 +31,7 @@ from twilio_frames.errors import BrokenOffReplyError, IncompleteReplyError, Miss
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
+from twilio_frames.processors.replies.empty import is_speakable
 from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.retry_policy import ReplyDeadline, ReplyPolicy
 
@@ -233,7 +234,7 @@ class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
         await self.start_processing_metrics()
         try:
             await self._respond(text, deadline)
-            if not self._said.strip():
+            if not is_speakable(self._said):
                 await self._apologise(
                     "expected the chain to say something, got no words: look at what it streams"
                 )

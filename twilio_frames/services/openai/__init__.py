@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from openai import APIError, AsyncOpenAI, Timeout
 from openai.types.chat import ChatCompletionChunk
@@ -23,6 +23,7 @@ from twilio_frames.pipecat_internals import call_event_handler, openai_client, s
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.processors.replies.continuation import to_go_on
+from twilio_frames.processors.replies.empty import may_be_empty
 from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.function_calls import ChecksFunctionCalls
 from twilio_frames.services.openai.connections import (
@@ -79,6 +80,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
     """
 
     vendor_role = VendorRole.LLM
+    judges_replies: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ class PhoneOpenAILLMService(  # pyright: ignore[reportIncompatibleVariableOverri
         reply = ChatReply(
             lambda said: self._ask(context, said),
             self._policy,
-            may_be_empty=_ends_with_result(context),
+            may_be_empty=may_be_empty(context),
             note_unreadable=self.note_unreadable,
         )
         chunks = aiter(reply)
@@ -246,10 +248,3 @@ class _Turn:
 def _client(**options: Any) -> Any:
     known = ("api_key", "base_url", "organization", "project", "default_headers", "http_client")
     return AsyncOpenAI(**{name: options[name] for name in known if name in options})
-
-
-def _ends_with_result(context: LLMContext) -> bool:
-    """Whether a function's result came last: then there may be nothing to say."""
-    messages = context.get_messages()
-    last = messages[-1] if messages else None
-    return isinstance(last, dict) and last.get("role") == "tool"

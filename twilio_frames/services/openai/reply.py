@@ -12,6 +12,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 from twilio_frames.errors import BrokenOffReplyError, IncompleteReplyError
 from twilio_frames.processors.replies.continuation import Continuation
+from twilio_frames.processors.replies.empty import is_speakable
 from twilio_frames.services.openai.calls import CallPieces
 from twilio_frames.services.openai.errors import is_passing, retry_after
 from twilio_frames.services.retry_policy import ReplyDeadline, ReplyPolicy, Retries
@@ -138,7 +139,7 @@ class ChatReply:
                     last = chunk
                 yield chunk
         text = rest.finish()
-        if not (self.said or text or calls.are_any or self._may_be_empty):
+        if not (is_speakable(self.said + text) or calls.are_any or self._may_be_empty):
             raise ConnectionError(
                 "expected a reply with words or a function call, got an empty one"
             )

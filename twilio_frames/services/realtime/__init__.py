@@ -20,7 +20,7 @@ import asyncio
 import inspect
 import itertools
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from pipecat.frames import frames
 from pipecat.frames.frames import Frame
@@ -89,6 +89,7 @@ class PhoneOpenAIRealtimeLLMService(RealtimeConnection):
     Settings = OpenAIRealtimeLLMSettings
     adapter_class = OpenAIRealtimeLLMService.adapter_class
     vendor_role = VendorRole.REALTIME
+    judges_replies: ClassVar[bool] = True
 
     LOOK_SECS = 0.1
     """How often it is looked what is due."""

@@ -37,6 +37,8 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MarkReachedFrame, MarkSentFrame, SaidSoFarFrame, SendMarkFrame
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.output.speech_gate import SpeechGateFrame
+from twilio_frames.processors.replies.apology import APOLOGY
+from twilio_frames.processors.replies.empty import EmptyReplies
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 from twilio_frames.processors.words import HeardTextFrame
 
@@ -63,6 +65,8 @@ class TextMouth(FrameProcessor):
         await super().process_frame(frame, direction)
         if isinstance(frame, EndFrame | CancelFrame):
             self.is_deaf = True
+        elif isinstance(frame, StartFrame):
+            EmptyReplies.behind(self, APOLOGY)
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self.started.set()
