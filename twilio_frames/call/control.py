@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
-from pipecat.frames.frames import Frame, TTSSpeakFrame
+from pipecat.frames.frames import Frame, OutputAudioRawFrame, TTSSpeakFrame
 from pipecat.pipeline.worker import PipelineWorker
 
+from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.call.detours import DetourResult, Detours, Legs
 from twilio_frames.call.recording import TwilioRecording
 from twilio_frames.call.transfer import (
@@ -37,6 +39,8 @@ class CallControl:
         rest: The account's REST API; None where there is none.
     """
 
+    _MUSIC_SECS = 0.2
+    """How much of the music is laid at a time."""
     _SAID_SECS = 60.0
     """How long it waits for the end of what is being said: longer than anybody listens to."""
 
@@ -164,6 +168,53 @@ class CallControl:
             people, lambda target: self.transfer(target, **options), asks_first=asks_first
         )
 
+    @asynccontextmanager
+    async def on_hold(self, music: str | bytes) -> AsyncIterator[None]:
+        """Let the caller wait with music, from when what was said was heard to the end of this.
+
+        ::
+
+            async with call.on_hold("https://example.com/music.mp3"):
+                price = await slow_question()
+
+        The bot is deaf meanwhile, and what it says comes behind.
+
+        Args:
+            music: The URL of a file, which Twilio plays and plays again: the call leaves its stream
+                for it, and credentials are needed to take it back. Or mu-law of your own, 8000
+                bytes a second, which is played on the stream.
+
+        Raises:
+            ConfigurationError: A URL without Twilio credentials, or nothing to play.
+            DetourError: The call ended meanwhile.
+        """
+        if not music:
+            raise ConfigurationError("expected music for a caller on hold, got none")
+        await self._said_so_far()
+        if isinstance(music, str):
+            async with self.detours.playing(music, self._queue_detour):
+                yield
+            return
+        playing = asyncio.create_task(self._play(music), name="hold-music")
+        self._transport.mute_caller(True)
+        try:
+            yield
+        finally:
+            self._transport.mute_caller(False)
+            playing.cancel()
+
+    async def _play(self, mulaw: bytes) -> None:
+        """Plays a sound again and again, at the pace of a line."""
+        piece = round(self._MUSIC_SECS * SAMPLE_RATE)
+        sound = mulaw * -(-piece // len(mulaw))
+        begin, due = 0, asyncio.get_running_loop().time()
+        while True:
+            part = (sound + sound)[begin : begin + piece]
+            begin = (begin + piece) % len(sound)
+            await self.tell(OutputAudioRawFrame(decode_mulaw(part), SAMPLE_RATE, 1))
+            due += self._MUSIC_SECS
+            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+
     async def send_digits(self, digits: str) -> None:
         """Press keys for the other end, a menu's say, when what was said before was heard.
 
@@ -232,8 +283,13 @@ class CallControl:
                 "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
             )
         self._transport.expect_transfer()
-        if not at_once:
-            await self._said_so_far()
+        try:
+            if not at_once:
+                await self._said_so_far()
+        except BaseException:
+            # A caller who goes on, say: the function that wanted it was cancelled.
+            self._transport.expect_transfer(False)
+            raise
         request = asyncio.create_task(self._rest.update(self._call_sid, url=url, twiml=twiml))
         self._requests.add(request)
         request.add_done_callback(self._requested)

@@ -7,7 +7,8 @@ that webhook, and ends the document it stands in; what was to follow is in the n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,7 @@ from twilio_frames.twiml import (
     Dial,
     OtherTwiml,
     Pause,
+    Play,
     PlayDigits,
     Redirect,
     Verb,
@@ -153,6 +155,7 @@ class Detours:
         self._one_at_a_time = asyncio.Lock()
         self._plans: dict[int, _Plan] = {}
         self._current: _Plan | None = None
+        self._away = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.base_url: str | None = None
         """Where Twilio reaches the server that sees to this call; None if there is none."""
@@ -208,6 +211,28 @@ class Detours:
                     # Nobody waits for one that has not begun.
                     plan.frame.verbs = ()
 
+    @asynccontextmanager
+    async def playing(
+        self, url: str, queue: Callable[[DetourFrame], Awaitable[None]]
+    ) -> AsyncIterator[None]:
+        """Has Twilio play a file again and again, until the end of this."""
+        verbs = (Play(url=url, loop=0),)
+        self._check(verbs, by_rest=True)
+        taken = asyncio.create_task(self.take(verbs, queue, within_secs=_LONG_SECS))
+        away = asyncio.create_task(self._away.wait())
+        await asyncio.wait({taken, away}, return_when=asyncio.FIRST_COMPLETED)
+        away.cancel()
+        if taken.done():
+            taken.result()
+        try:
+            yield
+        finally:
+            plan = self._current
+            if plan is not None and self._rest is not None:
+                back_url = plan.url(self.base_url or "", "back")
+                await self._rest.update(self._call_sid, url=back_url)
+            await taken
+
     def _check(self, verbs: tuple[Verb, ...], *, by_rest: bool) -> None:
         if not verbs:
             raise ConfigurationError("expected at least one verb for a detour, got none")
@@ -241,6 +266,7 @@ class Detours:
         plan.number = self._course.detours
         plan.left = list(plan.frame.verbs)
         self._current = plan
+        self._away.set()
         work = [self._watch(plan)] if self._rest is not None else []
         if plan.frame.by_rest:
             work.append(self._order(plan))
@@ -358,6 +384,7 @@ class Detours:
         if plan is None or not self._course.take(CallStep.STREAM):
             return None
         self._current = None
+        self._away.clear()
         back = await self._transport.come_back(websocket, start, plan.results)
         if back is None:
             return None

@@ -250,6 +250,10 @@ class TwilioTransport(BaseTransport):
             DigitsWantedFrame, is_wanted=is_wanted, is_private=is_private, take_words=take_words
         )
 
+    def mute_caller(self, is_muted: bool) -> None:
+        """Has the pipeline hear silence in the caller's place, and no keys; recorders hear all."""
+        self._input.hears_silence = is_muted
+
     def stay(self) -> None:
         """Says that Twilio has refused a detour that it was asked for by REST."""
         self._connection.stay()

@@ -107,6 +107,8 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._hold_ups: HoldUps | None = None
         self._looking: asyncio.Task[None] | None = None
         self._quiet: asyncio.Task[None] | None = None
+        self.hears_silence = False
+        """Whether the caller is not to be heard."""
         self._held_up: ErrorFrame | None = None
         self._ended = False
         self._deaf = False
@@ -256,13 +258,18 @@ class TwilioInput(BaseInputTransport, LineListener):
                 if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
                     self._leave_out()
                     continue
+                if self.hears_silence:
+                    frame.mulaw = mulaw_silence(len(frame.mulaw) / SAMPLE_RATE)
+                    frame.audio = bytes(len(frame.audio))
                 if self._steps.secs:
                     await self._steps.take(frame)
                 else:
                     await self.push_audio_frame(frame)
                 if self._backlog.is_due:
                     await self.push_frame(self._backlog.question())
-            elif isinstance(frame, InputDTMFFrame) and self.take_key(frame.button.value):
+            elif isinstance(frame, InputDTMFFrame) and (
+                self.hears_silence or self.take_key(frame.button.value)
+            ):
                 pass
             elif not self._deaf or isinstance(frame, MarkReachedFrame):
                 await self._steps.flush()

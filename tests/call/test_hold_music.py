@@ -1,0 +1,107 @@
+"""A caller on hold, with music."""
+
+import asyncio
+import io
+import wave
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from aiohttp import web
+from pipecat.frames.frames import InputAudioRawFrame
+
+from tests.call.test_detours import DetourBot, lengths, with_account
+from tests.transport.bots import tone
+from twilio_frames.audio import decode_mulaw, encode_mulaw
+from twilio_frames.call import Call
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import CallBackFrame
+from twilio_frames.server import ServerSettings, create_app
+from twilio_frames.testing import Phone
+
+MUSIC = encode_mulaw(tone(0.7, hertz=300.0))
+
+
+@pytest.fixture
+async def files() -> AsyncIterator[str]:
+    """The URL of a sound file."""
+    body = io.BytesIO()
+    with wave.open(body, "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(tone(0.5))
+    app = web.Application()
+
+    async def music(_request: web.Request) -> web.Response:
+        return web.Response(body=body.getvalue(), content_type="audio/wav")
+
+    app.router.add_get("/music.wav", music)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/music.wav"
+    await runner.cleanup()
+
+
+def loudness(mulaw: bytes) -> float:
+    pcm = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(float)
+    return float(np.sqrt(np.mean(pcm**2))) if len(pcm) else 0.0
+
+
+async def test_own_music_is_heard_and_the_caller_is_not(phone: Phone):
+    async def act(call: Call, bot: DetourBot) -> object:
+        await bot.say(0.5)
+        async with call.on_hold(MUSIC):
+            held.set()
+            await asyncio.sleep(4.0)
+        await bot.say(0.5)
+        return None
+
+    held = asyncio.Event()
+    bot = DetourBot(act)
+    async with phone.call(bot) as caller:
+        await held.wait()
+        begin = len(bot.before.seen)
+        await caller.say("Is anybody there?")
+        while_held = bot.before.seen[begin:]
+        await caller.wait_for_end(seconds=30)
+        await asyncio.wait_for(bot.reason, 30)
+
+    heard = caller.result.heard_bot
+    assert all(loudness(heard[at : at + 4000]) > 1000 for at in range(8000, 32000, 4000))
+    audio = [frame.audio for frame, _ in while_held if isinstance(frame, InputAudioRawFrame)]
+    assert audio
+    assert not any(any(each) for each in audio)
+
+
+async def test_twilio_plays_a_file_until_it_is_taken_back(phone: Phone, files: str):
+    async def act(call: Call, bot: DetourBot) -> object:
+        await bot.say(0.5)
+        async with call.on_hold(files):
+            await asyncio.sleep(3.0)
+        await bot.say(0.5)
+        return None
+
+    bot = DetourBot(act)
+    async with phone.call(with_account(bot)) as caller:
+        await caller.wait_for_end(seconds=30)
+        await asyncio.wait_for(bot.reason, 30)
+
+    (back,) = bot.after.frames(CallBackFrame)
+    assert isinstance(back, CallBackFrame)
+    assert 3.0 <= back.away_secs < 4.5
+    assert len(lengths(caller)) == 2
+
+
+async def test_file_needs_credentials(phone: Phone):
+    async def act(call: Call, _: DetourBot) -> object:
+        for music, words in ((b"", "got none"), ("http://127.0.0.1/a.wav", "TWILIO_ACCOUNT_SID")):
+            with pytest.raises(ConfigurationError, match=words):
+                async with call.on_hold(music):
+                    pass
+        return None
+
+    bot = DetourBot(act)
+    settings = ServerSettings(auth_token=phone.auth_token)
+    async with phone.call(create_app(bot, settings)) as caller:
+        await caller.wait_for_end(seconds=30)
+        await asyncio.wait_for(bot.reason, 30)
