@@ -12,6 +12,7 @@ from twilio_frames.campaign import Campaign, CampaignLine, CampaignPolicy, Conta
 from twilio_frames.campaign.hours import CallingHours
 from twilio_frames.campaign.state import CampaignState
 from twilio_frames.errors import RestError
+from twilio_frames.rest import Credentials, TwilioRest
 from twilio_frames.rest.client import CallState
 
 ALWAYS = CallingHours(begin=time(0), end=time(23, 59, 59), days=tuple(range(7)), zone="UTC")
@@ -140,6 +141,8 @@ class Line(CampaignLine):
     """The campaign's way to that Twilio."""
 
     def __init__(self, exchange: Exchange, process: Process):
+        rest = TwilioRest(Credentials(account_sid="AC1", auth_token="never asked"))
+        super().__init__(rest, caller="+12125550199", webhook="https://bot.example.com/twiml")
         self.exchange, self.process = exchange, process
         self.hung_up: list[str] = []
 

@@ -149,6 +149,14 @@ async def test_call_of_a_moment_ago_is_not_taken_for_the_next(path: Path):
     assert exchange.calls_of(A) == 2
 
 
+def test_contact_that_does_not_fit_is_told_before_anybody_is_called(path: Path):
+    contact = Contact(number=A, parameters={str(place): "x" for place in range(21)})
+    with pytest.raises(ConfigurationError, match="at most 20 parameters"):
+        Campaign([contact], Line(Exchange(), Process()), POLICY, state=path)
+
+    assert not path.exists()
+
+
 async def test_state_that_cannot_be_written_calls_nobody(path: Path, monkeypatch):
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")

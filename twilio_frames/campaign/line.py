@@ -69,16 +69,23 @@ class CampaignLine:
             )
         return now
 
+    def request(self, contact: Contact) -> tuple[str, CallOptions]:
+        """The webhook and the options of somebody's call.
+
+        Raises:
+            ConfigurationError: The contact's parameters do not fit beside those of each call.
+        """
+        parameters = {**self._options.parameters, **contact.parameters}
+        options = replace(self._options, parameters=parameters)
+        return options.webhook(self._webhook), options
+
     async def place(self, contact: Contact) -> str:
         """Have Twilio call somebody; gives the call's sid.
 
         Raises:
             RestError: Twilio refused, or did not answer.
-            ConfigurationError: The contact's parameters do not fit.
         """
-        parameters = {**self._options.parameters, **contact.parameters}
-        options = replace(self._options, parameters=parameters)
-        return await self._dial(contact.number, options.webhook(self._webhook), options)
+        return await self._dial(contact.number, *self.request(contact))
 
     async def made_since(self, number: str, since: float) -> Sequence[CallState]:
         """The calls from our number to another since a moment, the oldest first.

@@ -66,6 +66,9 @@ class Campaign:
         state: The file that says what was done, made if there is none.
         barred: Numbers that are not called, and why.
         tell: Called with how far it is, whenever that changes.
+
+    Raises:
+        ConfigurationError: A contact cannot be called like this, or the state cannot be opened.
     """
 
     _LOOK_SECS = 2.0
@@ -88,6 +91,9 @@ class Campaign:
     ):
         self._line = line
         self._policy = policy or CampaignPolicy()
+        contacts = list(contacts)
+        for contact in contacts:
+            line.request(contact)
         self._state = CampaignState(state)
         self._tell = tell
         attempts = self._state.attempts()
@@ -201,8 +207,6 @@ class Campaign:
         """Asks for a call; None if there is none, and the plan knows."""
         try:
             return await self._line.place(contact)
-        except ConfigurationError:
-            await self._end(replace(attempt, outcome=Outcome.REFUSED, ended_at=await self._now()))
         except RestError as error:
             if _may_be_made(error):
                 log = "no answer" if error.status is None else f"HTTP {error.status}"

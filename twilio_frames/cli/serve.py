@@ -41,6 +41,7 @@ environment:
   TWILIO_FRAMES_CALL_LOGS       a folder for a log of each call; see twilio-frames report
   TWILIO_FRAMES_LOG_WORDS       1 for the words that were said in them
   TWILIO_FRAMES_LOG_DIGITS      1 for the keys that were pressed
+  TWILIO_FRAMES_RECORDING_NEEDS_CONSENT 1 to record only with consent
 
 Coroutine functions beside the bot that are called if they are there: warm_up() before calls are
 taken, which may raise a ConfigurationError for what is missing; prepare(coming_call) while a call's
