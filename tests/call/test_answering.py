@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from pipecat.pipeline.pipeline import Pipeline
 
 from tests.answering.test_decider import speech
 from tests.audio.test_tones import tone
@@ -17,9 +18,11 @@ from tests.call.answering_rig import (
 )
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.audio import mulaw_silence
+from twilio_frames.call import Call
 from twilio_frames.call.answering import AnswerAction, AnsweredBy, AnswerPolicy, AnswerReason
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
+from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.testing import CallEnd, Phone, Voicemail
 from twilio_frames.testing.callers.parties import beep
 
@@ -313,6 +316,36 @@ async def test_voicemail_that_hangs_up_under_the_message(phone: Phone):
         assert not await caller.has_heard(MESSAGE)
         assert out.memory[-1][0] == "assistant"
         assert out.memory[-1][1] != MESSAGE
+
+
+async def test_line_without_a_sound_is_spoken_to_in_time(phone: Phone):
+    async def bot(call: Call) -> None:
+        pipeline = Pipeline(
+            [call.transport.input(), EspeakTTSService(), call.transport.output()],
+        )
+        await call.run(pipeline, greeting=GREETING, answering=LEAVE)
+
+    async with phone.text(bot) as talk:
+        assert await talk.reply() == GREETING
+        assert talk.call is not None
+        answer = await talk.call.wait_for_answer()
+        assert answer.reason is AnswerReason.SILENCE
+
+
+async def test_what_an_action_is_called_may_be_said(phone: Phone):
+    async with answered(phone, AnswerPolicy(voicemail="Go on")) as (caller, out):
+        await says(caller, out, 2.0, "Please leave a message.")
+        await caller.say(beep())
+        assert await caller.wait_for_end() is CallEnd.BOT_HUNG_UP
+
+        assert await caller.has_heard("Go on")
+
+
+def test_empty_text_is_refused():
+    with pytest.raises(ConfigurationError, match="at voicemail, got an empty text"):
+        AnswerPolicy(voicemail=" ")
+    with pytest.raises(ConfigurationError, match="at screening, got an empty text"):
+        AnswerPolicy(screening="")
 
 
 def test_times_are_positive():

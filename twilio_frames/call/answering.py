@@ -1,7 +1,7 @@
 """What a bot does about whoever answers the call it has placed."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 
 from twilio_frames.answering import Answer, AnsweredBy, AnswerPhrases, AnswerReason
 from twilio_frames.errors import ConfigurationError
@@ -21,7 +21,7 @@ Spoken = Clip | Greeting | str
 """What is said: a clip, a :class:`twilio_frames.processors.greeting.Greeting`, or a text."""
 
 
-class AnswerAction(StrEnum):
+class AnswerAction(Enum):
     """What is done about an answer, if nothing is said to it."""
 
     GO_ON = "go on"
@@ -51,7 +51,7 @@ class AnswerPolicy:
         phrases: What tells machines and people apart by their words.
 
     Raises:
-        ConfigurationError: A time is not positive.
+        ConfigurationError: A time is not positive, or a text is empty.
     """
 
     voicemail: Spoken | AnswerAction = AnswerAction.HANG_UP
@@ -73,6 +73,14 @@ class AnswerPolicy:
             if getattr(self, name) <= 0:
                 raise ConfigurationError(
                     f"expected {name} above 0, got {getattr(self, name):g}: seconds"
+                )
+
+        for name in ("voicemail", "screening"):
+            said = getattr(self, name)
+            if isinstance(said, str) and not said.strip():
+                raise ConfigurationError(
+                    f"expected a text, a clip, a Greeting or an AnswerAction at {name}, got an "
+                    "empty text: AnswerAction.HANG_UP says nothing"
                 )
 
     def for_answer(self, answered_by: AnsweredBy) -> Spoken | AnswerAction:

@@ -107,6 +107,9 @@ class AnswerListener(BaseObserver):
                 async with asyncio.timeout(min(left, _LONGEST_REST)):
                     await self._news.wait()
             except TimeoutError:
+                if self._began_at is None:
+                    # A line that sends no silence: time goes on all the same.
+                    self._began_at = time.monotonic() - self._opened_at
                 self.look(self.now)
         return True
 
