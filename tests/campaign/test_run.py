@@ -20,6 +20,7 @@ from tests.campaign.exchange import (
     failed,
     timed_out,
 )
+from tests.vendors.faults import bad_day
 from twilio_frames.campaign import CallingHours, Campaign, Contact, Outcome, Retry
 from twilio_frames.campaign.plan import Progress
 from twilio_frames.campaign.state import CampaignState
@@ -72,6 +73,11 @@ def assert_called_by_the_policy(exchange: Exchange, campaign: Campaign) -> None:
     assert {number: campaign.plan.final(number) for number in FINAL} == FINAL
 
 
+@bad_day(
+    "server",
+    "requests of a campaign's for calls time out, or are answered with 5xx or 429",
+    "Nothing: no second call of one that was made.",
+)
 async def test_every_number_is_called_as_the_policy_says(path: Path):
     exchange = difficult_exchange()
     campaign, is_done = await campaign_on(exchange, list(CALLS), path)
@@ -89,6 +95,11 @@ async def test_campaign_that_is_done_calls_nobody(path: Path):
     assert_called_by_the_policy(exchange, campaign)
 
 
+@bad_day(
+    "server",
+    "a campaign's process is killed at any moment",
+    "No call too many and none too few; whoever was talking with the bot loses it.",
+)
 async def test_killed_at_any_moment_nothing_is_lost_or_repeated(tmp_path: Path):
     numbers = [A, B, E]
     exchange = difficult_exchange()
@@ -200,6 +211,7 @@ async def test_refusal_of_every_number_ends_the_campaign(path: Path, fault: tupl
     assert exchange.calls_of(A) == 1
 
 
+@bad_day("server", "the account has as many calls as it may (10004)", "Nothing: the next waits.")
 async def test_crowded_account_is_waited_for(path: Path):
     exchange = Exchange(most_at_once=1, call_secs=20)
     _, is_done = await campaign_on(exchange, [A, B, C], path)
@@ -208,6 +220,9 @@ async def test_crowded_account_is_waited_for(path: Path):
     assert Counter(call.number for call in exchange.calls) == {A: 1, B: 1, C: 1}
 
 
+@bad_day(
+    "server", "the network is down for ten minutes of a campaign", "Nothing: it goes on behind."
+)
 async def test_campaign_outlives_a_network_that_is_down(path: Path):
     exchange = Exchange(outcomes={A: ["busy", "completed"]})
     running = asyncio.create_task(campaign_on(exchange, [A], path))
@@ -249,6 +264,11 @@ async def test_machine_is_hung_up_on_if_so_wished(
     assert exchange.now() - began == pytest.approx(seconds, abs=2)
 
 
+@bad_day(
+    "server",
+    "a call waits in Twilio's queue until the calling hours end",
+    "Nothing: it is called off, and made the next day.",
+)
 async def test_call_that_waits_into_the_night_is_called_off(path: Path):
     exchange = Exchange(queue_secs=3600)
     line = Line(exchange, Process())
