@@ -1,5 +1,6 @@
 """``twilio-frames call`` against small bots."""
 
+import asyncio
 import json
 import wave
 
@@ -162,6 +163,8 @@ async def unreached(call: Call) -> None:
 
 
 SPEAKING = """
+import asyncio
+
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from twilio_frames.local.tts import EspeakTTSService
@@ -169,6 +172,16 @@ from twilio_frames.local.tts import EspeakTTSService
 async def bot(call):
     parts = [call.transport.input(), EspeakTTSService(), call.transport.output()]
     await call.run(Pipeline(parts), begin_with=[TTSSpeakFrame("Your table is booked.")])
+
+async def tidy(call):
+    await bot(call)
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+    print("tidied up behind", call.end_reason)
+
+async def endless(call):
+    await bot(call)
+    await asyncio.Event().wait()
 
 async def failing(call):
     raise ValueError("no price list")
@@ -191,6 +204,21 @@ async def test_words_of_ones_own_bot_are_shown(tmp_path, capsys):
     assert "bot     Your table is booked." in capsys.readouterr().out
     (turn,) = json.loads((tmp_path / "call.json").read_text())["turns"]
     assert turn["words"] == "Your table is booked."
+
+
+@pytest.mark.usefixtures("own_bots")
+async def test_ones_own_bot_winds_up_behind_its_call(capsys):
+    assert await run("call", "speaking_bots:tidy", "--seconds", "3") == 0
+
+    told = capsys.readouterr()
+    assert "tidied up behind caller hung up" in told.out
+    assert "cancelled" not in told.err
+
+
+@pytest.mark.usefixtures("own_bots")
+async def test_ones_own_bot_that_never_ends_is_not_waited_for():
+    async with asyncio.timeout(30):
+        assert await run("call", "speaking_bots:endless", "--seconds", "3") == 0
 
 
 @pytest.mark.usefixtures("own_bots")

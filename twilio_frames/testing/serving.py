@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
 _SHUTDOWN_SECONDS = 2.0
+_WIND_UP_SECONDS = 5.0
 
 OnError = Callable[[BaseException], None]
 
@@ -124,6 +125,8 @@ async def _serving_bot(
     hooks = {name: getattr(bot, name, None) for name in ("warm_up", "prepare")}
     async with Server(create_app(bot, own, **hooks)) as server:
         yield server.url
+        # Whoever rang is done; bots whose line has just ended are not.
+        await server.drain(_WIND_UP_SECONDS)
 
 
 @asynccontextmanager
