@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from twilio_frames.call import SilencePolicy, TimeLimit
 from twilio_frames.call.answering import AnswerPolicy
 from twilio_frames.campaign import CallingHours, CampaignPolicy
 from twilio_frames.local.tts import EspeakTTSSettings
@@ -37,6 +38,8 @@ WHERE: dict[type, str] = {
     CampaignPolicy: "`Campaign(contacts, line, CampaignPolicy(...))`; see "
     "[campaigns](campaigns.md).",
     CallingHours: "`CampaignPolicy(hours=...)`; see [campaigns](campaigns.md).",
+    SilencePolicy: "`call.run(pipeline, silence=SilencePolicy(...))`; see [limits](limits.md).",
+    TimeLimit: "`call.run(pipeline, time_limit=TimeLimit(...))`; see [limits](limits.md).",
     TurnEndTimes: "`PhoneVAD(turn_end_times=...)`; [turns](turns.md) says what it is for.",
     PauseRange: "`PhoneVAD(learned_pause=LearnedPause(PauseRange(...)))`; see [turns](turns.md).",
     FallbackOptions: "Keywords of `STTFallback`, `LLMFallback` and `TTSFallback`; see "

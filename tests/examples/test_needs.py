@@ -21,6 +21,7 @@ EXTRAS = {
     "own_llm": ("pocketsphinx", "local"),
     "own_stt": ("espeakng_loader", "local"),
     "own_tts": ("pocketsphinx", "local"),
+    "patient": ("pocketsphinx", "local"),
     "pin_menu": ("pocketsphinx", "local"),
 }
 

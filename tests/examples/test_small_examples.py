@@ -13,6 +13,7 @@ from twilio_frames.examples import (
     own_llm,
     own_stt,
     own_tts,
+    patient,
     pin_menu,
     put_through,
     text_only,
@@ -28,6 +29,7 @@ SMALL = (
     "own_llm",
     "own_stt",
     "own_tts",
+    "patient",
     "pin_menu",
     "phone_menu",
     "put_through",
@@ -123,6 +125,16 @@ async def test_function_knows_the_menu(phone: Phone, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("test", [text_only.test_order_is_taken, text_only.test_caller_cuts_in])
 async def test_text_only_tests_pass(phone: Phone, test: Callable[[Phone], Awaitable[None]]):
     await test(phone)
+
+
+async def test_silent_caller_is_asked_twice(phone: Phone):
+    async def says_nothing(telephone: Caller) -> None:
+        assert await telephone.wait_for_end(seconds=60) is CallEnd.BOT_HUNG_UP
+
+    call = await phone.ring(patient.bot, says_nothing)
+
+    said = " ".join(turn.words or "" for turn in call.result.turns)
+    assert "Are you still there? Hello? I cannot hear you" in said
 
 
 @pytest.mark.parametrize(("pin", "said"), [("4711", "twelve dollars"), ("4712", "is wrong")])

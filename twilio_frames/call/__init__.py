@@ -18,6 +18,7 @@ from twilio_frames.call.answering import Answer, AnswerPolicy
 from twilio_frames.call.detours import DetourResult, Legs
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.keyed import KeyedCall
+from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
 from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
@@ -40,6 +41,8 @@ __all__ = [
     "DigitsOutcome",
     "DigitsResult",
     "Legs",
+    "SilencePolicy",
+    "TimeLimit",
     "TransferOutcome",
     "TransferResult",
     "phone_worker",
@@ -209,6 +212,8 @@ class Call(KeyedCall):
         greeting: Clip | Greeting | str | None = None,
         begin_with: Sequence[Frame] = (),
         answering: AnswerPolicy | None = None,
+        silence: SilencePolicy | None = None,
+        time_limit: TimeLimit | None = None,
         **options: Any,
     ) -> CallEndReason | None:
         """Run the bot's pipeline until the call has ended, and return why it ended.
@@ -222,14 +227,22 @@ class Call(KeyedCall):
             begin_with: Frames for the pipeline's start; an ``LLMRunFrame`` lets the bot greet.
             answering: What is done about whoever answers a call that was placed. The greeting and
                 ``begin_with`` then wait until somebody is there whom they are for.
+            silence: What is done about a caller who says nothing; with a pipeline only.
+            time_limit: How long the call may last, and what is said about it; likewise.
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
+            ConfigurationError: ``silence`` or ``time_limit`` stands beside a worker.
             CallFailedError: The pipeline did not come up: a processor raised where it was set up,
                 or at the ``StartFrame``, or one did not let it through. Or one held a later frame
                 up, and the caller heard nothing for too long.
             RestError: ``hang_up(by_rest=True)`` was asked for, and Twilio refused.
         """
+        pipeline, silence_watch = watched(
+            pipeline, silence, time_limit, hang_up=self.hang_up, time_is_up=self._end_in_time
+        )
+        if silence_watch is not None:
+            self._transport.add_watcher(silence_watch)
         if isinstance(pipeline, PipelineWorker):
             worker = pipeline
         else:
@@ -331,6 +344,10 @@ class Call(KeyedCall):
         self._line_ended.set()
         if self._ends_by_rest:
             await self._end_by_rest()
+
+    async def _end_in_time(self) -> None:
+        self._transport.expect_end(CallEndReason.TIME_LIMIT)
+        await (await self._require_worker()).queue_frame(EndFrame())
 
     # The docstring, and the result, are what the model gets to read.
     async def end_call(self, params: FunctionCallParams, goodbye: str) -> None:

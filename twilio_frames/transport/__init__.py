@@ -318,11 +318,15 @@ class TwilioTransport(BaseTransport):
         """Waits until the line is closed, or is to be closed when a transfer is through."""
         await self._connection.closing.wait()
 
-    def expect_end(self) -> None:
+    def expect_end(self, reason: CallEndReason = CallEndReason.BOT_HUNG_UP) -> None:
         """Says that the pipeline has been asked to end: some time behind the last word it is over.
 
         A pipeline says so itself, unless the end does not get through to its first processor.
+
+        Args:
+            reason: Why the call will have ended, if nothing else ends it.
         """
+        self._connection.checks.bot_ends_as = reason
         self._connection.checks.expect_end(time.monotonic())
 
     @property

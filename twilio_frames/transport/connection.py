@@ -423,6 +423,8 @@ class MediaConnection:
             await self._wait_for_end(self._params.transfer_timeout_secs)
         if self.breaks_off:
             reason = CallEndReason.ERROR
+        elif reason is CallEndReason.BOT_HUNG_UP:
+            reason = self.checks.bot_ends_as
         self._end(reason, detail)
         if self._closing is None:
             self._closing = asyncio.create_task(

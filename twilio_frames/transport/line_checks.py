@@ -43,6 +43,8 @@ class LineChecks:
         """Until when the call may be away from its stream; None while it is on it."""
         self.pipeline_is_up = False
         """Whether there is a pipeline that can hear and speak."""
+        self.bot_ends_as = CallEndReason.BOT_HUNG_UP
+        """Why the call will have ended, where the pipeline ends it."""
         self.was_dead_air = False
         """Whether the call ended because there was none in time."""
 
@@ -74,7 +76,7 @@ class LineChecks:
             return TooLate(CallEndReason.ERROR, text)
         if self._is_past_its_end(now):
             text = "the pipeline did not let the end through"
-            return TooLate(CallEndReason.BOT_HUNG_UP, text)
+            return TooLate(self.bot_ends_as, text)
         if self._is_dead(now):
             text = "nothing came any more, and no mark came back"
             return TooLate(CallEndReason.LINE_LOST, text)

@@ -129,7 +129,7 @@ class TextTransport(BaseTransport):
         """Whether the pipeline has been up."""
         return self.mouth.started.is_set()
 
-    def expect_end(self) -> None:
+    def expect_end(self, reason: CallEndReason = CallEndReason.BOT_HUNG_UP) -> None:
         """Leaves the end to the pipeline: nobody holds a line meanwhile."""
 
     def expect_break_off(self) -> None:
