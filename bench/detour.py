@@ -4,10 +4,11 @@
     python bench/detour.py --real [--detours 10]       how long the way back takes, at real pace
 
 A simulated Twilio, 60 ms away each way, rings a bot that speaks some 20 words. At a random moment
-the bot leaves for a second of Twilio's own, in half of the calls about when its caller speaks,
-which may interrupt it. Every other detour leaves in the middle of a word (`at_once`), the others
-behind the last one. Each word has a sound of its own, so the ear says which words were heard; the
-words in the memory must be those. Nothing of this was tried on the real line.
+the bot leaves: for a second of Twilio's own, to be put through to somebody who is busy, to press
+keys, or to let its caller wait with music on its own stream; in half of the calls about when its
+caller speaks, which may interrupt it. Some leave in the middle of a word (`at_once`), the others
+behind the last one. Each word has a sound of its own, so the ear says which were heard; the words
+in the memory must be those. Nothing of this was tried on the real line.
 """
 
 import argparse
@@ -15,12 +16,14 @@ import asyncio
 import json
 import random
 import statistics
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from aiohttp import web
 from loguru import logger
 from pipecat.frames.frames import TTSSpeakFrame
@@ -28,8 +31,9 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameProcessor
 from truth_words import Author, Memory, compare, heard_words, pcm_of
 
-from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.audio import SAMPLE_RATE, encode_mulaw
 from twilio_frames.call import Call
+from twilio_frames.errors import CallFailedError
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 from twilio_frames.processors.vad import PhoneVAD
@@ -40,13 +44,16 @@ from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.known_speech import said, sound
 from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.virtual_time import VirtualEventLoop, take_over_time
-from twilio_frames.twiml import Pause
+from twilio_frames.twiml import Dial, Pause, PlayDigits
 
 WAY = 0.06
 """Seconds from Twilio to the bot, and back."""
 AWAY = 1
 """Seconds that Twilio does something else."""
 TWILIO = StartDelays.measured()
+BUSY = "+12125550123"
+MUSIC = encode_mulaw((4000 * np.sin(np.arange(4000))).astype(np.int16).tobytes())
+KINDS = ("away", "transfer", "keys", "hold")
 BEHIND = "Perfectly fine."
 """What is said behind a detour, where nothing is left to say."""
 
@@ -70,12 +77,14 @@ class Found:
     """What came of one detour; times in seconds.
 
     Parameters:
+        kind: What was done.
         memory: The memory beside what was heard.
         back_after: From the last sound on the old stream to the first on the new one, without what
             Twilio took; None where the caller spoke as well.
         words: How many there were to say.
     """
 
+    kind: str
     memory: Memory
     back_after: float | None
     words: int
@@ -92,8 +101,10 @@ class Trial:
         self._seed = seed
         self._random = random.Random(seed)
         self._text = Author(seed).reply(7, 6, 7)
-        self._at_once = bool(seed % 2)
-        self._caller_speaks = bool(seed // 2 % 2)
+        self.kind = KINDS[seed % len(KINDS)]
+        # Music on the stream comes behind what is being said.
+        self._at_once = bool(seed // 4 % 2) and self.kind != "hold"
+        self._caller_speaks = bool(seed // 8 % 2)
         self._context = PhoneContextAggregator()
 
     async def _bot(self, call: Call) -> None:
@@ -107,20 +118,35 @@ class Trial:
 
     async def _act(self, call: Call) -> None:
         await asyncio.sleep(0.5 + 4.0 * self._random.random())
-        await call.detour(Pause(seconds=AWAY), at_once=self._at_once)
+        await self._leave(call)
         if not self._at_once:
             await call.say(BEHIND)
         await call.hang_up()
+
+    async def _leave(self, call: Call) -> None:
+        match self.kind:
+            case "hold":
+                async with call.on_hold(MUSIC):
+                    await asyncio.sleep(AWAY)
+            case "transfer":
+                await call.detour(Dial(targets=(BUSY,)), at_once=self._at_once)
+            case "keys":
+                await call.detour(PlayDigits(digits="12"), at_once=self._at_once)
+            case _:
+                await call.detour(Pause(seconds=AWAY), at_once=self._at_once)
 
     async def run(self) -> Found:
         """Rings, and gives what came of it."""
         line = LineConditions(delay_to_bot=WAY, delay_from_bot=WAY)
         async with SimulatedTwilio(delays=TWILIO) as twilio, _served(self._bot, twilio) as url:
+            twilio.answer_with(BUSY, None)
             options = CallerOptions(line=line, seed=self._seed)
             async with twilio.call(url, options=options) as caller:
                 if self._caller_speaks:
                     await caller.wait_until_bot_speaks()
-                    await caller.say("Hello, are you still there at all?")
+                    # The bot may be done before the caller is.
+                    with suppress(CallFailedError):
+                        await caller.say("Hello, are you still there at all?")
                 await caller.wait_for_end(seconds=60)
                 result = caller.result
         words = [*said(self._text), *([] if self._at_once else said(BEHIND))]
@@ -129,10 +155,10 @@ class Trial:
         memory = compare(texts, words, heard_words(result.heard_bot, words))
         streams = [[s for s in result.heard_spans if s.stream == number] for number in (0, 1)]
         back_after = None
-        if all(streams) and not self._caller_speaks:
+        if all(streams) and not self._caller_speaks and self.kind == "away":
             away = streams[1][0].began_at - streams[0][-1].ended_at
             back_after = away - AWAY - TWILIO.connect
-        return Found(memory=memory, back_after=back_after, words=len(words))
+        return Found(kind=self.kind, memory=memory, back_after=back_after, words=len(words))
 
 
 @asynccontextmanager
@@ -160,6 +186,7 @@ def figures_of(found: list[Found]) -> dict[str, Any]:
     return {
         "detours": len(found),
         "memories_wrong": len(wrong),
+        "memories_wrong_by_kind": dict(Counter(one.kind for one in found if one.memory in wrong)),
         "words_wrong": sum(memory.words_off for memory in wrong),
         "words_never_heard": sum(unheard),
         "words_heard_twice": sum(len(one.memory.repeated) for one in found),
@@ -185,7 +212,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures))
     backs = sorted(figures.pop("back_secs"))
     for name, value in figures.items():
-        print(f"{name.replace('_', ' '):24}{value:>8}")
+        print(f"{name.replace('_', ' '):24}{value!s:>8}")
     if backs:
         print(
             "last sound of the old stream to first of the new, beyond Twilio's own time: "
