@@ -25,7 +25,7 @@ from twilio_frames.call.answering import Answer, AnswerPolicy
 from twilio_frames.frames import AnsweredByFrame, CallEndReason
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
-from twilio_frames.testing import Caller, Phone
+from twilio_frames.testing import Caller, CallerOptions, Phone
 
 MESSAGE = "Please call Ann back at four."
 PURPOSE = "It is Ann about the order."
@@ -94,7 +94,11 @@ class Outbound:
 
 @asynccontextmanager
 async def answered(
-    phone: Phone, policy: AnswerPolicy, *, greeting: str | None = GREETING
+    phone: Phone,
+    policy: AnswerPolicy,
+    *,
+    greeting: str | None = GREETING,
+    options: CallerOptions | None = None,
 ) -> AsyncIterator[tuple[Caller, Outbound]]:
     """Has a bot's call answered; gives whoever answers, and the bot's side."""
     out = Outbound()
@@ -110,7 +114,7 @@ async def answered(
         out.up.set()
         out.ended.set_result(await call.run(pipeline, greeting=greeting, answering=policy))
 
-    async with phone.call(bot) as caller:
+    async with phone.call(bot, options=options) as caller:
         yield caller, out
 
 

@@ -23,7 +23,7 @@ from twilio_frames.call.answering import AnswerAction, AnsweredBy, AnswerPolicy,
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.testing import CallEnd, Phone, Voicemail
+from twilio_frames.testing import CallEnd, CallerOptions, LineConditions, Phone, Voicemail
 from twilio_frames.testing.callers.parties import beep
 
 LEAVE = AnswerPolicy(voicemail=MESSAGE, screening=PURPOSE)
@@ -84,6 +84,26 @@ async def test_message_is_left_behind_the_beep(phone: Phone):
         assert out.whos == ["voicemail"]
         assert out.model.asked == 0
         assert out.memory[-1] == ("assistant", MESSAGE)
+
+
+async def test_message_is_left_once_over_a_line_with_an_echo(phone: Phone):
+    message = f"{MESSAGE} {MESSAGE} {MESSAGE}"
+    options = CallerOptions(line=LineConditions(echo_level=-15.0))
+    async with answered(phone, AnswerPolicy(voicemail=message), options=options) as (caller, _):
+        await Voicemail(greeting=speech(5))(caller)
+
+        assert await caller.has_heard(message)
+        (spell, *others) = [one for one in caller.bot_spells if one.seconds > 0.3]
+        assert (others[-1] if others else spell).ended_at - spell.began_at < 9
+
+
+async def test_message_is_heard_whole_at_last_over_a_loud_echo(phone: Phone):
+    message = f"{MESSAGE} {MESSAGE}"
+    options = CallerOptions(line=LineConditions(echo_level=-3.0))
+    async with answered(phone, AnswerPolicy(voicemail=message), options=options) as (caller, _):
+        await Voicemail(greeting=speech(5))(caller)
+
+        assert await caller.has_heard(message)
 
 
 async def test_message_is_left_where_nobody_transcribes(phone: Phone):

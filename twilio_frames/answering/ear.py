@@ -47,6 +47,8 @@ class Spell:
 
     began_at: float
     ended_at: float
+    level: float = 0.0
+    """The loudest of it: root mean square of 16-bit samples."""
 
     @property
     def seconds(self) -> float:
@@ -103,6 +105,7 @@ class AnswerEar:
             self.spells[-1].ended_at = now
         else:
             self.spells.append(Spell(began, now))
+        self.spells[-1].level = max(self.spells[-1].level, level)
 
     def _take(self, tone: Tone, now: float) -> None:
         self.tones.append((tone, now))

@@ -235,12 +235,13 @@ class Answering:
         listener, policy = self._listener, self._policy
         await self._drop_speech(is_open=False)
         began_at = 0.0
-        for _ in range(self._TRIES):
+        for left in reversed(range(self._TRIES)):
             await listener.until(
                 lambda since=began_at: self._may_begin(since), secs=policy.greeting_secs
             )
             began_at = listener.now
-            if await self._say(message):
+            # Whatever sounds under the last one, it is heard whole.
+            if await self._say(message, is_restarted=left > 0):
                 break
         await self._call.hang_up()
 

@@ -14,6 +14,8 @@ from twilio_frames.frames import MarkReachedFrame
 
 __all__ = ["AnswerListener"]
 
+_ECHO = 0.3
+"""An echo is 10 dB quieter than the bot, at least, and the bot about as loud as anybody."""
 _LONGEST_REST = 0.25
 """Seconds between two looks where no audio comes."""
 
@@ -131,6 +133,12 @@ class AnswerListener(BaseObserver):
         return bool(beeps) and (not ear.spells or ear.spells[-1].ended_at <= beeps[-1])
 
     def talks_since(self, began_at: float) -> float:
-        """How long somebody talks without a pause who began after that, seconds."""
+        """How long somebody talks without a pause who began after that, seconds.
+
+        What is far quieter than what was said before is the bot's own echo.
+        """
         spells = self.decider.ear.spells
-        return spells[-1].seconds if spells and spells[-1].began_at > began_at else 0.0
+        if not spells or spells[-1].began_at <= began_at:
+            return 0.0
+        before = max((one.level for one in spells if one.began_at <= began_at), default=0.0)
+        return spells[-1].seconds if spells[-1].level > _ECHO * before else 0.0
