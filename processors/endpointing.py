@@ -95,11 +95,11 @@ class EndpointPolicy:
         learned: What has been learned of the caller's pauses; kept up to date.
     """
 
-    _SHORTEST_PAUSE_SECS = 0.2
+    _SHORTEST_PAUSE_SECS: float = 0.2
     """What is shorter is a gap between words, from which nothing is learned."""
-    _WENT_ON_SECS = 1.5
+    _WENT_ON_SECS: float = 1.5
     """Who speaks again within so long was cut off."""
-    _REACTION_SECS = 0.7
+    _REACTION_SECS: float = 0.7
     """Who speaks up sooner than that does not answer what the bot says, but goes on."""
 
     def __init__(

@@ -70,12 +70,12 @@ MOST_WINDOWS = 8
 class StreamState:
     """What the model remembers of one call between two windows."""
 
-    _RESET_WINDOWS = 63
+    _RESET_WINDOWS: int = 63
     """Silence and music leave a state in which speech is under-reported, so the state of a stream
     that has been clearly quiet is renewed about every two seconds, as Pipecat does."""
-    _QUIET_WINDOWS = 5
+    _QUIET_WINDOWS: int = 5
     """So many windows in a row are clearly quiet."""
-    _QUIET_PROBABILITY = 0.1
+    _QUIET_PROBABILITY: float = 0.1
     """Each of them less likely speech than this."""
 
     def __init__(self) -> None:
@@ -264,7 +264,7 @@ class PhoneVADAnalyzer(VADAnalyzer):
         likely_confidence: How certain the model has to be of it all that while.
     """
 
-    _OVER_WINDOWS = 3
+    _OVER_WINDOWS: int = 3
     """So many windows without speech end what was only likely."""
 
     def __init__(

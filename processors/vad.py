@@ -122,9 +122,9 @@ class PhoneVAD(VADProcessor):
         **kwargs: Pipecat's own.
     """
 
-    _PROGRESS_SECS = 0.1
+    _PROGRESS_SECS: float = 0.1
     """How much more has to be spoken to be told of."""
-    _SILENCE_SECS = 0.06
+    _SILENCE_SECS: float = 0.06
     """How much longer it has to be silent."""
 
     def __init__(

@@ -29,14 +29,14 @@ class PipelineRun:
         call_sid: The call, for log lines.
     """
 
-    _ASK_SECS = 2.0
+    _ASK_SECS: float = 2.0
     """How long a pipeline may take to end when asked; all of these together take less time than
     whoever cancelled the bot waits for it."""
-    _FORCE_SECS = 0.9
+    _FORCE_SECS: float = 0.9
     """How long its tasks may take when they are cancelled."""
-    _CLEAN_UP_SECS = 1.0
+    _CLEAN_UP_SECS: float = 1.0
     """How long each step of the clean-up may take."""
-    _CLOSING_SECS = 3.0
+    _CLOSING_SECS: float = 3.0
     """How long a run may take to end that an event loop cancelled as it closed."""
 
     def __init__(self, worker: PipelineWorker, call_sid: str):

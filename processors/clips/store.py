@@ -43,7 +43,7 @@ class ClipStore:
         most_bytes: What the files may take; those that were not used for longest go first.
     """
 
-    _MOST_IN_MEMORY = 256
+    _MOST_IN_MEMORY: int = 256
     """Clips that are kept in memory, unless more are asked for at once."""
 
     def __init__(self, folder: Path | str | None = None, *, most_bytes: int = 50_000_000):

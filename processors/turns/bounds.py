@@ -105,7 +105,7 @@ class FewWordsStartStrategy(BaseUserTurnStartStrategy):
     are too few, or not the right ones, and would leave the bot waiting.
     """
 
-    _OTHERS_SECS = 0.05
+    _OTHERS_SECS: float = 0.05
     """A strategy that is asked after this one may yet begin the turn by the same words."""
 
     def __init__(self, **kwargs):
@@ -188,7 +188,7 @@ class WordlessTurnStopStrategy(BaseUserTurnStopStrategy):
         **kwargs: Pipecat's own.
     """
 
-    _SHORTEST_WAIT_SECS = 0.1
+    _SHORTEST_WAIT_SECS: float = 0.1
     """Words are waited for so long at least."""
 
     def __init__(self, *, waits_for_recogniser: bool = False, **kwargs):

@@ -42,7 +42,7 @@ class MutedKeys:
             while it is given an ``InputDTMFFrame``.
     """
 
-    _MOST_KEPT = 100
+    _MOST_KEPT: int = 100
     """Keys that are remembered; more presses than a muted stretch has."""
 
     def __init__(self, user: LLMUserAggregator, makers: list[FrameProcessor]):

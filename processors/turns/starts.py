@@ -102,9 +102,9 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
     Long hums, laughs and groans last two seconds; a recogniser of whole utterances tells nothing of
     an order until it is over. The output holds the bot for longer.
     """
-    _SHORTEST_WAIT_SECS = 0.1
+    _SHORTEST_WAIT_SECS: float = 0.1
     """Words are waited for so long at least."""
-    _PAUSES_SECS = 1.0
+    _PAUSES_SECS: float = 1.0
     """Pauses within what is said count as speech, but for so much."""
 
     def __init__(

@@ -66,9 +66,9 @@ class Call(KeyedCall):
         prepared: What has been made ready for the call, or is being made.
     """
 
-    _WIND_UP_SECS = 10.0
+    _WIND_UP_SECS: float = 10.0
     """How long a pipeline may run on behind the end of the line."""
-    _PREPARED_SECS = 5.0
+    _PREPARED_SECS: float = 5.0
     """How long a bot waits for what was to be prepared for it, once its call is there."""
 
     def __init__(

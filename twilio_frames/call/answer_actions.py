@@ -97,19 +97,19 @@ class Answering:
         on_answer: Called with each answer.
     """
 
-    _PASS_SECS = 2.0
+    _PASS_SECS: float = 2.0
     """How long a frame may take through the pipeline."""
-    _AFTER_BEEP_SECS = 0.2
+    _AFTER_BEEP_SECS: float = 0.2
     """What is said sooner, some machines do not record."""
-    _PROMPT_SECS = 1.0
+    _PROMPT_SECS: float = 1.0
     """Silence behind which a screener's question is over."""
-    _TALKS_ON_SECS = 0.8
+    _TALKS_ON_SECS: float = 0.8
     """A machine that goes on for so long under a message is not recording it, if it began"""
-    _RESTART_SECS = 3.0
+    _RESTART_SECS: float = 3.0
     """so soon behind the message's begin."""
-    _TRIES = 3
+    _TRIES: int = 3
     """How often a message is begun, and a screener answered, at most."""
-    _MESSAGE_SECS = 180.0
+    _MESSAGE_SECS: float = 180.0
     """How long a message may take, the making of its speech included."""
 
     def __init__(

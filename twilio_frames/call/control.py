@@ -39,12 +39,12 @@ class CallControl:
         rest: The account's REST API; None where there is none.
     """
 
-    _MUSIC_SECS = 0.2
+    _MUSIC_SECS: float = 0.2
     """How much of the music is laid at a time."""
-    _SAID_SECS = 60.0
+    _SAID_SECS: float = 60.0
     """How long it waits for the end of what is being said: longer than anybody listens to."""
 
-    _RUNS_WITHIN_SECS = 5.0
+    _RUNS_WITHIN_SECS: float = 5.0
     """How long it waits for the pipeline to run."""
 
     def __init__(self, transport: TwilioTransport, call_sid: str, rest: TwilioRest | None):

@@ -17,9 +17,9 @@ class Console:
         output: Where to write.
     """
 
-    _WIDTH = 96
+    _WIDTH: int = 96
     """Characters of a line."""
-    _COLUMNS = 18
+    _COLUMNS: int = 18
     """Characters ahead of what was said."""
 
     def __init__(self, output: TextIO | None = None):
