@@ -19,6 +19,10 @@ NUMBERS = f"{DOCS}/phone-numbers/api/incomingphonenumber-resource"
 RECORDINGS = f"{DOCS}/voice/api/recording"
 STREAMS = f"{DOCS}/voice/api/stream-resource"
 DETECTION = f"{DOCS}/voice/answering-machine-detection"
+STIR = f"{DOCS}/voice/trusted-calling-with-shakenstir"
+VOICE = f"{DOCS}/voice/twiml#request-parameters"
+SIP_IN = f"{DOCS}/voice/api/receiving-sip"
+STRANGE_NUMBERS = "https://support.twilio.com/hc/en-us/articles/223179988"
 RATES = "https://help.twilio.com/articles/223180028"
 
 

@@ -10,6 +10,10 @@ from tests.conformance.facts import (
     CALLS,
     OVERRIDES,
     SHARED_KEYS,
+    SIP_IN,
+    STIR,
+    STRANGE_NUMBERS,
+    VOICE,
     WEBHOOK_SECURITY,
     error,
     fact,
@@ -37,6 +41,36 @@ async def test_webhook_tells_the_call(site: Site):
 async def test_caller_may_be_anonymous(site: Site):
     async with site.ring(numbers=Numbers(from_number="anonymous")):
         assert site.posted("/twiml")[0]["From"] == "anonymous"
+
+
+@fact("A caller without a number has one that spells the reason on keys.", STRANGE_NUMBERS)
+async def test_missing_number_is_spelled(site: Site):
+    async with site.ring(numbers=Numbers(from_number="+266696687")):
+        assert site.posted("/twiml")[0]["From"] == "+266696687"
+
+
+@fact("A forwarded call says `ForwardedFrom`, a name that was looked up `CallerName`.", VOICE)
+async def test_forwarding_and_name_are_told_where_known(site: Site):
+    async with site.ring(numbers=Numbers(forwarded_from=ANNA, caller_name="Jane Doe")):
+        (told,) = site.posted("/twiml")
+    assert (told["ForwardedFrom"], told["CallerName"]) == (ANNA, "Jane Doe")
+    async with site.ring():
+        told = site.posted("/twiml")[-1]
+    assert not {"ForwardedFrom", "CallerName"} & told.keys()
+
+
+@fact("`StirVerstat` says who vouches for the caller's number, if anybody does.", STIR)
+async def test_attestation_is_told_where_there_is_one(site: Site):
+    async with site.ring(numbers=Numbers(verstat="TN-Validation-Failed-B")):
+        assert site.posted("/twiml")[0]["StirVerstat"] == "TN-Validation-Failed-B"
+    async with site.ring(numbers=Numbers(verstat="")):
+        assert "StirVerstat" not in site.posted("/twiml")[-1]
+
+
+@fact("The `X-` headers of a call over SIP come as `SipHeader_X-...`.", SIP_IN)
+async def test_sip_headers_are_told(site: Site):
+    async with site.ring(numbers=Numbers(sip_headers={"X-Queue": "gold"})):
+        assert site.posted("/twiml")[0]["SipHeader_X-Queue"] == "gold"
 
 
 @fact(

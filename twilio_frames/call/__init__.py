@@ -1,7 +1,7 @@
 """One call as a bot sees it, from the start of its stream to its end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.answer_actions import Answers
 from twilio_frames.call.answering import Answer, AnswerPolicy
+from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
 from twilio_frames.call.detours import DetourResult, Legs
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.keyed import KeyedCall
@@ -36,6 +37,7 @@ from twilio_frames.transport.coming_up import why_not_up
 from twilio_frames.worker import phone_worker
 
 __all__ = [
+    "Attestation",
     "Call",
     "DetourResult",
     "DigitsOutcome",
@@ -45,6 +47,7 @@ __all__ = [
     "TimeLimit",
     "TransferOutcome",
     "TransferResult",
+    "Withheld",
     "phone_worker",
 ]
 
@@ -52,7 +55,7 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its val
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
 
 
-class Call(KeyedCall):
+class Call(KnownCaller, KeyedCall):
     """One phone call: who calls, its audio, its end; and what a telephone can do.
 
     The LLM gets to end it by ``LLMContext(tools=[call.end_call])``: its goodbye, which the
@@ -117,26 +120,6 @@ class Call(KeyedCall):
     def account_sid(self) -> str:
         """The account the call belongs to (``AC...``)."""
         return self._start.account_sid
-
-    @property
-    def parameters(self) -> Mapping[str, str]:
-        """What the TwiML passed to the stream, by name."""
-        return self._parameters
-
-    @property
-    def from_number(self) -> str | None:
-        """Who calls; may be ``anonymous`` or a SIP address. None if the TwiML did not say."""
-        return self._parameters.get("from")
-
-    @property
-    def to_number(self) -> str | None:
-        """Who is called. None if the TwiML did not say."""
-        return self._parameters.get("to")
-
-    @property
-    def direction(self) -> str | None:
-        """``inbound``, or ``outbound-api`` for a call this side placed."""
-        return self._parameters.get("direction")
 
     def keep_log(self, path: Path | str, *, words: bool = False, digits: bool = False) -> CallLog:
         """Write the call down as it goes, from here to its end; before ``run()``.

@@ -10,9 +10,19 @@
 
 from twilio_frames.call import Call
 from twilio_frames.server.app import create_app
+from twilio_frames.server.callers import CallerRules
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.listening import Server, serve
 from twilio_frames.server.settings import ServerSettings
 
-__all__ = ["Bot", "Call", "ComingCall", "Server", "ServerSettings", "create_app", "serve"]
+__all__ = [
+    "Bot",
+    "Call",
+    "CallerRules",
+    "ComingCall",
+    "Server",
+    "ServerSettings",
+    "create_app",
+    "serve",
+]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.rest import Credentials
+from twilio_frames.server.callers import CallerRules
 from twilio_frames.server.dialing.destinations import Destinations
 from twilio_frames.transport import TwilioParams
 
@@ -74,6 +75,7 @@ class ServerSettings:
         log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
         recording_needs_consent: Whether a caller has to have agreed before Twilio records the call
             (``TWILIO_FRAMES_RECORDING_NEEDS_CONSENT``).
+        callers: Who may call, how often, and what the others hear.
         transport: How each call's transport is set up.
         warm: Whether the first call is made as quick as the others before calls are taken, see
             :func:`twilio_frames.processors.warming.warm_up`.
@@ -107,6 +109,7 @@ class ServerSettings:
     log_words: bool = False
     log_digits: bool = False
     recording_needs_consent: bool = False
+    callers: CallerRules = field(default_factory=CallerRules)
     transport: TwilioParams | None = None
     warm: bool = True
     warm_up_secs: float = 4.0

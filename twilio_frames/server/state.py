@@ -10,6 +10,7 @@ from aiohttp import web
 
 from twilio_frames.private_files import close_unchosen_folder
 from twilio_frames.rest import TwilioRest
+from twilio_frames.server.callers import CallerGate
 from twilio_frames.server.calls.preparing import Preparations, Prepare
 from twilio_frames.server.calls.records import CallRecords
 from twilio_frames.server.calls.switchboard import Bot, Switchboard
@@ -56,6 +57,7 @@ class ServerState:
         validator: Checks signatures; None without an auth token.
         rest: The REST API; None without an account.
         refusals: Counts of what was turned away.
+        callers: Lets callers in.
         connections: Those that a :class:`~twilio_frames.server.Server` has open.
         destinations: The numbers that may be called.
         outgoing: The calls that were placed and are not answered yet.
@@ -73,6 +75,7 @@ class ServerState:
     rest: TwilioRest | None
     dial_key: str | None = field(repr=False)
     refusals: Refusals
+    callers: CallerGate
     connections: Connections
     destinations: Destinations
     outgoing: Outgoing
@@ -112,7 +115,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         validator = SignatureValidator(
             auth_token=settings.auth_token, shared_keys=settings.shared_keys
         )
-    refusals = Refusals()
+    refusals, records = Refusals(), CallRecords()
     return ServerState(
         settings=settings,
         switchboard=Switchboard(bot),
@@ -122,6 +125,10 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,
         refusals=refusals,
+        records=records,
+        callers=CallerGate(
+            settings.callers, lambda sid, secs: records.is_up(sid, secs, settings.token_secs)
+        ),
         destinations=Destinations(settings.dial_prefixes, own=settings.phone_number),
         outgoing=Outgoing(per_minute=settings.dials_per_minute),
         relay=StatusRelay(settings.auth_token),

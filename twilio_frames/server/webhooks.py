@@ -8,6 +8,7 @@ from loguru import logger
 
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.call import TOKEN_PARAMETER, Call
+from twilio_frames.call.caller import SIP_HEADER, TOLD_OF_CALLERS
 from twilio_frames.errors import DetourError
 from twilio_frames.frames import RecordingFrame
 from twilio_frames.processors.replies.apology import APOLOGY
@@ -33,7 +34,10 @@ __all__ = [
     "whisper",
 ]
 
-_PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"}
+_PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
+    name: name for name in TOLD_OF_CALLERS
+}
+_MOST_SIP_HEADERS = 20
 
 
 async def twiml(request: web.Request) -> web.Response:
@@ -45,6 +49,9 @@ async def twiml(request: web.Request) -> web.Response:
     if not state.has_line_for(call_sid, is_outbound=is_outbound):
         logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
         return _answer(respond(*_turn_away(form, state.settings)))
+    if not is_outbound and (why := state.callers.refuses(call_sid, dict(form).get("From", ""))):
+        state.refusals.note(why, "ServerSettings(callers=CallerRules(...)) says who may call")
+        return _answer(respond(*state.settings.callers.refusal()))
     await state.log_folder.make_ready()
     record = state.records.open(call_sid)
     if record.is_over:
@@ -225,7 +232,9 @@ def _parameters(request: web.Request, form: Form) -> dict[str, str]:
     if request.method == "GET":
         query = [(name, value) for name, value in query if not name[:1].isupper()]
     asked = dict(list(query)[:20])
-    told = {ours: value for name, value in form if (ours := _PASSED_ON.get(name))}
+    told = {ours: value for name, value in form if value and (ours := _PASSED_ON.get(name))}
+    headers = [(name, value) for name, value in form if name.startswith(SIP_HEADER)]
+    told |= dict(headers[:_MOST_SIP_HEADERS])
     return {name: value for name, value in (asked | told).items() if fits_parameter(name, value)}
 
 

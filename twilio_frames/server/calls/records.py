@@ -152,6 +152,20 @@ class CallRecords:
         record.settled.set()
         return record
 
+    def is_up(self, call_sid: str, age_secs: float, patience_secs: float) -> bool:
+        """Whether a call has a bot, or is to get one.
+
+        Args:
+            call_sid: The call.
+            age_secs: How long ago it came.
+            patience_secs: How long its stream may take to begin.
+        """
+        record = self._records.get(call_sid)
+        if record is None or record.is_over:
+            return False
+        is_awaited = record.phase is StreamPhase.AWAITED and age_secs < patience_secs
+        return record.call is not None or is_awaited
+
     @property
     def any_away(self) -> bool:
         """Whether a call is away from its stream, and is to come back here."""

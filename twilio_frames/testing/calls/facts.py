@@ -3,7 +3,7 @@
 Source: https://www.twilio.com/docs/voice/api/call-resource
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -69,11 +69,19 @@ class Numbers:
     Parameters:
         direction: ``inbound``, ``outbound-api`` for calls that the REST API made, or
             ``outbound-dial`` for those of ``<Dial>``.
+        forwarded_from: The number that was called first, if the call was forwarded.
+        caller_name: The caller's name, if Twilio looks it up.
+        verstat: What STIR/SHAKEN says of the caller's number; empty for nothing.
+        sip_headers: The ``X-`` headers of a call over SIP.
     """
 
     from_number: str = field(default=CALLER_NUMBER, repr=False)
     to_number: str = field(default=BOT_NUMBER, repr=False)
     direction: str = "inbound"
+    forwarded_from: str = field(default="", repr=False)
+    caller_name: str = field(default="", repr=False)
+    verstat: str = "TN-Validation-Passed-A"
+    sip_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     def parameters(self) -> dict[str, str]:
         """What a webhook says about them; Twilio adds to it without notice."""
@@ -89,7 +97,14 @@ class Numbers:
             said |= {f"{side}{place}": "" for place in ("City", "State", "Zip")}
             said[f"{side}Country"] = "US"
         if self.direction == "inbound":
-            said |= {"StirVerstat": "TN-Validation-Passed-A", "CallToken": "simulated"}
+            told_if_known = {
+                "StirVerstat": self.verstat,
+                "ForwardedFrom": self.forwarded_from,
+                "CallerName": self.caller_name,
+            }
+            said |= {"CallToken": "simulated"}
+            said |= {name: value for name, value in told_if_known.items() if value}
+            said |= {f"SipHeader_{name}": value for name, value in self.sip_headers.items()}
         return said
 
 
