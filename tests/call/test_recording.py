@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from tests.call.test_detours import Act, DetourBot
-from twilio_frames.call import Call
+from twilio_frames.call import Call, DigitsOutcome, DigitsResult
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import RecordingFrame
 from twilio_frames.server import ServerSettings, create_app
@@ -102,3 +102,44 @@ async def test_recording_needs_credentials_and_pauses_without(phone: Phone):
         await asyncio.wait_for(bot.reason, 30)
 
     assert bot.got is True
+
+
+async def test_digits_are_kept_out_of_it(phone: Phone):
+    pauses: list[int] = []
+
+    async def act(call: Call, _: DetourBot) -> object:
+        await call.recording.start()
+        asking = asyncio.create_task(call.collect_digits(length=2))
+        await asyncio.wait({asking}, timeout=3.0)
+        pauses.append(call.recording._pauses)  # pyright: ignore[reportPrivateUsage]
+        result = await asking
+        pauses.append(call.recording._pauses)  # pyright: ignore[reportPrivateUsage]
+        return result
+
+    bot, app = app_of(act)
+    async with phone.call(app) as caller:
+        await caller.wait(5.0)
+        await caller.press("42")
+        await caller.wait_for_end(seconds=30)
+        await asyncio.wait_for(bot.reason, 30)
+
+    assert isinstance(bot.got, DigitsResult)
+    assert bot.got.digits == "42"
+    assert pauses == [1, 0]
+
+
+async def test_caller_who_hangs_up_over_digits_is_no_error(phone: Phone):
+    """Nothing is left of the recording that could go on."""
+
+    async def act(call: Call, _: DetourBot) -> object:
+        await call.recording.start()
+        return await call.collect_digits(length=2)
+
+    bot, app = app_of(act)
+    async with phone.call(app) as caller:
+        await caller.wait(3.0)
+        await caller.hang_up()
+        await asyncio.wait_for(bot.reason, 30)
+
+    assert isinstance(bot.got, DigitsResult)
+    assert bot.got.outcome is DigitsOutcome.CALLER_HUNG_UP

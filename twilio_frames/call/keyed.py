@@ -1,8 +1,10 @@
 """Digits that a caller presses or says, and menus: what a bot asks for, and a model."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
+from loguru import logger
 from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.control import CallControl
@@ -15,7 +17,7 @@ from twilio_frames.call.digits import (
     Request,
     request_for,
 )
-from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.pipecat_internals import tool_options
 from twilio_frames.rest import TwilioRest
 from twilio_frames.transport import TwilioTransport
@@ -71,12 +73,13 @@ class KeyedCall(CallControl):
             attempts: How often it is begun, at most, where they are not confirmed.
             spoken: Whether digits may be said too, in English; or what reads them out of words,
                 and gives None for words that are something else. Other words end it.
-            private: Whether all of it is kept from call logs, and from taps, a recorder say, which
-                hear silence of both sides.
+            private: Whether all of it is kept from call logs; from taps, a recorder say, which
+                hear silence of both sides; and from Twilio's recording, which is paused.
             remember: What the LLM's context is told: the digits, or a placeholder in their place.
 
         Raises:
             ConfigurationError: What is asked for makes no sense, or no pipeline runs.
+            RestError: Twilio's recording could not be paused; nothing has been asked.
         """
         request = request_for(
             length,
@@ -89,7 +92,24 @@ class KeyedCall(CallControl):
             attempts=attempts,
             is_private=private,
         )
-        return await self._keypad.ask(request, remember)
+        async with self._unrecorded() if private else nullcontext():
+            return await self._keypad.ask(request, remember)
+
+    @asynccontextmanager
+    async def _unrecorded(self) -> AsyncIterator[None]:
+        """Keeps what happens out of Twilio's recording; that it goes on is not worth an error."""
+        pause = self.recording.paused()
+        await pause.__aenter__()
+        try:
+            yield
+        finally:
+            try:
+                await pause.__aexit__(None, None, None)
+            except RestError as error:
+                if self._transport.end_reason is None:
+                    logger.bind(call_sid=self._call_sid).warning(
+                        f"{self._call_sid}: Twilio's recording stays paused: HTTP {error.status}"
+                    )
 
     async def menu(
         self,
