@@ -57,6 +57,7 @@ from pipecat.utils.errors import ErrorCategory
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     BacklogFrame,
+    CallActionFrame,
     CallBackFrame,
     CallEndReason,
     DetourFrame,
@@ -98,6 +99,10 @@ _RTVI = "rtvi-ai"
 _NO_DETOURS = (
     "expected a call on a stream, whose detours twilio_frames.server sees to, got another: a "
     "DetourFrame is left out"
+)
+_NO_CALL = (
+    "expected a pipeline that a twilio_frames.call.Call runs, got another: a CallActionFrame is "
+    "left out"
 )
 
 
@@ -444,6 +449,8 @@ class MulawOutput(BaseOutputTransport):
                 await self._set_mark(thing)
             case SaidSoFarFrame():
                 thing.heard.set()
+                if isinstance(thing, CallActionFrame) and not self._line.act(thing):
+                    await self.push_error(_NO_CALL)
             case DetourFrame():
                 await self._stopped_speaking()
                 await self._leave(thing)

@@ -5,9 +5,10 @@ Digits are Pipecat's own ``InputDTMFFrame``; a raised or dropped line is Pipecat
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from pipecat.frames.frames import (
     DataFrame,
@@ -29,6 +30,7 @@ __all__ = [
     "AnsweredByFrame",
     "AudioGapFrame",
     "BotHeldFrame",
+    "CallActionFrame",
     "CallAwayFrame",
     "CallBackFrame",
     "CallEndReason",
@@ -145,6 +147,24 @@ class SaidSoFarFrame(DataFrame):
     interruptible: bool = field(default=False, init=False)
 
     heard: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+
+@dataclass
+class CallActionFrame(SaidSoFarFrame):
+    """Has the call do something when all that was said before it was heard.
+
+    ::
+
+        await self.push_frame(CallActionFrame(act=lambda call: call.transfer("+1...")))
+
+    Goes through the pipeline like speech; an interruption drops what is being said, and not this.
+    What it raises is logged, and the call goes on.
+
+    Parameters:
+        act: Called with the :class:`twilio_frames.call.Call`, and awaited in a task of its own.
+    """
+
+    act: Callable[[Any], Awaitable[object]] | None = field(default=None, repr=False)
 
 
 @dataclass

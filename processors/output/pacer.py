@@ -11,7 +11,7 @@ import numpy as np
 from loguru import logger
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
-from twilio_frames.frames import CallEndReason, DetourFrame
+from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame
 from twilio_frames.processors.output.background import Background
 from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
 from twilio_frames.protocol.output_queue import OutputQueue, Piece
@@ -64,6 +64,10 @@ class Line(Protocol):
     @property
     def is_away(self) -> bool:
         """Whether it has been left, and is to come back."""
+        ...
+
+    def act(self, action: CallActionFrame) -> bool:
+        """Has the call do something; False if there is none that could."""
         ...
 
     async def leave(self, detour: DetourFrame) -> bool:

@@ -12,7 +12,7 @@ from tests.call.test_detours import DetourBot, speaks
 from tests.vendors.fallback_bot import Scribe
 from twilio_frames.call import Call, TransferOutcome, TransferResult
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import CallAwayFrame, CallEndReason
+from twilio_frames.frames import CallActionFrame, CallAwayFrame, CallBackFrame, CallEndReason
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
@@ -223,3 +223,29 @@ async def test_model_has_to_ask_first(phone: Phone):
         async with phone.text(bot) as talk:
             assert await talk.say("I have a question.") == "Shall I put you through?"
     assert "Ask the caller first" in server.asked[1].messages[-1]["content"]
+
+
+async def test_processor_may_have_its_caller_put_through(phone: Phone):
+    """A frame goes in order with speech: what was said before is heard first."""
+
+    async def act(call: Call, bot: DetourBot) -> object:
+        results: list[TransferResult] = []
+
+        async def put_through(call: Call) -> None:
+            results.append(await call.transfer(SALES))
+
+        await bot.say(0.5)
+        await bot.before.push_frame(CallActionFrame(act=put_through))
+        await bot.say(0.5)
+        await bot.after.wait_for(CallBackFrame)
+        return results[0]
+
+    bot = DetourBot(act)
+    async with phone.desk(bot) as desk:
+        desk.twilio.answer_with(SALES, None)
+        async with desk.call() as caller:
+            await caller.wait_for_end(seconds=60)
+            await asyncio.wait_for(bot.reason, 30)
+
+    assert isinstance(bot.got, TransferResult)
+    assert bot.got.outcome is TransferOutcome.BUSY

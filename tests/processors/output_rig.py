@@ -10,7 +10,7 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
-from twilio_frames.frames import CallEndReason, DetourFrame
+from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import BotMessage, Clear, Playback, SendMark, SendMedia
@@ -72,6 +72,9 @@ class FakeLine:
         """The first mark comes back: the line has a round trip."""
         mark = next(message for _, message in self.sent if isinstance(message, SendMark))
         self.echo(mark.name)
+
+    def act(self, action: CallActionFrame) -> bool:
+        return False
 
     async def leave(self, detour: DetourFrame) -> bool:
         self.is_away = True

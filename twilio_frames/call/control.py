@@ -21,9 +21,10 @@ from twilio_frames.call.transfer import (
     transfer_function,
 )
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import CallEndReason, DetourFrame, SaidSoFarFrame
+from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame, SaidSoFarFrame
 from twilio_frames.rest import TwilioRest
 from twilio_frames.rest.client import CallState
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.twiml import Dial, PlayDigits, Verb
 
@@ -59,9 +60,24 @@ class CallControl:
         self.recording = TwilioRecording(call_sid, rest)
         """Twilio's own recording of the call, if it is asked for one."""
 
+        self._actions: set[asyncio.Task[object]] = set()
+        transport.see_to_actions(self._act)
+
     async def hang_up(self) -> None:
         """End the call when what was said before was heard."""
         raise NotImplementedError
+
+    def _act(self, frame: CallActionFrame) -> None:
+        if frame.act is not None:
+            acting = asyncio.ensure_future(frame.act(self))
+            self._actions.add(acting)
+            acting.add_done_callback(self._acted)
+
+    def _acted(self, acting: "asyncio.Task[object]") -> None:
+        self._actions.discard(acting)
+        error = None if acting.cancelled() else acting.exception()
+        if error is not None:
+            report_unforeseen(error, f"call {self._call_sid}: a CallActionFrame")
 
     async def detour(
         self,

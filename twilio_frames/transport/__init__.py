@@ -11,7 +11,13 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
-from twilio_frames.frames import CallBackFrame, CallEndReason, DetourFrame, DigitsWantedFrame
+from twilio_frames.frames import (
+    CallActionFrame,
+    CallBackFrame,
+    CallEndReason,
+    DetourFrame,
+    DigitsWantedFrame,
+)
 from twilio_frames.pipecat_internals import call_event_handler, register_event_handlers
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.protocol import Playback, Start
@@ -215,6 +221,10 @@ class TwilioTransport(BaseTransport):
                 (``by_rest``); what comes next is up to the handler.
         """
         self._connection.on_detour = handler
+
+    def see_to_actions(self, handler: Callable[[CallActionFrame], None]) -> None:
+        """Has somebody do what :class:`twilio_frames.frames.CallActionFrame` asks for."""
+        self._connection.on_action = handler
 
     async def leave_at_once(self, detour: DetourFrame) -> None:
         """Leaves the stream in the middle of what is being said; the rest is said when it is back.

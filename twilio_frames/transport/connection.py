@@ -18,7 +18,7 @@ from loguru import logger
 
 from twilio_frames.audio import MULAW_SILENCE
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
-from twilio_frames.frames import CallEndReason, DetourFrame
+from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame
 from twilio_frames.processors.output.pacer import AUTO_MARK
 from twilio_frames.protocol import (
     OUTBOUND,
@@ -100,6 +100,8 @@ class MediaConnection:
         """Called when the call is on another stream."""
         self.on_detour: Callable[[DetourFrame], bool] | None = None
         """Told of a detour that is due; gives whether it is made."""
+        self.on_action: Callable[[CallActionFrame], None] | None = None
+        """Told of what the call is to do."""
         self.on_away: Callable[[DetourFrame], None] = _ignore
         """Told what the stream has been left for."""
         self.detour: DetourFrame | None = None
@@ -234,6 +236,13 @@ class MediaConnection:
     def is_away(self) -> bool:
         """Whether the stream has been left for a detour, and the call is to come back."""
         return self.detour is not None
+
+    def act(self, action: CallActionFrame) -> bool:
+        """Has the call do something; False if there is none that could."""
+        if self.on_action is None:
+            return False
+        self.on_action(action)
+        return True
 
     async def leave(self, detour: DetourFrame) -> bool:
         """Closes the stream, and not the call; False unless whoever sees to detours does to it."""

@@ -29,7 +29,13 @@ from pipecat.turns.user_turn_processor import UserTurnProcessor
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.call import Call
-from twilio_frames.frames import CallEndedFrame, CallEndReason, CallStartedFrame, DigitsWantedFrame
+from twilio_frames.frames import (
+    CallActionFrame,
+    CallEndedFrame,
+    CallEndReason,
+    CallStartedFrame,
+    DigitsWantedFrame,
+)
 from twilio_frames.pipecat_internals import (
     call_event_handler,
     register_event_handlers,
@@ -137,6 +143,10 @@ class TextTransport(BaseTransport):
 
     def hold_speech(self, is_held: bool = True) -> None:
         """Leaves the bot's words as they are: who reads them is there."""
+
+    def see_to_actions(self, handler: Callable[[CallActionFrame], None]) -> None:
+        """Has somebody do what the pipeline asks for."""
+        self.ear.on_action = handler
 
     async def wait_for_close(self) -> None:
         """Waits until the call is over."""

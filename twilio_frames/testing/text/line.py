@@ -34,7 +34,13 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.frames import MarkReachedFrame, MarkSentFrame, SaidSoFarFrame, SendMarkFrame
+from twilio_frames.frames import (
+    CallActionFrame,
+    MarkReachedFrame,
+    MarkSentFrame,
+    SaidSoFarFrame,
+    SendMarkFrame,
+)
 from twilio_frames.processors.clips import SpeakClipFrame, frames_on
 from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.replies.apology import APOLOGY
@@ -138,6 +144,8 @@ class TextEar(FrameProcessor):
         self._functions: set[str] = set()
         self._response_due = False
         self._news = asyncio.Event()
+        self.on_action: Callable[[CallActionFrame], None] | None = None
+        """Told of what the call is to do."""
         self.activity = 0
         """Grows with all that the bot does."""
         self.activity_before = 0
@@ -285,6 +293,8 @@ class TextEar(FrameProcessor):
                 return
             case SaidSoFarFrame():
                 frame.heard.set()
+                if isinstance(frame, CallActionFrame) and self.on_action is not None:
+                    self.on_action(frame)
             case EndFrame() | CancelFrame():
                 await self._end_to_speak()
             case _:
