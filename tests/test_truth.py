@@ -25,7 +25,7 @@ SILENCE = b"\xff"
 # Real calls at real pace on whatever machine this is: run with `pytest -m truth`.
 in_real_time = pytest.mark.truth
 UNTIMED = (
-    *("sentences", "spoken", "untimed answer", "hiccup", "skipped last"),
+    *("sentences", "spoken", "untimed answer"),
     *("realtime answer", "slow realtime answer", "realtime noise"),
 )
 CUT = [name for name in SCENARIOS if name not in ("alarms", "grunts")]
