@@ -53,7 +53,7 @@ class SlowLine(FakeLine):
             return False
         loop = asyncio.get_running_loop()
         self.playback.clear_sent(["fence"], loop.time())
-        loop.call_later(self._round_trip, self._echo, "fence")
+        loop.call_later(self._round_trip, self.echo, "fence")
         return True
 
 
