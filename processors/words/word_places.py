@@ -111,6 +111,9 @@ def silent_texts(
     # Where the sound does not tell, a voice that broke off has left out the last.
     nearest = sorted(_runs(len(texts), told), key=lambda run: (round(off(run), 2), -run.stop))
     runs = [range(0), *nearest[:_MOST_LIKENESSES]]
+    if nearest and nearest[0].stop == len(texts) and told and off(nearest[0]) < off(range(0)):
+        # A voice that goes on to the next text without telling, and breaks off in it, is rare.
+        return nearest[0]
     is_whole = pace.holds(sounding, letters)
     length = len(mulaw) + (0 if is_whole else max(0, round(expected) - sounding))
     rows = [(_words_without(texts, run), len(mulaw) if run else length) for run in runs]
@@ -126,6 +129,8 @@ def _runs(count: int, told: int | None) -> Iterator[range]:
     """The texts in a row that may have made no sound; some sound is of another."""
     if told is not None:
         yield from (range(told, stop) for stop in range(told + 2, count))
+        if 0 < told < count:
+            yield range(told, count)
     else:
         pairs = combinations(range(count + 1), 2)
         yield from (range(*pair) for pair in pairs if pair != (0, count))

@@ -209,3 +209,13 @@ def test_voice_that_tells_of_its_words_leaves_out_two_texts_or_more():
 
     assert silent_texts(texts, mulaw, SpeechPace(), told=1) == range(1, 3)
     assert silent_texts(texts[:3], mulaw, SpeechPace(), told=1) == range(0)
+
+
+@pytest.mark.parametrize("word", ["rotu.", "bakery.", "noon."])
+@pytest.mark.parametrize("pace", [90, 170])
+def test_sound_of_the_last_word_that_was_told_is_not_shared_with_a_text_without_any(
+    word: str, pace: int
+):
+    mulaw, _ = speech(word, pace=pace)
+
+    assert silent_texts([word, TEXTS[0]], mulaw, SpeechPace(), told=1) == range(1, 2)
