@@ -17,7 +17,9 @@ from twilio_frames.examples import (
     pin_menu,
     put_through,
     text_only,
+    warm_transfer,
 )
+from twilio_frames.server import ServerSettings
 from twilio_frames.testing import CallEnd, Caller, Phone, Voicemail
 from twilio_frames.testing.vendors.openai import FunctionCall, OpenAIServer
 
@@ -33,6 +35,7 @@ SMALL = (
     "pin_menu",
     "phone_menu",
     "put_through",
+    "warm_transfer",
 )
 
 
@@ -168,3 +171,22 @@ async def test_put_through_takes_its_caller_back(phone: Phone, monkeypatch: pyte
                 assert await caller.wait_until(lambda: len(server.asked) == 2, seconds=30)
                 await caller.wait_for_bot()
                 assert await caller.has_heard("they are busy")
+
+
+async def test_warm_transfer_tells_its_caller_that_nobody_is_there(
+    phone: Phone, monkeypatch: pytest.MonkeyPatch
+):
+    arguments = {"to": "sales", "summary": "A quote for muffins.", "caller_agreed": True}
+    reply = ["I ask somebody.", FunctionCall("warm_transfer", arguments)]
+    async with OpenAIServer([reply, "They are busy."]) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        settings = ServerSettings(phone_number="+14155550199")
+        async with phone.desk(warm_transfer.bot, settings=settings) as desk:
+            desk.twilio.answer_with("+12125550123", None)
+            async with desk.call() as caller:
+                await caller.wait_for_bot()
+                await caller.say("A person, please.")
+                assert await caller.wait_until(lambda: len(server.asked) == 2, seconds=30)
+                await caller.wait_for_bot()
+    assert "busy" in str(server.asked[1].messages[-1]["content"])

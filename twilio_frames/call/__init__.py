@@ -16,6 +16,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from twilio_frames.call.answer_actions import Answers
 from twilio_frames.call.answering import Answer, AnswerPolicy
 from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
+from twilio_frames.call.consulting import Briefing, Consult
 from twilio_frames.call.detours import DetourResult, Legs
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.keyed import KeyedCall
@@ -38,7 +39,9 @@ from twilio_frames.worker import phone_worker
 
 __all__ = [
     "Attestation",
+    "Briefing",
     "Call",
+    "Consult",
     "DetourResult",
     "DigitsOutcome",
     "DigitsResult",

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from pipecat.frames.frames import Frame, OutputAudioRawFrame, TTSSpeakFrame
 from pipecat.pipeline.worker import PipelineWorker
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
+from twilio_frames.call.consulting import Briefing, Consult, Consults, no_account
 from twilio_frames.call.detours import DetourResult, Detours, Legs
 from twilio_frames.call.recording import TwilioRecording
 from twilio_frames.call.transfer import (
@@ -20,6 +21,7 @@ from twilio_frames.call.transfer import (
     dials_to,
     transfer_function,
 )
+from twilio_frames.call.warm_transfer import WarmTransfer, warm_transfer_function
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame, SaidSoFarFrame
 from twilio_frames.rest import TwilioRest
@@ -54,17 +56,23 @@ class CallControl:
         self._rest = rest
         self._worker: PipelineWorker | None = None
         self._runs = asyncio.Event()
-        self._requests: set[asyncio.Task[CallState]] = set()
+        self._requests: set[asyncio.Task[Any]] = set()
         self.detours = Detours(transport, call_sid, rest)
         """The call's ways to other TwiML and back, as the server sees to them."""
         self.recording = TwilioRecording(call_sid, rest)
         """Twilio's own recording of the call, if it is asked for one."""
+        self.consults = Consults()
+        """Those who are asked whether they take a caller, as the server sees to them."""
 
         self._actions: set[asyncio.Task[object]] = set()
         transport.see_to_actions(self._act)
 
     async def hang_up(self) -> None:
         """End the call when what was said before was heard."""
+        raise NotImplementedError
+
+    async def line_ended(self) -> None:
+        """Return once the call is over, whoever ended it."""
         raise NotImplementedError
 
     def _act(self, frame: CallActionFrame) -> None:
@@ -206,7 +214,7 @@ class CallControl:
         """
         if not music:
             raise ConfigurationError("expected music for a caller on hold, got none")
-        await self._said_so_far()
+        await self.said_so_far()
         if isinstance(music, str):
             async with self.detours.playing(music, self._queue_detour):
                 yield
@@ -230,6 +238,80 @@ class CallControl:
             await self.tell(OutputAudioRawFrame(decode_mulaw(part), SAMPLE_RATE, 1))
             due += self._MUSIC_SECS
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+
+    async def warm_transfer(
+        self,
+        *targets: str,
+        briefing: Briefing | str,
+        announce: str | None = None,
+        hold: str | bytes | None = None,
+        ring_secs: int = 25,
+        caller_id: str | None = None,
+    ) -> TransferResult:
+        """Put the caller through to somebody who was told about them, and has accepted.
+
+        The caller stays with the bot meanwhile. Only when somebody accepts are both put into a
+        room, and the bot's part ends, as ``TRANSFERRED``. In any other case the caller still is
+        with the bot, or back. Needs Twilio credentials, and the webhooks of
+        :mod:`twilio_frames.server`.
+
+        Args:
+            targets: Whom to ask, one after the other until somebody accepts: numbers (``+1...``),
+                SIP addresses (``sip:...``), clients (``client:...``).
+            briefing: What they are told; a text is told by Twilio's voice, and accepted by a 1.
+            announce: What the bot says before the caller is moved.
+            hold: Music that the caller hears until somebody decides, as for :meth:`on_hold`; None
+                where they go on talking with the bot.
+            ring_secs: How long each of them rings.
+            caller_id: Whom they see calling: a number of the account. None for
+                ``TWILIO_PHONE_NUMBER``.
+
+        Raises:
+            ConfigurationError: Without credentials, or a target is none.
+            DetourError: Twilio could not do it, and the call is back.
+            RestError: Twilio would not call them, or not fetch the caller back.
+        """
+        told = Briefing(summary=briefing) if isinstance(briefing, str) else briefing
+        rest, place, base_url = self._rest, self.consults.place, self.detours.base_url
+        if rest is None or place is None or base_url is None:
+            raise no_account()
+        called = [target for dial in dials_to(targets, None, {}) for target in dial.targets]
+        result = TransferResult(outcome=TransferOutcome.FAILED)
+        for tried, to in enumerate(called, 1):
+            consult = Consult(told, base_url)
+            transfer = WarmTransfer(
+                self, consult, self.consults, announce=announce, hold=hold, end_leg=rest.hang_up
+            )
+            calling = place(consult, to=to, caller_id=caller_id, ring_secs=ring_secs)
+            result = replace(await transfer.run(calling, ring_secs), tried=tried)
+            if not result.is_back or result.outcome is TransferOutcome.ANSWERED:
+                break
+        return result
+
+    def warm_transfer_function(
+        self,
+        people: Mapping[str, str],
+        *,
+        asks_first: bool = True,
+        briefing: Briefing | None = None,
+        **options: Any,
+    ) -> Any:
+        """The function by which a model has somebody asked, and its caller put through.
+
+        The model writes the summary, and goes on talking with the caller meanwhile.
+
+        Args:
+            people: Whom it may call, by the names it knows them by.
+            asks_first: Whether the caller has to have agreed.
+            briefing: How they are told the model's summary, which takes the place of its own.
+            options: As for :meth:`warm_transfer`.
+        """
+
+        def put_through(target: str, summary: str) -> Coroutine[Any, Any, TransferResult]:
+            told = replace(briefing or Briefing(summary=""), summary=summary)
+            return self.warm_transfer(target, briefing=told, **options)
+
+        return warm_transfer_function(people, put_through, asks_first=asks_first)
 
     async def send_digits(self, digits: str) -> None:
         """Press keys for the other end, a menu's say, when what was said before was heard.
@@ -301,17 +383,25 @@ class CallControl:
         self._transport.expect_transfer()
         try:
             if not at_once:
-                await self._said_so_far()
+                await self.said_so_far()
         except BaseException:
             # A caller who goes on, say: the function that wanted it was cancelled.
             self._transport.expect_transfer(False)
             raise
+        if not at_once:
+            await self.said_so_far()
         request = asyncio.create_task(self._rest.update(self._call_sid, url=url, twiml=twiml))
         self._requests.add(request)
         request.add_done_callback(self._requested)
         await asyncio.shield(request)
 
-    async def _said_so_far(self) -> None:
+    def see_to(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something finished, even if the pipeline ends meanwhile."""
+        task = asyncio.create_task(work)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def said_so_far(self) -> None:
         """Wait until what has been said was heard, or nobody hears it any more."""
         if self._worker is None or self._transport.end_reason is not None:
             return

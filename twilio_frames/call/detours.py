@@ -227,10 +227,7 @@ class Detours:
         try:
             yield
         finally:
-            plan = self._current
-            if plan is not None and self._rest is not None:
-                back_url = plan.url(self.base_url or "", "back")
-                await self._rest.update(self._call_sid, url=back_url)
+            await self.recall()
             await taken
 
     def _check(self, verbs: tuple[Verb, ...], *, by_rest: bool) -> None:
@@ -359,6 +356,19 @@ class Detours:
         plan = self._current
         if plan is not None and number == str(plan.number) and plan.legs.on_answered is not None:
             await plan.legs.on_answered()
+
+    async def recall(self) -> None:
+        """Has a call that is away come back before its verbs are done; by REST, if it is there yet.
+
+        Raises:
+            RestError: Twilio refused, or did not answer.
+        """
+        plan = self._current
+        if plan is None or self._course.phase not in (CallPhase.LEAVING, CallPhase.AWAY):
+            return
+        plan.left.clear()
+        if plan.is_told and self._rest is not None:
+            await self._rest.update(self._call_sid, url=plan.url(self.base_url or "", "back"))
 
     def refused(self, code: int) -> bool:
         """Twilio could not do what it was told, for a reason that its error code says.

@@ -39,7 +39,7 @@ class KeyedCall(CallControl):
 
     def __init__(self, transport: TwilioTransport, call_sid: str, rest: TwilioRest | None):
         super().__init__(transport, call_sid, rest)
-        self._keypad = Keypad(transport, self._require_worker, self._said_so_far)
+        self._keypad = Keypad(transport, self._require_worker, self.said_so_far)
 
     async def collect_digits(
         self,

@@ -15,7 +15,14 @@ from twilio_frames.pipecat_internals import tool_options
 from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.twiml import Dial, Say
 
-__all__ = ["Transfer", "TransferOutcome", "TransferResult", "transfer_function"]
+__all__ = [
+    "Transfer",
+    "TransferOutcome",
+    "TransferResult",
+    "dials_to",
+    "read_target",
+    "transfer_function",
+]
 
 _DECLINED = frozenset({"603", "607"})
 """SIP's words for somebody who does not want to (RFC 3261, RFC 8197)."""
@@ -37,6 +44,12 @@ class TransferOutcome(StrEnum):
     FAILED = "failed"
     """The number, address or queue could not be reached at all."""
     CALLER_HUNG_UP = "caller hung up"
+    VOICEMAIL = "voicemail"
+    """A machine answered whoever was to be asked first."""
+    NOT_ACCEPTED = "not accepted"
+    """Somebody answered, was asked first, and did not say whether they take the call."""
+    AGENT_HUNG_UP = "agent hung up"
+    """Somebody answered, was asked first, and hung up before they had the caller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +158,15 @@ def dials_to(
     if not targets:
         raise ConfigurationError("expected at least one target to transfer to, got none")
     base = dial or Dial(targets=("client:nobody",))
-    return [replace(base, targets=(_target(one, sip_headers),)) for one in targets]
+    return [replace(base, targets=(read_target(one, sip_headers),)) for one in targets]
 
 
-def _target(text: str, sip_headers: Mapping[str, str]) -> str:
+def read_target(text: str, sip_headers: Mapping[str, str]) -> str:
+    """Reads somebody to be called: a number, a SIP address or a client.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+    """
     if text.startswith(("sip:", "sips:")):
         return f"{text}?{urlencode(sip_headers)}" if sip_headers else text
     if text.startswith("client:"):

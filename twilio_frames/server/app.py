@@ -13,6 +13,7 @@ from twilio_frames.server.addresses import is_local
 from twilio_frames.server.calls.preparing import Prepare
 from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.calls.warm_up import OwnWarmUp, WarmUp
+from twilio_frames.server.consulting import place_consult
 from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
@@ -40,6 +41,8 @@ def create_app(
     POST    ``/after-stream``  what Twilio asks when a stream has ended
     POST    ``/back``          what Twilio tells when a call is back from a detour
     POST    ``/fallback``      what Twilio asks when it could not do what it was told
+    POST    ``/consult``       what Twilio asks and tells of somebody who is asked first
+    POST    ``/room``          who comes into the room where caller and they meet
     POST    ``/status``        call and stream status callbacks
     GET     ``/healthz``       whether calls are taken, how many are up; how vendors do
     ======  =================  ==================================================
@@ -68,6 +71,7 @@ def create_app(
         client_max_size=LARGEST_BODY,
     )
     app[STATE] = state
+    state.consults.place = partial(place_consult, state)
     add_routes(app, state.settings.public_url)
     if warm_up is not None:
         own = OwnWarmUp(warm_up, patience=state.settings.warm_up_secs)

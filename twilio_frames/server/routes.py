@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
-from twilio_frames.server import stream, webhooks
+from twilio_frames.server import consulting, stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
@@ -24,6 +24,8 @@ _ASKED_BY_TWILIO: dict[str, tuple[_Route, tuple[str, ...]]] = {
     "after-stream": (webhooks.after_stream, ("GET", "POST")),
     "amd": (webhooks.amd, ("GET", "POST")),
     "back": (webhooks.back, ("GET", "POST")),
+    "consult": (consulting.consult, ("GET", "POST")),
+    "room": (consulting.room, ("GET", "POST")),
     "whisper": (webhooks.whisper, ("GET", "POST")),
     "leg": (webhooks.leg, ("GET", "POST")),
     "recording": (webhooks.recording, ("GET", "POST")),

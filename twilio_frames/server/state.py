@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from twilio_frames.call.consulting import Consults
 from twilio_frames.private_files import close_unchosen_folder
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server.callers import CallerGate
@@ -61,6 +62,7 @@ class ServerState:
         connections: Those that a :class:`~twilio_frames.server.Server` has open.
         destinations: The numbers that may be called.
         outgoing: The calls that were placed and are not answered yet.
+        consults: Those who are asked whether they take a caller.
         relay: Tells others how the calls go that they placed.
         wrong_keys: Who showed a wrong dial key.
         log_folder: The folder of the calls' logs.
@@ -80,6 +82,7 @@ class ServerState:
     destinations: Destinations
     outgoing: Outgoing
     relay: StatusRelay
+    consults: Consults = field(default_factory=Consults)
     wrong_keys: WrongKeys = field(default_factory=WrongKeys)
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)

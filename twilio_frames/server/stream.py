@@ -75,6 +75,7 @@ async def _carry(state: ServerState, websocket: web.WebSocketResponse, start: St
         if record.base_url is not None:
             call.detours.begin(record.base_url)
             call.recording.base_url = record.base_url
+        call.consults = state.consults
         call.recording.needs_consent = state.settings.recording_needs_consent
         log = _keep_log(state, call)
         await state.switchboard.carry(call, record)

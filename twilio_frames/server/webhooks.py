@@ -17,6 +17,7 @@ from twilio_frames.rest.numbers import without_numbers
 from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.records import CallRecord, StreamPhase
+from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
@@ -30,8 +31,10 @@ __all__ = [
     "leg",
     "recording",
     "status",
+    "take_call",
     "twiml",
     "whisper",
+    "written",
 ]
 
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
@@ -42,26 +45,38 @@ _MOST_SIP_HEADERS = 20
 
 async def twiml(request: web.Request) -> web.Response:
     """``POST /twiml``: a call has come, or one we placed was answered; connect it to a bot."""
-    form = await read_signed_form(request)
+    return await take_call(request, await read_signed_form(request))
+
+
+async def take_call(request: web.Request, form: Form, bot: Bot | None = None) -> web.Response:
+    """Connects a call to a bot.
+
+    Args:
+        request: Twilio's.
+        form: What it holds.
+        bot: What carries this call alone; None for the server's bot.
+    """
     state = request.app[STATE]
     call_sid = read_sid(form)
     is_outbound = dict(form).get("Direction", "inbound") != "inbound"
     if not state.has_line_for(call_sid, is_outbound=is_outbound):
         logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
-        return _answer(respond(*_turn_away(form, state.settings)))
+        return written(respond(*_turn_away(form, state.settings)))
     if not is_outbound and (why := state.callers.refuses(call_sid, dict(form).get("From", ""))):
         state.refusals.note(why, "ServerSettings(callers=CallerRules(...)) says who may call")
-        return _answer(respond(*state.settings.callers.refusal()))
+        return written(respond(*state.settings.callers.refusal()))
     await state.log_folder.make_ready()
     record = state.records.open(call_sid)
     if record.is_over:
-        return _answer(respond(Hangup()))
+        return written(respond(Hangup()))
     if record.phase is not StreamPhase.UP:
         record.phase = StreamPhase.AWAITED
     record.base_url = own_url(request)
+    record.bot = bot
     _note_verdict(record, form)
     parameters = _parameters(request, form)
-    state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
+    if bot is None:
+        state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
     return _connect(state, record, parameters)
 
 
@@ -69,7 +84,7 @@ def _connect(state: ServerState, record: CallRecord, parameters: dict[str, str])
     """Connects a call to a stream, by a token of its own."""
     token = {TOKEN_PARAMETER: state.tokens.issue(record.call_sid)}
     base = record.base_url or ""
-    return _answer(
+    return written(
         connect_stream(
             websocket_url(base) + "/stream",
             parameters=parameters | token,
@@ -92,11 +107,11 @@ async def after_stream(request: web.Request) -> web.Response:
     if record is not None and record.call is not None:
         detour = record.call.detours.asked()
         if detour is not None:
-            return _answer(detour)
+            return written(detour)
     _expect_no_stream(state, call_sid)
     if record is None or state.settings.apology is None or await _ended_well(record):
-        return _answer(respond(Hangup()))
-    return _answer(respond(Say(text=state.settings.apology), Hangup()))
+        return written(respond(Hangup()))
+    return written(respond(Say(text=state.settings.apology), Hangup()))
 
 
 async def back(request: web.Request) -> web.Response:
@@ -105,17 +120,17 @@ async def back(request: web.Request) -> web.Response:
     state = request.app[STATE]
     record = state.records.get(read_sid(form))
     if record is None or record.call is None:
-        return _answer(respond(Hangup()))
+        return written(respond(Hangup()))
     if dict(form).get("CallStatus") in FINAL:
         # The caller hung up in the middle of a verb that tells.
         await record.call.detours.hung_up()
-        return _answer(respond(Hangup()))
+        return written(respond(Hangup()))
     try:
         more = record.call.detours.came_back(request.query.get("detour", ""), dict(form))
     except DetourError:
         # Late, or told twice: Twilio is long behind it, and does not read the answer.
-        return _answer(respond(Hangup()))
-    return _answer(more) if more is not None else _connect(state, record, {})
+        return written(respond(Hangup()))
+    return written(more) if more is not None else _connect(state, record, {})
 
 
 async def whisper(request: web.Request) -> web.Response:
@@ -123,7 +138,7 @@ async def whisper(request: web.Request) -> web.Response:
     await read_signed_form(request)
     call = _called_by(request)
     number = request.query.get("detour", "")
-    return _answer(respond(*(call.detours.whisper(number) if call else ())))
+    return written(respond(*(call.detours.whisper(number) if call else ())))
 
 
 async def leg(request: web.Request) -> web.Response:
@@ -172,7 +187,7 @@ async def fallback(request: web.Request) -> web.Response:
     record = state.records.get(call_sid)
     if record is not None and record.call is not None and record.call.detours.refused(number):
         return _connect(state, record, {})
-    return _answer(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
+    return written(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
 
 
 async def amd(request: web.Request) -> web.Response:
@@ -193,6 +208,8 @@ async def status(request: web.Request) -> web.Response:
     elif "CallStatus" in fields:
         _note_call(record, fields)
         state.relay.pass_on(request, form)
+        if consult := state.consults.get(request.query.get("consult", "")):
+            consult.went(fields["CallStatus"], fields.get("SipResponseCode"))
     state.outgoing.heard_of(record.call_sid)
     if record.is_over:
         state.outgoing.release(record.call_sid)
@@ -211,8 +228,9 @@ def _expect_no_stream(state: ServerState, call_sid: str) -> None:
         record.phase = StreamPhase.NONE
 
 
-def _answer(written: str) -> web.Response:
-    return web.Response(text=written, content_type="text/xml")
+def written(twiml: str) -> web.Response:
+    """The answer that has Twilio do something."""
+    return web.Response(text=twiml, content_type="text/xml")
 
 
 def _turn_away(form: Form, settings: ServerSettings) -> tuple[Verb, ...]:

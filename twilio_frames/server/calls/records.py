@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -41,6 +41,7 @@ class CallRecord:
         verdict: What Twilio's machine detection said.
         call: The call, while its bot runs.
         base_url: Where Twilio reached this server for it.
+        bot: What carries this call alone; None for the server's bot.
         settled: Set while no stream is up.
         began_at: When this server heard of it first, seconds since 1970.
     """
@@ -52,6 +53,7 @@ class CallRecord:
     stream_events: tuple[str, ...] = ()
     end_reason: CallEndReason | None = None
     base_url: str | None = None
+    bot: Callable[[Call], Awaitable[None]] | None = field(default=None, repr=False)
     verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)

@@ -63,7 +63,9 @@ class Switchboard:
         its own end: its transport notices, and says why.
         """
         carried = _Carried(call, record)
-        carried.bot = asyncio.create_task(carried.compartment.run(self._answer(call)), name="bot")
+        carried.bot = asyncio.create_task(
+            carried.compartment.run(self._answer(call, record)), name="bot"
+        )
         carrier = asyncio.create_task(self._carry(carried), name="carrier")
         self._calls[carrier] = carried.bot
         self._idle.clear()
@@ -71,9 +73,9 @@ class Switchboard:
         carrier.add_done_callback(self._forget)
         await carried.over.wait()
 
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: Call, record: CallRecord) -> None:
         try:
-            await self._bot(call)
+            await (record.bot or self._bot)(call)
         except Exception as error:
             tell_failed(call.transport, error)
             raise

@@ -1,0 +1,247 @@
+"""A caller put through to somebody who was asked first: consult first, move last.
+
+The caller stays with the bot until somebody has accepted and waits in the room. Only then does the
+caller leave the stream; and the bot, not before both are in the room. Whoever hangs up on the way
+leaves nobody behind: a caller who is alone is fetched back, somebody who is alone is hung up on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Protocol
+
+from pipecat.frames.frames import FunctionCallResultProperties
+from pipecat.services.llm_service import FunctionCallParams
+
+from twilio_frames.call.consulting import Consult, Consults
+from twilio_frames.call.detours import DetourResult, Detours
+from twilio_frames.call.transfer import TransferOutcome, TransferResult
+from twilio_frames.errors import DetourError, TwilioFramesError
+from twilio_frames.pipecat_internals import tool_options
+from twilio_frames.twiml import Dial
+
+__all__ = ["WarmTransfer", "warm_transfer_function"]
+
+_GRACE_SECS = 15.0
+"""Twilio lets it ring for up to five seconds longer, and takes a moment to say so."""
+_BRIEFING_SECS = 300.0
+"""How long a briefing may take, with all that is thought about it."""
+_ROOM_SECS = 15.0
+"""How long whoever has accepted may take into the room."""
+_LONGEST_SECS = 1800.0
+"""How long a function of the model may take: several people may be asked."""
+
+
+class MovableCall(Protocol):
+    """What a warm transfer asks of the caller's call."""
+
+    detours: Detours
+    """Its ways elsewhere."""
+
+    async def say(self, text: str) -> None:
+        """Has a text said, behind what is being said."""
+        ...
+
+    async def detour(self, *verbs: Dial) -> DetourResult:
+        """Has Twilio do something else, and comes back."""
+        ...
+
+    def on_hold(self, music: str | bytes) -> AbstractAsyncContextManager[None]:
+        """Has the caller wait with music."""
+        ...
+
+    async def leave(self) -> None:
+        """Ends the bot's part of a call that is away."""
+        ...
+
+    async def line_ended(self) -> None:
+        """Returns when the call is over."""
+        ...
+
+    def see_to(self, work: Coroutine[Any, Any, None]) -> None:
+        """Has something finished, even if the pipeline ends meanwhile."""
+        ...
+
+
+class WarmTransfer:
+    """One caller's way to one person who is asked first.
+
+    Args:
+        call: The caller's call.
+        consult: The person.
+        consults: Where the webhooks find them.
+        announce: What the caller hears when they are moved.
+        hold: Music until somebody decides.
+        end_leg: Ends the person's call.
+    """
+
+    def __init__(
+        self,
+        call: MovableCall,
+        consult: Consult,
+        consults: Consults,
+        *,
+        announce: str | None,
+        hold: str | bytes | None,
+        end_leg: Callable[[str], Awaitable[None]],
+    ):
+        self._call = call
+        self._consult = consult
+        self._consults = consults
+        self._announce = announce
+        self._hold = hold
+        self._end_leg = end_leg
+
+    async def run(self, place: Coroutine[Any, Any, str], ring_secs: int) -> TransferResult:
+        """Asks them, and puts the caller through if they accept.
+
+        Raises:
+            RestError: Twilio would not call them.
+        """
+        self._consults.begin(self._consult)
+        placing = asyncio.create_task(place)
+        over = asyncio.create_task(self._call.line_ended())
+        is_connected = False
+        try:
+            try:
+                async with self._call.on_hold(self._hold) if self._hold else nullcontext():
+                    outcome = await self._decided(placing, over, ring_secs)
+            except DetourError as error:
+                if not error.has_ended:
+                    raise
+                outcome = TransferOutcome.CALLER_HUNG_UP
+            is_back = not over.done()
+            if outcome is TransferOutcome.ANSWERED:
+                outcome, is_back = await self._move(over)
+            is_connected = outcome is TransferOutcome.ANSWERED
+            return TransferResult(outcome=outcome, is_back=is_back)
+        finally:
+            over.cancel()
+            if not is_connected:
+                self._consult.settle(TransferOutcome.FAILED)
+                self._call.see_to(self._hang_up_on(placing))
+            self._call.see_to(self._forget())
+
+    async def _decided(
+        self, placing: asyncio.Task[str], over: asyncio.Task[None], ring_secs: int
+    ) -> TransferOutcome:
+        await self._first(placing, over)
+        if over.done():
+            return TransferOutcome.CALLER_HUNG_UP
+        placing.result()
+        consult = self._consult
+        answered = asyncio.create_task(consult.has_answered.wait())
+        try:
+            await self._first(consult.decided, answered, over, secs=ring_secs + _GRACE_SECS)
+            if consult.has_answered.is_set():
+                await self._first(consult.decided, over, secs=_BRIEFING_SECS)
+        finally:
+            answered.cancel()
+        if over.done():
+            return TransferOutcome.CALLER_HUNG_UP
+        if consult.decided.done():
+            return consult.decided.result()
+        if consult.has_answered.is_set():
+            return TransferOutcome.NOT_ACCEPTED
+        return TransferOutcome.NO_ANSWER
+
+    async def _move(self, over: asyncio.Task[None]) -> tuple[TransferOutcome, bool]:
+        """Moves the caller behind whoever has accepted; what came of it, and if they are back."""
+        consult = self._consult
+        there = asyncio.create_task(consult.is_in_room.wait())
+        gone = asyncio.create_task(consult.is_gone.wait())
+        both = asyncio.create_task(consult.caller_is_in_room.wait())
+        moving: asyncio.Task[DetourResult] | None = None
+        try:
+            await self._first(there, gone, over, secs=_ROOM_SECS)
+            if over.done():
+                return TransferOutcome.CALLER_HUNG_UP, False
+            if gone.done() or not there.done():
+                return TransferOutcome.AGENT_HUNG_UP, True
+            if self._announce:
+                await self._call.say(self._announce)
+            moving = asyncio.create_task(self._call.detour(consult.to_room))
+            await self._first(moving, both, gone)
+            if both.done() and not gone.done():
+                await self._call.leave()
+                return TransferOutcome.ANSWERED, False
+            return await self._come_back(moving, is_alone=gone.done())
+        finally:
+            for task in (there, gone, both, moving):
+                if task is not None:
+                    task.cancel()
+
+    async def _come_back(
+        self, moving: asyncio.Task[DetourResult], *, is_alone: bool
+    ) -> tuple[TransferOutcome, bool]:
+        """Waits for a caller who is alone in the room, or has been there unnoticed."""
+        if is_alone:
+            if not self._call.detours.is_away:
+                return TransferOutcome.AGENT_HUNG_UP, True
+            await self._call.detours.recall()
+        try:
+            await moving
+        except DetourError as error:
+            if not error.has_ended:
+                raise
+            return TransferOutcome.CALLER_HUNG_UP, False
+        return (TransferOutcome.AGENT_HUNG_UP if is_alone else TransferOutcome.ANSWERED), True
+
+    @staticmethod
+    async def _first(*waited: "asyncio.Future[Any]", secs: float | None = None) -> None:
+        await asyncio.wait(waited, timeout=secs, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _hang_up_on(self, placing: asyncio.Task[str]) -> None:
+        """Ends their call, be it that it is being placed still."""
+        try:
+            call_sid = await placing
+            if not self._consult.is_gone.is_set():
+                await self._end_leg(call_sid)
+        except TwilioFramesError:
+            # There is no call, or Twilio ends it when nobody decides.
+            return
+
+    async def _forget(self) -> None:
+        self._consults.end(self._consult)
+
+
+def warm_transfer_function(
+    people: Mapping[str, str],
+    put_through: Callable[[str, str], Coroutine[Any, Any, TransferResult]],
+    *,
+    asks_first: bool,
+) -> Any:
+    """Makes the function by which a model has somebody asked, and puts its caller through."""
+
+    # The caller goes on talking with the model meanwhile.
+    @tool_options(cancel_on_interruption=False, timeout_secs=_LONGEST_SECS)
+    async def warm_transfer(
+        params: FunctionCallParams, to: str, summary: str, caller_agreed: bool
+    ) -> None:
+        if to not in people:
+            await params.result_callback(f"There is no {to!r}: it is one of {', '.join(people)}.")
+            return
+        if asks_first and not caller_agreed:
+            await params.result_callback(
+                "Ask the caller first whether they want to be put through."
+            )
+            return
+        result = await put_through(people[to], summary)
+        await params.result_callback(
+            {"outcome": result.outcome.value, "caller_is_back": result.is_back},
+            properties=FunctionCallResultProperties(run_llm=result.is_back),
+        )
+
+    # The docstring is what the model gets to read.
+    warm_transfer.__doc__ = f"""Ask a person whether they take the caller, and put them through.
+
+    Say so to the caller before you call this. It takes a while, in which you go on talking with
+    the caller. If nobody takes the call, you are told why.
+
+    Args:
+        params: The call of the function.
+        to: To whom, one of: {", ".join(people)}.
+        summary: What the person is told: who calls, what they want, what was found out so far.
+        caller_agreed: Whether the caller has said that they want to be put through.
+    """
+    return warm_transfer
