@@ -11,7 +11,7 @@ from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError, TwilioFramesError
 
 if TYPE_CHECKING:
-    from twilio_frames.cli.checks import Finding
+    from twilio_frames.cli.doctor.checks import Finding
 
 _DESCRIPTION = """\
 Looks at what a served bot needs: the account's credentials and region, the number's webhook, the
@@ -40,7 +40,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Looks; gives the exit status."""
-    from twilio_frames.cli.checks import Verdict
+    from twilio_frames.cli.doctor.checks import Verdict
 
     console = Console()
     findings = asyncio.run(_look(console))
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 async def _look(console: Console) -> "list[Finding]":
     import aiohttp
 
-    from twilio_frames.cli.checks import CHECKS, Finding, Patient, Verdict
+    from twilio_frames.cli.doctor.checks import CHECKS, Finding, Patient, Verdict
     from twilio_frames.rest import TwilioRest
     from twilio_frames.server import ServerSettings
 
