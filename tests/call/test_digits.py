@@ -16,6 +16,7 @@ from tests.call.keyed_bots import KeyedBot, asked, clip, complete, presses
 from twilio_frames.call import Call, DigitsOutcome, DigitsResult
 from twilio_frames.call.spoken_digits import spoken_digits
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import DigitsWantedFrame
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.fallback import TTSFallback
 from twilio_frames.testing import Phone
@@ -370,3 +371,26 @@ async def test_key_stops_a_prompt_of_any_voice(phone: Phone):
     assert results == [complete("42")]
     spans = caller.result.heard_spans
     assert sum(span.end - span.begin for span in spans) / 8000 < 2.5
+
+
+async def test_asking_may_be_given_up(phone: Phone):
+    async def ask(call: Call) -> None:
+        asking = asyncio.create_task(call.collect_digits(length=4))
+        await bot.heard.wait_for(DigitsWantedFrame)
+        asking.cancel()
+        await asyncio.wait({asking})
+        bot.begin.set()
+        await asyncio.wait_for(bot.late.wait(), 20)
+
+    bot = KeyedBot(ask)
+    async with phone.call(bot) as telephone:
+        await asyncio.wait_for(bot.begin.wait(), 20)
+        await telephone.press("7")
+        await bot.heard.wait_for(InputDTMFFrame)
+        bot.late.set()
+        await bot.come()
+
+    wanted = bot.heard.frames(DigitsWantedFrame)
+    assert [isinstance(one, DigitsWantedFrame) and one.is_wanted for one in wanted][:2] == [
+        *(True, False)
+    ]

@@ -23,6 +23,7 @@ EXTRAS = {
     "own_tts": ("pocketsphinx", "local"),
     "patient": ("pocketsphinx", "local"),
     "pin_menu": ("pocketsphinx", "local"),
+    "who_calls": ("pocketsphinx", "local"),
 }
 
 

@@ -18,6 +18,7 @@ from twilio_frames.examples import (
     put_through,
     text_only,
     warm_transfer,
+    who_calls,
 )
 from twilio_frames.server import ServerSettings
 from twilio_frames.testing import CallEnd, Caller, Phone, Voicemail
@@ -128,6 +129,22 @@ async def test_function_knows_the_menu(phone: Phone, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("test", [text_only.test_order_is_taken, text_only.test_caller_cuts_in])
 async def test_text_only_tests_pass(phone: Phone, test: Callable[[Phone], Awaitable[None]]):
     await test(phone)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"CallerName": "Jane Doe"}, "Hello, Jane Doe. We will"),
+        ({"from": "+266696687"}, "number is anonymous"),
+        ({"ForwardedFrom": "+12125550177"}, "has forwarded you"),
+        ({"StirVerstat": "TN-Validation-Failed"}, "could not be verified"),
+    ],
+)
+async def test_caller_is_greeted_by_what_is_known(
+    phone: Phone, parameters: dict[str, str], said: str
+):
+    async with phone.text(who_calls.bot, parameters=parameters) as talk:
+        assert said in await talk.reply()
 
 
 async def test_silent_caller_is_asked_twice(phone: Phone):
