@@ -21,6 +21,7 @@ from twilio_frames.call.detours import DetourResult, Legs
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.keyed import KeyedCall
 from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
+from twilio_frames.call.overhearing import OverheardCall
 from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
@@ -58,7 +59,7 @@ TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its val
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
 
 
-class Call(KnownCaller, KeyedCall):
+class Call(KnownCaller, OverheardCall, KeyedCall):
     """One phone call: who calls, its audio, its end; and what a telephone can do.
 
     The LLM gets to end it by ``LLMContext(tools=[call.end_call])``: its goodbye, which the

@@ -50,7 +50,8 @@ class Briefing:
     Parameters:
         summary: What the caller wants.
         prompt: What they are to do; None for pressing ``accept``.
-        accept: The key by which they take the call; any other declines it.
+        accept: The key by which they take the call; any other declines it. None where whoever
+            answers takes it at once, unbriefed.
         accept_words: Words by which they take it, where they are listened to.
         decline_words: Words by which they decline it.
         accept_secs: How long they may think, behind the briefing.
@@ -61,7 +62,7 @@ class Briefing:
 
     summary: str = field(repr=False)
     prompt: str | None = None
-    accept: str = "1"
+    accept: str | None = "1"
     accept_words: tuple[str, ...] = ()
     decline_words: tuple[str, ...] = ()
     accept_secs: float = 20.0
@@ -71,7 +72,7 @@ class Briefing:
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError where nobody could accept."""
-        if len(self.accept) != 1 or self.accept not in "0123456789*#":
+        if self.accept is not None and self.accept not in tuple("0123456789*#"):
             raise ConfigurationError(
                 "expected one key of 0-9, * or # by which a call is accepted, got another"
             )
@@ -94,7 +95,7 @@ class Briefing:
     @property
     def has_stream(self) -> bool:
         """Whether a bot of ours briefs."""
-        return self.tts is not None or self.bot is not None
+        return self.accept is not None and (self.tts is not None or self.bot is not None)
 
 
 class Consult:
@@ -194,7 +195,9 @@ class Consult:
         self.has_answered.set()
         if "DialCallStatus" in told:
             return respond(Hangup())
-        if self._told:
+        if self.briefing.accept is None:
+            self.accept()
+        elif self._told:
             self._take_answer(told)
         if not self.decided.done() and self._told < _TIMES_TOLD:
             self._told += 1

@@ -31,21 +31,22 @@ def create_app(
 ) -> web.Application:
     """Make the application that answers calls with a bot.
 
-    ======  =================  ==================================================
-    GET     ``/``              the page: a number field and a call button
-    POST    ``/call``          place a call: ``{"to": "+1..."}``
-    GET     ``/calls``         the calls that are remembered
-    GET     ``/calls/{sid}``   how a call stands; ``DELETE`` ends it
-    POST    ``/twiml``         the voice webhook: set it at your Twilio number
-    GET     ``/stream``        the WebSocket Twilio connects the call's audio to
-    POST    ``/after-stream``  what Twilio asks when a stream has ended
-    POST    ``/back``          what Twilio tells when a call is back from a detour
-    POST    ``/fallback``      what Twilio asks when it could not do what it was told
-    POST    ``/consult``       what Twilio asks and tells of somebody who is asked first
-    POST    ``/room``          who comes into the room where caller and they meet
-    POST    ``/status``        call and stream status callbacks
-    GET     ``/healthz``       whether calls are taken, how many are up; how vendors do
-    ======  =================  ==================================================
+    ======  ========================  ==================================================
+    GET     ``/``                     the page: a number field and a call button
+    POST    ``/call``                 place a call: ``{"to": "+1..."}``
+    GET     ``/calls``                the calls that are remembered
+    GET     ``/calls/{sid}``          how a call stands; ``DELETE`` ends it
+    GET     ``/calls/{sid}/listen``   the WebSocket of whoever listens in on a call
+    POST    ``/twiml``                the voice webhook: set it at your Twilio number
+    GET     ``/stream``               the WebSocket Twilio connects the call's audio to
+    POST    ``/after-stream``         what Twilio asks when a stream has ended
+    POST    ``/back``                 what Twilio tells when a call is back from a detour
+    POST    ``/fallback``             what Twilio asks when it could not do what it was told
+    POST    ``/consult``              what Twilio asks and tells of somebody who is asked first
+    POST    ``/room``                 who comes into the room where caller and they meet
+    POST    ``/status``               call and stream status callbacks
+    GET     ``/healthz``              whether calls are taken, how many are up; how vendors do
+    ======  ========================  ==================================================
 
     Twilio may ask its webhooks by GET as well, and whatever a gateway leaves in front of the path.
     To have all this under a path of an application of your own, ``add_subapp("/phone", app)``.

@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
-from twilio_frames.server import consulting, stream, webhooks
+from twilio_frames.server import consulting, overhearing, stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
@@ -50,6 +50,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_post(base + "/call", dialing.place_call)
         app.router.add_get(base + "/calls", dialing.call_list)
         app.router.add_get(base + "/calls/{sid}", dialing.call_state)
+        app.router.add_get(base + "/calls/{sid}/listen", overhearing.listen)
         app.router.add_delete(base + "/calls/{sid}", dialing.hang_up)
         app.router.add_get(base + "/healthz", healthz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)

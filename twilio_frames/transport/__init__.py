@@ -199,6 +199,10 @@ class TwilioTransport(BaseTransport):
         """
         self._taps.add(tap)
 
+    def remove_tap(self, tap: CallTap) -> None:
+        """Lets somebody listen in no longer; one that does not is no error."""
+        self._taps.audience.remove(tap)
+
     @property
     def opened_at(self) -> float:
         """When the socket was taken over, by ``time.monotonic()``; taps count from then."""

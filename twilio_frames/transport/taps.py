@@ -128,6 +128,11 @@ class Audience(Generic[Listener]):
                 )
         self.listeners.append(listener)
 
+    def remove(self, listener: Listener) -> None:
+        """Lets somebody listen no longer."""
+        # A new list: it may be gone through right now.
+        self.listeners = [one for one in self.listeners if one is not listener]
+
     def tell(self, method: str, *what: object) -> None:
         """Calls a method of each."""
         for listener in self.listeners:

@@ -41,6 +41,7 @@ class CallRecord:
         verdict: What Twilio's machine detection said.
         call: The call, while its bot runs.
         base_url: Where Twilio reached this server for it.
+        listeners: How many listen in.
         bot: What carries this call alone; None for the server's bot.
         settled: Set while no stream is up.
         began_at: When this server heard of it first, seconds since 1970.
@@ -53,6 +54,7 @@ class CallRecord:
     stream_events: tuple[str, ...] = ()
     end_reason: CallEndReason | None = None
     base_url: str | None = None
+    listeners: int = 0
     bot: Callable[[Call], Awaitable[None]] | None = field(default=None, repr=False)
     verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)

@@ -21,7 +21,17 @@ from twilio_frames.server.dialing.relaying import relayed
 from twilio_frames.server.incoming import own_url, problem, read_body, read_form
 from twilio_frames.server.state import STATE, ServerState
 
-__all__ = ["call_list", "call_state", "hang_up", "needs_key", "page", "place", "place_call"]
+__all__ = [
+    "call_list",
+    "call_state",
+    "check_key",
+    "hang_up",
+    "known",
+    "needs_key",
+    "page",
+    "place",
+    "place_call",
+]
 
 _PAGE = resources.files("twilio_frames.server").joinpath("page.html").read_text("utf-8")
 
@@ -43,7 +53,7 @@ async def place_call(request: web.Request) -> web.Response:
     if not is_same_origin(request, own_url(request)):
         raise problem(web.HTTPForbidden, "expected a request from this server's own page")
     fields = await _read_fields(request)
-    _check_key(request, fields)
+    check_key(request, fields)
     to = normalise_number(fields["to"]) if isinstance(fields.get("to"), str) else None
     if to is None:
         raise problem(
@@ -109,23 +119,23 @@ async def place(
 
 async def call_list(request: web.Request) -> web.Response:
     """``GET /calls``: the calls this server remembers, the newest first."""
-    _check_key(request, {})
+    check_key(request, {})
     latest = request.app[STATE].records.latest()
     return web.json_response({"calls": [dict(record.as_json()) for record in latest]})
 
 
 async def call_state(request: web.Request) -> web.Response:
     """``GET /calls/{sid}``: how a call stands, for those who may place one."""
-    _check_key(request, {})
-    return web.json_response(dict(_known(request).as_json()))
+    check_key(request, {})
+    return web.json_response(dict(known(request).as_json()))
 
 
 async def hang_up(request: web.Request) -> web.Response:
     """``DELETE /calls/{sid}``: end a call at once, for those who may place one."""
     if not is_same_origin(request, own_url(request)):
         raise problem(web.HTTPForbidden, "expected a request from this server's own page")
-    _check_key(request, {})
-    state, record = request.app[STATE], _known(request)
+    check_key(request, {})
+    state, record = request.app[STATE], known(request)
     try:
         if state.rest is not None:
             await state.rest.hang_up(record.call_sid)
@@ -142,7 +152,8 @@ async def hang_up(request: web.Request) -> web.Response:
     return web.json_response(dict(record.as_json()))
 
 
-def _known(request: web.Request) -> CallRecord:
+def known(request: web.Request) -> CallRecord:
+    """The call that a request names; 404 if there is none."""
     record = request.app[STATE].records.get(request.match_info["sid"])
     if record is None:
         raise problem(web.HTTPNotFound, "expected a call this server knows, got another")
@@ -161,7 +172,8 @@ async def _read_fields(request: web.Request) -> dict[str, Any]:
     return fields
 
 
-def _check_key(request: web.Request, fields: dict[str, Any]) -> None:
+def check_key(request: web.Request, fields: dict[str, Any]) -> None:
+    """Refuse whoever has to show the dial key and does not, or guesses it."""
     if not needs_key(request):
         return
     expected = request.app[STATE].dial_key

@@ -1,0 +1,139 @@
+"""Somebody listens in on a call, says a word to its bot, and may take the call over.
+
+A listener has a queue of its own, with a bound: whoever is slow loses audio, and is told how much.
+Nothing that a listener does or leaves undone is waited for by the call.
+"""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pipecat.frames.frames import LLMMessagesAppendFrame, TranscriptionFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+
+from twilio_frames.call.consulting import Briefing
+from twilio_frames.call.control import CallControl
+from twilio_frames.call.transfer import TransferResult
+from twilio_frames.calllog.frames import without_long_numbers
+from twilio_frames.processors.words import HeardTextFrame
+
+__all__ = ["OverheardCall", "Overhearer"]
+
+CALLER, BOT = 0, 1
+_HEADER = struct.Struct(">BI")
+_MOST_MS = 0xFFFFFFFF
+
+
+class Overhearer(BaseObserver):
+    """Takes down what is heard on a call, for somebody who reads it when they can.
+
+    Audio is ``bytes``: who is heard (0 the caller, 1 the bot), when it began in milliseconds since
+    the call's stream was opened (four bytes, the highest first), and mu-law, 8000 bytes a second.
+    Anything else is a dictionary with its ``event``.
+
+    Args:
+        words: Whether what is said is told as well.
+        most: How much may wait to be read; some five seconds of both sides.
+    """
+
+    def __init__(self, *, words: bool, most: int = 500):
+        super().__init__(observe_every_push=False)
+        self._words = words
+        self._waiting: asyncio.Queue[bytes | dict[str, Any]] = asyncio.Queue(most)
+        self._lost = 0
+        self._ended = asyncio.Event()
+
+    async def next(self) -> bytes | dict[str, Any] | None:
+        """What was heard next; None when the call is over, and all before it was read."""
+        if self._lost and self._waiting.empty():
+            lost, self._lost = self._lost, 0
+            return {"event": "lost", "count": lost}
+        if not self._waiting.empty():
+            return self._waiting.get_nowait()
+        getting = asyncio.create_task(self._waiting.get())
+        ending = asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait({getting, ending}, return_when=asyncio.FIRST_COMPLETED)
+            return getting.result() if getting.done() else None
+        finally:
+            getting.cancel()
+            ending.cancel()
+
+    def caller_audio(self, mulaw: bytes, at: float) -> None:
+        """Hears the caller."""
+        self._put(_audio(CALLER, mulaw, at))
+
+    def bot_audio(self, mulaw: bytes, at: float) -> None:
+        """Hears the bot, as the caller did."""
+        self._put(_audio(BOT, mulaw, at))
+
+    def line_ended(self, at: float) -> None:
+        """Is told that the call is over."""
+        self._ended.set()
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        """Sees words; Pipecat calls it."""
+        if not self._words:
+            return
+        match data.frame:
+            case TranscriptionFrame(text=text):
+                self._put({"event": "words", "who": "caller", "text": without_long_numbers(text)})
+            case HeardTextFrame(text=text):
+                self._put({"event": "words", "who": "bot", "text": without_long_numbers(text)})
+            case _:
+                pass
+
+    def _put(self, heard: bytes | dict[str, Any]) -> None:
+        try:
+            self._waiting.put_nowait(heard)
+        except asyncio.QueueFull:
+            self._lost += 1
+
+
+def _audio(who: int, mulaw: bytes, at: float) -> bytes:
+    return _HEADER.pack(who, min(max(0, round(at * 1000)), _MOST_MS)) + mulaw
+
+
+class OverheardCall(CallControl):
+    """A call that others may hear."""
+
+    @asynccontextmanager
+    async def overheard_by(self, overhearer: Overhearer) -> AsyncIterator[None]:
+        """Let somebody listen in, from here to the end of this."""
+        worker = await self._require_worker()
+        self._transport.add_tap(overhearer)
+        worker.add_observer(overhearer)
+        try:
+            yield
+        finally:
+            self._transport.remove_tap(overhearer)
+            if self._worker is worker:
+                await worker.remove_observer(overhearer)
+
+    async def whisper(self, text: str) -> None:
+        """Tell the bot's model something that nobody hears: it counts from its next reply on.
+
+        Raises:
+            ConfigurationError: No pipeline runs.
+        """
+        worker = await self._require_worker()
+        message: Any = {"role": "developer", "content": text}
+        await worker.queue_frame(LLMMessagesAppendFrame(messages=[message], run_llm=False))
+
+    async def take_over(self, to: str, **options: Any) -> TransferResult:
+        """Put the caller through to somebody who knows of them: a warm transfer, unbriefed.
+
+        The caller stays with the bot until they pick up.
+
+        Args:
+            to: Who takes it: a number, a SIP address or a client.
+            options: As for :meth:`warm_transfer`.
+
+        Raises:
+            ConfigurationError: Without credentials, or ``to`` is no target.
+            DetourError: Twilio could not do it, and the call is back.
+            RestError: Twilio would not call them.
+        """
+        return await self.warm_transfer(to, briefing=Briefing(summary="", accept=None), **options)
