@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -400,3 +401,42 @@ async def test_model_has_somebody_asked_and_talks_on(phone: Phone):
     told = [str(one.get("content")) for one in server.asked[-1].messages]
     assert any("no answer" in one for one in told), told
     assert not any("no answer" in str(one.get("content")) for one in server.asked[1].messages)
+
+
+@pytest.mark.parametrize(
+    ("briefing", "said", "outcome"),
+    [
+        (replace(BY_BOT, stt=lambda: Scribe("yes please")), "Yes, please.", "answered"),
+        (replace(BY_BOT, stt=lambda: Scribe("no thanks")), "No, thanks.", "declined"),
+        (BY_TWILIO, "Yes, please.", "answered"),
+        (BY_TWILIO, "No, thanks.", "declined"),
+    ],
+    ids=["bot, yes", "bot, no", "twilio, yes", "twilio, no"],
+)
+async def test_words_decide(phone: Phone, briefing: Briefing, said: str, outcome: str):
+    """Words decide as keys do, where somebody listens to whoever is asked."""
+
+    async def agent(caller: Caller) -> None:
+        await caller.wait_for_bot(seconds=30)
+        await caller.say(said)
+        await caller.wait_for_end(seconds=20)
+
+    words = replace(briefing, accept_words=("yes",), decline_words=("no",))
+    bot = WarmBot(briefing=words)
+    async with phone.desk(bot, settings=SETTINGS) as desk:
+        desk.twilio.answer_with(SALES, agent)
+        async with desk.call():
+            result = await bot.outcome()
+    assert result.outcome is TransferOutcome(outcome)
+
+
+async def test_callbacks_that_come_twice_and_late_change_nothing():
+    consult = Consult(BY_TWILIO, "https://bot.example.com")
+    assert consult.is_about("CA1")
+    consult.went("completed")
+    consult.went("in-progress")
+    consult.moved("CA1", "participant-join")
+    consult.accept()
+    assert consult.decided.result() is TransferOutcome.AGENT_HUNG_UP
+    assert not consult.is_about("CA2")
+    assert consult.is_gone.is_set()
