@@ -269,17 +269,35 @@ class MulawOutput(BaseOutputTransport):
         if runner is not None:
             await self.cancel_task(runner)
 
-    async def leave_at_once(self, detour: DetourFrame) -> None:
-        """Leaves the line in the middle of what is being said, which goes on when it is back."""
-        await self._pacer.hold()
-        # It may have been held for its caller before.
-        await self._pacer.settled()
-        await self._leave(detour)
+    async def leave_at_once(self, detour: DetourFrame) -> bool:
+        """Leaves the line in the middle of what is being said, which goes on when it is back.
 
-    async def _leave(self, detour: DetourFrame) -> None:
+        Returns:
+            Whether it has left; else what is being said goes on at once.
+        """
+        has_left = False
+        try:
+            await self._pacer.hold()
+            # It may have been held for its caller before.
+            await self._pacer.settled()
+            has_left = await self._leave(detour)
+        finally:
+            if not has_left:
+                await self.say_on()
+        return has_left
+
+    async def say_on(self) -> None:
+        """Says on what was held for a line that was to be left."""
+        await self._pacer.resume()
+
+    async def _leave(self, detour: DetourFrame) -> bool:
         detour.has_begun = True
-        if detour.verbs and not await self._line.leave(detour):
+        if not detour.verbs:
+            return False
+        has_left = await self._line.leave(detour)
+        if not has_left:
             await self.push_error(_NO_DETOURS)
+        return has_left
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
@@ -314,7 +332,7 @@ class MulawOutput(BaseOutputTransport):
                 frame.passed()
             case CallBackFrame():
                 await self.push_frame(frame, direction)
-                await self._pacer.resume()
+                await self.say_on()
             case SpeechGateFrame():
                 self.hold_speech(not frame.is_open)
                 frame.passed.set()

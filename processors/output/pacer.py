@@ -307,7 +307,10 @@ class OutputPacer:
                 return
             is_open = self._line.is_open
             heard = self._hear_line(self._heard_on_line()) if is_open else self._heard_last
-            await self._hand_on(self.queue.hear(heard))
+            # A line that is left is left once: what waits for the next time stays where it lies.
+            while things := self.queue.hear(heard, passes_barrier=not self._line.is_away):
+                await self._hand_on(things)
+            await self._hand_on(())
 
     async def _hand_on(self, things: Iterable[object]) -> None:
         """Tells of the audio that was heard, and then of what fell due by it."""

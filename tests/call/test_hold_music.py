@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 from aiohttp import web
-from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.frames.frames import BotSpeakingFrame, InputAudioRawFrame
 
 from tests.call.test_detours import DetourBot, lengths, with_account
 from tests.transport.bots import tone
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import CallBackFrame
+from twilio_frames.frames import CallAwayFrame, CallBackFrame
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.testing import Phone
+from twilio_frames.twiml import Pause
 
 MUSIC = encode_mulaw(tone(0.7, hertz=300.0))
 
@@ -105,3 +106,48 @@ async def test_file_needs_credentials(phone: Phone):
     async with phone.call(create_app(bot, settings)) as caller:
         await caller.wait_for_end(seconds=30)
         await asyncio.wait_for(bot.reason, 30)
+
+
+async def test_caller_is_not_put_on_hold_any_more_where_nobody_waits(phone: Phone, files: str):
+    """The function is cancelled while what was said before is still being heard."""
+
+    async def hold(call: Call) -> None:
+        async with call.on_hold(files):
+            await asyncio.sleep(3.0)
+
+    async def act(call: Call, bot: DetourBot) -> object:
+        await bot.say(2.0)
+        holding = asyncio.create_task(hold(call))
+        await bot.before.wait_for(BotSpeakingFrame)
+        holding.cancel()
+        await asyncio.wait({holding})
+        await bot.say(0.5)
+        await asyncio.sleep(3.0)
+        return None
+
+    bot = DetourBot(act)
+    async with phone.call(with_account(bot)) as caller:
+        await caller.wait_for_end(seconds=30)
+        await asyncio.wait_for(bot.reason, 30)
+
+    assert not bot.after.frames(CallAwayFrame)
+    assert sum(lengths(caller)) == pytest.approx(2.5, abs=0.1)
+
+
+async def test_hold_behind_another_detour_ends_when_it_is_to(phone: Phone, files: str):
+    async def act(call: Call, bot: DetourBot) -> object:
+        first = asyncio.create_task(call.detour(Pause(seconds=3)))
+        await bot.after.wait_for(CallAwayFrame)
+        async with call.on_hold(files):
+            assert first.done()
+            await asyncio.sleep(1.0)
+        await bot.say(0.5)
+        return await first
+
+    bot = DetourBot(act)
+    async with phone.call(with_account(bot)) as caller:
+        await caller.wait_for_end(seconds=30)
+        result = await bot.result()
+
+    assert result.away_secs >= 3.0
+    assert caller.result.heard_spans[-1].stream == 2

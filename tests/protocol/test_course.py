@@ -40,7 +40,7 @@ def test_close_may_be_seen_only_when_the_way_back_is_known():
 
 
 def test_stream_that_could_not_be_opened_is_asked_for_again():
-    course = course_after(*AWAY, CallStep.RETURNING, CallStep.ASKED, CallStep.RETURNING)
+    course = course_after(*AWAY, CallStep.RETURNING, CallStep.ASKED)
 
     assert course.take(CallStep.STREAM)
 

@@ -17,11 +17,11 @@ from twilio_frames.call.answer_actions import Answers
 from twilio_frames.call.answering import Answer, AnswerPolicy
 from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
 from twilio_frames.call.consulting import Briefing, Consult
-from twilio_frames.call.detours import DetourResult, Legs
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.keyed import KeyedCall
 from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
 from twilio_frames.call.overhearing import OverheardCall
+from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers

@@ -12,7 +12,8 @@ from pipecat.pipeline.worker import PipelineWorker
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.call.consulting import Briefing, Consult, Consults, no_account
-from twilio_frames.call.detours import DetourResult, Detours, Legs
+from twilio_frames.call.detours import Detours
+from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.call.recording import TwilioRecording
 from twilio_frames.call.transfer import (
     Transfer,

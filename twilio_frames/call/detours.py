@@ -7,11 +7,12 @@ that webhook, and ends the document it stands in; what was to follow is in the n
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from twilio_frames.call.plans import LONG_SECS, DetourResult, Legs, Plan, longest_of
 from twilio_frames.errors import ConfigurationError, DetourError, RestError
 from twilio_frames.frames import CallBackFrame, CallEndReason, DetourFrame
 from twilio_frames.protocol import Start
@@ -19,23 +20,14 @@ from twilio_frames.protocol.course import CallCourse, CallPhase, CallStep
 from twilio_frames.rest import TwilioRest
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.twiml import (
-    Dial,
-    OtherTwiml,
-    Pause,
     Play,
-    PlayDigits,
     Redirect,
     Verb,
     respond,
-    tells_result,
 )
 
-__all__ = ["DetourResult", "Detours"]
+__all__ = ["Detours"]
 
-_SHORT_SECS = 120.0
-"""How long verbs may take that end by themselves, with all that Twilio takes for them."""
-_LONG_SECS = 4 * 3600.0
-"""And those in which people talk: Twilio's longest ``<Dial>``, if nothing else is said."""
 _LOOK_SECS = 10.0
 """How often it is asked whether a call that is away is still up."""
 _ABOUT_THE_CALL = frozenset(
@@ -49,6 +41,7 @@ _ABOUT_THE_CALL = frozenset(
             "CallToken",
             "Direction",
             "detour",
+            "done",
         ),
         *("Called", "CalledCity", "CalledCountry", "CalledState", "CalledZip"),
         *("Caller", "CallerCity", "CallerCountry", "CallerState", "CallerZip"),
@@ -58,83 +51,6 @@ _ABOUT_THE_CALL = frozenset(
     }
 )
 """What Twilio tells with each request, and is no result of a verb."""
-
-
-class DetourResult(NamedTuple):
-    """What came of a detour.
-
-    Parameters:
-        results: What Twilio said of each verb that tells, in order, by Twilio's own names.
-        away_secs: How long the call was away.
-    """
-
-    results: tuple[Mapping[str, str], ...]
-    away_secs: float
-
-    def get(self, name: str) -> str | None:
-        """The last value of a name, ``DialCallStatus`` say; None if Twilio has told none."""
-        return next((one[name] for one in reversed(self.results) if name in one), None)
-
-
-@dataclass(slots=True, kw_only=True)
-class Legs:
-    """Those whom a detour calls.
-
-    Parameters:
-        whisper: What whoever answers hears before they are connected.
-        on_answered: Called when somebody has answered.
-    """
-
-    whisper: tuple[Verb, ...] = ()
-    on_answered: Callable[[], Awaitable[None]] | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Plan:
-    """One detour, as far as it has come."""
-
-    frame: DetourFrame
-    call_sid: str
-    legs: Legs = field(default_factory=Legs)
-    number: int = 0
-    left: list[Verb] = field(default_factory=list[Verb])
-    results: list[Mapping[str, str]] = field(default_factory=list[Mapping[str, str]])
-    is_told: bool = False
-    error: DetourError | None = None
-    done: asyncio.Future[DetourResult] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def finish(self, result: DetourResult) -> None:
-        if not self.done.done():
-            self.done.set_result(result)
-
-    def fail(self, error: DetourError | RestError) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-            # Nobody need wait for it: a frame's detour has no caller.
-            self.done.exception()
-
-    def next_document(self, base_url: str) -> str:
-        """What Twilio does next, to the first verb that tells what came of it."""
-        back_url = self.url(base_url, "back")
-        taken: list[Verb] = []
-        while self.left:
-            verb = self.left.pop(0)
-            taken.append(self._with_legs(verb, base_url) if isinstance(verb, Dial) else verb)
-            if tells_result(verb):
-                return respond(*taken, action=back_url)
-        return respond(*taken, Redirect(url=back_url))
-
-    def _with_legs(self, dial: Dial, base_url: str) -> Dial:
-        if self.legs.whisper:
-            dial = replace(dial, whisper_url=self.url(base_url, "whisper"))
-        if self.legs.on_answered is not None:
-            dial = replace(dial, answered_url=self.url(base_url, "leg"))
-        return dial
-
-    def url(self, base_url: str, path: str) -> str:
-        return f"{base_url}/{path}?call={self.call_sid}&detour={self.number}"
 
 
 class Detours:
@@ -153,9 +69,10 @@ class Detours:
         self._course = CallCourse()
         self._course.take(CallStep.STREAM)
         self._one_at_a_time = asyncio.Lock()
-        self._plans: dict[int, _Plan] = {}
-        self._current: _Plan | None = None
-        self._away = asyncio.Event()
+        self._plans: dict[int, Plan] = {}
+        self._current: Plan | None = None
+        self._on_stream = asyncio.Event()
+        self._on_stream.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.base_url: str | None = None
         """Where Twilio reaches the server that sees to this call; None if there is none."""
@@ -187,23 +104,25 @@ class Detours:
     ) -> DetourResult:
         """Carries a detour out; see :meth:`twilio_frames.call.Call.detour`."""
         self._check(verbs, by_rest=by_rest)
-        if when_busy == "refuse" and self._one_at_a_time.locked():
+        if when_busy == "refuse" and (self._one_at_a_time.locked() or self.is_away):
             raise DetourError(
                 "expected a call that makes no detour, got one that does: wait for its end, or "
                 'pass when_busy="wait"'
             )
+        within_secs = within_secs or longest_of(verbs)
+        frame = DetourFrame(verbs=verbs, by_rest=by_rest, within_secs=within_secs)
+        plan = Plan(frame=frame, call_sid=self._call_sid, legs=legs or Legs())
+        return await self._carry_out(plan, self._leave_at_once if at_once else queue)
+
+    async def _carry_out(
+        self, plan: Plan, leave: Callable[[DetourFrame], Awaitable[None]]
+    ) -> DetourResult:
         async with self._one_at_a_time:
-            within_secs = within_secs or _longest(verbs)
-            frame = DetourFrame(verbs=verbs, by_rest=by_rest, within_secs=within_secs)
-            plan = _Plan(frame=frame, call_sid=self._call_sid, legs=legs or Legs())
             self._plans[plan.frame.id] = plan
             try:
                 if self._course.phase is CallPhase.ENDED:
                     raise _ended()
-                if at_once:
-                    await self._transport.leave_at_once(plan.frame)
-                else:
-                    await queue(plan.frame)
+                await leave(plan.frame)
                 return await plan.done
             finally:
                 self._plans.pop(plan.frame.id, None)
@@ -218,17 +137,40 @@ class Detours:
         """Has Twilio play a file again and again, until the end of this."""
         verbs = (Play(url=url, loop=0),)
         self._check(verbs, by_rest=True)
-        taken = asyncio.create_task(self.take(verbs, queue, within_secs=_LONG_SECS))
-        away = asyncio.create_task(self._away.wait())
-        await asyncio.wait({taken, away}, return_when=asyncio.FIRST_COMPLETED)
-        away.cancel()
-        if taken.done():
-            taken.result()
+        frame = DetourFrame(verbs=verbs, within_secs=LONG_SECS)
+        plan = Plan(frame=frame, call_sid=self._call_sid)
+        taken = asyncio.create_task(self._carry_out(plan, queue), name="hold")
+        begun = asyncio.create_task(plan.begun.wait(), name="hold")
         try:
+            await asyncio.wait({taken, begun}, return_when=asyncio.FIRST_COMPLETED)
+            if taken.done():
+                taken.result()
             yield
         finally:
-            await self.recall()
-            await taken
+            begun.cancel()
+            await self._take_back(plan, taken)
+
+    async def _take_back(self, plan: Plan, taken: "asyncio.Task[DetourResult]") -> None:
+        """Ends a detour that ends by nothing else."""
+        if self._current is plan:
+            try:
+                await self.recall()
+            except RestError:
+                await self._look()
+                if self._current is plan:
+                    await _cancelled(taken)
+                    raise
+        elif not taken.done():
+            # It has not begun.
+            await _cancelled(taken)
+            return
+        await taken
+
+    async def _leave_at_once(self, frame: DetourFrame) -> None:
+        # One that came through the pipeline may be under way.
+        await self._on_stream.wait()
+        if not await self._transport.leave_at_once(frame) and frame.id in self._plans:
+            self._plans[frame.id].fail(_not_on_stream())
 
     def _check(self, verbs: tuple[Verb, ...], *, by_rest: bool) -> None:
         if not verbs:
@@ -250,20 +192,19 @@ class Detours:
         """A detour is due: the stream is left if the call is on one."""
         plan = self._plans.get(frame.id)
         if plan is None:
-            plan = _Plan(frame=frame, call_sid=self._call_sid)
-            frame.within_secs = frame.within_secs or _longest(frame.verbs)
+            plan = Plan(frame=frame, call_sid=self._call_sid)
+            frame.within_secs = frame.within_secs or longest_of(frame.verbs)
         return self._begin(plan)
 
-    def _begin(self, plan: _Plan) -> bool:
+    def _begin(self, plan: Plan) -> bool:
         if not plan.frame.verbs or not self._course.take(CallStep.LEAVE):
-            plan.fail(
-                DetourError("expected a call on a stream, got one that is away, or has ended")
-            )
+            plan.fail(_not_on_stream())
             return False
         plan.number = self._course.detours
         plan.left = list(plan.frame.verbs)
         self._current = plan
-        self._away.set()
+        plan.begun.set()
+        self._on_stream.clear()
         work = [self._watch(plan)] if self._rest is not None else []
         if plan.frame.by_rest:
             work.append(self._order(plan))
@@ -273,18 +214,20 @@ class Detours:
             task.add_done_callback(self._tasks.discard)
         return True
 
-    async def _watch(self, plan: _Plan) -> None:
+    async def _watch(self, plan: Plan) -> None:
         """Finds out about a caller who hangs up meanwhile, where no status callback tells."""
         assert self._rest is not None  # noqa: S101 - it was checked
         while self._current is plan:
             await asyncio.sleep(_LOOK_SECS)
             if self._current is not plan:
                 return
-            try:
-                state = await self._rest.fetch(self._call_sid)
-            except RestError:
-                continue
-            if state.is_over:
+            await self._look()
+
+    async def _look(self) -> None:
+        """Asks Twilio whether the call is still up; that it did not say is no reason to end it."""
+        assert self._rest is not None  # noqa: S101 - it was checked
+        with contextlib.suppress(RestError):
+            if (await self._rest.fetch(self._call_sid)).is_over:
                 await self.hung_up()
 
     async def hung_up(self) -> None:
@@ -294,19 +237,21 @@ class Detours:
                 CallEndReason.CALLER_HUNG_UP, "Twilio says that the call is over"
             )
 
-    async def _order(self, plan: _Plan) -> None:
+    async def _order(self, plan: Plan) -> None:
         """Asks Twilio's REST API for it; the stream goes on if that refuses."""
         assert self._rest is not None  # noqa: S101 - it was checked
-        written = plan.next_document(self.base_url or "")
-        plan.is_told = True
         try:
-            await self._rest.update(self._call_sid, twiml=written)
+            await self._rest.update(self._call_sid, twiml=plan.document(0, self.base_url or ""))
         except RestError as error:
-            if self._current is plan and self._course.phase is CallPhase.LEAVING:
+            if self._current is plan and not self._transport.stay():
+                # Its stream was over when Twilio was asked, or is over for it all the same.
+                await self._look()
+                return
+            if self._current is plan:
                 self._current = None
                 self._course.take(CallStep.RETURNING)
                 self._course.take(CallStep.STREAM)
-                self._transport.stay()
+                self._on_stream.set()
             plan.fail(error)
 
     def asked(self) -> str | None:
@@ -314,18 +259,16 @@ class Detours:
         plan = self._current
         if plan is None or not self._course.take(CallStep.ASKED):
             return None
-        if plan.is_told:
-            # It has been there: the stream that was to follow could not be opened.
-            return respond(Redirect(url=plan.url(self.base_url or "", "back")))
-        written = plan.next_document(self.base_url or "")
-        plan.is_told = True
-        return written
+        is_returning = self._course.phase is CallPhase.RETURNING
+        written = None if is_returning else plan.document(0, self.base_url or "")
+        # Where it was returning, the stream that was to follow could not be opened.
+        return written or respond(Redirect(url=plan.last_url(self.base_url or "")))
 
-    def came_back(self, number: str, told: Mapping[str, str]) -> str | None:
+    def came_back(self, asked: Mapping[str, str], told: Mapping[str, str]) -> str | None:
         """Twilio is done with some of the verbs.
 
         Args:
-            number: Which detour it comes from.
+            asked: What stands in the URL: which detour it comes from, and how far that is.
             told: What it says.
 
         Returns:
@@ -335,13 +278,16 @@ class Detours:
             DetourError: If the call is not away for this one: it came late, or twice.
         """
         plan = self._current
-        if plan is None or number != str(plan.number):
+        if plan is None or asked.get("detour") != str(plan.number):
             raise DetourError("expected a call that is away, got one that is not")
+        done = next((n for n in range(len(plan.documents)) if asked.get("done") == str(n)), None)
+        if done is None:
+            done = len(plan.documents)
         result = {name: value for name, value in told.items() if _is_result(name)}
-        if result and result not in plan.results:
-            plan.results.append(result)
-        if plan.left:
-            return plan.next_document(self.base_url or "")
+        if result:
+            plan.results.setdefault(done, result)
+        if (more := plan.document(done, self.base_url or "")) is not None:
+            return more
         if not self._course.take(CallStep.RETURNING):
             raise DetourError("expected a call that is away, got one that is not")
         return None
@@ -367,8 +313,8 @@ class Detours:
         if plan is None or self._course.phase not in (CallPhase.LEAVING, CallPhase.AWAY):
             return
         plan.left.clear()
-        if plan.is_told and self._rest is not None:
-            await self._rest.update(self._call_sid, url=plan.url(self.base_url or "", "back"))
+        if plan.documents and self._rest is not None:
+            await self._rest.update(self._call_sid, url=plan.last_url(self.base_url or ""))
 
     def refused(self, code: int) -> bool:
         """Twilio could not do what it was told, for a reason that its error code says.
@@ -380,7 +326,6 @@ class Detours:
         if plan is None or not self._course.take(CallStep.RETURNING):
             return False
         plan.left.clear()
-        plan.is_told = True
         plan.error = DetourError(
             f"expected Twilio to do the verbs of a detour, got its error {code}: see "
             f"https://www.twilio.com/docs/api/errors/{code}",
@@ -394,8 +339,8 @@ class Detours:
         if plan is None or not self._course.take(CallStep.STREAM):
             return None
         self._current = None
-        self._away.clear()
-        back = await self._transport.come_back(websocket, start, plan.results)
+        self._on_stream.set()
+        back = await self._transport.come_back(websocket, start, [*plan.results.values()])
         if back is None:
             return None
         if plan.error is not None:
@@ -407,6 +352,7 @@ class Detours:
         """The call is over."""
         self._course.take(CallStep.ENDED)
         self._current = None
+        self._on_stream.set()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         for plan in self._plans.values():
@@ -417,28 +363,18 @@ def _is_result(name: str) -> bool:
     return name not in _ABOUT_THE_CALL and not name.startswith(("Stir", "Sip"))
 
 
+async def _cancelled(task: "asyncio.Task[DetourResult]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _not_on_stream() -> DetourError:
+    return DetourError("expected a call on a stream, got one that is away, or has ended")
+
+
 def _ended() -> DetourError:
     return DetourError(
         "expected the call to come back from its detour, got its end: the caller may have hung up "
         "(Call.end_reason says why)",
         has_ended=True,
     )
-
-
-def _longest(verbs: tuple[Verb, ...]) -> float:
-    """How long a detour may take, by what is done in it."""
-    longest = 0.0
-    for verb in verbs:
-        match verb:
-            case Dial(time_limit_secs=limit, ring_secs=ring):
-                calls = max(1, len(verb.targets)) if verb.is_sequential else 1
-                longest += (limit or _LONG_SECS) + ring * calls + _SHORT_SECS
-            case OtherTwiml():
-                longest += _LONG_SECS
-            case Pause(seconds=seconds):
-                longest += seconds
-            case PlayDigits(digits=digits):
-                longest += len(digits)
-            case _:
-                pass
-    return longest + _SHORT_SECS

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams
 
-from twilio_frames.call.detours import DetourResult, Legs
+from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.errors import ConfigurationError, DetourError
 from twilio_frames.pipecat_internals import tool_options
 from twilio_frames.rest.numbers import normalise_number

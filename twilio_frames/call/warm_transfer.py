@@ -14,7 +14,8 @@ from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.consulting import Consult, Consults
-from twilio_frames.call.detours import DetourResult, Detours
+from twilio_frames.call.detours import Detours
+from twilio_frames.call.plans import DetourResult
 from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.errors import DetourError, TwilioFramesError
 from twilio_frames.pipecat_internals import tool_options

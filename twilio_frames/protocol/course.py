@@ -11,8 +11,7 @@ after the call has moved on.
 
                    leave            closed, asked          returning           stream
     RINGING ──> ON_STREAM ──> LEAVING ──────────> AWAY ──────────────> RETURNING ──> ON_STREAM
-            stream                                  ^                      │
-                                                    └──────── asked ───────┘  (it did not get there)
+            stream
       any of them ── ended ──> ENDED
 
 No I/O happens here, and no clock is read.
@@ -73,8 +72,9 @@ _STEPS: dict[CallPhase, dict[CallStep, CallPhase]] = {
     CallPhase.RETURNING: {
         CallStep.STREAM: CallPhase.ON_STREAM,
         # An answer that was slow is asked for again; a stream that cannot be opened ends at once.
+        # What was asked long ago may be told twice: the stream is still to come.
         CallStep.RETURNING: CallPhase.RETURNING,
-        CallStep.ASKED: CallPhase.AWAY,
+        CallStep.ASKED: CallPhase.RETURNING,
         CallStep.CLOSED: CallPhase.RETURNING,
     },
     CallPhase.ENDED: {},

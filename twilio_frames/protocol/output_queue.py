@@ -227,10 +227,20 @@ class OutputQueue(Generic[T]):
                 self._due.append(replace(moved, position=max(start, moved.position + shift)))
         self._due += [replace(each, position=self.length) for each in due]
 
-    def hear(self, position: int) -> list[T]:
-        """Notes that audio was heard up to a position; gives what falls due by it, in order."""
+    def hear(self, position: int, *, passes_barrier: bool = True) -> list[T]:
+        """Notes that audio was heard up to a position; gives what falls due by it, in order.
+
+        Nothing that lies behind a barrier falls due along with it: it is to be asked for again.
+
+        Args:
+            position: Up to where.
+            passes_barrier: Whether a barrier may fall due.
+        """
         self.heard = max(self.heard, min(position, self.sent))
         index = bisect_right(self._due, self.heard, key=lambda due: due.position)
+        if self._has_barrier:
+            barriers = (n for n, due in enumerate(self._due[:index]) if due.is_barrier)
+            index = min(index, next(barriers, index) + passes_barrier)
         passed = self._due[:index]
         del self._due[:index]
         for due in passed:

@@ -53,7 +53,8 @@ class ServerState:
         settings: Its settings.
         switchboard: The calls that are up.
         records: The calls that are remembered.
-        tokens: The streams that may come.
+        tokens: The streams of new calls that may come.
+        returns: The streams on which calls may go on that are away: each has its line.
         preparations: What bots make ready for them.
         validator: Checks signatures; None without an auth token.
         rest: The REST API; None without an account.
@@ -72,6 +73,7 @@ class ServerState:
     settings: ServerSettings
     switchboard: Switchboard
     tokens: StreamTokens
+    returns: StreamTokens
     preparations: Preparations
     validator: SignatureValidator | None
     rest: TwilioRest | None
@@ -123,6 +125,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         settings=settings,
         switchboard=Switchboard(bot),
         tokens=StreamTokens(lifetime=settings.token_secs),
+        returns=StreamTokens(lifetime=settings.token_secs),
         preparations=Preparations(prepare, lifetime=settings.token_secs),
         validator=validator,
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,

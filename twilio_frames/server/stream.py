@@ -44,16 +44,18 @@ async def stream(request: web.Request) -> web.StreamResponse:
         raise problem(web.HTTPUpgradeRequired, "expected the upgrade to a WebSocket")
     await websocket.prepare(request)
     opened = MediaConnection(media_socket(websocket), _params(state))
-    start = await _admit(state, opened)
-    if start is None:
-        await _close(websocket)
-    elif not await _go_on(state, websocket, start):
-        await _carry(state, websocket, start)
+    match await _admit(state, opened):
+        case Start() as start, True:
+            await _carry(state, websocket, start)
+        case Start() as start, False if await _go_on(state, websocket, start):
+            pass
+        case _:
+            await _close(websocket)
     return websocket
 
 
 async def _go_on(state: ServerState, websocket: web.WebSocketResponse, start: Start) -> bool:
-    """Lets a call that is away go on here until its end; False if it is a new one."""
+    """Lets a call that is away go on here until its end; False if its bot is gone."""
     record = state.records.get(start.call_sid)
     call = record.call if record else None
     if call is None or not await call.detours.stream_began(websocket, start):
@@ -102,17 +104,18 @@ def _keep_log(state: ServerState, call: Call) -> CallLog | None:
     return call.keep_log(path, words=settings.log_words, digits=settings.log_digits)
 
 
-async def _admit(state: ServerState, opened: MediaConnection) -> Start | None:
-    """Wait for a stream to begin; None if it may not."""
+async def _admit(state: ServerState, opened: MediaConnection) -> tuple[Start, bool] | None:
+    """Wait for a stream to begin, and tell whether its call is a new one; None if it may not."""
     try:
         start = await opened.wait_for_start()
     except (StreamTimeoutError, CallFailedError) as error:
         state.refusals.note("a stream that never started", str(error))
         return None
     token = start.custom_parameters.get(TOKEN_PARAMETER, "")
-    if state.tokens.redeem(token, start.call_sid):
+    is_new = state.tokens.redeem(token, start.call_sid)
+    if is_new or state.returns.redeem(token, start.call_sid):
         logger.bind(call_sid=start.call_sid).info(f"{start.call_sid}: stream {start.stream_sid}")
-        return start
+        return start, is_new
     if token and state.records.get(start.call_sid) is None:
         state.refusals.note(
             "a stream whose webhook was answered by another process",

@@ -18,6 +18,7 @@ from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.calls.switchboard import Bot
+from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
@@ -77,12 +78,12 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
     parameters = _parameters(request, form)
     if bot is None:
         state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
-    return _connect(state, record, parameters)
+    return _connect(state.tokens, record, parameters)
 
 
-def _connect(state: ServerState, record: CallRecord, parameters: dict[str, str]) -> web.Response:
+def _connect(tokens: StreamTokens, record: CallRecord, parameters: dict[str, str]) -> web.Response:
     """Connects a call to a stream, by a token of its own."""
-    token = {TOKEN_PARAMETER: state.tokens.issue(record.call_sid)}
+    token = {TOKEN_PARAMETER: tokens.issue(record.call_sid)}
     base = record.base_url or ""
     return written(
         connect_stream(
@@ -105,8 +106,9 @@ async def after_stream(request: web.Request) -> web.Response:
     call_sid = read_sid(form)
     record = state.records.get(call_sid)
     if record is not None and record.call is not None:
-        detour = record.call.detours.asked()
-        if detour is not None:
+        if _is_over(form):
+            await record.call.detours.hung_up()
+        elif (detour := record.call.detours.asked()) is not None:
             return written(detour)
     _expect_no_stream(state, call_sid)
     if record is None or state.settings.apology is None or await _ended_well(record):
@@ -121,16 +123,16 @@ async def back(request: web.Request) -> web.Response:
     record = state.records.get(read_sid(form))
     if record is None or record.call is None:
         return written(respond(Hangup()))
-    if dict(form).get("CallStatus") in FINAL:
+    if _is_over(form):
         # The caller hung up in the middle of a verb that tells.
         await record.call.detours.hung_up()
         return written(respond(Hangup()))
     try:
-        more = record.call.detours.came_back(request.query.get("detour", ""), dict(form))
+        more = record.call.detours.came_back(request.query, dict(form))
     except DetourError:
         # Late, or told twice: Twilio is long behind it, and does not read the answer.
         return written(respond(Hangup()))
-    return written(more) if more is not None else _connect(state, record, {})
+    return written(more) if more is not None else _connect(state.returns, record, {})
 
 
 async def whisper(request: web.Request) -> web.Response:
@@ -186,7 +188,7 @@ async def fallback(request: web.Request) -> web.Response:
     logger.bind(call_sid=call_sid).error(f"{call_sid}: Twilio reports error {number}")
     record = state.records.get(call_sid)
     if record is not None and record.call is not None and record.call.detours.refused(number):
-        return _connect(state, record, {})
+        return _connect(state.returns, record, {})
     return written(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
 
 
@@ -222,6 +224,7 @@ async def status(request: web.Request) -> web.Response:
 def _expect_no_stream(state: ServerState, call_sid: str) -> None:
     """Keep no line, and nothing made ready, for a stream that will not come."""
     state.tokens.void(call_sid)
+    state.returns.void(call_sid)
     state.preparations.drop(call_sid)
     record = state.records.get(call_sid)
     if record is not None and record.phase is StreamPhase.AWAITED:
@@ -231,6 +234,11 @@ def _expect_no_stream(state: ServerState, call_sid: str) -> None:
 def written(twiml: str) -> web.Response:
     """The answer that has Twilio do something."""
     return web.Response(text=twiml, content_type="text/xml")
+
+
+def _is_over(form: Form) -> bool:
+    """Whether the call had ended when Twilio asked: a caller hung up in the middle of a verb."""
+    return dict(form).get("CallStatus") in FINAL
 
 
 def _turn_away(form: Form, settings: ServerSettings) -> tuple[Verb, ...]:

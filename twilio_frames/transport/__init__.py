@@ -230,12 +230,15 @@ class TwilioTransport(BaseTransport):
         """Has somebody do what :class:`twilio_frames.frames.CallActionFrame` asks for."""
         self._connection.on_action = handler
 
-    async def leave_at_once(self, detour: DetourFrame) -> None:
+    async def leave_at_once(self, detour: DetourFrame) -> bool:
         """Leaves the stream in the middle of what is being said; the rest is said when it is back.
 
         Whoever sees to detours is told of it, as of one that fell due.
+
+        Returns:
+            Whether the stream is left.
         """
-        await self._output.leave_at_once(detour)
+        return await self._output.leave_at_once(detour)
 
     def offer_keys(self, take: Callable[[str], bool]) -> None:
         """Lets somebody take keys before they go into the pipeline.
@@ -268,9 +271,16 @@ class TwilioTransport(BaseTransport):
         """Has the pipeline hear silence in the caller's place, and no keys; recorders hear all."""
         self._input.hears_silence = is_muted
 
-    def stay(self) -> None:
-        """Says that Twilio has refused a detour that it was asked for by REST."""
-        self._connection.stay()
+    def stay(self) -> bool:
+        """Says that Twilio has refused a detour that it was asked for by REST.
+
+        Returns:
+            Whether the stream goes on; False if it is over.
+        """
+        if not self._connection.stay():
+            return False
+        self._tell_pipeline(self._output.say_on())
+        return True
 
     @property
     def is_away(self) -> bool:
@@ -290,7 +300,7 @@ class TwilioTransport(BaseTransport):
         Returns:
             What the pipeline is told; None if the call is not away.
         """
-        if (detour := self._connection.detour) is None:
+        if (detour := self._connection.left_for) is None:
             return None
         stream = MediaConnection(media_socket(websocket), self._params)
         stream.adopt(start)

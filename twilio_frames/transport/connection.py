@@ -48,19 +48,12 @@ from twilio_frames.transport.taps import Audience, CallTaps, Failures, LineWatch
 
 _SUPPORTED_ENCODING = "audio/x-mulaw"
 _FENCES = 13
+_CLOSED = "socket closed without stop"
 PROBE_SILENCE = bytes([MULAW_SILENCE]) * 13
 CLEAR_BARRIER = f"{AUTO_MARK}cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
 QUESTION = f"{AUTO_MARK}alive:"
 """What the names of the marks begin with by which a silent line is asked whether it lives."""
-
-
-def _nothing() -> None:
-    return
-
-
-def _ignore(_detour: DetourFrame) -> None:
-    return
 
 
 class MediaConnection:
@@ -90,19 +83,19 @@ class MediaConnection:
         self._clears = 0
         self._fences: list[str] = []
         self._ended = asyncio.Event()
-        self.on_echo: Callable[[], None] = _nothing
+        self.on_echo: Callable[[], None] = lambda: None
         """Called after each mark that came back."""
-        self.on_end: Callable[[], None] = _nothing
+        self.on_end: Callable[[], None] = lambda: None
         """Called once, at the end of the connection."""
-        self.on_left: Callable[[], None] = _nothing
+        self.on_left: Callable[[], None] = lambda: None
         """Called when the stream has been left for a detour."""
-        self.on_back: Callable[[], None] = _nothing
+        self.on_back: Callable[[], None] = lambda: None
         """Called when the call is on another stream."""
         self.on_detour: Callable[[DetourFrame], bool] | None = None
         """Told of a detour that is due; gives whether it is made."""
         self.on_action: Callable[[CallActionFrame], None] | None = None
         """Told of what the call is to do."""
-        self.on_away: Callable[[DetourFrame], None] = _ignore
+        self.on_away: Callable[[DetourFrame], None] = lambda _: None
         """Told what the stream has been left for."""
         self.detour: DetourFrame | None = None
         """What the stream has been left for; None while the call is on one."""
@@ -220,22 +213,30 @@ class MediaConnection:
         return events
 
     async def _received(self) -> str | bytes | None:
+        socket = self._socket
         try:
-            return await self._socket.receive()
+            data = await socket.receive()
         except Exception:
             return None
+        # What comes late on a stream that was left says nothing of the one that followed.
+        return data if socket is self._socket else None
 
     async def _next_stream(self) -> bool:
         """Waits for the stream that follows the one that is over; False if none does."""
-        if self.is_away:
+        if self.detour is not None:
             await self._back.wait()
         follows, self._back = self._back.is_set(), asyncio.Event()
         return follows and self.end_reason is None
 
     @property
     def is_away(self) -> bool:
-        """Whether the stream has been left for a detour, and the call is to come back."""
-        return self.detour is not None
+        """Whether the stream is left for a detour, or about to be, and the call is to come back."""
+        return self.end_reason is None and self.left_for is not None
+
+    @property
+    def left_for(self) -> DetourFrame | None:
+        """What the stream is left for, or about to be; None while the call is on one."""
+        return self.detour or self._ordered
 
     def act(self, action: CallActionFrame) -> bool:
         """Has the call do something; False if there is none that could."""
@@ -250,23 +251,27 @@ class MediaConnection:
             return False
         if detour.by_rest:
             self._ordered = detour
+            self.checks.away_until = time.monotonic() + (detour.within_secs or math.inf)
         else:
             self._go_away(detour)
-            self._leaving = asyncio.create_task(
-                self._close_socket(self._socket), name="media-socket-leave"
-            )
         return True
 
-    def stay(self) -> None:
-        """Twilio has refused to have the stream left: it goes on."""
-        self._ordered = None
+    def stay(self) -> bool:
+        """Twilio has refused to have the stream left: it goes on; False if it is over."""
+        if self._ordered is None:
+            return False
+        self._ordered = self.checks.away_until = None
         self.on_back()
+        return True
 
     def _go_away(self, detour: DetourFrame) -> None:
         """The stream is being left, or has been stopped, for something else."""
+        self._ordered = None
         self.detour, self._away_since = detour, time.monotonic()
         self.checks.away_until = self._away_since + (detour.within_secs or math.inf)
         logger.info(f"call {self.call_sid}: leaves stream {self.stream.stream_sid} for a detour")
+        closing = self._close_socket(self._socket)
+        self._leaving = asyncio.create_task(closing, name="media-socket-leave")
         self.on_left()
         self.playback.begin_anew(self._away_since)
         self.on_away(detour)
@@ -277,6 +282,9 @@ class MediaConnection:
         Returns:
             How long the call was away, seconds.
         """
+        if self._ordered is not None:
+            # Twilio's `stop` is late, or was lost.
+            self._go_away(self._ordered)
         self._socket, self.stream, self.detour = other._socket, other.stream, None
         self.violations += other.violations
         now = time.monotonic()
@@ -317,12 +325,11 @@ class MediaConnection:
             )
 
     def _stopped(self) -> None:
-        if self.is_away:
+        if self.detour is not None:
             return
-        if (ordered := self._ordered) is not None:
+        if self._ordered is not None:
             # Twilio was asked for it by REST.
-            self._ordered = None
-            self._go_away(ordered)
+            self._go_away(self._ordered)
             return
         reason = CallEndReason.CALLER_HUNG_UP
         if self.transferring:
@@ -332,7 +339,7 @@ class MediaConnection:
     def _ended_by_peer(self) -> None:
         if self.stream.state in (StreamState.IDLE, StreamState.CONNECTED):
             self._end(CallEndReason.ERROR, "socket closed before start")
-        self._end(CallEndReason.LINE_LOST, "socket closed without stop")
+        self._end(CallEndReason.LINE_LOST, _CLOSED)
 
     def _end(self, reason: CallEndReason, detail: str) -> None:
         if self.end_reason is None:
@@ -357,8 +364,8 @@ class MediaConnection:
     @property
     def is_open(self) -> bool:
         """Whether messages can still be sent."""
-        is_away = self.detour is not None or self._ordered is not None
-        return self.end_reason is None and not is_away and self.stream.state is StreamState.STARTED
+        is_here = self.end_reason is None and self.left_for is None
+        return is_here and self.stream.state is StreamState.STARTED
 
     async def send(self, message: BotMessage) -> bool:
         """Sends a message; False if the connection has ended, or ends by this.
@@ -373,14 +380,16 @@ class MediaConnection:
         return await self._send_text(text)
 
     async def _send_text(self, text: str) -> bool:
+        socket = self._socket
         try:
             async with asyncio.timeout(self._params.send_timeout_secs):
-                await self._socket.send(text)
-        except TimeoutError:
-            self._end(CallEndReason.LINE_LOST, "a message was not taken in time")
-            return False
-        except Exception:
-            self._end(CallEndReason.LINE_LOST, "socket closed without stop")
+                await socket.send(text)
+        except Exception as error:
+            is_late = isinstance(error, TimeoutError)
+            # One that was under way when the stream was left is nobody's loss.
+            if self.detour is None and socket is self._socket:
+                detail = "a message was not taken in time" if is_late else _CLOSED
+                self._end(CallEndReason.LINE_LOST, detail)
             return False
         return True
 
