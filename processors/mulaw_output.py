@@ -97,8 +97,8 @@ _NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 _RTVI = "rtvi-ai"
 _NO_DETOURS = (
-    "expected a call on a stream, whose detours twilio_frames.server sees to, got another: a "
-    "DetourFrame is left out"
+    "expected a call on a stream, whose detours twilio_frames.server sees to, and verbs that "
+    "Twilio takes, got others: a DetourFrame is left out"
 )
 _NO_CALL = (
     "expected a pipeline that a twilio_frames.call.Call runs, got another: a CallActionFrame is "

@@ -16,7 +16,7 @@ from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.server.state import STATE
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 from twilio_frames.testing import Phone
-from twilio_frames.twiml import Dial, Gather, Pause
+from twilio_frames.twiml import Dial, Gather, Pause, Say
 
 Between = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
@@ -220,3 +220,58 @@ async def test_bot_says_on_where_twilio_refuses_to_let_it_leave_at_once(phone: P
         await bot.result()
 
     assert sum(lengths(caller)) >= 3.0
+
+
+async def test_frame_whose_verbs_twilio_would_refuse_never_leaves(phone: Phone):
+    async def act(call: Call, bot: DetourBot) -> DetourResult:
+        await bot.before.push_frame(DetourFrame(verbs=(Say(text="x" * 70_000),)))
+        await bot.say(0.5)
+        return DetourResult((), 0.0)
+
+    bot = DetourBot(act)
+    async with phone.call(bot) as caller:
+        await caller.wait_for_end(seconds=30)
+        await bot.result()
+
+    assert not bot.after.frames(CallAwayFrame)
+    assert lengths(caller) == [pytest.approx(0.5, abs=0.03)]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_call_may_leave_before_its_pipeline_is_up(phone: Phone, at_once: bool):
+    async def act(call: Call, bot: DetourBot) -> DetourResult:
+        result = await call.detour(Pause(seconds=1), at_once=at_once)
+        await bot.say(0.5)
+        return result
+
+    bot = DetourBot(act)
+    async with phone.call(bot) as caller:
+        await caller.wait_for_end(seconds=30)
+        await bot.result()
+
+    assert len(bot.after.frames(CallAwayFrame)) == 1
+    assert lengths(caller) == [pytest.approx(0.5, abs=0.03)]
+
+
+async def test_stream_that_is_refused_once_is_opened_then(phone: Phone):
+    upgrades = 0
+
+    async def refuse_the_second(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal upgrades
+        upgrades += request.path == "/stream"
+        if request.path == "/stream" and upgrades == 2:
+            return web.Response(status=503)
+        return await handler(request)
+
+    async def act(call: Call, bot: DetourBot) -> DetourResult:
+        result = await call.detour(Pause(seconds=1))
+        await bot.say(0.5)
+        return result
+
+    bot = DetourBot(act)
+    async with phone.call(app_with(bot, phone, refuse_the_second)) as caller:
+        await caller.wait_for_end(seconds=30)
+        await bot.result()
+
+    assert upgrades == 3
+    assert lengths(caller) == [pytest.approx(0.5, abs=0.03)]

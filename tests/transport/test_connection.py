@@ -1,10 +1,12 @@
+import asyncio
 from collections import deque
 
 import pytest
 
 from tests.vendors.faults import bad_day
-from twilio_frames.frames import CallEndReason
-from twilio_frames.protocol import Connected, Media, Role, SendMedia, Start, Stream
+from tests.waiting import others_run
+from twilio_frames.frames import CallEndReason, DetourFrame
+from twilio_frames.protocol import Connected, Media, Role, SendMedia, Start, Stop, Stream
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.params import TwilioParams
 
@@ -109,3 +111,54 @@ async def test_watcher_sees_the_messages():
     assert watcher.seen[:5] == [
         "< Connected", "< Start", "< Media", "> SendMedia at 0", "> Clear at 80",
     ]  # fmt: skip
+
+
+async def test_stream_left_by_rest_may_be_over_without_a_stop():
+    connection = MediaConnection(Socket(*BEGIN), TwilioParams())
+    connection.on_detour = lambda _: True
+    await connection.wait_for_start()
+    assert await connection.leave(DetourFrame(by_rest=True))
+    reading = asyncio.create_task(connection.receive())
+    await others_run()
+    assert connection.end_reason is None
+
+    await follow_with(connection, Media(payload=b"\xff", timestamp=1))
+    assert [type(event) for event in await reading or []] == [Media]
+
+
+async def test_stop_of_a_stream_that_was_left_ends_no_call():
+    """The next stream has begun before the end of the one before is read."""
+    socket = SlowSocket(*BEGIN, Stop())
+    connection = MediaConnection(socket, TwilioParams())
+    connection.on_detour = lambda _: True
+    await connection.wait_for_start()
+    socket.is_slow = True
+    assert await connection.leave(DetourFrame(by_rest=True))
+    reading = asyncio.create_task(connection.receive())
+    await others_run()
+
+    await follow_with(connection, Media(payload=b"\xff", timestamp=1))
+    socket.opened.set()
+    assert [type(event) for event in await reading or []] == [Media]
+    assert connection.end_reason is None
+
+
+class SlowSocket(Socket):
+    """What comes on it comes late."""
+
+    def __init__(self, *messages):
+        super().__init__(*messages)
+        self.opened = asyncio.Event()
+        self.is_slow = False
+
+    async def receive(self) -> str | None:
+        if self.is_slow:
+            await self.opened.wait()
+        return await super().receive()
+
+
+async def follow_with(connection: MediaConnection, *messages) -> None:
+    """Has the call go on, on another stream."""
+    other = MediaConnection(Socket(*BEGIN, *messages), TwilioParams())
+    await other.wait_for_start()
+    connection.come_back(other)

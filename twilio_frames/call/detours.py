@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Literal
 
+from loguru import logger
+
 from twilio_frames.call.plans import LONG_SECS, DetourResult, Legs, Plan, longest_of
 from twilio_frames.errors import ConfigurationError, DetourError, RestError
 from twilio_frames.frames import CallBackFrame, CallEndReason, DetourFrame
@@ -112,6 +114,8 @@ class Detours:
         within_secs = within_secs or longest_of(verbs)
         frame = DetourFrame(verbs=verbs, by_rest=by_rest, within_secs=within_secs)
         plan = Plan(frame=frame, call_sid=self._call_sid, legs=legs or Legs())
+        # A pipeline that is not up yet can be told of nothing but behind its start.
+        at_once = at_once and self._transport.pipeline_is_up
         return await self._carry_out(plan, self._leave_at_once if at_once else queue)
 
     async def _carry_out(
@@ -194,6 +198,11 @@ class Detours:
         if plan is None:
             plan = Plan(frame=frame, call_sid=self._call_sid)
             frame.within_secs = frame.within_secs or longest_of(frame.verbs)
+            try:
+                self._check(frame.verbs, by_rest=frame.by_rest)
+            except ConfigurationError as error:
+                logger.error(f"{self._call_sid}: a DetourFrame is left out: {error}")
+                return False
         return self._begin(plan)
 
     def _begin(self, plan: Plan) -> bool:

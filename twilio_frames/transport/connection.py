@@ -223,6 +223,9 @@ class MediaConnection:
 
     async def _next_stream(self) -> bool:
         """Waits for the stream that follows the one that is over; False if none does."""
+        if self._ordered is not None:
+            # Twilio was asked for it by REST; its `stop` was lost.
+            self._go_away(self._ordered)
         if self.detour is not None:
             await self._back.wait()
         follows, self._back = self._back.is_set(), asyncio.Event()
