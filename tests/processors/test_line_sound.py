@@ -124,7 +124,8 @@ async def test_caller_is_heard_though_the_filter_fails(given: Any, phone: Phone)
         assert await bot.end_reason() == "caller hung up"
 
     assert broken.calls == 2
-    assert len(bot.before.frames(InputAudioRawFrame)) > 15
+    heard = [frame for frame, _ in bot.before.seen if isinstance(frame, InputAudioRawFrame)]
+    assert sum(len(frame.audio) for frame in heard) > 0.3 * 16000
 
 
 async def test_recogniser_that_takes_mulaw_hears_the_filtered_sound(phone: Phone):

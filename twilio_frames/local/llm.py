@@ -77,6 +77,8 @@ class DialogueLLMService(PythonLLMService):
                 something before the call ends all the same.
             **kwargs: Passed to ``PythonLLMService``.
         """
+        # A dialogue that gives an empty text means it.
+        kwargs.setdefault("may_be_silent", True)
         super().__init__(**kwargs)
         self._dialogue = dialogue
         self._goodbye_limit = goodbye_limit
