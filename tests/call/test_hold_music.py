@@ -15,7 +15,7 @@ from tests.transport.bots import tone
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.frames import CallAwayFrame, CallBackFrame
+from twilio_frames.frames import CallAwayFrame, CallBackFrame, CallEndReason
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.testing import Phone
 from twilio_frames.twiml import Pause
@@ -151,3 +151,26 @@ async def test_hold_behind_another_detour_ends_when_it_is_to(phone: Phone, files
 
     assert result.away_secs >= 3.0
     assert caller.result.heard_spans[-1].stream == 2
+
+
+async def test_caller_who_hangs_up_on_hold_is_gone_when_the_hold_ends(phone: Phone, files: str):
+    """Before anybody has asked whether the call is still up."""
+
+    async def act(call: Call, _: DetourBot) -> object:
+        async with call.on_hold(files):
+            held.set()
+            await gone.wait()
+        return None
+
+    held, gone = asyncio.Event(), asyncio.Event()
+    bot = DetourBot(act)
+    async with phone.call(with_account(bot)) as caller:
+        await held.wait()
+        await bot.after.wait_for(CallAwayFrame)
+        await caller.wait(1.0)
+        await caller.hang_up()
+        gone.set()
+        error = await bot.error()
+
+    assert error.has_ended
+    assert await bot.reason is CallEndReason.CALLER_HUNG_UP
