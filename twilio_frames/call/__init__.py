@@ -234,18 +234,33 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             worker = pipeline
         else:
             worker = phone_worker(pipeline, **options)
+        await self._begin_pipeline(worker, greeting, begin_with, answering)
+        await self._run_pipeline(PipelineRun(worker, self.call_sid))
+        self._check_pipeline()
+        if self._ends_by_rest:
+            await self._end_by_rest()
+        return self.end_reason
+
+    async def _begin_pipeline(
+        self,
+        worker: PipelineWorker,
+        greeting: Clip | Greeting | str | None,
+        begin_with: Sequence[Frame],
+        answering: AnswerPolicy | None,
+    ) -> None:
         self._worker = worker
         self._runs.set()
-        add_observers(self._worker, self.observers)
+        add_observers(worker, self.observers)
         if answering is not None:
             greetings = [] if greeting is None else [greeting]
             first = [*self._first_frames, *greetings, *begin_with]
-            self.answers.begin(self._worker, answering, first)
+            self.answers.begin(worker, answering, first)
         else:
             if greeting is not None:
                 await self._greet_by(worker.pipeline, greeting)
-            await self._worker.queue_frames([*self._first_frames, *begin_with])
-        run = PipelineRun(self._worker, self.call_sid)
+            await worker.queue_frames([*self._first_frames, *begin_with])
+
+    async def _run_pipeline(self, run: PipelineRun) -> None:
         follower = asyncio.create_task(self._follow_line(run))
         try:
             await run.run(self._transport.expect_break_off)
@@ -262,10 +277,6 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             await run.sweep(was_up=self._transport.pipeline_is_up)
             for log in self._logs:
                 log.close()
-        self._check_pipeline()
-        if self._ends_by_rest:
-            await self._end_by_rest()
-        return self.end_reason
 
     async def _greet_by(self, pipeline: BasePipeline, greeting: Clip | Greeting | str) -> None:
         clip = greeting.clip if isinstance(greeting, Greeting) else greeting
