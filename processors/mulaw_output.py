@@ -20,7 +20,6 @@ handed on; a false alarm lets it play on from the last word's end (``hold.py``).
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 from loguru import logger
@@ -38,7 +37,6 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     MixerControlFrame,
-    OutputAudioRawFrame,
     OutputDTMFFrame,
     OutputDTMFUrgentFrame,
     OutputTransportMessageFrame,
@@ -46,7 +44,6 @@ from pipecat.frames.frames import (
     OutputTransportReadyFrame,
     StartFrame,
     SystemFrame,
-    TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSStoppedFrame,
 )
@@ -61,6 +58,8 @@ from twilio_frames.frames import (
     CallBackFrame,
     CallEndReason,
     DetourFrame,
+    HeardAudioFrame,
+    HeardSoundFrame,
     MarkSentFrame,
     ReplyHeardFrame,
     ReplyStartedFrame,
@@ -74,10 +73,12 @@ from twilio_frames.processors.output.early_start import EarlyStart
 from twilio_frames.processors.output.function_rounds import FunctionRounds, FunctionRoundsOverFrame
 from twilio_frames.processors.output.heard_first import HeardFirst
 from twilio_frames.processors.output.hold import Hold
+from twilio_frames.processors.output.leaving import Leaving
+from twilio_frames.processors.output.line_face import Line, Timing
 from twilio_frames.processors.output.line_sound import LineSound
 from twilio_frames.processors.output.ordered_pusher import OrderedPusher
 from twilio_frames.processors.output.owed_words import OwedWords
-from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer, Timing
+from twilio_frames.processors.output.pacer import HeardAudio, OutputPacer
 from twilio_frames.processors.output.queue_writer import QueueWriter
 from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
@@ -88,36 +89,12 @@ from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
 from twilio_frames.protocol.output_queue import Piece
 from twilio_frames.safe_logging import report_unforeseen
-from twilio_frames.twiml import PlayDigits
 
 __all__ = ["MulawOutput"]
 
 _BOT_SPEAKING_SECONDS = 0.2
 _NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
-_RTVI = "rtvi-ai"
-_NO_DETOURS = (
-    "expected a call on a stream, whose detours twilio_frames.server sees to, and verbs that "
-    "Twilio takes, got others: a DetourFrame is left out"
-)
-_NO_CALL = (
-    "expected a pipeline that a twilio_frames.call.Call runs, got another: a CallActionFrame is "
-    "left out"
-)
-
-
-@dataclass
-class HeardAudioFrame(SystemFrame, TTSAudioRawFrame):
-    """Some of the bot's speech that the caller has heard, pushed when they have.
-
-    A system frame, so that an interruption does not drop it, and the end of speaking does not
-    overtake it, on their way to a recorder.
-    """
-
-
-@dataclass
-class HeardSoundFrame(SystemFrame, OutputAudioRawFrame):
-    """The same for sound that is no speech, and came in its turn: a jingle, music on hold."""
 
 
 class OutputTiming(Timing, Protocol):
@@ -190,7 +167,7 @@ class MulawOutput(BaseOutputTransport):
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
         self._has_words = False
-        self._keys: DetourFrame | None = None
+        self._leaving = Leaving(self, line, self._pacer)
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
         self._told_speaking_at = 0.0
@@ -270,34 +247,12 @@ class MulawOutput(BaseOutputTransport):
             await self.cancel_task(runner)
 
     async def leave_at_once(self, detour: DetourFrame) -> bool:
-        """Leaves the line in the middle of what is being said, which goes on when it is back.
-
-        Returns:
-            Whether it has left; else what is being said goes on at once.
-        """
-        has_left = False
-        try:
-            await self._pacer.hold()
-            # It may have been held for its caller before.
-            await self._pacer.settled()
-            has_left = await self._leave(detour)
-        finally:
-            if not has_left:
-                await self.say_on()
-        return has_left
+        """Leaves the line in the middle of what is being said; see :class:`Leaving`."""
+        return await self._leaving.at_once(detour)
 
     async def say_on(self) -> None:
         """Says on what was held for a line that was to be left."""
         await self._pacer.resume()
-
-    async def _leave(self, detour: DetourFrame) -> bool:
-        detour.has_begun = True
-        if not detour.verbs:
-            return False
-        has_left = await self._line.leave(detour)
-        if not has_left:
-            await self.push_error(_NO_DETOURS)
-        return has_left
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
@@ -349,22 +304,18 @@ class MulawOutput(BaseOutputTransport):
 
     async def _press(self, key: str) -> None:
         """Has Twilio press a key, with those that were asked for right before it."""
-        keys = self._keys
-        if keys is not None and keys.verbs and not keys.has_begun:
-            (before,) = keys.verbs
-            assert isinstance(before, PlayDigits)  # noqa: S101 - it is made below
-            keys.verbs = (PlayDigits(digits=before.digits + key),)
-            return
-        self._keys = DetourFrame(verbs=(PlayDigits(digits=key),))
-        # Keys of one number come one by one: they are pressed together.
-        self._queue.add_audio(mulaw_silence(_NEXT_KEY_SECS), is_protected=True, is_speech=False)
-        await self._lay(self._keys)
+        keys = self._leaving.press(key)
+        if keys is not None:
+            # Keys of one number come one by one: they are pressed together.
+            silence = mulaw_silence(_NEXT_KEY_SECS)
+            self._queue.add_audio(silence, is_protected=True, is_speech=False)
+            await self._lay(keys)
 
     def _leave_out(
         self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame
     ) -> None:
         """Leaves out a program's own message, and says so once; of RTVI's, Pipecat's own, never."""
-        is_rtvi = isinstance(frame.message, dict) and frame.message.get("label") == _RTVI
+        is_rtvi = isinstance(frame.message, dict) and frame.message.get("label") == "rtvi-ai"
         if not is_rtvi and not self._has_left_out:
             self._has_left_out = True
             logger.warning(
@@ -467,11 +418,11 @@ class MulawOutput(BaseOutputTransport):
                 await self._set_mark(thing)
             case SaidSoFarFrame():
                 thing.heard.set()
-                if isinstance(thing, CallActionFrame) and not self._line.act(thing):
-                    await self.push_error(_NO_CALL)
+                if isinstance(thing, CallActionFrame):
+                    await self._leaving.act(thing)
             case DetourFrame():
                 await self._stopped_speaking()
-                await self._leave(thing)
+                await self._leaving.leave(thing)
             case HeardTextFrame():
                 self._writer.words_unheard -= thing.append_to_context
                 self._has_words = self._has_words or thing.append_to_context

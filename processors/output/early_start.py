@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable
 
 from pipecat.frames.frames import Frame
 
-from twilio_frames.processors.output.pacer import HeardAudio, Line, OutputPacer
+from twilio_frames.processors.output.line_face import Line
+from twilio_frames.processors.output.pacer import HeardAudio, OutputPacer
 from twilio_frames.protocol.output_queue import Piece
 
 HAPPENED_AT = "happened_at"

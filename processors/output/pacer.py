@@ -5,15 +5,15 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from loguru import logger
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
-from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame
 from twilio_frames.processors.output.background import Background
-from twilio_frames.protocol import BotMessage, Playback, SendMark, SendMedia
+from twilio_frames.processors.output.line_face import Line, Timing
+from twilio_frames.protocol import SendMark, SendMedia
 from twilio_frames.protocol.output_queue import OutputQueue, Piece
 from twilio_frames.protocol.sent_audio import SentAudio, Stretch
 
@@ -41,70 +41,6 @@ _NO_MARKS = (
     "hears it, use <Connect><Stream>. Otherwise the other end knows no marks, and what was heard "
     "is told by the clock"
 )
-
-
-class Line(Protocol):
-    """The way to Twilio: what the pacer asks of whoever owns the socket."""
-
-    playback: Playback
-    on_echo: Callable[[], None]
-    """Called after each mark that came back."""
-    on_end: Callable[[], None]
-    """Called once, at the end of the line."""
-    on_left: Callable[[], None]
-    """Called when the line has been left for something else, and is to come back."""
-    on_back: Callable[[], None]
-    """Called when it is back."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether messages can still be sent."""
-        ...
-
-    @property
-    def is_away(self) -> bool:
-        """Whether it has been left, and is to come back."""
-        ...
-
-    def act(self, action: CallActionFrame) -> bool:
-        """Has the call do something; False if there is none that could."""
-        ...
-
-    async def leave(self, detour: DetourFrame) -> bool:
-        """Leaves the line for something else; what is said meanwhile waits.
-
-        Returns:
-            Whether anybody sees to it.
-        """
-        ...
-
-    async def send(self, message: BotMessage) -> bool:
-        """Sends a message in bounded time; False if the line is closed."""
-        ...
-
-    async def clear(self) -> bool:
-        """Throws away what Twilio holds; False if the line is closed."""
-        ...
-
-    def bot_heard(self, mulaw: bytes, played_at: float) -> None:
-        """Takes note of audio that was heard.
-
-        Args:
-            mulaw: The audio.
-            played_at: When it began to be played, but for the line's delay.
-        """
-        ...
-
-    async def close(self, reason: CallEndReason, detail: str) -> None:
-        """Closes the line in bounded time."""
-        ...
-
-
-class Timing(Protocol):
-    """Parameters; see :class:`twilio_frames.transport.TwilioParams`."""
-
-    lead_secs: float
-    playout_timeout_secs: float
 
 
 class HeardAudio(NamedTuple):

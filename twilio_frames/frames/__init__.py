@@ -30,6 +30,12 @@ from twilio_frames.frames.line import (
 from twilio_frames.frames.line import (
     BacklogFrame as BacklogFrame,
 )
+from twilio_frames.frames.line import (
+    HeardAudioFrame as HeardAudioFrame,
+)
+from twilio_frames.frames.line import (
+    HeardSoundFrame as HeardSoundFrame,
+)
 from twilio_frames.frames.speech import (
     BotHeldFrame,
     CallerPausedFrame,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pipecat.frames.frames import (
     DataFrame,
     InputAudioRawFrame,
+    OutputAudioRawFrame,
     SystemFrame,
     TTSAudioRawFrame,
 )
@@ -137,3 +138,17 @@ class MulawOutputFrame(TTSAudioRawFrame):
             context_id=context_id,
             mulaw=mulaw,
         )
+
+
+@dataclass
+class HeardAudioFrame(SystemFrame, TTSAudioRawFrame):
+    """Some of the bot's speech that the caller has heard, pushed when they have.
+
+    A system frame, so that an interruption does not drop it, and the end of speaking does not
+    overtake it, on their way to a recorder.
+    """
+
+
+@dataclass
+class HeardSoundFrame(SystemFrame, OutputAudioRawFrame):
+    """The same for sound that is no speech, and came in its turn: a jingle, music on hold."""
