@@ -20,7 +20,6 @@ handed on; a false alarm lets it play on from the last word's end (``hold.py``).
 
 import asyncio
 import time
-from typing import Protocol
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -74,7 +73,7 @@ from twilio_frames.processors.output.function_rounds import FunctionRounds, Func
 from twilio_frames.processors.output.heard_first import HeardFirst
 from twilio_frames.processors.output.hold import Hold
 from twilio_frames.processors.output.leaving import Leaving
-from twilio_frames.processors.output.line_face import Line, Timing
+from twilio_frames.processors.output.line_face import Line, OutputTiming
 from twilio_frames.processors.output.line_sound import LineSound
 from twilio_frames.processors.output.ordered_pusher import OrderedPusher
 from twilio_frames.processors.output.owed_words import OwedWords
@@ -95,15 +94,6 @@ __all__ = ["MulawOutput"]
 _BOT_SPEAKING_SECONDS = 0.2
 _NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
-
-
-class OutputTiming(Timing, Protocol):
-    """The parameters the output reads; see :class:`twilio_frames.transport.TwilioParams`."""
-
-    holds: bool
-    hold_secs: float
-    cut_mark: str
-    function_rounds_limit: int | None
 
 
 class _Finished:

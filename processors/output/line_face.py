@@ -69,3 +69,12 @@ class Timing(Protocol):
 
     lead_secs: float
     playout_timeout_secs: float
+
+
+class OutputTiming(Timing, Protocol):
+    """The parameters the output reads; see :class:`twilio_frames.transport.TwilioParams`."""
+
+    holds: bool
+    hold_secs: float
+    cut_mark: str
+    function_rounds_limit: int | None

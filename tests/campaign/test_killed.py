@@ -116,7 +116,7 @@ class Command:
         return running.returncode, out.decode()
 
 
-@pytest.mark.parametrize(("size", "killed_at"), [(24, (5, 25)), THOUSAND])
+@pytest.mark.parametrize(("size", "killed_at"), [(12, (4,)), THOUSAND])
 async def test_killed_campaign_goes_on(
     tmp_path: Path, webhook: str, size: int, killed_at: tuple[int, ...]
 ):

@@ -40,13 +40,12 @@ from twilio_frames.protocol import (
     Violation,
 )
 from twilio_frames.transport.bot_echo import BotEcho
-from twilio_frames.transport.handshake import start_of_later_message
+from twilio_frames.transport.handshake import fault_of_format, start_of_later_message
 from twilio_frames.transport.line_checks import LineChecks
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.sockets import MediaSocket
 from twilio_frames.transport.taps import Audience, CallTaps, Failures, LineWatcher
 
-_SUPPORTED_ENCODING = "audio/x-mulaw"
 _FENCES = 13
 _CLOSED = "socket closed without stop"
 PROBE_SILENCE = bytes([MULAW_SILENCE]) * 13
@@ -150,7 +149,9 @@ class MediaConnection:
                     "opening, got none: check that a Twilio media stream is at the other end"
                 ) from None
             self._check_tracks(self.stream.start)
-            await self._check_format(self.stream.start)
+            if (fault := fault_of_format(self.stream.start)) is not None:
+                await self.close(CallEndReason.ERROR, "unknown media format")
+                raise fault
             return self.stream.start
 
     def _check_tracks(self, start: Start) -> None:
@@ -167,27 +168,6 @@ class MediaConnection:
         self.taps.started_secs = 0.0
         self.checks.started_at = self.opened_at
 
-    def _adopt_by(self, data: str | bytes) -> None:
-        """Goes on from the middle of a stream whose ``start`` somebody else has read."""
-        start = start_of_later_message(data)
-        if start is not None:
-            logger.warning(
-                f"stream {start.stream_sid}: `connected` and `start` have been read before: the "
-                "call's sid and parameters are not known here. Let TwilioTransport read them "
-                "(`await transport.wait_for_start()`), or pass `start=...` to it"
-            )
-            self.adopt(start)
-
-    async def _check_format(self, start: Start) -> None:
-        form = start.media_format
-        if (form.encoding, form.sample_rate, form.channels) != (_SUPPORTED_ENCODING, 8000, 1):
-            await self.close(CallEndReason.ERROR, "unknown media format")
-            raise CallFailedError(
-                f"expected audio/x-mulaw, 8000 Hz, 1 channel at `start.mediaFormat`, got "
-                f"{form.encoding[:40]}, {form.sample_rate} Hz, {form.channels}: leave the audio "
-                "format attributes of <Stream> out"
-            )
-
     async def receive(self) -> list[Event | MarkEcho] | None:
         """The events of the next message; None when the connection has ended.
 
@@ -198,8 +178,9 @@ class MediaConnection:
                 self._ended_by_peer()
                 return None
         self.checks.last_received = now = time.monotonic()
-        if self.checks.started_at == math.inf and self.stream.state is StreamState.IDLE:
-            self._adopt_by(data)
+        is_new = self.checks.started_at == math.inf and self.stream.state is StreamState.IDLE
+        if is_new and (start := start_of_later_message(data)) is not None:
+            self.adopt(start)
         events: list[Event | MarkEcho] = []
         for event in self.stream.receive(data):
             if self.watchers.listeners:

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
-from twilio_frames.errors import ConfigurationError
+from loguru import logger
+
+from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.protocol import MAX_SID, Dtmf, Mark, Media, Role, Start, Stop, decode
 
-__all__ = ["READ_BY_PIPECAT", "start_kept_on", "start_of_later_message"]
+__all__ = ["READ_BY_PIPECAT", "fault_of_format", "start_kept_on", "start_of_later_message"]
 
 READ_BY_PIPECAT = "_pipecat_parsed_telephony"
 """The attribute of a WebSocket on which Pipecat keeps the kind of a stream, and its data."""
@@ -50,5 +52,23 @@ def start_of_later_message(data: str | bytes) -> Start | None:
     if not isinstance(message, Media | Dtmf | Mark | Stop):
         return None
     sid = message.stream_sid
-    is_sid = 0 < len(sid) <= MAX_SID and sid.isprintable()
-    return Start(stream_sid=sid) if is_sid else None
+    if not (0 < len(sid) <= MAX_SID and sid.isprintable()):
+        return None
+    logger.warning(
+        f"stream {sid}: `connected` and `start` have been read before: the call's sid and "
+        "parameters are not known here. Let TwilioTransport read them "
+        "(`await transport.wait_for_start()`), or pass `start=...` to it"
+    )
+    return Start(stream_sid=sid)
+
+
+def fault_of_format(start: Start) -> CallFailedError | None:
+    """Why a stream's audio cannot be read; None if it can."""
+    form = start.media_format
+    if (form.encoding, form.sample_rate, form.channels) == ("audio/x-mulaw", 8000, 1):
+        return None
+    return CallFailedError(
+        f"expected audio/x-mulaw, 8000 Hz, 1 channel at `start.mediaFormat`, got "
+        f"{form.encoding[:40]}, {form.sample_rate} Hz, {form.channels}: leave the audio "
+        "format attributes of <Stream> out"
+    )

@@ -118,3 +118,9 @@ class Do(Enum):
 
 
 Order = Send | Configure | Replay | Push | Broadcast | Call | Notify | Report | CountTokens | Do
+
+
+class CancelEvent(events.ResponseCancelEvent):
+    """Pipecat's, with the response that is meant."""
+
+    response_id: str | None = None

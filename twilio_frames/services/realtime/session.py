@@ -41,12 +41,6 @@ from twilio_frames.services.realtime.speech import ModelSpeech, SpokenItem
 Result = frames.FunctionCallResultFrame | frames.FunctionCallCancelFrame
 
 
-class _CancelEvent(events.ResponseCancelEvent):
-    """Pipecat's, with the response that is meant."""
-
-    response_id: str | None = None
-
-
 class RealtimeSession:
     """What is said by either side, and what the model is told of it.
 
@@ -337,7 +331,7 @@ class RealtimeSession:
         self._speech.drop(self._response_id if self._is_responding else None)
         if self._is_responding:
             self._drops_next = self._response_id is None
-            self._send(_CancelEvent(response_id=self._response_id))
+            self._send(orders.CancelEvent(response_id=self._response_id))
         self._do(Do.METER_NOTHING)
         self._speech.interrupt(self._now)
 
