@@ -6,14 +6,20 @@ from hypothesis import strategies as st
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.twiml import (
+    Dial,
+    Gather,
     Hangup,
+    OtherTwiml,
     Pause,
+    Play,
+    PlayDigits,
     Redirect,
     Reject,
     Say,
     connect_stream,
     fits_parameter,
     respond,
+    tells_result,
 )
 
 STREAM = "wss://bot.example.com/stream"
@@ -97,3 +103,93 @@ def test_fitting_parameters_arrive_unchanged(parameters: dict[str, str]):
     stream = ElementTree.fromstring(connect_stream(STREAM, parameters=fitting))[0][0]
 
     assert {p.get("name"): p.get("value") for p in stream} == fitting
+
+
+def verbs_of(written: str) -> list[ElementTree.Element]:
+    return list(ElementTree.fromstring(written))
+
+
+def test_dial_calls_each_target_in_its_own_way():
+    dial = Dial(
+        targets=("+12125550123", "sip:desk@example.com", "client:joe"),
+        ring_secs=20,
+        caller_id="+12125550199",
+        is_sequential=True,
+        time_limit_secs=600,
+        hangup_on_star=True,
+        whisper_url="https://bot.example.com/whisper",
+        answered_url="https://bot.example.com/leg",
+        send_digits="1",
+    )
+    (written,) = verbs_of(respond(dial, action="https://bot.example.com/back"))
+
+    assert written.attrib == {
+        "action": "https://bot.example.com/back",
+        "answerOnBridge": "true",
+        "callerId": "+12125550199",
+        "hangupOnStar": "true",
+        "sequential": "true",
+        "timeLimit": "600",
+        "timeout": "20",
+    }
+    assert [(one.tag, one.text) for one in written] == [
+        ("Number", "+12125550123"),
+        ("Sip", "sip:desk@example.com"),
+        ("Client", "joe"),
+    ]
+    assert written[0].get("sendDigits") == "1"
+    assert {one.get("statusCallbackEvent") for one in written} == {"answered"}
+
+
+def test_dial_takes_from_a_queue_or_enters_a_room():
+    room = Dial(conference="meeting", conference_options={"end_conference_on_exit": True})
+    queue, conference = verbs_of(respond(Dial(queue="support"), room))
+
+    assert (queue[0].tag, queue[0].text) == ("Queue", "support")
+    assert conference[0].get("endConferenceOnExit") == "true"
+
+
+@pytest.mark.parametrize("named", [{}, {"queue": "a", "conference": "b"}])
+def test_dial_names_one_kind(named: dict[str, str]):
+    with pytest.raises(ConfigurationError, match="one kind"):
+        Dial(**named)  # pyright: ignore[reportArgumentType]
+
+
+def test_what_is_played_pressed_and_gathered():
+    gather = Gather(prompts=(Say(text="Your PIN?"), Pause()), digits=4)
+    play, keys, gathered = verbs_of(
+        respond(Play(url="https://bot.example.com/a.mp3", loop=0), PlayDigits(digits="1w#"), gather)
+    )
+
+    assert (play.text, play.get("loop")) == ("https://bot.example.com/a.mp3", "0")
+    assert keys.get("digits") == "1w#"
+    assert [one.tag for one in gathered] == ["Say", "Pause"]
+    assert gathered.get("numDigits") == "4"
+
+
+@pytest.mark.parametrize("digits", ["", "12a", "1 2"])
+def test_what_is_no_key_is_not_pressed(digits: str):
+    with pytest.raises(ConfigurationError, match="0-9"):
+        PlayDigits(digits=digits)
+
+
+def test_other_verbs_are_written_as_they_are():
+    pay = OtherTwiml(
+        xml='<Pay chargeAmount="10"><Prompt>Hi <Say>you &amp; me</Say> there</Prompt></Pay>',
+        takes_action=True,
+    )
+    (written,) = verbs_of(respond(pay, action="https://bot.example.com/back"))
+
+    assert (written.tag, written.get("chargeAmount")) == ("Pay", "10")
+    assert written.get("action") == "https://bot.example.com/back"
+    assert "".join(written[0].itertext()) == "Hi you & me there"
+    assert tells_result(pay)
+    assert not tells_result(Pause())
+
+
+@pytest.mark.parametrize(
+    ("xml", "words"), [("", "at least one"), ("<Pay", "line 1"), ("&", "line")]
+)
+def test_what_is_no_xml_is_no_verb(xml: str, words: str):
+    with pytest.raises(ConfigurationError, match=words):
+        OtherTwiml(xml=xml)

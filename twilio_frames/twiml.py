@@ -412,13 +412,13 @@ def _append_other(response: Any, verb: OtherTwiml, action: str | None) -> None:
 def _copied(element: ElementTree.Element) -> Any:
     """An element as the SDK's own, whatever its name."""
     copy = _sdk.TwiML(**element.attrib)
-    copy.name, copy.value = element.tag, (element.text or "").strip()
+    copy.name, copy.value = element.tag, element.text or ""
     # The SDK would spell them its own way.
     copy.attrs = dict(element.attrib)
     for child in element:
         copy.append(_copied(child))
         if child.tail and child.tail.strip():
-            copy.add_text(child.tail)
+            copy.append(child.tail)
     return copy
 
 
