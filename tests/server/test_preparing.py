@@ -108,7 +108,7 @@ async def test_what_the_bot_does_not_take_is_closed_with_the_call(open_site: Ope
 
 async def test_call_that_never_comes_is_given_up(open_site: Open):
     maker = Maker()
-    site = await open_site(prepare=maker, token_secs=0.05)
+    site = await open_site(prepare=maker, token_seconds=0.05)
     await site.ask("/twiml")
 
     await until(lambda: maker.made)

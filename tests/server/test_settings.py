@@ -23,7 +23,7 @@ def test_environment_is_read():
             "TWILIO_FRAMES_LOG_WORDS": "1",
             "TWILIO_API_KEY": "",
         },
-        token_secs=5,
+        token_seconds=5,
     )
 
     assert settings == ServerSettings(
@@ -37,7 +37,7 @@ def test_environment_is_read():
         apology=None,
         call_logs=Path("logs"),
         log_words=True,
-        token_secs=5,
+        token_seconds=5,
     )
 
 

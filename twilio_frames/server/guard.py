@@ -96,13 +96,13 @@ class Door:
 
     Args:
         settings: ``auth_token``, ``shared_keys``, ``public_url``, ``trust_proxies``,
-            ``token_secs`` and ``transport`` of them are used; None for the environment's.
+            ``token_seconds`` and ``transport`` of them are used; None for the environment's.
             Without an auth token only this machine is let in.
     """
 
     def __init__(self, settings: ServerSettings | None = None):
         self.settings = settings or ServerSettings.from_environment()
-        self._tokens = StreamTokens(lifetime=self.settings.token_secs)
+        self._tokens = StreamTokens(lifetime=self.settings.token_seconds)
         self._refusals = Refusals()
         self._validator = (
             SignatureValidator(

@@ -65,7 +65,7 @@ class ServerSettings:
             front keeps its own to this server, or it meets one that is just being closed.
         drain_secs: How long calls may go on after the order to stop
             (``TWILIO_FRAMES_DRAIN_SECONDS``).
-        token_secs: How long after its TwiML a stream may start.
+        token_seconds: How long after its TwiML a stream may start.
         busy: What is said to somebody who was called when all lines are busy.
         apology: What is said when a bot fails in a call (``TWILIO_FRAMES_APOLOGY``); None or
             empty: the call just ends.
@@ -102,7 +102,7 @@ class ServerSettings:
     request_secs: float = 10.0
     keep_alive_secs: float = 75.0
     drain_secs: float = 30.0
-    token_secs: float = 60.0
+    token_seconds: float = 60.0
     busy: str = "Sorry, all lines are busy. Please call again later."
     apology: str | None = "Sorry, something went wrong on our side. Please call again."
     call_logs: Path | None = None
@@ -136,8 +136,8 @@ class ServerSettings:
             )
         if self.request_secs <= 0 or self.keep_alive_secs <= 0:
             raise ConfigurationError("expected request_secs and keep_alive_secs above 0")
-        if self.drain_secs < 0 or self.token_secs <= 0:
-            raise ConfigurationError("expected drain_secs and token_secs that are positive")
+        if self.drain_secs < 0 or self.token_seconds <= 0:
+            raise ConfigurationError("expected drain_secs and token_seconds that are positive")
 
     @classmethod
     def from_environment(

@@ -124,16 +124,16 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
     return ServerState(
         settings=settings,
         switchboard=Switchboard(bot),
-        tokens=StreamTokens(lifetime=settings.token_secs),
-        returns=StreamTokens(lifetime=settings.token_secs),
-        preparations=Preparations(prepare, lifetime=settings.token_secs),
+        tokens=StreamTokens(lifetime=settings.token_seconds),
+        returns=StreamTokens(lifetime=settings.token_seconds),
+        preparations=Preparations(prepare, lifetime=settings.token_seconds),
         validator=validator,
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,
         dial_key=dial_key,
         refusals=refusals,
         records=records,
         callers=CallerGate(
-            settings.callers, lambda sid, secs: records.is_up(sid, secs, settings.token_secs)
+            settings.callers, lambda sid, secs: records.is_up(sid, secs, settings.token_seconds)
         ),
         destinations=Destinations(settings.dial_prefixes, own=settings.phone_number),
         outgoing=Outgoing(per_minute=settings.dials_per_minute),
