@@ -7,15 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 from aiohttp import ClientResponse, web
-from aiohttp.test_utils import TestServer, make_mocked_request
+from aiohttp.test_utils import TestServer
 
 from tests.server.site import FORM, TOKEN, Open, Site
 from tests.vendors.faults import bad_day
-from twilio_frames.errors import ConfigurationError
-from twilio_frames.rest.numbers import normalise_number
-from twilio_frames.server import ServerSettings
-from twilio_frames.server.dialing.destinations import Destinations
-from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys, source_of
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 
 KEY = "k" * 20
@@ -403,20 +398,6 @@ async def test_log_holds_no_numbers(site: Site, api: FakeApi, log_lines: list[st
     assert TOKEN not in "".join(log_lines)
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("+14155550100", "+14155550100"),
-        (" +1 (415) 555-0100 ", "+14155550100"),
-        ("+44 20\u20117946\u00a00958", "+442079460958"),
-        ("+1415555010\u0660", None),
-        ("tel:+14155550100", None),
-    ],
-)
-def test_number_is_normalised(text: str, number: str | None):
-    assert normalise_number(text) == number
-
-
 @bad_day(
     "server",
     "a storm of dialling",
@@ -488,24 +469,6 @@ async def test_calls_in_a_minute_are_bounded(open_site: Open, api: FakeApi):
     assert len(api.forms) == 3
 
 
-def test_rate_and_lines_follow_the_clock():
-    now = [0.0]
-    outgoing = Outgoing(per_minute=2, clock=lambda: now[0])
-    for call_sid in ("CA1", "CA2"):
-        outgoing.ask()
-        outgoing.placed(call_sid, has_line=False)
-    assert (outgoing.wait_secs, len(outgoing)) == (60.0, 2)
-    now[0] = 100.0
-    outgoing.heard_of("CA1")
-    outgoing.heard_of("unknown")
-    assert (outgoing.wait_secs, len(outgoing)) == (0.0, 2)
-    now[0] = 200.0
-
-    assert len(outgoing) == 1
-    assert outgoing.take("CA1", is_outbound=True)
-    assert not outgoing.take("CA1", is_outbound=True)
-
-
 ELSEWHERE = ["+442079460958", "+8613800000000", "+18765550100", "+18095550100", "+12425550100"]
 COSTLY = ["+19005550100", "+88213000000", "+881612345678", "+870773000000", "+97912345678"]
 
@@ -536,131 +499,6 @@ async def test_named_prefixes_are_called(open_site: Open, api: FakeApi):
     assert (await dial(site, TO)).status == 403
 
 
-@pytest.mark.parametrize(
-    ("prefixes", "number", "allowed"),
-    [
-        (["+1"], "+14165550100", True),
-        (["+1"], "+17875550100", True),
-        (["+1"], "+18005550100", True),
-        (["+1"], "+15205550100", True),
-        (["+1"], "+18765550100", False),
-        (["+1876"], "+18765550100", True),
-        (["+1"], "+19005550100", False),
-        (["+190"], "+19005550100", False),
-        (["+1900555"], "+19005550100", True),
-        (["+"], "+8613800000000", True),
-        (["+"], "+18765550100", True),
-        (["+"], "+19005550100", False),
-        (["+"], "+8821300000000", False),
-        (["+882"], "+8821300000000", True),
-        (["+44"], "+447911123456", True),
-        (["+44"], "+449011234567", False),
-        (["+44"], "+448431234567", False),
-        (["+49"], "+4915112345678", True),
-        (["+49"], "+499001234567", False),
-        (["+33"], "+33612345678", True),
-        (["+33"], "+33899123456", False),
-        (["+39"], "+39089123456", True),
-        (["+39"], "+39899123456", False),
-        (["+7"], "+77012345678", False),
-        (["+77"], "+77012345678", True),
-        (["+44"], "+447624123456", True),
-        (["+1"], "+15005550006", False),
-        (["+44"], "+441", False),
-        (["+353"], "+35315204205", True),
-        (["+61"], "+61190012345", False),
-        (["+81"], "+81570012345", False),
-        ([], TO, False),
-    ],
-)
-def test_costly_ranges_are_called_only_by_name(prefixes: list[str], number: str, allowed: bool):
-    assert Destinations(prefixes).allow(number) is allowed
-
-
-@pytest.mark.parametrize(
-    ("own", "number", "allowed"),
-    [
-        ("+14155550199", "+14165550100", True),
-        ("+14155550199", "+17875550100", True),
-        ("+14155550199", "+18005550100", True),
-        ("+14155550199", "+18765550100", False),
-        ("+14155550199", "+442079460958", False),
-        ("+18765550199", "+16585550100", True),
-        ("+18765550199", "+14155550100", False),
-        ("+442079460958", "+447400123456", True),
-        ("+442079460958", "+447624123456", False),  # the Isle of Man
-        ("+353861234567", "+35315204205", True),
-        ("+353861234567", "+353818123456", False),
-        ("+79161234567", "+77012345678", False),
-        ("+77012345678", "+77051234567", True),
-        ("+77012345678", "+79161234567", False),
-        ("+393123456789", "+39066982", False),
-        ("client:bot", "+14155550100", False),
-        ("+88213000000", "+88213000001", False),
-        (None, "+14155550100", False),
-    ],
-)
-def test_own_country_is_called(own: str | None, number: str, allowed: bool):
-    assert Destinations(None, own=own).allow(number) is allowed
-
-
-# By country: the kinds that cost callers more, by their national numbering plan.
-COSTLY_AT_HOME = {
-    "+1": ["9002345678", "5002345678", "5332345678"],
-    "+20": ["9001234567"],
-    "+27": ["862345678", "862012345"],
-    "+30": ["9091234567", "8011234567"],
-    "+31": ["900123456", "9061234567"],
-    "+32": ["90012345", "90212345"],
-    "+33": ["891123456", "825123456"],
-    "+34": ["803123456", "901123456", "905123456"],
-    "+39": ["892123456", "899123456", "1782345678"],
-    "+41": ["900123456", "840123456", "878123456"],
-    "+43": ["900123456", "810123456"],
-    "+44": ["9012345678", "8712345678", "7012345678", "7640123456", "5512345678"],
-    "+45": ["90123456"],
-    "+46": ["9001234567", "771234567"],
-    "+47": ["82012345", "81021234"],
-    "+48": ["701234567", "801234567"],
-    "+49": ["9001234567", "18012345", "70012345678"],
-    "+55": ["300123456", "40041234"],
-    "+61": ["1900123456", "190012345", "1300123456"],
-    "+81": ["990123456", "570123456"],
-    "+91": ["1861123456789", "18601234567"],
-    "+351": ["760123456", "808123456"],
-    "+353": ["1520123456", "1850123456"],
-    "+358": ["600123456", "70012345"],
-    "+420": ["900123456"],
-    "+972": ["1919123456", "1700123456"],
-}
-
-
-@pytest.mark.parametrize("code", COSTLY_AT_HOME)
-def test_country_does_not_mean_its_costly_numbers(code: str):
-    named = Destinations([code])
-
-    assert not [number for number in COSTLY_AT_HOME[code] if named.allow(code + number)]
-
-
-@pytest.mark.parametrize("prefix", ["44", "+0", "", "+44 20", "+x", "0044"])
-def test_what_is_no_prefix_is_refused(prefix: str):
-    with pytest.raises(ConfigurationError, match=r"expected prefixes such as \+44"):
-        ServerSettings(dial_prefixes=(prefix,))
-
-
-def test_prefixes_stand_in_the_environment():
-    environment = {
-        "TWILIO_FRAMES_DIAL_PREFIXES": "+1, +44",
-        "TWILIO_FRAMES_DIALS_PER_MINUTE": "5",
-    }
-    settings = ServerSettings.from_environment(environment)
-
-    assert settings.dial_prefixes == ("+1", "+44")
-    assert settings.dials_per_minute == 5
-    with pytest.raises(ConfigurationError, match="dials_per_minute"):
-        ServerSettings(dials_per_minute=0)
-
-
 @bad_day(
     "server",
     "the dial key is guessed",
@@ -678,48 +516,6 @@ async def test_wrong_keys_are_slowed(open_site: Open, api: FakeApi):
     assert int(answers[-1].headers["Retry-After"]) >= 1
     assert (await dial(site, Authorization=f"Bearer {KEY}", **elsewhere)).status == 429
     assert api.forms == []
-
-
-def test_wrong_keys_wait_longer_and_longer():
-    now = [0.0]
-    keys = WrongKeys(clock=lambda: now[0])
-    waits: list[float] = []
-    for _ in range(14):
-        keys.note_wrong("a")
-        waits.append(keys.wait_secs("a"))
-        now[0] += waits[-1]
-
-    assert waits == [0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30]
-    assert keys.wait_secs("b") == 0
-    keys.note_right("a")
-    keys.note_wrong("a")
-    assert keys.wait_secs("a") == 0
-
-
-def test_guessers_are_remembered_up_to_a_bound():
-    keys = WrongKeys()
-    for number in range(5000):
-        for _ in range(5):
-            keys.note_wrong(str(number))
-
-    assert keys.wait_secs("0") == 0
-    assert keys.wait_secs("4999") > 0
-
-
-@pytest.mark.parametrize(
-    ("remote", "trusted", "source"),
-    [
-        ("192.0.2.1", False, "192.0.2.1"),
-        ("2001:db8::1", False, "2001:db8::/64"),
-        ("::ffff:192.0.2.1", False, "192.0.2.1"),
-        ("127.0.0.1", True, "203.0.113.9"),
-    ],
-)
-def test_guesser_is_known_by_the_address(remote: str, trusted: bool, source: str):
-    headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
-    request = make_mocked_request("POST", "/call", headers=headers).clone(remote=remote)
-
-    assert source_of(request, trust_proxies=trusted) == source
 
 
 @pytest.mark.parametrize("value", ["\U0001f600" * 490, "&" * 490])
