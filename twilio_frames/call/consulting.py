@@ -9,23 +9,23 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from pipecat.frames.frames import InputDTMFFrame, TranscriptionFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameProcessor
 
-from twilio_frames.answering import AnsweredBy
+from twilio_frames.answering import Answer, AnsweredBy
 from twilio_frames.call.answering import AnswerAction, AnswerPolicy
-from twilio_frames.call.transfer import TransferOutcome
+from twilio_frames.call.plans import DetourResult
+from twilio_frames.call.transfer import DECLINED, TransferOutcome
 from twilio_frames.errors import ConfigurationError, DetourError
+from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.rest.client import FINAL
-from twilio_frames.twiml import Dial, Gather, Hangup, Say, respond
-
-if TYPE_CHECKING:
-    from twilio_frames.call import Call
+from twilio_frames.transport import TwilioTransport
+from twilio_frames.twiml import Dial, Gather, Hangup, Say, Verb, respond
 
 __all__ = ["Briefing", "Consult", "Consults"]
 
@@ -35,12 +35,52 @@ _BY_STATUS = {
     "no-answer": TransferOutcome.NO_ANSWER,
     "completed": TransferOutcome.AGENT_HUNG_UP,
 }
-_DECLINED = frozenset({"603", "607"})
 _TIMES_TOLD = 2
 """How often Twilio reads the briefing to somebody who presses nothing: a hand may be full."""
 
-BriefingBot = Callable[["Call", "Consult"], Awaitable[object]]
-"""Briefs somebody on their own call, and settles the consult."""
+BriefingBot = Callable[[Any, "Consult"], Awaitable[object]]
+"""Briefs somebody on their own :class:`twilio_frames.call.Call`, and settles the consult."""
+
+
+class AgentsCall(Protocol):
+    """What a consult asks of the call of whoever is asked."""
+
+    observers: list[BaseObserver]
+
+    @property
+    def transport(self) -> TwilioTransport:
+        """Its audio."""
+        ...
+
+    async def run(
+        self, pipeline: Pipeline, *, answering: AnswerPolicy | None = None
+    ) -> CallEndReason | None:
+        """Runs a pipeline until it has ended."""
+        ...
+
+    async def wait_for_answer(self) -> Answer:
+        """Waits until it is known who has answered."""
+        ...
+
+    async def say(self, text: str) -> None:
+        """Says something behind what is being said."""
+        ...
+
+    async def said_so_far(self) -> None:
+        """Waits until what was said was heard."""
+        ...
+
+    async def detour(self, *verbs: Verb, at_once: bool = False) -> DetourResult:
+        """Has Twilio do something else, and comes back."""
+        ...
+
+    async def leave(self) -> None:
+        """Ends the bot's part of a call that is away."""
+        ...
+
+    async def hang_up(self) -> None:
+        """Ends it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +209,7 @@ class Consult:
             self.has_answered.set()
         if status in FINAL:
             self.is_gone.set()
-            declined = sip_code in _DECLINED and not self.has_answered.is_set()
+            declined = sip_code in DECLINED and not self.has_answered.is_set()
             outcome = _BY_STATUS.get(status, TransferOutcome.FAILED)
             self.settle(TransferOutcome.DECLINED if declined else outcome)
 
@@ -237,7 +277,7 @@ class Consult:
         elif any(f" {' '.join(_words(each))} " in said for each in self.briefing.accept_words):
             self.accept()
 
-    async def carry(self, leg: "Call") -> None:
+    async def carry(self, leg: AgentsCall) -> None:
         """Carries their call where a bot briefs: until they are with the caller, or gone."""
         self.has_answered.set()
         leg.observers.append(_Ear(self))
@@ -251,7 +291,7 @@ class Consult:
             await asyncio.wait({moving}, timeout=1.0)
             moving.cancel()
 
-    async def _move(self, leg: "Call") -> None:
+    async def _move(self, leg: AgentsCall) -> None:
         """Does with their call what was decided."""
         if await asyncio.shield(self.decided) is not TransferOutcome.ANSWERED:
             await leg.hang_up()
@@ -273,7 +313,7 @@ class Consult:
             away.cancel()
 
 
-async def _brief(leg: "Call", consult: Consult) -> None:
+async def _brief(leg: AgentsCall, consult: Consult) -> None:
     """Tells them, by a small pipeline."""
     briefing = consult.briefing
     assert briefing.tts is not None  # noqa: S101 - else there is no stream
@@ -286,7 +326,7 @@ async def _brief(leg: "Call", consult: Consult) -> None:
         telling.cancel()
 
 
-async def _tell(leg: "Call", consult: Consult) -> None:
+async def _tell(leg: AgentsCall, consult: Consult) -> None:
     answer = await leg.wait_for_answer()
     if answer.answered_by in _MACHINES:
         consult.settle(TransferOutcome.VOICEMAIL)

@@ -24,7 +24,7 @@ __all__ = [
     "transfer_function",
 ]
 
-_DECLINED = frozenset({"603", "607"})
+DECLINED = frozenset({"603", "607"})
 """SIP's words for somebody who does not want to (RFC 3261, RFC 8197)."""
 _LONGEST_SECS = 5 * 3600.0
 """Longer than any call that somebody was put through to."""
@@ -141,7 +141,7 @@ class Transfer:
         status = result.get("DialCallStatus") or ""
         if self._has_answered or status in ("completed", "answered"):
             return TransferOutcome.ANSWERED
-        if result.get("DialSipResponseCode") in _DECLINED:
+        if result.get("DialSipResponseCode") in DECLINED:
             return TransferOutcome.DECLINED
         known = {"busy": TransferOutcome.BUSY, "no-answer": TransferOutcome.NO_ANSWER}
         return known.get(status, TransferOutcome.FAILED)
@@ -180,6 +180,21 @@ def read_target(text: str, sip_headers: Mapping[str, str]) -> str:
     return number
 
 
+def objection_to(to: str, people: Mapping[str, str], *, agreed: bool) -> str | None:
+    """What a model is told that may not put its caller through like this; None if it may."""
+    if to not in people:
+        return f"There is no {to!r}: it is one of {', '.join(people)}."
+    return None if agreed else "Ask the caller first whether they want to be put through."
+
+
+async def tell_result(params: FunctionCallParams, result: TransferResult) -> None:
+    """Tells a model what came of it; it need not speak where the caller is not back."""
+    await params.result_callback(
+        {"outcome": result.outcome.value, "caller_is_back": result.is_back},
+        properties=FunctionCallResultProperties(run_llm=result.is_back),
+    )
+
+
 def transfer_function(
     people: Mapping[str, str],
     put_through: Callable[[str], Coroutine[Any, Any, TransferResult]],
@@ -190,19 +205,11 @@ def transfer_function(
 
     @tool_options(timeout_secs=_LONGEST_SECS)
     async def transfer_call(params: FunctionCallParams, to: str, caller_agreed: bool) -> None:
-        if to not in people:
-            await params.result_callback(f"There is no {to!r}: it is one of {', '.join(people)}.")
+        objection = objection_to(to, people, agreed=caller_agreed or not asks_first)
+        if objection is not None:
+            await params.result_callback(objection)
             return
-        if asks_first and not caller_agreed:
-            await params.result_callback(
-                "Ask the caller first whether they want to be put through."
-            )
-            return
-        result = await put_through(people[to])
-        await params.result_callback(
-            {"outcome": result.outcome.value, "caller_is_back": result.is_back},
-            properties=FunctionCallResultProperties(run_llm=result.is_back),
-        )
+        await tell_result(params, await put_through(people[to]))
 
     # The docstring is what the model gets to read.
     transfer_call.__doc__ = f"""Put the caller through to a person.

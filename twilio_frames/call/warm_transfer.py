@@ -10,13 +10,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
-from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.consulting import Consult, Consults
 from twilio_frames.call.detours import Detours
 from twilio_frames.call.plans import DetourResult
-from twilio_frames.call.transfer import TransferOutcome, TransferResult
+from twilio_frames.call.transfer import (
+    TransferOutcome,
+    TransferResult,
+    objection_to,
+    tell_result,
+)
 from twilio_frames.errors import DetourError, TwilioFramesError
 from twilio_frames.pipecat_internals import tool_options
 from twilio_frames.twiml import Dial
@@ -219,19 +223,11 @@ def warm_transfer_function(
     async def warm_transfer(
         params: FunctionCallParams, to: str, summary: str, caller_agreed: bool
     ) -> None:
-        if to not in people:
-            await params.result_callback(f"There is no {to!r}: it is one of {', '.join(people)}.")
+        objection = objection_to(to, people, agreed=caller_agreed or not asks_first)
+        if objection is not None:
+            await params.result_callback(objection)
             return
-        if asks_first and not caller_agreed:
-            await params.result_callback(
-                "Ask the caller first whether they want to be put through."
-            )
-            return
-        result = await put_through(people[to], summary)
-        await params.result_callback(
-            {"outcome": result.outcome.value, "caller_is_back": result.is_back},
-            properties=FunctionCallResultProperties(run_llm=result.is_back),
-        )
+        await tell_result(params, await put_through(people[to], summary))
 
     # The docstring is what the model gets to read.
     warm_transfer.__doc__ = f"""Ask a person whether they take the caller, and put them through.

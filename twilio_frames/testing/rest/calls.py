@@ -203,11 +203,9 @@ class StreamsResource:
         router.add_post(f"{account}/Calls/{{call}}/Streams/{{sid}}.json", self._update)
 
     async def _create(self, request: web.Request) -> web.Response:
-        call = self._switch.calls.get(request.match_info["call"])
-        if call is None:
-            return missing(request)
-        if call.end is not None or not call.is_answered:
-            return not_in_progress()
+        call = _live_call(self._switch, request)
+        if isinstance(call, web.Response):
+            return call
         form = await read_form(request)
         if not form.one("Url"):
             return error(400, 21205, "Url parameter is required.")
@@ -259,6 +257,14 @@ def _stream_resource(call: SimulatedCall, sid: str, name: str, status: str) -> d
     }
 
 
+def _live_call(switch: Switch, request: web.Request) -> SimulatedCall | web.Response:
+    """The call that a request names, or why nothing can be done with it."""
+    call = switch.calls.get(request.match_info["call"])
+    if call is None:
+        return missing(request)
+    return not_in_progress() if call.end is not None or not call.is_answered else call
+
+
 class RecordingsResource:
     """The account's recordings.
 
@@ -284,11 +290,9 @@ class RecordingsResource:
         router.add_get(f"{account}/Recordings/{{sid}}", self._media)
 
     async def _create(self, request: web.Request) -> web.Response:
-        call = self._switch.calls.get(request.match_info["call"])
-        if call is None:
-            return missing(request)
-        if call.end is not None or not call.is_answered:
-            return not_in_progress()
+        call = _live_call(self._switch, request)
+        if isinstance(call, web.Response):
+            return call
         form = await read_form(request)
         wanted = recording_request(
             form, source="StartCallRecordingAPI", channels="mono", trim="do-not-trim"
