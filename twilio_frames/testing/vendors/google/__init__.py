@@ -208,16 +208,24 @@ class GoogleServer:
         metadata = dict(context.invocation_metadata() or ())
         key = str(metadata.get("authorization", "")).rpartition(" ")[2]
         self.visits.append(Visit(at=time.monotonic(), path=path, query={}, key=key, fault=fault))
-        if isinstance(fault, Refusal):
-            code = _STATUS.get(fault.status, grpc.StatusCode.UNKNOWN)
-            await context.abort(code, "Refused.")
         if isinstance(fault, Drop) and fault.after == 0:
             self.drop()
         return fault
 
+    async def _refuse(self, fault: Fault | None, context: _Context) -> None:
+        """Refuses what has been asked for.
+
+        Not before that is read: of a refusal which meets a request that is being written, grpc.aio
+        tells its client at times no more than "Internal error from Core".
+        """
+        if isinstance(fault, Refusal):
+            code = _STATUS.get(fault.status, grpc.StatusCode.UNKNOWN)
+            await context.abort(code, "Refused.")
+
     async def _recognize(self, requests: AsyncIterator[Any], context: _Context) -> Any:
         fault = await self._meet(context, "StreamingRecognize", speaks=False)
         first = await anext(requests)
+        await self._refuse(fault, context)
         if mistake := mistake_in_recognition(first):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, mistake)
         stream = GoogleStream(config=first.streaming_config, recognizer=first.recognizer)
@@ -272,6 +280,7 @@ class GoogleServer:
         if mistake := mistake_in_synthesis(first):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, mistake)
         text = "".join([request.input.text async for request in requests])
+        await self._refuse(fault, context)
         words = self.voice(text)
         speech = GoogleSpeech(config=first.streaming_config, text=text, words=words)
         self.speeches.append(speech)
@@ -302,6 +311,7 @@ class GoogleServer:
         self, request: cloud_tts.SynthesizeSpeechRequest, context: _Context
     ) -> cloud_tts.SynthesizeSpeechResponse:
         fault = await self._meet(context, "SynthesizeSpeech", speaks=True)
+        await self._refuse(fault, context)
         await self._suffer(fault, 0)
         if request.audio_config.audio_encoding != cloud_tts.AudioEncoding.PCM:
             message = "This server answers whole texts with PCM."
