@@ -24,7 +24,7 @@ from twilio_frames.audio import encode_mulaw
 from twilio_frames.report import page, read_report
 from twilio_frames.report.lines import FORMAT, VERSION, Kind
 from twilio_frames.report.picture import picture
-from twilio_frames.transport.wav import StereoWav
+from twilio_frames.transport.recorder.wav import StereoWav
 
 _TEXT = """
 your parcel is on its way and will be with you on Friday before noon if the weather holds would you

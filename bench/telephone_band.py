@@ -24,7 +24,9 @@ from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.local.recognition.cepstra import TELEPHONE_BANDS, cepstra, log_bands
 from twilio_frames.local.synthesiser import Synthesiser
 
-_TARGET = Path(__file__).parents[1] / "twilio_frames" / "local" / "telephone_band.py"
+_TARGET = (
+    Path(__file__).parents[1] / "twilio_frames" / "local" / "recognition" / "telephone_band.py"
+)
 _FLITE_VOICES = ("rms", "slt", "awb", "kal16")
 _ESPEAK_VOICES = ("en-us", "en-us+f2")
 _WIDE_RATE, _TELEPHONE_RATE = 16000, 8000

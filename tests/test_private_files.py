@@ -20,7 +20,7 @@ from twilio_frames.processors.clips import Clip
 from twilio_frames.processors.clips.files import write_clip
 from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.results.recording import Recording
-from twilio_frames.transport.wav import StereoWav
+from twilio_frames.transport.recorder.wav import StereoWav
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
 

@@ -3,7 +3,7 @@
 The rooms, from the ground up; a room imports only from rooms above it in this list:
 
 - ``errors``: every exception this package raises.
-- ``private_files``: files that only their owner reads; ``no_telemetry``: quiet libraries.
+- ``private_files``: files that only their owner reads.
 - ``protocol``, ``audio``, ``twiml``, ``signature``: pure, no I/O and no Pipecat.
 - ``frames``: what a phone call adds to Pipecat's frames.
 - ``processors``: serializer, VAD, STT, context, LLM, TTS, mu-law output; made to be subclassed.

@@ -4,7 +4,7 @@ import time
 
 from tests.answering.test_decider import silence, speech
 from twilio_frames.answering import AnswerDecider, AnswerLimits
-from twilio_frames.call.listening import AnswerListener
+from twilio_frames.call.answering.listener import AnswerListener
 
 
 def listener() -> AnswerListener:

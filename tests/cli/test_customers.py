@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from twilio_frames.cli.customers import RecordedCustomer, ScriptedCustomer
+from twilio_frames.cli.demo.customers import RecordedCustomer, ScriptedCustomer
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.coffee_shop.lines import State
 from twilio_frames.examples.coffee_shop.understanding import UNINTELLIGIBLE

@@ -4,7 +4,7 @@ import pytest
 
 from tests.report.logs import HEADER, closed, line, reply, texts, turn
 from twilio_frames.cli import main
-from twilio_frames.transport.wav import StereoWav
+from twilio_frames.transport.recorder.wav import StereoWav
 
 CALL = [
     HEADER,

@@ -21,9 +21,9 @@ EXTRAS = {
     "own_llm": ("pocketsphinx", "local"),
     "own_stt": ("espeakng_loader", "local"),
     "own_tts": ("pocketsphinx", "local"),
-    "patient": ("pocketsphinx", "local"),
-    "pin_menu": ("pocketsphinx", "local"),
-    "who_calls": ("pocketsphinx", "local"),
+    "telephone.patient": ("pocketsphinx", "local"),
+    "telephone.pin_menu": ("pocketsphinx", "local"),
+    "telephone.who_calls": ("pocketsphinx", "local"),
 }
 
 

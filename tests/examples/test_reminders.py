@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from twilio_frames.campaign import CallingHours
-from twilio_frames.examples import reminders
+from twilio_frames.examples.telephone import reminders
 from twilio_frames.server import Server
 from twilio_frames.testing import Caller, Phone, SimulatedTwilio
 

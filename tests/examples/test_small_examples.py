@@ -7,16 +7,12 @@ import numpy as np
 import pytest
 
 from twilio_frames.audio import decode_mulaw
-from twilio_frames.examples import (
-    function_calls,
+from twilio_frames.examples import function_calls, own_llm, own_stt, own_tts, text_only
+from twilio_frames.examples.telephone import (
     outbound_voicemail,
-    own_llm,
-    own_stt,
-    own_tts,
     patient,
     pin_menu,
     put_through,
-    text_only,
     warm_transfer,
     who_calls,
 )
@@ -28,15 +24,15 @@ SMALL = (
     "function_calls",
     "google_speech",
     "langchain_bot",
-    "outbound_voicemail",
+    "telephone.outbound_voicemail",
     "own_llm",
     "own_stt",
     "own_tts",
-    "patient",
-    "pin_menu",
-    "phone_menu",
-    "put_through",
-    "warm_transfer",
+    "telephone.patient",
+    "telephone.pin_menu",
+    "telephone.phone_menu",
+    "telephone.put_through",
+    "telephone.warm_transfer",
 )
 
 
@@ -169,7 +165,7 @@ async def test_pin_is_asked_for_and_confirmed(phone: Phone, pin: str, said: str)
 
 @pytest.mark.parametrize("name", SMALL)
 def test_small_examples_stay_small(name: str):
-    source = Path(own_llm.__file__).with_name(f"{name}.py").read_text()
+    source = (Path(own_llm.__file__).parent / f"{name.replace('.', '/')}.py").read_text()
     assert len(source.splitlines()) < 60
     for part in ("What you will hear:", "What it needs:", "Run it::", f"examples.{name}:bot"):
         assert part in source

@@ -17,7 +17,7 @@ from twilio_frames.report.content import subtitle, tiles
 from twilio_frames.report.picture import WIDTH, picture
 from twilio_frames.report.reading import parse_log
 from twilio_frames.report.waves import Recording, logged_peaks, read_recording
-from twilio_frames.transport.wav import StereoWav
+from twilio_frames.transport.recorder.wav import StereoWav
 
 
 class Parts(HTMLParser):

@@ -7,7 +7,7 @@ from tests.call.keyed_bots import clip
 from twilio_frames.call import Call
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.server import CallerRules, ServerSettings, create_app
-from twilio_frames.server.callers import CallerGate
+from twilio_frames.server.calls.callers import CallerGate
 from twilio_frames.testing import CallEnd, Numbers, Phone
 
 ANNA, BERT = "+12125550101", "+12125550102"

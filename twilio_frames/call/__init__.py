@@ -13,8 +13,8 @@ from pipecat.pipeline.base_pipeline import BasePipeline
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.llm_service import FunctionCallParams
 
-from twilio_frames.call.answer_actions import Answers
 from twilio_frames.call.answering import Answer, AnswerPolicy
+from twilio_frames.call.answering.actions import Answers
 from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
 from twilio_frames.call.consulting import Briefing, Consult
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult

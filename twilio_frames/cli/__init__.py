@@ -5,6 +5,7 @@ done, but not as it should be (each command says what that means); 130 interrupt
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +15,6 @@ from twilio_frames import __version__
 from twilio_frames.cli import call, calls, campaign, demo, dial, doctor, load, report, serve
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.errors import TwilioFramesError
-from twilio_frames.no_telemetry import keep_quiet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    keep_quiet()
+    # Its Linux wheels (1.32) keep a device id and events in the user's cache from onnxruntime's
+    # first import on, and look their maker's collector up at the first session. This stops both;
+    # ``onnxruntime.disable_telemetry_events()`` after the import is too late for the files.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     options = _parser().parse_args(arguments)
     logger.remove()
     level = "DEBUG" if options.verbose else options.log_level

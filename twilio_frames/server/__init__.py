@@ -10,7 +10,7 @@
 
 from twilio_frames.call import Call
 from twilio_frames.server.app import create_app
-from twilio_frames.server.callers import CallerRules
+from twilio_frames.server.calls.callers import CallerRules
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.listening import Server, serve

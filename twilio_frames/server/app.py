@@ -13,7 +13,7 @@ from twilio_frames.server.addresses import is_local
 from twilio_frames.server.calls.preparing import Prepare
 from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.calls.warm_up import OwnWarmUp, WarmUp
-from twilio_frames.server.consulting import place_consult
+from twilio_frames.server.dialing.consulting import place_consult
 from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings

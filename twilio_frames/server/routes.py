@@ -8,8 +8,10 @@ from aiohttp.typedefs import Handler
 
 from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
-from twilio_frames.server import consulting, overhearing, stream, webhooks
+from twilio_frames.server import stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
+from twilio_frames.server.calls import overhearing
+from twilio_frames.server.dialing import consulting
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown

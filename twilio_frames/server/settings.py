@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.rest import Credentials
-from twilio_frames.server.callers import CallerRules
+from twilio_frames.server.calls.callers import CallerRules
 from twilio_frames.server.dialing.destinations import Destinations
 from twilio_frames.transport import TwilioParams
 

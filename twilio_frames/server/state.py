@@ -11,7 +11,7 @@ from aiohttp import web
 from twilio_frames.call.consulting import Consults
 from twilio_frames.private_files import close_unchosen_folder
 from twilio_frames.rest import TwilioRest
-from twilio_frames.server.callers import CallerGate
+from twilio_frames.server.calls.callers import CallerGate
 from twilio_frames.server.calls.preparing import Preparations, Prepare
 from twilio_frames.server.calls.records import CallRecords
 from twilio_frames.server.calls.switchboard import Bot, Switchboard

@@ -1,1 +1,1 @@
-"""The calls of one server: prepared, carried, counted, ended."""
+"""The calls of one server: let in, prepared, carried, counted, listened in on, ended."""

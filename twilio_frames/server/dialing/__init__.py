@@ -1,1 +1,1 @@
-"""Calls that the server places: where to, how many at a time, and for whom."""
+"""Calls that the server places: where to, how many at a time, for whom, and who is consulted."""

@@ -13,7 +13,6 @@ from twilio_frames.testing.calls.ringing import RingingCall
 from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.lines.rooms import Conference, Room, Seat
 from twilio_frames.testing.verbs import ConferenceRoom, Dial, StartRecording, Target
-from twilio_frames.testing.waiting import until_any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ async def sit(
 ) -> None:
     """Stays in a room until somebody else ends it, the time is up, or ``*`` was pressed."""
     async with seated(call, room) as seat:
-        await until_any(seat.dismissed, star, seconds=seconds)
+        await _first_of(seat.dismissed, star, seconds=seconds)
 
 
 @asynccontextmanager
@@ -108,7 +107,7 @@ class _Leg:
 
     async def has_answered(self) -> bool:
         """Waits until the party is there, or will not come."""
-        await until_any(self.entered, self.call.ended)
+        await _first_of(self.entered, self.call.ended)
         return self.entered.is_set() and not self.call.ended.is_set()
 
     def hang_up(self) -> None:
@@ -257,7 +256,7 @@ async def confer(
         conference.open()
         _tell(call, conference, noun, "start")
     try:
-        await until_any(seat.dismissed, star, seconds=seconds)
+        await _first_of(seat.dismissed, star, seconds=seconds)
     finally:
         conference.leave(seat, closes=noun.ends_on_exit)
         if call.seat is seat:
@@ -296,3 +295,13 @@ def _tell(call: SimulatedCall, conference: Conference, noun: ConferenceRoom, eve
     call.callbacks.post(
         f"conference-{event}", noun.status_callback, told, noun.status_callback_method
     )
+
+
+async def _first_of(*events: asyncio.Event | None, seconds: float | None = None) -> None:
+    """Waits for the first of some events, or until the time is up."""
+    waiting = [asyncio.create_task(event.wait()) for event in events if event is not None]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()

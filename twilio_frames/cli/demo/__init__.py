@@ -22,8 +22,8 @@ from twilio_frames.testing.calls.facts import StatusCallback
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
 
 if TYPE_CHECKING:
-    from twilio_frames.cli.customers import Customer
-    from twilio_frames.cli.shop import Shop
+    from twilio_frames.cli.demo.customers import Customer
+    from twilio_frames.cli.demo.shop import Shop
 
 MOST_SECONDS = 80.0
 """The demonstration stays under 90 seconds whatever happens."""
@@ -120,8 +120,8 @@ def prepare_folder(wanted: Path | None) -> Path:
 
 
 async def _demonstrate(options: argparse.Namespace, folder: Path, console: Console) -> Outcome:
-    from twilio_frames.cli.customers import RecordedCustomer, ScriptedCustomer
-    from twilio_frames.cli.shop import Shop
+    from twilio_frames.cli.demo.customers import RecordedCustomer, ScriptedCustomer
+    from twilio_frames.cli.demo.shop import Shop
     from twilio_frames.server import Server, ServerSettings, create_app
 
     transcript = Transcript(console, knows_words=True)

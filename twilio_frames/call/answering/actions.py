@@ -40,7 +40,7 @@ from twilio_frames.answering import (
     MachineVerdict,
 )
 from twilio_frames.call.answering import AnswerAction, AnswerPolicy, Spoken
-from twilio_frames.call.listening import AnswerListener
+from twilio_frames.call.answering.listener import AnswerListener
 from twilio_frames.frames import AnsweredByFrame, SendMarkFrame
 from twilio_frames.pipecat_internals import add_mute_strategy
 from twilio_frames.processors.clips import Clip, SpeakClipFrame

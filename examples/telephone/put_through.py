@@ -5,7 +5,7 @@ What you will hear: a greeting; then what you ask for: the other telephone ringi
 What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as OpenAI's does, the
 extra ``openai``, and in SALES_NUMBER somebody's telephone number. Run it::
 
-    twilio-frames serve twilio_frames.examples.put_through:bot
+    twilio-frames serve twilio_frames.examples.telephone.put_through:bot
 """
 
 import os

@@ -5,7 +5,7 @@ end a goodbye; after four minutes a warning, after five the end.
 
 What it needs: nothing; ears and voice are those of ``bot.py``. Run it::
 
-    twilio-frames serve twilio_frames.examples.patient:bot
+    twilio-frames serve twilio_frames.examples.telephone.patient:bot
 """
 
 from pipecat.frames.frames import LLMRunFrame

@@ -6,7 +6,7 @@ your PIN (4711), which is read back, and stands in no log and no recording; then
 What it needs: the voice of ``bot.py``: Cartesia's where its key is set, else this machine's own.
 Run it::
 
-    twilio-frames serve twilio_frames.examples.pin_menu:bot
+    twilio-frames serve twilio_frames.examples.telephone.pin_menu:bot
 
 Then call it, and press keys: without a telephone,
 ``twilio-frames call http://127.0.0.1:8000/twiml --press "1w4711w1"``.

@@ -6,7 +6,7 @@ to be called back on; nothing but a goodbye, where the network says that it may 
 What it needs: the voice of ``bot.py``: Cartesia's where its key is set, else this machine's own.
 Run it::
 
-    twilio-frames serve twilio_frames.examples.who_calls:bot
+    twilio-frames serve twilio_frames.examples.telephone.who_calls:bot
 
 Whom the server itself does not connect, ``ServerSettings(callers=CallerRules(...))`` says.
 """

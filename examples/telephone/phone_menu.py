@@ -5,7 +5,7 @@ What you will hear: nothing yourself; the log says what came of it.
 What it needs: an account, to call with; OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks
 as OpenAI's does, and the extra ``openai``. Run it::
 
-    twilio-frames serve twilio_frames.examples.phone_menu:bot
+    twilio-frames serve twilio_frames.examples.telephone.phone_menu:bot
     twilio-frames dial +12125550123
 """
 

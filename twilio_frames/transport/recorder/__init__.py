@@ -9,7 +9,7 @@ from typing import NamedTuple
 from loguru import logger
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.transport.wav import StereoWav
+from twilio_frames.transport.recorder.wav import StereoWav
 
 __all__ = ["CallRecorder"]
 

@@ -9,7 +9,7 @@ transcribed (DEEPGRAM_API_KEY) it tells them apart sooner, and by more than leng
 
 Run it::
 
-    twilio-frames serve twilio_frames.examples.outbound_voicemail:bot
+    twilio-frames serve twilio_frames.examples.telephone.outbound_voicemail:bot
     twilio-frames dial +14155550100 --machine-detection Enable --async-detection
 """
 

@@ -4,11 +4,11 @@ What you will hear: "Hello Ann. This is a reminder of your appointment at nine o
 
 What it needs: the voice of ``bot.py``, a Twilio account, a table ``number,name,time``. Run it::
 
-    python -m twilio_frames.examples.reminders calls.csv
+    python -m twilio_frames.examples.telephone.reminders calls.csv
 
 or, with the policy on the command line::
 
-    twilio-frames campaign calls.csv twilio_frames.examples.reminders:bot
+    twilio-frames campaign calls.csv twilio_frames.examples.telephone.reminders:bot
 """
 
 import asyncio

@@ -7,7 +7,7 @@ What it needs: OPENAI_API_KEY, or OPENAI_BASE_URL for a server that speaks as Op
 extra ``openai``, a Twilio account with a number, and in SALES_NUMBER somebody's telephone number.
 Run it::
 
-    twilio-frames serve twilio_frames.examples.warm_transfer:bot
+    twilio-frames serve twilio_frames.examples.telephone.warm_transfer:bot
 """
 
 import os
