@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.frames import CallBackFrame, DetourFrame
 from twilio_frames.twiml import (
     Dial,
     Gather,
@@ -193,3 +194,18 @@ def test_other_verbs_are_written_as_they_are():
 def test_what_is_no_xml_is_no_verb(xml: str, words: str):
     with pytest.raises(ConfigurationError, match=words):
         OtherTwiml(xml=xml)
+
+
+def test_what_is_said_and_dialled_stays_out_of_repr():
+    """Pipecat's debug observer logs frames by their fields."""
+    secret = "4711"
+    verbs = (
+        Say(text=secret),
+        Gather(prompts=(Say(text=secret),)),
+        PlayDigits(digits=secret),
+        Dial(targets=(f"+1{secret}",), caller_id=secret, send_digits=secret, whisper_url=secret),
+        Dial(conference=secret, conference_options={"status_callback": secret}),
+        OtherTwiml(xml=f"<Say>{secret}</Say>"),
+    )
+
+    assert secret not in repr(CallBackFrame(detour=DetourFrame(verbs=verbs)))

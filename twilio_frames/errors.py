@@ -98,6 +98,12 @@ class RestError(TwilioFramesError):
         self.code = code
         self.retryable = retryable
 
+    @property
+    def may_be_done(self) -> bool:
+        """Whether what was asked for may have been done, its answer alone being lost."""
+        is_refusal = self.status is not None and 300 <= self.status < 500
+        return not is_refusal and not self.retryable
+
 
 class StreamTimeoutError(TwilioFramesError):
     """The other end of a stream did not do its part in time."""

@@ -53,7 +53,7 @@ class Say:
         language: A language tag such as ``en-US``, None for the voice's.
     """
 
-    text: str
+    text: str = field(repr=False)
     voice: str | None = None
     language: str | None = None
 
@@ -155,17 +155,17 @@ class Dial:
 
     targets: tuple[str, ...] = field(default=(), repr=False)
     queue: str | None = None
-    conference: str | None = None
+    conference: str | None = field(default=None, repr=False)
     ring_secs: int = 25
     caller_id: str | None = field(default=None, repr=False)
     answer_on_bridge: bool = True
     is_sequential: bool = False
     time_limit_secs: int | None = None
     hangup_on_star: bool = False
-    whisper_url: str | None = None
-    answered_url: str | None = None
+    whisper_url: str | None = field(default=None, repr=False)
+    answered_url: str | None = field(default=None, repr=False)
     send_digits: str | None = field(default=None, repr=False)
-    conference_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    conference_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError where nobody, or more than one kind, is named."""

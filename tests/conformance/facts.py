@@ -154,12 +154,6 @@ NOT_SIMULATED = [
     ),
     _missing(
         "verbs",
-        "An update during `<Dial>` has its `action` requested first.",
-        f"{DOCS}/voice/twiml",
-        "The new instructions are all that is carried out.",
-    ),
-    _missing(
-        "verbs",
         "`machineDetection` can be asked for on `<Number>` as well.",
         DETECTION,
         "It is known on calls that the REST API makes.",

@@ -5,8 +5,13 @@ import asyncio
 from tests.conformance.facts import fact, verb
 from tests.conformance.site import ANNA, BEN, Site, listen
 from tests.testing.bots import tone
+from twilio_frames.audio import MULAW_SILENCE
 from twilio_frames.testing import CallEnd, Caller
 
+DIAL_UPDATED = (
+    "https://www.twilio.com/en-us/changelog/"
+    "changes-to-dial-behavior-for-enhanced-programmable-sip-feature-accounts"
+)
 DIAL = f'<Dial action="/dialed">{ANNA}</Dial>'
 
 
@@ -105,6 +110,36 @@ async def test_star_ends_the_conversation(site: Site):
         await caller.wait(0.5)
         await caller.press("*")
         await site.wait_for_post("/after")
+
+
+@fact("Other instructions by REST have its `action` asked first, and not heeded.", DIAL_UPDATED)
+async def test_update_asks_the_action_first(site: Site):
+    site.twilio.answer_with(ANNA, lambda anna: anna.wait(5.0))
+    site.pages |= {"/dialed": "<Play digits='1'/>", "/next": "<Pause length='1'/>"}
+    async with site.ring(DIAL) as (_, caller):
+        await caller.wait(1.0)
+        await _update(site, caller, "/next")
+        await caller.wait_for_end(seconds=5)
+    asked = [path for path, _ in site.posts if path in ("/dialed", "/next")]
+    assert asked == ["/dialed", "/next"]
+    assert site.posted("/dialed")[0]["DialCallStatus"] == "completed"
+    assert set(caller.result.heard_bot) == {MULAW_SILENCE}, "the key is not pressed"
+
+
+@fact("Without an `action`, a `<Redirect>` behind it is asked then.", DIAL_UPDATED)
+async def test_update_asks_the_redirect_behind(site: Site):
+    site.twilio.answer_with(ANNA, None, rings_for=60.0)
+    site.pages |= {"/next": "<Pause length='1'/>"}
+    async with site.ring(f"<Dial>{ANNA}</Dial><Redirect>/behind</Redirect>") as (_, caller):
+        await asyncio.sleep(1.0)
+        await _update(site, caller, "/next")
+        await site.wait_for_post("/next")
+    assert [path for path, _ in site.posts if path in ("/behind", "/next")] == ["/behind", "/next"]
+
+
+async def _update(site: Site, caller: Caller, path: str) -> None:
+    calls = site.client.calls(caller.call_sid)
+    await asyncio.to_thread(calls.update, url=site.url + path)
 
 
 @fact("`sendDigits` presses keys when the party has picked up.", verb("number"))

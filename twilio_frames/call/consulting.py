@@ -101,7 +101,7 @@ class Briefing:
     """
 
     summary: str = field(repr=False)
-    prompt: str | None = None
+    prompt: str | None = field(default=None, repr=False)
     accept: str | None = "1"
     accept_words: tuple[str, ...] = ()
     decline_words: tuple[str, ...] = ()

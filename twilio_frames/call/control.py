@@ -12,7 +12,7 @@ from pipecat.pipeline.worker import PipelineWorker
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.call.consulting import Briefing, Consult, Consults, no_account
-from twilio_frames.call.detours import Detours
+from twilio_frames.call.detours import STOP_SECS, Detours
 from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.call.recording import TwilioRecording
 from twilio_frames.call.transfer import (
@@ -23,10 +23,9 @@ from twilio_frames.call.transfer import (
     transfer_function,
 )
 from twilio_frames.call.warm_transfer import WarmTransfer, warm_transfer_function
-from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame, SaidSoFarFrame
 from twilio_frames.rest import TwilioRest
-from twilio_frames.rest.client import CallState
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.twiml import Dial, PlayDigits, Verb
@@ -391,10 +390,18 @@ class CallControl:
             raise
         if not at_once:
             await self.said_so_far()
-        request = asyncio.create_task(self._rest.update(self._call_sid, url=url, twiml=twiml))
+        request = asyncio.create_task(self._give(self._rest, url=url, twiml=twiml))
         self._requests.add(request)
         request.add_done_callback(self._requested)
         await asyncio.shield(request)
+
+    async def _give(self, rest: TwilioRest, *, url: str | None, twiml: str | None) -> None:
+        try:
+            await rest.update(self._call_sid, url=url, twiml=twiml)
+        except RestError as error:
+            # Its answer alone may be lost; the stream's end tells.
+            if not (error.may_be_done and await self._transport.is_left(within_secs=STOP_SECS)):
+                raise
 
     def see_to(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something finished, even if the pipeline ends meanwhile."""
@@ -417,7 +424,7 @@ class CallControl:
             for task in both:
                 task.cancel()
 
-    def _requested(self, request: "asyncio.Task[CallState]") -> None:
+    def _requested(self, request: "asyncio.Task[None]") -> None:
         self._requests.discard(request)
         if request.cancelled() or request.exception() is not None:
             self._transport.expect_transfer(False)

@@ -32,6 +32,11 @@ __all__ = ["Detours"]
 
 _LOOK_SECS = 10.0
 """How often it is asked whether a call that is away is still up."""
+STOP_SECS = 3.0
+"""How long Twilio may take to stop a stream, or come back, having done what it gave no answer to.
+
+About a second was seen on live calls.
+"""
 _ABOUT_THE_CALL = frozenset(
     {
         *(
@@ -252,6 +257,9 @@ class Detours:
         try:
             await self._rest.update(self._call_sid, twiml=plan.document(0, self.base_url or ""))
         except RestError as error:
+            if error.may_be_done:
+                # Its answer alone may be lost; the stream's end tells.
+                await self._transport.is_left(within_secs=STOP_SECS)
             if self._current is plan and not self._transport.stay():
                 # Its stream was over when Twilio was asked, or is over for it all the same.
                 await self._look()
@@ -322,8 +330,16 @@ class Detours:
         if plan is None or self._course.phase not in (CallPhase.LEAVING, CallPhase.AWAY):
             return
         plan.left.clear()
-        if plan.documents and self._rest is not None:
+        if not plan.documents or self._rest is None:
+            return
+        try:
             await self._rest.update(self._call_sid, url=plan.last_url(self.base_url or ""))
+        except RestError as error:
+            if error.may_be_done:
+                # Its answer alone may be lost; the next stream tells.
+                await asyncio.wait({plan.done}, timeout=STOP_SECS)
+            if not plan.done.done():
+                raise
 
     def refused(self, code: int) -> bool:
         """Twilio could not do what it was told, for a reason that its error code says.

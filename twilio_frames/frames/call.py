@@ -51,7 +51,7 @@ class CallStartedFrame(SystemFrame):
     call_sid: str
     stream_sid: str
     account_sid: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str] = field(repr=False)
     media_format: MediaFormat
     tracks: tuple[str, ...]
 

@@ -15,6 +15,7 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.hearing import Hearing
 from twilio_frames.testing.callers.performance import Performance
+from twilio_frames.testing.calls.account import AccountRules
 from twilio_frames.testing.calls.facts import Numbers, StatusCallback
 from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
@@ -181,6 +182,7 @@ class Phone:
         auth_token: Signs webhooks and streams; a server under test must have the same.
         account_sid: The account it plays.
         seed: Makes sids the same each time.
+        rules: What the account may do.
     """
 
     def __init__(
@@ -189,10 +191,12 @@ class Phone:
         auth_token: str = DEFAULT_AUTH_TOKEN,
         account_sid: str = DEFAULT_ACCOUNT_SID,
         seed: int | None = None,
+        rules: AccountRules | None = None,
     ):
         self.auth_token = auth_token
         self.account_sid = account_sid
         self.seed = seed
+        self.rules = rules
 
     @asynccontextmanager
     async def desk(
@@ -218,7 +222,10 @@ class Phone:
             ConfigurationError: If the bot is none of these.
         """
         twilio = SimulatedTwilio(
-            auth_token=self.auth_token, account_sid=self.account_sid, seed=self.seed
+            auth_token=self.auth_token,
+            account_sid=self.account_sid,
+            seed=self.seed,
+            rules=self.rules,
         )
         async with twilio:
             if kind_of(bot) is Kind.FACTORY:

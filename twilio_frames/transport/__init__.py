@@ -1,6 +1,7 @@
 """A Pipecat transport for Twilio Media Streams, over any of the usual WebSockets."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
@@ -281,6 +282,13 @@ class TwilioTransport(BaseTransport):
             return False
         self._tell_pipeline(self._output.say_on())
         return True
+
+    async def is_left(self, *, within_secs: float) -> bool:
+        """Whether the stream is over, or is by then: for a detour, or with the call."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_secs):
+                await self._connection.gone.wait()
+        return self._connection.gone.is_set()
 
     @property
     def is_away(self) -> bool:

@@ -111,9 +111,8 @@ class MediaConnection:
         """Set when it is to be closed, which a transfer that is under way holds up."""
         self.breaks_off = False
         """Set before the bot is stopped from outside: closing the line is no hanging up."""
-        if taps is None:
-            taps = CallTaps(Failures(lambda: f"call {self.call_sid}"), self.playback)
-        self.taps = taps
+        failures = Failures(lambda: f"call {self.call_sid}")
+        self.taps = taps or CallTaps(failures, self.playback)
         self.bot_heard = self.taps.bot_heard
         """Tells who listens in what was heard of the bot."""
         self.watchers = Audience(LineWatcher, self.taps.failures)
@@ -121,6 +120,7 @@ class MediaConnection:
         self._echo = echo or BotEcho(self.playback)
         self._questions = 0
         self._leaving: asyncio.Task[None] | None = None
+        self.gone = asyncio.Event()  # Set while the stream has been left, or is over.
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
         self.checks = LineChecks(params, self.playback, self.opened_at)
@@ -242,16 +242,16 @@ class MediaConnection:
 
     def stay(self) -> bool:
         """Twilio has refused to have the stream left: it goes on; False if it is over."""
-        if self._ordered is None:
-            return False
-        self._ordered = self.checks.away_until = None
-        self.on_back()
-        return True
+        if was_ordered := self._ordered is not None:
+            self._ordered = self.checks.away_until = None
+            self.on_back()
+        return was_ordered
 
     def _go_away(self, detour: DetourFrame) -> None:
         """The stream is being left, or has been stopped, for something else."""
         self._ordered = None
         self.detour, self._away_since = detour, time.monotonic()
+        self.gone.set()
         self.checks.away_until = self._away_since + (detour.within_secs or math.inf)
         logger.info(f"call {self.call_sid}: leaves stream {self.stream.stream_sid} for a detour")
         closing = self._close_socket(self._socket)
@@ -270,6 +270,7 @@ class MediaConnection:
             # Twilio's `stop` is late, or was lost.
             self._go_away(self._ordered)
         self._socket, self.stream, self.detour = other._socket, other.stream, None
+        self.gone.clear()
         self.violations += other.violations
         now = time.monotonic()
         self.checks.come_back(now)
@@ -315,9 +316,7 @@ class MediaConnection:
             # Twilio was asked for it by REST.
             self._go_away(self._ordered)
             return
-        reason = CallEndReason.CALLER_HUNG_UP
-        if self.transferring:
-            reason = CallEndReason.TRANSFERRED
+        reason = CallEndReason.TRANSFERRED if self.transferring else CallEndReason.CALLER_HUNG_UP
         self._end(reason, "stop received")
 
     def _ended_by_peer(self) -> None:
@@ -332,6 +331,7 @@ class MediaConnection:
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
             self._ended.set()
             self._back.set()
+            self.gone.set()
             self.on_end()
             self.taps.line_ended()
 
@@ -446,5 +446,5 @@ class MediaConnection:
             async with asyncio.timeout(self._params.close_timeout_secs):
                 await socket.close()
         except Exception as error:
-            reason = type(error).__name__
-            logger.debug(f"stream {self.stream.stream_sid}: the socket did not close: {reason}")
+            what = f"stream {self.stream.stream_sid}: the socket did not close"
+            logger.debug(f"{what}: {type(error).__name__}")

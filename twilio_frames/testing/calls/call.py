@@ -27,7 +27,7 @@ from twilio_frames.testing.calls.facts import (
     StatusCallback,
     final_status,
 )
-from twilio_frames.testing.calls.instructions import Instructions
+from twilio_frames.testing.calls.instructions import Fetch, Instructions
 from twilio_frames.testing.calls.webhooks import Callbacks
 from twilio_frames.testing.exchange import Exchange
 from twilio_frames.testing.lines.conditions import LineConditions
@@ -113,6 +113,8 @@ class SimulatedCall:
         self.time_limit: float | None = None
         """Seconds that the bot has set."""
         self.on_answered: Callable[[], object] | None = None
+        self.asked_when_updated: Fetch | None = None
+        """What is asked before other instructions are carried out, and not heeded."""
         self.on_key: Callable[[str], None] | None = None
         """Gets the keys that are pressed while there is no stream."""
         self.ready = asyncio.Event()
@@ -329,6 +331,7 @@ class SimulatedCall:
                 await asyncio.wait({program, order}, return_when=asyncio.FIRST_COMPLETED)
                 if not order.done():
                     return program.result()
+                asked = self._asked_now()
             finally:
                 order.cancel()
                 program.cancel()
@@ -338,7 +341,19 @@ class SimulatedCall:
                 return ordered
             instructions = ordered
             self.log.note("updated")
+            if asked is not None:
+                await self.exchange.webhooks.request(
+                    asked.url, self.parameters() | asked.parameters, method=asked.method
+                )
             await self._play_out()
+
+    def _asked_now(self) -> Fetch | None:
+        """What a ``<Dial>`` that is cut short asks, told how far it was."""
+        asked, self.asked_when_updated = self.asked_when_updated, None
+        if asked is None:
+            return None
+        status = CallStatus.CANCELED if self.seat is None else CallStatus.COMPLETED
+        return replace(asked, parameters={"DialCallStatus": status.value})
 
     async def _play_out(self) -> None:
         """Lets the caller hear what the bot's last stream had buffered."""

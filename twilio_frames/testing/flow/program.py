@@ -1,6 +1,7 @@
 """What a call executes: one TwiML document after another, verb by verb."""
 
 import asyncio
+from itertools import zip_longest
 from typing import assert_never
 
 from twilio_frames.testing.calls.call import SimulatedCall
@@ -144,10 +145,12 @@ class Program:
         return None
 
     async def _execute(self, verbs: list[Verb]) -> Instructions | CallEnd | Outcome:
-        for verb in verbs:
+        for verb, behind in zip_longest(verbs, verbs[1:]):
             if _answers(verb):
                 self._call.answer()
+            self._call.asked_when_updated = _asked_when_cut_short(verb, behind)
             outcome = await self._execute_verb(verb)
+            self._call.asked_when_updated = None
             if outcome is not None:
                 return outcome
         return Outcome.RAN_OUT
@@ -241,6 +244,20 @@ def _answers(verb: Verb) -> bool:
     if isinstance(verb, Dial):
         return not verb.answers_on_bridge
     return not isinstance(verb, Pause | Reject | Redirect | Unsupported)
+
+
+def _asked_when_cut_short(verb: Verb, behind: Verb | None) -> Fetch | None:
+    """What is asked all the same where other instructions cut a ``<Dial>`` short.
+
+    Source: https://www.twilio.com/en-us/changelog/changes-to-dial-behavior-for-enhanced-programmable-sip-feature-accounts
+    """
+    match verb, behind:
+        case Dial(action=url, method=method), _ if url:
+            return Fetch(url=url, method=method)
+        case Dial(), Redirect(url=url, method=method):
+            return Fetch(url=url, method=method)
+        case _:
+            return None
 
 
 async def _detect(call: SimulatedCall, rules: DetectionRules) -> Detector:

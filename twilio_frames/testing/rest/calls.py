@@ -71,9 +71,12 @@ class CallsResource:
                 ring_seconds=ring_seconds(form),
             )
         )
-        if rules.answers_lost and draw() < rules.answers_lost:
-            return _broken()
-        return answer
+        return _broken() if self._loses_answer() else answer
+
+    def _loses_answer(self) -> bool:
+        exchange = self._switch.exchange
+        share = exchange.rules.answers_lost
+        return bool(share) and exchange.random.random() < share
 
     def _new_call(self, form: Form) -> SimulatedCall:
         numbers = Numbers(
@@ -125,6 +128,8 @@ class CallsResource:
             call.callback = status_callback(form)
         if instructions is not None:
             call.order(instructions)
+        if self._loses_answer():
+            return _broken()
         return web.json_response(resource_of(call))
 
     def _end(self, call: SimulatedCall, status: str) -> web.Response:
