@@ -44,7 +44,7 @@ def page(report: Report, *, beside: Path | None = None, embed: bool | None = Non
     values["hasPacked"] = bool(packed)
     parts = {
         "title": html.escape(f"Call {values['title']}"),
-        "style": _asset("page.css"),
+        "style": _asset("tokens.css") + _asset("page.css"),
         "script": "\n".join(map(_asset, _SCRIPTS)),
         "content": _json(values),
         "audio": packed,
