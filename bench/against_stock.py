@@ -119,9 +119,9 @@ class Measurement:
         arguments = ("--calls", str(plan.calls), "--seconds", str(plan.seconds))
         async with self._callers("talk", side, *arguments) as callers:
             up = await callers.wait_for("up")
-            cpu = side.bot.cpu_seconds
+            cpu = side.bot.cpu_secs
             over = await callers.wait_for("over", seconds=plan.seconds + 30)
-            used = side.bot.cpu_seconds - cpu
+            used = side.bot.cpu_secs - cpu
             if is_first:
                 side.memory_up = side.bot.memory
             await callers.wait_for("done")
@@ -180,7 +180,7 @@ def _pooled(calls: Sequence[Note], key: str) -> list[float]:
 
 
 def _bot_minutes(calls: Sequence[Note]) -> float:
-    return sum(call["bot_seconds"] for call in calls) / 60
+    return sum(call["bot_secs"] for call in calls) / 60
 
 
 def _percentile(values: Sequence[float], share: float) -> float:

@@ -91,7 +91,7 @@ class BenchProcess:
         return Path("/proc") / str(self._process.pid)
 
     @property
-    def cpu_seconds(self) -> float:
+    def cpu_secs(self) -> float:
         """Processor time used so far, all threads, in the kernel and out of it."""
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -41,9 +41,9 @@ async def _share(bot: BenchProcess, url: str, calls: int, seconds: float, core: 
     arguments = ("talk", url, "--calls", str(calls), "--seconds", str(seconds))
     async with BenchProcess("callers.py", *arguments, core=core) as callers:
         up = await callers.wait_for("up")
-        before = bot.cpu_seconds
+        before = bot.cpu_secs
         over = await callers.wait_for("over", seconds=seconds + 60)
-        used = bot.cpu_seconds - before
+        used = bot.cpu_secs - before
         await callers.wait_for("done")
     return 100 * used / (over["time"] - up["time"]) / calls
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import aiohttp
 import numpy as np
-from stand_ins import ANSWER_SECONDS, SPEAK_KEY, STALL_KEY, note
+from stand_ins import ANSWER_SECS, SPEAK_KEY, STALL_KEY, note
 
 from twilio_frames.protocol import Connected, Dtmf, Media, Role, Start, Stop, Stream
 from twilio_frames.testing import Caller, CallerOptions, SimulatedTwilio
@@ -20,7 +20,7 @@ from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.speech import to_utterance
 
 QUESTION = "When is my parcel going to arrive, please?"
-GAP_SECONDS = 0.06
+GAP_SECS = 0.06
 INTERRUPTED_AFTER = 1.5
 
 _STAGGER = 0.35
@@ -65,7 +65,7 @@ class Conversation:
             "answer_times": result.answer_times,
             "silence_times": result.silence_times,
             "gaps": gaps(result.heard_bot),
-            "bot_seconds": len(audible_samples(result.heard_bot)) / 8000,
+            "bot_secs": len(audible_samples(result.heard_bot)) / 8000,
             "heard_out": self._heard_out,
             "clock_late": result.clock_late,
         }
@@ -75,7 +75,7 @@ def gaps(heard: bytes, *, longest: float = 0.6) -> list[float]:
     """Quiet stretches inside the bot's speech, seconds; the bot's answers are without any."""
     loud = audible_samples(heard)
     quiet = (np.diff(loud) - 1) / 8000
-    return [float(gap) for gap in quiet if GAP_SECONDS < gap < longest]
+    return [float(gap) for gap in quiet if GAP_SECS < gap < longest]
 
 
 async def talk(url: str, calls: int, seconds: float) -> None:
@@ -131,7 +131,7 @@ async def stall(url: str, times: int) -> None:
                 await caller.wait_for_bot(silence=0.7)
         heard = caller.result.heard_bot
     loud = audible_samples(heard)
-    holes = [float(hole) for hole in (np.diff(loud) - 1) / 8000 if hole < ANSWER_SECONDS / 8]
+    holes = [float(hole) for hole in (np.diff(loud) - 1) / 8000 if hole < ANSWER_SECS / 8]
     note("stall", gap=max(holes), times=times)
 
 

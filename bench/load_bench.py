@@ -58,10 +58,10 @@ class Bench:
         self._console.say(f"== the callers themselves: {options.calls} calls from one core")
         async with BenchProcess("talker_bot.py", core=self._bot_core) as bot:
             url = (await bot.wait_for("serving"))["url"]
-            cpu = bot.cpu_seconds
+            cpu = bot.cpu_secs
             result = await self._load(url, options.calls, ramp=options.calls / 20)
             show_result(self._console, result, QualityLimits())
-            self._console.fact("the bot's whole CPU", f"{bot.cpu_seconds - cpu:.1f} s")
+            self._console.fact("the bot's whole CPU", f"{bot.cpu_secs - cpu:.1f} s")
         return result.to_dict()
 
     async def _measure_bot(self, file: str) -> dict[str, object]:

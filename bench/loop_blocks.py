@@ -50,7 +50,7 @@ class Watcher:
         async with LoopWatch(limit=self._limit) as watch:
             yield
         if watch.blocks:
-            worst = max(watch.blocks, key=lambda block: block.cpu_seconds)
+            worst = max(watch.blocks, key=lambda block: block.cpu_secs)
             self.worst[request.node.nodeid] = worst
 
 
@@ -64,11 +64,11 @@ def main() -> int:
     watcher = Watcher(options.limit)
     arguments = ["-q", "-n", "0", *_QUIETLY, "-k", "calls", *(rest or [str(_TESTS)])]
     status = pytest.main(arguments, [watcher])
-    found = sorted(watcher.worst.items(), key=lambda item: -item[1].cpu_seconds)
+    found = sorted(watcher.worst.items(), key=lambda item: -item[1].cpu_secs)
     for test, block in found:
         print(
-            f"{1000 * block.seconds:6.0f} ms ({1000 * block.cpu_seconds:4.0f} of CPU, "
-            f"{1000 * block.collecting_seconds:4.0f} of garbage collection)  {test}"
+            f"{1000 * block.seconds:6.0f} ms ({1000 * block.cpu_secs:4.0f} of CPU, "
+            f"{1000 * block.collecting_secs:4.0f} of garbage collection)  {test}"
         )
     for test, block in found[:_STACKS]:
         print(f"\n{test}: {block}")

@@ -54,7 +54,7 @@ class Tally:
     wrong: Counter[str] = field(default_factory=Counter)
     others: int = 0
     others_refused: int = 0
-    audio_seconds: float = 0.0
+    audio_secs: float = 0.0
 
     def count_order(self, truth: dict[str, str], texts: list[str]) -> bool:
         """Counts one order; whether it was understood wholly."""
@@ -131,7 +131,7 @@ async def _count(arguments: argparse.Namespace, listen: Listen) -> dict[str, Any
         if arguments.errors:
             print(entry["file"], texts)
     spent = time.process_time() - began
-    return {**tally.report(), "cpu_seconds_per_second": spent / max(tally.audio_seconds, 1e-9)}
+    return {**tally.report(), "cpu_seconds_per_second": spent / max(tally.audio_secs, 1e-9)}
 
 
 async def _heard(
@@ -143,7 +143,7 @@ async def _heard(
     async def hear(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         async with lines:
             pcm = _telephone_pcm(folder / entry["file"])
-            tally.audio_seconds += len(pcm) / _BYTES_PER_SECOND
+            tally.audio_secs += len(pcm) / _BYTES_PER_SECOND
             return entry, await listen(pcm)
 
     return await asyncio.gather(*map(hear, entries))

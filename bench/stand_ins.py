@@ -40,10 +40,10 @@ from pipecat.services.settings import LLMSettings, ServiceSettings, STTSettings,
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
-ANSWER_SECONDS = 4.0
-STALL_SECONDS = 0.2
-CONNECT_SECONDS = float(os.environ.get("BENCH_CONNECT_SECONDS", "0"))
-SPEECH_SECONDS = float(os.environ.get("BENCH_SPEECH_SECONDS", "0"))
+ANSWER_SECS = 4.0
+STALL_SECS = 0.2
+CONNECT_SECS = float(os.environ.get("BENCH_CONNECT_SECONDS", "0"))
+SPEECH_SECS = float(os.environ.get("BENCH_SPEECH_SECONDS", "0"))
 STALL_KEY = "5"
 SPEAK_KEY = "1"
 GREETING = "Hello, how can I help?"
@@ -75,7 +75,7 @@ def _none_of(kind: type[ServiceSettings]) -> dict[str, Any]:
 
 
 def _buzz() -> bytes:
-    time_axis = np.arange(round(ANSWER_SECONDS * 8000)) / 8000
+    time_axis = np.arange(round(ANSWER_SECS * 8000)) / 8000
     return (9000 * np.sign(np.sin(2 * np.pi * 150 * time_axis))).astype(np.int16).tobytes()
 
 
@@ -93,7 +93,7 @@ class Transcriber(STTService):
     async def start(self, frame: StartFrame) -> None:
         """Connects."""
         await super().start(frame)
-        await asyncio.sleep(CONNECT_SECONDS)
+        await asyncio.sleep(CONNECT_SECS)
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Makes nothing of the audio itself."""
@@ -112,7 +112,7 @@ class Transcriber(STTService):
 
     async def _obey(self, key: str) -> None:
         if key == STALL_KEY:
-            time.sleep(STALL_SECONDS)  # noqa: ASYNC251  # the stall that is to be measured
+            time.sleep(STALL_SECS)  # noqa: ASYNC251  # the stall that is to be measured
         elif key == SPEAK_KEY:
             await self.push_frame(TTSSpeakFrame("Hello."))
 
@@ -151,11 +151,11 @@ class Speaker(TTSService):
     async def start(self, frame: StartFrame) -> None:
         """Connects."""
         await super().start(frame)
-        await asyncio.sleep(CONNECT_SECONDS)
+        await asyncio.sleep(CONNECT_SECS)
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Has all of the speech at once, in pieces of 100 ms."""
-        await asyncio.sleep(SPEECH_SECONDS)
+        await asyncio.sleep(SPEECH_SECS)
         for begin in range(0, len(_BUZZ), 2 * _CHUNK_SAMPLES):
             piece = _BUZZ[begin : begin + 2 * _CHUNK_SAMPLES]
             yield TTSAudioRawFrame(piece, 8000, 1, context_id=context_id)

@@ -40,13 +40,13 @@ from truth_words import Word, burst, pcm_of, said, sound
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 
-CHUNK_SECONDS = 0.1
+CHUNK_SECS = 0.1
 SPEED = 3.0
 """How much faster than it is played speech is made."""
 
-LLM_WORD_SECONDS = 0.01
-_VAD_SECONDS = 0.6
-_INTERIM_SECONDS = 0.7
+LLM_WORD_SECS = 0.01
+_VAD_SECS = 0.6
+_INTERIM_SECS = 0.7
 
 
 class Timestamps(Enum):
@@ -76,7 +76,7 @@ class Behaviour:
         sounds: What words sound like, mu-law, where it is not a burst.
         hiccup_at: Seconds of an utterance's audio after which the provider pauses, once; None
             for no pause.
-        hiccup_seconds: How long.
+        hiccup_secs: How long.
         transcript: What the recogniser makes of the caller's speech; nothing if empty.
         words_late: Seconds from the VAD's end of speech to the transcript.
         tells_interims: Whether the recogniser tells the first word while the caller speaks.
@@ -93,7 +93,7 @@ class Behaviour:
     timestamps: Timestamps = Timestamps.BEFORE
     sounds: dict[str, bytes] = field(default_factory=dict)
     hiccup_at: float | None = None
-    hiccup_seconds: float = 2.0
+    hiccup_secs: float = 2.0
     transcript: str = ""
     words_late: float = 0.0
     tells_interims: bool = False
@@ -128,7 +128,7 @@ class Hearer(STTService):
 
     def __init__(self, behaviour: Behaviour, **kwargs: Any):
         settings = STTSettings(**_none_of(STTSettings))
-        latency = behaviour.words_late and behaviour.words_late + _VAD_SECONDS
+        latency = behaviour.words_late and behaviour.words_late + _VAD_SECS
         super().__init__(settings=settings, ttfs_p99_latency=latency, **kwargs)
         self._behaviour = behaviour
         self.told = 0
@@ -155,7 +155,7 @@ class Hearer(STTService):
             await self._push(self._behaviour.second_part)
 
     async def _tell_interim(self) -> None:
-        await asyncio.sleep(_INTERIM_SECONDS)
+        await asyncio.sleep(_INTERIM_SECS)
         first, *_ = self._behaviour.transcript.split()
         await self.push_frame(InterimTranscriptionFrame(text=first, user_id="", timestamp=""))
 
@@ -211,7 +211,7 @@ class Replier(LLMService):
             return
         await self.push_frame(LLMFullResponseStartFrame())
         for word in self._behaviour.replies.popleft().split():
-            await asyncio.sleep(LLM_WORD_SECONDS)
+            await asyncio.sleep(LLM_WORD_SECS)
             await self.push_frame(LLMTextFrame(f"{word} "))
         await self.push_frame(LLMFullResponseEndFrame())
 
@@ -255,7 +255,7 @@ class _Chunks:
 
     async def of(self, mulaw: bytes) -> AsyncIterator[bytes]:
         """PCM, chunk by chunk, faster than it is played."""
-        size = round(CHUNK_SECONDS * SAMPLE_RATE)
+        size = round(CHUNK_SECS * SAMPLE_RATE)
         for begin in range(0, len(mulaw), size):
             await self._wait()
             chunk = mulaw[begin : begin + size]
@@ -266,8 +266,8 @@ class _Chunks:
         hiccup_at = self._behaviour.hiccup_at
         if hiccup_at is not None and self._seconds >= hiccup_at:
             self._behaviour.hiccup_at = None
-            await asyncio.sleep(self._behaviour.hiccup_seconds)
-        await asyncio.sleep(CHUNK_SECONDS / SPEED)
+            await asyncio.sleep(self._behaviour.hiccup_secs)
+        await asyncio.sleep(CHUNK_SECS / SPEED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from twilio_frames.testing import Caller, LineConditions
 from twilio_frames.testing.callers.voice import audible_samples
 
 SETTLING = 1.0
-STALL_SECONDS = 0.2
+STALL_SECS = 0.2
 _POLL = 0.01
 _LONGEST_REST = 0.26
 
@@ -150,13 +150,13 @@ class _Reply:
         words: Its words, those of an utterance in front of it included.
         begin: Sample at the ear when it was asked for.
         messages: Length of the memory then.
-        notice_seconds: How long it may be talked over.
+        notice_secs: How long it may be talked over.
     """
 
     words: tuple[Word, ...]
     begin: int
     messages: int
-    notice_seconds: float
+    notice_secs: float
 
     @property
     def seconds(self) -> float:
@@ -235,7 +235,7 @@ class Talk:
     async def _interrupt(self, script: Script) -> None:
         reply = await (self._announce(script) if script.is_protected else self._ask(script))
         began = await self._first_sound(reply)
-        point = self._random.uniform(0.2, reply.notice_seconds - 0.4)
+        point = self._random.uniform(0.2, reply.notice_secs - 0.4)
         await self._until(lambda: self._caller.now >= began + point)
         if script.barge_in is BargeIn.ORDER:
             await self._bot.do("interrupt", name=self._name)
@@ -309,12 +309,12 @@ class Talk:
             reply=answer,
             sounds=_encoded(words),
         )
-        notice_seconds = sum(word.size for word in words[: len(notice.split())]) / SAMPLE_RATE
+        notice_secs = sum(word.size for word in words[: len(notice.split())]) / SAMPLE_RATE
         return _Reply(
             words=tuple(words),
             begin=begin,
             messages=asked["messages"],
-            notice_seconds=notice_seconds,
+            notice_secs=notice_secs,
         )
 
     async def _ask(self, script: Script) -> _Reply:
@@ -339,7 +339,7 @@ class Talk:
             words=tuple(words),
             begin=begin,
             messages=asked["messages"],
-            notice_seconds=sum(word.size for word in words) / SAMPLE_RATE,
+            notice_secs=sum(word.size for word in words) / SAMPLE_RATE,
         )
         loop = asyncio.get_running_loop()
         for _ in range(script.stalls):
@@ -348,7 +348,7 @@ class Talk:
         return reply
 
     def _stall(self) -> None:
-        self._bot.order("stall", seconds=STALL_SECONDS)
+        self._bot.order("stall", seconds=STALL_SECS)
 
     def _heard(self, reply: _Reply) -> list[HeardWord]:
         return heard_words(self._caller.result.heard_bot, reply.words, begin=reply.begin)

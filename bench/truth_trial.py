@@ -23,7 +23,7 @@ from twilio_frames.testing.speech import to_utterance
 
 SIDES = ("ours", "stock")
 _POINTS_A_SCRIPT = 10
-_GRUNT_SECONDS = 0.15
+_GRUNT_SECS = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,4 +322,4 @@ async def _caller_speech() -> CallerSpeech:
 async def _beginning_of(text: str) -> bytes:
     spoken = (await to_utterance(text)).mulaw
     first = int(audible_samples(spoken)[0])
-    return spoken[first : first + round(_GRUNT_SECONDS * SAMPLE_RATE)]
+    return spoken[first : first + round(_GRUNT_SECS * SAMPLE_RATE)]

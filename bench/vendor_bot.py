@@ -80,7 +80,7 @@ async def watched(serving: Coroutine[Any, Any, None]) -> None:
                 stand_ins.note(
                     "block",
                     ms=1000 * block.seconds,
-                    cpu=1000 * block.cpu_seconds,
+                    cpu=1000 * block.cpu_secs,
                     stack=block.stack,
                 )
             told = len(watch.blocks)

@@ -18,7 +18,7 @@ _REPLY = "It left our warehouse this morning, and it should be with you on Frida
 async def serve() -> None:
     """Serves until it is killed."""
     deepgram = DeepgramServer(hears=lambda _: "When is my parcel going to arrive?", latency=0.15)
-    openai = OpenAIServer(itertools.repeat(_REPLY), first_token_seconds=0.25, token_seconds=0.01)
+    openai = OpenAIServer(itertools.repeat(_REPLY), first_token_secs=0.25, token_seconds=0.01)
     cartesia = CartesiaServer(first_audio_secs=0.09)
     async with deepgram, openai, cartesia:
         note(

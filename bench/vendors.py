@@ -97,9 +97,9 @@ class Comparison:
     async def _ring(self, side: Side) -> None:
         async with self._callers(side, calls=self._calls, seconds=self._seconds) as callers:
             up = await callers.wait_for("up")
-            cpu = side.bot.cpu_seconds
+            cpu = side.bot.cpu_secs
             over = await callers.wait_for("over", seconds=self._seconds + 30)
-            used = side.bot.cpu_seconds - cpu
+            used = side.bot.cpu_secs - cpu
             side.memory_up = side.memory_up or side.bot.memory
             await callers.wait_for("done")
             reports = callers.of("call")

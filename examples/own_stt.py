@@ -32,10 +32,10 @@ class Stopwatch(UtteranceSTTService):
     async def transcribe(self, pcm: bytes) -> str | None:
         """Recognises one utterance: 16-bit samples, ``self.sample_rate`` of them a second."""
         # A real recogniser takes its time: it belongs in a thread, other calls go on meanwhile.
-        seconds = await asyncio.to_thread(self._loud_seconds, pcm)
+        seconds = await asyncio.to_thread(self._loud_secs, pcm)
         return f"about {round(seconds)} seconds" if seconds else None
 
-    def _loud_seconds(self, pcm: bytes) -> float:
+    def _loud_secs(self, pcm: bytes) -> float:
         loud = np.flatnonzero(np.abs(np.frombuffer(pcm, np.int16).astype(int)) > 500)
         return (loud[-1] - loud[0]) / self.sample_rate if len(loud) else 0.0
 

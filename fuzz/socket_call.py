@@ -32,7 +32,7 @@ from twilio_frames.transport import CallRecorder, TwilioTransport
 _START = Start(stream_sid=SID, call_sid="CA1")
 _LAST_KEY = "#"
 _MESSAGES_A_PIECE = 100
-_SECONDS = 300.0
+_SECS = 300.0
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Listener(FrameProcessor):
 async def flood(messages: int, *, seed: int) -> SocketOutcome:
     """Makes the call; sends so many spoilt messages, and then looks whether all is well."""
     outcome, over = SocketOutcome(), asyncio.Event()
-    async with asyncio.timeout(_SECONDS), _bot(outcome, over) as url:
+    async with asyncio.timeout(_SECS), _bot(outcome, over) as url:
         async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
             caller = _Caller(socket)
             await caller.begin()

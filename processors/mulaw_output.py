@@ -91,7 +91,7 @@ from twilio_frames.safe_logging import report_unforeseen
 
 __all__ = ["MulawOutput"]
 
-_BOT_SPEAKING_SECONDS = 0.2
+_BOT_SPEAKING_SECS = 0.2
 _NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 
@@ -381,7 +381,7 @@ class MulawOutput(BaseOutputTransport):
             self._is_speaking = True
             await self.broadcast_frame(BotStartedSpeakingFrame)
         now = time.monotonic()
-        if now - self._told_speaking_at > _BOT_SPEAKING_SECONDS:
+        if now - self._told_speaking_at > _BOT_SPEAKING_SECS:
             self._told_speaking_at = now
             await self.broadcast_frame(BotSpeakingFrame)
 

@@ -68,12 +68,12 @@ class _Playout:
     Args:
         began: Pipeline clock at its first audio, ns.
         seconds: How much audio it has, pauses included. Word times count in it, as Pipecat's do.
-        dry_seconds: How long nothing was left of it to be played, before its last text.
+        dry_secs: How long nothing was left of it to be played, before its last text.
     """
 
     began: int
     seconds: float = 0.0
-    dry_seconds: float = 0.0
+    dry_secs: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,10 +249,10 @@ class PythonTTSService(TTSService):
         """
         if not playout.seconds:
             return 0.0
-        played_by = playout.seconds + playout.dry_seconds
+        played_by = playout.seconds + playout.dry_secs
         dry = max((now - playout.began) / 1e9 - played_by, 0.0)
         pause = max(self._pause_between_texts - dry, 0.0)
-        playout.dry_seconds += dry
+        playout.dry_secs += dry
         playout.seconds += pause
         return pause
 

@@ -71,7 +71,7 @@ async def main(table: Path, policy: CampaignPolicy = POLICY) -> Counter[str]:
             rest,
             caller=settings.phone_number,
             webhook=f"{settings.public_url or server.url}/twiml",
-            options=CallOptions(ring_seconds=25),
+            options=CallOptions(ring_secs=25),
         )
         state = table.with_suffix(".campaign")
         campaign = Campaign(listed.contacts, line, policy, state=state, barred=listed.barred)

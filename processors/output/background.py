@@ -21,14 +21,14 @@ _LONGEST_KEPT = SAMPLE_RATE // 4
 # been sent stands before the next word.
 _MESSAGE_BYTES = 320
 # Sound that was ready comes in a lump; two or three pieces in step with time are no chance.
-_IN_STEP_SECONDS = 0.2
-_AHEAD_SECONDS = 0.5
-_BEHIND_SECONDS = 1.0
-_SHORT_SECONDS = 0.25
+_IN_STEP_SECS = 0.2
+_AHEAD_SECS = 0.5
+_BEHIND_SECS = 1.0
+_SHORT_SECS = 0.25
 # A mixer may load its sounds when it starts, while the caller waits. Later, who hears nothing for
 # a second hears a hole: what has been sent lasts less.
-_START_SECONDS = 5.0
-_MIXER_SECONDS = 1.0
+_START_SECS = 5.0
+_MIXER_SECS = 1.0
 
 
 class LiveSound:
@@ -50,18 +50,18 @@ class LiveSound:
             secs: How long the sound is.
         """
         passed = now - self._last
-        if self._usual == 0.0 or passed > max(_BEHIND_SECONDS, 3 * secs):
+        if self._usual == 0.0 or passed > max(_BEHIND_SECS, 3 * secs):
             self._begin(now, secs)
             return False
-        if secs > max(_SHORT_SECONDS, 4 * self._usual):
+        if secs > max(_SHORT_SECS, 4 * self._usual):
             # Something else, which is heard between.
             return False
         self._last, self._usual = now, secs
         # A stall of the loop makes what came meanwhile come at once.
-        self._ahead = max(-_BEHIND_SECONDS, self._ahead - passed) + secs
-        if self._ahead > _AHEAD_SECONDS + secs:
+        self._ahead = max(-_BEHIND_SECS, self._ahead - passed) + secs
+        if self._ahead > _AHEAD_SECS + secs:
             self._begin(now, secs)
-        return now - self._began >= _IN_STEP_SECONDS
+        return now - self._began >= _IN_STEP_SECS
 
     def _begin(self, now: float, secs: float) -> None:
         self._began = self._last = now
@@ -99,7 +99,7 @@ class Background:
             Exception: What it raised.
         """
         if self._mixer is not None and not self._is_started:
-            await _in_time(self._mixer.start(SAMPLE_RATE), _START_SECONDS)
+            await _in_time(self._mixer.start(SAMPLE_RATE), _START_SECS)
             self._is_started = True
 
     async def stop(self) -> None:
@@ -108,14 +108,14 @@ class Background:
         if self._mixer is not None and was_started:
             # Others have to stop as well.
             try:
-                await _in_time(self._mixer.stop(), _MIXER_SECONDS)
+                await _in_time(self._mixer.stop(), _MIXER_SECS)
             except Exception as error:
                 report_unforeseen(error, "a mixer that was to stop")
 
     async def control(self, frame: MixerControlFrame) -> None:
         """Has the mixer do what a frame says; it is heard from what is sent next."""
         if self._mixer is not None:
-            await _in_time(self._mixer.process_frame(frame), _MIXER_SECONDS)
+            await _in_time(self._mixer.process_frame(frame), _MIXER_SECS)
 
     def add(self, mulaw: bytes) -> None:
         """Takes sound that has just come."""

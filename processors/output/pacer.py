@@ -26,7 +26,7 @@ _MESSAGE_BYTES = 739
 # then it is known when it began, to 2 ms, and where a cut was.
 _FIRST_BYTES, _FIRST_MESSAGES = 176, 10
 _LONGEST_REST = 0.25
-_STALL_SECONDS = 0.03
+_STALL_SECS = 0.03
 _STALLS_REMEMBERED = 60.0
 _LONGEST_LEAD = 1.5
 _LONGEST_CUT = 1.0
@@ -155,7 +155,7 @@ class OutputPacer:
                 await self._wake.wait()
         except TimeoutError:
             late = time.monotonic() - now - (timeout or 0.0)
-            if late > _STALL_SECONDS:
+            if late > _STALL_SECS:
                 self._stalls.append((now, late))
 
     async def _send_due(self) -> float | None:

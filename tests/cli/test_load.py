@@ -32,7 +32,7 @@ def progress(stage: str = "measuring", seconds: float = 1.0) -> LoadProgress:
     return LoadProgress(
         stage=stage,
         seconds=seconds,
-        of_seconds=10.0,
+        of_secs=10.0,
         up=9,
         calls=10,
         failed=1,

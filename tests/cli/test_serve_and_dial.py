@@ -169,10 +169,10 @@ async def test_dial_has_the_options_of_a_call(asked: list[dict[str, str]]):
     ("line", "reason"),
     [
         ("--async-detection", "expected machine_detection with async_detection"),
-        ("--detection-seconds 9", "expected machine_detection with detection_seconds"),
+        ("--detection-seconds 9", "expected machine_detection with detection_secs"),
         ("--record-callback https://a.example.com", "expected record with record_callback"),
         ("--status-events completed", "expected status_callback with status_events"),
-        ("--ring-seconds 700", "ring_seconds"),
+        ("--ring-seconds 700", "ring_secs"),
         ("--parameter from=me", "parameters"),
         (
             "--url https://a.example.com/ --machine-detection Enable --async-detection",

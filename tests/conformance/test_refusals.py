@@ -71,7 +71,7 @@ async def test_too_many_calls_are_10004(site: Site):
 
 @fact("More requests at a time are HTTP 429, error 20429, and are not processed.", error(20429))
 async def test_too_many_requests_are_20429(site: Site):
-    rules = AccountRules(concurrent_requests=1, request_seconds=0.3)
+    rules = AccountRules(concurrent_requests=1, request_secs=0.3)
     async with SimulatedTwilio(auth_token=TOKEN, rules=rules) as site.twilio:
         url = f"{site.twilio.rest_url}/2010-04-01/Accounts/{site.twilio.account_sid}/Calls.json"
         login = aiohttp.encode_basic_auth(site.twilio.account_sid, TOKEN)

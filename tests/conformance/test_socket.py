@@ -63,7 +63,7 @@ async def test_unknown_host_is_31904(site: Site):
 
 @fact("A server that does not answer the upgrade is error 31901.", error(31901))
 async def test_unanswered_upgrade_is_31901(site: Site, monkeypatch):
-    monkeypatch.setattr("twilio_frames.testing.calls.connection.HANDSHAKE_SECONDS", 0.1)
+    monkeypatch.setattr("twilio_frames.testing.calls.connection.HANDSHAKE_SECS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         with pytest.raises(CallFailedError, match="31901"):

@@ -28,7 +28,7 @@ from twilio_frames.processors.fallback import TTSFallback
 from twilio_frames.processors.output.owed_words import LONGEST_WAIT
 from twilio_frames.protocol import Clear, SendMedia
 
-CHUNK_SECONDS, WORD_SECONDS = 0.1, 0.3
+CHUNK_SECS, WORD_SECS = 0.1, 0.3
 # By the letters alone the first of these words takes most of the sound.
 SENTENCE = "Extraordinarily I am up to it."
 
@@ -81,15 +81,15 @@ class SentenceTimesVoice(TTSService):
 
     async def _speak(self, spoken: Sequence[str], context_id: str) -> None:
         began = self._seconds
-        while self._seconds < began + WORD_SECONDS * len(spoken) - 0.01:
-            await asyncio.sleep(CHUNK_SECONDS / self._pace)
-            self._seconds += CHUNK_SECONDS
+        while self._seconds < began + WORD_SECS * len(spoken) - 0.01:
+            await asyncio.sleep(CHUNK_SECS / self._pace)
+            self._seconds += CHUNK_SECS
             if not self.audio_context_available(context_id):
                 return
-            audio = TTSAudioRawFrame(tone(CHUNK_SECONDS), 8000, 1, context_id=context_id)
+            audio = TTSAudioRawFrame(tone(CHUNK_SECS), 8000, 1, context_id=context_id)
             await self.append_to_audio_context(context_id, audio)
         if self._tells:
-            times = [(word, began + WORD_SECONDS * n) for n, word in enumerate(spoken)]
+            times = [(word, began + WORD_SECS * n) for n, word in enumerate(spoken)]
             await self.add_word_timestamps(times, context_id)
 
 

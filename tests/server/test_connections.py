@@ -80,7 +80,7 @@ async def test_connection_without_a_request_is_closed(sent: bytes, strangers: St
 async def test_body_that_stays_out_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, strangers: Strangers
 ):
-    monkeypatch.setattr("twilio_frames.server.incoming._BODY_SECONDS", 0.1)
+    monkeypatch.setattr("twilio_frames.server.incoming._BODY_SECS", 0.1)
     async with server_with(keep_alive_secs=0.2) as server:
         reader = await strangers.open(server, HALF_A_BODY)
 

@@ -88,10 +88,10 @@ async def test_parameters_reach_the_bot(site: Site, api: FakeApi):
 async def test_options_are_asked_of_twilio(site: Site, api: FakeApi):
     options = {
         "caller_id": "+1 415 555 0177",
-        "ring_seconds": 25,
+        "ring_secs": 25,
         "time_limit": "600",
         "machine_detection": "Enable",
-        "detection_seconds": 12,
+        "detection_secs": 12,
         "async_detection": True,
         "record": "dual",
         "record_callback": "https://files.example.com/recorded",
@@ -175,7 +175,7 @@ async def test_own_network_is_not_told(open_site: Open, url: str):
 
 
 async def test_form_has_the_same_options(site: Site, api: FakeApi):
-    data = {"to": TO, "ring_seconds": "25", "machine_detection": "DetectMessageEnd"}
+    data = {"to": TO, "ring_secs": "25", "machine_detection": "DetectMessageEnd"}
     answer = await site.client.post("/call", data=data)
 
     assert answer.status == 201, await answer.text()
@@ -185,13 +185,13 @@ async def test_form_has_the_same_options(site: Site, api: FakeApi):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"ring_seconds": 0}, "ring_seconds in whole seconds from 1 to 600"),
-        ({"ring_seconds": True}, "ring_seconds"),
-        ({"ring_seconds": "soon"}, "ring_seconds"),
+        ({"ring_secs": 0}, "ring_secs in whole seconds from 1 to 600"),
+        ({"ring_secs": True}, "ring_secs"),
+        ({"ring_secs": "soon"}, "ring_secs"),
         ({"time_limit": 100_000}, "time_limit"),
         ({"machine_detection": "yes"}, "Enable or DetectMessageEnd"),
         ({"machine_detection": []}, "Enable or DetectMessageEnd"),
-        ({"detection_seconds": 12}, "expected machine_detection with detection_seconds"),
+        ({"detection_secs": 12}, "expected machine_detection with detection_secs"),
         ({"async_detection": True}, "expected machine_detection with async_detection"),
         ({"machine_detection": "Enable", "async_detection": "maybe"}, "true or false"),
         (
@@ -206,7 +206,7 @@ async def test_form_has_the_same_options(site: Site, api: FakeApi):
         ({"caller_id": 7}, "caller_id"),
         ({"status_events": ["completed"]}, "expected status_callback with status_events"),
         ({"status_callback": "/status"}, "a URL such as"),
-        ({"ring_secs": 20}, "expected options out of async_detection"),
+        ({"ring_seconds": 20}, "expected options out of async_detection"),
     ],
 )
 async def test_option_that_cannot_work_is_400(

@@ -164,7 +164,7 @@ async def _stop_twice(settings: ServerSettings, number: signal.Signals) -> None:
 
 
 async def test_time_for_finishing_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(listening, "_LAST_WORDS_SECONDS", 0.01)
+    monkeypatch.setattr(listening, "_LAST_WORDS_SECS", 0.01)
     serving = Serving()
     run = asyncio.create_task(serving.run(ServerSettings(transport=QUICK, drain_secs=0.01)))
     server = await serving.up

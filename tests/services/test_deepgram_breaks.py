@@ -162,8 +162,8 @@ async def test_unanswered_ping_is_noticed():
 
 
 async def test_stream_is_kept_open_without_audio(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(deepgram_connection, "_KEEP_ALIVE_SECONDS", 0.1)
-    async with DeepgramServer(idle_seconds=1.5) as server, hearing(service(server)) as rig:
+    monkeypatch.setattr(deepgram_connection, "_KEEP_ALIVE_SECS", 0.1)
+    async with DeepgramServer(idle_secs=1.5) as server, hearing(service(server)) as rig:
         await rig.worker.queue_frame(STTMuteFrame(mute=True))
         await rig.say(mulaw_silence(20), speed=10)
         assert len(server.streams) == 1

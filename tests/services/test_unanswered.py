@@ -13,8 +13,8 @@ def numbered(seconds: int, first: int = 0) -> bytes:
     return b"".join(bytes([first + second]) * SECOND for second in range(seconds))
 
 
-def audio_of(seconds: int, *, most_seconds: float = 30) -> UnansweredAudio:
-    audio = UnansweredAudio(most_seconds=most_seconds)
+def audio_of(seconds: int, *, most_secs: float = 30) -> UnansweredAudio:
+    audio = UnansweredAudio(most_secs=most_secs)
     audio.begin_stream()
     audio.add(numbered(seconds))
     return audio
@@ -52,7 +52,7 @@ def test_nothing_is_answered_before_it_is_sent():
 
 
 def test_oldest_is_dropped():
-    audio = audio_of(5, most_seconds=2)
+    audio = audio_of(5, most_secs=2)
     assert audio.dropped == 3 * SECOND
     assert audio.next(99 * SECOND) == numbered(2, first=3)
 
@@ -72,7 +72,7 @@ Step = tuple[str, int]
 @given(st.lists(st.tuples(st.sampled_from(["add", "send", "answer", "break"]), st.integers(0, 50))))
 def test_every_byte_is_answered_once(steps: list[Step]):
     """Whatever breaks when: the finals of all connections cover the audio once, without gap."""
-    audio = UnansweredAudio(most_seconds=1)
+    audio = UnansweredAudio(most_secs=1)
     audio.begin_stream()
     came, covered, stream = bytearray(), bytearray(), bytearray()
     answered = 0

@@ -141,7 +141,7 @@ def test_cut_off_message_swallows_none_behind_it(tmp_path, kept):
 
     assert {each.line for each in capture.malformed} == {line}
     assert len(capture.audio) == len(AUDIO)
-    assert capture.missing_seconds == pytest.approx(0.02)
+    assert capture.missing_secs == pytest.approx(0.02)
 
 
 def test_nested_objects_that_node_left_out_are_named(tmp_path):

@@ -81,7 +81,7 @@ async def test_last_word_is_heard_before_closing(twilio):
         assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
 
     assert tone(0.23) in caller.result.heard_bot
-    assert caller.result.cut_off_seconds == 0
+    assert caller.result.cut_off_secs == 0
 
 
 async def test_mark_takes_a_round_trip(twilio):

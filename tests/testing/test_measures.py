@@ -20,7 +20,7 @@ def result(**changes) -> CallResult:
     given = {
         "call_sid": "CA1", "end": CallEnd.BOT_HUNG_UP, "seconds": 10.0, "turns": (),
         "heard_bot": b"", "heard_spans": (), "alerts": (), "violations": (),
-        "cut_off_seconds": 0.0,
+        "cut_off_secs": 0.0,
         "timekeeping": Timekeeping(turns=500, p50=0.0, p99=0.001, worst=0.001),
     }  # fmt: skip
     return CallResult(**{**given, **changes})
@@ -103,7 +103,7 @@ def test_call_beyond_a_limit_fails(limits, failure):
         Alert(code=11200, text="y"),
         Alert(code=31921, text="the bot closed"),
     )
-    given = result(turns=turns, alerts=alerts, cut_off_seconds=0.25)
+    given = result(turns=turns, alerts=alerts, cut_off_secs=0.25)
     allowed = {"warnings": None, "errors": None, **limits}
 
     (told,) = failures(given, "ringing", "answered", **allowed)

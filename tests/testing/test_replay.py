@@ -78,7 +78,7 @@ def test_posted_messages_are_a_caller(write):
 
     assert bytes(capture.audio) == AUDIO
     assert (capture.parameters, capture.has_stop) == ({"table": "7"}, True)
-    assert (capture.malformed, capture.missing_seconds) == ([], 0)
+    assert (capture.malformed, capture.missing_secs) == ([], 0)
 
 
 def test_start_may_lack_parameters(write):

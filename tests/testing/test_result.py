@@ -32,7 +32,7 @@ def test_spells_are_found_to_the_sample():
     assert spell.began_at == pytest.approx(0.1234, abs=1 / 8000)
     assert spell.ended_at == pytest.approx(0.6234, abs=2 / 8000)
     assert not ear.is_hearing
-    assert ear.silent_seconds == pytest.approx(1.0, abs=0.02)
+    assert ear.silent_secs == pytest.approx(1.0, abs=0.02)
 
 
 def test_pause_between_words_is_no_end():

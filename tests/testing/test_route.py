@@ -55,7 +55,7 @@ def test_stall_ends_in_a_burst():
 
 def test_stalls_come_by_chance():
     def stalled(seed: int) -> list[int]:
-        route = Route(stalls_a_minute=30, stall_seconds=0.5, seed=seed)
+        route = Route(stalls_a_minute=30, stall_secs=0.5, seed=seed)
         return [n for n in range(6000) if route.arrival(n / 50) > n / 50 + 1e-9]
 
     assert stalled(1) == stalled(1) != stalled(2)

@@ -93,7 +93,7 @@ turns: [{wait_ms: 100}]
     )
 
     assert script.line == LineConditions(
-        stalls_a_minute=6, stall_seconds=0.3, lost_at=9.0, half_open_at=8.0, reading_rate=12000,
+        stalls_a_minute=6, stall_secs=0.3, lost_at=9.0, half_open_at=8.0, reading_rate=12000,
         comfort_noise=-65, is_over_a_law=True,
     )  # fmt: skip
 

@@ -76,7 +76,7 @@ class ThinkingBot:
         self.scribe = Scribe()
         self.errors: list[ErrorFrame] = []
         self.orders: list[dict[str, Any]] = []
-        self.order_seconds = 0.0
+        self.order_secs = 0.0
         self.order_error: Exception | None = None
         self.context = LLMContext(tools=[self.order])
         self.llm: PhoneOpenAILLMService | None = None
@@ -119,7 +119,7 @@ class ThinkingBot:
             size: How large.
         """
         self.orders.append({"drink": drink, "size": size})
-        await time_passes(self.order_seconds)
+        await time_passes(self.order_secs)
         if self.order_error is not None:
             raise self.order_error
         await params.result_callback({"number": 7})

@@ -254,14 +254,14 @@ async def test_nobody_comes_in_without_a_key():
 
 
 async def test_idle_stream_is_closed():
-    async with DeepgramServer(idle_seconds=0.1) as server, listening(server) as socket:
+    async with DeepgramServer(idle_secs=0.1) as server, listening(server) as socket:
         with pytest.raises(Exception, match="net0001"):
             await messages(socket)
     assert server.streams[0].close_code == 1011
 
 
 async def test_keepalive_keeps_it_open():
-    async with DeepgramServer(idle_seconds=1.0) as server, listening(server) as socket:
+    async with DeepgramServer(idle_secs=1.0) as server, listening(server) as socket:
         for _ in range(3):
             await time_passes(0.4)
             await socket.send_keep_alive()

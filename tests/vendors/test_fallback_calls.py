@@ -180,7 +180,7 @@ async def test_second_speaks_on_where_first_breaks_off(phone: Phone):
 )
 async def test_second_speaks_on_where_first_hangs(phone: Phone):
     known = VendorList()
-    hangs = Behaviour(hiccup_at=0.9, hiccup_seconds=1000, timestamps=Timestamps.ALONG)
+    hangs = Behaviour(hiccup_at=0.9, hiccup_secs=1000, timestamps=Timestamps.ALONG)
     first, second = TimedSpeaker(hangs), TimedSpeaker(Behaviour())
     bot = TwoVendorsBot(known, llm=[ScriptedLLM([ONE], [TWO])], tts=[first, second])
     async with talking(phone, bot, ONE, TWO) as talk:
@@ -194,7 +194,7 @@ async def test_second_speaks_on_where_first_hangs(phone: Phone):
 
 
 async def test_memory_is_what_was_heard_of_voices_without_times(phone: Phone):
-    hangs = Behaviour(hiccup_at=0.9, hiccup_seconds=1000)
+    hangs = Behaviour(hiccup_at=0.9, hiccup_secs=1000)
     for first in (SentenceSpeaker(hangs), _HangingSocket(words=3)):
         bot = TwoVendorsBot(llm=[ScriptedLLM([ONE])], tts=[first, SentenceSpeaker(Behaviour())])
         async with talking(phone, bot, ONE) as talk:

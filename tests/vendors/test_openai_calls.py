@@ -30,7 +30,7 @@ from twilio_frames.testing.vendors import (
 def blocks_of_openai(watch: LoopWatch) -> list[str]:
     """Where the event loop was kept computing by the service or the SDK."""
     rooms = ("services/openai", "site-packages/openai", "httpx2", "services/function_calls")
-    slow = [block for block in watch.blocks if block.cpu_seconds > 0.02]
+    slow = [block for block in watch.blocks if block.cpu_secs > 0.02]
     return [str(block) for block in slow if any(room in block.stack for room in rooms)]
 
 
@@ -104,7 +104,7 @@ async def test_failing_function_is_answered_in_words(phone: Phone):
         bot.order_error = LookupError("no latte for the caller")
         async with talking(phone, bot, keep_errors=True) as talk:
             await talk.ask("A latte.", sorry)
-            bot.order_error, bot.order_seconds = None, 30.0
+            bot.order_error, bot.order_secs = None, 30.0
             await talk.ask("A latte, please.", "It takes too long.")
     assert "failed" in server.asked[1].messages[-1]["content"]
     assert [error.error for error in bot.errors] == [

@@ -128,12 +128,12 @@ async def test_reply_may_depend_on_the_messages():
 
 async def test_first_token_and_pace_are_kept():
     async with OpenAIServer(
-        ["One two three."] * 2, first_token_seconds=0.2, token_seconds=0.1
+        ["One two three."] * 2, first_token_secs=0.2, token_seconds=0.1
     ) as server:
         began = time.monotonic()
         await streamed(server)
         assert time.monotonic() - began >= 0.4
-        server.first_token_seconds = server.token_seconds = 0.0
+        server.first_token_secs = server.token_seconds = 0.0
         server.go_wrong(Slow(seconds=0.3))
         began = time.monotonic()
         await streamed(server)

@@ -14,7 +14,7 @@ from twilio_frames.cli.options import (
     existing_file,
     file_to_write,
     phone_keys,
-    positive_seconds,
+    positive_secs,
     wav_file,
     write_json,
 )
@@ -38,7 +38,7 @@ from twilio_frames.testing.exchange import (
 )
 from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 
-LISTEN_SECONDS = 10.0
+LISTEN_SECS = 10.0
 """How long a caller without a script stays on the line."""
 
 
@@ -121,16 +121,16 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
     )
     script.add_argument(
         "--patience",
-        type=positive_seconds,
-        default=LISTEN_SECONDS,
+        type=positive_secs,
+        default=LISTEN_SECS,
         metavar="S",
         help="how long a silent bot is waited for before going on (%(default)g)",
     )
     script.add_argument(
         "--seconds",
-        type=positive_seconds,
+        type=positive_secs,
         metavar="S",
-        help=f"stays on the line at least so long (without a script {LISTEN_SECONDS:g})",
+        help=f"stays on the line at least so long (without a script {LISTEN_SECS:g})",
     )
 
 
@@ -210,7 +210,7 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
             try:
                 if replay is not None:
                     await replay.perform(caller)
-                await _talk(caller, options, stay=0.0 if replay else LISTEN_SECONDS)
+                await _talk(caller, options, stay=0.0 if replay else LISTEN_SECS)
             except asyncio.CancelledError:
                 # Ctrl-C hangs up; what was heard until then is told.
                 await caller.hang_up()
@@ -306,8 +306,8 @@ def _summarize(result: CallResult, options: argparse.Namespace, console: Console
             console.fact("bot answered after", f"{turn.answered_after:.2f} s")
         if turn.silenced_after is not None:
             console.fact("bot silent after talk-over", f"{turn.silenced_after:.2f} s")
-    if result.cut_off_seconds:
-        console.fact("bot cut off", f"{result.cut_off_seconds:.1f} s were never heard", "bad")
+    if result.cut_off_secs:
+        console.fact("bot cut off", f"{result.cut_off_secs:.1f} s were never heard", "bad")
     for alert in result.alerts:
         console.fact("Twilio would show", str(alert), "bad")
     console.fact("times are good to", f"{result.clock_late * 1000:.1f} ms (99 % of the clock's)")

@@ -57,7 +57,9 @@ def add_to(commands: Commands) -> None:
 
 def add_call_options(group: Options) -> None:
     """Adds what a placed call may be told, see :func:`call_options`."""
-    group.add_argument("--ring-seconds", type=int, metavar="S", help="how long it rings (60)")
+    group.add_argument(
+        "--ring-seconds", dest="ring_secs", type=int, metavar="S", help="how long it rings (60)"
+    )
     group.add_argument("--time-limit", type=int, metavar="S", help="ends the call after so long")
     group.add_argument(
         "--machine-detection",
@@ -66,7 +68,11 @@ def add_call_options(group: Options) -> None:
         "their greeting",
     )
     group.add_argument(
-        "--detection-seconds", type=int, metavar="S", help="after which nobody knows (30)"
+        "--detection-seconds",
+        dest="detection_secs",
+        type=int,
+        metavar="S",
+        help="after which nobody knows (30)",
     )
     group.add_argument(
         "--async-detection", action="store_true", help="the bot talks while machines are told"
@@ -96,7 +102,7 @@ def call_options(options: argparse.Namespace, **more: Any) -> "CallOptions":
     """
     from twilio_frames.rest import CallOptions
 
-    names = ("ring_seconds", "time_limit", "machine_detection", "detection_seconds")
+    names = ("ring_secs", "time_limit", "machine_detection", "detection_secs")
     names += ("async_detection", "detection_callback", "record", "record_callback")
     given = {name: getattr(options, name) for name in names} | {
         "parameters": dict(options.parameter)

@@ -10,7 +10,7 @@ from twilio_frames.cli.options import (
     Commands,
     add_account,
     file_to_write,
-    positive_seconds,
+    positive_secs,
     wav_file,
     write_json,
 )
@@ -25,7 +25,7 @@ from twilio_frames.testing.load import (
     search_largest,
 )
 from twilio_frames.testing.load.phrases import DEFAULT_WORDS, PhraseSet, prepare
-from twilio_frames.testing.load.run import CALLS_PER_SECOND, SETTLING_SECONDS
+from twilio_frames.testing.load.run import CALLS_PER_SECOND, SETTLING_SECS
 from twilio_frames.testing.speech import Speech
 
 _DESCRIPTION = """\
@@ -68,20 +68,20 @@ def _add_amount(parser: argparse.ArgumentParser) -> None:
     )
     amount.add_argument(
         "--ramp",
-        type=positive_seconds,
+        type=positive_secs,
         metavar="S",
         help=f"seconds over which they are made (so many that it is {CALLS_PER_SECOND:g} a second)",
     )
     amount.add_argument(
         "--settling",
-        type=positive_seconds,
-        default=SETTLING_SECONDS,
+        type=positive_secs,
+        default=SETTLING_SECS,
         metavar="S",
         help="how long they are left alone when all are up (%(default)g)",
     )
     amount.add_argument(
         "--seconds",
-        type=positive_seconds,
+        type=positive_secs,
         default=30.0,
         metavar="S",
         help="how long they are measured then (%(default)g)",
@@ -124,7 +124,7 @@ def _add_callers(parser: argparse.ArgumentParser) -> None:
     )
     callers.add_argument(
         "--patience",
-        type=positive_seconds,
+        type=positive_secs,
         default=behaviour.patience,
         metavar="S",
         help="how long an answer is waited for (%(default)g)",
@@ -136,7 +136,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     group, limits = parser.add_argument_group("quality"), QualityLimits()
     group.add_argument(
         "--first-audio",
-        type=positive_seconds,
+        type=positive_secs,
         default=limits.first_audio,
         metavar="S",
         help="that 95 %% of the bot's first sounds may take (%(default)g)",
@@ -150,7 +150,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--barge-in",
-        type=positive_seconds,
+        type=positive_secs,
         metavar="S",
         help="that the bot may speak on, in 95 %% of the cases (any)",
     )
@@ -166,7 +166,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--late",
-        type=positive_seconds,
+        type=positive_secs,
         default=limits.lateness,
         metavar="S",
         help="that the simulator itself may be late, in 99 %% of its turns (%(default)g)",

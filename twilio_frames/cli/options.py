@@ -89,7 +89,7 @@ def phone_number(text: str) -> str:
     return text
 
 
-def positive_seconds(text: str) -> float:
+def positive_secs(text: str) -> float:
     """An argument in seconds."""
     try:
         seconds = float(text)

@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _BYTES_PER_SECOND = 8000
-_CLOCK_SECONDS = 0.002
+_CLOCK_SECS = 0.002
 _DELAYS_KEPT = 16
 _MOST_MARKS = 4000
 _FRAME_SAMPLES = 160
@@ -212,7 +212,7 @@ class Playback:
         """Notes audio that has been sent."""
         if now >= self.ends_at:
             self._begin_run(now)
-        elif now - self._sent_at >= _CLOCK_SECONDS and self.ends_at - now < _SURE_LEAD_SECS:
+        elif now - self._sent_at >= _CLOCK_SECS and self.ends_at - now < _SURE_LEAD_SECS:
             # Playback may have stood still: what was dated before does not date this.
             self._run = _Run()
         self._sent_at = now
@@ -223,7 +223,7 @@ class Playback:
         self._run = _Run()
         # A mark sent along with the audio, in front of it, is echoed when the audio begins.
         last = self._outstanding[-1] if self._outstanding else None
-        if last and last.position == self.sent and now - last.sent_at < _CLOCK_SECONDS:
+        if last and last.position == self.sent and now - last.sent_at < _CLOCK_SECS:
             last.run = self._run
 
     def mark_sent(self, name: str, now: float) -> None:
@@ -253,7 +253,7 @@ class Playback:
     def _spread(self) -> int:
         """Bytes by which the copy may be off, by how much the line's delay varies."""
         spread = max(self._delays, default=0.0) - self.round_trip
-        return round((spread + _CLOCK_SECONDS) * _BYTES_PER_SECOND)
+        return round((spread + _CLOCK_SECS) * _BYTES_PER_SECOND)
 
     def mark_echoed(self, name: str, now: float) -> list[MarkEcho]:
         """What the echo of a mark says; nothing if no such mark is out.

@@ -193,7 +193,7 @@ class TwilioRest:
         twiml: str | None = None,
         status_callback: str | None = None,
         status_events: tuple[str, ...] = CALL_EVENTS,
-        ring_seconds: int | None = None,
+        ring_secs: int | None = None,
         time_limit: int | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> str:
@@ -206,7 +206,7 @@ class TwilioRest:
             twiml: What the answered call does, instead of a webhook (4000 characters at most).
             status_callback: The webhook that is told how the call goes.
             status_events: Which events it is told.
-            ring_seconds: How long to let it ring (Twilio's default is 60).
+            ring_secs: How long to let it ring (Twilio's default is 60).
             time_limit: Seconds after which Twilio ends the call.
             options: More arguments of the SDK's ``calls.create``, such as
                 ``send_digits``, or what ``CallOptions.arguments()`` gives.
@@ -222,7 +222,7 @@ class TwilioRest:
             "twiml": twiml,
             "status_callback": status_callback,
             "status_callback_event": list(status_events) if status_callback else None,
-            "timeout": ring_seconds,
+            "timeout": ring_secs,
             "time_limit": time_limit,
         }
         given = _given(wanted) | dict(options or {})

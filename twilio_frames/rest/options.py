@@ -16,9 +16,9 @@ CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
 
 _DETECTIONS = ("Enable", "DetectMessageEnd")
 _CHANNELS = ("mono", "dual")
-_RING_SECONDS = (1, 600)
+_RING_SECS = (1, 600)
 _TIME_LIMIT = (1, 24 * 3600)
-_DETECTION_SECONDS = (3, 59)
+_DETECTION_SECS = (3, 59)
 """Twilio's bounds, https://www.twilio.com/docs/voice/api/call-resource and
 https://www.twilio.com/docs/voice/answering-machine-detection."""
 
@@ -35,12 +35,12 @@ class CallOptions:
 
     Parameters:
         caller_id: The number that is shown, one of the account's or one it has verified.
-        ring_seconds: How long it rings, 1 to 600 (Twilio's default is 60, and it adds 5).
+        ring_secs: How long it rings, 1 to 600 (Twilio's default is 60, and it adds 5).
         time_limit: Seconds after which Twilio ends the call.
         machine_detection: ``Enable`` for a verdict as soon as there is one, ``DetectMessageEnd``
             for one behind a machine's greeting. The bot is not connected before, unless
             ``async_detection``.
-        detection_seconds: After which nobody knows, 3 to 59 (30).
+        detection_secs: After which nobody knows, 3 to 59 (30).
         async_detection: Whether the bot talks meanwhile, and the verdict goes to
             ``detection_callback``.
         detection_callback: URL that is told the verdict of ``async_detection``.
@@ -58,10 +58,10 @@ class CallOptions:
     """
 
     caller_id: str | None = field(default=None, repr=False)
-    ring_seconds: int | None = None
+    ring_secs: int | None = None
     time_limit: int | None = None
     machine_detection: str | None = None
-    detection_seconds: int | None = None
+    detection_secs: int | None = None
     async_detection: bool = False
     detection_callback: str | None = None
     record: str | None = None
@@ -81,11 +81,11 @@ class CallOptions:
                 "expected a caller_id with its country code, such as +14155550100"
             )
         for name, bounds in (
-            ("ring_seconds", _RING_SECONDS),
+            ("ring_secs", _RING_SECS),
             ("time_limit", _TIME_LIMIT),
-            ("detection_seconds", _DETECTION_SECONDS),
+            ("detection_secs", _DETECTION_SECS),
         ):
-            _check_seconds(name, getattr(self, name), *bounds)
+            _check_secs(name, getattr(self, name), *bounds)
         _check_one_of("machine_detection", self.machine_detection, _DETECTIONS)
         _check_one_of("record", self.record, _CHANNELS)
         for event in self.status_events or ():
@@ -95,7 +95,7 @@ class CallOptions:
 
     def _check_halves(self) -> None:
         for name, needed in (
-            ("detection_seconds", "machine_detection"),
+            ("detection_secs", "machine_detection"),
             ("async_detection", "machine_detection"),
             ("async_detection", "detection_callback"),
             ("detection_callback", "async_detection"),
@@ -158,10 +158,10 @@ class CallOptions:
         """The arguments of the SDK's ``calls.create``."""
         events = self.status_events or CALL_EVENTS
         wanted = {
-            "timeout": self.ring_seconds,
+            "timeout": self.ring_secs,
             "time_limit": self.time_limit,
             "machine_detection": self.machine_detection,
-            "machine_detection_timeout": self.detection_seconds,
+            "machine_detection_timeout": self.detection_secs,
             # A text, and no bool: Twilio's own form.
             "async_amd": "true" if self.async_detection else None,
             "async_amd_status_callback": self.detection_callback,
@@ -174,7 +174,7 @@ class CallOptions:
         return {name: value for name, value in wanted.items() if value is not None}
 
 
-def _check_seconds(name: str, value: object, least: int, most: int) -> None:
+def _check_secs(name: str, value: object, least: int, most: int) -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

@@ -44,7 +44,7 @@ TOLD = web.ResponseKey("TOLD", str)
 """Under this an error answer keeps its message, in this program's own words."""
 
 _BASE = web.RequestKey("BASE", str)
-_BODY_SECONDS = 10.0
+_BODY_SECS = 10.0
 MOST_FIELDS = 500
 """Fields of a form; Twilio's have some thirty."""
 
@@ -88,7 +88,7 @@ def _places(request: web.Request) -> list[Place]:
 async def read_body(request: web.Request) -> bytes:
     """Read a request's body, within a size and a time."""
     try:
-        return await asyncio.wait_for(request.read(), _BODY_SECONDS)
+        return await asyncio.wait_for(request.read(), _BODY_SECS)
     except TimeoutError:
         raise problem(web.HTTPRequestTimeout, "expected a body, got none in time") from None
     except web.RequestPayloadError:

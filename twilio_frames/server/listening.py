@@ -24,7 +24,7 @@ from twilio_frames.server.state import STATE
 
 __all__ = ["HttpLog", "Server", "serve"]
 
-_LAST_WORDS_SECONDS = 2.0
+_LAST_WORDS_SECS = 2.0
 
 
 class HttpLog(logging.Logger):
@@ -239,7 +239,7 @@ async def _stop(
         await server.switchboard.cancel()
         # Twilio asks what to do with the calls that were cut off: stay to answer.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(signals.last.wait(), _LAST_WORDS_SECONDS)
+            await asyncio.wait_for(signals.last.wait(), _LAST_WORDS_SECS)
 
 
 class _Signals:

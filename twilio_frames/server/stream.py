@@ -23,7 +23,7 @@ _LARGEST_MESSAGE = MAX_MESSAGE
 and counted where it is none. Twilio's longest is ``start``, whose parameters stood in at most 64 kB
 of TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
 
-_CLOSE_SECONDS = 2.0
+_CLOSE_SECS = 2.0
 _LOG_SECS = 2.0
 
 
@@ -38,7 +38,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if state.switchboard.draining and not state.records.any_away:
         raise problem(web.HTTPServiceUnavailable, "the server is about to stop")
     websocket = web.WebSocketResponse(
-        timeout=_CLOSE_SECONDS, max_msg_size=_LARGEST_MESSAGE, compress=False
+        timeout=_CLOSE_SECS, max_msg_size=_LARGEST_MESSAGE, compress=False
     )
     if not websocket.can_prepare(request):
         raise problem(web.HTTPUpgradeRequired, "expected the upgrade to a WebSocket")
@@ -132,6 +132,4 @@ async def _admit(state: ServerState, opened: MediaConnection) -> tuple[Start, bo
 
 async def _close(websocket: web.WebSocketResponse) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(
-            websocket.close(code=WSCloseCode.POLICY_VIOLATION), 2 * _CLOSE_SECONDS
-        )
+        await asyncio.wait_for(websocket.close(code=WSCloseCode.POLICY_VIOLATION), 2 * _CLOSE_SECS)

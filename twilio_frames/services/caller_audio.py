@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 _BYTES_PER_SECOND = 8000
 _LONGEST_KEPT = 60 * _BYTES_PER_SECOND
-_PADDING_SECONDS = 0.3
-_UNMARKED_SECONDS = 0.5
+_PADDING_SECS = 0.3
+_UNMARKED_SECS = 0.5
 
 
 class CallerAudio:
@@ -39,7 +39,7 @@ class CallerAudio:
     def mark_onset(self, seconds_ago: float = 0.0) -> None:
         """Notes that speech began, unless that is known."""
         if self._onset is None:
-            before = round((seconds_ago + _PADDING_SECONDS) * _BYTES_PER_SECOND)
+            before = round((seconds_ago + _PADDING_SECS) * _BYTES_PER_SECOND)
             self._onset = max(0, self._heard - before)
 
     @property
@@ -74,7 +74,7 @@ class CallerAudio:
             self._sent = sent
 
     def _begin(self) -> int:
-        unmarked = self._heard - round(_UNMARKED_SECONDS * _BYTES_PER_SECOND)
+        unmarked = self._heard - round(_UNMARKED_SECS * _BYTES_PER_SECOND)
         return max(0, unmarked if self._onset is None else self._onset)
 
     def end_turn(self, at: int | None = None) -> None:

@@ -18,11 +18,11 @@ class UnansweredAudio:
     """Audio that has to be sent, or sent again.
 
     Args:
-        most_seconds: How much is kept; of more than that the oldest is dropped.
+        most_secs: How much is kept; of more than that the oldest is dropped.
     """
 
-    def __init__(self, *, most_seconds: float):
-        self._most = round(most_seconds * SAMPLE_RATE)
+    def __init__(self, *, most_secs: float):
+        self._most = round(most_secs * SAMPLE_RATE)
         self._audio = bytearray()
         self._begin = 0
         self._sent = 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Self
 
-_BEAT_SECONDS = 0.005
+_BEAT_SECS = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +20,9 @@ class LoopBlock:
     Parameters:
         at: When it began, seconds of ``time.monotonic()``.
         seconds: How long it was.
-        cpu_seconds: How much of it the loop's thread was computing. Much less than ``seconds``: it
+        cpu_secs: How much of it the loop's thread was computing. Much less than ``seconds``: it
             waited for something, or a busy machine let others run.
-        collecting_seconds: How much of it Python was collecting garbage, in whatever thread;
+        collecting_secs: How much of it Python was collecting garbage, in whatever thread;
             nothing else runs meanwhile, the search for the stack included.
         stack: Where it stood when it had lasted for the limit, as in a traceback, innermost last;
             empty if it was over before that could be seen.
@@ -30,12 +30,12 @@ class LoopBlock:
 
     at: float
     seconds: float
-    cpu_seconds: float
-    collecting_seconds: float
+    cpu_secs: float
+    collecting_secs: float
     stack: str
 
     def __str__(self) -> str:
-        cpu, collecting = self.cpu_seconds * 1000, self.collecting_seconds * 1000
+        cpu, collecting = self.cpu_secs * 1000, self.collecting_secs * 1000
         of_it = f"{cpu:.0f} ms of CPU, {collecting:.0f} ms of garbage collection"
         return f"{self.seconds * 1000:.0f} ms ({of_it})\n{self.stack}"
 
@@ -95,7 +95,7 @@ class LoopWatch:
             await asyncio.to_thread(self._thread.join)
 
     def _schedule(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_BEAT_SECONDS, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(_BEAT_SECS, self._tick)
 
     def _tick(self) -> None:
         self._note()
@@ -111,7 +111,7 @@ class LoopWatch:
     def _note(self) -> None:
         (began, cpu_began), self._beat = self._beat, (time.monotonic(), time.thread_time())
         collecting, self._collected_for = self._collected_for, 0.0
-        seconds = self._beat[0] - began - _BEAT_SECONDS
+        seconds = self._beat[0] - began - _BEAT_SECS
         if seconds < self._limit:
             return
         seen_at, stack = self._seen
@@ -119,16 +119,16 @@ class LoopWatch:
             LoopBlock(
                 at=began,
                 seconds=seconds,
-                cpu_seconds=self._beat[1] - cpu_began,
-                collecting_seconds=collecting,
+                cpu_secs=self._beat[1] - cpu_began,
+                collecting_secs=collecting,
                 stack=stack if seen_at == began else "",
             )
         )
 
     def _look(self, loop_thread: int) -> None:
-        while not self._over.wait(_BEAT_SECONDS):
+        while not self._over.wait(_BEAT_SECS):
             began, _ = self._beat
-            late = time.monotonic() - began - _BEAT_SECONDS
+            late = time.monotonic() - began - _BEAT_SECS
             if late >= self._limit and self._seen[0] != began:
                 frame = sys._current_frames().get(loop_thread)  # pyright: ignore[reportPrivateUsage]
                 self._seen = (began, _stack_of(frame))

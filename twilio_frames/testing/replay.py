@@ -169,7 +169,7 @@ def _from_capture(path: Path, capture: Capture, *, skip_malformed: bool) -> Repl
         others = f" (and in {len(capture.malformed) - 1} more)" * (len(capture.malformed) > 1)
         raise ConfigurationError(
             f"{first.problem} at {path}:{first.line}{others}: mend the line or skip such lines; "
-            f"{capture.missing_seconds:.2f} s of the caller's audio are then silence"
+            f"{capture.missing_secs:.2f} s of the caller's audio are then silence"
         )
     digits = tuple((at, digit) for at, digit in capture.digits if digit.upper() in KEYS)
     return Replay(
@@ -187,8 +187,8 @@ def _lost(capture: Capture) -> Iterator[str]:
         numbers = ", ".join(str(line.line) for line in capture.malformed[:10])
         more = ", ..." if len(capture.malformed) > 10 else ""
         yield f"{len(capture.malformed)} lines that are no messages ({numbers}{more})"
-    if capture.missing_seconds >= 0.001:
-        yield f"{capture.missing_seconds:.2f} s of audio that are missing: silence instead"
+    if capture.missing_secs >= 0.001:
+        yield f"{capture.missing_secs:.2f} s of audio that are missing: silence instead"
     if capture.from_bot:
         yield f"{capture.from_bot} messages of the bot's"
     if capture.other_streams:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from twilio_frames.server import ServerSettings
     from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
-_SHUTDOWN_SECONDS = 2.0
-_WIND_UP_SECONDS = 5.0
+_SHUTDOWN_SECS = 2.0
+_WIND_UP_SECS = 5.0
 
 OnError = Callable[[BaseException], None]
 
@@ -126,7 +126,7 @@ async def _serving_bot(
     async with Server(create_app(bot, own, **hooks)) as server:
         yield server.url
         # Whoever rang is done; bots whose line has just ended are not.
-        await server.drain(_WIND_UP_SECONDS)
+        await server.drain(_WIND_UP_SECS)
 
 
 @asynccontextmanager
@@ -135,7 +135,7 @@ async def _serving_aiohttp(app: web.Application, on_error: OnError) -> AsyncIter
         app,
         handle_signals=False,
         access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
+        shutdown_timeout=_SHUTDOWN_SECS,
         logger=_error_logger(on_error),
     )
     await runner.setup()
@@ -204,7 +204,7 @@ async def _serving_asgi(app: Any, on_error: OnError) -> AsyncIterator[str]:
         port=0,
         log_level="error",
         ws="websockets-sansio",
-        timeout_graceful_shutdown=round(_SHUTDOWN_SECONDS),
+        timeout_graceful_shutdown=round(_SHUTDOWN_SECS),
     )
     server = uvicorn.Server(config)
     # Its own start would take over the signals of the test's process.

@@ -58,7 +58,7 @@ class SimulatedTwilio:
         account_sid: The account it plays.
         api_keys: Secrets of API keys by their sids, for the REST API.
         seed: Makes sids and first timestamps the same each time.
-        webhook_seconds: How long a web server may take to answer; Twilio gives it 15.
+        webhook_secs: How long a web server may take to answer; Twilio gives it 15.
         rest_port: Port of the REST API; 0 takes a free one.
         rules: What the account may do: how many calls a second and at a time, to whom.
         delays: How long Twilio takes over the beginning of a stream.
@@ -73,7 +73,7 @@ class SimulatedTwilio:
         account_sid: str = DEFAULT_ACCOUNT_SID,
         api_keys: Mapping[str, str] | None = None,
         seed: int | None = None,
-        webhook_seconds: float = 15.0,
+        webhook_secs: float = 15.0,
         rest_port: int = 0,
         rules: AccountRules | None = None,
         delays: StartDelays | None = None,
@@ -85,7 +85,7 @@ class SimulatedTwilio:
         self.rest_url = ""
         self._api_keys = dict(api_keys or {})
         self._random = random.Random(seed)  # noqa: S311  # names things, protects nothing
-        self._webhook_seconds = webhook_seconds
+        self._webhook_secs = webhook_secs
         self._rest_port = rest_port
         self._rules = rules or AccountRules()
         self._delays = delays or StartDelays()
@@ -104,7 +104,7 @@ class SimulatedTwilio:
                 account_sid=self.account_sid,
                 signing=self._signing,
                 session=session,
-                webhooks=Webhooks(session, self._signing, seconds=self._webhook_seconds),
+                webhooks=Webhooks(session, self._signing, seconds=self._webhook_secs),
                 random=self._random,
                 rules=self._rules,
                 delays=self._delays,

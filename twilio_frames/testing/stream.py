@@ -52,7 +52,7 @@ from twilio_frames.testing.streams.broken_socket import WebSocket
 from twilio_frames.testing.streams.playback import Playback, Played
 
 FRAME_MILLISECONDS = 20
-CLOSE_SECONDS = 2.0
+CLOSE_SECS = 2.0
 """How long the bot may take over its half of the closing handshake."""
 
 
@@ -142,7 +142,7 @@ class MediaStream:
         self.discarded_frames = 0
 
     @property
-    def cut_off_seconds(self) -> float:
+    def cut_off_secs(self) -> float:
         """Length of the audio that was never heard, because the stream had ended."""
         return self.playback.buffered_bytes / SAMPLE_RATE if self.end is not None else 0.0
 
@@ -214,7 +214,7 @@ class MediaStream:
             writing, reading = self._tasks
             self._tasks = []
             if self.end is StreamEnd.STOPPED:
-                await asyncio.wait([writing], timeout=CLOSE_SECONDS + self._outgoing.longest)
+                await asyncio.wait([writing], timeout=CLOSE_SECS + self._outgoing.longest)
             writing.cancel()
             reading.cancel()
             await asyncio.gather(writing, reading, return_exceptions=True)
@@ -222,7 +222,7 @@ class MediaStream:
         self._incoming.close()
         # A peer that does not read can hold up even the closing frame.
         with suppress(TimeoutError):
-            async with asyncio.timeout(2 * CLOSE_SECONDS):
+            async with asyncio.timeout(2 * CLOSE_SECS):
                 await self._websocket.close()
 
     def _answered_at(self) -> float:

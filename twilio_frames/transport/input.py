@@ -53,7 +53,7 @@ from twilio_frames.transport.taps import CallTaps
 LONGEST_SECS = 30.0
 """Of audio. A pipeline that is this far behind answers nobody in time."""
 _ASK_SECS = 5.0
-_LOOK_SECONDS = 1.0
+_LOOK_SECS = 1.0
 _QUIET_SECS = 0.1
 
 
@@ -190,7 +190,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         """Ends the call where a processor holds the pipeline up, and the caller hears nothing."""
         limit = self._processor_timeout_secs
         while limit is not None and self._connection.end_reason is None:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECS)
             now = time.monotonic()
             assert self._hold_ups is not None  # noqa: S101 - it is set where this begins
             holder = self._hold_ups.look(now, limit)

@@ -23,7 +23,7 @@ from twilio_frames.transport.connection import MediaConnection
 __all__ = ["LineListener", "LineReader"]
 
 _CHECK_INTERVAL = 0.5
-_GOODBYE_SECONDS = 1.0
+_GOODBYE_SECS = 1.0
 # 30 s of audio: longer than a pipeline may take to be up. Twilio sends 50 messages a second.
 _MOST_KEPT = 1500
 _MOST_KEPT_BYTES = 30 * 8000
@@ -163,7 +163,7 @@ class LineReader:
         self._ending.set()
         tasks = self._tasks - {asyncio.current_task()}
         if tasks:
-            await asyncio.wait(tasks, timeout=_GOODBYE_SECONDS)
+            await asyncio.wait(tasks, timeout=_GOODBYE_SECS)
 
 
 def _size(event: Event | MarkEcho) -> int:

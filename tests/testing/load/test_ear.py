@@ -40,7 +40,7 @@ def test_clear_takes_back_what_lies_ahead():
 
     assert ear.clear(1.35) == ["end"]
     assert spells(ear) == [(1.0, 1.35)]
-    assert ear.heard_seconds == pytest.approx(0.35)
+    assert ear.heard_secs == pytest.approx(0.35)
     ear.queue(tone(0.1), 1.4)
     assert spells(ear) == [(1.0, 1.35), (1.4, 1.5)]
     assert not ear.gaps

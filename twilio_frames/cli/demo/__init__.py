@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from twilio_frames.cli.demo.customers import Customer
     from twilio_frames.cli.demo.shop import Shop
 
-MOST_SECONDS = 80.0
+MOST_SECS = 80.0
 """The demonstration stays under 90 seconds whatever happens."""
 
 _LOG = "call.jsonl"
@@ -157,7 +157,7 @@ async def _ring(
         record=folder / _TWILIO_RECORDING,
         log=folder / _TWILIO_LOG,
         noise_level=-50.0,
-        seconds=MOST_SECONDS,
+        seconds=MOST_SECS,
     )
     status = StatusCallback(url=f"{url}/status", events=("ringing", "answered", "completed"))
     async with twilio.call(

@@ -80,7 +80,7 @@ class LoadView:
 
 def _screen(url: str, progress: LoadProgress) -> list[str]:
     figures, time = progress.figures, progress.timekeeping
-    whole = progress.of_seconds or math.inf
+    whole = progress.of_secs or math.inf
     done = round(_BAR * min(1.0, progress.seconds / whole))
     bar = "#" * done + "." * (_BAR - done)
     failed = f", {progress.failed} failed" if progress.failed else ""

@@ -25,7 +25,7 @@ async def place_consult(
     caller = caller_id or state.settings.phone_number
     if state.rest is None or not caller:
         raise no_account()
-    options = CallOptions(ring_seconds=ring_secs, status_callback=consult.url("status"))
+    options = CallOptions(ring_secs=ring_secs, status_callback=consult.url("status"))
     return await place(state, state.rest, to, caller, consult.url("consult"), options)
 
 

@@ -54,8 +54,8 @@ PHONE_SETTINGS: dict[str, Any] = {
 """What of Deepgram's settings is good for the phone. docs/vendors/deepgram.md says why."""
 
 _TTFS_P99_SECONDS = 1.0
-_UNSURE_SECONDS = 2.0
-_LONGEST_SECONDS = 7 * 24 * 3600
+_UNSURE_SECS = 2.0
+_LONGEST_SECS = 7 * 24 * 3600
 
 # Pipecat makes a client for each service, and each of these an HTTP client that nobody uses and
 # whose TLS context takes 30 ms on the event loop. One for all is enough.
@@ -187,7 +187,7 @@ class PhoneDeepgramSTTService(DeepgramConnection):
             self._unanswered.answered(end)
         elif not has_words:
             # Nobody has spoken so far. In what came last there may be the begin of a word.
-            self._unanswered.answered(end - _UNSURE_SECONDS)
+            self._unanswered.answered(end - _UNSURE_SECS)
 
     def _note_garbage(self) -> None:
         if not self._has_met_garbage:
@@ -228,4 +228,4 @@ def _is_whole(results: ListenV1Results) -> bool:
 def _is_time(value: object) -> bool:
     # Python's JSON knows NaN, and numbers beyond a float's: neither lies between these. Of the last
     # word's end -1 tells that there is none.
-    return isinstance(value, int | float) and -1 <= value <= _LONGEST_SECONDS
+    return isinstance(value, int | float) and -1 <= value <= _LONGEST_SECS

@@ -38,13 +38,13 @@ __all__ = ["DeepgramConnection", "DeepgramSocket"]
 
 _NAME = "a connection to Deepgram"
 _PIECE = SAMPLE_RATE // 5
-_TICK_SECONDS = 0.25
-_KEEP_ALIVE_SECONDS = 4.0
-_PROBE_SECONDS = 3.0
+_TICK_SECS = 0.25
+_KEEP_ALIVE_SECS = 4.0
+_PROBE_SECS = 3.0
 _CATCH_UP = 8.0
 _LOUD = -45.0
 _TIMES_WITHOUT_INTERIMS = 3
-_SPEECH_SECONDS = 0.3
+_SPEECH_SECS = 0.3
 _LONGEST_REASON = 200
 
 _ADVICE = {
@@ -98,7 +98,7 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
         super().__init__(**kwargs)
         self._policy = policy or RetryPolicy()
         self._keeper = ConnectionKeeper(self, self._policy, name=_NAME)
-        self._unanswered = UnansweredAudio(most_seconds=buffer_secs)
+        self._unanswered = UnansweredAudio(most_secs=buffer_secs)
         self._buffer_secs = buffer_secs
         self._news = asyncio.Event()
         self._finalize_at = self._finalized = 0
@@ -209,7 +209,7 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
         if self._keeper.is_out:
             # Nothing of the caller comes meanwhile.
             self._forget_audio()
-            self._unanswered.add(mulaw_silence(_PROBE_SECONDS))
+            self._unanswered.add(mulaw_silence(_PROBE_SECS))
             self.finalize()
         self._is_connected = True
         await call_event_handler(self, "on_connected")
@@ -275,13 +275,13 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
     async def _wait_for_news(self) -> None:
         self._news.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_TICK_SECONDS):
+            async with asyncio.timeout(_TICK_SECS):
                 await self._news.wait()
 
     def _note_speech(self, piece: bytes) -> None:
         if self._spoken_at is None and pcm_level(decode_mulaw(piece)) >= _LOUD:
             self._loud += len(piece)
-            if self._loud >= _SPEECH_SECONDS * SAMPLE_RATE:
+            if self._loud >= _SPEECH_SECS * SAMPLE_RATE:
                 self._spoken_at = time.monotonic()
 
     async def _look_after(self, socket: DeepgramSocket) -> None:
@@ -295,6 +295,6 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
             limit = self._silence_limit
             logger.warning(f"no answer of Deepgram's for {limit:g} s: its connection is replaced")
             raise TimeoutError
-        if now - self._sent_at >= _KEEP_ALIVE_SECONDS:
+        if now - self._sent_at >= _KEEP_ALIVE_SECS:
             self._sent_at = now
             await socket.keep_alive()

@@ -130,7 +130,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         )
         self._answer_limit = (policy or RetryPolicy()).answer_secs
         self._keeper = ConnectionKeeper(self, policy or RetryPolicy(), name="a stream of Google's")
-        self._unanswered = UnansweredAudio(most_seconds=_KEPT_SECS)
+        self._unanswered = UnansweredAudio(most_secs=_KEPT_SECS)
         self._more = asyncio.Event()
         self._is_speaking = False
         self._stopped_at = 0.0

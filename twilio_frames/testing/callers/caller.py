@@ -17,10 +17,10 @@ from twilio_frames.testing.results.result import CallResult, heard_spans_of, tur
 from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance
 from twilio_frames.testing.stream import MediaStream
 
-BOT_SECONDS = 30.0
+BOT_SECS = 30.0
 """How long a caller waits for the bot to do something, unless told otherwise."""
 
-STUBBORN_SECONDS = 1.0
+STUBBORN_SECS = 1.0
 """A bot that speaks on for longer after the caller did has spoken anew."""
 
 
@@ -127,7 +127,7 @@ class Caller:
             heard_spans=heard_spans_of([stream.playback for stream in streams]),
             alerts=self.alerts,
             violations=tuple(error for stream in streams for error in stream.violations),
-            cut_off_seconds=sum(stream.cut_off_seconds for stream in streams),
+            cut_off_secs=sum(stream.cut_off_secs for stream in streams),
             timekeeping=self._line.lateness.timekeeping,
         )
 
@@ -182,7 +182,7 @@ class Caller:
         )
         return utterance
 
-    async def wait_for_bot(self, *, silence: float = 0.8, seconds: float = BOT_SECONDS) -> None:
+    async def wait_for_bot(self, *, silence: float = 0.8, seconds: float = BOT_SECS) -> None:
         """Waits until the bot has spoken and has finished.
 
         Finished means that nothing is buffered and nothing was heard for a while. Speech counts
@@ -203,7 +203,7 @@ class Caller:
         )
 
     async def wait_until_bot_speaks(
-        self, *, for_seconds: float = 0.0, seconds: float = BOT_SECONDS
+        self, *, for_seconds: float = 0.0, seconds: float = BOT_SECS
     ) -> None:
         """Waits until the bot is in the middle of speaking, to talk over it.
 
@@ -221,7 +221,7 @@ class Caller:
         )
 
     async def wait_until_bot_is_silent(
-        self, *, silence: float = JOINING_PAUSE, seconds: float = BOT_SECONDS
+        self, *, silence: float = JOINING_PAUSE, seconds: float = BOT_SECS
     ) -> None:
         """Waits until nothing has been heard for a while, whatever is buffered.
 
@@ -230,7 +230,7 @@ class Caller:
             seconds: How long to wait at most.
         """
         await self._until(
-            lambda: self._line.ear.silent_seconds >= silence,
+            lambda: self._line.ear.silent_secs >= silence,
             what="the bot is silent",
             seconds=seconds,
         )
@@ -273,7 +273,7 @@ class Caller:
         end = self.now + seconds
         await self._until(lambda: self.now >= end, what="time has passed", seconds=seconds + 5)
 
-    async def wait_for_end(self, *, seconds: float = BOT_SECONDS) -> CallEnd:
+    async def wait_for_end(self, *, seconds: float = BOT_SECS) -> CallEnd:
         """Waits until the call is over because the bot, or something else, ended it."""
         try:
             async with asyncio.timeout(seconds):
@@ -321,12 +321,12 @@ class Caller:
         if not spells:
             return False
         is_answer = spells[-1].began_at >= self.last_input_at
-        return is_answer or spells[-1].ended_at > self.last_input_at + STUBBORN_SECONDS
+        return is_answer or spells[-1].ended_at > self.last_input_at + STUBBORN_SECS
 
     def _has_bot_finished(self, silence: float) -> bool:
         stream = self._call.stream
         is_idle = stream is None or stream.playback.is_idle
-        return is_idle and self._line.ear.silent_seconds >= silence
+        return is_idle and self._line.ear.silent_secs >= silence
 
     def _require_call(self, purpose: str) -> None:
         if self._call.end is not None:

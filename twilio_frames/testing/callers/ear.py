@@ -52,14 +52,14 @@ class Ear:
         return self._samples / SAMPLE_RATE
 
     @property
-    def silent_seconds(self) -> float:
+    def silent_secs(self) -> float:
         """How long nothing has been heard; from the beginning, if nothing ever was."""
         return self.now - (self.spells[-1].ended_at if self.spells else 0.0)
 
     @property
     def is_hearing(self) -> bool:
         """Whether the bot is speaking, a pause between words included."""
-        return bool(self.spells) and self.silent_seconds < JOINING_PAUSE
+        return bool(self.spells) and self.silent_secs < JOINING_PAUSE
 
     def break_off(self) -> None:
         """Ends the spell that is being heard: what follows is something new, however soon."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError
-from twilio_frames.testing.callers.caller import STUBBORN_SECONDS, Caller
+from twilio_frames.testing.callers.caller import STUBBORN_SECS, Caller
 from twilio_frames.testing.callers.ear import Spell
 from twilio_frames.testing.callers.hearing import Hearing
 from twilio_frames.testing.callers.voice import Utterance
@@ -24,10 +24,10 @@ from twilio_frames.testing.scripts.checks import Check, judge
 from twilio_frames.testing.scripts.script import Event, Expectation, Script, ScriptTurn, SendAfter
 from twilio_frames.testing.speech import CALLER_VOICE, to_one_utterance
 
-FINISHED_SECONDS = 0.8
+FINISHED_SECS = 0.8
 """How long the bot must have been silent to have finished."""
 
-_SPEAKING_SECONDS = 600.0
+_SPEAKING_SECS = 600.0
 _BEGINNINGS = {Event.RESPONSE: Event.BOT_STARTED_SPEAKING}
 """What must not even begin if something is to be absent."""
 
@@ -105,18 +105,18 @@ class Performance:
         """Waits for the moment to begin; whether it came."""
         if after is None:
             return await caller.wait_until(
-                lambda: caller.bot_is_silent(FINISHED_SECONDS) or not caller.bot_spells,
-                seconds=_SPEAKING_SECONDS,
+                lambda: caller.bot_is_silent(FINISHED_SECS) or not caller.bot_spells,
+                seconds=_SPEAKING_SECS,
             )
         moment: float | None = self._anchor
         if after.event is not None:
             awaited = Expectation(event=after.event, from_turn_start=True)
-            until = caller.now + _SPEAKING_SECONDS
+            until = caller.now + _SPEAKING_SECS
             moment = await self._next(caller, awaited, float("-inf"), until)
         if moment is None:
             return False
         due = moment + after.delay
-        return await caller.wait_until(lambda: caller.now >= due, seconds=_SPEAKING_SECONDS)
+        return await caller.wait_until(lambda: caller.now >= due, seconds=_SPEAKING_SECS)
 
     async def _do(self, caller: Caller, turn: ScriptTurn, utterance: Utterance | None) -> None:
         self._began = self._anchor = caller.now
@@ -125,7 +125,7 @@ class Performance:
             await caller.start_saying(utterance)
             await caller.wait_until(
                 lambda: utterance.ended_at is not None or _has_passed(caller, hang_up_at),
-                seconds=_SPEAKING_SECONDS,
+                seconds=_SPEAKING_SECS,
             )
             self._began = utterance.speech_began_at or self._began
             self._anchor = min(utterance.speech_ended_at or caller.now, caller.now)
@@ -181,7 +181,7 @@ class Performance:
         began = seen = _after(self._found, expectation)
         problem = ""
         # What ended in time is known to have ended only a while later.
-        patience = deadline + FINISHED_SECONDS + 0.1
+        patience = deadline + FINISHED_SECS + 0.1
         while True:
             found = await self._next(caller, expectation, seen, patience)
             if found is None:
@@ -276,12 +276,12 @@ def _answers(spells: Sequence[Spell], anchor: float) -> list[Spell]:
     return [
         spell
         for spell in spells
-        if spell.began_at >= anchor or spell.ended_at > anchor + STUBBORN_SECONDS
+        if spell.began_at >= anchor or spell.ended_at > anchor + STUBBORN_SECS
     ]
 
 
 def _has_finished(caller: Caller) -> bool:
-    return not caller.is_connected or caller.bot_is_silent(FINISHED_SECONDS)
+    return not caller.is_connected or caller.bot_is_silent(FINISHED_SECS)
 
 
 def _has_passed(caller: Caller, moment: float | None) -> bool:

@@ -15,7 +15,7 @@ from twilio_frames.audio import (
 FRAME_BYTES = 160
 """Bytes, and samples, of one frame: 20 ms, as Twilio sends them."""
 
-FRAME_SECONDS = FRAME_BYTES / SAMPLE_RATE
+FRAME_SECS = FRAME_BYTES / SAMPLE_RATE
 
 AUDIBLE = 100
 """Smallest 16-bit amplitude that counts as sound: -50 dB of full scale."""
@@ -106,7 +106,7 @@ class Voice:
 
     def next_frame(self) -> bytes:
         """The next 20 ms, mu-law."""
-        now = self._frames * FRAME_SECONDS
+        now = self._frames * FRAME_SECS
         self._frames += 1
         if self._saying is not None and self._offset >= len(self._saying.mulaw):
             self._end_utterance(self._saying)

@@ -63,7 +63,7 @@ class AccountRules:
             wait in a queue; Twilio's default is 1. None for no limit.
         concurrent_calls: Calls the account may have at a time (error 10004).
         concurrent_requests: REST requests it may have at a time (HTTP 429, error 20429).
-        request_seconds: How long each REST request takes.
+        request_secs: How long each REST request takes.
         own_numbers: Numbers that may be called from (error 21210); None for any.
         verified_numbers: The only numbers that a trial account may call (error 21219); None for
             an account that is no trial.
@@ -80,7 +80,7 @@ class AccountRules:
     calls_per_second: float | None = None
     concurrent_calls: int | None = None
     concurrent_requests: int | None = None
-    request_seconds: float = 0.0
+    request_secs: float = 0.0
     own_numbers: Set[str] | None = field(default=None, repr=False)
     verified_numbers: Set[str] | None = field(default=None, repr=False)
     refused_numbers: Mapping[str, int] = field(default_factory=dict, repr=False)

@@ -17,7 +17,7 @@ from typing import Any
 
 from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.callers.hearing import Announcement
-from twilio_frames.testing.callers.voice import FRAME_SECONDS, Voice
+from twilio_frames.testing.callers.voice import FRAME_SECS, Voice
 from twilio_frames.testing.calls.facts import (
     SIP_CODES,
     Alert,
@@ -38,13 +38,13 @@ from twilio_frames.testing.results.recording import Recording
 from twilio_frames.testing.stream import MediaStream
 from twilio_frames.testing.streams.playback import MAX_BUFFERED
 
-DEFAULT_SECONDS = 600.0
+DEFAULT_SECS = 600.0
 """How long a simulated call may last; a trial account's real calls may as long."""
 
 Follow = Callable[["SimulatedCall", Instructions], Coroutine[Any, Any, CallEnd]]
 """Carries out instructions to their end; gives the reason for which the call is to end."""
 
-_DRAIN_TURNS = round(MAX_BUFFERED / 8000 / FRAME_SECONDS) + 2
+_DRAIN_TURNS = round(MAX_BUFFERED / 8000 / FRAME_SECS) + 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class SimulatedCall:
         """Called when the call is over, before anybody is told."""
         self.end: CallEnd | None = None
         self.answered_by: str | None = None
-        self.queue_seconds = 0.0
+        self.queue_secs = 0.0
         self.seed = 0
         """Draws all that the line does by chance; before :meth:`equip`."""
         self.time_limit: float | None = None
@@ -163,7 +163,7 @@ class SimulatedCall:
         self.log.note("ringing", call_sid=self.sid)
         self.tell("ringing")
 
-    def begin(self, instructions: Instructions, *, seconds: float = DEFAULT_SECONDS) -> None:
+    def begin(self, instructions: Instructions, *, seconds: float = DEFAULT_SECS) -> None:
         """Follows instructions from here on.
 
         Args:

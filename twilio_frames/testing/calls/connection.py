@@ -11,7 +11,7 @@ from twilio_frames.testing.streams.broken_socket import over
 from twilio_frames.testing.streams.upgrade import open_websocket, stream_url
 from twilio_frames.testing.verbs import MAX_PARAMETER, ConnectStream, StartStream
 
-HANDSHAKE_SECONDS = 10.0
+HANDSHAKE_SECS = 10.0
 """How long a bot may take to answer the upgrade. Twilio documents no figure."""
 
 MAX_FORKED_TRACKS = 4
@@ -85,7 +85,7 @@ class StreamConnection:
             return url
         exchange = self._call.exchange
         websocket = await open_websocket(
-            exchange.session, url, signing=exchange.signing, seconds=HANDSHAKE_SECONDS
+            exchange.session, url, signing=exchange.signing, seconds=HANDSHAKE_SECS
         )
         if isinstance(websocket, Alert):
             return websocket

@@ -10,7 +10,7 @@ from twilio_frames.errors import CallFailedError
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.callers.voice import Voice
-from twilio_frames.testing.calls.call import DEFAULT_SECONDS, SimulatedCall
+from twilio_frames.testing.calls.call import DEFAULT_SECS, SimulatedCall
 from twilio_frames.testing.calls.facts import CallEnd, CallStatus
 from twilio_frames.testing.calls.instructions import Instructions
 from twilio_frames.testing.lines.conditions import PERFECT_LINE, LineConditions
@@ -39,7 +39,7 @@ class CallerOptions:
     line: LineConditions = PERFECT_LINE
     seed: int = 0
     voice: str = CALLER_VOICE
-    seconds: float = DEFAULT_SECONDS
+    seconds: float = DEFAULT_SECS
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ class LineConditions:
         jitter_from_bot: The same for messages from the bot.
         stalls: When the network stands still, both ways; what it held back comes in a burst.
         stalls_a_minute: How often it does besides, on average.
-        stall_seconds: How long it does then, at most.
+        stall_secs: How long it does then, at most.
         lost_at: When the connection breaks, without a word of closing.
         half_open_at: When the bot's peer is gone and nobody tells: nothing arrives any more, either
             way, but the connection stands until the call ends.
@@ -53,7 +53,7 @@ class LineConditions:
     jitter_from_bot: float = 0.0
     stalls: tuple[Stall, ...] = ()
     stalls_a_minute: float = 0.0
-    stall_seconds: float = 0.5
+    stall_secs: float = 0.5
     lost_at: float | None = None
     half_open_at: float | None = None
     reading_rate: float | None = None
@@ -86,7 +86,7 @@ class LineConditions:
             jitter=jitter,
             stalls=self.stalls,
             stalls_a_minute=self.stalls_a_minute,
-            stall_seconds=self.stall_seconds,
+            stall_secs=self.stall_secs,
             seed=seed,
         )
 

@@ -12,8 +12,8 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_STEP_SECONDS = 0.02
-_PACKET_SECONDS = 0.005
+_STEP_SECS = 0.02
+_PACKET_SECS = 0.005
 _SLACK = 1e-6
 
 
@@ -43,7 +43,7 @@ class Route:
         jitter: Seconds by which it may take longer; what leaves within 5 ms travels together.
         stalls: When the network stands still.
         stalls_a_minute: How often it does besides, on average.
-        stall_seconds: How long it does then, at most.
+        stall_secs: How long it does then, at most.
         seed: Draws the jitter, and those stalls.
     """
 
@@ -54,7 +54,7 @@ class Route:
         jitter: float = 0.0,
         stalls: Iterable[Stall] = (),
         stalls_a_minute: float = 0.0,
-        stall_seconds: float = 0.0,
+        stall_secs: float = 0.0,
         seed: int = 0,
     ):
         self._delay = delay
@@ -62,7 +62,7 @@ class Route:
         self._seed = seed
         self._stalls = sorted(stalls, key=lambda stall: stall.at)
         self._rate = stalls_a_minute / 60
-        self._stall_seconds = stall_seconds
+        self._stall_secs = stall_secs
         self._chance = random.Random(seed)  # noqa: S311  # protects nothing
         self._drawn_until = 0.0 if self._rate else float("inf")
         self._latest = 0.0
@@ -79,7 +79,7 @@ class Route:
         """Seconds that anything can take."""
         longest = max((stall.seconds for stall in self._stalls), default=0.0)
         if self._rate:
-            longest = max(longest, self._stall_seconds)
+            longest = max(longest, self._stall_secs)
         return self._delay + self._jitter + longest
 
     def arrival(self, left: float) -> float:
@@ -94,8 +94,8 @@ class Route:
 
     def _uneven(self, left: float) -> float:
         """The jitter of the packet that leaves at this time."""
-        if self._jitter and left - self._packet_left >= _PACKET_SECONDS:
-            step = int(left / _STEP_SECONDS + _SLACK)
+        if self._jitter and left - self._packet_left >= _PACKET_SECS:
+            step = int(left / _STEP_SECS + _SLACK)
             source = random.Random(self._seed * 1_000_003 + step)  # noqa: S311
             self._packet_left = left
             self._packet_uneven = self._jitter * source.random()
@@ -104,7 +104,7 @@ class Route:
     def _draw_stalls(self, until: float) -> None:
         while self._drawn_until <= until:
             self._drawn_until += self._chance.expovariate(self._rate)
-            seconds = self._chance.uniform(0.0, self._stall_seconds)
+            seconds = self._chance.uniform(0.0, self._stall_secs)
             self._stalls.append(Stall(at=self._drawn_until, seconds=seconds))
             self._drawn_until += seconds
             # What is over for good need not be looked at again.

@@ -20,7 +20,7 @@ from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.streams.upgrade import USER_AGENT
 
-HANDSHAKE_SECONDS = 10.0
+HANDSHAKE_SECS = 10.0
 
 # asyncio reads in pieces of 256 KB, and to allocate one each time costs more than all the rest.
 # One buffer can serve all connections: what it holds is copied out before the next read.
@@ -173,10 +173,10 @@ async def open_bot_socket(
     """
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"} | signing.upgrade_headers(url)
     try:
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
+        async with asyncio.timeout(HANDSHAKE_SECS):
             return await _open(url, headers, receive)
     except TimeoutError:
-        return Alert(code=31901, text=f"expected an answer within {HANDSHAKE_SECONDS:g} s at {url}")
+        return Alert(code=31901, text=f"expected an answer within {HANDSHAKE_SECS:g} s at {url}")
     except InvalidStatus as error:
         status = error.response.status_code
         return Alert(code=31920, text=f"expected HTTP 101, got {status} at {url}")

@@ -20,7 +20,7 @@ from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 from twilio_frames.testing.streams.upgrade import ringable_scheme, stream_url
 from twilio_frames.testing.verbs import ConnectStream, Pause, Redirect, Reject, Verb, read_twiml
 
-DEAD_SECONDS = 10.0
+DEAD_SECS = 10.0
 """How long the bot may not read at all before the connection counts as lost."""
 
 _MAX_DOCUMENTS = 10
@@ -167,7 +167,7 @@ class LoadCall:
         self._messages.skip_media()
         self.lost_frames += 1
         self._blocked_since = self._blocked_since or due
-        if due - self._blocked_since > DEAD_SECONDS:
+        if due - self._blocked_since > DEAD_SECS:
             self._hanging_up.set()
 
     def _begin(self, socket: BotSocket, stream: ConnectStream) -> float:
@@ -187,7 +187,7 @@ class LoadCall:
 
     def _outcome(self, socket: BotSocket, seconds: float) -> Outcome:
         if self._blocked_since is not None and self._hanging_up.is_set():
-            reason = f"expected the bot to read its messages, it did not for {DEAD_SECONDS:g} s"
+            reason = f"expected the bot to read its messages, it did not for {DEAD_SECS:g} s"
             return Outcome(ending=Ending.LOST, reason=reason, seconds=seconds)
         if socket.closed.is_set() and socket.close_code not in _NORMAL_CODES:
             was_refused = socket.close_code == REFUSED and not self.ear.spells

@@ -13,7 +13,7 @@ from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.streams.playback import PlaybackTimes
 
-GAP_SECONDS = 0.06
+GAP_SECS = 0.06
 """A longer hole in the bot's speech is heard as one."""
 
 LONGEST_GAP = 0.6
@@ -30,12 +30,12 @@ class ArithmeticEar:
         """When the bot is heard, in order; the last ones may lie ahead."""
         self.gaps: list[float] = []
         """Seconds of each hole in the bot's speech that came from a buffer run dry."""
-        self.heard_seconds = 0.0
+        self.heard_secs = 0.0
         """How much sound was received, pauses within a message included, less what was cleared."""
         self._times = PlaybackTimes(0.0, per_byte=1 / SAMPLE_RATE)
         self.mark = self._times.mark
         self._ahead: deque[tuple[float, float]] = deque()
-        self._dry_seconds = 0.0
+        self._dry_secs = 0.0
         self._is_broken_off = True
 
     @property
@@ -56,7 +56,7 @@ class ArithmeticEar:
         begin = times.add(len(mulaw))
         if begin is None:
             return False
-        self._dry_seconds += begin - ended_at
+        self._dry_secs += begin - ended_at
         quiet = len(mulaw) - len(mulaw.lstrip(_QUIET))
         if quiet < len(mulaw):
             loud_end = len(mulaw.rstrip(_QUIET))
@@ -67,12 +67,12 @@ class ArithmeticEar:
         """Forgets what lies ahead; gives the marks in it, which are all reached."""
         self._times.advance(now)
         self._times.clear()
-        self._dry_seconds = 0.0
+        self._dry_secs = 0.0
         self._is_broken_off = True
         ended = None
         while self._ahead and self._ahead[-1][1] > now:
             begin, end = self._ahead.pop()
-            self.heard_seconds -= end - max(begin, now)
+            self.heard_secs -= end - max(begin, now)
             if begin < now:
                 ended = now
         if ended is None and self._ahead:
@@ -87,7 +87,7 @@ class ArithmeticEar:
     def start_counting(self) -> None:
         """Forgets the gaps, and how much was heard."""
         self.gaps.clear()
-        self.heard_seconds = 0.0
+        self.heard_secs = 0.0
 
     def take_reached(self, now: float) -> list[str]:
         """The marks reached by now, in order; each is given once."""
@@ -119,12 +119,12 @@ class ArithmeticEar:
         while self._ahead and self._ahead[0][1] < now and len(self._ahead) > 1:
             self._ahead.popleft()
         self._ahead.append((begin, end))
-        self.heard_seconds += end - begin
+        self.heard_secs += end - begin
         last = None if self._is_broken_off or not self.spells else self.spells[-1]
-        is_hole = self._dry_seconds > GAP_SECONDS
+        is_hole = self._dry_secs > GAP_SECS
         if last is not None and is_hole and begin - last.ended_at < LONGEST_GAP:
-            self.gaps.append(self._dry_seconds)
-        self._dry_seconds = 0.0
+            self.gaps.append(self._dry_secs)
+        self._dry_secs = 0.0
         self._is_broken_off = False
         if last is not None and begin - last.ended_at < JOINING_PAUSE:
             last.ended_at = end

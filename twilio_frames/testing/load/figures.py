@@ -99,7 +99,7 @@ class LoadProgress:
     Parameters:
         stage: ``calling``, ``settling`` or ``measuring``.
         seconds: Since this stage began.
-        of_seconds: How long it takes; None if that is not known.
+        of_secs: How long it takes; None if that is not known.
         up: Calls that are connected.
         calls: Calls that there should be.
         failed: Calls that failed so far.
@@ -109,7 +109,7 @@ class LoadProgress:
 
     stage: str
     seconds: float
-    of_seconds: float | None
+    of_secs: float | None
     up: int
     calls: int
     failed: int

@@ -23,10 +23,10 @@ from twilio_frames.testing.streams.upgrade import ringable_scheme
 CALLS_PER_SECOND = 2.0
 """How fast calls are made, unless told otherwise."""
 
-SETTLING_SECONDS = 3.0
+SETTLING_SECS = 3.0
 """How long the bot is left alone between setting up and measuring, unless told otherwise."""
 
-_PROGRESS_SECONDS = 1.0
+_PROGRESS_SECS = 1.0
 _RING_AGAIN_AFTER = (0.5, 1.5)
 
 
@@ -53,7 +53,7 @@ class LoadPlan:
     calls: int = 10
     seconds: float = 30.0
     ramp: float | None = None
-    settling: float = SETTLING_SECONDS
+    settling: float = SETTLING_SECS
     behaviour: CallerBehaviour = field(default_factory=CallerBehaviour)
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth_token: str = field(default=DEFAULT_AUTH_TOKEN, repr=False)
@@ -61,7 +61,7 @@ class LoadPlan:
     seed: int = 0
 
     @property
-    def ramp_seconds(self) -> float:
+    def ramp_secs(self) -> float:
         """Seconds over which the calls are made."""
         return self.calls / CALLS_PER_SECOND if self.ramp is None else self.ramp
 
@@ -154,7 +154,7 @@ class _Load:
         """One caller, who calls again when the bot hangs up."""
         plan = self._plan
         source = random.Random(plan.seed * 1_000_003 + number)  # noqa: S311  # protects nothing
-        await self._pause(number * plan.ramp_seconds / plan.calls)
+        await self._pause(number * plan.ramp_secs / plan.calls)
         while not self._is_over.is_set():
             outcome = await self._call(number, source.getrandbits(32))
             self._settled.add(number)
@@ -186,12 +186,12 @@ class _Load:
 
     async def _wait_until_up(self) -> None:
         """Until each caller's first call is up, or has failed."""
-        ramp = self._plan.ramp_seconds
+        ramp = self._plan.ramp_secs
         limit = time.monotonic() + ramp + 30.0
         told = 0.0
         while len(self._settled) < self._plan.calls and time.monotonic() < limit:
             await asyncio.sleep(0.1)
-            if time.monotonic() - told >= _PROGRESS_SECONDS:
+            if time.monotonic() - told >= _PROGRESS_SECS:
                 told = time.monotonic()
                 self._tell(ramp)
 
@@ -199,7 +199,7 @@ class _Load:
         self._enter("settling")
         end = self._stage_began + self._plan.settling
         while (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, _PROGRESS_SECONDS))
+            await asyncio.sleep(min(left, _PROGRESS_SECS))
             self._tell(self._plan.settling)
 
     async def _measure(self, callers: Sequence[asyncio.Task[None]]) -> LoadResult:
@@ -212,7 +212,7 @@ class _Load:
         cpu = time.process_time()
         end = self._stage_began + seconds
         while (left := end - time.monotonic()) > 0 and not all(caller.done() for caller in callers):
-            await asyncio.sleep(min(left, _PROGRESS_SECONDS))
+            await asyncio.sleep(min(left, _PROGRESS_SECS))
             self._tell(seconds)
         measured = time.monotonic() - self._stage_began
         # Of less, a share of time says nothing.
@@ -242,7 +242,7 @@ class _Load:
             first_audio=Spread.of([time for talk in talks for time in talk.answer_times]),
             barge_in=Spread.of([time for talk in talks for time in talk.silence_times]),
             gaps=Spread.of([gap for call in calls for gap in call.ear.gaps]),
-            bot_minutes=sum(call.ear.heard_seconds for call in calls) / 60,
+            bot_minutes=sum(call.ear.heard_secs for call in calls) / 60,
             unanswered=sum(talk.unanswered for talk in talks),
             talked_over=sum(talk.talked_over for talk in talks),
             violations=sum(call.violations for call in calls),
@@ -252,11 +252,11 @@ class _Load:
     def _enter(self, stage: str) -> None:
         self._stage, self._stage_began = stage, time.monotonic()
 
-    def _tell(self, of_seconds: float) -> None:
+    def _tell(self, of_secs: float) -> None:
         progress = LoadProgress(
             stage=self._stage,
             seconds=time.monotonic() - self._stage_began,
-            of_seconds=of_seconds,
+            of_secs=of_secs,
             up=self._up,
             calls=self._plan.calls,
             failed=self._failed,

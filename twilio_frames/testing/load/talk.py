@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field
 
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
-from twilio_frames.testing.callers.voice import FRAME_SECONDS
+from twilio_frames.testing.callers.voice import FRAME_SECS
 from twilio_frames.testing.load.ear import ArithmeticEar
 from twilio_frames.testing.load.phrases import Phrase, PhraseSet
 
@@ -129,7 +129,7 @@ class Talk:
             self.figures.unanswered += 1
         self._phrase = self._random.choice(self._phrase_set.phrases)
         self._frame = 0
-        self._onset = now - FRAME_SECONDS + self._phrase.sound_begins
+        self._onset = now - FRAME_SECS + self._phrase.sound_begins
         heard = self._ear.heard_at(now)
         self._interrupted = None if heard is None else (heard, self._onset)
 

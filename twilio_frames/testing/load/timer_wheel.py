@@ -14,11 +14,11 @@ import asyncio
 import random
 from typing import Protocol
 
-from twilio_frames.testing.callers.voice import FRAME_SECONDS
+from twilio_frames.testing.callers.voice import FRAME_SECS
 from twilio_frames.testing.lines.timekeeping import Lateness
 
 SLOTS = 20
-_SLOT_SECONDS = FRAME_SECONDS / SLOTS
+_SLOT_SECS = FRAME_SECS / SLOTS
 
 
 class TimerClient(Protocol):
@@ -65,12 +65,12 @@ class TimerWheel:
         while True:
             slot = self._slots[ticks % SLOTS]
             if slot:
-                due = began + ticks * _SLOT_SECONDS
+                due = began + ticks * _SLOT_SECS
                 # Even when late: what the bots have sent wants to be read in between.
                 await asyncio.sleep(max(0.0, due - now()))
                 self._serve(slot, due)
             elif ticks % SLOTS == 0:
-                await asyncio.sleep(max(0.0, began + ticks * _SLOT_SECONDS - now()))
+                await asyncio.sleep(max(0.0, began + ticks * _SLOT_SECS - now()))
             ticks += 1
 
     def _serve(self, slot: list[TimerClient], due: float) -> None:

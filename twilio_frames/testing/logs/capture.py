@@ -56,7 +56,7 @@ class Capture:
         digits: Keys that were pressed, with the second of the audio at which they were.
         parameters: Custom parameters of the stream.
         malformed: Lines that are no messages.
-        missing_seconds: How much of the audio is missing.
+        missing_secs: How much of the audio is missing.
         from_bot: How many messages were the bot's, and passed over.
         other_streams: How many messages were those of other streams, and passed over.
         has_stop: Whether the stream's end is in it.
@@ -66,7 +66,7 @@ class Capture:
     digits: list[tuple[float, str]] = field(default_factory=list, repr=False)
     parameters: dict[str, str] = field(default_factory=dict, repr=False)
     malformed: list[Malformed] = field(default_factory=list)
-    missing_seconds: float = 0.0
+    missing_secs: float = 0.0
     from_bot: int = 0
     other_streams: int = 0
     has_stop: bool = False
@@ -269,7 +269,7 @@ class _Reader:
             self._first_timestamp = timestamp
         hole = (timestamp - self._first_timestamp) / 1000 - self.capture.seconds
         if 0 < hole < 4 * 3600:
-            self.capture.missing_seconds += hole
+            self.capture.missing_secs += hole
             self.capture.audio += mulaw_silence(hole)
 
 

@@ -68,8 +68,8 @@ class RestApi:
             return error(429, 20429, "Too Many Requests")
         if request.match_info.get("account", account_sid) != account_sid:
             return missing(request)
-        if rules.request_seconds:
-            await asyncio.sleep(rules.request_seconds)
+        if rules.request_secs:
+            await asyncio.sleep(rules.request_secs)
         try:
             return await handler(request)
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed):

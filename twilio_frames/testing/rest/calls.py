@@ -26,7 +26,7 @@ from twilio_frames.testing.rest.placing import (
     instructions_of,
     recording_request,
     refusal_of,
-    ring_seconds,
+    ring_secs,
     status_callback,
 )
 from twilio_frames.testing.verbs import StartStream
@@ -68,7 +68,7 @@ class CallsResource:
             PlacedCall(
                 call=call,
                 instructions=answered(form, instructions),
-                ring_seconds=ring_seconds(form),
+                ring_secs=ring_secs(form),
             )
         )
         return _broken() if self._loses_answer() else answer
@@ -176,7 +176,7 @@ def resource_of(call: SimulatedCall) -> dict[str, object]:
         "trunk_sid": None,
         "price": None,
         "price_unit": "USD",
-        "queue_time": str(round(1000 * call.queue_seconds)),
+        "queue_time": str(round(1000 * call.queue_secs)),
         "uri": f"{path}.json",
         "subresource_uris": {
             "recordings": f"{path}/Recordings.json",

@@ -20,13 +20,13 @@ class PlacedCall:
 
     Parameters:
         instructions: What it does when it is answered.
-        ring_seconds: How long it rings.
+        ring_secs: How long it rings.
         since: When it was made, on the event loop's clock.
     """
 
     call: SimulatedCall
     instructions: Answered
-    ring_seconds: float
+    ring_secs: float
     since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
 
@@ -86,13 +86,13 @@ class Dialer:
 
     def _begin(self, placed: PlacedCall) -> None:
         call = placed.call
-        call.queue_seconds = asyncio.get_running_loop().time() - placed.since
+        call.queue_secs = asyncio.get_running_loop().time() - placed.since
         call.initiate()
         call.ring()
         ringing = RingingCall(
             call,
             placed.instructions,
-            seconds=placed.ring_seconds,
+            seconds=placed.ring_secs,
             send_digits=placed.instructions.send_digits,
         )
         self._ringing[call.sid] = ringing

@@ -15,7 +15,7 @@ from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.answers import Form, error
 from twilio_frames.testing.verbs import StartRecording
 
-RING_SECONDS = 60
+RING_SECS = 60
 """How long a call rings unless its creator says otherwise."""
 
 ANSWERING_BUFFER = 5.0
@@ -84,9 +84,9 @@ def answered(form: Form, instructions: Fetch | Document) -> Answered:
     return Answered(then=instructions, send_digits=digits, detection=detection)
 
 
-def ring_seconds(form: Form) -> float:
+def ring_secs(form: Form) -> float:
     """How long it rings, Twilio's own addition included."""
-    return min(form.number("Timeout", RING_SECONDS), 600) + ANSWERING_BUFFER
+    return min(form.number("Timeout", RING_SECS), 600) + ANSWERING_BUFFER
 
 
 def status_callback(form: Form) -> StatusCallback | None:

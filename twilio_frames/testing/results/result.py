@@ -67,7 +67,7 @@ class CallResult:
             cleared, or unplayed at the end, is in none of them.
         alerts: Twilio's errors and warnings.
         violations: Messages of the bot that broke a rule; each was passed over.
-        cut_off_seconds: Length of the bot's audio that was buffered when its streams ended, and
+        cut_off_secs: Length of the bot's audio that was buffered when its streams ended, and
             was never heard: a goodbye that was clipped, say.
         timekeeping: How late the simulated line's own turns were, and so may be what it sent, and
             the receipt of what it was sent. What was played in between is known to the sample.
@@ -81,7 +81,7 @@ class CallResult:
     heard_spans: tuple[HeardSpan, ...] = field(repr=False)
     alerts: tuple[Alert, ...]
     violations: tuple[Violation, ...]
-    cut_off_seconds: float
+    cut_off_secs: float
     timekeeping: Timekeeping
 
     def outline(self) -> str:
@@ -166,7 +166,7 @@ class CallResult:
                 {"kind": violation.kind.value, "detail": violation.detail}
                 for violation in self.violations
             ],
-            "cut_off_seconds": _rounded(self.cut_off_seconds),
+            "cut_off_secs": _rounded(self.cut_off_secs),
             "clock_late": _rounded(self.clock_late),
             "clock_worst": _rounded(self.clock_worst),
             "timekeeping": self.timekeeping.to_dict(),

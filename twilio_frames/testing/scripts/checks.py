@@ -72,7 +72,7 @@ def _checks_of_times(result: CallResult, limits: Limits) -> Iterator[Check]:
         ("no gap in speech over {}", limits.gap, gaps, "none"),
         ("no dead air over {}", limits.dead_air, silences, "none"),
         ("a call of at most {}", limits.call, [result.seconds], ""),
-        ("at most {} cut off at the end", limits.cut_off, [result.cut_off_seconds], ""),
+        ("at most {} cut off at the end", limits.cut_off, [result.cut_off_secs], ""),
     ]
     for expected, limit, values, nothing in measured:
         if limit is not None:

@@ -64,7 +64,7 @@ _KEYS: dict[str, tuple[_Read, tuple[str, ...]]] = {
     "delay_ms": (Located.seconds, ("delay_to_bot", "delay_from_bot")),
     "jitter_ms": (Located.seconds, ("jitter_to_bot", "jitter_from_bot")),
     "stalls_a_minute": (Located.number, ("stalls_a_minute",)),
-    "stall_ms": (Located.seconds, ("stall_seconds",)),
+    "stall_ms": (Located.seconds, ("stall_secs",)),
     "lost_at_ms": (Located.seconds, ("lost_at",)),
     "half_open_at_ms": (Located.seconds, ("half_open_at",)),
     "reading_rate": (_bytes_a_second, ("reading_rate",)),

@@ -45,7 +45,7 @@ from twilio_frames.testing.text.call import TextCall
 __all__ = ["TextConversation"]
 
 _NUMBERS = {"from": "+15005550001", "to": "+15005550002", "direction": "inbound"}
-_WIND_UP_SECONDS = 5.0
+_WIND_UP_SECS = 5.0
 
 
 class TextConversation:
@@ -139,10 +139,10 @@ class TextConversation:
         await self._ear.listen()
         if self._mouth.started.is_set():
             await self._call.line.hang_up()
-        done, _ = await asyncio.wait({self._running}, timeout=_WIND_UP_SECONDS)
+        done, _ = await asyncio.wait({self._running}, timeout=_WIND_UP_SECS)
         if not done:
             self._running.cancel()
-            await asyncio.wait({self._running}, timeout=_WIND_UP_SECONDS)
+            await asyncio.wait({self._running}, timeout=_WIND_UP_SECS)
         if error is None or isinstance(error, Exception):
             # What the test made of it is the context of what the bot raised.
             self._check_on_bot()

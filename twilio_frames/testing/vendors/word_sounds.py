@@ -16,7 +16,7 @@ from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.known_speech import LOUD_CODES
 from twilio_frames.testing.speech import CALLER_VOICE, CALLER_WORDS_PER_MINUTE, to_mulaw
 
-_BURST_SECONDS = (0.2, 0.4)
+_BURST_SECS = (0.2, 0.4)
 
 
 class WordSounds:
@@ -52,7 +52,7 @@ class WordSounds:
         sounds: list[bytes] = []
         for word in text.split():
             source = np.random.default_rng([len(self._words), *word.encode()])
-            size = int(source.uniform(*_BURST_SECONDS) * SAMPLE_RATE)
+            size = int(source.uniform(*_BURST_SECS) * SAMPLE_RATE)
             sound = source.choice(LOUD_CODES, size).tobytes()
             self._note(word, sound)
             sounds += [sound, mulaw_silence(pause)]

@@ -16,7 +16,7 @@ from twilio_frames.testing.vendors.deepgram.query import BadQueryError, ListenQu
 from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.server import VISIT, VendorServer, break_off
 
-IDLE_SECONDS = 10.0
+IDLE_SECS = 10.0
 """How long Deepgram waits for audio or a message before it closes a stream."""
 
 _IDLE = (
@@ -103,7 +103,7 @@ class DeepgramServer(VendorServer):
         hears: What the caller says: the utterances one after the other; or a function that is
             given mu-law audio and tells its words, such as ``WordSounds().hear``.
         latency: Seconds from a piece of audio to what there is to say of it.
-        idle_seconds: How long it waits for audio or a message before it closes a stream.
+        idle_secs: How long it waits for audio or a message before it closes a stream.
         faults: What goes wrong, connection by connection.
     """
 
@@ -112,13 +112,13 @@ class DeepgramServer(VendorServer):
         *,
         hears: Hears = (),
         latency: float = 0.02,
-        idle_seconds: float = IDLE_SECONDS,
+        idle_secs: float = IDLE_SECS,
         faults: Iterable[Fault | None] = (),
     ):
         super().__init__(faults=faults)
         self._understanding = Understanding(hears)
         self._latency = latency
-        self._idle_seconds = idle_seconds
+        self._idle_secs = idle_secs
         self.streams: list[DeepgramStream] = []
         """The connections that were taken up, in order."""
 
@@ -163,7 +163,7 @@ class DeepgramServer(VendorServer):
     @property
     def pace(self) -> tuple[float, float]:
         """Seconds until an answer, and until a stream is idle."""
-        return self._latency, self._idle_seconds
+        return self._latency, self._idle_secs
 
 
 class _Connection:
@@ -175,7 +175,7 @@ class _Connection:
         self._stream = stream
         self._fault = request[VISIT].fault
         self._ear = server.ear(stream.query)
-        self._latency, self._idle_seconds = server.pace
+        self._latency, self._idle_secs = server.pace
         self._outbox: asyncio.Queue[tuple[float, Message | None]] = asyncio.Queue(10_000)
         self._with_words = 0
         self._is_mid_utterance = False
@@ -198,7 +198,7 @@ class _Connection:
 
     async def _take_next(self) -> bool:
         try:
-            message = await self.socket.receive(timeout=self._idle_seconds)
+            message = await self.socket.receive(timeout=self._idle_secs)
         except TimeoutError:
             await self._close(WSCloseCode.INTERNAL_ERROR, _IDLE)
             return False

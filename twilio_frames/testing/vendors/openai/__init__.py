@@ -38,7 +38,7 @@ NOTHING_LEFT = "I have nothing more to say."
 
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _CHAT = "/v1/chat/completions"
-_LOOK_SECONDS = 0.01
+_LOOK_SECS = 0.01
 _GARBAGE = b'data: {"id":"chatcmpl-\x1f,\n\n'
 
 _REFUSALS: Mapping[int, tuple[str, str | None]] = {
@@ -93,7 +93,7 @@ class OpenAIServer(VendorServer):
         replies: What is said, request by request: a text, a :class:`FunctionCall`, a list of them
             for one answer, or a function that gets the messages and gives one of these. When they
             are used up, :data:`NOTHING_LEFT`.
-        first_token_seconds: How long each answer takes to begin.
+        first_token_secs: How long each answer takes to begin.
         token_seconds: How long each piece of it takes.
         models: Which models there are; None for any.
         keys: Which keys are taken; None for any, and for none.
@@ -104,7 +104,7 @@ class OpenAIServer(VendorServer):
         self,
         replies: Iterable[Reply] = (),
         *,
-        first_token_seconds: float = 0.0,
+        first_token_secs: float = 0.0,
         token_seconds: float = 0.0,
         models: Collection[str] | None = None,
         keys: Collection[str] | None = None,
@@ -114,7 +114,7 @@ class OpenAIServer(VendorServer):
         self._replies: Iterator[Reply] = iter(replies)
         self._models = models
         self._keys = keys
-        self.first_token_seconds = first_token_seconds
+        self.first_token_secs = first_token_secs
         """May be changed at any time."""
         self.token_seconds = token_seconds
         """May be changed at any time."""
@@ -204,7 +204,7 @@ class OpenAIServer(VendorServer):
         answer = self._next_answer(asked)
         fault = request[VISIT].fault
         late = fault.seconds if isinstance(fault, Slow) else 0.0
-        await _wait(request, self.first_token_seconds + late)
+        await _wait(request, self.first_token_secs + late)
         if not asked.body.get("stream"):
             await self._spoil(request, fault, 0)
             await _wait(request, self.token_seconds * len(tokens(answer.text)))
@@ -254,7 +254,7 @@ class OpenAIServer(VendorServer):
         match fault:
             case Drop(after=after) if after == sent:
                 # What has been written is to arrive before the break.
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_LOOK_SECS)
                 break_off(request)
                 raise _DroppedError
             case Hang(after=after) if after == sent:
@@ -327,4 +327,4 @@ async def _wait(request: web.Request, seconds: float) -> None:
             raise ConnectionResetError("the client broke off the request")
         if (left := end - loop.time()) <= 0:
             return
-        await asyncio.sleep(min(left, _LOOK_SECONDS))
+        await asyncio.sleep(min(left, _LOOK_SECS))
