@@ -170,6 +170,8 @@ class GoogleServer:
 
     def drop(self) -> None:
         """Breaks all connections that are open, without a goodbye."""
+        for stream in self.streams:
+            stream.is_over = True
         self._wire.drop()
 
     def go_wrong(self, *faults: Fault | None, speaking: bool = False) -> None:
@@ -264,7 +266,8 @@ class GoogleServer:
             if ear.seconds >= self.stream_secs:
                 message = "Max duration of 5 minutes reached for stream."
                 await context.abort(grpc.StatusCode.ABORTED, message)
-        for heard in ear.finish():
+        # The requests of a stream that broke off may end as those of one that is finished do.
+        for heard in ear.finish() if not stream.is_over else ():
             yield heard
 
     async def _next(self, requests: AsyncIterator[Any], context: _Context) -> Any:
