@@ -14,6 +14,9 @@ for name in ("NO_PROXY", "no_proxy"):
 # Half of what Pipecat logs, and nearly all of the time that takes, is for debugging.
 os.environ.setdefault("LOGURU_LEVEL", "INFO")
 
+# Tests that several rooms inherit say as much when they fail.
+pytest.register_assert_rewrite("tests.fleet.register_suite")
+
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, max_examples=40
 )

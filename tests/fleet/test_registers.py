@@ -1,0 +1,56 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.register_suite import FIRST, SECOND, RegisterSuite, ticket
+from twilio_frames.fleet.memory import MemoryRegister
+from twilio_frames.fleet.register import Register, RegisterError
+from twilio_frames.fleet.sqlite import SqliteRegister
+
+
+class TestMemory(RegisterSuite):
+    @pytest.fixture
+    def register(self) -> Register:
+        return MemoryRegister()
+
+
+class TestSqlite(RegisterSuite):
+    @pytest.fixture
+    async def register(self, tmp_path: Path) -> AsyncIterator[Register]:
+        made = SqliteRegister(tmp_path / "register.db")
+        yield made
+        await made.close()
+
+
+async def test_a_file_is_shared_by_those_who_open_it(tmp_path: Path):
+    path = tmp_path / "new" / "register.db"
+    one, other = SqliteRegister(path), SqliteRegister(path)
+    await asyncio.gather(one.renew(FIRST, {}, 60), other.renew(SECOND, {}, 60))
+    await one.issue(ticket(), 60)
+    assert await other.redeem("token-of-CA1", "CA1", SECOND.name) is not None
+    assert set(await one.workers()) == {FIRST, SECOND}
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+    await one.close()
+    await other.close()
+    with pytest.raises(RegisterError):
+        await one.workers()
+
+
+async def test_a_file_that_cannot_be_opened_is_an_error_of_the_registers(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    register = SqliteRegister(tmp_path / "file" / "register.db")
+    with pytest.raises(RegisterError):
+        await register.workers()
+    await register.close()
+
+
+async def test_a_token_is_not_kept_as_it_is(tmp_path: Path):
+    path = tmp_path / "register.db"
+    register = SqliteRegister(path)
+    await register.issue(ticket(token="what opens a stream"), 60)
+    await register.close()
+    kept = [file.read_bytes() for file in tmp_path.iterdir()]  # noqa: ASYNC240  # nothing waits
+    assert not any(b"what opens" in each for each in kept)

@@ -1,0 +1,1 @@
+"""Several workers that carry calls together: what they know in common, and who does what."""

@@ -1,0 +1,197 @@
+"""A register in the memory of one process, for a fleet of one; or of several in a test."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from twilio_frames.fleet.register import (
+    KEEP_SECS,
+    LARGEST_NOTE,
+    LARGEST_SNAPSHOT,
+    MOST_CALLS,
+    MOST_NOTES,
+    QUICK_SECS,
+    Claim,
+    Lease,
+    Standing,
+    StreamKind,
+    Ticket,
+    digest,
+)
+
+__all__ = ["MemoryRegister"]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    owner: str = ""
+    fence: int = 0
+    ended: str = ""
+    failures: int = 0
+    quick_losses: int = 0
+    taken_at: float = 0.0
+    snapshot: bytes | None = None
+    notes: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    until: float = 0.0
+
+
+class MemoryRegister:
+    """See :class:`~twilio_frames.fleet.register.Register`.
+
+    Args:
+        capacity: Streams that may be on their way, and calls remembered, at most; the oldest are
+            forgotten.
+        clock: Seconds, never running backwards.
+    """
+
+    def __init__(
+        self, *, capacity: int = MOST_CALLS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._capacity = capacity
+        self._clock = clock
+        self._leases: dict[str, tuple[Lease, float]] = {}
+        self._tickets: OrderedDict[str, tuple[Ticket, float]] = OrderedDict()
+        self._calls: OrderedDict[str, _Call] = OrderedDict()
+
+    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
+        """A worker lives, and has these calls."""
+        self._leases[lease.name] = lease, self._clock() + secs
+        lost: set[str] = set()
+        for call_sid, fence in calls.items():
+            call = self._open(call_sid)
+            if call.fence > fence:
+                lost.add(call_sid)
+                continue
+            call.owner, call.fence = lease.name, fence
+            call.until = self._clock() + KEEP_SECS
+        return frozenset(lost)
+
+    async def leave(self, worker: str) -> None:
+        """A worker is gone."""
+        self._leases.pop(worker, None)
+
+    async def workers(self) -> Sequence[Lease]:
+        """Those whose lease runs."""
+        now = self._clock()
+        self._leases = {name: held for name, held in self._leases.items() if held[1] > now}
+        return [lease for lease, _ in self._leases.values()]
+
+    async def issue(self, ticket: Ticket, secs: float, room: int | None = None) -> bool:
+        """Let a stream come."""
+        # What was on its way for this call makes room for it.
+        self._tickets.pop(ticket.call_sid, None)
+        if room is not None and await self.reserved(ticket.worker) >= room:
+            return False
+        while len(self._tickets) >= self._capacity:
+            self._tickets.popitem(last=False)
+        kept = replace(ticket, token=digest(ticket.token))
+        self._tickets[ticket.call_sid] = kept, self._clock() + secs
+        return True
+
+    async def reserved(self, worker: str) -> int:
+        """How many streams are on their way."""
+        now = self._clock()
+        for call_sid in [sid for sid, (_, until) in self._tickets.items() if until <= now]:
+            del self._tickets[call_sid]
+        return sum(ticket.worker == worker for ticket, _ in self._tickets.values())
+
+    async def redeem(self, token: str, call_sid: str, worker: str) -> Claim | None:
+        """Use a token up, and take its call."""
+        ticket, until = self._tickets.get(call_sid, (None, 0.0))
+        if ticket is None or until <= self._clock() or ticket.token != digest(token):
+            return None
+        call = self._open(call_sid)
+        if ticket.kind is StreamKind.BACK and call.owner != worker:
+            return None
+        del self._tickets[call_sid]
+        if ticket.kind is StreamKind.BACK:
+            return Claim(kind=ticket.kind, base_url=ticket.base_url, fence=call.fence)
+        return self._taken(call, ticket, worker)
+
+    def _taken(self, call: _Call, ticket: Ticket, worker: str) -> Claim:
+        now = self._clock()
+        is_quick = call.fence > 0 and now - call.taken_at < QUICK_SECS
+        call.quick_losses = call.quick_losses + 1 if is_quick else 0
+        call.owner, call.ended, call.taken_at = worker, "", now
+        call.fence += 1
+        call.until = now + KEEP_SECS
+        notes, call.notes = tuple(call.notes.values()), {}
+        return Claim(
+            kind=ticket.kind,
+            base_url=ticket.base_url,
+            fence=call.fence,
+            snapshot=call.snapshot,
+            notes=notes,
+        )
+
+    async def void(self, call_sid: str) -> None:
+        """No stream of this call is to come."""
+        self._tickets.pop(call_sid, None)
+
+    async def save(self, call_sid: str, fence: int, snapshot: bytes) -> bool:
+        """Keep a snapshot."""
+        if (call := self._owned(call_sid, fence)) is None:
+            return False
+        if len(snapshot) <= LARGEST_SNAPSHOT:
+            call.snapshot = snapshot
+        return True
+
+    async def end(
+        self, call_sid: str, fence: int, reason: str, *, goes_on: bool, has_failed: bool
+    ) -> bool:
+        """A call's bot has ended."""
+        if (call := self._owned(call_sid, fence)) is None:
+            return False
+        call.ended = reason
+        if not goes_on:
+            call.snapshot = None
+        call.failures += has_failed
+        return True
+
+    async def forget(self, call_sid: str) -> None:
+        """A call is over."""
+        self._tickets.pop(call_sid, None)
+        self._calls.pop(call_sid, None)
+
+    async def standing(self, call_sid: str) -> Standing | None:
+        """How a call stands."""
+        call = self._calls.get(call_sid)
+        if call is None or call.fence == 0 or call.until <= self._clock():
+            return None
+        return Standing(
+            owner=call.owner,
+            fence=call.fence,
+            ended=call.ended,
+            failures=call.failures,
+            quick_losses=call.quick_losses,
+            has_snapshot=call.snapshot is not None,
+        )
+
+    async def note(self, call_sid: str, key: str, body: bytes) -> bool:
+        """Keep a callback."""
+        notes = self._open(call_sid).notes
+        if key in notes or len(notes) >= MOST_NOTES or len(body) > LARGEST_NOTE:
+            return False
+        notes[key] = body
+        return True
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _owned(self, call_sid: str, fence: int) -> _Call | None:
+        call = self._calls.get(call_sid)
+        if call is None or call.fence != fence:
+            return None
+        call.until = self._clock() + KEEP_SECS
+        return call
+
+    def _open(self, call_sid: str) -> _Call:
+        now = self._clock()
+        call = self._calls.pop(call_sid, None)
+        if call is None or call.until <= now:
+            call = _Call(until=now + KEEP_SECS)
+        self._calls[call_sid] = call
+        while len(self._calls) > self._capacity:
+            self._calls.popitem(last=False)
+        return call

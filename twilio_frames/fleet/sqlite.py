@@ -1,0 +1,315 @@
+"""A register in a file, for the workers of one machine."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from twilio_frames.fleet.register import (
+    KEEP_SECS,
+    LARGEST_NOTE,
+    LARGEST_SNAPSHOT,
+    MOST_CALLS,
+    MOST_NOTES,
+    QUICK_SECS,
+    Claim,
+    Lease,
+    RegisterError,
+    Standing,
+    StreamKind,
+    Ticket,
+    digest,
+)
+
+__all__ = ["SqliteRegister"]
+
+_Value = TypeVar("_Value")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, lease BLOB, until REAL);
+CREATE TABLE IF NOT EXISTS tickets (
+    sid TEXT PRIMARY KEY, token TEXT, worker TEXT, kind TEXT, base_url TEXT, until REAL);
+CREATE INDEX IF NOT EXISTS tickets_by_worker ON tickets (worker);
+CREATE TABLE IF NOT EXISTS calls (
+    sid TEXT PRIMARY KEY, owner TEXT DEFAULT '', fence INTEGER DEFAULT 0, ended TEXT DEFAULT '',
+    failures INTEGER DEFAULT 0, quick_losses INTEGER DEFAULT 0, taken_at REAL DEFAULT 0,
+    snapshot BLOB, until REAL);
+CREATE TABLE IF NOT EXISTS notes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, sid TEXT, key TEXT, body BLOB, UNIQUE (sid, key));
+"""
+
+
+class SqliteRegister:
+    """See :class:`~twilio_frames.fleet.register.Register`.
+
+    A thread of its own asks the file, so that the event loop never waits for the disk. What is
+    written survives the end of any worker; it need not survive that of the machine, so nothing is
+    flushed.
+
+    Args:
+        path: The file; made, for this user alone, if it is not there. Not on a network drive.
+        patience_secs: How long a step may wait for those of others.
+    """
+
+    def __init__(self, path: Path, *, patience_secs: float = 0.4) -> None:
+        self._path = path
+        self._patience = patience_secs
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="register")
+        self._opened: sqlite3.Connection | None = None
+
+    async def _step(self, step: "Callable[[sqlite3.Connection], _Value]") -> _Value:
+        """Carries one step out, whole or not at all."""
+
+        def run() -> _Value:
+            opened = self._connection()
+            try:
+                opened.execute("BEGIN IMMEDIATE")
+                value = step(opened)
+                opened.execute("COMMIT")
+            except BaseException:
+                if opened.in_transaction:
+                    opened.execute("ROLLBACK")
+                raise
+            return value
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        except (sqlite3.Error, OSError, RuntimeError) as error:
+            raise RegisterError(f"the register's file: {type(error).__name__}") from error
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)
+            self._opened = sqlite3.connect(
+                self._path, timeout=self._patience, isolation_level=None, check_same_thread=False
+            )
+            self._opened.execute("PRAGMA journal_mode=WAL")
+            self._opened.execute("PRAGMA synchronous=OFF")
+            # In one go, as two workers may begin at once.
+            self._opened.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+        return self._opened
+
+    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
+        """A worker lives, and has these calls."""
+
+        def step(db: sqlite3.Connection) -> frozenset[str]:
+            now = time.time()
+            _forget_old(db, now)
+            db.execute(
+                "INSERT OR REPLACE INTO workers VALUES (?, ?, ?)",
+                (lease.name, lease.encoded(), now + secs),
+            )
+            for call_sid, fence in calls.items():
+                _open(db, call_sid, now)
+                db.execute(
+                    "UPDATE calls SET owner = ?, fence = ?, until = ? WHERE sid = ? AND fence <= ?",
+                    (lease.name, fence, now + KEEP_SECS, call_sid, fence),
+                )
+            return frozenset(sid for sid, fence in calls.items() if _fence(db, sid) > fence)
+
+        return await self._step(step)
+
+    async def leave(self, worker: str) -> None:
+        """A worker is gone."""
+        await self._step(lambda db: db.execute("DELETE FROM workers WHERE name = ?", (worker,)))
+
+    async def workers(self) -> Sequence[Lease]:
+        """Those whose lease runs."""
+
+        def step(db: sqlite3.Connection) -> list[Lease]:
+            rows = db.execute("SELECT lease FROM workers WHERE until > ?", (time.time(),))
+            return [Lease.decoded(row[0]) for row in rows]
+
+        return await self._step(step)
+
+    async def issue(self, ticket: Ticket, secs: float, room: int | None = None) -> bool:
+        """Let a stream come."""
+
+        def step(db: sqlite3.Connection) -> bool:
+            now = time.time()
+            db.execute("DELETE FROM tickets WHERE sid = ?", (ticket.call_sid,))
+            if room is not None and _reserved(db, ticket.worker, now) >= room:
+                return False
+            token = digest(ticket.token)
+            db.execute(
+                "INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?)",
+                (ticket.call_sid, token, ticket.worker, ticket.kind, ticket.base_url, now + secs),
+            )
+            return True
+
+        return await self._step(step)
+
+    async def reserved(self, worker: str) -> int:
+        """How many streams are on their way."""
+        return await self._step(lambda db: _reserved(db, worker, time.time()))
+
+    async def redeem(self, token: str, call_sid: str, worker: str) -> Claim | None:
+        """Use a token up, and take its call."""
+
+        def step(db: sqlite3.Connection) -> Claim | None:
+            now = time.time()
+            found = db.execute(
+                "SELECT kind, base_url FROM tickets WHERE sid = ? AND token = ? AND until > ?",
+                (call_sid, digest(token), now),
+            ).fetchone()
+            if found is None:
+                return None
+            kind, base_url = StreamKind(found[0]), found[1]
+            _open(db, call_sid, now)
+            owner, fence, snapshot, taken_at = db.execute(
+                "SELECT owner, fence, snapshot, taken_at FROM calls WHERE sid = ?", (call_sid,)
+            ).fetchone()
+            if kind is StreamKind.BACK and owner != worker:
+                return None
+            db.execute("DELETE FROM tickets WHERE sid = ?", (call_sid,))
+            if kind is StreamKind.BACK:
+                return Claim(kind=kind, base_url=base_url, fence=fence)
+            is_quick = fence > 0 and now - taken_at < QUICK_SECS
+            db.execute(
+                "UPDATE calls SET owner = ?, fence = fence + 1, ended = '', taken_at = ?,"
+                " quick_losses = CASE WHEN ? THEN quick_losses + 1 ELSE 0 END, until = ?"
+                " WHERE sid = ?",
+                (worker, now, is_quick, now + KEEP_SECS, call_sid),
+            )
+            return Claim(
+                kind=kind,
+                base_url=base_url,
+                fence=fence + 1,
+                snapshot=snapshot,
+                notes=_take_notes(db, call_sid),
+            )
+
+        return await self._step(step)
+
+    async def void(self, call_sid: str) -> None:
+        """No stream of this call is to come."""
+        await self._step(lambda db: db.execute("DELETE FROM tickets WHERE sid = ?", (call_sid,)))
+
+    async def save(self, call_sid: str, fence: int, snapshot: bytes) -> bool:
+        """Keep a snapshot."""
+        kept = snapshot if len(snapshot) <= LARGEST_SNAPSHOT else None
+
+        def step(db: sqlite3.Connection) -> bool:
+            changed = db.execute(
+                "UPDATE calls SET snapshot = coalesce(?, snapshot), until = ?"
+                " WHERE sid = ? AND fence = ?",
+                (kept, time.time() + KEEP_SECS, call_sid, fence),
+            )
+            return changed.rowcount > 0
+
+        return await self._step(step)
+
+    async def end(
+        self, call_sid: str, fence: int, reason: str, *, goes_on: bool, has_failed: bool
+    ) -> bool:
+        """A call's bot has ended."""
+
+        def step(db: sqlite3.Connection) -> bool:
+            changed = db.execute(
+                "UPDATE calls SET ended = ?, failures = failures + ?, until = ?,"
+                " snapshot = CASE WHEN ? THEN snapshot END WHERE sid = ? AND fence = ?",
+                (reason, has_failed, time.time() + KEEP_SECS, goes_on, call_sid, fence),
+            )
+            return changed.rowcount > 0
+
+        return await self._step(step)
+
+    async def forget(self, call_sid: str) -> None:
+        """A call is over."""
+
+        def step(db: sqlite3.Connection) -> None:
+            for table in ("tickets", "calls", "notes"):
+                db.execute(f"DELETE FROM {table} WHERE sid = ?", (call_sid,))  # noqa: S608 - names
+
+        await self._step(step)
+
+    async def standing(self, call_sid: str) -> Standing | None:
+        """How a call stands."""
+
+        def step(db: sqlite3.Connection) -> Standing | None:
+            row = db.execute(
+                "SELECT owner, fence, ended, failures, quick_losses, snapshot IS NOT NULL"
+                " FROM calls WHERE sid = ? AND fence > 0 AND until > ?",
+                (call_sid, time.time()),
+            ).fetchone()
+            if row is None:
+                return None
+            return Standing(
+                owner=row[0],
+                fence=row[1],
+                ended=row[2],
+                failures=row[3],
+                quick_losses=row[4],
+                has_snapshot=bool(row[5]),
+            )
+
+        return await self._step(step)
+
+    async def note(self, call_sid: str, key: str, body: bytes) -> bool:
+        """Keep a callback."""
+        if len(body) > LARGEST_NOTE:
+            return False
+
+        def step(db: sqlite3.Connection) -> bool:
+            _open(db, call_sid, time.time())
+            held = db.execute("SELECT count(*) FROM notes WHERE sid = ?", (call_sid,)).fetchone()
+            if held[0] >= MOST_NOTES:
+                return False
+            added = db.execute(
+                "INSERT OR IGNORE INTO notes (sid, key, body) VALUES (?, ?, ?)",
+                (call_sid, key, body),
+            )
+            return added.rowcount > 0
+
+        return await self._step(step)
+
+    async def close(self) -> None:
+        """Close the file."""
+
+        def close() -> None:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+        with contextlib.suppress(RuntimeError):
+            await asyncio.get_running_loop().run_in_executor(self._thread, close)
+        self._thread.shutdown(wait=False)
+
+
+def _open(db: sqlite3.Connection, call_sid: str, now: float) -> None:
+    db.execute("DELETE FROM calls WHERE sid = ? AND until <= ?", (call_sid, now))
+    db.execute(
+        "INSERT OR IGNORE INTO calls (sid, until) VALUES (?, ?)", (call_sid, now + KEEP_SECS)
+    )
+
+
+def _fence(db: sqlite3.Connection, call_sid: str) -> int:
+    return db.execute("SELECT fence FROM calls WHERE sid = ?", (call_sid,)).fetchone()[0]
+
+
+def _reserved(db: sqlite3.Connection, worker: str, now: float) -> int:
+    db.execute("DELETE FROM tickets WHERE until <= ?", (now,))
+    return db.execute("SELECT count(*) FROM tickets WHERE worker = ?", (worker,)).fetchone()[0]
+
+
+def _take_notes(db: sqlite3.Connection, call_sid: str) -> tuple[bytes, ...]:
+    bodies = db.execute("SELECT body FROM notes WHERE sid = ? ORDER BY number", (call_sid,))
+    taken = tuple(row[0] for row in bodies.fetchall())
+    db.execute("DELETE FROM notes WHERE sid = ?", (call_sid,))
+    return taken
+
+
+def _forget_old(db: sqlite3.Connection, now: float) -> None:
+    for table in ("workers", "tickets", "calls"):
+        db.execute(f"DELETE FROM {table} WHERE until <= ?", (now,))  # noqa: S608 - names
+    db.execute(
+        "DELETE FROM calls WHERE sid IN"
+        " (SELECT sid FROM calls ORDER BY until DESC LIMIT -1 OFFSET ?)",
+        (MOST_CALLS,),
+    )
+    db.execute("DELETE FROM notes WHERE sid NOT IN (SELECT sid FROM calls)")
