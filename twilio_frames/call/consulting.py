@@ -19,6 +19,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from twilio_frames.answering import Answer, AnsweredBy
 from twilio_frames.call.answering import AnswerAction, AnswerPolicy
 from twilio_frames.call.plans import DetourResult
+from twilio_frames.call.silent_listener import SilentListener
 from twilio_frames.call.transfer import DECLINED, TransferOutcome
 from twilio_frames.errors import ConfigurationError, DetourError
 from twilio_frames.frames import CallEndReason
@@ -144,12 +145,14 @@ class Consult:
     Args:
         briefing: What they are told.
         base_url: Where Twilio reaches the webhooks.
+        silent: Listens when they are with the caller; None where the bot leaves them alone.
     """
 
-    def __init__(self, briefing: Briefing, base_url: str):
+    def __init__(self, briefing: Briefing, base_url: str, silent: SilentListener | None = None):
         self.id = secrets.token_urlsafe(24)
         """Names it in its webhooks' addresses; nobody can guess it, and it is good for one call."""
         self.briefing = briefing
+        self.silent = silent
         self._base_url = base_url
         self.decided: asyncio.Future[TransferOutcome] = asyncio.get_running_loop().create_future()
         """What came of it; ``ANSWERED`` where they accept."""
@@ -202,6 +205,14 @@ class Consult:
                 "status_callback_event": "join leave",
             },
         )
+
+    @property
+    def caller_to_room(self) -> tuple[Verb, ...]:
+        """What brings the caller there, with whoever is to listen."""
+        if self.silent is None:
+            return (self.to_room,)
+        url = "ws" + f"{self._base_url}/room-audio".removeprefix("http")
+        return (self.silent.asked_for(url, self.id), self.to_room)
 
     def went(self, status: str, sip_code: str | None = None) -> None:
         """Twilio tells how their call goes."""

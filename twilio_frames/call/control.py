@@ -2,19 +2,26 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
-from pipecat.frames.frames import Frame, OutputAudioRawFrame, TTSSpeakFrame
+from pipecat.frames.frames import (
+    Frame,
+    LLMMessagesAppendFrame,
+    OutputAudioRawFrame,
+    TTSSpeakFrame,
+)
 from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.call.consulting import Briefing, Consult, Consults, no_account
 from twilio_frames.call.detours import STOP_SECS, Detours
 from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.call.recording import TwilioRecording
+from twilio_frames.call.silent_listener import SilentListener
 from twilio_frames.call.transfer import (
     Transfer,
     TransferOutcome,
@@ -247,12 +254,13 @@ class CallControl:
         hold: str | bytes | None = None,
         ring_secs: int = 25,
         caller_id: str | None = None,
+        listen_with: Callable[[], FrameProcessor] | None = None,
     ) -> TransferResult:
         """Put the caller through to somebody who was told about them, and has accepted.
 
         The caller stays with the bot meanwhile. Only when somebody accepts are both put into a
-        room, and the bot's part ends, as ``TRANSFERRED``. In any other case the caller still is
-        with the bot, or back. Needs Twilio credentials, and the webhooks of
+        room, and the bot's part ends, as ``TRANSFERRED``, unless it listens. In any other case the
+        caller still is with the bot, or back. Needs Twilio credentials, and the webhooks of
         :mod:`twilio_frames.server`.
 
         Args:
@@ -265,6 +273,9 @@ class CallControl:
             ring_secs: How long each of them rings.
             caller_id: Whom they see calling: a number of the account. None for
                 ``TWILIO_PHONE_NUMBER``.
+            listen_with: Makes a recogniser, one for each side. With it the bot stays as a silent
+                listener: what both say goes into its model's context, and it says nothing. When the
+                person hangs up, the caller is back with the bot.
 
         Raises:
             ConfigurationError: Without credentials, or a target is none.
@@ -278,7 +289,8 @@ class CallControl:
         called = [target for dial in dials_to(targets, None, {}) for target in dial.targets]
         result = TransferResult(outcome=TransferOutcome.FAILED)
         for tried, to in enumerate(called, 1):
-            consult = Consult(told, base_url)
+            silent = SilentListener(listen_with, self._overhear) if listen_with else None
+            consult = Consult(told, base_url, silent)
             transfer = WarmTransfer(
                 self, consult, self.consults, announce=announce, hold=hold, end_leg=rest.hang_up
             )
@@ -287,6 +299,11 @@ class CallControl:
             if not result.is_back or result.outcome is TransferOutcome.ANSWERED:
                 break
         return result
+
+    async def _overhear(self, who: str, text: str) -> None:
+        """Remembers what was said when the bot only listened."""
+        message: Any = {"role": "developer", "content": f"Overheard, the {who}: {text}"}
+        await self.tell(LLMMessagesAppendFrame(messages=[message], run_llm=False))
 
     def warm_transfer_function(
         self,

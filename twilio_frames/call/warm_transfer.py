@@ -14,7 +14,7 @@ from pipecat.services.llm_service import FunctionCallParams
 
 from twilio_frames.call.consulting import Consult, Consults
 from twilio_frames.call.detours import Detours
-from twilio_frames.call.plans import DetourResult
+from twilio_frames.call.plans import LONG_SECS, DetourResult
 from twilio_frames.call.transfer import (
     TransferOutcome,
     TransferResult,
@@ -23,7 +23,7 @@ from twilio_frames.call.transfer import (
 )
 from twilio_frames.errors import DetourError, TwilioFramesError
 from twilio_frames.pipecat_internals import tool_options
-from twilio_frames.twiml import Dial
+from twilio_frames.twiml import Verb
 
 __all__ = ["WarmTransfer", "warm_transfer_function"]
 
@@ -33,8 +33,8 @@ _BRIEFING_SECS = 300.0
 """How long a briefing may take, with all that is thought about it."""
 _ROOM_SECS = 15.0
 """How long whoever has accepted may take into the room."""
-_LONGEST_SECS = 1800.0
-"""How long a function of the model may take: several people may be asked."""
+_LONGEST_SECS = LONG_SECS + 1800.0
+"""How long a function of the model may take: several people may be asked, and one talked to."""
 
 
 class MovableCall(Protocol):
@@ -47,7 +47,7 @@ class MovableCall(Protocol):
         """Has a text said, behind what is being said."""
         ...
 
-    async def detour(self, *verbs: Dial) -> DetourResult:
+    async def detour(self, *verbs: Verb) -> DetourResult:
         """Has Twilio do something else, and comes back."""
         ...
 
@@ -96,6 +96,7 @@ class WarmTransfer:
         self._announce = announce
         self._hold = hold
         self._end_leg = end_leg
+        self._began_at = self._talked_secs = 0.0
 
     async def run(self, place: Coroutine[Any, Any, str], ring_secs: int) -> TransferResult:
         """Asks them, and puts the caller through if they accept.
@@ -119,7 +120,7 @@ class WarmTransfer:
             if outcome is TransferOutcome.ANSWERED:
                 outcome, is_back = await self._move(over)
             is_connected = outcome is TransferOutcome.ANSWERED
-            return TransferResult(outcome=outcome, is_back=is_back)
+            return TransferResult(outcome=outcome, is_back=is_back, talked_secs=self._talked_secs)
         finally:
             over.cancel()
             if not is_connected:
@@ -165,16 +166,32 @@ class WarmTransfer:
                 return TransferOutcome.AGENT_HUNG_UP, True
             if self._announce:
                 await self._call.say(self._announce)
-            moving = asyncio.create_task(self._call.detour(consult.to_room))
+            moving = asyncio.create_task(self._call.detour(*consult.caller_to_room))
             await self._first(moving, both, gone)
             if both.done() and not gone.done():
-                await self._call.leave()
-                return TransferOutcome.ANSWERED, False
+                self._began_at = asyncio.get_running_loop().time()
+                if consult.silent is None:
+                    await self._call.leave()
+                    return TransferOutcome.ANSWERED, False
+                return TransferOutcome.ANSWERED, await self._stay(moving)
             return await self._come_back(moving, is_alone=gone.done())
         finally:
             for task in (there, gone, both, moving):
                 if task is not None:
                     task.cancel()
+
+    async def _stay(self, moving: asyncio.Task[DetourResult]) -> bool:
+        """Listens until either of them hangs up; whether it was not the caller."""
+        try:
+            await moving
+        except DetourError as error:
+            if not error.has_ended:
+                raise
+        finally:
+            if self._consult.silent is not None:
+                self._consult.silent.over.set()
+        self._talked_secs = asyncio.get_running_loop().time() - self._began_at
+        return moving.exception() is None
 
     async def _come_back(
         self, moving: asyncio.Task[DetourResult], *, is_alone: bool

@@ -44,6 +44,7 @@ def create_app(
     POST    ``/fallback``             what Twilio asks when it could not do what it was told
     POST    ``/consult``              what Twilio asks and tells of somebody who is asked first
     POST    ``/room``                 who comes into the room where caller and they meet
+    GET     ``/room-audio``           what is said in it, for a bot that stays as a silent listener
     POST    ``/status``               call and stream status callbacks
     GET     ``/healthz``              whether calls are taken, how many are up; how vendors do
     ======  ========================  ==================================================

@@ -28,6 +28,7 @@ _ASKED_BY_TWILIO: dict[str, tuple[_Route, tuple[str, ...]]] = {
     "back": (webhooks.back, ("GET", "POST")),
     "consult": (consulting.consult, ("GET", "POST")),
     "room": (consulting.room, ("GET", "POST")),
+    "room-audio": (consulting.room_audio, ("GET",)),
     "whisper": (webhooks.whisper, ("GET", "POST")),
     "leg": (webhooks.leg, ("GET", "POST")),
     "recording": (webhooks.recording, ("GET", "POST")),
