@@ -1,14 +1,20 @@
 """``twilio-frames calls`` asks a server that runs."""
 
 import asyncio
+import io
 import json
+import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pipecat.pipeline.pipeline import Pipeline
 
 from tests.cli.command import run
+from twilio_frames.audio import MULAW_SILENCE, encode_mulaw
 from twilio_frames.call import Call
+from twilio_frames.cli.listen import LiveSound, read_order
 from twilio_frames.server import Server, ServerSettings, create_app
 from twilio_frames.testing import CallEnd, SimulatedTwilio
 
@@ -24,7 +30,7 @@ async def twilio() -> AsyncIterator[SimulatedTwilio]:
 @pytest.fixture
 async def server(twilio: SimulatedTwilio) -> AsyncIterator[Server]:
     async def bot(call: Call) -> None:
-        await call.line_ended()
+        await call.run(Pipeline([call.transport.input(), call.transport.output()]))
 
     settings = ServerSettings(
         account_sid=twilio.account_sid,
@@ -92,3 +98,64 @@ async def test_server_that_does_not_run_is_told(server: Server, capsys):
     nowhere = f"http://127.0.0.1:{server.port + 1 if server.port < 65535 else 1}"
     assert await run("calls", "--server", nowhere) == 1
     assert "expected a server of this package" in capsys.readouterr().err
+
+
+async def test_call_is_listened_to(
+    twilio: SimulatedTwilio, server: Server, capsys, monkeypatch, tmp_path: Path
+):
+    """Both sides are heard, what is typed is done, and the end is told."""
+    wav = tmp_path / "call.wav"
+    monkeypatch.setattr("sys.stdin", io.StringIO("/take twelve\n"))
+    async with twilio.call(f"{server.url}/twiml") as caller:
+        line = ("calls", "listen", caller.call_sid, "--server", server.url, "--key", KEY)
+        listening = asyncio.create_task(run(*line, "--audio", wav))
+        await caller.wait(1.0)
+        await caller.say("Good morning.")
+        await caller.hang_up()
+        assert await listening == 0
+
+    told = capsys.readouterr().out
+    assert f"listening to {caller.call_sid}" in told
+    assert "expected a phone number" in told
+    assert "the call is over" in told
+    with wave.open(str(wav)) as heard:
+        samples = np.frombuffer(heard.readframes(heard.getnframes()), np.int16).reshape(-1, 2)
+    assert np.abs(samples[:, 0]).max() > 2000, "the caller is on the left"
+    assert 1.0 < len(samples) / 8000 < 5.0
+
+
+@pytest.mark.parametrize(
+    ("line", "order"),
+    [
+        ("Offer ten off.\n", {"do": "whisper", "text": "Offer ten off."}),
+        ("/take +14155550123\n", {"do": "take_over", "to": "+14155550123"}),
+        ("/hang-up\n", {"do": "hang_up"}),
+        (" \n", None),
+    ],
+)
+def test_what_is_typed_is_an_order(line: str, order: dict[str, str] | None):
+    assert read_order(line) == order
+
+
+async def test_call_that_is_not_up_cannot_be_listened_to(server: Server, capsys):
+    line = ("calls", "listen", "CA404", "--server", server.url, "--key", KEY)
+    assert await run(*line) == 1
+    assert "a call this server knows" in capsys.readouterr().err
+
+
+def test_both_sides_are_heard_live_one_beside_the_other():
+    heard = io.BytesIO()
+    sound = LiveSound(heard)
+    quiet, low, high = bytes([MULAW_SILENCE]), encode_mulaw(b"\0\x10"), encode_mulaw(b"\0\x40")
+    # The bot's audio is told when it was heard, some time behind the caller's.
+    for at in range(5000, 6000, 20):
+        sound.put(0, at, (low if at < 5500 else quiet) * 160)
+        if at >= 5300:
+            sound.put(1, at - 200, (high if at < 5800 else quiet) * 160)
+    asyncio.run(sound.close())
+
+    samples = np.frombuffer(heard.getvalue(), np.int16).reshape(-1, 2)
+    spoken = [np.flatnonzero(side) / 8000 for side in samples.T]
+    assert (spoken[0][0], spoken[0][-1]) == pytest.approx((0.0, 0.5), abs=0.001)
+    assert (spoken[1][0], spoken[1][-1]) == pytest.approx((0.1, 0.6), abs=0.001)
+    assert len(samples) == 8000

@@ -142,6 +142,38 @@ async def test_page_of_another_origin_is_refused(phone: Phone):
         assert caught.value.status == 403
 
 
+async def test_browser_shows_a_ticket_once(phone: Phone):
+    """It can show no key when it opens a WebSocket."""
+    async with phone.desk(Talker(), settings=SETTINGS) as desk, desk.call() as caller:
+        url = f"{desk.base_url}/calls/{caller.call_sid}/listen"
+        async with aiohttp.ClientSession() as session:
+            async with session.post(url) as refused:
+                assert refused.status == 401
+            tickets: list[str] = []
+            for _ in range(2):
+                shown = {"Authorization": f"Bearer {KEY}"}
+                async with session.post(url, headers=shown) as answer:
+                    tickets.append((await answer.json())["ticket"])
+            for one in tickets:
+                async with session.ws_connect(url, params={"ticket": one}) as websocket:
+                    assert (await websocket.receive_json())["event"] == "start"
+            for used in (tickets[0], "", f"{tickets[0]}x", "ü.ü"):
+                with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                    await session.ws_connect(url, params={"ticket": used})
+                assert caught.value.status == 401
+
+
+async def test_ticket_is_for_one_call(phone: Phone):
+    async with phone.desk(Talker(), settings=SETTINGS) as desk:
+        async with desk.call() as one, desk.call() as other, aiohttp.ClientSession() as session:
+            shown = {"Authorization": f"Bearer {KEY}"}
+            url = f"{desk.base_url}/calls/{{}}/listen"
+            async with session.post(url.format(one.call_sid), headers=shown) as answer:
+                ticket = (await answer.json())["ticket"]
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(url.format(other.call_sid), params={"ticket": ticket})
+
+
 async def test_listener_ends_the_call(phone: Phone):
     bot = Talker()
     async with phone.desk(bot, settings=SETTINGS) as desk, desk.call() as caller:

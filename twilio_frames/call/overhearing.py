@@ -99,18 +99,25 @@ def _audio(who: int, mulaw: bytes, at: float) -> bytes:
 class OverheardCall(CallControl):
     """A call that others may hear."""
 
+    observers: list[BaseObserver]
+
     @asynccontextmanager
     async def overheard_by(self, overhearer: Overhearer) -> AsyncIterator[None]:
         """Let somebody listen in, from here to the end of this."""
-        worker = await self._require_worker()
         self._transport.add_tap(overhearer)
-        worker.add_observer(overhearer)
+        if self._worker is not None:
+            self._worker.add_observer(overhearer)
+        else:
+            # There may be no pipeline yet, or none at all.
+            self.observers.append(overhearer)
         try:
             yield
         finally:
             self._transport.remove_tap(overhearer)
-            if self._worker is worker:
-                await worker.remove_observer(overhearer)
+            if overhearer in self.observers:
+                self.observers.remove(overhearer)
+            if self._worker is not None:
+                await self._worker.remove_observer(overhearer)
 
     async def whisper(self, text: str) -> None:
         """Tell the bot's model something that nobody hears: it counts from its next reply on.

@@ -1,14 +1,18 @@
-"""``twilio-frames calls``: the calls of a server that runs; one followed, or ended."""
+"""``twilio-frames calls``: the calls of a server that runs; one followed, heard, or ended."""
 
 import argparse
 import asyncio
 import os
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 
 from twilio_frames.cli.exit_status import ExitStatus
+from twilio_frames.cli.listen import Listening, audio_to
 from twilio_frames.cli.options import Commands, file_to_write, write_json
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import CallFailedError, ConfigurationError
@@ -16,7 +20,8 @@ from twilio_frames.hosts import proxy_for
 
 _DESCRIPTION = """\
 Asks a server that runs (twilio-frames serve, campaign) for its calls: `calls` lists them, `calls
-follow SID` tells of one until it is over, `calls hang-up SID` ends it at once."""
+follow SID` tells of one until it is over, `calls listen SID` lets you hear both sides, read the
+words, whisper to the bot and take the call over, `calls hang-up SID` ends it at once."""
 
 _EPILOG = """\
 exit status: 0 done; 1 the server was not reached, would not, or knows no such call."""
@@ -35,7 +40,8 @@ def add_to(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
-    parser.add_argument("deed", nargs="?", choices=("list", "follow", "hang-up"), default="list")
+    deeds = ("list", "follow", "listen", "hang-up")
+    parser.add_argument("deed", nargs="?", choices=deeds, default="list")
     parser.add_argument("sid", nargs="?", metavar="SID", help="the call: CA...")
     parser.add_argument(
         "--server",
@@ -49,6 +55,12 @@ def add_to(commands: Commands) -> None:
         help="the dial key, if it is asked for (TWILIO_FRAMES_DIAL_KEY)",
     )
     parser.add_argument(
+        "--audio",
+        metavar="FILE",
+        help="where to `listen`: a WAV file, the caller left, the bot right; - for its samples on "
+        "standard output, for a player: `| aplay -f S16_LE -r 8000 -c 2`",
+    )
+    parser.add_argument(
         "--json", type=file_to_write, metavar="FILE", help="what was told last, for programs"
     )
 
@@ -57,10 +69,11 @@ def run(options: argparse.Namespace) -> int:
     """Does it; gives the exit status."""
     if (options.deed == "list") == bool(options.sid):
         raise ConfigurationError(
-            "expected `calls`, `calls follow SID` or `calls hang-up SID`: a call is named where "
-            "one is meant"
+            "expected `calls`, `calls follow SID`, `calls listen SID` or `calls hang-up SID`: a "
+            "call is named where one is meant"
         )
-    return asyncio.run(_run(options, Console()))
+    console = Console(sys.stderr if options.audio == "-" else None)
+    return asyncio.run(_run(options, console))
 
 
 async def _run(options: argparse.Namespace, console: Console) -> int:
@@ -73,6 +86,10 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
                 return ExitStatus.DONE
             case "follow":
                 call = await _follow(server, options.sid, console)
+            case "listen":
+                async with server.listen(options.sid) as websocket:
+                    end = await Listening(websocket, console, audio_to(options.audio)).run()
+                call = {"call_sid": options.sid, "end_reason": end["reason"]}
             case _:
                 call = await server.ask("DELETE", f"calls/{options.sid}")
                 console.say(f"{call['call_sid']} was ended")
@@ -115,6 +132,26 @@ class _Asked:
             reason = told.get("error") if isinstance(told, dict) else None
             raise CallFailedError(reason or f"expected an answer, got HTTP {answer.status}")
         return told
+
+    @asynccontextmanager
+    async def listen(self, sid: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """The WebSocket on which a call is heard.
+
+        Raises:
+            CallFailedError: The server was not reached, or would not.
+        """
+        ticket = (await self.ask("POST", f"calls/{sid}/listen"))["ticket"]
+        url = f"{self._url}/calls/{sid}/listen"
+        try:
+            async with self._session.ws_connect(
+                url, params={"ticket": ticket}, proxy=proxy_for(url), heartbeat=20.0
+            ) as websocket:
+                yield websocket
+        except aiohttp.WSServerHandshakeError as error:
+            raise CallFailedError(
+                f"expected to listen in, got HTTP {error.status}: 409 says that the call's stream "
+                "is not up, 429 that too many listen"
+            ) from error
 
 
 def _list(calls: list[dict[str, Any]], console: Console) -> None:

@@ -54,6 +54,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_get(base + "/calls", dialing.call_list)
         app.router.add_get(base + "/calls/{sid}", dialing.call_state)
         app.router.add_get(base + "/calls/{sid}/listen", overhearing.listen)
+        app.router.add_post(base + "/calls/{sid}/listen", overhearing.ticket)
         app.router.add_delete(base + "/calls/{sid}", dialing.hang_up)
         app.router.add_get(base + "/healthz", healthz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)

@@ -66,6 +66,7 @@ class ServerState:
         consults: Those who are asked whether they take a caller.
         relay: Tells others how the calls go that they placed.
         wrong_keys: Who showed a wrong dial key.
+        tickets: What listeners show that can show no key.
         log_folder: The folder of the calls' logs.
         dial_key: What places calls from elsewhere; None if nothing does.
     """
@@ -86,6 +87,7 @@ class ServerState:
     relay: StatusRelay
     consults: Consults = field(default_factory=Consults)
     wrong_keys: WrongKeys = field(default_factory=WrongKeys)
+    tickets: StreamTokens = field(default_factory=lambda: StreamTokens(lifetime=30.0, capacity=500))
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
 

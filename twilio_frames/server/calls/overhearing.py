@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from twilio_frames.server.dialing.placing import check_key, known
 from twilio_frames.server.incoming import own_url, problem
 from twilio_frames.server.state import STATE, ServerState
 
-__all__ = ["listen"]
+__all__ = ["listen", "ticket"]
 
 _MOST_LISTENERS = 8
 """On one call; each costs a copy of its audio."""
@@ -28,15 +29,40 @@ _LONGEST_ORDER = 8 * 1024
 _LONGEST_WHISPER = 2000
 
 
+async def ticket(request: web.Request) -> web.Response:
+    """``POST /calls/{sid}/listen``: a ticket to listen by, good once and for half a minute.
+
+    It is for browsers, which can show no key when they open a WebSocket.
+    """
+    _check_origin(request)
+    check_key(request, {})
+    name = secrets.token_hex(8)
+    token = request.app[STATE].tickets.issue(f"{known(request).call_sid} {name}")
+    return web.json_response({"ticket": f"{name}.{token}"})
+
+
+def _check_origin(request: web.Request) -> None:
+    if not is_same_origin(request, own_url(request)):
+        raise problem(web.HTTPForbidden, "expected a request from this server's own page")
+
+
+def _check_ticket(request: web.Request, shown: str) -> None:
+    name, _, token = shown.partition(".")
+    if not request.app[STATE].tickets.redeem(token, f"{known(request).call_sid} {name}"):
+        raise problem(web.HTTPUnauthorized, "expected a ticket, got one that is used up")
+
+
 async def listen(request: web.Request) -> web.StreamResponse:
     """``GET /calls/{sid}/listen``: both sides live, for those who may place a call.
 
     What is sent and taken stands in ``docs/listening-in.md``.
     """
     state = request.app[STATE]
-    if not is_same_origin(request, own_url(request)):
-        raise problem(web.HTTPForbidden, "expected a request from this server's own page")
-    check_key(request, {})
+    _check_origin(request)
+    if (shown := request.query.get("ticket")) is not None:
+        _check_ticket(request, shown)
+    else:
+        check_key(request, {})
     record = known(request)
     if (call := record.call) is None:
         raise problem(web.HTTPConflict, "expected a call whose stream is up, got one that is not")
