@@ -83,6 +83,7 @@ from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
 from twilio_frames.processors.output.unsounded import SayAgain
 from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio, advise_on_recognisers
+from twilio_frames.processors.pipeline.gates import is_audio_wanted_behind
 from twilio_frames.processors.turns.muted_keys import MutedKeys
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
@@ -91,7 +92,8 @@ from twilio_frames.safe_logging import report_unforeseen
 
 __all__ = ["MulawOutput"]
 
-_BOT_SPEAKING_SECS = 0.2
+# For those who wait until nobody has said anything for some seconds.
+_BOT_SPEAKING_SECS = 1.0
 _NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
 
@@ -157,6 +159,7 @@ class MulawOutput(BaseOutputTransport):
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
         self._has_words = False
+        self._is_audio_wanted = True
         self._leaving = Leaving(self, line, self._pacer)
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
@@ -174,6 +177,7 @@ class MulawOutput(BaseOutputTransport):
         await self._early_start.come_up()
         advise_on_recognisers(self)
         advise_on_audio(self)
+        self._is_audio_wanted = is_audio_wanted_behind(self)
         if self._runner is None:
             self._runner = self.create_task(self._early_start.run(self._pacer))
             HeardFirst.around(self)
@@ -386,6 +390,8 @@ class MulawOutput(BaseOutputTransport):
             await self.broadcast_frame(BotSpeakingFrame)
 
     async def _audio_heard(self, audio: HeardAudio) -> None:
+        if not self._is_audio_wanted:
+            return
         # Whoever stands behind a transport takes the time at which audio comes for its own.
         kind = HeardAudioFrame if audio.is_speech else HeardSoundFrame
         await self.push_frame(kind(decode_mulaw(audio.mulaw), SAMPLE_RATE, 1))

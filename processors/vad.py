@@ -7,6 +7,7 @@ piece of audio stands right behind it, however late and in whatever lumps it cam
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -62,14 +63,20 @@ class AudioSteps:
         self._late: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
 
-    async def take(self, frame: MulawInputFrame, *, at_once: bool = False) -> None:
-        """Pushes audio on, along with what was kept back, or keeps it back."""
-        if not self._kept and (at_once or not self.secs):
+    async def take(self, frame: MulawInputFrame, *, at_most: float = math.inf) -> None:
+        """Pushes audio on, along with what was kept back, or keeps it back.
+
+        Args:
+            frame: The audio.
+            at_most: How much may be kept back, whatever a frame is to hold.
+        """
+        secs = min(self.secs, at_most)
+        if not self._kept and not secs:
             await self._push(frame)
             return
         self._kept.append(frame)
         self._kept_secs += len(frame.audio) / (2 * frame.sample_rate)
-        if at_once or self._kept_secs >= self.secs - _ROUNDING:
+        if self._kept_secs >= secs - _ROUNDING:
             await self.flush()
         elif self._late is None:
             loop = asyncio.get_running_loop()
@@ -117,8 +124,9 @@ class PhoneVAD(VADProcessor):
             the caller here, so no audio is needed behind the recogniser.
         vad_analyzer: Another analyzer, in the place of the shared one.
         step_secs: How much of the caller's silence a frame behind this holds, at least: a
-            recogniser takes as long for a long one as for a short one. Of speech, and with another
-            analyzer, each piece goes on at once, and so does silence at 0.
+            recogniser takes as long for a long one as for a short one. Of speech it holds 40 ms at
+            most, and where something is told of it, all of it has gone on before. At 0, and with
+            another analyzer, each piece goes on at once.
         **kwargs: Pipecat's own.
     """
 
@@ -126,6 +134,10 @@ class PhoneVAD(VADProcessor):
     """How much more has to be spoken to be told of."""
     _SILENCE_SECS: float = 0.06
     """How much longer it has to be silent."""
+    _SPEECH_STEP_SECS: float = 0.04
+    """How much of speech goes on together: what recognisers ask for, and two of Twilio's pieces."""
+    _ACTIVITY_SECS: float = 1.0
+    """How often those who wait for the caller to be idle are told that they speak."""
 
     def __init__(
         self,
@@ -139,7 +151,7 @@ class PhoneVAD(VADProcessor):
         learned_pause: LearnedPause | None = None,
         turn_analyzer: BaseTurnAnalyzer | None = None,
         vad_analyzer: VADAnalyzer | None = None,
-        step_secs: float = 0.06,
+        step_secs: float = 0.1,
         **kwargs,
     ):
         analyzer = PhoneVADAnalyzer(
@@ -170,7 +182,7 @@ class PhoneVAD(VADProcessor):
         self._told_certain = False
         self._pcm = b""
         self._was_quiet = True
-        self._steps = AudioSteps(step_secs, self.push_frame)
+        self._steps = AudioSteps(step_secs, super().push_frame)
         self._failure: BaseException | None = None
         self._is_judging = self._holds = False
         self._behind: deque[Frame] = deque()
@@ -178,7 +190,10 @@ class PhoneVAD(VADProcessor):
         self._catching_up: asyncio.Task[None] | None = None
         # Without queues and tasks of its own: what is heard is judged beside the pipeline.
         direct = {"enable_direct_mode": True} if self._analyzer is not None else {}
-        super().__init__(vad_analyzer=vad_analyzer or analyzer, **(direct | kwargs))
+        self.is_direct: bool = kwargs.get("enable_direct_mode", self._analyzer is not None)
+        """Whether it hears the transport's audio without a queue between them."""
+        kwargs = {"speech_activity_period": self._ACTIVITY_SECS, **direct, **kwargs}
+        super().__init__(vad_analyzer=vad_analyzer or analyzer, **kwargs)
 
     @property
     def learned_pause(self) -> LearnedPause:
@@ -213,23 +228,43 @@ class PhoneVAD(VADProcessor):
         else:
             await self._forward(frame, direction)
 
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Pushes a frame, behind the audio that came before it."""
+        if direction is FrameDirection.DOWNSTREAM:
+            await self._steps.flush()
+        await super().push_frame(frame, direction)
+
     async def _forward(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, VADParamsUpdateFrame):
             # What is set is kept to, as where ``params`` are given.
             self._turns.keep_to_pause()
         if (analyzer := self._analyzer) is None or not isinstance(frame, InputAudioRawFrame):
-            if direction is FrameDirection.DOWNSTREAM:
-                await self._steps.flush()
             await super().process_frame(frame, direction)
             if analyzer is not None:
                 self._turns.note(frame)
             return
         await FrameProcessor.process_frame(self, frame, direction)
+        await self._hear(frame, analyzer)
+
+    async def hear(self, frame: InputAudioRawFrame) -> None:
+        """Takes a piece of the caller's audio, where :attr:`is_direct`.
+
+        What Pipecat does with a frame on its way from one processor to the next takes as long as
+        all that is done with the audio here.
+        """
+        if self._holds:
+            self._behind.append(frame)
+        elif self._analyzer is not None:
+            await self._or_report(self._hear(frame, self._analyzer))
+
+    async def _hear(self, frame: InputAudioRawFrame, analyzer: PhoneVADAnalyzer) -> None:
         if isinstance(frame, MulawInputFrame):
             analyzer.bot = frame.bot
-            await self._steps.take(frame, at_once=not analyzer.is_quiet)
+            step = math.inf if analyzer.is_quiet else self._SPEECH_STEP_SECS
+            await self._steps.take(frame, at_most=step)
         else:
-            await self._steps.flush()
             await self.push_frame(frame)
         self._pcm, self._was_quiet = frame.audio, analyzer.is_quiet
         self._is_judging = self._holds = True
@@ -277,7 +312,6 @@ class PhoneVAD(VADProcessor):
         if failure is not None:
             raise RuntimeError("expected the VAD's model to run, got an error") from failure
         if not self._is_quiet(analyzer):
-            await self._steps.flush()
             await follow_vad_state(self, _NO_AUDIO)
             await self._tell(analyzer)
         if (news := self._turns.hear(self._pcm)) is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pipecat.frames.frames import OutputAudioRawFrame
 from pipecat.pipeline.pipeline import Pipeline, PipelineSink, PipelineSource
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.ai_service import AIService
@@ -9,7 +10,7 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_output import BaseOutputTransport
 
-__all__ = ["parts_around", "parts_in", "speech_gates", "voice_in"]
+__all__ = ["is_audio_wanted_behind", "parts_around", "parts_in", "speech_gates", "voice_in"]
 
 # By where their classes are: whoever has none of them need not import them.
 _LET_THROUGH = (
@@ -20,6 +21,12 @@ _LET_THROUGH = (
     "pipecat.processors.frameworks.rtvi",
     "pipecat.processors.logger",
     "pipecat.processors.metrics.",
+)
+
+_DEAF = (
+    "pipecat.pipeline.",
+    "pipecat.processors.aggregators.llm_response_universal",
+    "twilio_frames.processors.",
 )
 
 
@@ -44,6 +51,27 @@ def parts_around(
         return [], []
     place = line.index(processor)
     return line[:place], line[place + 1 :]
+
+
+def is_audio_wanted_behind(output: FrameProcessor) -> bool:
+    """Whether anybody behind an output may make something of the audio that was heard.
+
+    A memory does not, nor does what this package has there. Whoever has the worker tell of audio
+    that reached the pipeline's end does.
+
+    Args:
+        output: Of a pipeline that is being started.
+    """
+    told_of = output.pipeline_worker.reached_downstream_types
+    if any(
+        issubclass(OutputAudioRawFrame, kind) or issubclass(kind, OutputAudioRawFrame)
+        for kind in told_of
+    ):
+        return True
+    ahead, behind = parts_around(output)
+    if not ahead and not behind:
+        return True
+    return not all(type(one).__module__.startswith(_DEAF) for one in behind)
 
 
 def speech_gates(pipeline: FrameProcessor) -> list[str]:

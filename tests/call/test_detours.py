@@ -286,7 +286,7 @@ async def test_call_may_leave_before_it_has_said_all(phone: Phone, by_rest: bool
 
     async def act(call: Call, bot: DetourBot) -> DetourResult:
         await bot.say(4.0)
-        await bot.before.wait_for(BotSpeakingFrame, count=5)
+        await bot.before.wait_for(BotSpeakingFrame, count=2)
         return await call.detour(Pause(seconds=1), at_once=True, by_rest=by_rest)
 
     bot = DetourBot(act)

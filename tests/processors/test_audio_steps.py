@@ -74,12 +74,17 @@ async def test_audio_behind_a_filter_has_no_mulaw_and_is_counted_all_the_same():
     assert [(len(frame.audio), frame.mulaw) for frame in pushed] == [(640, b"")]
 
 
-async def test_speech_goes_on_at_once_along_with_the_silence_before_it():
+async def test_speech_goes_on_sooner_along_with_the_silence_before_it():
     pushed = Pushed()
     steps = AudioSteps(0.1, pushed.push)
 
     await steps.take(piece(0))
-    await steps.take(piece(1), at_once=True)
-    await steps.take(piece(2), at_once=True)
+    for number in (1, 2, 3):
+        await steps.take(piece(number), at_most=0.04)
+    await steps.take(piece(4), at_most=0.0)
 
-    assert [frame.timestamp for frame in pushed] == [0, 40]
+    assert [(frame.timestamp, len(frame.mulaw)) for frame in pushed] == [
+        (0, 320),
+        (40, 320),
+        (80, 160),
+    ]

@@ -9,16 +9,22 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     OutputAudioRawFrame,
+    TTSAudioRawFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
+from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap, speech
 from tests.waiting import time_passes
+from twilio_frames.frames import HeardAudioFrame
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
+from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.transport import TwilioParams
 
@@ -90,6 +96,40 @@ async def test_what_an_interruption_left_unheard_is_not_told_of():
     assert behind.told == len(line.heard)
     names = [name for name in behind.order if name in {"HeardAudioFrame", "InterruptionFrame"}]
     assert names[-1] == "InterruptionFrame"
+
+
+async def told_of_audio(*, to_end: bool, behind: list[FrameProcessor]) -> bool:
+    """Whether an output pushes what was heard, with nobody behind it but these."""
+    tap, output = Tap(), MulawOutput(FakeLine(), TwilioParams())
+    memory = PhoneContextAggregator(LLMContext())
+    worker = PipelineWorker(
+        Pipeline([tap, memory.user(), output, *behind, memory.assistant()]),
+        params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000),
+        enable_rtvi=False,
+    )
+    if to_end:
+        worker.add_reached_downstream_filter((TTSAudioRawFrame,))
+    pushed: list[Frame] = []
+
+    async def note(_: FrameProcessor, frame: Frame) -> None:
+        pushed.append(frame)
+
+    output.add_event_handler("on_before_push_frame", note)
+    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+    await worker.queue_frames(speech(0.3))
+    await tap.wait_for(BotStoppedSpeakingFrame)
+    await worker.cancel()
+    await running
+    return any(isinstance(frame, HeardAudioFrame) for frame in pushed)
+
+
+async def test_audio_is_told_of_where_anybody_may_take_it():
+    assert not await told_of_audio(to_end=False, behind=[])
+    assert await told_of_audio(to_end=True, behind=[])
+    assert await told_of_audio(to_end=False, behind=[AudioBufferProcessor()])
+    assert await told_of_audio(to_end=False, behind=[Pipeline([IdentityFilter()])])
 
 
 async def test_clip_is_told_of_once():

@@ -101,6 +101,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._backlog = Backlog(connection.opened_at)
         self._step_secs = params.audio_in_step_secs
         self._steps = AudioSteps(0.0, self.push_audio_frame)
+        self._hand_on: Callable[[InputAudioRawFrame], Awaitable[None]] = self.push_frame
         self._beginning: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
         self._coming_up: ComingUp | None = None
@@ -139,8 +140,9 @@ class TwilioInput(BaseInputTransport, LineListener):
     async def start(self, frame: StartFrame):
         """Starts to read."""
         await super().start(frame)
-        is_heard_in_pieces = isinstance(self.next, PhoneVAD)
-        self._steps.secs = 0.0 if is_heard_in_pieces else self._step_secs
+        vad = self.next if isinstance(self.next, PhoneVAD) else None
+        self._steps.secs = 0.0 if vad else self._step_secs
+        self._hand_on = vad.hear if vad and vad.is_direct else self.push_frame
         await self.set_transport_ready(frame)
         if self._beginning is None:
             self._beginning = self.create_task(self._begin())
@@ -234,7 +236,7 @@ class TwilioInput(BaseInputTransport, LineListener):
                 # As it came is not as it is to be heard.
                 frame.mulaw = b""
         if frame.audio:
-            await self.push_frame(frame)
+            await self._hand_on(frame)
 
     async def _begin(self) -> None:
         try:
