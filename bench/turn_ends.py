@@ -44,13 +44,16 @@ from twilio_frames.processors.context import (  # noqa: E402
     PhoneContextAggregator,
     phone_turn_strategies,
 )
-from twilio_frames.processors.endpointing import Endpointing  # noqa: E402
+from twilio_frames.processors.endpointing import (  # noqa: E402
+    Endpointing,
+    phone_vad_params,
+)
 from twilio_frames.processors.turns.smart_turn import (  # noqa: E402
     PhoneSmartTurn,
     SmartTurnPool,
     probability_of_end,
 )
-from twilio_frames.processors.vad import PhoneVAD, phone_vad_params  # noqa: E402
+from twilio_frames.processors.vad import PhoneVAD  # noqa: E402
 
 _TURNS_A_CALL = 8
 

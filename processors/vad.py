@@ -32,13 +32,14 @@ from twilio_frames.processors.endpointing import (
     LIKELY_SECS,
     Endpointing,
     TurnEndTimes,
-    phone_vad_params,
 )
 from twilio_frames.processors.silero import SAMPLE_RATE, PhoneVADAnalyzer, warm_up
 from twilio_frames.processors.turns.endpointer import Endpointer
 from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRange
 
-__all__ = ["PhoneVAD", "phone_vad_params"]
+__all__ = [
+    "PhoneVAD",
+]
 
 _ROUNDING = 1e-6
 _NO_AUDIO = InputAudioRawFrame(audio=b"", sample_rate=SAMPLE_RATE, num_channels=1)

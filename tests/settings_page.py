@@ -19,7 +19,7 @@ from twilio_frames.processors.fallback import FallbackOptions
 from twilio_frames.processors.turns.learned_pause import PauseRange
 from twilio_frames.rest import CallOptions
 from twilio_frames.server import CallerRules, ServerSettings
-from twilio_frames.services.deepgram import RetryPolicy
+from twilio_frames.services import RetryPolicy
 from twilio_frames.services.openai import ReplyPolicy
 from twilio_frames.testing import AccountRules, CallerOptions, LineConditions, StartDelays
 from twilio_frames.testing.load import LoadPlan, QualityLimits
@@ -33,7 +33,7 @@ WHERE: dict[type, str] = {
     "`ServerSettings.from_environment()` reads the variables that are named.",
     CallerRules: "`ServerSettings(callers=CallerRules(...))`; see [who calls](who-calls.md).",
     CallOptions: "A call that is placed: the JSON or form of `POST /call` beside `to`, and the "
-    "options of `twilio-frames dial` by the same names (`--ring-seconds`).",
+    "options of `twilio-frames dial` (`--ring-seconds` is `ring_secs`).",
     AnswerPolicy: "`call.run(pipeline, answering=AnswerPolicy(...))`; see "
     "[who answers](answering.md).",
     CampaignPolicy: "`Campaign(contacts, line, CampaignPolicy(...))`; see "
@@ -47,8 +47,8 @@ WHERE: dict[type, str] = {
     "[fallbacks](fallbacks.md).",
     ReplyPolicy: "`policy=` of `PhoneOpenAILLMService` and `PhoneLangchainProcessor`; see "
     "[OpenAI](vendors/openai.md). What is not here is as in `RetryPolicy`.",
-    RetryPolicy: "`policy=` of Deepgram's, Cartesia's and Google's services; see "
-    "[vendors](vendors/README.md).",
+    RetryPolicy: "`policy=` of Deepgram's, Cartesia's and Google's services, from "
+    "`twilio_frames.services`; see [vendors](vendors/README.md).",
     EspeakTTSSettings: "`EspeakTTSService(settings=EspeakTTSService.Settings(...))`.",
     CallerOptions: "A caller of the test kit: `SimulatedTwilio.call(url, options=...)`; see "
     "[callers](callers.md).",

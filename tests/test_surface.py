@@ -38,4 +38,4 @@ def test_names_can_be_imported():
 
 
 def test_there_are_no_more_than_can_be_known():
-    assert sum(map(len, pinned().values())) <= 250
+    assert sum(map(len, pinned().values())) <= 200

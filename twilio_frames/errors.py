@@ -24,19 +24,14 @@ What the *other* side does wrong on a stream is never an exception: it is a valu
 
 __all__ = [
     "BotFailedError",
-    "BrokenOffReplyError",
     "CallFailedError",
     "ClipError",
     "ConfigurationError",
     "DetourError",
-    "IncompleteReplyError",
-    "LocalProtocolError",
     "MissingExtraError",
     "ProtocolError",
-    "RecognitionError",
     "RestError",
     "StreamTimeoutError",
-    "SynthesisError",
     "TwilioFramesError",
 ]
 

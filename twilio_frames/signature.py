@@ -27,10 +27,6 @@ from typing import cast
 from urllib.parse import SplitResult, parse_qs, quote, quote_plus, unquote_plus, urlsplit
 
 __all__ = [
-    "HMAC_SHA1",
-    "HMAC_SHA256",
-    "SETTINGS_HEADER",
-    "SIGNATURE_HEADER",
     "SignatureValidator",
     "sign",
 ]

@@ -31,7 +31,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from twilio_frames.frames import CallAwayFrame, CallBackFrame, DigitsWantedFrame
 from twilio_frames.processors.replies.deadline import Deadline
 
-__all__ = ["FILLERS", "FillerFrame", "SilenceFiller"]
+__all__ = ["FillerFrame", "SilenceFiller"]
 
 FILLERS = ("One moment, please.", "Just a second.", "Let me see.")
 """What is said, in turn."""

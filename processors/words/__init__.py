@@ -50,7 +50,10 @@ from twilio_frames.processors.words.text_layer import (
 from twilio_frames.processors.words.utterance import Utterance
 from twilio_frames.processors.words.word_places import spoken_letters
 
-__all__ = ["HeardTextFrame", "WordAligner", "heard_text"]
+__all__ = [
+    "HeardTextFrame",
+    "WordAligner",
+]
 
 
 class WordAligner:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from twilio_frames.campaign import Contact, Outcome, read_contacts, read_numbers
+from twilio_frames.campaign import Contact, Outcome, read_contacts
+from twilio_frames.campaign.contacts import read_numbers
 from twilio_frames.errors import ConfigurationError
 
 ANN, BEN = "+12125550101", "+12125550102"

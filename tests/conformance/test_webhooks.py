@@ -23,7 +23,8 @@ from tests.conformance.site import ANNA, BOT, CONNECT_STREAM, TOKEN, Site, wav
 from tests.waiting import time_passes
 from twilio_frames.errors import CallFailedError
 from twilio_frames.signature import HMAC_SHA256, SETTINGS_HEADER, SIGNATURE_HEADER
-from twilio_frames.testing import CallbackDisorder, Numbers, Signing, SimulatedTwilio
+from twilio_frames.testing import Numbers, Signing, SimulatedTwilio
+from twilio_frames.testing.calls.account import CallbackDisorder
 
 
 @fact("The voice webhook says who calls whom, and how the call stands.", CALLS)

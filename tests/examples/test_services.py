@@ -22,12 +22,12 @@ from twilio_frames.testing.known_speech import espeak_voice
 from twilio_frames.testing.vendors import (
     CartesiaServer,
     DeepgramServer,
-    Fault,
     FunctionCall,
     OpenAIServer,
     Refusal,
-    VendorServer,
 )
+from twilio_frames.testing.vendors.faults import Fault
+from twilio_frames.testing.vendors.server import VendorServer
 
 KEYS = {"DEEPGRAM_API_KEY": "dg", "OPENAI_API_KEY": "sk", "CARTESIA_API_KEY": "ca"}
 ORDER = "A small cappuccino with honey, please."

@@ -11,8 +11,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from tests.waiting import time_passes
+from twilio_frames.services import RetryPolicy
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
-from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.services.vendor_socket import UNREACHABLE, VendorSocket
 
 

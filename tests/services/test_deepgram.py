@@ -17,11 +17,8 @@ from pipecat.services.deepgram.stt import DeepgramSTTService
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.services.deepgram import (
-    PhoneDeepgramSTTService,
-    RetryPolicy,
-    UtteranceEndFrame,
-)
+from twilio_frames.services import RetryPolicy
+from twilio_frames.services.deepgram import PhoneDeepgramSTTService, UtteranceEndFrame
 from twilio_frames.testing.vendors import (
     DeepgramServer,
     Garbage,

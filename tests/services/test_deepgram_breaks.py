@@ -12,10 +12,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import mulaw_silence
-from twilio_frames.services.deepgram import (
-    PhoneDeepgramSTTService,
-    RetryPolicy,
-)
+from twilio_frames.services import RetryPolicy
+from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.deepgram import connection as deepgram_connection
 from twilio_frames.testing.vendors import (
     DeepgramServer,

@@ -15,7 +15,7 @@ from pipecat.utils.errors import ErrorCategory
 from tests.services.deepgram_rig import Settings, hearing, service
 from twilio_frames.audio import mulaw_silence
 from twilio_frames.processors.replies.apology import NOT_HEARD
-from twilio_frames.services.deepgram import RetryPolicy
+from twilio_frames.services import RetryPolicy
 from twilio_frames.testing.vendors import (
     DeepgramServer,
     Drop,

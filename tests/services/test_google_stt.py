@@ -27,10 +27,10 @@ from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.call import phone_worker
 from twilio_frames.frames import MulawInputFrame
 from twilio_frames.processors.replies.apology import NOT_HEARD
+from twilio_frames.services import RetryPolicy
 from twilio_frames.services import outage_announcer as deafness
 from twilio_frames.services.google import PhoneGoogleSTTService
 from twilio_frames.services.google import stt as google_stt
-from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing.vendors import Hang, Refusal
 from twilio_frames.testing.vendors.google import GoogleServer
 

@@ -15,7 +15,7 @@ from pipecat.services.openai.realtime import events
 
 from tests.services.realtime_rig import running, worker_service
 from twilio_frames.frames import MulawOutputFrame
-from twilio_frames.services.retry_policy import RetryPolicy
+from twilio_frames.services import RetryPolicy
 from twilio_frames.services.vendor_socket import VendorSocket
 from twilio_frames.testing.vendors import RealtimeServer, Refusal, SpokenReply
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.testing.bots import AUTH_TOKEN, TinyBot, serving, tone
 from tests.waiting import time_passes
-from twilio_frames.testing import CallEnd, Expectation, Limits, Script, SendAfter, SimulatedTwilio
+from twilio_frames.testing import CallEnd, Limits, Script, SimulatedTwilio
 from twilio_frames.testing.callers.hearing import Hearing, KnownWord
 from twilio_frames.testing.callers.performance import Performance
-from twilio_frames.testing.scripts.script import Event, ScriptTurn
+from twilio_frames.testing.scripts.script import Event, Expectation, ScriptTurn, SendAfter
 
 STARTED = Event.BOT_STARTED_SPEAKING
 SPEECH = tone(0.3, 700)

@@ -20,14 +20,13 @@ from twilio_frames.server import Call
 from twilio_frames.testing import (
     CallEnd,
     Caller,
-    Expectation,
     Limits,
     Phone,
     Script,
     SimulatedTwilio,
     UnexpectedCallError,
 )
-from twilio_frames.testing.scripts.script import Event, ScriptTurn
+from twilio_frames.testing.scripts.script import Event, Expectation, ScriptTurn
 
 
 async def greeter(call: Call) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.testing import Expectation, LineConditions, SendAfter, read_scripts
-from twilio_frames.testing.scripts.script import Event
+from twilio_frames.testing import LineConditions, read_scripts
+from twilio_frames.testing.scripts.script import Event, Expectation, SendAfter
 from twilio_frames.testing.speech import Speech
 
 

@@ -7,7 +7,8 @@ import pytest
 from tests.testing.bots import AUTH_TOKEN, TinyBot, Webhook, serving, tone
 from tests.waiting import time_passes
 from twilio_frames.errors import CallFailedError
-from twilio_frames.testing import CallbackDisorder, Caller, SimulatedTwilio, StartDelays
+from twilio_frames.testing import Caller, SimulatedTwilio, StartDelays
+from twilio_frames.testing.calls.account import CallbackDisorder
 from twilio_frames.testing.calls.facts import StatusCallback
 from twilio_frames.testing.lines.line import LineClock
 from twilio_frames.testing.lines.rooms import Room

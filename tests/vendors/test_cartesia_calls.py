@@ -9,7 +9,7 @@ import pytest
 from tests.vendors.cartesia_bot import Bot, call, without_silence
 from tests.vendors.faults import bad_day
 from tests.waiting import until
-from twilio_frames.services.retry_policy import RetryPolicy
+from twilio_frames.services import RetryPolicy
 from twilio_frames.testing.known_speech import burst, said, sound
 from twilio_frames.testing.vendors import (
     CartesiaServer,

@@ -18,18 +18,19 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.replies.apology import NOT_HEARD
 from twilio_frames.processors.vad import PhoneVAD
-from twilio_frames.services.deepgram import PhoneDeepgramSTTService, RetryPolicy
+from twilio_frames.services import RetryPolicy
+from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.vendors import (
     DeepgramServer,
     Drop,
-    Fault,
     Garbage,
     Hang,
     Refusal,
     Slow,
     WordSounds,
 )
+from twilio_frames.testing.vendors.faults import Fault
 
 ORDER = "I want a large latte."
 MORE = "And two muffins."

@@ -17,10 +17,10 @@ from tests.vendors.fallback_bot import FILLER, Scribe, Talk, TwoVendorsBot, talk
 from tests.vendors.faults import bad_day
 from twilio_frames.processors.fallback.vendor_health import FailureKind, VendorList
 from twilio_frames.processors.replies.filler import FILLERS
+from twilio_frames.services import RetryPolicy
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.openai import PhoneOpenAILLMService
-from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing import Phone
 from twilio_frames.testing.vendors import (
     CartesiaServer,

@@ -23,10 +23,11 @@ from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.services import RetryPolicy
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
-from twilio_frames.services.retry_policy import RetryPolicy
-from twilio_frames.testing import Caller, Phone, PhoneCall
+from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.known_speech import burst
+from twilio_frames.testing.phone_call import PhoneCall
 from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.google import GoogleServer
 

@@ -20,8 +20,8 @@ from tests.vendors.realtime_rig import (
     place,
     until_heard,
 )
+from twilio_frames.services import RetryPolicy
 from twilio_frames.services.realtime.pending_response import PendingResponse
-from twilio_frames.services.retry_policy import RetryPolicy
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.vendors import (

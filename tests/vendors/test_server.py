@@ -4,8 +4,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from twilio_frames.testing.vendors import Drop, Refusal, VendorServer
-from twilio_frames.testing.vendors.server import VISIT, break_off
+from twilio_frames.testing.vendors import Drop, Refusal
+from twilio_frames.testing.vendors.server import VISIT, VendorServer, break_off
 
 
 class Echo(VendorServer):

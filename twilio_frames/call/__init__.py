@@ -16,12 +16,12 @@ from pipecat.services.llm_service import FunctionCallParams
 from twilio_frames.call.answering import Answer, AnswerPolicy
 from twilio_frames.call.answering.actions import Answers
 from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
-from twilio_frames.call.consulting import Briefing, Consult
+from twilio_frames.call.consulting import Briefing
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.keyed import KeyedCall
 from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
 from twilio_frames.call.overhearing import OverheardCall
-from twilio_frames.call.plans import DetourResult, Legs
+from twilio_frames.call.plans import DetourResult
 from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
@@ -42,11 +42,9 @@ __all__ = [
     "Attestation",
     "Briefing",
     "Call",
-    "Consult",
     "DetourResult",
     "DigitsOutcome",
     "DigitsResult",
-    "Legs",
     "SilencePolicy",
     "TimeLimit",
     "TransferOutcome",

@@ -12,7 +12,7 @@ What may be done when is decided without I/O, in :mod:`~twilio_frames.campaign.p
 is kept in an SQLite file before it is done, so that whatever kills the process, the next one knows.
 """
 
-from twilio_frames.campaign.contacts import read_contacts, read_numbers
+from twilio_frames.campaign.contacts import read_contacts
 from twilio_frames.campaign.hours import CallingHours
 from twilio_frames.campaign.line import CampaignLine
 from twilio_frames.campaign.plan import Contact
@@ -28,5 +28,4 @@ __all__ = [
     "Outcome",
     "Retry",
     "read_contacts",
-    "read_numbers",
 ]

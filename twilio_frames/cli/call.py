@@ -28,7 +28,6 @@ from twilio_frames.testing import (
     CallerOptions,
     CallResult,
     Numbers,
-    Replay,
     SimulatedTwilio,
     read_replay,
 )
@@ -36,6 +35,7 @@ from twilio_frames.testing.exchange import (
     BOT_NUMBER,
     CALLER_NUMBER,
 )
+from twilio_frames.testing.replay import Replay
 from twilio_frames.testing.stream import REFUSED, WHY_REFUSED
 
 LISTEN_SECS = 10.0

@@ -144,7 +144,8 @@ def _add_policy(group: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs a campaign; gives the exit status."""
-    from twilio_frames.campaign import Outcome, read_contacts, read_numbers
+    from twilio_frames.campaign import Outcome, read_contacts
+    from twilio_frames.campaign.contacts import read_numbers
 
     console = Console()
     policy = _policy(options)

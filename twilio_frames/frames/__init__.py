@@ -4,6 +4,10 @@ Digits are Pipecat's own ``InputDTMFFrame``; a raised or dropped line is Pipecat
 ``ClientConnectedFrame`` and, with its reason, :class:`CallEndedFrame`.
 """
 
+# Other rooms import from here what is not public, too.
+# ruff: noqa: F401
+# pyright: reportUnusedImport=false
+
 from twilio_frames.frames.call import (
     AnsweredByFrame,
     CallActionFrame,
@@ -15,26 +19,18 @@ from twilio_frames.frames.call import (
     DetourFrame,
     DigitsWantedFrame,
     RecordingFrame,
-)
-from twilio_frames.frames.call import (
-    SaidSoFarFrame as SaidSoFarFrame,
+    SaidSoFarFrame,
 )
 from twilio_frames.frames.line import (
     AudioGapFrame,
+    BacklogFrame,
+    HeardAudioFrame,
+    HeardSoundFrame,
     MarkReachedFrame,
     MarkSentFrame,
     MulawInputFrame,
     MulawOutputFrame,
     SendMarkFrame,
-)
-from twilio_frames.frames.line import (
-    BacklogFrame as BacklogFrame,
-)
-from twilio_frames.frames.line import (
-    HeardAudioFrame as HeardAudioFrame,
-)
-from twilio_frames.frames.line import (
-    HeardSoundFrame as HeardSoundFrame,
 )
 from twilio_frames.frames.speech import (
     BotHeldFrame,
@@ -46,27 +42,20 @@ from twilio_frames.frames.speech import (
     ReplyHeardFrame,
     ReplyStartedFrame,
     ResumeFrame,
+    ServiceStopFrame,
+    SpeechBrokenOffFrame,
     SpeechCutFrame,
     SpeechLeftOutFrame,
     TurnLikelyOverFrame,
     TurnTranscriptionFrame,
     VendorRole,
     VendorSwitchedFrame,
+    WordBrokenOffFrame,
     WordsAwaitedFrame,
-)
-from twilio_frames.frames.speech import (
-    ServiceStopFrame as ServiceStopFrame,
-)
-from twilio_frames.frames.speech import (
-    SpeechBrokenOffFrame as SpeechBrokenOffFrame,
-)
-from twilio_frames.frames.speech import (
-    WordBrokenOffFrame as WordBrokenOffFrame,
 )
 
 __all__ = [
     "AnsweredByFrame",
-    "AudioGapFrame",
     "BotHeldFrame",
     "CallActionFrame",
     "CallAwayFrame",
@@ -74,27 +63,17 @@ __all__ = [
     "CallEndReason",
     "CallEndedFrame",
     "CallStartedFrame",
-    "CallerPausedFrame",
-    "CallerSpeakingFrame",
     "DetourFrame",
-    "DigitsWantedFrame",
     "FailureKind",
-    "HoldFrame",
     "MarkReachedFrame",
     "MarkSentFrame",
     "MulawInputFrame",
     "MulawOutputFrame",
     "NoWordsFrame",
     "RecordingFrame",
-    "ReplyHeardFrame",
-    "ReplyStartedFrame",
-    "ResumeFrame",
     "SendMarkFrame",
     "SpeechCutFrame",
-    "SpeechLeftOutFrame",
-    "TurnLikelyOverFrame",
     "TurnTranscriptionFrame",
     "VendorRole",
     "VendorSwitchedFrame",
-    "WordsAwaitedFrame",
 ]

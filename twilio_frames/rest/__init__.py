@@ -13,6 +13,6 @@ it twice is the same as doing it once, a 5xx. ``POST /Calls`` has no idempotency
 
 from twilio_frames.rest.client import TwilioRest
 from twilio_frames.rest.credentials import Credentials
-from twilio_frames.rest.options import CALL_EVENTS, CallOptions
+from twilio_frames.rest.options import CallOptions
 
-__all__ = ["CALL_EVENTS", "CallOptions", "Credentials", "TwilioRest"]
+__all__ = ["CallOptions", "Credentials", "TwilioRest"]

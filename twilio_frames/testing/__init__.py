@@ -6,8 +6,8 @@ is not opened again. What it measures is what the caller's ear would have heard.
 """
 
 from twilio_frames.testing.callers.caller import Caller
-from twilio_frames.testing.callers.parties import Party, Voicemail
-from twilio_frames.testing.calls.account import AccountRules, CallbackDisorder, StartDelays
+from twilio_frames.testing.callers.parties import Voicemail
+from twilio_frames.testing.calls.account import AccountRules, StartDelays
 from twilio_frames.testing.calls.facts import CallEnd, Numbers
 from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.calls.signing import Signing
@@ -15,10 +15,10 @@ from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.lines.route import Stall
 from twilio_frames.testing.loop_watch import LoopWatch
 from twilio_frames.testing.phone import Desk, Phone
-from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
-from twilio_frames.testing.replay import Replay, read_replay
+from twilio_frames.testing.phone_call import UnexpectedCallError
+from twilio_frames.testing.replay import read_replay
 from twilio_frames.testing.results.result import CallResult, Turn
-from twilio_frames.testing.scripts.script import Expectation, Limits, Script, SendAfter
+from twilio_frames.testing.scripts.script import Limits, Script
 from twilio_frames.testing.scripts.script_file import read_scripts
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
@@ -26,21 +26,15 @@ __all__ = [
     "AccountRules",
     "CallEnd",
     "CallResult",
-    "CallbackDisorder",
     "Caller",
     "CallerOptions",
     "Desk",
-    "Expectation",
     "Limits",
     "LineConditions",
     "LoopWatch",
     "Numbers",
-    "Party",
     "Phone",
-    "PhoneCall",
-    "Replay",
     "Script",
-    "SendAfter",
     "Signing",
     "SimulatedTwilio",
     "Stall",

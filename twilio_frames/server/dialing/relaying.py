@@ -14,8 +14,8 @@ from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.hosts import proxy_for
-from twilio_frames.rest import CALL_EVENTS
 from twilio_frames.rest.client import FINAL
+from twilio_frames.rest.options import CALL_EVENTS
 from twilio_frames.server.addresses import is_reachable
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 

@@ -35,7 +35,9 @@ from twilio_frames.services.cartesia.events import (
 from twilio_frames.services.cartesia.speech import CartesiaSpeech, TimedWord
 from twilio_frames.services.retry_policy import RetryPolicy
 
-__all__ = ["PhoneCartesiaTTSService", "RetryPolicy"]
+__all__ = [
+    "PhoneCartesiaTTSService",
+]
 
 _TICK_SECS = 0.1
 _TELL_SECS = 1.0

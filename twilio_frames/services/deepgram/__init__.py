@@ -42,7 +42,7 @@ from twilio_frames.services.deepgram.connection import DeepgramConnection
 from twilio_frames.services.line_audio import keep_phone_format
 from twilio_frames.services.retry_policy import RetryPolicy
 
-__all__ = ["PHONE_SETTINGS", "PhoneDeepgramSTTService", "RetryPolicy", "UtteranceEndFrame"]
+__all__ = ["PhoneDeepgramSTTService", "UtteranceEndFrame"]
 
 PHONE_SETTINGS: dict[str, Any] = {
     "model": "nova-3",

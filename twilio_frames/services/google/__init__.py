@@ -9,11 +9,10 @@ try:
     from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError
     from twilio_frames.services.google.stt import PhoneGoogleSTTService
     from twilio_frames.services.google.tts import PhoneGoogleTTSService
-    from twilio_frames.services.retry_policy import RetryPolicy
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "google", "google") from error
 
-__all__ = ["PhoneGoogleSTTService", "PhoneGoogleTTSService", "RetryPolicy", "check_credentials"]
+__all__ = ["PhoneGoogleSTTService", "PhoneGoogleTTSService", "check_credentials"]
 
 
 async def check_credentials(

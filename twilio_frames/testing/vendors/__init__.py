@@ -7,7 +7,7 @@ connection or request.
 
 from twilio_frames.testing.vendors.cartesia import CartesiaServer, ContextError, WordTimes
 from twilio_frames.testing.vendors.deepgram import DeepgramServer
-from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
+from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.function_call import FunctionCall
 from twilio_frames.testing.vendors.openai import OpenAIServer
 from twilio_frames.testing.vendors.realtime import RealtimeServer
@@ -17,7 +17,6 @@ from twilio_frames.testing.vendors.realtime.replies import (
     SpokenReply,
 )
 from twilio_frames.testing.vendors.realtime.session import Pacing
-from twilio_frames.testing.vendors.server import VendorServer
 from twilio_frames.testing.vendors.word_sounds import WordSounds
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "Drop",
     "EarlyEnd",
     "FailedReply",
-    "Fault",
     "FunctionCall",
     "Garbage",
     "Hang",
@@ -38,7 +36,6 @@ __all__ = [
     "Refusal",
     "Slow",
     "SpokenReply",
-    "VendorServer",
     "WordSounds",
     "WordTimes",
 ]
