@@ -54,6 +54,7 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
     BacklogFrame,
     CallActionFrame,
+    CallActionUrgentFrame,
     CallBackFrame,
     CallEndReason,
     DetourFrame,
@@ -285,6 +286,8 @@ class MulawOutput(BaseOutputTransport):
             case SpeechGateFrame():
                 self.hold_speech(not frame.is_open)
                 frame.passed.set()
+            case CallActionUrgentFrame():
+                await self._leaving.act(frame.act)
             case SystemFrame():
                 self._rounds.note(frame)
                 await self.push_frame(frame, direction)
@@ -415,7 +418,7 @@ class MulawOutput(BaseOutputTransport):
             case SaidSoFarFrame():
                 thing.heard.set()
                 if isinstance(thing, CallActionFrame):
-                    await self._leaving.act(thing)
+                    await self._leaving.act(thing.act)
             case DetourFrame():
                 await self._stopped_speaking()
                 await self._leaving.leave(thing)

@@ -2,7 +2,7 @@
 
 from pipecat.processors.frame_processor import FrameProcessor
 
-from twilio_frames.frames import CallActionFrame, DetourFrame
+from twilio_frames.frames import Act, DetourFrame
 from twilio_frames.processors.output.line_face import Line
 from twilio_frames.processors.output.pacer import OutputPacer
 from twilio_frames.twiml import PlayDigits
@@ -59,9 +59,9 @@ class Leaving:
             await self._output.push_error(_NO_DETOURS)
         return has_left
 
-    async def act(self, action: CallActionFrame) -> None:
+    async def act(self, action: Act | None) -> None:
         """Has the call do something."""
-        if not self._line.act(action):
+        if action is not None and not self._line.act(action):
             await self._output.push_error(_NO_CALL)
 
     def press(self, key: str) -> DetourFrame | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame
+from twilio_frames.frames import Act, CallEndReason, DetourFrame
 from twilio_frames.protocol import BotMessage, Playback
 
 
@@ -30,7 +30,7 @@ class Line(Protocol):
         """Whether it has been left, and is to come back."""
         ...
 
-    def act(self, action: CallActionFrame) -> bool:
+    def act(self, action: Act) -> bool:
         """Has the call do something; False if there is none that could."""
         ...
 

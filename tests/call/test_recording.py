@@ -1,18 +1,24 @@
 """A call recorded by Twilio."""
 
 import asyncio
+import re
+import wave
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from aiohttp import web
 
 from tests.call.test_detours import Act, DetourBot
+from tests.testing.bots import tone
 from twilio_frames.call import Call, DigitsOutcome, DigitsResult
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import RecordingFrame
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.testing import Phone, SimulatedTwilio
+from twilio_frames.transport import CallRecorder
 
 
 def app_of(
@@ -143,3 +149,32 @@ async def test_caller_who_hangs_up_over_digits_is_no_error(phone: Phone):
 
     assert isinstance(bot.got, DigitsResult)
     assert bot.got.outcome is DigitsOutcome.CALLER_HUNG_UP
+
+
+async def test_recorder_of_ones_own_pauses_in_step(phone: Phone, tmp_path: Path):
+    """Be it that Twilio records nothing, and that digits are asked for meanwhile."""
+    begun = asyncio.Event()
+
+    async def act(call: Call, _: DetourBot) -> object:
+        call.transport.add_tap(CallRecorder(tmp_path / "call.wav"))
+        begun.set()
+        await asyncio.sleep(2.0)
+        async with call.recording.paused():
+            await call.collect_digits(length=1, seconds_to_first=1.0)
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(2.0)
+        return None
+
+    bot = DetourBot(act)
+    async with phone.call(bot) as caller:
+        await begun.wait()
+        await caller.say(tone(5.0))
+        await caller.wait_for_end(seconds=30)
+        await asyncio.wait_for(bot.reason, 30)
+
+    with wave.open(str(tmp_path / "call.wav")) as recording:
+        pcm = np.frombuffer(recording.readframes(recording.getnframes()), np.int16)
+    loud = np.abs(pcm.reshape(-1, 2)[:, 0]).reshape(-1)[: len(pcm) // 1600 * 800]
+    tenths = loud.reshape(-1, 800).max(axis=1) > 1000
+    heard = "".join("-" if each else "." for each in tenths)
+    assert re.fullmatch(r"\.*-{15,}\.{15,}-{5,}\.*", heard), heard

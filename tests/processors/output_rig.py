@@ -10,7 +10,7 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from tests.transport.bots import Tap
-from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame
+from twilio_frames.frames import Act, CallEndReason, DetourFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import BotMessage, Clear, Playback, SendMark, SendMedia
@@ -73,7 +73,7 @@ class FakeLine:
         mark = next(message for _, message in self.sent if isinstance(message, SendMark))
         self.echo(mark.name)
 
-    def act(self, action: CallActionFrame) -> bool:
+    def act(self, action: Act) -> bool:
         return False
 
     async def leave(self, detour: DetourFrame) -> bool:

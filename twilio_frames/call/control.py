@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Literal
 
 from pipecat.frames.frames import (
     Frame,
     LLMMessagesAppendFrame,
-    OutputAudioRawFrame,
     TTSSpeakFrame,
 )
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameProcessor
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.call.consulting import Briefing, Consult, Consults, no_account
 from twilio_frames.call.detours import STOP_SECS, Detours
+from twilio_frames.call.hold import Hold
 from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.call.recording import TwilioRecording
 from twilio_frames.call.silent_listener import SilentListener
@@ -31,7 +30,7 @@ from twilio_frames.call.transfer import (
 )
 from twilio_frames.call.warm_transfer import WarmTransfer, warm_transfer_function
 from twilio_frames.errors import ConfigurationError, RestError
-from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame, SaidSoFarFrame
+from twilio_frames.frames import Act, CallEndReason, DetourFrame, SaidSoFarFrame
 from twilio_frames.rest import TwilioRest
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.transport import TwilioTransport
@@ -49,8 +48,6 @@ class CallControl:
         rest: The account's REST API; None where there is none.
     """
 
-    _MUSIC_SECS: float = 0.2
-    """How much of the music is laid at a time."""
     _SAID_SECS: float = 60.0
     """How long it waits for the end of what is being said: longer than anybody listens to."""
 
@@ -66,11 +63,17 @@ class CallControl:
         self._requests: set[asyncio.Task[Any]] = set()
         self.detours = Detours(transport, call_sid, rest)
         """The call's ways to other TwiML and back, as the server sees to them."""
-        self.recording = TwilioRecording(call_sid, rest)
+        self.recording = TwilioRecording(call_sid, rest, keep_out=transport.keep_out)
         """Twilio's own recording of the call, if it is asked for one."""
         self.consults = Consults()
         """Those who are asked whether they take a caller, as the server sees to them."""
-
+        self._hold = Hold(
+            transport,
+            self.detours,
+            tell=self.tell,
+            leave=self._queue_detour,
+            said_so_far=self.said_so_far,
+        )
         self._actions: set[asyncio.Task[object]] = set()
         transport.see_to_actions(self._act)
 
@@ -82,11 +85,13 @@ class CallControl:
         """Return once the call is over, whoever ended it."""
         raise NotImplementedError
 
-    def _act(self, frame: CallActionFrame) -> None:
-        if frame.act is not None:
-            acting = asyncio.ensure_future(frame.act(self))
-            self._actions.add(acting)
-            acting.add_done_callback(self._acted)
+    def _act(self, act: Act) -> None:
+        async def acts() -> object:
+            return await act(self)
+
+        acting = asyncio.create_task(acts(), name="call-action")
+        self._actions.add(acting)
+        acting.add_done_callback(self._acted)
 
     def _acted(self, acting: "asyncio.Task[object]") -> None:
         self._actions.discard(acting)
@@ -199,8 +204,7 @@ class CallControl:
             people, lambda target: self.transfer(target, **options), asks_first=asks_first
         )
 
-    @asynccontextmanager
-    async def on_hold(self, music: str | bytes) -> AsyncIterator[None]:
+    def on_hold(self, music: str | bytes) -> AbstractAsyncContextManager[None]:
         """Let the caller wait with music, from when what was said was heard to the end of this.
 
         ::
@@ -208,7 +212,8 @@ class CallControl:
             async with call.on_hold("https://example.com/music.mp3"):
                 price = await slow_question()
 
-        The bot is deaf meanwhile, and what it says comes behind.
+        The bot is deaf meanwhile, and what it says comes behind. :meth:`hold` and :meth:`resume`
+        are the same where the end is elsewhere than the beginning.
 
         Args:
             music: The URL of a file, which Twilio plays and plays again: the call leaves its stream
@@ -219,32 +224,25 @@ class CallControl:
             ConfigurationError: A URL without Twilio credentials, or nothing to play.
             DetourError: The call ended meanwhile.
         """
-        if not music:
-            raise ConfigurationError("expected music for a caller on hold, got none")
-        await self.said_so_far()
-        if isinstance(music, str):
-            async with self.detours.playing(music, self._queue_detour):
-                yield
-            return
-        playing = asyncio.create_task(self._play(music), name="hold-music")
-        self._transport.mute_caller(True)
-        try:
-            yield
-        finally:
-            self._transport.mute_caller(False)
-            playing.cancel()
+        return self._hold.playing(music)
 
-    async def _play(self, mulaw: bytes) -> None:
-        """Plays a sound again and again, at the pace of a line."""
-        piece = round(self._MUSIC_SECS * SAMPLE_RATE)
-        sound = mulaw * -(-piece // len(mulaw))
-        begin, due = 0, asyncio.get_running_loop().time()
-        while True:
-            part = (sound + sound)[begin : begin + piece]
-            begin = (begin + piece) % len(sound)
-            await self.tell(OutputAudioRawFrame(decode_mulaw(part), SAMPLE_RATE, 1))
-            due += self._MUSIC_SECS
-            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+    async def hold(self, music: str | bytes) -> None:
+        """Put the caller on hold until :meth:`resume`; all else as for :meth:`on_hold`.
+
+        Raises:
+            ConfigurationError: They are on hold, or as for :meth:`on_hold`.
+            DetourError: The call ended meanwhile.
+        """
+        await self._hold.begin(music)
+
+    async def resume(self) -> None:
+        """Take the caller off hold; does nothing where they are on none.
+
+        Raises:
+            DetourError: The call ended meanwhile.
+            RestError: Twilio refused, or did not answer.
+        """
+        await self._hold.end()
 
     async def warm_transfer(
         self,

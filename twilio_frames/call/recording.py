@@ -1,7 +1,7 @@
 """A call recorded by Twilio: begun, paused for what nobody should keep, gone on with, ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -14,16 +14,25 @@ __all__ = ["TwilioRecording"]
 class TwilioRecording:
     """One call's recording at Twilio; see https://www.twilio.com/docs/voice/api/recording.
 
-    What is paused is silence in it, so that its times stay those of the call. Needs credentials.
+    What is paused is silence in it, so that its times stay those of the call; and in whatever else
+    is kept of the call, a :class:`twilio_frames.transport.CallRecorder` say. Needs credentials.
 
     Args:
         call_sid: The call.
         rest: The account's REST API; None where there is none.
+        keep_out: Has those who listen in here hear silence, for a reason, or hear again.
     """
 
-    def __init__(self, call_sid: str, rest: TwilioRest | None):
+    def __init__(
+        self,
+        call_sid: str,
+        rest: TwilioRest | None,
+        *,
+        keep_out: Callable[[bool, str], None] = lambda _, __: None,
+    ):
         self._call_sid = call_sid
         self._rest = rest
+        self._keep_out = keep_out
         self._pauses = 0
         self._one_at_a_time = asyncio.Lock()
         self.base_url: str | None = None
@@ -59,6 +68,8 @@ class TwilioRecording:
                 )
             told = f"{self.base_url}/recording" if self.base_url else None
             self.sid = await rest.record(self._call_sid, channels=channels, status_callback=told)
+            if self._pauses:
+                await self._update("paused")
             return self.sid
 
     async def stop(self) -> None:
@@ -70,13 +81,14 @@ class TwilioRecording:
         async with self._one_at_a_time:
             if self.sid is not None:
                 await self._update("stopped")
-                self.sid, self._pauses = None, 0
+                self.sid = None
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
         """Keep what happens meanwhile out of it: a card number, a password.
 
-        May be entered again inside of itself. Where nothing is recorded, it does nothing.
+        Recorders and listeners of this end hear silence as well, be it that Twilio records nothing.
+        May be entered again inside of itself.
 
         Raises:
             RestError: Twilio refused, or did not answer: what was to be kept out does not begin.
@@ -85,11 +97,13 @@ class TwilioRecording:
             if self._pauses == 0 and self.sid is not None:
                 await self._update("paused")
             self._pauses += 1
+            self._keep_out(True, "recording")
         try:
             yield
         finally:
             async with self._one_at_a_time:
                 self._pauses -= 1
+                self._keep_out(self._pauses > 0, "recording")
                 if self._pauses == 0 and self.sid is not None:
                     await self._update("in-progress")
 

@@ -9,8 +9,10 @@ Digits are Pipecat's own ``InputDTMFFrame``; a raised or dropped line is Pipecat
 # pyright: reportUnusedImport=false
 
 from twilio_frames.frames.call import (
+    Act,
     AnsweredByFrame,
     CallActionFrame,
+    CallActionUrgentFrame,
     CallAwayFrame,
     CallBackFrame,
     CallEndedFrame,
@@ -58,6 +60,7 @@ __all__ = [
     "AnsweredByFrame",
     "BotHeldFrame",
     "CallActionFrame",
+    "CallActionUrgentFrame",
     "CallAwayFrame",
     "CallBackFrame",
     "CallEndReason",

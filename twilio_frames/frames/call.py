@@ -103,6 +103,10 @@ class SaidSoFarFrame(DataFrame):
     heard: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
 
+Act = Callable[[Any], Awaitable[object]]
+"""What a call is to do: given the :class:`twilio_frames.call.Call`."""
+
+
 @dataclass
 class CallActionFrame(SaidSoFarFrame):
     """Has the call do something when all that was said before it was heard.
@@ -118,7 +122,22 @@ class CallActionFrame(SaidSoFarFrame):
         act: Called with the :class:`twilio_frames.call.Call`, and awaited in a task of its own.
     """
 
-    act: Callable[[Any], Awaitable[object]] | None = field(default=None, repr=False)
+    act: Act | None = field(default=None, repr=False)
+
+
+@dataclass
+class CallActionUrgentFrame(SystemFrame):
+    """Has the call do something at once, be it in the middle of what is being said, or away.
+
+    ::
+
+        await self.push_frame(CallActionUrgentFrame(act=lambda call: call.resume()))
+
+    Parameters:
+        act: As for :class:`CallActionFrame`.
+    """
+
+    act: Act = field(repr=False)
 
 
 @dataclass

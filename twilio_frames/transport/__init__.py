@@ -13,7 +13,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.transports.base_transport import BaseTransport
 
 from twilio_frames.frames import (
-    CallActionFrame,
+    Act,
     CallBackFrame,
     CallEndReason,
     DetourFrame,
@@ -227,7 +227,7 @@ class TwilioTransport(BaseTransport):
         """
         self._connection.on_detour = handler
 
-    def see_to_actions(self, handler: Callable[[CallActionFrame], None]) -> None:
+    def see_to_actions(self, handler: Callable[[Act], None]) -> None:
         """Has somebody do what :class:`twilio_frames.frames.CallActionFrame` asks for."""
         self._connection.on_action = handler
 
@@ -263,10 +263,19 @@ class TwilioTransport(BaseTransport):
             is_private: Whether taps, a recorder say, are to hear silence from here on.
             take_words: Takes what the caller says meanwhile, where that may be digits.
         """
-        self._taps.be_private(is_private)
+        self._taps.be_private(is_private, "digits")
         await self._input.broadcast_frame(
             DigitsWantedFrame, is_wanted=is_wanted, is_private=is_private, take_words=take_words
         )
+
+    def keep_out(self, is_private: bool, what: str) -> None:
+        """Lets those who listen in, a recorder say, hear silence of both sides.
+
+        Args:
+            is_private: Whether they do from here on.
+            what: Why; they hear again when there is no reason left.
+        """
+        self._taps.be_private(is_private, what)
 
     def mute_caller(self, is_muted: bool) -> None:
         """Has the pipeline hear silence in the caller's place, and no keys; recorders hear all."""

@@ -18,7 +18,7 @@ from loguru import logger
 
 from twilio_frames.audio import MULAW_SILENCE
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
-from twilio_frames.frames import CallActionFrame, CallEndReason, DetourFrame
+from twilio_frames.frames import Act, CallEndReason, DetourFrame
 from twilio_frames.processors.output.pacer import AUTO_MARK
 from twilio_frames.protocol import (
     OUTBOUND,
@@ -92,7 +92,7 @@ class MediaConnection:
         """Called when the call is on another stream."""
         self.on_detour: Callable[[DetourFrame], bool] | None = None
         """Told of a detour that is due; gives whether it is made."""
-        self.on_action: Callable[[CallActionFrame], None] | None = None
+        self.on_action: Callable[[Act], None] | None = None
         """Told of what the call is to do."""
         self.on_away: Callable[[DetourFrame], None] = lambda _: None
         """Told what the stream has been left for."""
@@ -222,7 +222,7 @@ class MediaConnection:
         """What the stream is left for, or about to be; None while the call is on one."""
         return self.detour or self._ordered
 
-    def act(self, action: CallActionFrame) -> bool:
+    def act(self, action: Act) -> bool:
         """Has the call do something; False if there is none that could."""
         if self.on_action is None:
             return False

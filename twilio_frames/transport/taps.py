@@ -166,14 +166,20 @@ class CallTaps:
         self._caller_clock: float | None = None
         self._ended_at: float | None = None
         self._private: list[list[float]] = []
+        self._reasons: frozenset[str] = frozenset()
 
-    def be_private(self, is_private: bool) -> None:
-        """Lets nobody listen in from here on, or lets them again: they hear silence meanwhile."""
-        now = time.monotonic() - self.opened_at
-        is_so = bool(self._private) and self._private[-1][1] == math.inf
-        if is_private and not is_so:
+    def be_private(self, is_private: bool, what: str) -> None:
+        """Lets nobody listen in from here on, or lets them again: they hear silence meanwhile.
+
+        Args:
+            is_private: Whether there is a reason for it.
+            what: The reason; there may be several at a time.
+        """
+        now, was_so = time.monotonic() - self.opened_at, bool(self._reasons)
+        self._reasons = self._reasons | {what} if is_private else self._reasons - {what}
+        if self._reasons and not was_so:
             self._private.append([now, math.inf])
-        elif is_so and not is_private:
+        elif was_so and not self._reasons:
             self._private[-1][1] = now
 
     def _told(self, mulaw: bytes, at: float) -> bytes:

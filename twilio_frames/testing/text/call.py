@@ -30,7 +30,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from twilio_frames.call import Call
 from twilio_frames.frames import (
-    CallActionFrame,
+    Act,
     CallEndedFrame,
     CallEndReason,
     CallStartedFrame,
@@ -144,9 +144,12 @@ class TextTransport(BaseTransport):
     def hold_speech(self, is_held: bool = True) -> None:
         """Leaves the bot's words as they are: who reads them is there."""
 
-    def see_to_actions(self, handler: Callable[[CallActionFrame], None]) -> None:
+    def see_to_actions(self, handler: Callable[[Act], None]) -> None:
         """Has somebody do what the pipeline asks for."""
         self.ear.on_action = handler
+
+    def keep_out(self, is_private: bool, what: str) -> None:
+        """Leaves it: there is no audio."""
 
     async def wait_for_close(self) -> None:
         """Waits until the call is over."""

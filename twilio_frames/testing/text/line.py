@@ -35,7 +35,9 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import (
+    Act,
     CallActionFrame,
+    CallActionUrgentFrame,
     MarkReachedFrame,
     MarkSentFrame,
     SaidSoFarFrame,
@@ -144,7 +146,7 @@ class TextEar(FrameProcessor):
         self._functions: set[str] = set()
         self._response_due = False
         self._news = asyncio.Event()
-        self.on_action: Callable[[CallActionFrame], None] | None = None
+        self.on_action: Callable[[Act], None] | None = None
         """Told of what the call is to do."""
         self.activity = 0
         """Grows with all that the bot does."""
@@ -263,8 +265,14 @@ class TextEar(FrameProcessor):
                 self._functions.discard(frame.tool_call_id)
             case FunctionCallResultFrame():
                 self._follow_result(frame)
+            case CallActionUrgentFrame():
+                self._act(frame.act)
             case _:
                 pass
+
+    def _act(self, act: Act | None) -> None:
+        if act is not None and self.on_action is not None:
+            self.on_action(act)
 
     def _follow_result(self, frame: FunctionCallResultFrame) -> None:
         properties = frame.properties
@@ -293,8 +301,8 @@ class TextEar(FrameProcessor):
                 return
             case SaidSoFarFrame():
                 frame.heard.set()
-                if isinstance(frame, CallActionFrame) and self.on_action is not None:
-                    self.on_action(frame)
+                if isinstance(frame, CallActionFrame):
+                    self._act(frame.act)
             case EndFrame() | CancelFrame():
                 await self._end_to_speak()
             case _:
