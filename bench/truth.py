@@ -9,6 +9,9 @@ ends; the words in the LLM's context must be those. The bots are of the same par
 transport, the VAD and the context. Each runs in a process of its own, one side after the other: a
 stalled event loop does not stall the line that knows the truth. All of it takes ten minutes.
 
+A reply that was cut within 4 ms of a word's end is counted as "on edge", not as wrong, if all that
+is off is that word: nobody hears the difference. ``--json`` has them all.
+
 With ``--virtual`` this package's bot runs in the same process and in virtual time: a call takes as
 long as its CPU time, so that hundreds of points can be tried on a machine that does other work.
 """
@@ -53,10 +56,12 @@ def figures_of(found: Findings) -> Figures:
 
 
 def _memories(memories: Sequence[Memory]) -> Figures:
-    wrong = [memory for memory in memories if not memory.is_right]
+    off = [memory for memory in memories if not memory.is_right]
+    wrong = [memory for memory in off if not memory.is_on_edge]
     return {
         "replies": len(memories),
         "wrong": len(wrong),
+        "on_edge": len(off) - len(wrong),
         "words_heard": sum(len(memory.heard) for memory in memories),
         "words_extra": sum(len(memory.extra) for memory in memories),
         "words_missing": sum(len(memory.missing) for memory in memories),
@@ -73,7 +78,7 @@ def _memories(memories: Sequence[Memory]) -> Figures:
                 "missing": memory.missing,
                 "extra": memory.extra,
             }
-            for memory in wrong
+            for memory in off
         ],
     }
 
@@ -124,7 +129,8 @@ def _wrong(memories: Figures) -> str:
     if not memories["replies"]:
         return ""
     off = f"+{memories['words_extra']} -{memories['words_missing']} words"
-    return f"{memories['wrong']} of {memories['replies']} ({off})"
+    edge = f", {memories['on_edge']} on edge" * bool(memories["on_edge"])
+    return f"{memories['wrong']} of {memories['replies']} ({off}{edge})"
 
 
 def _out_of_order(found: Figures) -> str:

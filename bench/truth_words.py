@@ -23,6 +23,9 @@ __all__ = ["Voice", "Word", "bare_word", "burst", "said", "sound"]
 TAIL = 40
 """Bytes at the end of a word by which it is found."""
 
+EDGE_SECS = 0.004
+"""So much of a word's end nobody misses who hears the rest."""
+
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
@@ -157,6 +160,15 @@ class Memory:
     def is_right(self) -> bool:
         """Whether it is what was heard, no more and no less."""
         return not self.missing and not self.extra and self.is_ordered
+
+    @property
+    def is_on_edge(self) -> bool:
+        """Whether all that is wrong is a word at whose end, to 4 ms, the reply was cut.
+
+        Nobody hears whether the last 4 ms of a word are there: either is right.
+        """
+        is_close = self.edge is not None and abs(self.edge) <= EDGE_SECS
+        return is_close and self.is_ordered and self.words_off == 1
 
     @property
     def words_off(self) -> int:

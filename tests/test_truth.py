@@ -176,6 +176,18 @@ def test_distance_to_the_edge_of_a_word(words):
         assert edge(end + 8) == pytest.approx(0.001)
 
 
+def test_cut_at_the_very_end_of_a_word_is_told_apart(words):
+    heard = heard_words(sound(words[:4]), words)
+
+    def is_on_edge(count: int, edge: float | None) -> bool:
+        text = " ".join(word.written for word in words[:count])
+        return compare([text], words, heard, edge=edge).is_on_edge
+
+    assert is_on_edge(3, 0.004) and is_on_edge(5, -0.004)
+    assert not is_on_edge(3, 0.005) and not is_on_edge(3, None)
+    assert not is_on_edge(2, 0.001) and not is_on_edge(4, 0.001)
+
+
 def test_order_of_both_sides_is_judged(words):
     texts = [word.written for word in words]
     two, four, rest = " ".join(texts[:2]), " ".join(texts[:4]), " ".join(texts[4:])
