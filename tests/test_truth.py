@@ -183,9 +183,12 @@ def test_cut_at_the_very_end_of_a_word_is_told_apart(words):
         text = " ".join(word.written for word in words[:count])
         return compare([text], words, heard, edge=edge).is_on_edge
 
-    assert is_on_edge(3, 0.004) and is_on_edge(5, -0.004)
-    assert not is_on_edge(3, 0.005) and not is_on_edge(3, None)
-    assert not is_on_edge(2, 0.001) and not is_on_edge(4, 0.001)
+    assert is_on_edge(3, 0.004)
+    assert is_on_edge(5, -0.004)
+    assert not is_on_edge(3, 0.005)
+    assert not is_on_edge(3, None)
+    assert not is_on_edge(2, 0.001)
+    assert not is_on_edge(4, 0.001)
 
 
 def test_order_of_both_sides_is_judged(words):
