@@ -18,7 +18,7 @@ from twilio_frames.processors.endpointing import TurnEndTimes
 from twilio_frames.processors.fallback import FallbackOptions
 from twilio_frames.processors.turns.learned_pause import PauseRange
 from twilio_frames.rest import CallOptions
-from twilio_frames.server import CallerRules, ServerSettings
+from twilio_frames.server import CallerRules, FleetSettings, ServerSettings
 from twilio_frames.services import RetryPolicy
 from twilio_frames.services.openai import ReplyPolicy
 from twilio_frames.testing import AccountRules, CallerOptions, LineConditions, StartDelays
@@ -32,6 +32,7 @@ WHERE: dict[type, str] = {
     ServerSettings: "A server: `create_app(bot, ServerSettings(...))` and `serve()`. "
     "`ServerSettings.from_environment()` reads the variables that are named.",
     CallerRules: "`ServerSettings(callers=CallerRules(...))`; see [who calls](who-calls.md).",
+    FleetSettings: "`ServerSettings(fleet=FleetSettings(...))`; see [fleet](fleet.md).",
     CallOptions: "A call that is placed: the JSON or form of `POST /call` beside `to`, and the "
     "options of `twilio-frames dial` (`--ring-seconds` is `ring_secs`).",
     AnswerPolicy: "`call.run(pipeline, answering=AnswerPolicy(...))`; see "

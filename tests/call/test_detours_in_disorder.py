@@ -132,7 +132,7 @@ async def test_way_back_takes_no_line_from_others(phone: Phone):
     async def look(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await handler(request)
         if request.path == "/back":
-            busy.append(app[STATE].is_full)
+            busy.append(await app[STATE].is_full())
         return answer
 
     async def act(call: Call, _: DetourBot) -> DetourResult:

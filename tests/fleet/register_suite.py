@@ -113,6 +113,8 @@ class RegisterSuite:
         asked = [register.issue(ticket(f"CA{number}"), 60, room=3) for number in range(8)]
         assert sum(await asyncio.gather(*asked)) == 3
         assert await register.reserved(FIRST.name) == 3
+        assert await register.issue(ticket("CA8", kind=StreamKind.BACK), 60, room=3)
+        assert await register.reserved(FIRST.name) == 3
         assert await register.issue(ticket("CA9", worker=SECOND.name), 60, room=1)
         assert await register.issue(ticket("CA10"), 60, room=None)
 

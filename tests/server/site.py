@@ -84,15 +84,17 @@ class Site:
         stream = (await self.ask("/twiml", form))[0][0]
         return {p.attrib["name"]: p.attrib["value"] for p in stream}
 
-    async def connect(self, signature: str | None = None) -> ClientWebSocketResponse:
+    async def connect(
+        self, signature: str | None = None, *, path: str = "/stream"
+    ) -> ClientWebSocketResponse:
         if signature is None:
-            signature = sign(TOKEN, self.url("/stream").replace("http", "ws"))
-        return await self.client.ws_connect("/stream", headers={SIGNATURE_HEADER: signature})
+            signature = sign(TOKEN, self.url(path).replace("http", "ws"))
+        return await self.client.ws_connect(path, headers={SIGNATURE_HEADER: signature})
 
     async def start(
-        self, parameters: dict[str, str], call_sid: str = "CA1"
+        self, parameters: dict[str, str], call_sid: str = "CA1", *, path: str = "/stream"
     ) -> ClientWebSocketResponse:
-        websocket = await self.connect()
+        websocket = await self.connect(path=path)
         connected: dict[str, Any] = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
         start: dict[str, Any] = {
             "event": "start",

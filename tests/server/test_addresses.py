@@ -61,7 +61,7 @@ async def test_get_that_nobody_signed_is_403(site: Site):
     answer = await site.client.get(f"/twiml?{urlencode(FORM)}")
 
     assert answer.status == 403
-    assert len(site.state.tokens) == 0
+    assert await site.state.fleet.reserved() == 0
 
 
 async def test_signed_get_with_more_in_its_query_is_403(open_site: Open):

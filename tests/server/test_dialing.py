@@ -430,7 +430,7 @@ async def test_call_that_is_asked_for_before_twilio_names_it_is_answered(
     assert (await dial(site)).status == 201
     assert api.answered[0][0].tag == "Connect"
     assert len(site.state.outgoing) == 0
-    assert len(site.state.tokens) == 1
+    assert await site.state.fleet.reserved() == 1
 
 
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled", "completed"])

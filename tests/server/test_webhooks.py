@@ -91,7 +91,7 @@ async def test_signature_one_off_is_403(site: Site, path: str, position: int):
     answer = await site.post(path, signature=wrong)
 
     assert answer.status == 403
-    assert len(site.state.tokens) == 0
+    assert await site.state.fleet.reserved() == 0
 
 
 @pytest.mark.parametrize("path", ["/twiml", "/after-stream", "/status", "/amd"])
@@ -287,11 +287,11 @@ async def test_log_holds_no_numbers(site: Site, log_lines: list[str]):
 async def test_call_that_is_over_holds_no_line(open_site: Open, final: str):
     site = await open_site(max_calls=1)
     await site.ask()
-    assert site.state.is_full
+    assert await site.state.is_full()
 
     await site.post("/status", {"CallSid": "CA1", "CallStatus": final, "SequenceNumber": "3"})
 
-    assert not site.state.is_full
+    assert not await site.state.is_full()
     assert site.state.records.open("CA1").phase == "none"
     assert (await site.ask("/twiml", FORM | {"CallSid": "CA2"}))[0].tag == "Connect"
 
@@ -300,21 +300,21 @@ async def test_call_that_is_over_gets_no_stream(site: Site):
     await site.post("/status", {"CallSid": "CA1", "CallStatus": "completed"})
 
     assert [verb.tag for verb in await site.ask()] == ["Hangup"]
-    assert len(site.state.tokens) == 0
+    assert await site.state.fleet.reserved() == 0
 
 
 async def test_call_that_rings_keeps_its_line(site: Site):
     await site.ask()
     await site.post("/status", {"CallSid": "CA1", "CallStatus": "in-progress"})
 
-    assert len(site.state.tokens) == 1
+    assert await site.state.fleet.reserved() == 1
 
 
 async def test_stream_that_never_came_holds_no_line(site: Site):
     await site.ask()
     await site.ask("/after-stream", FORM)
 
-    assert len(site.state.tokens) == 0
+    assert await site.state.fleet.reserved() == 0
 
 
 async def test_nothing_stays_ready_for_a_call_that_is_over(open_site: Open):

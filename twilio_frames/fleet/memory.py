@@ -81,7 +81,7 @@ class MemoryRegister:
         """Let a stream come."""
         # What was on its way for this call makes room for it.
         self._tickets.pop(ticket.call_sid, None)
-        if room is not None and await self.reserved(ticket.worker) >= room:
+        if not _fits(ticket, room, await self.reserved(ticket.worker)):
             return False
         while len(self._tickets) >= self._capacity:
             self._tickets.popitem(last=False)
@@ -94,7 +94,10 @@ class MemoryRegister:
         now = self._clock()
         for call_sid in [sid for sid, (_, until) in self._tickets.items() if until <= now]:
             del self._tickets[call_sid]
-        return sum(ticket.worker == worker for ticket, _ in self._tickets.values())
+        return sum(
+            ticket.worker == worker and ticket.kind is not StreamKind.BACK
+            for ticket, _ in self._tickets.values()
+        )
 
     async def redeem(self, token: str, call_sid: str, worker: str) -> Claim | None:
         """Use a token up, and take its call."""
@@ -195,3 +198,7 @@ class MemoryRegister:
         while len(self._calls) > self._capacity:
             self._calls.popitem(last=False)
         return call
+
+
+def _fits(ticket: Ticket, room: int | None, reserved: int) -> bool:
+    return room is None or ticket.kind is StreamKind.BACK or reserved < room

@@ -62,11 +62,16 @@ if before then
   redis.call('DEL', KEYS[1])
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-if ARGV[6] ~= '' and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then return 0 end
+local takes_slot = ARGV[4] ~= 'back'
+if takes_slot and ARGV[6] ~= '' and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then
+  return 0
+end
 redis.call('HSET', KEYS[1], 'token', ARGV[2], 'worker', ARGV[3], 'kind', ARGV[4], 'base', ARGV[8])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
-redis.call('ZADD', KEYS[2], now + ARGV[5], ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[9])
+if takes_slot then
+  redis.call('ZADD', KEYS[2], now + ARGV[5], ARGV[1])
+  redis.call('PEXPIRE', KEYS[2], ARGV[9])
+end
 return 1
 """
 )

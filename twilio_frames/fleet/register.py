@@ -55,7 +55,7 @@ class StreamKind(StrEnum):
 
     NEW = "new"
     BACK = "back"
-    """The bot lives, and waits for its call to be back from a detour."""
+    """The bot lives, and waits for its call to be back from a detour: it holds its slot."""
     RESUME = "resume"
     """The bot, or its worker, is gone; another one goes on from the snapshot."""
 

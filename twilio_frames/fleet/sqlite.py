@@ -133,7 +133,8 @@ class SqliteRegister:
         def step(db: sqlite3.Connection) -> bool:
             now = time.time()
             db.execute("DELETE FROM tickets WHERE sid = ?", (ticket.call_sid,))
-            if room is not None and _reserved(db, ticket.worker, now) >= room:
+            has_slot = room is None or ticket.kind is StreamKind.BACK
+            if not has_slot and _reserved(db, ticket.worker, now) >= (room or 0):
                 return False
             token = digest(ticket.token)
             db.execute(
@@ -294,7 +295,9 @@ def _fence(db: sqlite3.Connection, call_sid: str) -> int:
 
 def _reserved(db: sqlite3.Connection, worker: str, now: float) -> int:
     db.execute("DELETE FROM tickets WHERE until <= ?", (now,))
-    return db.execute("SELECT count(*) FROM tickets WHERE worker = ?", (worker,)).fetchone()[0]
+    return db.execute(
+        "SELECT count(*) FROM tickets WHERE worker = ? AND kind != 'back'", (worker,)
+    ).fetchone()[0]
 
 
 def _take_notes(db: sqlite3.Connection, call_sid: str) -> tuple[bytes, ...]:

@@ -13,6 +13,7 @@ from twilio_frames.server.app import create_app
 from twilio_frames.server.calls.callers import CallerRules
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.switchboard import Bot
+from twilio_frames.server.fleet.settings import FleetSettings
 from twilio_frames.server.listening import Server, serve
 from twilio_frames.server.settings import ServerSettings
 
@@ -21,6 +22,7 @@ __all__ = [
     "Call",
     "CallerRules",
     "ComingCall",
+    "FleetSettings",
     "Server",
     "ServerSettings",
     "create_app",

@@ -14,10 +14,11 @@ from twilio_frames.server.calls.preparing import Prepare
 from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.calls.warm_up import OwnWarmUp, WarmUp
 from twilio_frames.server.dialing.consulting import place_consult
+from twilio_frames.server.fleet.joining import member
 from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.state import STATE, make_state
+from twilio_frames.server.state import STATE, ServerState, make_state
 
 __all__ = ["create_app"]
 
@@ -68,19 +69,25 @@ def create_app(
     prepare = prepare or getattr(bot, "prepare", None)
     warm_up = warm_up or getattr(bot, "warm_up", None)
     state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
-    app = web.Application(
-        middlewares=[_keeps_connection, tells_twilio_why, _strangers_stay_out],
-        client_max_size=LARGEST_BODY,
-    )
-    app[STATE] = state
+    app = _routed(state)
     state.consults.place = partial(place_consult, state)
-    add_routes(app, state.settings.public_url)
+    app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state)))
     if warm_up is not None:
         own = OwnWarmUp(warm_up, patience=state.settings.warm_up_secs)
         app.cleanup_ctx.append(partial(_warm_up_own, own=own))
     app.cleanup_ctx.append(_warm_up)
     app.on_shutdown.append(_end_calls)
     app.cleanup_ctx.append(_close_clients)
+    return app
+
+
+def _routed(state: ServerState) -> web.Application:
+    app = web.Application(
+        middlewares=[_keeps_connection, tells_twilio_why, _strangers_stay_out],
+        client_max_size=LARGEST_BODY,
+    )
+    app[STATE] = state
+    add_routes(app, state.settings.public_url)
     return app
 
 

@@ -48,6 +48,7 @@ _BODY_SECS = 10.0
 MOST_FIELDS = 500
 """Fields of a form; Twilio's have some thirty."""
 
+_WORKER = re.compile(r"/w/[A-Za-z0-9._-]{1,80}$")
 _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -73,10 +74,11 @@ def own_url(request: web.Request) -> str:
 def front(request: web.Request) -> str:
     """What stands in a request's path before the route, such as the path of an outer application.
 
-    Every route's path is one name; a slash too many changes nothing.
+    Every route's path is one name, before which a worker's may stand (``/w/<worker>``); a slash too
+    many changes nothing.
     """
     path, _ = split_target(request.raw_path)
-    return path.rstrip("/").rpartition("/")[0].rstrip("/")
+    return _WORKER.sub("", path.rstrip("/").rpartition("/")[0].rstrip("/"))
 
 
 def _places(request: web.Request) -> list[Place]:

@@ -8,11 +8,13 @@ from aiohttp.typedefs import Handler
 
 from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
-from twilio_frames.server import stream, webhooks
+from twilio_frames.server import callbacks, stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
 from twilio_frames.server.calls import overhearing
 from twilio_frames.server.dialing import consulting
 from twilio_frames.server.dialing import placing as dialing
+from twilio_frames.server.fleet.handover import given_away
+from twilio_frames.server.fleet.leading import asked_of_owner, taken_over
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
@@ -24,19 +26,23 @@ _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ASKED_BY_TWILIO: dict[str, tuple[_Route, tuple[str, ...]]] = {
     "twiml": (webhooks.twiml, ("GET", "POST")),
     "after-stream": (webhooks.after_stream, ("GET", "POST")),
-    "amd": (webhooks.amd, ("GET", "POST")),
+    "amd": (callbacks.amd, ("GET", "POST")),
     "back": (webhooks.back, ("GET", "POST")),
     "consult": (consulting.consult, ("GET", "POST")),
     "room": (consulting.room, ("GET", "POST")),
     "room-audio": (consulting.room_audio, ("GET",)),
     "whisper": (webhooks.whisper, ("GET", "POST")),
-    "leg": (webhooks.leg, ("GET", "POST")),
-    "recording": (webhooks.recording, ("GET", "POST")),
+    "leg": (callbacks.leg, ("GET", "POST")),
+    "recording": (callbacks.recording, ("GET", "POST")),
     "fallback": (webhooks.fallback, ("GET", "POST")),
-    "status": (webhooks.status, ("GET", "POST")),
+    "status": (callbacks.status, ("GET", "POST")),
     "stream": (stream.stream, ("GET",)),
 }
 """By their path's last name; before it may stand a gateway's or an outer application's."""
+
+_STREAMS = frozenset({"stream", "room-audio"})
+_ASKED_OF_OWNERS = frozenset(_ASKED_BY_TWILIO) - _STREAMS - {"twiml"}
+"""What is about a call that some worker has."""
 
 _ASKED_BY_OTHERS = {"": ("GET",), "call": ("POST",), "calls": ("GET",), "healthz": ("GET",)}
 
@@ -89,6 +95,10 @@ async def _by_last_name(request: web.Request) -> web.StreamResponse:
         raise error
     if route is None:
         raise problem(web.HTTPNotFound, _where_to_ask(request))
+    if name in _STREAMS and await taken_over(request):
+        return given_away()
+    if name in _ASKED_OF_OWNERS and (answer := await asked_of_owner(request)) is not None:
+        return answer
     return await route(request)
 
 

@@ -13,6 +13,7 @@ from twilio_frames.hosts import is_this_machine
 from twilio_frames.rest import Credentials
 from twilio_frames.server.calls.callers import CallerRules
 from twilio_frames.server.dialing.destinations import Destinations
+from twilio_frames.server.fleet.settings import FleetSettings
 from twilio_frames.transport import TwilioParams
 
 __all__ = ["ServerSettings"]
@@ -76,6 +77,7 @@ class ServerSettings:
         recording_needs_consent: Whether a caller has to have agreed before Twilio records the call
             (``TWILIO_FRAMES_RECORDING_NEEDS_CONSENT``).
         callers: Who may call, how often, and what the others hear.
+        fleet: How several servers carry calls together.
         transport: How each call's transport is set up.
         warm: Whether the first call is made as quick as the others before calls are taken, see
             :func:`twilio_frames.processors.warming.warm_up`.
@@ -110,6 +112,7 @@ class ServerSettings:
     log_digits: bool = False
     recording_needs_consent: bool = False
     callers: CallerRules = field(default_factory=CallerRules)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     transport: TwilioParams | None = None
     warm: bool = True
     warm_up_secs: float = 4.0
@@ -153,10 +156,9 @@ class ServerSettings:
             ConfigurationError: A variable's value cannot work.
         """
         environment = os.environ if environment is None else environment
-        settings: dict[str, Any] = {}
-        for name, (variable, parse) in _VARIABLES.items():
-            if text := environment.get(variable, "").strip():
-                settings[name] = parse(variable, text)
+        settings = _read(_VARIABLES, environment)
+        if fleet := _read(_FLEET_VARIABLES, environment):
+            settings["fleet"] = FleetSettings(**fleet)
         if environment.get("TWILIO_FRAMES_APOLOGY") == "":
             settings["apology"] = None
         return cls(**(settings | overrides))
@@ -233,7 +235,19 @@ def _number(kind: Callable[[str], _Value]) -> Callable[[str, str], _Value]:
     return parse
 
 
-_VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
+_Variables = Mapping[str, tuple[str, Callable[[str, str], Any]]]
+"""By a setting's name: its variable, and what reads the text."""
+
+
+def _read(variables: _Variables, environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: parse(variable, text)
+        for name, (variable, parse) in variables.items()
+        if (text := environment.get(variable, "").strip())
+    }
+
+
+_VARIABLES: _Variables = {
     "account_sid": ("TWILIO_ACCOUNT_SID", _text),
     "auth_token": ("TWILIO_AUTH_TOKEN", _text),
     "api_key": ("TWILIO_API_KEY", _text),
@@ -255,4 +269,13 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "log_words": ("TWILIO_FRAMES_LOG_WORDS", _flag),
     "log_digits": ("TWILIO_FRAMES_LOG_DIGITS", _flag),
     "recording_needs_consent": ("TWILIO_FRAMES_RECORDING_NEEDS_CONSENT", _flag),
+}
+
+_FLEET_VARIABLES: _Variables = {
+    "register": ("TWILIO_FRAMES_REGISTER", _text),
+    "register_key": ("TWILIO_FRAMES_REGISTER_KEY", _text),
+    "worker": ("TWILIO_FRAMES_WORKER", _text),
+    "worker_url": ("TWILIO_FRAMES_WORKER_URL", _text),
+    "when_full": ("TWILIO_FRAMES_WHEN_FULL", _text),
+    "most_lag_secs": ("TWILIO_FRAMES_MOST_LAG_SECONDS", _number(float)),
 }

@@ -20,6 +20,8 @@ from twilio_frames.server.connections import Connections, most_connections
 from twilio_frames.server.dialing.destinations import Destinations
 from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys
 from twilio_frames.server.dialing.relaying import StatusRelay
+from twilio_frames.server.fleet.membership import Membership
+from twilio_frames.server.fleet.passing import Passing
 from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SignatureValidator
@@ -47,14 +49,14 @@ class LogFolder:
 
 @dataclass(slots=True, kw_only=True)
 class ServerState:
-    """One server's settings, calls and tokens.
+    """One server's settings and calls.
 
     Parameters:
         settings: Its settings.
         switchboard: The calls that are up.
         records: The calls that are remembered.
-        tokens: The streams of new calls that may come.
-        returns: The streams on which calls may go on that are away: each has its line.
+        fleet: Its part in the fleet: the streams that may come, and whose calls are whose.
+        workers: Passes webhooks on to the other workers.
         preparations: What bots make ready for them.
         validator: Checks signatures; None without an auth token.
         rest: The REST API; None without an account.
@@ -73,8 +75,7 @@ class ServerState:
 
     settings: ServerSettings
     switchboard: Switchboard
-    tokens: StreamTokens
-    returns: StreamTokens
+    fleet: Membership
     preparations: Preparations
     validator: SignatureValidator | None
     rest: TwilioRest | None
@@ -86,21 +87,44 @@ class ServerState:
     outgoing: Outgoing
     relay: StatusRelay
     consults: Consults = field(default_factory=Consults)
+    workers: Passing = field(default_factory=Passing)
     wrong_keys: WrongKeys = field(default_factory=WrongKeys)
     tickets: StreamTokens = field(default_factory=lambda: StreamTokens(lifetime=30.0, capacity=500))
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether another call is one too many, those that are about to start counted in."""
-        busy = len(self.switchboard) + len(self.tokens) + len(self.outgoing)
-        return self.switchboard.draining or busy >= self.settings.max_calls
+    async def lines_taken(self) -> int:
+        """How many calls there are, those that are about to start counted in."""
+        return self._lines_held + await self.fleet.reserved()
 
-    def has_line_for(self, call_sid: str, *, is_outbound: bool) -> bool:
-        """Whether a call may be connected: one that was placed here has had its line since then."""
+    @property
+    def _lines_held(self) -> int:
+        return len(self.switchboard) + len(self.outgoing)
+
+    async def is_full(self) -> bool:
+        """Whether another call is one too many."""
+        if self.switchboard.draining or self.is_late:
+            return True
+        return await self.lines_taken() >= self.settings.max_calls
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the event loop is too late for another call."""
+        most = self.settings.fleet.most_lag_secs
+        return most is not None and self.fleet.lag_secs > most
+
+    def room_for(self, call_sid: str, *, is_outbound: bool) -> int | None:
+        """How many streams may be on their way here, for another call to be let in.
+
+        Returns:
+            None for any number: a call that was placed here has had its line since then.
+        """
         is_held = self.outgoing.take(call_sid, is_outbound=is_outbound)
-        return not self.switchboard.draining if is_held else not self.is_full
+        if self.switchboard.draining:
+            return 0
+        if is_held:
+            return None
+        return 0 if self.is_late else max(0, self.settings.max_calls - self._lines_held)
 
 
 STATE = web.AppKey("STATE", ServerState)
@@ -126,8 +150,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
     return ServerState(
         settings=settings,
         switchboard=Switchboard(bot),
-        tokens=StreamTokens(lifetime=settings.token_seconds),
-        returns=StreamTokens(lifetime=settings.token_seconds),
+        fleet=Membership(settings.fleet, token_secs=settings.token_seconds),
         preparations=Preparations(prepare, lifetime=settings.token_seconds),
         validator=validator,
         rest=TwilioRest(credentials, base_url=settings.api_url) if credentials else None,

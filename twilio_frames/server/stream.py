@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 from aiohttp import WSCloseCode, web
 from loguru import logger
@@ -9,7 +10,10 @@ from loguru import logger
 from twilio_frames.call import TOKEN_PARAMETER, Call
 from twilio_frames.calllog import CallLog
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
+from twilio_frames.fleet.register import Claim, StreamKind
+from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import MAX_MESSAGE, Start
+from twilio_frames.server.callbacks import take_note
 from twilio_frames.server.incoming import check_upgrade, problem
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.transport import TwilioParams, TwilioTransport
@@ -23,6 +27,8 @@ _LARGEST_MESSAGE = MAX_MESSAGE
 and counted where it is none. Twilio's longest is ``start``, whose parameters stood in at most 64 kB
 of TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
 
+GOES_ON = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR})
+"""How a stream ends whose call another one may carry on."""
 _CLOSE_SECS = 2.0
 _LOG_SECS = 2.0
 
@@ -45,10 +51,11 @@ async def stream(request: web.Request) -> web.StreamResponse:
     await websocket.prepare(request)
     opened = MediaConnection(media_socket(websocket), _params(state))
     match await _admit(state, opened):
-        case Start() as start, True:
-            await _carry(state, websocket, start)
-        case Start() as start, False if await _go_on(state, websocket, start):
-            pass
+        case Start() as start, Claim(kind=StreamKind.BACK):
+            if not await _go_on(state, websocket, start):
+                await _close(websocket)
+        case Start() as start, claim:
+            await _carry(state, websocket, start, claim)
         case _:
             await _close(websocket)
     return websocket
@@ -64,7 +71,9 @@ async def _go_on(state: ServerState, websocket: web.WebSocketResponse, start: St
     return True
 
 
-async def _carry(state: ServerState, websocket: web.WebSocketResponse, start: Start) -> None:
+async def _carry(
+    state: ServerState, websocket: web.WebSocketResponse, start: Start, claim: Claim
+) -> None:
     """Carries a new call."""
     transport = TwilioTransport(websocket, params=_params(state), start=start)
     log: CallLog | None = None
@@ -74,13 +83,19 @@ async def _carry(state: ServerState, websocket: web.WebSocketResponse, start: St
         prepared = state.preparations.take(start.call_sid)
         call = Call(transport, start, rest=state.rest, prepared=prepared)
         record = state.records.open(start.call_sid)
-        if record.base_url is not None:
-            call.detours.begin(record.base_url)
-            call.recording.base_url = record.base_url
+        # Where another worker was asked for the TwiML, only the ticket knows.
+        record.base_url = record.base_url or claim.base_url
+        named = state.fleet.named(record.base_url)
+        call.detours.begin(named)
+        call.recording.base_url = named
         call.consults = state.consults
         call.recording.needs_consent = state.settings.recording_needs_consent
         log = _keep_log(state, call)
-        await state.switchboard.carry(call, record)
+        told = partial(_ended, state, start.call_sid)
+        carried = asyncio.ensure_future(state.switchboard.carry(call, record, told))
+        for note in claim.notes:
+            await take_note(state, record, note)
+        await carried
     finally:
         await transport.close()
         if call is not None and (unused := call.take_prepared()) is not None:
@@ -88,6 +103,13 @@ async def _carry(state: ServerState, websocket: web.WebSocketResponse, start: St
         if log is not None:
             log.close()
             await log.wait_until_written(_LOG_SECS)
+
+
+async def _ended(
+    state: ServerState, call_sid: str, reason: CallEndReason, has_failed: bool
+) -> None:
+    goes_on = reason in GOES_ON
+    await state.fleet.end(call_sid, reason.value, goes_on=goes_on, has_failed=has_failed)
 
 
 def _params(state: ServerState) -> TwilioParams:
@@ -104,23 +126,23 @@ def _keep_log(state: ServerState, call: Call) -> CallLog | None:
     return call.keep_log(path, words=settings.log_words, digits=settings.log_digits)
 
 
-async def _admit(state: ServerState, opened: MediaConnection) -> tuple[Start, bool] | None:
-    """Wait for a stream to begin, and tell whether its call is a new one; None if it may not."""
+async def _admit(state: ServerState, opened: MediaConnection) -> tuple[Start, Claim] | None:
+    """Wait for a stream to begin, and take its call by its token; None if it may not."""
     try:
         start = await opened.wait_for_start()
     except (StreamTimeoutError, CallFailedError) as error:
         state.refusals.note("a stream that never started", str(error))
         return None
     token = start.custom_parameters.get(TOKEN_PARAMETER, "")
-    is_new = state.tokens.redeem(token, start.call_sid)
-    if is_new or state.returns.redeem(token, start.call_sid):
+    claim = await state.fleet.redeem(token, start.call_sid)
+    if claim is not None:
         logger.bind(call_sid=start.call_sid).info(f"{start.call_sid}: stream {start.stream_sid}")
-        return start, is_new
-    if token and state.records.get(start.call_sid) is None:
+        return start, claim
+    if token and state.fleet.is_alone and state.records.get(start.call_sid) is None:
         state.refusals.note(
             "a stream whose webhook was answered by another process",
-            "each process takes the streams of its own webhooks alone: run one process (one "
-            "worker, one replica), or have all of a number's requests go to the same one",
+            "a process without a register takes the streams of its own webhooks alone: give all of "
+            "them one (TWILIO_FRAMES_REGISTER, see docs/fleet.md), or run one process",
         )
         return None
     state.refusals.note(

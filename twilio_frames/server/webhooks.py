@@ -1,4 +1,4 @@
-"""The webhooks Twilio asks and tells: what to do with a call, and how it goes."""
+"""The webhooks that Twilio asks what to do with a call."""
 
 import asyncio
 import contextlib
@@ -6,37 +6,25 @@ import contextlib
 from aiohttp import web
 from loguru import logger
 
-from twilio_frames.answering import MachineVerdict
 from twilio_frames.call import TOKEN_PARAMETER, Call
 from twilio_frames.call.caller import SIP_HEADER, TOLD_OF_CALLERS
 from twilio_frames.errors import DetourError
-from twilio_frames.frames import RecordingFrame
+from twilio_frames.fleet.register import StreamKind
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.rest.client import FINAL
-from twilio_frames.rest.numbers import without_numbers
 from twilio_frames.server.addresses import websocket_url
+from twilio_frames.server.callbacks import expect_no_stream, note_verdict
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.calls.switchboard import Bot
-from twilio_frames.server.calls.tokens import StreamTokens
+from twilio_frames.server.fleet.leading import taken_elsewhere
+from twilio_frames.server.fleet.passing import FULL, is_passed_on
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
 
-__all__ = [
-    "after_stream",
-    "amd",
-    "back",
-    "fallback",
-    "leg",
-    "recording",
-    "status",
-    "take_call",
-    "twiml",
-    "whisper",
-    "written",
-]
+__all__ = ["after_stream", "back", "fallback", "take_call", "twiml", "whisper", "written"]
 
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
     name: name for name in TOLD_OF_CALLERS
@@ -46,7 +34,10 @@ _MOST_SIP_HEADERS = 20
 
 async def twiml(request: web.Request) -> web.Response:
     """``POST /twiml``: a call has come, or one we placed was answered; connect it to a bot."""
-    return await take_call(request, await read_signed_form(request))
+    form = await read_signed_form(request)
+    if (answer := await taken_elsewhere(request, read_sid(form))) is not None:
+        return answer
+    return await take_call(request, form)
 
 
 async def take_call(request: web.Request, form: Form, bot: Bot | None = None) -> web.Response:
@@ -60,9 +51,9 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
     state = request.app[STATE]
     call_sid = read_sid(form)
     is_outbound = dict(form).get("Direction", "inbound") != "inbound"
-    if not state.has_line_for(call_sid, is_outbound=is_outbound):
-        logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
-        return written(respond(*_turn_away(form, state.settings)))
+    room = state.room_for(call_sid, is_outbound=is_outbound)
+    if room == 0:
+        return _turn_away(request, form, call_sid)
     if not is_outbound and (why := state.callers.refuses(call_sid, dict(form).get("From", ""))):
         state.refusals.note(why, "ServerSettings(callers=CallerRules(...)) says who may call")
         return written(respond(*state.settings.callers.refusal()))
@@ -74,25 +65,45 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
         record.phase = StreamPhase.AWAITED
     record.base_url = own_url(request)
     record.bot = bot
-    _note_verdict(record, form)
+    note_verdict(record, form)
     parameters = _parameters(request, form)
+    connected = await _connect(state, record, StreamKind.NEW, parameters, room=room)
+    if connected is None:
+        await expect_no_stream(state, call_sid)
+        return _turn_away(request, form, call_sid)
     if bot is None:
         state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
-    return _connect(state.tokens, record, parameters)
+    return connected
 
 
-def _connect(tokens: StreamTokens, record: CallRecord, parameters: dict[str, str]) -> web.Response:
-    """Connects a call to a stream, by a token of its own."""
-    token = {TOKEN_PARAMETER: tokens.issue(record.call_sid)}
+async def _connect(
+    state: ServerState,
+    record: CallRecord,
+    kind: StreamKind,
+    parameters: dict[str, str],
+    *,
+    room: int | None = None,
+) -> web.Response | None:
+    """Connects a call to a stream here, by a token of its own; None if there is no room for it."""
     base = record.base_url or ""
+    token = await state.fleet.issue(record.call_sid, kind, base, room=room)
+    if token is None:
+        return None
+    named = state.fleet.named(base)
     return written(
         connect_stream(
-            websocket_url(base) + "/stream",
-            parameters=parameters | token,
-            status_callback=base + "/status",
-            action=base + "/after-stream",
+            websocket_url(named) + "/stream",
+            parameters=parameters | {TOKEN_PARAMETER: token},
+            status_callback=named + "/status",
+            action=named + "/after-stream",
         )
     )
+
+
+async def _connect_back(state: ServerState, record: CallRecord) -> web.Response:
+    """Connects a call that was away to a stream on which its bot goes on."""
+    connected = await _connect(state, record, StreamKind.BACK, {})
+    return connected or written(respond(Hangup()))
 
 
 async def after_stream(request: web.Request) -> web.Response:
@@ -110,7 +121,7 @@ async def after_stream(request: web.Request) -> web.Response:
             await record.call.detours.hung_up()
         elif (detour := record.call.detours.asked()) is not None:
             return written(detour)
-    _expect_no_stream(state, call_sid)
+    await expect_no_stream(state, call_sid)
     if record is None or state.settings.apology is None or await _ended_well(record):
         return written(respond(Hangup()))
     return written(respond(Say(text=state.settings.apology), Hangup()))
@@ -132,7 +143,7 @@ async def back(request: web.Request) -> web.Response:
     except DetourError:
         # Late, or told twice: Twilio is long behind it, and does not read the answer.
         return written(respond(Hangup()))
-    return written(more) if more is not None else _connect(state.returns, record, {})
+    return written(more) if more is not None else await _connect_back(state, record)
 
 
 async def whisper(request: web.Request) -> web.Response:
@@ -141,31 +152,6 @@ async def whisper(request: web.Request) -> web.Response:
     call = _called_by(request)
     number = request.query.get("detour", "")
     return written(respond(*(call.detours.whisper(number) if call else ())))
-
-
-async def leg(request: web.Request) -> web.Response:
-    """``POST /leg``: how the call to somebody goes whom a detour calls."""
-    form = await read_signed_form(request)
-    call = _called_by(request)
-    if call is not None and dict(form).get("CallStatus") == "in-progress":
-        await call.detours.answered(request.query.get("detour", ""))
-    return web.Response(status=204)
-
-
-async def recording(request: web.Request) -> web.Response:
-    """``POST /recording``: how Twilio's recording of a call stands."""
-    form = dict(await read_signed_form(request))
-    record = request.app[STATE].records.get(read_sid(list(form.items())))
-    if record is not None and record.call is not None and "RecordingStatus" in form:
-        length = form.get("RecordingDuration", "")
-        await record.call.tell(
-            RecordingFrame(
-                status=form["RecordingStatus"][:40],
-                recording_sid=form.get("RecordingSid", "")[:64],
-                secs=float(length) if length.isascii() and length.isdecimal() else None,
-            )
-        )
-    return web.Response(status=204)
 
 
 def _called_by(request: web.Request) -> Call | None:
@@ -188,47 +174,8 @@ async def fallback(request: web.Request) -> web.Response:
     logger.bind(call_sid=call_sid).error(f"{call_sid}: Twilio reports error {number}")
     record = state.records.get(call_sid)
     if record is not None and record.call is not None and record.call.detours.refused(number):
-        return _connect(state.returns, record, {})
+        return await _connect_back(state, record)
     return written(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
-
-
-async def amd(request: web.Request) -> web.Response:
-    """``POST /amd``: who has answered, by Twilio's machine detection; perhaps before its stream."""
-    form = await read_signed_form(request)
-    _note_verdict(request.app[STATE].records.open(read_sid(form)), form)
-    return web.Response(status=204)
-
-
-async def status(request: web.Request) -> web.Response:
-    """``POST /status``: how a call or its stream goes; in any order, some of it twice."""
-    form = await read_signed_form(request)
-    state = request.app[STATE]
-    record = state.records.open(read_sid(form))
-    fields = dict(form)
-    if "StreamEvent" in fields:
-        _note_stream(record, fields)
-    elif "CallStatus" in fields:
-        _note_call(record, fields)
-        state.relay.pass_on(request, form)
-        if consult := state.consults.get(request.query.get("consult", "")):
-            consult.went(fields["CallStatus"], fields.get("SipResponseCode"))
-    state.outgoing.heard_of(record.call_sid)
-    if record.is_over:
-        state.outgoing.release(record.call_sid)
-        _expect_no_stream(state, record.call_sid)
-        if record.call is not None:
-            await record.call.detours.hung_up()
-    return web.Response(status=204)
-
-
-def _expect_no_stream(state: ServerState, call_sid: str) -> None:
-    """Keep no line, and nothing made ready, for a stream that will not come."""
-    state.tokens.void(call_sid)
-    state.returns.void(call_sid)
-    state.preparations.drop(call_sid)
-    record = state.records.get(call_sid)
-    if record is not None and record.phase is StreamPhase.AWAITED:
-        record.phase = StreamPhase.NONE
 
 
 def written(twiml: str) -> web.Response:
@@ -241,7 +188,17 @@ def _is_over(form: Form) -> bool:
     return dict(form).get("CallStatus") in FINAL
 
 
-def _turn_away(form: Form, settings: ServerSettings) -> tuple[Verb, ...]:
+def _turn_away(request: web.Request, form: Form, call_sid: str) -> web.Response:
+    """What a caller gets for whom there is no line."""
+    settings = request.app[STATE].settings
+    logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
+    if is_passed_on(request):
+        # Whoever passed it on asks others, and knows what the caller gets.
+        return web.Response(status=503, headers={FULL: "1"})
+    return written(respond(*_instead(form, settings)))
+
+
+def _instead(form: Form, settings: ServerSettings) -> tuple[Verb, ...]:
     if dict(form).get("Direction", "inbound") == "inbound":
         return (Reject(reason="busy"),)
     # A call that was placed is up already, and <Reject> is for calls that ring.
@@ -268,33 +225,3 @@ async def _ended_well(record: CallRecord) -> bool:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(record.settled.wait(), 2.0)
     return record.ended_well
-
-
-def _note_stream(record: CallRecord, fields: dict[str, str]) -> None:
-    event = fields["StreamEvent"][:40]
-    if not record.note_stream_event(event):
-        return
-    log = logger.bind(call_sid=record.call_sid)
-    if event == "stream-error":
-        reason = without_numbers(fields.get("StreamError", "no reason given"))[:300]
-        log.warning(f"{record.call_sid}: Twilio reports a stream error: {reason!r}")
-    else:
-        log.debug(f"{record.call_sid}: {event!r}")
-
-
-def _note_verdict(record: CallRecord, form: Form) -> None:
-    """Takes a verdict; with the TwiML's request it comes where Twilio detects before that."""
-    told = dict(form).get("AnsweredBy", "")
-    if told in frozenset(MachineVerdict):
-        record.note_verdict(MachineVerdict(told))
-    elif told:
-        logger.bind(call_sid=record.call_sid).debug(
-            f"{record.call_sid}: a verdict of machine detection that is not known: {told[:40]!r}"
-        )
-
-
-def _note_call(record: CallRecord, fields: dict[str, str]) -> None:
-    sequence = fields.get("SequenceNumber", "0")
-    number = int(sequence) if sequence.isascii() and sequence.isdecimal() else 0
-    if record.follow(fields["CallStatus"][:40], number):
-        logger.bind(call_sid=record.call_sid).info(f"{record.call_sid}: {record.status!r}")

@@ -45,6 +45,7 @@ class CallRecord:
         bot: What carries this call alone; None for the server's bot.
         settled: Set while no stream is up.
         began_at: When this server heard of it first, seconds since 1970.
+        heard: Keys of callbacks that came.
     """
 
     call_sid: str
@@ -61,6 +62,7 @@ class CallRecord:
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     # Looked up at each call, since a clock of tests may take its place.
     began_at: float = field(default_factory=lambda: time.time())
+    heard: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def is_over(self) -> bool:
@@ -83,6 +85,13 @@ class CallRecord:
         if event in self.stream_events or len(self.stream_events) >= 16:
             return False
         self.stream_events += (event,)
+        return True
+
+    def hears(self, key: str) -> bool:
+        """Take a callback's key; False if it came before."""
+        if key in self.heard:
+            return False
+        self.heard = (*self.heard[-31:], key)
         return True
 
     def note_verdict(self, verdict: MachineVerdict) -> None:

@@ -26,6 +26,8 @@ __all__ = ["Bot", "Switchboard", "describe"]
 
 Bot = Callable[[Call], Awaitable[None]]
 """What answers calls: one coroutine per call."""
+Told = Callable[[CallEndReason, bool], Awaitable[None]]
+"""Is told why a call's bot has ended, and whether it has failed."""
 
 
 class Switchboard:
@@ -56,13 +58,18 @@ class Switchboard:
         """How many calls are up."""
         return len(self._calls)
 
-    async def carry(self, call: Call, record: CallRecord) -> None:
+    async def carry(self, call: Call, record: CallRecord, told: "Told | None" = None) -> None:
         """Run the bot for a call until both have ended; what fails stays in this call.
 
         A cancellation of the caller, as some servers do when a socket is lost, leaves the call to
         its own end: its transport notices, and says why.
+
+        Args:
+            call: The call.
+            record: What is remembered of it.
+            told: Is told how it ended, before its line is closed.
         """
-        carried = _Carried(call, record)
+        carried = _Carried(call, record, told)
         carried.bot = asyncio.create_task(
             carried.compartment.run(self._answer(call, record)), name="bot"
         )
@@ -122,6 +129,8 @@ class Switchboard:
         else:
             reason = call.end_reason or CallEndReason.BOT_HUNG_UP
         # Before the line is closed: Twilio asks at once how it ended.
+        if carried.told is not None:
+            await carried.told(reason, carried.error is not None)
         carried.record.end_stream(call, reason)
         await call.transport.close(reason, "the bot is done")
         log.info(f"{call.call_sid}: ended ({reason}), {len(self) - 1} other calls up")
@@ -146,9 +155,10 @@ class Switchboard:
 class _Carried:
     """One call with its bot."""
 
-    def __init__(self, call: Call, record: CallRecord):
+    def __init__(self, call: Call, record: CallRecord, told: "Told | None"):
         self.call = call
         self.record = record
+        self.told = told
         self.bot: asyncio.Task[None]
         self.broken = asyncio.Event()
         self.over = asyncio.Event()

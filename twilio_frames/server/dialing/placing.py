@@ -61,8 +61,10 @@ async def place_call(request: web.Request) -> web.Response:
             "expected a phone number with its country code, such as +14155550100",
         )
     try:
-        options = _options(state, own_url(request), fields)
-        webhook = options.webhook(own_url(request) + "/twiml")
+        # The call has its line here, from now on.
+        base = state.fleet.named(own_url(request))
+        options = _options(state, base, fields)
+        webhook = options.webhook(base + "/twiml")
     except ConfigurationError as error:
         raise problem(web.HTTPBadRequest, str(error)) from error
     return web.json_response({"call_sid": await _dial(state, to, webhook, options)}, status=201)
@@ -83,6 +85,8 @@ def _options(state: ServerState, base: str, fields: dict[str, Any]) -> CallOptio
 
 async def _dial(state: ServerState, to: str, webhook: str, options: CallOptions) -> str:
     """Have Twilio call, if this server may."""
+    if await state.is_full():
+        raise problem(web.HTTPServiceUnavailable, "all lines are busy: try again later")
     rest, caller = _ready(state, webhook, options)
     _check_destination(state, to)
     if wait := state.outgoing.wait_secs:
@@ -216,8 +220,6 @@ def _check_destination(state: ServerState, to: str) -> None:
 def _ready(state: ServerState, webhook: str, options: CallOptions) -> tuple[TwilioRest, str]:
     """What dialling takes; 503 with what is missing."""
     settings = state.settings
-    if state.is_full:
-        raise problem(web.HTTPServiceUnavailable, "all lines are busy: try again later")
     caller = options.caller_id or settings.phone_number
     if state.rest is None or not caller:
         raise problem(

@@ -1,0 +1,244 @@
+"""Several servers that carry calls together, in one process."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.server.site import FORM, Open, Site
+from tests.waiting import time_passes, until
+from twilio_frames.answering import MachineVerdict
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.fleet.register import RegisterError, StreamKind
+from twilio_frames.frames import CallEndReason
+from twilio_frames.server import FleetSettings, ServerSettings
+from twilio_frames.server.fleet.membership import Membership
+from twilio_frames.server.stream import GOES_ON
+
+Fleet = Callable[..., Awaitable[list[Site]]]
+
+
+@pytest.fixture
+def open_fleet(open_site: Open, tmp_path: Path) -> Fleet:
+    async def open_all(workers: int = 2, **changes: Any) -> list[Site]:
+        settings: dict[str, Any] = {"register": f"sqlite://{tmp_path}/register.db", **changes}
+        most_calls = settings.pop("max_calls", 10)
+        fleet = FleetSettings(**settings)
+        sites = [
+            await open_site(fleet=fleet, max_calls=most_calls, drain_secs=0.0)
+            for _ in range(workers)
+        ]
+        await time_passes(2 * fleet.lease_secs)
+        return sites
+
+    return open_all
+
+
+def token_of(twiml: ElementTree.Element) -> dict[str, str]:
+    return {one.attrib["name"]: one.attrib["value"] for one in twiml[0][0]}
+
+
+def path_of(twiml: ElementTree.Element) -> str:
+    return urlsplit(twiml[0][0].attrib["url"]).path
+
+
+def carriers(sites: list[Site], twiml: ElementTree.Element) -> tuple[Site, Site]:
+    """Who is to carry a call by its TwiML, and one who is not."""
+    name = path_of(twiml).split("/")[2]
+    named = next(site for site in sites if site.state.fleet.name == name)
+    return named, next(site for site in sites if site is not named)
+
+
+async def up(sites: list[Site], call_sid: str = "CA1") -> tuple[Site, Site]:
+    """Brings a call up; gives who has it, and another worker."""
+    twiml = await sites[0].ask("/twiml", FORM | {"CallSid": call_sid})
+    owner, other = carriers(sites, twiml)
+    await owner.start(token_of(twiml), call_sid, path=path_of(twiml))
+    await owner.bot.arrived.wait()
+    return owner, other
+
+
+async def test_a_call_goes_to_the_worker_that_has_fewer(open_fleet: Fleet):
+    sites = await open_fleet()
+    first, other = carriers(sites, await sites[0].ask())
+    # Its slot is reserved from the TwiML on, and the others know it a lease's renewal later.
+    await time_passes(1.5)
+    second, _ = carriers(sites, await first.ask("/twiml", FORM | {"CallSid": "CA2"}))
+    assert second is other
+
+
+async def test_a_stream_that_comes_to_another_worker_is_handed_to_the_one_it_names(
+    open_fleet: Fleet,
+):
+    sites = await open_fleet()
+    twiml = await sites[0].ask()
+    named, other = carriers(sites, twiml)
+    websocket = await other.start(token_of(twiml), path=path_of(twiml))
+    await named.bot.arrived.wait()
+    assert not other.bot.calls
+    assert len(named.state.switchboard) == 1
+    named.bot.leave.set()
+    assert (await websocket.receive()).type.name in ("CLOSE", "CLOSED", "TEXT")
+    await until(lambda: not len(named.state.switchboard))
+
+
+async def test_a_stream_without_a_name_is_taken_where_it_comes(open_fleet: Fleet):
+    sites = await open_fleet()
+    twiml = await sites[0].ask()
+    named, other = carriers(sites, twiml)
+    await other.start(token_of(twiml))
+    await other.bot.arrived.wait()
+    assert not named.bot.calls
+    # Its token is used up for all of them.
+    again = await named.start(token_of(twiml))
+    assert (await again.receive()).type.name == "CLOSE"
+
+
+async def test_a_new_call_whose_worker_is_gone_is_taken_by_another(open_fleet: Fleet):
+    sites = await open_fleet()
+    twiml = await sites[0].ask()
+    named, other = carriers(sites, twiml)
+    await named.client.close()
+    await other.start(token_of(twiml), path=path_of(twiml))
+    await other.bot.arrived.wait()
+
+
+async def test_callbacks_come_to_the_owner_wherever_they_arrive(open_fleet: Fleet):
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    await other.post("/amd", {"CallSid": "CA1", "AnsweredBy": "human"})
+    await other.post("/status", {"CallSid": "CA1", "CallStatus": "in-progress"})
+    record = owner.state.records.get("CA1")
+    assert record is not None
+    assert (record.verdict, record.status) == (MachineVerdict.HUMAN, "in-progress")
+    assert other.state.records.get("CA1") is None
+
+
+async def test_callbacks_of_a_call_without_owner_wait_for_the_next_one(open_fleet: Fleet):
+    sites = await open_fleet(resumes=True)
+    owner, other = await up(sites)
+    await owner.state.fleet.save("CA1", b"{}")
+    await owner.client.close()
+    await other.post("/amd", {"CallSid": "CA1", "AnsweredBy": "human"})
+    standing = await other.state.fleet.standing("CA1")
+    assert standing is not None
+    claims = await redeem_again(other)
+    assert len(claims) == 1
+
+
+async def redeem_again(site: Site) -> tuple[bytes, ...]:
+    fleet = site.state.fleet
+    token = await fleet.issue("CA1", StreamKind.NEW, "", room=None)
+    assert token is not None
+    claim = await fleet.redeem(token, "CA1")
+    assert claim is not None
+    return claim.notes
+
+
+async def test_where_one_is_full_another_takes_the_call_and_then_all_are(open_fleet: Fleet):
+    sites = await open_fleet(max_calls=1)
+    taken = {
+        carriers(sites, await sites[0].ask("/twiml", FORM | {"CallSid": sid}))[0].state.fleet.name
+        for sid in ("CA1", "CA2")
+    }
+    assert len(taken) == 2
+    answer = await sites[0].ask("/twiml", FORM | {"CallSid": "CA3"})
+    assert answer[0].tag == "Reject"
+
+
+async def test_a_worker_that_drains_leads_new_calls_to_the_others(open_fleet: Fleet):
+    sites = await open_fleet()
+    await sites[0].state.switchboard.drain(0.0)
+    for number in range(4):
+        twiml = await sites[0].ask("/twiml", FORM | {"CallSid": f"CA{number}"})
+        assert carriers(sites, twiml)[0] is sites[1]
+
+
+async def test_without_the_register_each_worker_goes_on_alone(open_fleet: Fleet, tmp_path: Path):
+    sites = await open_fleet()
+    owner, _ = await up(sites)
+    for site in sites:
+        site.state.fleet._shared = Broken()  # type: ignore[assignment]
+    twiml = await sites[0].ask("/twiml", FORM | {"CallSid": "CA2"})
+    named, other = carriers(sites, twiml)
+    named.bot.arrived.clear()
+    await other.start(token_of(twiml), "CA2", path=path_of(twiml))
+    await named.bot.arrived.wait()
+    assert owner.bot.calls[0].end_reason is None
+
+
+class Broken:
+    """A register that nobody reaches."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RegisterError(name)
+
+
+async def test_without_the_register_new_calls_hear_busy_where_that_is_wished(
+    open_site: Open, tmp_path: Path
+):
+    (tmp_path / "file").write_text("")
+    register = f"sqlite://{tmp_path}/file/register.db"
+    alone = await open_site(fleet=FleetSettings(register=register))
+    assert (await alone.ask())[0].tag == "Connect"
+    busy = await open_site(fleet=FleetSettings(register=register, without_register="busy"))
+    assert (await busy.ask())[0].tag == "Reject"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"register": "mysql://host"},
+        {"register_key": "short"},
+        {"worker": "a/b"},
+        {"when_full": "music"},
+        {"without_register": "wait"},
+        {"lease_secs": 0},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, object]):
+    with pytest.raises(ConfigurationError, match="expected"):
+        FleetSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_fleet_is_named_by_the_environment():
+    environment = {
+        "TWILIO_FRAMES_REGISTER": "redis://host:6379/0",
+        "TWILIO_FRAMES_WORKER": "w1",
+        "TWILIO_FRAMES_MOST_LAG_SECONDS": "0.2",
+    }
+    fleet = ServerSettings.from_environment(environment).fleet
+    assert fleet == FleetSettings(register="redis://host:6379/0", worker="w1", most_lag_secs=0.2)
+    assert fleet.does_resume
+    assert "redis://" not in repr(fleet)
+    assert not FleetSettings().does_resume
+
+
+async def test_what_the_register_holds_of_a_call_is_sealed_by_a_key(tmp_path: Path):
+    path = tmp_path / "register.db"
+    settings = FleetSettings(register=f"sqlite://{path}", register_key="a secret of some length")
+    member = Membership(settings, token_secs=60.0)
+    token = await member.issue("CA1", StreamKind.NEW, "http://x", room=1)
+    assert token is not None
+    await member.redeem(token, "CA1")
+    await member.save("CA1", b"what was said")
+    await member.note("CA1", "key", b"who calls")
+    other = Membership(settings, token_secs=60.0)
+    token = await other.issue("CA1", StreamKind.RESUME, "http://x", room=1)
+    assert token is not None
+    claim = await other.redeem(token, "CA1")
+    assert claim is not None
+    assert (claim.snapshot, claim.notes) == (b"what was said", (b"who calls",))
+    await member.leave()
+    await other.leave()
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())  # noqa: ASYNC240
+    assert b"what was said" not in kept
+    assert b"who calls" not in kept
+
+
+def test_a_line_that_is_lost_is_a_reason_to_go_on():
+    assert CallEndReason.LINE_LOST in GOES_ON
+    assert CallEndReason.CALLER_HUNG_UP not in GOES_ON

@@ -1,0 +1,45 @@
+"""How late an event loop is."""
+
+import asyncio
+from collections import deque
+
+__all__ = ["LoopLag"]
+
+_STEP_SECS = 0.05
+_STEPS = 100
+"""Five seconds of steps: a stall counts until it is no news any more."""
+
+
+class LoopLag:
+    """Measures by how much a timer is late, again and again."""
+
+    def __init__(self) -> None:
+        self._late: deque[float] = deque(maxlen=_STEPS)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Measures from now on."""
+        loop = asyncio.get_running_loop()
+        self._set(loop, loop.time() + _STEP_SECS)
+
+    def _set(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._timer = loop.call_at(due, self._look, loop, due)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        now = loop.time()
+        self._late.append(now - due)
+        self._set(loop, now + _STEP_SECS)
+
+    @property
+    def p95_secs(self) -> float:
+        """What all but a twentieth of the last seconds' steps were less late than."""
+        if not self._late:
+            return 0.0
+        ordered = sorted(self._late)
+        return ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)]
+
+    def stop(self) -> None:
+        """Measures no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

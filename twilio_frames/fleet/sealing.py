@@ -1,0 +1,47 @@
+"""Encrypts what a register holds of calls, so that whoever reads it learns nothing."""
+
+import base64
+import hashlib
+from typing import Any
+
+from twilio_frames.errors import MissingExtraError
+
+__all__ = ["Seal"]
+
+
+class Seal:
+    """Encrypts and authenticates by a secret (Fernet: AES-128-CBC and HMAC-SHA256).
+
+    Args:
+        secret: What all workers share; None: nothing is encrypted.
+
+    Raises:
+        MissingExtraError: The package ``cryptography`` is not installed.
+    """
+
+    def __init__(self, secret: str | None):
+        self._box: Any = None
+        if secret is None:
+            return
+        try:
+            from cryptography.fernet import Fernet
+        except ImportError as error:
+            raise MissingExtraError("cryptography", "sealed") from error
+        # A secret of any length; 600,000 rounds, as whoever has the register can guess at leisure.
+        key = hashlib.pbkdf2_hmac("sha256", secret.encode(), b"twilio-frames register", 600_000)
+        self._box = Fernet(base64.urlsafe_b64encode(key))
+
+    def close(self, text: bytes) -> bytes:
+        """Encrypts."""
+        return self._box.encrypt(text) if self._box is not None else text
+
+    def open(self, sealed: bytes) -> bytes | None:
+        """Decrypts; None if it is no work of this secret's."""
+        if self._box is None:
+            return sealed
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._box.decrypt(sealed)
+        except InvalidToken:
+            return None

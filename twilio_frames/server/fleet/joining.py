@@ -1,0 +1,109 @@
+"""How a server comes into its fleet, stays in it, and leaves.
+
+Whatever runs the application (``serve``, gunicorn, ``web.run_app``), it has a door of its own for
+the other workers: they pass webhooks on to it, and those of its machine hand connections over.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+from loguru import logger
+
+from twilio_frames.fleet.lag import LoopLag
+from twilio_frames.fleet.register import Lease
+from twilio_frames.server.fleet.handover import Handovers
+from twilio_frames.server.state import STATE, ServerState
+
+__all__ = ["member", "own_lease"]
+
+_RENEWALS = 4
+"""How often a lease is renewed before it would run out: three may fail."""
+_LEAVE_SECS = 2.0
+
+
+async def member(
+    app: web.Application, make_door: Callable[[], web.Application]
+) -> AsyncIterator[None]:
+    """Has a server be one of its fleet while it runs.
+
+    Args:
+        app: The server's application.
+        make_door: Makes one with the same routes and the same state, for the other workers.
+    """
+    state = app[STATE]
+    if state.fleet.is_alone:
+        yield
+        return
+    runner = web.AppRunner(make_door(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    handovers = Handovers(_server_of(runner))
+    lag = LoopLag()
+    renewing: asyncio.Task[None] | None = None
+    try:
+        if not state.fleet.address:
+            await _listen(runner, state)
+        handovers.start()
+        state.fleet.handover = handovers.path
+        lag.start()
+        await _renew(state, lag)
+        renewing = asyncio.create_task(_keep_lease(state, lag), name="lease")
+        logger.info(f"worker {state.fleet.name} is one of {len(state.fleet.others) + 1}")
+        yield
+    finally:
+        if renewing is not None:
+            renewing.cancel()
+        lag.stop()
+        handovers.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECS):
+                await state.fleet.leave()
+        await state.workers.close()
+        await runner.cleanup()
+
+
+def _server_of(runner: web.AppRunner) -> web.Server:
+    assert runner.server is not None  # noqa: S101 - setup() made it
+    return runner.server
+
+
+async def _listen(runner: web.AppRunner, state: ServerState) -> None:
+    """Listens for the other workers of this machine."""
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    state.fleet.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+async def own_lease(state: ServerState, lag_secs: float = 0.0) -> Lease:
+    """How this worker is."""
+    fleet = state.fleet
+    return Lease(
+        name=fleet.name,
+        address=fleet.address,
+        handover=fleet.handover,
+        calls=await state.lines_taken(),
+        most_calls=state.settings.max_calls,
+        lag_secs=round(lag_secs, 3),
+        is_draining=state.switchboard.draining,
+    )
+
+
+async def _renew(state: ServerState, lag: LoopLag) -> None:
+    state.fleet.lag_secs = lag.p95_secs
+    lost = await state.fleet.renew(await own_lease(state, lag.p95_secs))
+    for call_sid in lost:
+        record = state.records.get(call_sid)
+        if record is not None and record.call is not None:
+            logger.bind(call_sid=call_sid).warning(f"{call_sid}: another worker has it now")
+            await record.call.leave()
+
+
+async def _keep_lease(state: ServerState, lag: LoopLag) -> None:
+    every = state.settings.fleet.lease_secs / _RENEWALS
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await _renew(state, lag)
+        except Exception as error:
+            # Whatever it is, the lease has to be renewed.
+            logger.error(f"the lease was not renewed: {type(error).__name__}")

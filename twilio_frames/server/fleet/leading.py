@@ -1,0 +1,110 @@
+"""Leads what Twilio asks to the worker that it is for."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from twilio_frames.fleet.choice import by_choice
+from twilio_frames.fleet.register import Lease
+from twilio_frames.server.fleet.handover import hand_over
+from twilio_frames.server.fleet.joining import own_lease
+from twilio_frames.server.fleet.passing import FULL, callback_key, is_passed_on, named_worker
+from twilio_frames.server.incoming import Form, read_signed_form
+from twilio_frames.server.state import STATE, ServerState
+
+__all__ = ["Note", "asked_of_owner", "other_workers", "taken_elsewhere", "taken_over"]
+
+_MOST_TRIES = 3
+"""Workers that are asked to take a call before this one does, or turns it away."""
+_TELL = frozenset({"amd", "recording", "status"})
+"""Callbacks that are for a call's next owner where it has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A callback that waits for a call's next owner.
+
+    Parameters:
+        name: Its path's last name.
+        form: What it says.
+    """
+
+    name: str
+    form: Form
+
+    def encoded(self) -> bytes:
+        """As a register keeps it."""
+        return json.dumps([self.name, self.form]).encode()
+
+    @classmethod
+    def decoded(cls, text: bytes) -> "Note":
+        """What :meth:`encoded` made."""
+        name, form = json.loads(text)
+        return cls(name=name, form=[(key, value) for key, value in form])
+
+
+async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:
+    """What a call's owner answers to a webhook; None if this worker is to carry it out."""
+    state = request.app[STATE]
+    if state.fleet.is_alone or is_passed_on(request):
+        return None
+    form = await read_signed_form(request)
+    call_sid = request.query.get("call") or dict(form).get("CallSid", "")
+    record = state.records.get(call_sid)
+    if record is not None and record.call is not None:
+        return None
+    standing = await state.fleet.standing(call_sid) if call_sid else None
+    owner = standing.owner if standing is not None else ""
+    for name in dict.fromkeys((owner, named_worker(request))):
+        if name == state.fleet.name:
+            return None
+        lease = state.fleet.find(name)
+        answer = await state.workers.pass_on(request, lease) if lease is not None else None
+        if answer is not None:
+            return answer
+    name = request.path.rstrip("/").rpartition("/")[2]
+    if standing is not None and (standing.has_snapshot or not standing.ended) and name in _TELL:
+        note = Note(name=name, form=form)
+        await state.fleet.note(call_sid, callback_key(request, form), note.encoded())
+    return None
+
+
+async def taken_over(request: web.Request) -> bool:
+    """Whether a stream went to the worker of this machine that its path names."""
+    owner = request.app[STATE].fleet.find(named_worker(request))
+    return owner is not None and await hand_over(request, owner.handover)
+
+
+async def taken_elsewhere(request: web.Request, call_sid: str) -> web.Response | None:
+    """What another worker answers that takes a new call; None if it is this one's."""
+    state = request.app[STATE]
+    if state.fleet.is_alone or is_passed_on(request):
+        return None
+    # A call that was placed has its line where that was.
+    named = named_worker(request)
+    placed = state.fleet.find(named)
+    if placed is not None and not placed.is_draining:
+        answer = await state.workers.pass_on(request, placed)
+        if answer is not None and FULL not in answer.headers:
+            return answer
+    record = state.records.get(call_sid)
+    if named == state.fleet.name or (record is not None and record.call is not None):
+        return None
+    async for lease in other_workers(state):
+        answer = await state.workers.pass_on(request, lease, "choice")
+        if answer is not None and FULL not in answer.headers:
+            return answer
+    return None
+
+
+async def other_workers(state: ServerState) -> AsyncIterator[Lease]:
+    """The workers that are to be asked to take a call, ahead of this one."""
+    fleet = state.fleet
+    most_lag_secs = fleet.settings.most_lag_secs
+    leases = [await own_lease(state, fleet.lag_secs), *fleet.others]
+    for tried, lease in enumerate(by_choice(leases, most_lag_secs=most_lag_secs)):
+        if lease.name == fleet.name or tried >= _MOST_TRIES:
+            return
+        yield lease

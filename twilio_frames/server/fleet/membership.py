@@ -1,0 +1,237 @@
+"""One worker's part in its fleet: its name, its calls' fences, and what it asks of the register.
+
+The register may be slow, or gone. Whoever asks it here gets an answer in bounded time: where there
+is none, what this worker knows by itself. Nothing that a call does waits for it.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from loguru import logger
+
+from twilio_frames.fleet.memory import MemoryRegister
+from twilio_frames.fleet.register import (
+    Claim,
+    Lease,
+    Register,
+    RegisterError,
+    Standing,
+    StreamKind,
+    Ticket,
+)
+from twilio_frames.fleet.sealing import Seal
+from twilio_frames.server.fleet.settings import FleetSettings
+
+__all__ = ["Membership"]
+
+_Value = TypeVar("_Value")
+
+_GONE_SECS = 1.0
+"""How long nobody asks a register that has failed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Owned:
+    """A call of this worker's.
+
+    Parameters:
+        fence: What proves it to the register.
+        register: The one that gave it.
+    """
+
+    fence: int
+    register: Register = field(repr=False)
+
+
+class Membership:
+    """See the top of the module.
+
+    Args:
+        settings: The fleet's.
+        token_secs: How long a stream may take to come.
+        register: The fleet's register; None for the one that the settings name.
+    """
+
+    def __init__(
+        self, settings: FleetSettings, *, token_secs: float, register: Register | None = None
+    ):
+        self.settings = settings
+        self.name = f"{settings.slot}-{secrets.token_hex(4)}"
+        self.address = settings.worker_url or ""
+        self.handover = ""
+        self.lag_secs = 0.0
+        self._token_secs = token_secs
+        self._seal = Seal(settings.register_key)
+        # What this worker alone knows, where the register is gone, or there is none.
+        self._own = MemoryRegister()
+        self._shared: Register | None = register
+        if register is None and settings.is_shared:
+            self._shared = settings.open_register()
+        self._gone_until = 0.0
+        self._owned: dict[str, Owned] = {}
+        self._others: dict[str, Lease] = {}
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are no other workers, and never will be."""
+        return self._shared is None
+
+    @property
+    def others(self) -> Sequence[Lease]:
+        """The other workers that live, as they said lately."""
+        return list(self._others.values())
+
+    def find(self, worker: str) -> Lease | None:
+        """Another worker that lives; None if it is gone, or this one."""
+        return self._others.get(worker)
+
+    def named(self, base_url: str) -> str:
+        """The address at which Twilio is to ask this worker, without a slash at the end."""
+        return base_url if self.is_alone else f"{base_url}/w/{self.name}"
+
+    async def issue(
+        self, call_sid: str, kind: StreamKind, base_url: str, *, room: int | None
+    ) -> str | None:
+        """The token of a call's next stream; None if there is no room for it.
+
+        Args:
+            call_sid: The call.
+            kind: What the stream is for.
+            base_url: Where Twilio reaches this server.
+            room: How many streams may be on their way here; None for any number.
+        """
+        token = secrets.token_urlsafe(32)
+        ticket = Ticket(
+            call_sid=call_sid, token=token, worker=self.name, kind=kind, base_url=base_url
+        )
+        issued = await self._ask(lambda r: r.issue(ticket, self._token_secs, room), None)
+        if issued is None:
+            is_busy = not self.is_alone and self.settings.without_register == "busy"
+            if is_busy and kind is StreamKind.NEW:
+                return None
+            await self._tell_own(call_sid)
+            issued = await self._own.issue(ticket, self._token_secs, room)
+        return token if issued else None
+
+    async def _tell_own(self, call_sid: str) -> None:
+        """What comes back comes back to its owner alone, as the fleet's register knows."""
+        if (owned := self._owned.get(call_sid)) is not None:
+            lease = Lease(name=self.name)
+            await self._own.renew(lease, {call_sid: owned.fence}, self.settings.lease_secs)
+
+    async def redeem(self, token: str, call_sid: str) -> Claim | None:
+        """Takes a call by its token; None if it is not that call's, or was used."""
+        register: Register = self._own
+        claim = await self._own.redeem(token, call_sid, self.name)
+        if claim is None and self._shared is not None:
+            register = self._shared
+            claim = await self._ask(lambda r: r.redeem(token, call_sid, self.name), None)
+        if claim is None:
+            return None
+        if claim.kind is not StreamKind.BACK:
+            self._owned[call_sid] = Owned(fence=claim.fence, register=register)
+        return self._opened(claim)
+
+    def _opened(self, claim: Claim) -> Claim:
+        snapshot = self._seal.open(claim.snapshot) if claim.snapshot is not None else None
+        notes = [self._seal.open(note) for note in claim.notes]
+        return replace(
+            claim, snapshot=snapshot, notes=tuple(note for note in notes if note is not None)
+        )
+
+    async def reserved(self) -> int:
+        """How many streams are on their way here."""
+        shared = await self._ask(lambda r: r.reserved(self.name), 0)
+        return shared + await self._own.reserved(self.name)
+
+    async def void(self, call_sid: str) -> None:
+        """No stream of a call is to come."""
+        await self._own.void(call_sid)
+        await self._ask(lambda r: r.void(call_sid), None)
+
+    async def standing(self, call_sid: str) -> Standing | None:
+        """How a call stands; None if nobody knows."""
+        known = await self._ask(lambda r: r.standing(call_sid), None)
+        return known or await self._own.standing(call_sid)
+
+    async def save(self, call_sid: str, snapshot: bytes) -> None:
+        """Keeps what another worker needs to go on with a call of this one's."""
+        if (owned := self._owned.get(call_sid)) is None:
+            return
+        sealed = self._seal.close(snapshot)
+        await self._tell(owned, lambda register: register.save(call_sid, owned.fence, sealed))
+
+    async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
+        """A call of this worker's has ended, and may go on elsewhere, or may not."""
+        if (owned := self._owned.pop(call_sid, None)) is None:
+            return
+        await self._tell(
+            owned,
+            lambda register: register.end(
+                call_sid, owned.fence, reason, goes_on=goes_on, has_failed=has_failed
+            ),
+        )
+
+    async def forget(self, call_sid: str) -> None:
+        """A call is over."""
+        await self._own.forget(call_sid)
+        await self._ask(lambda r: r.forget(call_sid), None)
+
+    async def note(self, call_sid: str, key: str, body: bytes) -> bool:
+        """Keeps a callback for a call's next owner."""
+        sealed = self._seal.close(body)
+        return await self._ask(lambda r: r.note(call_sid, key, sealed), False)
+
+    async def renew(self, lease: Lease) -> frozenset[str]:
+        """Says that this worker lives, and learns who else does.
+
+        Returns:
+            Its calls that others have taken meanwhile: they are no longer its own.
+        """
+        calls = {sid: owned.fence for sid, owned in self._owned.items()}
+        secs = self.settings.lease_secs
+        lost = await self._ask(lambda r: r.renew(lease, calls, secs), frozenset[str]())
+        living = await self._ask(lambda r: r.workers(), None)
+        if living is not None:
+            self._others = {one.name: one for one in living if one.name != self.name}
+        for call_sid in lost:
+            self._owned.pop(call_sid, None)
+        return lost
+
+    async def leave(self) -> None:
+        """Says that this worker is gone."""
+        await self._ask(lambda r: r.leave(self.name), None)
+        if self._shared is not None:
+            with contextlib.suppress(RegisterError):
+                await self._shared.close()
+
+    async def _tell(self, owned: Owned, step: Callable[[Register], Awaitable[bool]]) -> None:
+        if owned.register is self._own:
+            await step(self._own)
+        else:
+            await self._ask(step, False)
+
+    async def _ask(
+        self, step: "Callable[[Register], Awaitable[_Value]]", otherwise: _Value
+    ) -> _Value:
+        """What the register says; or something else where it says nothing in time."""
+        register = self._shared
+        if register is None or time.monotonic() < self._gone_until:
+            return otherwise
+        try:
+            async with asyncio.timeout(self.settings.register_secs):
+                value = await step(register)
+        except (RegisterError, TimeoutError) as error:
+            if self._gone_until == 0.0:
+                logger.error(f"the register is gone, and this worker goes on alone: {error}")
+            self._gone_until = time.monotonic() + _GONE_SECS
+            return otherwise
+        if self._gone_until:
+            logger.info("the register is back")
+            self._gone_until = 0.0
+        return value

@@ -1,0 +1,108 @@
+"""Passes what Twilio asks on to other workers.
+
+A webhook is passed on as it came, with its host and signature, so that it proves itself where it
+arrives as it would have at first. It is passed on once: whoever gets it so carries it out.
+"""
+
+import hashlib
+import re
+
+import aiohttp
+from aiohttp import web
+from loguru import logger
+from yarl import URL
+
+from twilio_frames.fleet.register import Lease
+
+__all__ = ["FULL", "RESUME", "Passing", "callback_key", "is_passed_on", "named_worker"]
+
+_PASSED_ON = "X-Twilio-Frames-Passed-On"
+"""Why a webhook was passed on; whoever sends it from outside is answered here, and no more."""
+FULL = "X-Twilio-Frames-Full"
+"""Says in an answer that there was no room for a call."""
+RESUME = "resume"
+"""A webhook was passed on since its call is to go on here."""
+
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length"}
+)
+_NAMED = re.compile(r"/w/([A-Za-z0-9._-]{1,80})/[^/]+/*$")
+
+
+def named_worker(request: web.BaseRequest) -> str:
+    """The worker that stands in a request's path; empty for none."""
+    found = _NAMED.search(request.path)
+    return found[1] if found else ""
+
+
+def is_passed_on(request: web.BaseRequest, why: str = "") -> bool:
+    """Whether another worker has passed a webhook on, for some reason or any."""
+    told = request.headers.get(_PASSED_ON)
+    return told == why if why else told is not None
+
+
+def callback_key(request: web.BaseRequest, form: list[tuple[str, str]]) -> str:
+    """What is the same each time when Twilio tells a thing again."""
+    told = request.headers.get("I-Twilio-Idempotency-Token", "")
+    if not told:
+        told = repr((request.path, sorted(request.query.items()), sorted(form)))
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Passing:
+    """Passes webhooks on to other workers.
+
+    Args:
+        connect_secs: How long it may take to reach one.
+        answer_secs: How long its answer may take; less than the 15 s that Twilio waits for this
+            one.
+    """
+
+    def __init__(self, *, connect_secs: float = 0.5, answer_secs: float = 4.0):
+        self._limits = aiohttp.ClientTimeout(total=answer_secs, connect=connect_secs)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def pass_on(
+        self, request: web.Request, to: Lease, why: str = "owner"
+    ) -> web.Response | None:
+        """What another worker answers; None if it does not.
+
+        Args:
+            request: Twilio's.
+            to: The worker.
+            why: What for.
+        """
+        if not to.address:
+            return None
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._limits, trust_env=False)
+        headers = {n: v for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP}
+        headers[_PASSED_ON] = why
+        # The path as it was spelled: it is signed.
+        path = request.raw_path if request.raw_path.startswith("/") else request.path_qs
+        try:
+            async with self._session.request(
+                request.method,
+                URL(to.address + path, encoded=True),
+                headers=headers,
+                data=await request.read(),
+                allow_redirects=False,
+            ) as answer:
+                return await _copied(answer)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            logger.debug(f"worker {to.name} could not be reached: {type(error).__name__}")
+            return None
+
+    async def close(self) -> None:
+        """Closes the connections to other workers."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+async def _copied(answer: aiohttp.ClientResponse) -> web.Response:
+    copied = web.Response(status=answer.status, body=await answer.read())
+    for name in ("Content-Type", FULL):
+        if name in answer.headers:
+            copied.headers[name] = answer.headers[name]
+    return copied
