@@ -203,3 +203,20 @@ async def test_server_keeps_logs_where_asked(phone: Phone, tmp_path):
     assert len(names) == 1
     assert names[0].startswith(f"{caller.call_sid}-MZ")
     assert kinds_of(tmp_path / names[0])[-1] == "closed"
+
+
+async def test_log_is_followed_and_whoever_follows_cannot_hurt_it(tmp_path):
+    seen: list[str] = []
+
+    def follow(line: dict[str, Any]) -> None:
+        seen.append(line["kind"])
+        if line["kind"] == "held":
+            raise RuntimeError("expected to be told no more")
+
+    log = CallLog(tmp_path / "call.jsonl", follow=follow)
+    for frame in (InterruptionFrame(), BotHeldFrame(), ResumeFrame()):
+        log.observe(pushed(frame))
+    await finish(log)
+
+    assert seen == ["log", "interrupted", "held"]
+    assert kinds_of(tmp_path / "call.jsonl") == ["log", "interrupted", "held", "resumed", "closed"]

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -57,6 +58,12 @@ async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
         async with phone.call(found[0].decode()) as caller:
             assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
             assert "say" not in [entry.event for entry in caller.log.entries]
+        async with asyncio.timeout(10):
+            told = await serving.stdout.readline()
+        softphone = re.search(rb"softphone: (http://\S+/phone)", told)
+        assert softphone
+        async with aiohttp.ClientSession() as session, session.get(softphone[1].decode()) as page:
+            assert "phone_bot:bot" in await page.text()
     finally:
         serving.send_signal(signal.SIGINT)
         async with asyncio.timeout(10):

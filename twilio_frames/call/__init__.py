@@ -1,7 +1,7 @@
 """One call as a bot sees it, from the start of its stream to its end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -123,15 +123,23 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         """The account the call belongs to (``AC...``)."""
         return self._start.account_sid
 
-    def keep_log(self, path: Path | str, *, words: bool = False, digits: bool = False) -> CallLog:
+    def keep_log(
+        self,
+        path: Path | str,
+        *,
+        words: bool = False,
+        digits: bool = False,
+        follow: Callable[[dict[str, Any]], object] | None = None,
+    ) -> CallLog:
         """Write the call down as it goes, from here to its end; before ``run()``.
 
         Args:
             path: The file; what was there is gone.
             words: Whether what was said is written down; else only how many words it was.
             digits: Whether the keys that were pressed are; else only that one was.
+            follow: Called with each line as it is written down, for whoever looks on.
         """
-        log = CallLog(path, transport=self._transport, words=words, digits=digits)
+        log = CallLog(path, transport=self._transport, words=words, digits=digits, follow=follow)
         self._logs.append(log)
         self.observers.append(log)
         return log

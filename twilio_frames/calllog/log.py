@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from twilio_frames.calllog.line import LineNotes
 from twilio_frames.calllog.writer import Line, LineWriter
 from twilio_frames.processors.output.early_start import HAPPENED_AT
 from twilio_frames.report.lines import FORMAT, VERSION, Kind
+from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.transport import TwilioTransport
 
 
@@ -39,6 +41,10 @@ class _Clock:
 _CLOCK = _Clock()
 
 
+def _nobody_follows(_: Line) -> None:
+    """Takes a line of a log that nobody looks at yet."""
+
+
 class CallLog(BaseObserver):
     """Writes down what happens on a call, as JSON Lines: ``docs/call-log.md`` says how.
 
@@ -58,6 +64,7 @@ class CallLog(BaseObserver):
         transport: The call's transport, where it is one of this package.
         words: Whether what was said is written down; else only how many words it was.
         digits: Whether the keys that were pressed are; else only that one was.
+        follow: Called with each line as it is written down, for whoever looks on.
     """
 
     def __init__(
@@ -67,11 +74,13 @@ class CallLog(BaseObserver):
         transport: TwilioTransport | None = None,
         words: bool = False,
         digits: bool = False,
+        follow: Callable[[Line], object] | None = None,
     ):
         # Told of each frame once: by the processor that made it.
         super().__init__(observe_every_push=False)
         self._writer = LineWriter(Path(path))
         self._frames = FrameLines(LogPrivacy(words=words, digits=digits))
+        self._follow = follow or _nobody_follows
         self._opened_at = transport.opened_at if transport else time.monotonic()
         self._clock_offset: float | None = None
         self._known: OrderedDict[int, None] = OrderedDict()
@@ -116,7 +125,14 @@ class CallLog(BaseObserver):
 
     def _note(self, line: Line, at: float | None = None) -> None:
         t = self.now if at is None else at
-        self._writer.add({"t": round(t, 4), **line})
+        told: Line = {"t": round(t, 4), **line}
+        self._writer.add(told)
+        try:
+            self._follow(told)
+        except Exception as error:
+            # Whoever looks on cannot hurt the call.
+            self._follow = _nobody_follows
+            report_unforeseen(error, "a call log's follower, who is told no more")
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Writes down a frame that tells something."""

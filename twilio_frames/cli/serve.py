@@ -7,6 +7,8 @@ import inspect
 import re
 import sys
 import traceback
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +18,7 @@ from twilio_frames.cli.shown.console import Console, showing_errors
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
-    from twilio_frames.server import Bot
+    from twilio_frames.server import Bot, Server
 
 _EPILOG = """\
 environment:
@@ -78,6 +80,11 @@ def add_to(commands: Commands) -> None:
         "--port", type=port_number, default=8000, help="port to listen on (%(default)s)"
     )
     parser.add_argument(
+        "--no-softphone",
+        action="store_true",
+        help="leave out the page /phone, where one speaks to the bot from a browser",
+    )
+    parser.add_argument(
         "--show-errors",
         action="store_true",
         help="write what the bot raises to stderr, with its text, which may hold a caller's words",
@@ -92,9 +99,43 @@ def run(options: argparse.Namespace) -> int:
 
     hooks = {name: beside(bot, name) for name in ("warm_up", "prepare")}
     console = Console()
+    extras = {} if options.no_softphone else softphone(bot, options.bot, console, hooks["prepare"])
+    address = {"host": options.host, "port": options.port}
     with showing_errors(options.show_errors):
-        asyncio.run(serve(bot, host=options.host, port=options.port, announce=console.say, **hooks))
+        asyncio.run(serve(bot, announce=console.say, **address, **hooks, **extras))
     return ExitStatus.DONE
+
+
+def softphone(
+    bot: "Bot",
+    name: str,
+    console: Console,
+    prepare: Any = None,
+    *,
+    folder: Path | None = None,
+    started: Callable[[str], object] = lambda url: None,
+) -> dict[str, Any]:
+    """What ``serve()`` takes to have a softphone on its server.
+
+    Args:
+        bot: What answers.
+        name: What the page calls it.
+        console: Where the page's address is written.
+        prepare: As for ``serve()``.
+        folder: Where log and recording of each call are kept, if they are.
+        started: Called with the page's address once it can be opened.
+    """
+    from twilio_frames.testing.softphone.softphone import Softphone
+
+    page = Softphone(bot, prepare=prepare, name=name, folder=folder)
+
+    def tell(server: "Server") -> None:
+        url = server.page_url.replace("/#", "/phone#") if "#" in server.page_url else None
+        url = url or f"{server.url}/phone"
+        console.say(f"softphone: {url}")
+        started(url)
+
+    return {"extend": page.add_to, "started": tell}
 
 
 def beside(bot: "Bot", name: str) -> Any:

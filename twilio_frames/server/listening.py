@@ -164,6 +164,7 @@ async def serve(
     port: int = 8000,
     warm_up: WarmUp | None = None,
     prepare: Prepare | None = None,
+    extend: Callable[[web.Application], object] | None = None,
     started: Callable[[Server], None] | None = None,
     announce: Callable[[str], None] = logger.info,
 ) -> None:
@@ -181,6 +182,7 @@ async def serve(
         port: The port to listen on; 0 for any that is free.
         warm_up: Awaited before calls are taken, see :func:`create_app`.
         prepare: Awaited for each call that is about to begin, see :func:`create_app`.
+        extend: Called with the application before it listens, to give it more routes.
         started: Called with the server when it listens.
         announce: Called with each line that is worth the operator's attention.
 
@@ -190,6 +192,8 @@ async def serve(
     settings = settings or ServerSettings.from_environment()
     signals = _Signals()
     app = create_app(bot, settings, warm_up=warm_up, prepare=prepare)
+    if extend is not None:
+        extend(app)
     async with Server(app, host=host, port=port) as server:
         with signals.caught():
             for line in _welcome(server, settings):

@@ -19,7 +19,7 @@ from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
 
-__all__ = ["add_routes", "tells_twilio_why"]
+__all__ = ["add_routes", "bases", "tells_twilio_why"]
 
 _Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,7 +54,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app: The application.
         public_url: Where it is reached; its path may be kept by the gateway that cuts it elsewhere.
     """
-    for base in dict.fromkeys(["", urlsplit(public_url or "").path.rstrip("/")]):
+    for base in bases(public_url):
         app.router.add_get(base + "/", dialing.page)
         app.router.add_post(base + "/call", dialing.place_call)
         app.router.add_get(base + "/calls", dialing.call_list)
@@ -64,6 +64,11 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_delete(base + "/calls/{sid}", dialing.hang_up)
         app.router.add_get(base + "/healthz", healthz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)
+
+
+def bases(public_url: str | None) -> list[str]:
+    """What may stand before an application's own paths: nothing, or the path of its address."""
+    return list(dict.fromkeys(["", urlsplit(public_url or "").path.rstrip("/")]))
 
 
 async def healthz(request: web.Request) -> web.Response:

@@ -3,14 +3,16 @@
 import argparse
 import asyncio
 import os
+import sys
 import tempfile
+import webbrowser
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twilio_frames.cli.exit_status import ExitStatus
-from twilio_frames.cli.options import Commands, file_to_write, wav_file, write_json
+from twilio_frames.cli.options import Commands, file_to_write, port_number, wav_file, write_json
 from twilio_frames.cli.report import write_page
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.cli.shown.transcript import Transcript
@@ -34,8 +36,8 @@ _REPORT = "call.html"
 _TWILIO_LOG = "twilio.jsonl"
 _TWILIO_RECORDING = "twilio.wav"
 _EPILOG = """\
-exit status: 0 the order was taken right (with --caller: an order was taken and agreed to); 1 the
-call broke off; 3 the order was not taken right."""
+exit status: 0 the order was taken right (with --caller: an order was taken and agreed to; with
+--phone: it was told to stop); 1 the call broke off; 3 the order was not taken right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,13 @@ def add_to(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="ERROR")
-    parser.add_argument(
+    caller = parser.add_mutually_exclusive_group()
+    caller.add_argument(
+        "--phone",
+        action="store_true",
+        help="a page in your browser where you order yourself, until Ctrl-C",
+    )
+    caller.add_argument(
         "--caller",
         nargs="+",
         type=wav_file,
@@ -78,6 +86,12 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--json", type=file_to_write, metavar="FILE", help="the result, for programs"
     )
+    parser.add_argument(
+        "--port", type=port_number, default=0, help="port of the page (default: one that is free)"
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="write the page's address, and open nothing"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,8 +99,10 @@ def run(options: argparse.Namespace) -> int:
     for module in ("pocketsphinx", "espeakng_loader"):
         if find_spec(module) is None:
             raise MissingExtraError(module, "local")
-    folder = prepare_folder(options.keep)
     console = Console()
+    if options.phone:
+        return _take_calls(options, console)
+    folder = prepare_folder(options.keep)
     # Pipecat takes a second to import, which the other commands need not wait for.
     console.say("Opening the coffee shop ...")
     outcome = asyncio.run(_demonstrate(options, folder, console))
@@ -96,6 +112,37 @@ def run(options: argparse.Namespace) -> int:
     if outcome.problem is not None:
         raise CallFailedError(outcome.problem)
     return ExitStatus.DONE if outcome.is_served else ExitStatus.NOT_AS_IT_SHOULD_BE
+
+
+def _take_calls(options: argparse.Namespace, console: Console) -> int:
+    """Lets whoever opens the page call the shop, until it is told to stop."""
+    console.say("Opening the coffee shop ...")
+    from twilio_frames.cli.demo.shop import open_shop, take_order
+    from twilio_frames.cli.serve import softphone
+    from twilio_frames.server import ServerSettings, serve
+
+    def show(url: str) -> None:
+        console.say("Press Call there, and order. Ctrl-C closes the shop.")
+        if not options.no_browser and _has_browser():
+            webbrowser.open(url)
+
+    page = softphone(take_order, "The coffee shop", console, folder=options.keep, started=show)
+    serving = serve(
+        take_order,
+        ServerSettings(),
+        port=options.port,
+        warm_up=open_shop,
+        announce=lambda line: None,
+        **page,
+    )
+    asyncio.run(serving)
+    return ExitStatus.DONE
+
+
+def _has_browser() -> bool:
+    """Whether one can be opened, in a window."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return sys.platform in ("win32", "darwin") or any(map(os.environ.get, names))
 
 
 def prepare_folder(wanted: Path | None) -> Path:

@@ -19,6 +19,16 @@ from twilio_frames.transport import CallRecorder
 _KEYLESS: dict[str, str] = {}
 
 
+async def open_shop() -> None:
+    """Makes the greeting, and what else is shared, before the first caller rings."""
+    await warm_up(keys=_KEYLESS)
+
+
+async def take_order(call: Call) -> None:
+    """The bot, for any number of callers."""
+    await bot(call, await choose_services(Dialogue(), keys=_KEYLESS))
+
+
 class Shop:
     """A bot for one call, whose words can be listened to and whose call is written down.
 
@@ -46,7 +56,7 @@ class Shop:
 
     async def warm_up(self) -> None:
         """Makes the greeting, and what else is shared, before the caller rings."""
-        await warm_up(keys=_KEYLESS)
+        await open_shop()
 
     async def take_call(self, call: Call) -> None:
         """The bot, for a server."""

@@ -107,7 +107,8 @@ class Line extends (globalThis.AudioWorkletProcessor ?? Object) {
   constructor() {
     super();
     this.playout = new PlayoutBuffer(globalThis.sampleRate);
-    this.block = new Float32Array(Math.round(globalThis.sampleRate / 50));
+    this.size = Math.round(globalThis.sampleRate / 50);
+    this.block = new Float32Array(this.size);
     this.filled = 0;
     this.goesOn = true;
     this.port.onmessage = ({ data }) => {
@@ -127,20 +128,21 @@ class Line extends (globalThis.AudioWorkletProcessor ?? Object) {
 
   listen(said, length) {
     for (let at = 0; at < length;) {
-      const count = Math.min(length - at, this.block.length - this.filled);
+      const count = Math.min(length - at, this.size - this.filled);
       if (said) this.block.set(said.subarray(at, at + count), this.filled);
       this.hasSound = this.hasSound || Boolean(said);
       this.filled += count;
       at += count;
-      if (this.filled === this.block.length) this.post();
+      if (this.filled === this.size) this.post();
     }
   }
 
   post() {
     const said = this.hasSound ? this.block : null;
     const { seconds, holes } = this.playout;
+    // What is handed over is here no more, its length neither.
     this.port.postMessage({ said, waiting: seconds, holes }, said ? [said.buffer] : []);
-    this.block = new Float32Array(this.block.length);
+    if (said) this.block = new Float32Array(this.size);
     this.filled = 0;
     this.hasSound = false;
   }

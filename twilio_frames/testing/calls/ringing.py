@@ -1,7 +1,7 @@
 """A call that a bot has placed, ringing at one of the simulated callers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from twilio_frames.testing.calls.call import DEFAULT_SECS, SimulatedCall
 from twilio_frames.testing.calls.facts import CallEnd, CallStatus
 from twilio_frames.testing.calls.instructions import Instructions
 from twilio_frames.testing.lines.conditions import PERFECT_LINE, LineConditions
+from twilio_frames.testing.lines.line import Tap
 from twilio_frames.testing.results.recording import Recording
 from twilio_frames.testing.speech import CALLER_VOICE
 
@@ -31,6 +32,9 @@ class CallerOptions:
         seed: Makes the noise and all that the line does the same each time.
         voice: The voice in which text is said, an espeak-ng name.
         seconds: How long the call may last at most.
+        microphone: What is heard of the caller where the script says nothing: somebody who speaks
+            now, in the place of noise.
+        taps: Get what both sides said, as it passes.
     """
 
     record: Path | None = None
@@ -40,6 +44,8 @@ class CallerOptions:
     seed: int = 0
     voice: str = CALLER_VOICE
     seconds: float = DEFAULT_SECS
+    microphone: Voice | None = None
+    taps: Sequence[Tap] = ()
 
 
 @asynccontextmanager
@@ -54,11 +60,13 @@ async def on_the_line(
     call.log.write_to(options.log)
     call.seed = options.seed
     call.equip(
-        Voice(noise_level=options.noise_level, seed=options.seed),
+        options.microphone or Voice(noise_level=options.noise_level, seed=options.seed),
         Ear(),
         Recording(options.record) if options.record else None,
         options.line,
     )
+    for tap in options.taps:
+        call.taps.add(tap)
     caller = Caller(call, recording=options.record, voice=options.voice)
     call.begin(instructions, seconds=options.seconds)
     try:

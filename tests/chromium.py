@@ -1,0 +1,168 @@
+"""A browser without a window, driven over its DevTools protocol."""
+
+import asyncio
+import base64
+import itertools
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.waiting import until
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="expected Chromium to open a page, got none"
+)
+
+_FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    *("--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"),
+    "--remote-debugging-port=0",
+)
+_SECS = 30.0
+
+
+class Page:
+    """The browser's one page."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse):
+        self._socket = socket
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.complaints: list[str] = []
+        """What the page's console has of errors, with the exceptions that nobody caught."""
+
+    async def read(self) -> None:
+        """Takes what the browser tells, until it has gone."""
+        async for message in self._socket:
+            told = json.loads(message.data)
+            answer = self._answers.pop(told.get("id", 0), None)
+            if answer is not None and not answer.done():
+                answer.set_result(told)
+            elif told.get("method") == "Runtime.exceptionThrown":
+                self.complaints.append(json.dumps(told["params"]["exceptionDetails"]))
+            elif told.get("method") == "Log.entryAdded":
+                entry = told["params"]["entry"]
+                if entry["level"] == "error":
+                    self.complaints.append(f"{entry['text']} {entry.get('url', '')}")
+
+    async def do(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Has the browser do something; gives what came of it."""
+        number = next(self._ids)
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        async with asyncio.timeout(_SECS * 3):
+            told = await self._answers[number]
+        assert "error" not in told, f"{method}: {told['error']}"
+        return told["result"]
+
+    async def open(self, url: str) -> None:
+        await self.do("Page.navigate", url=url)
+        await self.wait_until(
+            f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'"
+        )
+
+    async def value(self, code: str) -> Any:
+        """What an expression of the page's is worth; a promise's value, once there is one."""
+        told = await self.do(
+            "Runtime.evaluate",
+            expression=code, awaitPromise=True, returnByValue=True, userGesture=True,
+        )  # fmt: skip
+        assert "exceptionDetails" not in told, json.dumps(told["exceptionDetails"])
+        return told["result"].get("value")
+
+    async def wait_until(self, condition: str, seconds: float = _SECS) -> None:
+        """Waits until an expression of the page's is true."""
+        code = f"""new Promise((done) => {{
+            const until = performance.now() + {1000 * seconds};
+            const look = () => ({condition}) ? done(true)
+                : performance.now() > until ? done(false) : setTimeout(look, 50);
+            look();
+        }})"""
+        is_true = await self.value(code)
+        assert is_true, f"waited {seconds:g} s for {condition}; the page says: {await self.text()}"
+
+    async def text(self) -> str:
+        return await self.value("document.body.innerText")
+
+    async def click(self, selector: str) -> None:
+        """Presses what a selector finds, as a mouse does."""
+        place = await self.value(
+            f"(() => {{ const found = document.querySelector({json.dumps(selector)}); "
+            "found.scrollIntoView({ block: 'center' }); const box = found.getBoundingClientRect();"
+            " return { x: box.x + box.width / 2, y: box.y + box.height / 2 }; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.do(
+                "Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place
+            )
+
+    async def press(self, key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            await self.do("Input.dispatchKeyEvent", type=kind, key=key, text=key)
+
+    async def looks(self, width: int, height: int, *, is_dark: bool = False) -> None:
+        """Gives the page a size and a colour scheme."""
+        await self.do(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
+        )  # fmt: skip
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+        await self.do("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def picture(self, path: Path) -> None:
+        shot = await self.do("Page.captureScreenshot", format="png")
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(shot["data"]))
+
+
+@asynccontextmanager
+async def browser(folder: Path, *flags: str, microphone: Path | None = None) -> AsyncIterator[Page]:
+    """Opens a browser with one empty page.
+
+    Args:
+        folder: For what it writes; empty.
+        flags: Of the command line.
+        microphone: A WAV file that its microphone hears, once; None to ask nobody and hear beeps.
+    """
+    assert CHROMIUM is not None
+    if microphone is not None:
+        flags += (f"--use-file-for-fake-audio-capture={microphone}%noloop",)
+    process = await asyncio.create_subprocess_exec(
+        CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={folder}", "about:blank",
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+    )  # fmt: skip
+    try:
+        port = await _port(folder)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+                (target,) = [each for each in await answer.json() if each["type"] == "page"]
+            address = target["webSocketDebuggerUrl"]
+            async with session.ws_connect(address, max_msg_size=0) as socket:
+                page = Page(socket)
+                reading = asyncio.create_task(page.read())
+                for domain in ("Page", "Runtime", "Log"):
+                    await page.do(f"{domain}.enable")
+                yield page
+                reading.cancel()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(_SECS):
+            await process.wait()
+
+
+async def _port(folder: Path) -> int:
+    """The port that the browser has chosen, once it has written it down."""
+    file = folder / "DevToolsActivePort"
+    await until(lambda: file.exists() and "\n" in file.read_text(), seconds=_SECS, every=0.05)
+    return int(file.read_text().split()[0])
