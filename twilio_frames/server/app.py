@@ -37,6 +37,7 @@ def create_app(
     POST    ``/call``                 place a call: ``{"to": "+1..."}``
     GET     ``/calls``                the calls that are remembered
     GET     ``/calls/{sid}``          how a call stands; ``DELETE`` ends it
+    GET     ``/listen``               the listening room: a page for whoever listens in
     GET     ``/calls/{sid}/listen``   the WebSocket of whoever listens in; ``POST``: a ticket
     POST    ``/twiml``                the voice webhook: set it at your Twilio number
     GET     ``/stream``               the WebSocket Twilio connects the call's audio to

@@ -10,7 +10,7 @@ from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.server import callbacks, stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
-from twilio_frames.server.calls import overhearing
+from twilio_frames.server.calls import listening_room, overhearing
 from twilio_frames.server.dialing import consulting
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.fleet.handover import given_away
@@ -57,6 +57,8 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
     for base in bases(public_url):
         app.router.add_get(base + "/", dialing.page)
         app.router.add_post(base + "/call", dialing.place_call)
+        app.router.add_get(base + "/listen", listening_room.page)
+        app.router.add_get(base + "/listen/{name}", listening_room.part)
         app.router.add_get(base + "/calls", dialing.call_list)
         app.router.add_get(base + "/calls/{sid}", dialing.call_state)
         app.router.add_get(base + "/calls/{sid}/listen", overhearing.listen)

@@ -1,0 +1,227 @@
+// The listening room: the calls that are up, and one of them heard, read, whispered to, taken over.
+
+import { Hearing } from "./hearing.js";
+
+const byId = (id) => document.getElementById(id);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const paint = () => { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; };
+dark.addEventListener("change", paint);
+paint();
+
+const LOOK_EVERY = 2000;
+const MOST_WORDS = 500;
+// Seconds of silence that end a line.
+const PAUSE = 2;
+const NAMES = { caller: "Caller", bot: "Bot" };
+const DONE = { whisper: "The bot knows", hang_up: "The call was ended" };
+
+let room = null;
+
+function headers() {
+  const key = byId("key").value.trim();
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
+// Asks the server; throws an Error that says what is wrong.
+async function ask(path, method = "GET") {
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers: headers() });
+  } catch {
+    throw new Error("The server cannot be reached.");
+  }
+  const told = await answer.json().catch(() => ({}));
+  if (answer.status === 401) byId("key-field").hidden = false;
+  if (!answer.ok) throw new Error(told.error ?? `The server answered ${answer.status}.`);
+  return told;
+}
+
+function complain(text) {
+  byId("trouble").hidden = !text;
+  byId("trouble").textContent = text;
+}
+
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+function showCalls(calls) {
+  const up = calls.filter((call) => call.stream === "up");
+  byId("none").hidden = up.length > 0;
+  const buttons = new Map([...byId("calls").querySelectorAll("button")].map((one) => [one.dataset.sid, one]));
+  byId("calls").replaceChildren(...up.map((call) => {
+    // The same button, so that it keeps the focus.
+    const button = buttons.get(call.call_sid) ?? document.createElement("button");
+    if (!button.dataset.sid) {
+      button.type = "button";
+      button.dataset.sid = call.call_sid;
+      button.append(`…${call.call_sid.slice(-8)}`, document.createElement("small"));
+      button.addEventListener("click", () => enter(call.call_sid));
+    }
+    button.setAttribute("aria-current", String(room?.sid === call.call_sid));
+    button.querySelector("small").textContent = `for ${clock(Math.max(0, Date.now() / 1000 - call.began_at))}`;
+    const item = document.createElement("li");
+    item.append(button);
+    return item;
+  }));
+}
+
+async function look() {
+  try {
+    showCalls((await ask("calls")).calls);
+    complain("");
+  } catch (error) {
+    complain(error.message);
+  }
+  setTimeout(look, LOOK_EVERY);
+}
+
+class Room {
+  constructor(sid) {
+    this.sid = sid;
+    this.at = 0;
+    this.hearing = new Hearing();
+    this.quiet = {};
+  }
+
+  async open() {
+    const [{ ticket }] = await Promise.all([ask(`calls/${this.sid}/listen`, "POST"), this.hearing.open()]);
+    const url = new URL(`calls/${this.sid}/listen?ticket=${encodeURIComponent(ticket)}`, location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.hash = "";
+    this.socket = new WebSocket(url);
+    this.socket.binaryType = "arraybuffer";
+    this.socket.onmessage = ({ data }) => typeof data === "string" ? this.told(JSON.parse(data)) : this.heard(data);
+    this.socket.onclose = () => { if (room === this) this.over("The connection is lost"); };
+  }
+
+  heard(data) {
+    const view = new DataView(data);
+    const who = view.getUint8(0);
+    this.at = view.getUint32(1) / 1000;
+    const level = this.hearing.play(who, new Uint8Array(data, 5));
+    const bar = byId(who === 0 ? "caller-level" : "bot-level");
+    bar.style.width = `${Math.round(100 * level)}%`;
+    clearTimeout(this.quiet[who]);
+    this.quiet[who] = setTimeout(() => { bar.style.width = "0"; }, 300);
+  }
+
+  told(event) {
+    switch (event.event) {
+      case "start":
+        byId("no-words").hidden = event.words;
+        state("You hear both sides");
+        break;
+      case "words": say(event.who, NAMES[event.who], event.text, this.at); break;
+      case "lost": say("note", "", `${event.count} pieces of audio were lost on the way`, this.at); break;
+      case "done": say("note", "You", taken(event) ?? DONE[event.do] ?? "Done", this.at); break;
+      case "refused": say("refused", "You", event.why, this.at); break;
+      case "end": this.over(`The call is over${event.reason ? `: ${event.reason}` : ""}`); break;
+    }
+  }
+
+  order(order) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(order));
+  }
+
+  over(text) {
+    state(text);
+    for (const control of document.querySelectorAll("#room input, #room button:not(#leave)")) control.disabled = true;
+    this.leave();
+  }
+
+  leave() {
+    if (this.socket) this.socket.onclose = null;
+    this.socket?.close();
+    this.hearing.close();
+  }
+}
+
+function taken(event) {
+  if (event.do !== "take_over") return null;
+  const back = event.caller_is_back ? "; the caller is with the bot" : "";
+  return event.outcome === "answered" ? "The caller is put through" : `Nobody took it: ${event.outcome}${back}`;
+}
+
+function state(text) {
+  byId("state").textContent = text;
+}
+
+// Words that follow each other stand in one line: a bot's come one by one, as they are heard.
+function say(kind, who, text, at) {
+  const last = byId("words").lastElementChild;
+  const goesOn = kind === "bot" && last?.className === kind && at - last.dataset.at < PAUSE;
+  if (goesOn) last.querySelector("span").textContent += ` ${text}`;
+  else begin(kind, who, text, at);
+  byId("words").lastElementChild.dataset.at = at;
+}
+
+function begin(kind, who, text, at) {
+  const item = document.createElement("li");
+  item.className = kind;
+  const [time, name, words] = ["time", "b", "span"].map((tag) => document.createElement(tag));
+  time.textContent = clock(at);
+  name.textContent = who;
+  words.textContent = text;
+  item.append(time, name, words);
+  const list = byId("words");
+  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  list.append(item);
+  while (list.children.length > MOST_WORDS) list.firstChild.remove();
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
+}
+
+async function enter(sid) {
+  leave();
+  const mine = room = new Room(sid);
+  byId("room").hidden = false;
+  byId("title").textContent = `Call …${sid.slice(-8)}`;
+  byId("words").replaceChildren();
+  byId("sound").setAttribute("aria-pressed", "false");
+  for (const control of document.querySelectorAll("#room input, #room button")) control.disabled = false;
+  state("Connecting…");
+  try {
+    await mine.open();
+  } catch (error) {
+    if (room === mine) mine.over(error.message);
+  }
+  if (room !== mine) mine.leave();
+}
+
+function leave() {
+  const left = room;
+  room = null;
+  left?.leave();
+  byId("room").hidden = true;
+  byId("title").textContent = "Calls that are up";
+}
+
+byId("leave").addEventListener("click", leave);
+byId("sound").addEventListener("click", ({ target }) => {
+  const isMuted = target.getAttribute("aria-pressed") !== "true";
+  target.setAttribute("aria-pressed", String(isMuted));
+  room?.hearing.mute(isMuted);
+});
+byId("whisper-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = byId("whisper").value.trim();
+  if (text) room?.order({ do: "whisper", text });
+  byId("whisper").value = "";
+});
+byId("take-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const to = byId("take").value.trim();
+  if (to) room?.order({ do: "take_over", to });
+  if (to) say("note", "You", "That telephone is being called…", room?.at ?? 0);
+});
+byId("hang-up").addEventListener("click", () => {
+  if (confirm("End this call for its caller?")) room?.order({ do: "hang_up" });
+});
+
+const key = new URLSearchParams(location.hash.slice(1)).get("key");
+if (key) {
+  sessionStorage.setItem("key", key);
+  history.replaceState(null, "", location.pathname);
+}
+byId("key").value = sessionStorage.getItem("key") ?? "";
+byId("key-field").hidden = document.body.dataset.needsKey !== "true" || byId("key").value !== "";
+byId("key").addEventListener("change", () => sessionStorage.setItem("key", byId("key").value.trim()));
+look();
