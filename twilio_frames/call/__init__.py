@@ -104,16 +104,6 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         transport.add_event_handler("on_call_ended", self._on_call_ended)
 
     @property
-    def transport(self) -> TwilioTransport:
-        """The call's audio; put its ``input()`` and ``output()`` into the pipeline."""
-        return self._transport
-
-    @property
-    def call_sid(self) -> str:
-        """The call (``CA...``)."""
-        return self._start.call_sid
-
-    @property
     def stream_sid(self) -> str:
         """This media stream of the call (``MZ...``)."""
         return self._start.stream_sid
@@ -139,7 +129,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             digits: Whether the keys that were pressed are; else only that one was.
             follow: Called with each line as it is written down, for whoever looks on.
         """
-        log = CallLog(path, transport=self._transport, words=words, digits=digits, follow=follow)
+        log = CallLog(path, transport=self.transport, words=words, digits=digits, follow=follow)
         self._logs.append(log)
         self.observers.append(log)
         return log
@@ -170,12 +160,12 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
     @property
     def end_reason(self) -> CallEndReason | None:
         """Why the call ended, None while it is up."""
-        return self._transport.end_reason
+        return self.transport.end_reason
 
     @property
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
-        return self._transport.underruns
+        return self.transport.underruns
 
     async def greet(self, greeting: Clip | Greeting | str) -> None:
         """Says something before the pipeline is there, ahead of what takes long in a bot.
@@ -191,7 +181,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         """
         clip = greeting.clip if isinstance(greeting, Greeting) else greeting
         if isinstance(clip, Clip):
-            await self._transport.greet(clip)
+            await self.transport.greet(clip)
             return
         if isinstance(greeting, Greeting):
             greeting.prepare_soon()
@@ -235,7 +225,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             pipeline, silence, time_limit, hang_up=self.hang_up, time_is_up=self._end_in_time
         )
         if silence_watch is not None:
-            self._transport.add_watcher(silence_watch)
+            self.transport.add_watcher(silence_watch)
         if isinstance(pipeline, PipelineWorker):
             worker = pipeline
         else:
@@ -254,8 +244,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         begin_with: Sequence[Frame],
         answering: AnswerPolicy | None,
     ) -> None:
-        self._worker = worker
-        self._runs.set()
+        self.began(worker)
         add_observers(worker, self.observers)
         if answering is not None:
             greetings = [] if greeting is None else [greeting]
@@ -269,18 +258,16 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
     async def _run_pipeline(self, run: PipelineRun) -> None:
         follower = asyncio.create_task(self._follow_line(run))
         try:
-            await run.run(self._transport.expect_break_off)
+            await run.run(self.transport.expect_break_off)
         finally:
-            self._worker = None
-            self._runs.clear()
+            self.stopped()
             self.tasks_left = run.left
             follower.cancel()
             await self.answers.stop()
             await self._forget_goodbye()
-            if self._requests:
-                await asyncio.wait(self._requests)
-            await self._transport.close()
-            await run.sweep(was_up=self._transport.pipeline_is_up)
+            await self.finish_requests()
+            await self.transport.close()
+            await run.sweep(was_up=self.transport.pipeline_is_up)
             for log in self._logs:
                 log.close()
 
@@ -307,11 +294,11 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
     def _check_pipeline(self) -> None:
         if self.end_reason is not CallEndReason.ERROR:
             return
-        if (failure := self._transport.pipeline_failure) is not None:
+        if (failure := self.transport.pipeline_failure) is not None:
             if isinstance(failure.exception, CallFailedError):
                 raise failure.exception
             raise CallFailedError(why_not_up(failure)) from failure.exception
-        if self._transport.pipeline_is_up:
+        if self.transport.pipeline_is_up:
             return
         raise CallFailedError(
             "expected the pipeline to come up, got one that did not in time: look for a processor "
@@ -334,24 +321,24 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             ConfigurationError: ``by_rest`` without Twilio credentials.
             RestError: Twilio refused, with no pipeline running; otherwise ``run()`` raises it.
         """
-        if by_rest and self._rest is None:
+        if by_rest and self.rest is None:
             raise ConfigurationError(
                 "expected Twilio credentials for hanging up by REST, got none: set "
                 "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or let the TwiML end the call"
             )
         self._ends_by_rest = self._ends_by_rest or by_rest
-        if self._worker is not None:
-            self._transport.expect_end()
-            await self._worker.queue_frame(EndFrame())
+        if self.worker is not None:
+            self.transport.expect_end()
+            await self.worker.queue_frame(EndFrame())
             return
-        await self._transport.close()
+        await self.transport.close()
         self._line_ended.set()
         if self._ends_by_rest:
             await self._end_by_rest()
 
     async def _end_in_time(self) -> None:
-        self._transport.expect_end(CallEndReason.TIME_LIMIT)
-        await (await self._require_worker()).queue_frame(EndFrame())
+        self.transport.expect_end(CallEndReason.TIME_LIMIT)
+        await (await self.running_worker()).queue_frame(EndFrame())
 
     # The docstring, and the result, are what the model gets to read.
     async def end_call(self, params: FunctionCallParams, goodbye: str) -> None:
@@ -378,9 +365,9 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             await goodbye.forget()
 
     async def _end_by_rest(self) -> None:
-        assert self._rest is not None  # noqa: S101 - hang_up() checked it
+        assert self.rest is not None  # noqa: S101 - hang_up() checked it
         self._ends_by_rest = False
-        await self._rest.hang_up(self.call_sid)
+        await self.rest.hang_up(self.call_sid)
 
     async def _on_call_ended(self, *_: object) -> None:
         self.detours.ended()

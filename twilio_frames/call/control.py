@@ -55,10 +55,14 @@ class CallControl:
     """How long it waits for the pipeline to run."""
 
     def __init__(self, transport: TwilioTransport, call_sid: str, rest: TwilioRest | None):
-        self._transport = transport
-        self._call_sid = call_sid
-        self._rest = rest
-        self._worker: PipelineWorker | None = None
+        self.transport = transport
+        """The call's audio; put its ``input()`` and ``output()`` into the pipeline."""
+        self.call_sid = call_sid
+        """The call (``CA...``)."""
+        self.rest = rest
+        """The account's REST API; None where there is none."""
+        self.worker: PipelineWorker | None = None
+        """The worker of the call's pipeline, while that runs."""
         self._runs = asyncio.Event()
         self._requests: set[asyncio.Task[Any]] = set()
         self.detours = Detours(transport, call_sid, rest)
@@ -97,7 +101,7 @@ class CallControl:
         self._actions.discard(acting)
         error = None if acting.cancelled() else acting.exception()
         if error is not None:
-            report_unforeseen(error, f"call {self._call_sid}: a CallActionFrame")
+            report_unforeseen(error, f"call {self.call_sid}: a CallActionFrame")
 
     async def detour(
         self,
@@ -281,7 +285,7 @@ class CallControl:
             RestError: Twilio would not call them, or not fetch the caller back.
         """
         told = Briefing(summary=briefing) if isinstance(briefing, str) else briefing
-        rest, place, base_url = self._rest, self.consults.place, self.detours.base_url
+        rest, place, base_url = self.rest, self.consults.place, self.detours.base_url
         if rest is None or place is None or base_url is None:
             raise no_account()
         called = [target for dial in dials_to(targets, None, {}) for target in dial.targets]
@@ -346,31 +350,50 @@ class CallControl:
         Raises:
             ConfigurationError: No pipeline runs.
         """
-        await (await self._require_worker()).queue_frame(TTSSpeakFrame(text))
+        await (await self.running_worker()).queue_frame(TTSSpeakFrame(text))
 
     async def leave(self) -> None:
         """End the bot's part of a call that is away: it goes on without it, as ``TRANSFERRED``."""
-        await self._transport.close(CallEndReason.TRANSFERRED, "somebody else has taken the call")
+        await self.transport.close(CallEndReason.TRANSFERRED, "somebody else has taken the call")
 
     async def tell(self, frame: Frame) -> None:
         """Put a frame into the pipeline, where one runs."""
-        if self._worker is not None:
-            await self._worker.queue_frame(frame)
+        if self.worker is not None:
+            await self.worker.queue_frame(frame)
 
-    async def _require_worker(self) -> PipelineWorker:
-        # Whoever acts beside Call.run() may be a moment ahead of it.
-        if self._worker is None and self._transport.end_reason is None:
+    def began(self, worker: PipelineWorker) -> None:
+        """Take the worker of a pipeline that begins to run."""
+        self.worker = worker
+        self._runs.set()
+
+    def stopped(self) -> None:
+        """Take note that the pipeline runs no more."""
+        self.worker = None
+        self._runs.clear()
+
+    async def finish_requests(self) -> None:
+        """Wait for what was asked of Twilio while the pipeline ran."""
+        if self._requests:
+            await asyncio.wait(self._requests)
+
+    async def running_worker(self) -> PipelineWorker:
+        """Give the worker of the pipeline; whoever acts beside ``Call.run()`` may be ahead of it.
+
+        Raises:
+            ConfigurationError: No pipeline runs.
+        """
+        if self.worker is None and self.transport.end_reason is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._RUNS_WITHIN_SECS):
                     await self._runs.wait()
-        if self._worker is None:
+        if self.worker is None:
             raise ConfigurationError(
                 "expected a pipeline that runs, got none: do this while Call.run() does"
             )
-        return self._worker
+        return self.worker
 
     async def _queue_detour(self, frame: DetourFrame) -> None:
-        await (await self._require_worker()).queue_frame(frame)
+        await (await self.running_worker()).queue_frame(frame)
 
     async def redirect(
         self, *, url: str | None = None, twiml: str | None = None, at_once: bool = False
@@ -390,32 +413,32 @@ class CallControl:
             ConfigurationError: Without Twilio credentials.
             RestError: Twilio refused, or did not answer; the stream goes on.
         """
-        if self._rest is None:
+        if self.rest is None:
             raise ConfigurationError(
                 "expected Twilio credentials for giving a call other TwiML, got none: set "
                 "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
             )
-        self._transport.expect_transfer()
+        self.transport.expect_transfer()
         try:
             if not at_once:
                 await self.said_so_far()
         except BaseException:
             # A caller who goes on, say: the function that wanted it was cancelled.
-            self._transport.expect_transfer(False)
+            self.transport.expect_transfer(False)
             raise
         if not at_once:
             await self.said_so_far()
-        request = asyncio.create_task(self._give(self._rest, url=url, twiml=twiml))
+        request = asyncio.create_task(self._give(self.rest, url=url, twiml=twiml))
         self._requests.add(request)
         request.add_done_callback(self._requested)
         await asyncio.shield(request)
 
     async def _give(self, rest: TwilioRest, *, url: str | None, twiml: str | None) -> None:
         try:
-            await rest.update(self._call_sid, url=url, twiml=twiml)
+            await rest.update(self.call_sid, url=url, twiml=twiml)
         except RestError as error:
             # Its answer alone may be lost; the stream's end tells.
-            if not (error.may_be_done and await self._transport.is_left(within_secs=STOP_SECS)):
+            if not (error.may_be_done and await self.transport.is_left(within_secs=STOP_SECS)):
                 raise
 
     def see_to(self, work: Coroutine[Any, Any, None]) -> None:
@@ -426,12 +449,12 @@ class CallControl:
 
     async def said_so_far(self) -> None:
         """Wait until what has been said was heard, or nobody hears it any more."""
-        if self._worker is None or self._transport.end_reason is not None:
+        if self.worker is None or self.transport.end_reason is not None:
             return
         frame = SaidSoFarFrame()
-        await self._worker.queue_frame(frame)
+        await self.worker.queue_frame(frame)
         heard = asyncio.create_task(frame.heard.wait())
-        ended = asyncio.create_task(self._transport.wait_for_close())
+        ended = asyncio.create_task(self.transport.wait_for_close())
         both = {heard, ended}
         try:
             await asyncio.wait(both, timeout=self._SAID_SECS, return_when=asyncio.FIRST_COMPLETED)
@@ -442,4 +465,4 @@ class CallControl:
     def _requested(self, request: "asyncio.Task[None]") -> None:
         self._requests.discard(request)
         if request.cancelled() or request.exception() is not None:
-            self._transport.expect_transfer(False)
+            self.transport.expect_transfer(False)

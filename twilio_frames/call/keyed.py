@@ -39,7 +39,7 @@ class KeyedCall(CallControl):
 
     def __init__(self, transport: TwilioTransport, call_sid: str, rest: TwilioRest | None):
         super().__init__(transport, call_sid, rest)
-        self._keypad = Keypad(transport, self._require_worker, self.said_so_far)
+        self._keypad = Keypad(transport, self.running_worker, self.said_so_far)
 
     async def collect_digits(
         self,
@@ -106,9 +106,9 @@ class KeyedCall(CallControl):
             try:
                 await pause.__aexit__(None, None, None)
             except RestError as error:
-                if self._transport.end_reason is None:
-                    logger.bind(call_sid=self._call_sid).warning(
-                        f"{self._call_sid}: Twilio's recording stays paused: HTTP {error.status}"
+                if self.transport.end_reason is None:
+                    logger.bind(call_sid=self.call_sid).warning(
+                        f"{self.call_sid}: Twilio's recording stays paused: HTTP {error.status}"
                     )
 
     async def menu(

@@ -104,20 +104,20 @@ class OverheardCall(CallControl):
     @asynccontextmanager
     async def overheard_by(self, overhearer: Overhearer) -> AsyncIterator[None]:
         """Let somebody listen in, from here to the end of this."""
-        self._transport.add_tap(overhearer)
-        if self._worker is not None:
-            self._worker.add_observer(overhearer)
+        self.transport.add_tap(overhearer)
+        if self.worker is not None:
+            self.worker.add_observer(overhearer)
         else:
             # There may be no pipeline yet, or none at all.
             self.observers.append(overhearer)
         try:
             yield
         finally:
-            self._transport.remove_tap(overhearer)
+            self.transport.remove_tap(overhearer)
             if overhearer in self.observers:
                 self.observers.remove(overhearer)
-            if self._worker is not None:
-                await self._worker.remove_observer(overhearer)
+            if self.worker is not None:
+                await self.worker.remove_observer(overhearer)
 
     async def whisper(self, text: str) -> None:
         """Tell the bot's model something that nobody hears: it counts from its next reply on.
@@ -125,7 +125,7 @@ class OverheardCall(CallControl):
         Raises:
             ConfigurationError: No pipeline runs.
         """
-        worker = await self._require_worker()
+        worker = await self.running_worker()
         message: Any = {"role": "developer", "content": text}
         await worker.queue_frame(LLMMessagesAppendFrame(messages=[message], run_llm=False))
 

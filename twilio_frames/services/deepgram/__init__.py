@@ -154,7 +154,7 @@ class PhoneDeepgramSTTService(DeepgramConnection):
 
     async def take_message(self, message: Any) -> None:
         """Takes one of Deepgram's messages."""
-        begin = self._unanswered.stream_begin
+        begin = self.unanswered.stream_begin
         match message:
             case ListenV1Results() if _is_whole(message):
                 await self._take_results(message)
@@ -178,16 +178,16 @@ class PhoneDeepgramSTTService(DeepgramConnection):
             results.channel.alternatives and results.channel.alternatives[0].transcript
         )
         if results.is_final:
-            await self._keeper.prove()
+            await self.keeper.prove()
         try:
             await take_deepgram_results(self, results)
         except ValueError:  # A language that Pipecat has no name for.
             self._note_garbage()
         if results.is_final:
-            self._unanswered.answered(end)
+            self.unanswered.answered(end)
         elif not has_words:
             # Nobody has spoken so far. In what came last there may be the begin of a word.
-            self._unanswered.answered(end - _UNSURE_SECS)
+            self.unanswered.answered(end - _UNSURE_SECS)
 
     def _note_garbage(self) -> None:
         if not self._has_met_garbage:

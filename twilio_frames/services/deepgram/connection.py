@@ -97,8 +97,10 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
     def __init__(self, *, policy: RetryPolicy | None, buffer_secs: float, **kwargs: Any):
         super().__init__(**kwargs)
         self._policy = policy or RetryPolicy()
-        self._keeper = ConnectionKeeper(self, self._policy, name=_NAME)
-        self._unanswered = UnansweredAudio(most_secs=buffer_secs)
+        self.keeper = ConnectionKeeper(self, self._policy, name=_NAME)
+        """Opens connections, and knows how they fare."""
+        self.unanswered = UnansweredAudio(most_secs=buffer_secs)
+        """The audio that Deepgram has not answered yet."""
         self._buffer_secs = buffer_secs
         self._news = asyncio.Event()
         self._finalize_at = self._finalized = 0
@@ -115,9 +117,9 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
 
     def send_audio(self, mulaw: bytes) -> None:
         """Has audio sent as soon as it can be."""
-        had_dropped = self._unanswered.dropped
-        self._unanswered.add(mulaw)
-        if self._unanswered.dropped and not had_dropped and self._keeper.connection is None:
+        had_dropped = self.unanswered.dropped
+        self.unanswered.add(mulaw)
+        if self.unanswered.dropped and not had_dropped and self.keeper.connection is None:
             logger.warning(
                 f"no connection to Deepgram for {self._buffer_secs:g} s: what the caller said "
                 "before that is dropped from here on"
@@ -126,26 +128,26 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
 
     def finalize(self) -> None:
         """Asks for what is left to be said of the audio so far, once it is sent."""
-        self._finalize_at = self._unanswered.end
+        self._finalize_at = self.unanswered.end
         self._news.set()
 
     def _forget_audio(self) -> None:
-        self._unanswered.clear()
+        self.unanswered.clear()
         self._finalize_at = 0
 
     # In the place of Pipecat's own, which waits for the connection while the call begins, and sends
     # nothing again.
 
     async def _connect(self) -> None:
-        self._connecting = self.create_task(self._keeper.run(), f"{self}::connection")
+        self._connecting = self.create_task(self.keeper.run(), f"{self}::connection")
 
     async def _disconnect(self) -> None:
         task, self._connecting = self._connecting, None
         if task is None:
             return
-        if self._keeper.connection is not None:
+        if self.keeper.connection is not None:
             with suppress(OSError, WebSocketException):
-                await self._keeper.connection.say_goodbye()
+                await self.keeper.connection.say_goodbye()
         await self.cancel_task(task)
 
     async def _do_reconnect(self) -> None:
@@ -175,8 +177,8 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
 
     async def carry(self, connection: DeepgramSocket) -> Failure:
         """Sends the audio and hands on what comes."""
-        self._unanswered.begin_stream()
-        self._finalized = self._unanswered.sent
+        self.unanswered.begin_stream()
+        self._finalized = self.unanswered.sent
         self._sent_at = time.monotonic()
         self._is_hung = False
         self._note_message()
@@ -184,8 +186,8 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
         try:
             async for message in connection.messages():
                 self._note_message()
-                if self._keeper.is_out and getattr(message, "type", None) == "Results":
-                    await self._keeper.prove()
+                if self.keeper.is_out and getattr(message, "type", None) == "Results":
+                    await self.keeper.prove()
                 await self.take_message(message)
             return Failure(text="Deepgram ended the stream")
         finally:
@@ -206,10 +208,10 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
 
     async def on_open(self) -> None:
         """Tells that there is a connection; in an outage, asks about silence."""
-        if self._keeper.is_out:
+        if self.keeper.is_out:
             # Nothing of the caller comes meanwhile.
             self._forget_audio()
-            self._unanswered.add(mulaw_silence(_PROBE_SECS))
+            self.unanswered.add(mulaw_silence(_PROBE_SECS))
             self.finalize()
         self._is_connected = True
         await call_event_handler(self, "on_connected")
@@ -248,26 +250,26 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
                 await self._send_next(socket)
                 await self._look_after(socket)
         except (OSError, WebSocketException):
-            self._keeper.break_off()
+            self.keeper.break_off()
         except Exception as error:
             report_unforeseen(error, _NAME)
-            self._keeper.break_off()
+            self.keeper.break_off()
 
     async def _send_next(self, socket: DeepgramSocket) -> None:
         is_asked = self._finalize_at > self._finalized
         # Were more sent before it, the words would be cut off in the midst of one.
-        until = max(self._finalize_at - self._unanswered.sent, 0) if is_asked else _PIECE
-        piece = self._unanswered.next(min(until, _PIECE))
+        until = max(self._finalize_at - self.unanswered.sent, 0) if is_asked else _PIECE
+        piece = self.unanswered.next(min(until, _PIECE))
         if piece:
             await socket.send(piece)
             self._sent_at = time.monotonic()
             self._note_speech(piece)
             # Pipecat counts bytes, two to a sample.
             count_audio(self, piece + piece)
-        if is_asked and self._unanswered.sent >= self._finalize_at:
+        if is_asked and self.unanswered.sent >= self._finalize_at:
             self._finalized = self._finalize_at
             await socket.finalize()
-        elif self._unanswered.unsent:
+        elif self.unanswered.unsent:
             await asyncio.sleep(len(piece) / SAMPLE_RATE / _CATCH_UP)
         else:
             await self._wait_for_news()
@@ -289,7 +291,7 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
         # Deepgram always has something to say of audio, were it that there were no words; it takes
         # its own silence for a failure too: NET-0000 in
         # https://developers.deepgram.com/docs/stt-troubleshooting-websocket-data-and-net-errors
-        asked_at = now - self._keeper.age_secs if self._keeper.is_out else self._spoken_at
+        asked_at = now - self.keeper.age_secs if self.keeper.is_out else self._spoken_at
         if asked_at is not None and now - asked_at >= self._silence_limit:
             self._is_hung = True
             limit = self._silence_limit
