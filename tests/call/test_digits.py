@@ -14,7 +14,7 @@ from pipecat.pipeline.pipeline import Pipeline
 
 from tests.call.keyed_bots import KeyedBot, asked, clip, complete, presses
 from twilio_frames.call import Call, DigitsOutcome, DigitsResult
-from twilio_frames.call.spoken_digits import spoken_digits
+from twilio_frames.call.digits.spoken import spoken_digits
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import DigitsWantedFrame
 from twilio_frames.local.tts import EspeakTTSService

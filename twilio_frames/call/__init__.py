@@ -18,7 +18,7 @@ from twilio_frames.call.answering.actions import Answers
 from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
 from twilio_frames.call.consulting import Briefing
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
-from twilio_frames.call.keyed import KeyedCall
+from twilio_frames.call.digits.keyed import KeyedCall
 from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
 from twilio_frames.call.overhearing import OverheardCall
 from twilio_frames.call.plans import DetourResult

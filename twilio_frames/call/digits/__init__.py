@@ -11,7 +11,7 @@ from pipecat.frames.frames import Frame, InterruptionFrame, LLMMessagesAppendFra
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 
-from twilio_frames.call.spoken_digits import spoken_digits
+from twilio_frames.call.digits.spoken import spoken_digits
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.pipeline.gates import parts_in, voice_in
