@@ -1,8 +1,21 @@
 """The page of whoever listens in on calls."""
 
 import re
+from pathlib import Path
 
+import pytest
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+from tests.chromium import browser, needs_chromium
 from tests.server.site import Site
+from tests.vendors.fallback_bot import Scribe
+from twilio_frames.call import Call
+from twilio_frames.local.tts import EspeakTTSService
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.testing import SimulatedTwilio
 
 
 async def test_page_asks_nobody_but_its_server(site: Site):
@@ -26,3 +39,51 @@ async def test_nothing_else_is_given_out(site: Site):
     for name in ("listen.html", "page.html", "..%2Fapp.py", "none.js"):
         assert (await site.client.get(f"/listen/{name}")).status == 404
     assert (await site.client.post("/listen")).status in (404, 405)
+
+
+@needs_chromium
+@pytest.mark.real_time
+async def test_call_is_heard_read_and_whispered_to(tmp_path: Path):
+    """In a browser, from elsewhere: with the dial key."""
+
+    async def bot(call: Call) -> None:
+        context = PhoneContextAggregator(LLMContext())
+        ears = [call.transport.input(), PhoneVAD(), Scribe("a quote please"), context.user()]
+        voice = [EspeakTTSService(), call.transport.output(), context.assistant()]
+        await call.run(Pipeline([*ears, *voice]), greeting="Good morning, this is the bakery.")
+
+    async with SimulatedTwilio() as twilio:
+        twilio.answer_with("+14155550123", None)
+        settings = ServerSettings(
+            account_sid=twilio.account_sid,
+            auth_token=twilio.auth_token,
+            api_url=twilio.rest_url,
+            phone_number="+14155550199",
+            trust_proxies=True,
+            dial_key="k" * 20,
+            dial_prefixes=("+1",),
+            log_words=True,
+        )
+        async with Server(create_app(bot, settings)) as server, browser(tmp_path) as page:
+            await page.open(f"{server.url}/listen")
+            await page.wait_until("!document.getElementById('trouble').hidden")
+            assert "expected the dial key" in await page.text()
+            async with twilio.call(f"{server.url}/twiml") as caller:
+                await page.open(f"{server.url}/listen#key={'k' * 20}")
+                await page.wait_until("document.querySelector('#calls button')")
+                await page.click("#calls button")
+                await page.wait_until(
+                    "parseFloat(document.querySelector('#bot-level').style.width)"
+                )
+                await caller.say("A quote, please.")
+                await page.wait_until("document.body.innerText.includes('a quote please')")
+                await page.value("document.getElementById('whisper').value = 'Be kind.'")
+                await page.click("#whisper-form button")
+                await page.wait_until("document.body.innerText.includes('The bot knows')")
+                await page.value("document.getElementById('take').value = '+14155550123'")
+                await page.click("#take-form button")
+                await page.wait_until("document.body.innerText.includes('Nobody took it: busy')")
+                await caller.hang_up()
+                await page.wait_until("document.body.innerText.includes('caller hung up')")
+            # The first look was without the key, which the browser notes.
+            assert [one for one in page.complaints if "401" not in one] == []

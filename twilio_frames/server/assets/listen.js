@@ -216,12 +216,18 @@ byId("hang-up").addEventListener("click", () => {
   if (confirm("End this call for its caller?")) room?.order({ do: "hang_up" });
 });
 
-const key = new URLSearchParams(location.hash.slice(1)).get("key");
-if (key) {
-  sessionStorage.setItem("key", key);
-  history.replaceState(null, "", location.pathname);
+// A link may bring the dial key, which the address bar need not keep.
+function takeKey() {
+  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (key) {
+    sessionStorage.setItem("key", key);
+    history.replaceState(null, "", location.pathname);
+  }
+  byId("key").value = sessionStorage.getItem("key") ?? "";
+  byId("key-field").hidden = document.body.dataset.needsKey !== "true" || byId("key").value !== "";
 }
-byId("key").value = sessionStorage.getItem("key") ?? "";
-byId("key-field").hidden = document.body.dataset.needsKey !== "true" || byId("key").value !== "";
+
+addEventListener("hashchange", takeKey);
+takeKey();
 byId("key").addEventListener("change", () => sessionStorage.setItem("key", byId("key").value.trim()));
 look();
