@@ -1,5 +1,6 @@
 """The page of whoever listens in on calls."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -69,13 +70,11 @@ async def test_call_is_heard_read_and_whispered_to(tmp_path: Path):
             await page.wait_until("!document.getElementById('trouble').hidden")
             assert "expected the dial key" in await page.text()
             async with twilio.call(f"{server.url}/twiml") as caller:
-                await page.open(f"{server.url}/listen#key={'k' * 20}")
+                await page.value(f"location.hash = 'key={'k' * 20}'")
                 await page.wait_until("document.querySelector('#calls button')")
                 await page.click("#calls button")
-                await page.wait_until(
-                    "parseFloat(document.querySelector('#bot-level').style.width)"
-                )
-                await caller.say("A quote, please.")
+                is_loud = "parseFloat(document.querySelector('#caller-level').style.width)"
+                await asyncio.gather(caller.say("A quote, please."), page.wait_until(is_loud))
                 await page.wait_until("document.body.innerText.includes('a quote please')")
                 await page.value("document.getElementById('whisper').value = 'Be kind.'")
                 await page.click("#whisper-form button")
