@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import uvicorn
 from aiohttp import web
 from fastapi import FastAPI, WebSocket
@@ -45,6 +46,7 @@ from pipecat.workers.runner import WorkerRunner
 from truth_realtime import RealtimeModel
 from truth_services import Behaviour, Hearer, Kind, Prompter, Replier, Timestamps, speaker, turns_of
 
+from twilio_frames.audio import encode_mulaw
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.processors.context import (
     InterruptBy,
@@ -52,11 +54,17 @@ from twilio_frames.processors.context import (
     phone_turn_strategies,
 )
 from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.transport import TwilioTransport
+from twilio_frames.twiml import Dial, PlayDigits
 
 OURS, STOCK = "ours", "stock"
 
 _LONGEST_LINE = 1 << 20
+BUSY = "+12125550123"
+"""Whom the bot puts its callers through to; in vain."""
+_PHONE = "/phone"
+_MUSIC = encode_mulaw((4000 * np.sin(np.arange(4000))).astype(np.int16).tobytes())
 _QUESTION: LLMContextMessage = {"role": "user", "content": "Go on."}
 
 
@@ -68,12 +76,15 @@ class BotCall:
         behaviour: How its services behave.
         context: The memory.
         prompter: Interrupts.
+        worker: Runs its pipeline.
+        line: What leaves its stream; None where that is stock Pipecat's.
     """
 
     behaviour: Behaviour
     context: LLMContext = field(default_factory=LLMContext)
     prompter: Prompter = field(default_factory=Prompter)
     worker: PipelineWorker | None = None
+    line: Call | None = None
 
     def __post_init__(self) -> None:
         """Makes the services."""
@@ -218,6 +229,25 @@ class Desk:
         """Interrupts, as the user aggregator does when the caller's turn begins."""
         await (await self._future(name)).prompter.broadcast_interruption()
 
+    async def leave(self, name: str, *, leaves_for: str, at_once: bool) -> None:
+        """Leaves the call's stream for something else, and comes back.
+
+        Args:
+            name: The call.
+            leaves_for: ``transfer`` to somebody who is busy, ``hold`` with music, or ``keys``.
+            at_once: Whether in the middle of what is being said.
+        """
+        call = (await self._future(name)).line
+        assert call is not None
+        match leaves_for:
+            case "transfer":
+                await call.detour(Dial(targets=(BUSY,)), at_once=at_once)
+            case "keys":
+                await call.detour(PlayDigits(digits="12"), at_once=at_once)
+            case _:
+                async with call.on_hold(_MUSIC):
+                    await asyncio.sleep(1.0)
+
     async def end(self, name: str, *, goodbye: str, sounds: dict[str, str]) -> None:
         """Says goodbye, with the end of the pipeline right behind."""
         call = await self._future(name)
@@ -260,11 +290,14 @@ class OurBot:
         self._desk = desk
 
     async def run(self, websocket: web.WebSocketResponse) -> None:
-        """One call."""
+        """One call on a stream alone."""
         transport = TwilioTransport(websocket)
-        start = await transport.wait_for_start()
-        name = start.custom_parameters["name"]
-        call = BotCall(behaviour=self._desk.behaviour(name))
+        await self.answer(Call(transport, await transport.wait_for_start()))
+
+    async def answer(self, line: Call) -> None:
+        """One call."""
+        transport, name = line.transport, line.parameters["name"]
+        call = BotCall(behaviour=self._desk.behaviour(name), line=line)
         interrupt_by = InterruptBy[call.behaviour.interrupt_by]
         context = PhoneContextAggregator(
             call.context,
@@ -285,7 +318,7 @@ class OurBot:
             )
             worker = phone_worker(pipeline)
             self._desk.announce(name, call, worker)
-            await Call(transport, start).run(worker)
+            await line.run(worker)
 
 
 class StockBot:
@@ -371,19 +404,22 @@ def _mutes(behaviour: Behaviour) -> list[BaseUserMuteStrategy]:
 
 
 @asynccontextmanager
-async def serving_ours(
-    serve: Callable[[web.WebSocketResponse], Awaitable[None]],
-) -> AsyncIterator[str]:
-    """Serves calls over aiohttp; gives the stream's URL."""
+async def serving_ours(bot: OurBot, auth_token: str) -> AsyncIterator[str]:
+    """Serves calls over aiohttp; gives the stream's URL.
+
+    Calls that leave their streams need webhooks, which are at :func:`webhook_of`.
+    """
 
     async def stream(request: web.Request) -> web.WebSocketResponse:
         websocket = web.WebSocketResponse()
         await websocket.prepare(request)
-        await serve(websocket)
+        await bot.run(websocket)
         return websocket
 
     app = web.Application()
     app.router.add_get("/stream", stream)
+    settings = ServerSettings(auth_token=auth_token, warm=False)
+    app.add_subapp(_PHONE, create_app(bot.answer, settings))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -391,6 +427,11 @@ async def serving_ours(
         yield f"ws://127.0.0.1:{runner.addresses[0][1]}/stream"
     finally:
         await runner.cleanup()
+
+
+def webhook_of(stream_url: str) -> str:
+    """The webhook beside a stream of :func:`serving_ours`."""
+    return stream_url.replace("ws", "http", 1).removesuffix("/stream") + f"{_PHONE}/twiml"
 
 
 @asynccontextmanager
@@ -444,7 +485,7 @@ async def serve(side: str, account: tuple[str, str, str]) -> None:
     """Serves until stdin ends."""
     desk = Desk()
     serving = (
-        serving_ours(OurBot(desk).run)
+        serving_ours(OurBot(desk), account[2])
         if side == OURS
         else _serving_stock(StockBot(desk, account).run)
     )

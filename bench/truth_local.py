@@ -10,9 +10,14 @@ _ANSWERING = 30.0
 
 
 class LocalBot:
-    """Takes orders as ``RemoteBot`` does. This package's bot alone."""
+    """Takes orders as ``RemoteBot`` does. This package's bot alone.
 
-    def __init__(self) -> None:
+    Args:
+        auth_token: What the simulated Twilio signs by.
+    """
+
+    def __init__(self, auth_token: str) -> None:
+        self._auth_token = auth_token
         self._desk = Desk()
         self._stack = AsyncExitStack()
         self._orders: set[asyncio.Task[Any]] = set()
@@ -20,7 +25,8 @@ class LocalBot:
         """Where the bot's stream is."""
 
     async def __aenter__(self) -> "LocalBot":
-        self.url = await self._stack.enter_async_context(serving_ours(OurBot(self._desk).run))
+        serving = serving_ours(OurBot(self._desk), self._auth_token)
+        self.url = await self._stack.enter_async_context(serving)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -54,6 +54,8 @@ class Script:
     Parameters:
         barge_ins: How many replies are interrupted, each at a random point.
         hear_outs: How many replies are heard to their end.
+        leaves: In how many replies the call leaves its stream, at a random point each.
+        leaves_for: What for; see ``Desk.leave``.
         false_alarms: How many replies the caller hums or grunts into.
         is_grunt: Whether it is a sound too short for a word, rather than 'uh huh'.
         barge_in: What interrupts.
@@ -69,6 +71,8 @@ class Script:
 
     barge_ins: int = 10
     hear_outs: int = 2
+    leaves: int = 0
+    leaves_for: str = ""
     false_alarms: int = 0
     is_grunt: bool = False
     barge_in: BargeIn = BargeIn.ORDER
@@ -209,8 +213,11 @@ class Talk:
         try:
             for number in range(script.hear_outs):
                 await self._hear_out(script, is_first=number == 0)
-            for _ in range(script.barge_ins):
-                await self._interrupt(script)
+            for number in range(max(script.leaves, script.barge_ins)):
+                if number < script.leaves:
+                    await self._leave(script, at_once=bool(number % 2))
+                if number < script.barge_ins:
+                    await self._interrupt(script)
             for _ in range(script.false_alarms):
                 await self._raise_false_alarm(script)
             if script.says_goodbye:
@@ -231,6 +238,19 @@ class Talk:
         # A pipeline's first audio pays for what is loaded at first use.
         if heard and not is_first:
             await self._time_speaking_frames(reply, heard)
+
+    async def _leave(self, script: Script, *, at_once: bool) -> None:
+        """Has the call leave its stream at a random point of a reply, which is heard out."""
+        reply = await self._ask(script)
+        began = await self._first_sound(reply)
+        point = self._random.uniform(0.2, reply.notice_secs - 0.4)
+        await self._until(lambda: self._caller.now >= began + point)
+        await self._bot.do("leave", name=self._name, leaves_for=script.leaves_for, at_once=at_once)
+        await self._until_said(reply)
+        await asyncio.sleep(SETTLING + self._round_trip)
+        heard = self._heard(reply)
+        self.findings.whole.append(await self._memory(reply, heard))
+        self.findings.lost.append(len(reply.words) - len(heard))
 
     async def _interrupt(self, script: Script) -> None:
         reply = await (self._announce(script) if script.is_protected else self._ask(script))

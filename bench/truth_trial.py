@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode
 
+from truth_bots import BUSY, webhook_of
 from truth_local import LocalBot
 from truth_remote import RemoteBot
 from truth_services import Kind, Timestamps
@@ -55,6 +57,11 @@ class Scenario:
     is_alone: bool = False
     a_call: int = 10
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this package alone can do it."""
+        return self.kind is Kind.REALTIME or bool(self.script.leaves)
+
 
 _ANSWER = "No, please don't."
 
@@ -88,6 +95,12 @@ def _answer(
         # Pipecat's service asks its model by itself for the first reply alone.
         a_call=1 if kind is Kind.REALTIME else 10,
     )
+
+
+def _away(label: str, what: str) -> Scenario:
+    """Calls that leave their stream in the middle of replies; others are interrupted behind it."""
+    script = Script(leaves=5, leaves_for=what, barge_ins=5, hear_outs=0)
+    return Scenario(label=label, line=LineConditions.one_way(0.06), script=script)
 
 
 SCENARIOS = {
@@ -181,6 +194,9 @@ SCENARIOS = {
         speaks=True,
         transcript="Wait a moment, please.",
     ),
+    "transferred": _away("put through, and returned", "transfer"),
+    "held": _away("put on hold", "hold"),
+    "keyed": _away("keys pressed for the other end", "keys"),
     "spoken": Scenario(label="no word timestamps, speech", kind=Kind.SENTENCES, speaks=True),
 }
 
@@ -217,6 +233,7 @@ class Trial:
         speech = await _caller_speech()
         async with AsyncExitStack() as stack:
             twilio = await stack.enter_async_context(SimulatedTwilio(seed=1))
+            twilio.answer_with(BUSY, None)
             # One after the other, so that neither suffers from what the other uses of the machine.
             for side in self._sides:
                 async with self._bot(side, twilio) as bot:
@@ -224,7 +241,7 @@ class Trial:
         return self.findings
 
     def _bot(self, side: str, twilio: SimulatedTwilio) -> RemoteBot | LocalBot:
-        return LocalBot() if self._is_here else RemoteBot(side, twilio)
+        return LocalBot(twilio.auth_token) if self._is_here else RemoteBot(side, twilio)
 
     async def _try_side(
         self, side: str, twilio: SimulatedTwilio, bot: RemoteBot | LocalBot, speech: CallerSpeech
@@ -246,7 +263,7 @@ class Trial:
             *(
                 one(name, number, script)
                 for name in self._names
-                if side == "ours" or SCENARIOS[name].kind is not Kind.REALTIME
+                if side == "ours" or not SCENARIOS[name].is_ours
                 for number, script in enumerate(_parts(SCENARIOS[name], self._points))
             )
         )
@@ -273,10 +290,11 @@ class Trial:
             **scenario.hears,
         )
         options = CallerOptions(line=scenario.line, seed=seed, noise_level=-60.0)
+        url = bot.url
+        if script.leaves:
+            url = f"{webhook_of(bot.url)}?{urlencode({'name': call_name})}"
         try:
-            async with twilio.call(
-                bot.url, parameters={"name": call_name}, options=options
-            ) as caller:
+            async with twilio.call(url, parameters={"name": call_name}, options=options) as caller:
                 await bot.do("ready", name=call_name)
                 talk = Talk(
                     caller,
@@ -300,6 +318,7 @@ def _parts(scenario: Scenario, points: int) -> list[Script]:
     script = scenario.script
     part = replace(
         script,
+        leaves=math.ceil(share * script.leaves),
         barge_ins=math.ceil(share * script.barge_ins),
         hear_outs=math.ceil(share * script.hear_outs),
         false_alarms=math.ceil(share * script.false_alarms),
