@@ -391,9 +391,14 @@ async def test_log_and_recording_show_one_call_with_a_gap(phone: Phone, tmp_path
 
     class LoggedBot(DetourBot):
         async def __call__(self, call: Call) -> None:
-            call.keep_log(tmp_path / "call.jsonl")
-            call.transport.add_tap(CallRecorder(tmp_path / "call.wav"))
+            log, recorder = (
+                call.keep_log(tmp_path / "call.jsonl"),
+                CallRecorder(tmp_path / "call.wav"),
+            )
+            call.transport.add_tap(recorder)
             await super().__call__(call)
+            assert await log.wait_until_written()
+            assert await recorder.wait_until_written()
 
     bot = LoggedBot(act)
     async with phone.call(bot) as caller:
