@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 
 from twilio_frames.cli.exit_status import ExitStatus
-from twilio_frames.cli.listen import Listening, audio_to
 from twilio_frames.cli.options import Commands, file_to_write, write_json
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import CallFailedError, ConfigurationError
@@ -87,6 +86,9 @@ async def _run(options: argparse.Namespace, console: Console) -> int:
             case "follow":
                 call = await _follow(server, options.sid, console)
             case "listen":
+                # It plays or records the sound, with all that this takes.
+                from twilio_frames.cli.listen import Listening, audio_to
+
                 async with server.listen(options.sid) as websocket:
                     end = await Listening(websocket, console, audio_to(options.audio)).run()
                 call = {"call_sid": options.sid, "end_reason": end["reason"]}
