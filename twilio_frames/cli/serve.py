@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, port_number
 from twilio_frames.cli.shown.console import Console, showing_errors
+from twilio_frames.cli.workers import run_workers
 from twilio_frames.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ def add_to(commands: Commands) -> None:
         help="leave out the page /phone, where one speaks to the bot from a browser",
     )
     parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that share the port and carry calls together (%(default)s); more than one "
+        "have no softphone",
+    )
+    parser.add_argument(
         "--show-errors",
         action="store_true",
         help="write what the bot raises to stderr, with its text, which may hold a caller's words",
@@ -93,16 +102,25 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves until it is told to stop; gives the exit status."""
+    if options.workers < 1:
+        raise ConfigurationError(f"expected --workers of at least 1, got {options.workers}")
+    if options.workers > 1:
+        return asyncio.run(run_workers(options))
     bot = load_bot(options.bot)
     # Pipecat takes a second to import, which the other commands need not wait for.
+    from twilio_frames.fleet.workers import inherited_sockets
     from twilio_frames.server import serve
 
     hooks = {name: beside(bot, name) for name in ("warm_up", "prepare")}
     console = Console()
     extras = {} if options.no_softphone else softphone(bot, options.bot, console, hooks["prepare"])
     address = {"host": options.host, "port": options.port}
+    sockets = inherited_sockets()
+    # What one of several would say, whoever has started them says.
+    announce = (lambda _: None) if sockets else console.say
+    shared = {"sockets": sockets or None, "announce": announce}
     with showing_errors(options.show_errors):
-        asyncio.run(serve(bot, announce=console.say, **address, **hooks, **extras))
+        asyncio.run(serve(bot, **shared, **address, **hooks, **extras))
     return ExitStatus.DONE
 
 

@@ -11,13 +11,16 @@ from twilio_frames.fleet.register import Lease
 
 __all__ = ["by_choice", "has_room", "load_of"]
 
-_NOTICEABLE_LAG_SECS = 0.1
-"""A loop that is so late counts as full: at a lead of 0.4 s, four such in a row are heard."""
+_USUAL_LAG_SECS = 0.05
+"""A loop that is so late now and then is no busier for it."""
+_FULL_LAG_SECS = 0.15
+"""One that is so late is full: at a lead of 0.4 s, three such in a row are heard."""
 
 
 def load_of(lease: Lease) -> float:
     """How busy a worker is, from 0 to 1 for full."""
-    return max(lease.calls / max(1, lease.most_calls), lease.lag_secs / _NOTICEABLE_LAG_SECS)
+    late = (lease.lag_secs - _USUAL_LAG_SECS) / (_FULL_LAG_SECS - _USUAL_LAG_SECS)
+    return max(lease.calls / max(1, lease.most_calls), late)
 
 
 def has_room(lease: Lease, most_lag_secs: float | None = None) -> bool:

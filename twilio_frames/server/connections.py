@@ -15,7 +15,7 @@ import contextlib
 import errno
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from loguru import logger
@@ -23,7 +23,7 @@ from loguru import logger
 from twilio_frames.server.calls.switchboard import describe
 from twilio_frames.server.refusals import Refusals
 
-__all__ = ["Connections", "Listener", "most_connections"]
+__all__ = ["Connections", "Listener", "listening_sockets", "most_connections"]
 
 _DEFAULT_MOST = 4096
 _FULL = "a connection, as there are as many as there may be"
@@ -136,6 +136,46 @@ class Connections:
             connection.transport.abort()
 
 
+async def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """Opens what is listened on.
+
+    Args:
+        host: A name or an address; empty for all of this machine's.
+        port: The port, 0 for any that is free.
+
+    Raises:
+        OSError: If the address cannot be listened on.
+        OverflowError: If there is no such port.
+    """
+    if not 0 <= port <= 65535:
+        raise OverflowError(f"expected a port from 0 to 65535, got {port}")
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        # One port for all of a name's addresses.
+        port = port or (sockets[0].getsockname()[1] if sockets else 0)
+        try:
+            opened = socket.create_server(
+                (address[0], port, *address[2:]), family=family, backlog=128
+            )
+        except OSError as error:
+            if error.errno not in _NO_SUCH_ADDRESS:
+                for each in sockets:
+                    each.close()
+                raise
+            missing = error
+        else:
+            opened.setblocking(False)
+            sockets.append(opened)
+    if missing and not sockets:
+        raise missing
+    return sockets
+
+
 class Listener:
     """Listens on an address, and gives each connection to a protocol.
 
@@ -165,44 +205,17 @@ class Listener:
         """The port that is listened on."""
         return self._sockets[0].getsockname()[1]
 
-    async def start(self, host: str, port: int) -> None:
+    def start(self, sockets: Iterable[socket.socket]) -> None:
         """Listens.
 
         Args:
-            host: A name or an address; empty for all of this machine's.
-            port: The port, 0 for any that is free.
-
-        Raises:
-            OSError: If the address cannot be listened on.
-            OverflowError: If there is no such port.
+            sockets: Those that are listened on, which are its own from now on.
         """
-        if not 0 <= port <= 65535:
-            raise OverflowError(f"expected a port from 0 to 65535, got {port}")
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        missing: OSError | None = None
-        for family, _, _, _, address in dict.fromkeys(found):
-            # One port for all of a name's addresses.
-            asked = (address[0], port or (self.port if self._sockets else 0), *address[2:])
-            try:
-                self._listen(family, asked)
-            except OSError as error:
-                if error.errno not in _NO_SUCH_ADDRESS:
-                    self.close()
-                    raise
-                missing = error
-        if missing and not self._sockets:
-            raise missing
+        self._sockets = list(sockets)
         self._tasks = [
             loop.create_task(self._accept(each), name="accept") for each in self._sockets
         ]
-
-    def _listen(self, family: int, address: tuple[str | int, ...]) -> None:
-        opened = socket.create_server(address, family=family, backlog=128)
-        opened.setblocking(False)
-        self._sockets.append(opened)
 
     def close(self) -> None:
         """Takes no more connections; those that are up stay."""

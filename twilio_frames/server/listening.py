@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from aiohttp import web
@@ -12,17 +13,26 @@ from aiohttp.http import HttpProcessingError
 from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.fleet.workers import tell_ready, when_left_alone
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.server.app import create_app
 from twilio_frames.server.calls.preparing import Prepare
 from twilio_frames.server.calls.switchboard import Bot, Switchboard, describe
 from twilio_frames.server.calls.warm_up import WarmUp
-from twilio_frames.server.connections import Listener
+from twilio_frames.server.connections import Listener, listening_sockets
 from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
 
-__all__ = ["HttpLog", "Server", "serve"]
+__all__ = [
+    "HttpLog",
+    "Server",
+    "check_address",
+    "local_url",
+    "open_sockets",
+    "serve",
+    "welcome",
+]
 
 _LAST_WORDS_SECS = 2.0
 
@@ -66,6 +76,7 @@ class Server:
         app: What ``create_app()`` made.
         host: The address to listen on.
         port: The port to listen on; 0 for any that is free.
+        sockets: What is listened on, opened before; None to open it here.
 
     Raises:
         ConfigurationError: An address others can reach, without an auth token; or, on entering,
@@ -75,15 +86,19 @@ class Server:
     _SHUTDOWN_SECS = 3.0
     """How long requests that are being answered may take when the server ends."""
 
-    def __init__(self, app: web.Application, *, host: str = "127.0.0.1", port: int = 0):
-        if app[STATE].validator is None and not is_this_machine(host):
-            raise ConfigurationError(
-                f"expected TWILIO_AUTH_TOKEN for listening on {host!r}, got none: without it "
-                "nobody can be told from Twilio, so set it, or listen on 127.0.0.1"
-            )
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        sockets: Sequence[socket.socket] | None = None,
+    ):
+        check_address(app[STATE].settings, host)
         self._app = app
         self._host = host
         self._port = port
+        self._sockets = sockets
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
 
@@ -101,14 +116,11 @@ class Server:
         assert runner.server is not None  # noqa: S101 - setup() made it
         listener = Listener(runner.server, state.connections, state.refusals)
         try:
-            await listener.start(self._host, self._port)
-        except (OSError, OverflowError) as error:
+            sockets = self._sockets or await open_sockets(self._host, self._port)
+        except ConfigurationError:
             await runner.cleanup()
-            reason = error.strerror if isinstance(error, OSError) else "no such port (0 to 65535)"
-            raise ConfigurationError(
-                f"expected to listen on {self._host}:{self._port}, got {reason}: "
-                "choose another port or address"
-            ) from error
+            raise
+        listener.start(sockets)
         self._runner, self._listener = runner, listener
         self._port = listener.port
         return self
@@ -130,16 +142,12 @@ class Server:
     @property
     def url(self) -> str:
         """Where this machine reaches the server, without a slash at the end."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(self._host, self._host)  # noqa: S104
-        if ":" in host and not host.startswith("["):
-            host = f"[{host}]"
-        return f"http://{host}:{self._port}"
+        return local_url(self._host, self._port)
 
     @property
     def page_url(self) -> str:
         """The page's address, with the dial key if one is needed."""
-        state = self._app[STATE]
-        return f"{self.url}/#key={state.dial_key}" if state.dial_key else f"{self.url}/"
+        return page_url(self.url, self._app[STATE].dial_key)
 
     @property
     def switchboard(self) -> Switchboard:
@@ -156,6 +164,47 @@ class Server:
         return await self.switchboard.drain(allowed)
 
 
+def check_address(settings: ServerSettings, host: str) -> None:
+    """Sees whether a server may listen on an address.
+
+    Raises:
+        ConfigurationError: Others can reach it, and there is no auth token.
+    """
+    if not settings.auth_token and not is_this_machine(host):
+        raise ConfigurationError(
+            f"expected TWILIO_AUTH_TOKEN for listening on {host!r}, got none: without it "
+            "nobody can be told from Twilio, so set it, or listen on 127.0.0.1"
+        )
+
+
+def local_url(host: str, port: int) -> str:
+    """Where this machine reaches a server, without a slash at the end."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"http://{host}:{port}"
+
+
+def page_url(url: str, dial_key: str | None) -> str:
+    """The page's address, with the dial key if one is needed."""
+    return f"{url}/#key={dial_key}" if dial_key else f"{url}/"
+
+
+async def open_sockets(host: str, port: int) -> list[socket.socket]:
+    """Opens what a server listens on; several may share it.
+
+    Raises:
+        ConfigurationError: If the address cannot be listened on.
+    """
+    try:
+        return await listening_sockets(host, port)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such port (0 to 65535)"
+        raise ConfigurationError(
+            f"expected to listen on {host}:{port}, got {reason}: choose another port or address"
+        ) from error
+
+
 async def serve(
     bot: Bot,
     settings: ServerSettings | None = None,
@@ -165,6 +214,7 @@ async def serve(
     warm_up: WarmUp | None = None,
     prepare: Prepare | None = None,
     extend: Callable[[web.Application], object] | None = None,
+    sockets: Sequence[socket.socket] | None = None,
     started: Callable[[Server], None] | None = None,
     announce: Callable[[str], None] = logger.info,
 ) -> None:
@@ -183,6 +233,7 @@ async def serve(
         warm_up: Awaited before calls are taken, see :func:`create_app`.
         prepare: Awaited for each call that is about to begin, see :func:`create_app`.
         extend: Called with the application before it listens, to give it more routes.
+        sockets: What is listened on, opened before; None to open it here.
         started: Called with the server when it listens.
         announce: Called with each line that is worth the operator's attention.
 
@@ -194,19 +245,28 @@ async def serve(
     app = create_app(bot, settings, warm_up=warm_up, prepare=prepare)
     if extend is not None:
         extend(app)
-    async with Server(app, host=host, port=port) as server:
+    async with Server(app, host=host, port=port, sockets=sockets) as server:
         with signals.caught():
-            for line in _welcome(server, settings):
+            for line in welcome(settings, server.url, app[STATE].dial_key):
                 announce(line)
+            when_left_alone(signals.note)
             if started:
                 started(server)
+            tell_ready()
             await signals.first.wait()
             await _stop(server, settings, signals, announce)
 
 
-def _welcome(server: Server, settings: ServerSettings) -> list[str]:
-    reached = settings.public_url.rstrip("/") if settings.public_url else server.url
-    lines = [f"page: {server.page_url}", f"voice webhook: {reached}/twiml"]
+def welcome(settings: ServerSettings, url: str, dial_key: str | None) -> list[str]:
+    """What whoever starts a server wants to know.
+
+    Args:
+        settings: The server's.
+        url: Where this machine reaches it.
+        dial_key: What places calls from elsewhere; None if nothing does.
+    """
+    reached = settings.public_url.rstrip("/") if settings.public_url else url
+    lines = [f"page: {page_url(url, dial_key)}", f"voice webhook: {reached}/twiml"]
     if not settings.auth_token:
         lines.append(
             "TWILIO_AUTH_TOKEN is not set, so signatures cannot be checked: "
@@ -261,7 +321,7 @@ class _Signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             # Windows has no signals in its event loop: there, Ctrl-C ends everything at once.
             with contextlib.suppress(NotImplementedError):
-                loop.add_signal_handler(number, self._note)
+                loop.add_signal_handler(number, self.note)
                 caught.append(number)
         try:
             yield
@@ -269,7 +329,8 @@ class _Signals:
             for number in caught:
                 loop.remove_signal_handler(number)
 
-    def _note(self) -> None:
+    def note(self) -> None:
+        """Takes another order."""
         if self.second.is_set():
             self.last.set()
         (self.second if self.first.is_set() else self.first).set()

@@ -26,7 +26,7 @@ from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SignatureValidator
 
-__all__ = ["STATE", "LogFolder", "ServerState", "make_state"]
+__all__ = ["STATE", "LogFolder", "ServerState", "dial_key_of", "make_state"]
 
 
 class LogFolder:
@@ -131,6 +131,13 @@ STATE = web.AppKey("STATE", ServerState)
 """Where an application keeps its state."""
 
 
+def dial_key_of(settings: ServerSettings) -> str | None:
+    """The key that places calls from elsewhere: the one that was set, or one that is made up."""
+    if settings.dial_key is None and settings.is_public:
+        return secrets.token_urlsafe(24)
+    return settings.dial_key
+
+
 def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = None) -> ServerState:
     """Build what the routes need from the settings.
 
@@ -138,9 +145,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         ConfigurationError: The account's credentials are incomplete.
     """
     credentials = settings.credentials
-    dial_key = settings.dial_key
-    if dial_key is None and settings.is_public:
-        dial_key = secrets.token_urlsafe(24)
+    dial_key = dial_key_of(settings)
     validator = None
     if settings.auth_token:
         validator = SignatureValidator(

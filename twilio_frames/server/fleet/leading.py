@@ -95,6 +95,7 @@ async def taken_elsewhere(request: web.Request, call_sid: str) -> web.Response |
     async for lease in other_workers(state):
         answer = await state.workers.pass_on(request, lease, "choice")
         if answer is not None and FULL not in answer.headers:
+            state.fleet.gave_call_to(lease.name)
             return answer
     return None
 

@@ -90,6 +90,11 @@ class Membership:
         """Another worker that lives; None if it is gone, or this one."""
         return self._others.get(worker)
 
+    def gave_call_to(self, worker: str) -> None:
+        """Counts a call that another worker has taken, until that one says itself how it is."""
+        if (lease := self._others.get(worker)) is not None:
+            self._others[worker] = replace(lease, calls=lease.calls + 1)
+
     def named(self, base_url: str) -> str:
         """The address at which Twilio is to ask this worker, without a slash at the end."""
         return base_url if self.is_alone else f"{base_url}/w/{self.name}"

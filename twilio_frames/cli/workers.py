@@ -1,0 +1,51 @@
+"""Several processes that serve one bot: ``twilio-frames serve MODULE:bot --workers N``."""
+
+import argparse
+import os
+import sys
+import tempfile
+
+from twilio_frames.cli.shown.console import Console
+from twilio_frames.errors import ConfigurationError
+
+__all__ = ["run_workers"]
+
+_STOP_MARGIN_SECS = 20.0
+"""How much longer than its calls a worker may take to end."""
+
+
+async def run_workers(options: argparse.Namespace) -> int:
+    """Has as many processes as are asked for do what one would."""
+    from twilio_frames.fleet.workers import WorkerProcesses, own_command
+    from twilio_frames.server.listening import check_address, local_url, open_sockets, welcome
+    from twilio_frames.server.settings import ServerSettings
+    from twilio_frames.server.state import dial_key_of
+
+    if sys.platform == "win32":
+        raise ConfigurationError("expected a Unix for --workers, got Windows: start one process")
+    settings = ServerSettings.from_environment()
+    check_address(settings, options.host)
+    console, dial_key = Console(), dial_key_of(settings)
+    sockets = await open_sockets(options.host, options.port)
+    with tempfile.TemporaryDirectory(prefix="twilio-frames-") as folder:
+        register = os.environ.get("TWILIO_FRAMES_REGISTER") or f"sqlite://{folder}/register.db"
+        more = ["--host", options.host, "--no-softphone"]
+        more += ["--show-errors"] if options.show_errors else []
+        workers = WorkerProcesses(
+            [*own_command(), "serve", options.bot, *more],
+            options.workers,
+            sockets=sockets,
+            environment={
+                "TWILIO_FRAMES_REGISTER": register,
+                "TWILIO_FRAMES_DIAL_KEY": dial_key or "",
+            },
+            announce=console.say,
+            stop_secs=settings.drain_secs + _STOP_MARGIN_SECS,
+        )
+        url = local_url(options.host, sockets[0].getsockname()[1])
+        for line in welcome(settings, url, dial_key):
+            console.say(line)
+        status = await workers.run()
+    for each in sockets:
+        each.close()
+    return status
