@@ -87,6 +87,28 @@ class StreamState:
         self.recurrent = np.zeros(_STATE_SHAPE, dtype=np.float32)
         self.context = np.zeros(_CONTEXT, dtype=np.int16)
         self._windows = 0
+        self._is_silent = True
+
+    def recall(self, window: np.ndarray) -> float | None:
+        """What a window brings, where that is known without the model; moves the state on.
+
+        From its beginning on, digital silence brings every stream the same: that of a caller who is
+        muted, say, or whose line sends nothing while nobody speaks.
+        """
+        self._is_silent = self._is_silent and not window.any()
+        if not self._is_silent or self._windows >= len(_silence):
+            return None
+        probability, self.recurrent = _silence[self._windows]
+        self.note(probability)
+        return probability
+
+    def move_on(self, window: np.ndarray, probability: float, recurrent: np.ndarray) -> None:
+        """Takes in what the model made of a window."""
+        self.recurrent = recurrent
+        self.context = window[-_CONTEXT:]
+        if self._is_silent and self._windows == len(_silence) < self._RESET_WINDOWS:
+            _silence.append((probability, recurrent.copy()))
+        self.note(probability)
 
     def note(self, probability: float) -> None:
         """Takes in a window's probability, and renews the state when that is due."""
@@ -94,6 +116,11 @@ class StreamState:
         self._quiet = self._quiet + 1 if probability < self._QUIET_PROBABILITY else 0
         if self._windows >= self._RESET_WINDOWS and self._quiet >= self._QUIET_WINDOWS:
             self.reset()
+
+
+_silence: list[tuple[float, np.ndarray]] = []
+"""How likely each window of digital silence holds speech from a stream's beginning on, and the
+state behind it; as far as any stream has come."""
 
 
 class _Request(NamedTuple):
@@ -124,6 +151,13 @@ def probabilities(states: Sequence[StreamState], windows: Sequence[np.ndarray]) 
         states: What the model remembers of each stream.
         windows: One window a stream: 256 samples at 8 kHz, int16.
     """
+    known = [state.recall(window) for state, window in zip(states, windows, strict=True)]
+    asked = [number for number, probability in enumerate(known) if probability is None]
+    found = iter(_judged([states[n] for n in asked], [windows[n] for n in asked]) if asked else ())
+    return [next(found) if probability is None else probability for probability in known]
+
+
+def _judged(states: Sequence[StreamState], windows: Sequence[np.ndarray]) -> list[float]:
     pairs = ((state.context, window) for state, window in zip(states, windows, strict=True))
     audio = np.concatenate(list(chain.from_iterable(pairs))).astype(np.float32)
     audio = audio.reshape(len(states), -1)
@@ -133,9 +167,7 @@ def probabilities(states: Sequence[StreamState], windows: Sequence[np.ndarray]) 
     output, moved_on = map(np.asarray, _session().run(None, inputs))
     speech = output[:, 0].tolist()
     for number, (state, window) in enumerate(zip(states, windows, strict=True)):
-        state.recurrent = moved_on[:, number : number + 1]
-        state.context = window[-_CONTEXT:]
-        state.note(speech[number])
+        state.move_on(window, speech[number], moved_on[:, number : number + 1])
     return speech
 
 

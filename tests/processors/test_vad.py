@@ -82,6 +82,26 @@ def test_batches_change_nothing(sentence: bytes):
         assert batched == pytest.approx(single, abs=1e-5)
 
 
+def test_digital_silence_is_judged_once(sentence: bytes, monkeypatch: pytest.MonkeyPatch):
+    """It brings every stream the same; behind a sentence, as soon as the state is a new one."""
+    pieces = windows(bytes(60000) + sentence + bytes(60000))
+    first, again = StreamState(), StreamState()
+    expected = [probabilities([first], [window])[0] for window in pieces]
+    asked: list[np.ndarray] = []
+
+    def judged(states: Sequence[StreamState], some: Sequence[np.ndarray]) -> list[float]:
+        asked.extend(some)
+        return ask(states, some)
+
+    ask = silero._judged
+    monkeypatch.setattr(silero, "_judged", judged)
+    assert [probabilities([again], [window])[0] for window in pieces] == expected
+    silent = sum(not window.any() for window in asked)
+    assert len(asked) - silent == sum(window.any() for window in pieces)
+    assert silent <= 63
+    assert (first.recurrent == again.recurrent).all()
+
+
 async def states_of(pcm: bytes, *, piece: int = 320) -> list[VADState]:
     analyzer = PhoneVADAnalyzer(params=PARAMS)
     analyzer.set_sample_rate(8000)
