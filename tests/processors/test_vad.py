@@ -93,7 +93,7 @@ def test_digital_silence_is_judged_once(sentence: bytes, monkeypatch: pytest.Mon
         asked.extend(some)
         return ask(states, some)
 
-    ask = silero._judged
+    ask = silero._judged  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(silero, "_judged", judged)
     assert [probabilities([again], [window])[0] for window in pieces] == expected
     silent = sum(not window.any() for window in asked)
