@@ -25,7 +25,6 @@ needs_chromium = pytest.mark.skipif(
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
-    *("--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"),
     "--remote-debugging-port=0",
 )
 _SECS = 30.0
@@ -131,10 +130,11 @@ async def browser(folder: Path, *flags: str, microphone: Path | None = None) -> 
     Args:
         folder: For what it writes; empty.
         flags: Of the command line.
-        microphone: A WAV file that its microphone hears, once; None to ask nobody and hear beeps.
+        microphone: A WAV file that its microphone hears, once; None for none.
     """
     assert CHROMIUM is not None
     if microphone is not None:
+        flags += ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
         flags += (f"--use-file-for-fake-audio-capture={microphone}%noloop",)
     process = await asyncio.create_subprocess_exec(
         CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={folder}", "about:blank",

@@ -68,6 +68,19 @@ def test_turn_that_begins_behind_the_bot_cuts_nothing():
     assert talk["interruptions"] == 0
 
 
+def test_end_of_the_call_interrupts_nobody():
+    code = "const talk = new its.Talk(); for (const line of told) talk.add(line); talk.end();"
+    code += "return [talk.entries, talk.interruptions];"
+    lines = [said("One two."), *words("One"), line("vad_started", 2.0), line("held", 2.0)]
+
+    entries, interruptions = run_module("talk.js", code, lines, room="testing.softphone")
+
+    assert heard_and_rest(entries[0]) == ("One", "two.")
+    assert (entries[0]["isCut"], entries[0]["isOver"], entries[0]["isHeld"]) == (True, True, False)
+    assert not entries[1]["isSpeaking"]
+    assert interruptions == 0
+
+
 def test_cough_holds_the_bot_and_it_goes_on():
     begin = (said("One two."), *words("One"), line("vad_started", 2.0, after=0.2))
     held = talk_of(*begin, line("held", 2.0, left=1.0))

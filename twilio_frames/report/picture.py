@@ -45,13 +45,13 @@ LIGHT = Face(
     ink="#1d2128",
     soft="#667080",
     rule="#e2e0da",
-    caller="#0b7fa8",
+    caller="#0a7499",
     caller_soft="#dceef4",
-    bot="#c2620a",
+    bot="#ae5709",
     bot_soft="#f8e9dc",
     hold="#ddd3f2",
     bad="#c62f3b",
-    warning="#b07a00",
+    warning="#8f6300",
     parts=("#8593ad", "#2b95cf", "#7a52c7", "#c9528c", "#3f9e5a", "#d9731a", "#b8a020"),
 )
 DARK = Face(

@@ -194,6 +194,9 @@ class BrowserCall:
         """Passes a line of the log on, its time by the line's clock."""
         if self._caller is None or self._watched is None or line["kind"] not in SHOWN:
             return
+        if line["kind"] == Kind.INTERRUPTED and not self._caller.is_connected:
+            # A pipeline interrupts itself as its call ends; nobody else did.
+            return
         later = (self._watched.opened_at or 0.0) - self._caller.answered_at
         told = line | {"t": round(line["t"] + later, 3)}
         self._answers.note(told)

@@ -10,6 +10,8 @@ const $ = (id) => document.getElementById(id);
 const strip = new Strip($("strip"));
 let talk = showTalk($("talk"));
 let sound = null;
+// The sound of the last call, which may be over: its report comes later.
+let latest = null;
 let call = null;
 let answeredAt = null;
 let botLevel = 0;
@@ -103,7 +105,7 @@ async function begin(withMicrophone = true) {
     showTrouble(error.headline ?? "No sound can be played", error.advice ?? error.message);
     return;
   }
-  const mine = sound;
+  const mine = latest = sound;
   showCalling();
   try {
     await mine.open();
@@ -111,7 +113,7 @@ async function begin(withMicrophone = true) {
     if (sound !== mine) return;
     listen(mine);
     showState("Calling …");
-    const placed = await Call.place(key(), { audio: hear, told: (event) => mine === sound && told(event), closed: () => mine === sound && finish("The connection to the server was lost") });
+    const placed = await Call.place(key(), { audio: hear, told: (event) => mine === latest && told(event), closed: () => mine === sound && finish("The connection to the server was lost") });
     if (sound !== mine) placed.hangUp();
     else call = placed;
   } catch (error) {
@@ -180,6 +182,7 @@ function told(event) {
       talk.answered(event.seconds);
       break;
     case "ended":
+      talk.end();
       showState(`${ENDS[event.why] ?? "The call has ended"} after ${clock(event.seconds)}`);
       showAlerts(event.alerts);
       rest();
@@ -226,6 +229,8 @@ function rest() {
 }
 
 async function finish(state) {
+  talk.end();
+  $("empty").hidden = talk.entries.length > 0;
   showState(state);
   rest();
   showNow();
@@ -261,7 +266,7 @@ function showNow() {
   const bot = talk.isHeld ? "held: it listens" : talk.botSpeaks ? "speaks" : talk.thinks ? "thinks" : "is silent";
   setText($("bot-now"), isUp ? bot : "–");
   $("bot-now").className = isUp && talk.isHeld ? "hold" : "";
-  const caller = sound?.isMuted ? "muted" : talk.callerSpeaks ? "speak" : "are silent";
+  const caller = sound?.isMuted ? "muted" : sound && !sound.source ? "have no microphone" : talk.callerSpeaks ? "speak" : "are silent";
   setText($("caller-now"), isUp ? caller : "–");
   if (talk.answers.length) {
     setText($("last-answer"), inSeconds(talk.answers.at(-1)));
@@ -292,7 +297,6 @@ for (const [digit, letters] of DIGITS) {
   const small = document.createElement("small");
   small.textContent = letters;
   button.append(digit, small);
-  button.setAttribute("aria-label", { "*": "star", "#": "pound" }[digit] ?? digit);
   button.addEventListener("click", () => press(digit));
   $("keypad").append(button);
 }

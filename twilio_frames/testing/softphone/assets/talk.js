@@ -127,6 +127,20 @@ export class Talk {
     }
   }
 
+  // The call is over: what was not heard by now never is, and nobody interrupted it.
+  end() {
+    this.release();
+    this.callerSpeaks = this.botSpeaks = this.thinks = false;
+    for (const entry of this.unfinished) {
+      entry.isCut = entry.isOver = true;
+      this.changed(entry);
+    }
+    for (const entry of this.entries.filter((each) => each.isSpeaking)) {
+      entry.isSpeaking = false;
+      this.changed(entry);
+    }
+  }
+
   callerBegins(line) {
     this.callerSpeaks = true;
     const last = this.entries.findLast((each) => each.who === "caller");

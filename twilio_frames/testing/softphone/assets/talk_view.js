@@ -25,7 +25,7 @@ function botWords(entry) {
   if (rest && entry.isCut) parts.push(" ", element("s", {}, hidden(" cut off, not heard: "), rest));
   else if (rest) parts.push(" ", element("span", { class: "coming" }, hidden(" still to come: "), rest));
   if (entry.isHeld) parts.push(" ", element("span", { class: "tag hold" }, "held"));
-  if (entry.isCut && entry.isHeard) parts.push(" ", element("span", { class: "tag cut" }, "interrupted"));
+  if (entry.isCut && entry.isHeard && !entry.isOver) parts.push(" ", element("span", { class: "tag cut" }, "interrupted"));
   return parts;
 }
 
@@ -42,7 +42,7 @@ function callerWords(entry) {
 const NAMES = { caller: "You", bot: "Bot", note: "" };
 
 function fill(row, entry) {
-  row.className = [entry.who, entry.isBad ? "bad" : "", entry.who === "bot" && !entry.isHeard && !entry.isCut ? "waiting" : ""].join(" ").trim();
+  row.className = entry.isBad ? `${entry.who} bad` : entry.who;
   const text = entry.who === "bot" ? botWords(entry) : entry.who === "caller" ? callerWords(entry) : [entry.text];
   const wait = entry.answer === undefined ? [] : [element("span", { class: "wait" }, `answered after ${inSeconds(entry.answer)}`)];
   row.replaceChildren(

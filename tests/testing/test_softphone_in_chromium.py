@@ -1,0 +1,121 @@
+"""Somebody orders a coffee on the softphone's page, in a real browser."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.chromium import Page, browser, needs_chromium
+from twilio_frames.audio import decode_mulaw, mulaw_silence
+from twilio_frames.testing.speech import to_utterance
+
+# A browser of 2 s of processor time, and a call at real pace.
+pytestmark = [pytest.mark.truth, pytest.mark.real_time, needs_chromium]
+
+
+@asynccontextmanager
+async def shop(folder: Path) -> AsyncIterator[str]:
+    """``twilio-frames demo --phone``; gives its page's address."""
+    code = "import sys; from twilio_frames.cli import main; sys.exit(main())"
+    command = ("demo", "--phone", "--no-browser", "--keep", str(folder))
+    serving = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, *command,
+        env={"PATH": os.environ["PATH"]},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert serving.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            while not (found := re.search(rb"http://\S+/phone", await serving.stdout.readline())):
+                assert serving.returncode is None
+        yield found[0].decode()
+    finally:
+        serving.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            await serving.wait()
+    assert serving.returncode == 0
+
+
+async def recording(path: Path, *parts: float | str) -> Path:
+    """A WAV file of silences and of what somebody says."""
+    audio = b""
+    for part in parts:
+        if isinstance(part, str):
+            audio += (await to_utterance(part, voice="en-us")).mulaw
+        else:
+            audio += mulaw_silence(part)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(decode_mulaw(audio))
+    return path
+
+
+async def shown(page: Page, selector: str) -> str:
+    return await page.value(f"document.querySelector('{selector}').innerText")
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["in turn", "over the bot"])
+async def test_order_is_taken(is_over: bool, tmp_path):
+    change = [3.5, "Actually, make it a large."] if is_over else []
+    wish = "A small cappuccino with honey, please."
+    said = [6.0, wish, *change, 13.0, "Yes, that's right.", 5.0]
+    microphone = await recording(tmp_path / "order.wav", *said)
+
+    async with shop(tmp_path / "calls") as url, browser(tmp_path, microphone=microphone) as page:
+        await page.looks(1100, 900)
+        await page.open(url)
+        await page.value("document.querySelector('#echo').checked = false")
+        await page.click("#call")
+        await page.wait_until("state.textContent.startsWith('The bot hung up')", 60)
+        await page.wait_until("!after.hidden", 30)
+        words, median = await shown(page, "#talk"), await shown(page, "#median-answer")
+        cut = await page.value("document.querySelector('#talk s')?.textContent ?? ''")
+        complaints = page.complaints
+        await page.click("#after a")
+        await page.wait_until("document.title.startsWith('Call CA')")
+
+    assert complaints == []
+    assert f"{'large' if is_over else 'small'} cappuccino" in words
+    assert "cappuccino will be ready in ten minutes. Goodbye!" in words
+    assert bool(cut) is is_over
+    assert re.fullmatch(r"\d\.\d\d s", median)
+
+
+async def test_whoever_has_no_microphone_hears_and_presses_keys(tmp_path):
+    async with shop(tmp_path / "calls") as url, browser(tmp_path) as page:
+        await page.open(url)
+        await page.click("#call")
+        await page.wait_until("!trouble.hidden")
+        trouble = await shown(page, "#trouble")
+        await page.click("#trouble button:nth-of-type(2)")
+        await page.wait_until(
+            "document.querySelector('#talk .words')?.innerText.includes('get you?')"
+        )
+        await page.press("5")
+        await page.wait_until("talk.innerText.includes('key 5')")
+        await page.click("#hang-up")
+        await page.wait_until("state.textContent.startsWith('You hung up')")
+
+    assert "There is no microphone" in trouble
+    assert page.complaints == []
+
+
+async def test_refused_microphone_is_told_of(tmp_path):
+    flags = ("--use-fake-device-for-media-stream", "--deny-permission-prompts")
+    async with shop(tmp_path / "calls") as url, browser(tmp_path, *flags) as page:
+        await page.open(url)
+        await page.click("#call")
+        await page.wait_until("!trouble.hidden")
+        trouble, state = await shown(page, "#trouble"), await shown(page, "#state")
+
+    assert "The microphone may not be used" in trouble
+    assert "Try again" in trouble
+    assert state == "Ready to call"
