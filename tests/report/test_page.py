@@ -141,7 +141,7 @@ def test_picture_shows_both_sides(tmp_path, dark: bool):
     image = Image.open(io.BytesIO(picture(report, dark=dark))).convert("RGB")
 
     colours = set(map(tuple, np.asarray(image).reshape(-1, 3).tolist()))
-    caller, bot = ((76, 195, 234), (245, 160, 76)) if dark else ((11, 127, 168), (194, 98, 10))
+    caller, bot = ((76, 195, 234), (245, 160, 76)) if dark else ((10, 116, 153), (174, 87, 9))
     assert image.width == WIDTH
     assert all(
         any(np.abs(np.subtract(wanted, each)).max() < 6 for each in colours)

@@ -92,6 +92,16 @@ def test_cough_holds_the_bot_and_it_goes_on():
     assert not resumed["entries"][0]["isCut"]
 
 
+def test_words_that_come_late_were_no_false_alarm():
+    begin = (said("One two."), *words("One"), line("vad_started", 2.0), line("held", 2.0))
+    late = (line("vad_stopped", 2.4), line("resumed", 2.5), line("resumed", 2.5))
+    spoken = talk_of(*begin, *late, line("transcript", 2.6, text="stop"), line("interrupted", 2.6))
+    agreed = talk_of(*begin, *late, line("backchannel", 2.6, text="uh-huh"))
+
+    assert (spoken["falseAlarms"], spoken["interruptions"]) == (0, 1)
+    assert (agreed["falseAlarms"], agreed["interruptions"]) == (1, 0)
+
+
 def test_answers_stand_at_the_reply_they_began():
     talk = talk_of(
         said("First.", 0),

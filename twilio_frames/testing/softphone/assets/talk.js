@@ -108,10 +108,11 @@ export class Talk {
   }
 
   resume() {
-    if (this.isHeld) this.falseAlarms += 1;
+    if (!this.isHeld) return;
     this.release();
+    this.falseAlarms += 1;
     const sound = this.entries.findLast((each) => each.who === "caller");
-    if (sound && !sound.text && !sound.isSpeaking) {
+    if (sound && !sound.text) {
       sound.isSound = true;
       this.changed(sound);
     }
@@ -169,6 +170,11 @@ export class Talk {
     const isNew = !open || (open.text && this.entries.indexOf(open) < this.entries.length - 1 && !open.isSpeaking);
     const entry = isNew ? this.append({ who: "caller", at: line.t, text: "" }) : open;
     entry.text = [entry.text, text].filter(Boolean).join(" ");
+    if (entry.isSound && !isBackchannel) {
+      // It was no false alarm: the words came late.
+      entry.isSound = false;
+      this.falseAlarms -= 1;
+    }
     entry.isBackchannel = isBackchannel;
     this.changed(entry);
   }
