@@ -129,25 +129,19 @@ NOT_SIMULATED = [
     ),
     _missing(
         "verbs",
-        "`<Play>` plays MP3, WAV, AIFF, GSM and mu-law files.",
-        verb("play"),
-        "WAV files of 16-bit samples are heard; others are noted in the call's log.",
-    ),
-    _missing(
-        "verbs",
         "`<Say>` has voices and languages.",
         verb("say"),
         "One voice reads everything, espeak-ng's.",
     ),
     _missing(
         "verbs",
-        "While `<Dial>` rings, the caller hears ringing; in a conference, hold music and beeps.",
-        verb("dial"),
-        "The caller hears silence.",
+        "`ringTone` chooses a country's ringing, `waitUrl` the music, `beep` who hears one.",
+        verb("conference"),
+        "North America's ringing, one tune, and no beeps.",
     ),
     _missing(
         "verbs",
-        "`<Record>`, `<Refer>`, `<Pay>`, `<Siprec>`, `<Transcription>`, `<ConversationRelay>` and "
+        "`<Refer>`, `<Pay>`, `<Siprec>`, `<Transcription>`, `<ConversationRelay>` and "
         "`<VirtualAgent>` are verbs and nouns too.",
         verb("connect"),
         "They are noted in the call's log and passed over.",
@@ -166,9 +160,9 @@ NOT_SIMULATED = [
     ),
     _missing(
         "rest_api",
-        "Conferences and their participants, and queues, are resources.",
-        f"{DOCS}/voice/api/conference-participant-resource",
-        "HTTP 404, error 20404. Calls meet by TwiML.",
+        "Queues are resources; conferences that are over too, with announcements and coaches.",
+        f"{DOCS}/voice/api/conference-resource",
+        "HTTP 404, error 20404, and what is asked of a participant beside hold and mute is left.",
     ),
     _missing(
         "rest_api",

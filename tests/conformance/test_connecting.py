@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from tests.call.test_hold_music import loudness
 from tests.conformance.facts import fact, verb
 from tests.conformance.site import ANNA, BEN, Site, listen
 from tests.testing.bots import tone
@@ -213,6 +216,40 @@ async def test_conference_waits_for_its_start(site: Site):
         async with site.ring("<Dial><Conference>room</Conference></Dial>"):
             await anna.say(tone(0.2))
             await ben.wait_for_bot(silence=0.1)
+
+
+@fact("While `<Dial>` rings, a caller whose call was answered hears it ring.", verb("dial"))
+async def test_caller_hears_it_ring(site: Site):
+    site.twilio.answer_with(ANNA, _say(tone(0.3)), rings_for=3.0)
+    async with site.ring(DIAL) as (_, caller):
+        await caller.wait_for_end(seconds=10)
+    heard = caller.result.heard_bot
+    assert loudness(heard[4000:12_000]) > 500
+    # Of six seconds it rings for two; and it is nobody's speech.
+    assert loudness(heard[17_600:22_000]) < 50
+    (turn,) = caller.result.turns
+    assert turn.began_at > 3.0
+
+
+@pytest.mark.parametrize("wait", ["", 'waitUrl=""'])
+@fact(
+    "Who waits for a conference hears music, unless `waitUrl` is empty.",
+    verb("conference"),
+)
+async def test_music_is_heard_until_it_begins(site: Site, wait: str):
+    waits = f'<Dial><Conference startConferenceOnEnter="false" {wait}>room</Conference></Dial>'
+    async with site.ring(waits) as (_, anna):
+        await anna.wait(1.0)
+        async with site.ring("<Dial><Conference>room</Conference></Dial>") as (_, ben):
+            began = round(anna.now * 8000)
+            await anna.wait(1.0)
+            await ben.say(tone(0.3))
+            await anna.wait_for_bot(silence=0.1)
+    heard = anna.result.heard_bot
+    assert (loudness(heard[1600:7000]) > 500) == (not wait)
+    assert loudness(heard[began + 1600 : began + 7000]) < 50
+    (turn,) = anna.result.turns
+    assert turn.began_at > began / 8000, "music is nobody's speech"
 
 
 @fact("`endConferenceOnExit` ends it for everybody.", verb("conference"))

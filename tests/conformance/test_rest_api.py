@@ -7,6 +7,7 @@ import pytest
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
+from tests.call.test_hold_music import loudness
 from tests.conformance.facts import ACCOUNT, CALLS, NUMBERS, error, fact
 from tests.conformance.site import (
     ANNA,
@@ -253,3 +254,59 @@ async def test_queued_call_has_no_start_time(site: Site):
         await site.create(to=BEN)
         (call,) = await asyncio.to_thread(site.client.calls.list, to=BEN)
         assert (call.status, call.start_time) == ("queued", None)
+
+
+CONFERENCES = "https://www.twilio.com/docs/voice/api/conference-resource"
+PARTICIPANTS = "https://www.twilio.com/docs/voice/api/conference-participant-resource"
+ROOM = "<Dial><Conference>room</Conference></Dial>"
+
+
+@fact("Conferences are listed by their names, and ended.", CONFERENCES)
+async def test_conferences_are_listed_and_ended(site: Site):
+    async with site.ring(ROOM) as (_, caller):
+        conferences = site.client.conferences
+        (listed,) = await asyncio.to_thread(conferences.list, friendly_name="room")
+        assert await asyncio.to_thread(conferences.list, friendly_name="other") == []
+        fetched = await asyncio.to_thread(conferences(listed.sid).fetch)
+        assert (fetched.status, fetched.friendly_name) == ("in-progress", "room")
+        ended = await asyncio.to_thread(conferences(listed.sid).update, status="completed")
+        assert ended.status == "completed"
+        assert await caller.wait_for_end(seconds=5) is CallEnd.BOT_HUNG_UP
+    assert await asyncio.to_thread(conferences.list) == []
+
+
+@fact("Participants are listed, muted and put on hold, where they hear music.", PARTICIPANTS)
+async def test_participants_are_muted_and_held(site: Site):
+    async with site.ring(ROOM) as (_, anna), site.ring(ROOM) as (_, ben):
+        participants = site.client.conferences("room").participants
+        listed = await asyncio.to_thread(participants.list)
+        assert {one.call_sid for one in listed} == {anna.call_sid, ben.call_sid}
+        await asyncio.to_thread(participants(ben.call_sid).update, muted=True)
+        await ben.say(tone(0.3))
+        await asyncio.to_thread(participants(ben.call_sid).update, muted=False, hold=True)
+        held_at = round(ben.now * 8000)
+        await anna.say(tone(0.3))
+        await ben.wait(1.0)
+        found = await asyncio.to_thread(participants(ben.call_sid).fetch)
+        assert (found.muted, found.hold) == (False, True)
+        await asyncio.to_thread(participants(ben.call_sid).update, hold=False)
+        await ben.say(tone(0.3))
+        await anna.wait_for_bot(silence=0.1)
+    (heard,) = [turn for turn in anna.result.turns if turn.speaker == "bot"]
+    assert heard.began_at > 1.0, "neither muted nor on hold they are heard"
+    assert loudness(ben.result.heard_bot[held_at + 800 : held_at + 7000]) > 500
+    assert not any(turn.speaker == "bot" for turn in ben.result.turns)
+
+
+@fact("A participant is added by being called, and taken out.", PARTICIPANTS)
+async def test_participant_is_added_and_taken_out(site: Site):
+    party = site.twilio.answer_with(BEN, listen)
+    async with site.ring(ROOM) as (_, caller):
+        participants = site.client.conferences("room").participants
+        added = await asyncio.to_thread(participants.create, to=BEN, from_=BOT)
+        await caller.wait(1.0)
+        listed = await asyncio.to_thread(participants.list)
+        assert {one.call_sid for one in listed} == {caller.call_sid, added.call_sid}
+        await asyncio.to_thread(participants(added.call_sid).delete)
+        await party.wait_for_result()
+        assert await refusal_of(asyncio.to_thread(participants(added.call_sid).fetch)) == 20404

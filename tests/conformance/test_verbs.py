@@ -1,6 +1,10 @@
 """Verbs: what the caller hears, and what comes next."""
 
+import io
+
+import numpy as np
 import pytest
+import soundfile
 from aiohttp import web
 
 from tests.conformance.facts import error, fact, verb
@@ -41,6 +45,84 @@ async def test_play_fetches_a_file(site: Site):
         await caller.wait_for_end(seconds=10)
     (turn,) = caller.result.turns
     assert turn.ended_at - turn.began_at == pytest.approx(0.6, abs=0.05)
+
+
+def sound_file(kind: str, subtype: str | None, rate: int) -> bytes:
+    file = io.BytesIO()
+    samples = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+SOUNDS = {
+    "audio/mpeg": lambda: sound_file("MP3", None, 44_100),
+    "audio/wav": lambda: sound_file("WAV", "ULAW", 8000),
+    "audio/x-aiff": lambda: sound_file("AIFF", "PCM_16", 16_000),
+    "audio/gsm": lambda: sound_file("RAW", "GSM610", 8000),
+    "audio/ulaw": lambda: tone(1.0),
+}
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+@fact("`<Play>` plays MP3, WAV, AIFF, GSM and mu-law files.", verb("play"))
+async def test_play_knows_many_formats(site: Site, kind: str):
+    site.pages["/sound"] = lambda: web.Response(body=SOUNDS[kind](), content_type=kind)
+    async with site.ring("<Play>/sound</Play>") as (_, caller):
+        await caller.wait_for_end(seconds=10)
+    (turn,) = caller.result.turns
+    assert turn.ended_at - turn.began_at == pytest.approx(1.0, abs=0.05)
+
+
+RECORD = '<Record action="/left" timeout="2" recordingStatusCallback="/status"/>'
+
+
+@fact("`<Record>` beeps, records the caller, and ends with silence.", verb("record"))
+async def test_record_takes_a_message(site: Site):
+    async with site.ring(RECORD) as (_, caller):
+        await caller.wait_until_bot_speaks()
+        await caller.wait(1.0)
+        await caller.say(tone(1.0))
+        await caller.wait_for_end(seconds=10)
+    (told,), (status,) = site.posted("/left"), await site.wait_for_post("/status")
+    assert (told["RecordingDuration"], told["Digits"]) == ("1", "")
+    assert told["RecordingUrl"] == status["RecordingUrl"]
+    assert status["RecordingSource"] == "RecordVerb"
+    (beep,) = [turn for turn in caller.result.turns if turn.speaker == "bot"]
+    assert beep.ended_at - beep.began_at == pytest.approx(0.5, abs=0.05)
+
+
+@fact("A key of `finishOnKey` ends it, any key unless told; `Digits` says which.", verb("record"))
+async def test_key_ends_the_message(site: Site):
+    async with site.ring(RECORD.replace("<Record", '<Record playBeep="false"')) as (_, caller):
+        await caller.say(tone(0.5))
+        await caller.press("#")
+        await caller.wait_for_end(seconds=10)
+    assert site.posted("/left")[0]["Digits"] == "#"
+
+
+@fact("`maxLength` ends it as well.", verb("record"))
+async def test_message_has_a_length(site: Site):
+    verb_ = '<Record playBeep="false" maxLength="1" trim="do-not-trim" action="/left"/>'
+    async with site.ring(verb_) as (_, caller):
+        with pytest.raises(CallFailedError, match="the call ended"):
+            await caller.say(tone(3.0))
+    assert site.posted("/left")[0]["RecordingDuration"] == "1"
+
+
+@fact("Where nothing was said, `action` is not asked, and the document goes on.", verb("record"))
+async def test_empty_message_goes_on(site: Site):
+    async with site.ring(f"{RECORD}<Redirect>/behind</Redirect>") as (_, caller):
+        await caller.wait_for_end(seconds=10)
+    assert [path for path, _ in site.posts if path in ("/left", "/behind")] == ["/behind"]
+
+
+@fact("Of a caller who hangs up, `action` is told `hangup`, and is not heeded.", verb("record"))
+async def test_message_ends_with_the_caller(site: Site):
+    async with site.ring(RECORD.replace("<Record", '<Record playBeep="false"')) as (_, caller):
+        await caller.say(tone(0.5))
+        await caller.hang_up()
+        (told,) = await site.wait_for_post("/left")
+    assert (told["Digits"], told["CallStatus"]) == ("hangup", "completed")
 
 
 @fact("A file of another media type is error 12300.", error(12300))

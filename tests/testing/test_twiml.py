@@ -3,9 +3,11 @@
 from xml.etree import ElementTree
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conformance.site import CONNECT_STREAM, TOKEN, Site
 from tests.testing.bots import AUTH_TOKEN, TinyBot, Webhook, serving, tone
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import CallEnd, SimulatedTwilio
@@ -257,3 +259,14 @@ def test_any_document_is_read_or_refused(name, attribute, value, text):
 
     for base_url in ("", "http://h/d/t"):
         assert isinstance(read_twiml(document, base_url), Alert | list)
+
+
+@pytest.mark.parametrize("kind", ["audio/mpeg", "audio/wav"])
+async def test_file_that_cannot_be_read_is_passed_over(kind: str):
+    site = Site()
+    async with site.serving(), SimulatedTwilio(auth_token=TOKEN, seed=1) as site.twilio:
+        site.pages["/sound"] = lambda: web.Response(body=b"no sound", content_type=kind)
+        async with site.ring(f"<Play>/sound</Play>{CONNECT_STREAM}") as (bot, caller):
+            await bot.wait_for("start")
+    (noted,) = caller.log.events("play")
+    assert noted.details["reason"] == f"no {kind} that can be read"

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import wave
 
 import numpy as np
 
@@ -33,7 +32,7 @@ async def say(call: SimulatedCall, verb: Say) -> None:
 
 
 async def play_file(call: SimulatedCall, verb: Play) -> None:
-    """Fetches a file and plays it; only WAV files are heard."""
+    """Fetches a file and plays it."""
     reply = await call.exchange.webhooks.request(
         verb.url, {}, method="GET", max_bytes=40 * 1024 * 1024
     )
@@ -50,9 +49,9 @@ async def play_sound(call: SimulatedCall, reply: Reply, *, loop: int = 1) -> Non
         call.alert(Alert(code=12300, text=text))
         return
     try:
-        mulaw = await asyncio.to_thread(_decode_wav, reply.body)
-    except (wave.Error, EOFError, ValueError):
-        call.log.note("play", seconds=0, reason="only WAV files of 16-bit samples are simulated")
+        mulaw = await asyncio.to_thread(_decode, reply.body, reply.content_type)
+    except (RuntimeError, ValueError):
+        call.log.note("play", seconds=0, reason=f"no {reply.content_type} that can be read")
         return
     call.log.note("play", seconds=round(len(mulaw) / SAMPLE_RATE, 2))
     await _repeat(call, mulaw, loop)
@@ -89,11 +88,13 @@ async def _repeat(call: SimulatedCall, mulaw: bytes, loop: int, *, text: str = "
             return
 
 
-def _decode_wav(body: bytes) -> bytes:
-    with wave.open(io.BytesIO(body)) as file:
-        rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-        raw = file.readframes(file.getnframes())
-    if width != 2:
-        raise ValueError("expected 16-bit samples")
-    samples = np.frombuffer(raw, dtype="<i2").reshape(-1, channels)
+def _decode(body: bytes, content_type: str) -> bytes:
+    if content_type == "audio/ulaw":
+        return body
+    # It brings a library, which few calls need.
+    import soundfile
+
+    headerless = {"format": "RAW", "subtype": "GSM610", "samplerate": SAMPLE_RATE, "channels": 1}
+    options = headerless if content_type in ("audio/gsm", "audio/x-gsm") else {}
+    samples, rate = soundfile.read(io.BytesIO(body), dtype="int16", always_2d=True, **options)
     return to_mulaw(samples.astype(np.int32).mean(axis=1).astype(np.int16).tobytes(), rate)

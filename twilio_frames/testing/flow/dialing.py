@@ -11,8 +11,10 @@ from twilio_frames.testing.calls.facts import CallEnd, CallStatus, Numbers, Stat
 from twilio_frames.testing.calls.instructions import EnterRoom, Fetch
 from twilio_frames.testing.calls.ringing import RingingCall
 from twilio_frames.testing.calls.switch import Switch
-from twilio_frames.testing.lines.rooms import Conference, Room, Seat
-from twilio_frames.testing.verbs import ConferenceRoom, Dial, StartRecording, Target
+from twilio_frames.testing.flow.conferring import confer, first_of
+from twilio_frames.testing.lines.rooms import Room, Seat
+from twilio_frames.testing.lines.waiting_sounds import ringing
+from twilio_frames.testing.verbs import Dial, StartRecording, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ async def sit(
 ) -> None:
     """Stays in a room until somebody else ends it, the time is up, or ``*`` was pressed."""
     async with seated(call, room) as seat:
-        await _first_of(seat.dismissed, star, seconds=seconds)
+        await first_of(seat.dismissed, star, seconds=seconds)
 
 
 @asynccontextmanager
@@ -107,7 +109,7 @@ class _Leg:
 
     async def has_answered(self) -> bool:
         """Waits until the party is there, or will not come."""
-        await _first_of(self.entered, self.call.ended)
+        await first_of(self.entered, self.call.ended)
         return self.entered.is_set() and not self.call.ended.is_set()
 
     def hang_up(self) -> None:
@@ -123,8 +125,12 @@ async def _call_somebody(switch: Switch, call: SimulatedCall, verb: Dial) -> _Ou
     last: _Leg | None = None
     for group in groups:
         legs = [_Leg(switch, call, target, room, verb) for target in group]
+        if call.is_answered:
+            # Where it is not, it rings on the caller's own side.
+            call.line.listen_to(ringing())
         try:
             answered = await _first_to_answer(legs)
+            call.line.listen_to(None)
             for leg in legs:
                 if leg is not answered:
                     leg.hang_up()
@@ -235,73 +241,3 @@ def _told(call: SimulatedCall, outcome: _Outcome) -> dict[str, str]:
     if outcome.recording_sid:
         told["RecordingUrl"] = call.exchange.recording_url(outcome.recording_sid)
     return told
-
-
-async def confer(
-    call: SimulatedCall, noun: ConferenceRoom, *, star: asyncio.Event, seconds: float
-) -> None:
-    """Stays in the conference until it ends, the time is up, or the caller presses ``*``.
-
-    Source: https://www.twilio.com/docs/voice/twiml/conference
-    """
-    conference = _conference(call, noun.name)
-    call.ready.set()
-    if conference.size >= noun.max_participants:
-        call.log.note("conference_full")
-        return
-    seat = conference.enter(call.line.clock, is_muted=noun.is_muted)
-    call.sit_down(seat)
-    _tell(call, conference, noun, "join")
-    if noun.starts_on_enter and not conference.is_open:
-        conference.open()
-        _tell(call, conference, noun, "start")
-    try:
-        await _first_of(seat.dismissed, star, seconds=seconds)
-    finally:
-        conference.leave(seat, closes=noun.ends_on_exit)
-        if call.seat is seat:
-            call.disconnect()
-        _tell(call, conference, noun, "leave")
-        is_current = call.exchange.conferences.get(noun.name) is conference
-        if is_current and (noun.ends_on_exit or not conference.size):
-            # Whoever comes from here on begins a new one.
-            del call.exchange.conferences[noun.name]
-            _tell(call, conference, noun, "end")
-
-
-def _conference(call: SimulatedCall, name: str) -> Conference:
-    conferences = call.exchange.conferences
-    if name not in conferences:
-        conferences[name] = Conference(name, call.exchange.new_sid("CF"))
-    return conferences[name]
-
-
-def _tell(call: SimulatedCall, conference: Conference, noun: ConferenceRoom, event: str) -> None:
-    call.log.note(f"conference_{event}")
-    if not noun.status_callback or event not in noun.events:
-        return
-    told = {
-        "AccountSid": call.exchange.account_sid,
-        "CallSid": call.sid,
-        "ConferenceSid": conference.sid,
-        "FriendlyName": conference.name,
-        "Muted": str(noun.is_muted).lower(),
-        "StartConferenceOnEnter": str(noun.starts_on_enter).lower(),
-        "EndConferenceOnExit": str(noun.ends_on_exit).lower(),
-        "StatusCallbackEvent": f"conference-{event}"
-        if event in ("start", "end")
-        else f"participant-{event}",
-    }
-    call.callbacks.post(
-        f"conference-{event}", noun.status_callback, told, noun.status_callback_method
-    )
-
-
-async def _first_of(*events: asyncio.Event | None, seconds: float | None = None) -> None:
-    """Waits for the first of some events, or until the time is up."""
-    waiting = [asyncio.create_task(event.wait()) for event in events if event is not None]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()

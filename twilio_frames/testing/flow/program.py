@@ -23,6 +23,7 @@ from twilio_frames.testing.flow.dialing import dial, sit
 from twilio_frames.testing.flow.forks import start_fork, stop_fork
 from twilio_frames.testing.flow.gathering import gather
 from twilio_frames.testing.flow.queueing import enqueue
+from twilio_frames.testing.flow.recording import record
 from twilio_frames.testing.stream import StreamEnd
 from twilio_frames.testing.verbs import (
     ConnectStream,
@@ -34,6 +35,7 @@ from twilio_frames.testing.verbs import (
     Pause,
     Play,
     PlayDigits,
+    Record,
     Redirect,
     Reject,
     Say,
@@ -176,6 +178,8 @@ class Program:
                 await play_digits(call, digits)
             case Gather():
                 return await gather(call, verb)
+            case Record():
+                return await record(self._switch, call, verb)
             case Redirect(url=url, method=method):
                 return Fetch(url=url, method=method)
             case Hangup():

@@ -10,6 +10,7 @@ laid one behind the other in the listener's time, so their clocks need not have 
 
 import asyncio
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,7 +37,10 @@ class Seat:
     def __init__(self, room: "Room", clock: LineClock, *, is_muted: bool = False):
         self._room = room
         self._clock = clock
-        self._is_muted = is_muted
+        self.is_muted = is_muted
+        """Whether the others do not hear this party."""
+        self.is_on_hold = False
+        """Whether neither hears the other."""
         self._fetched = 0
         self._mix = np.zeros(0, dtype=np.int32)
         self._positions: dict[Hashable, int] = {}
@@ -45,13 +49,17 @@ class Seat:
 
     def send_frame(self, mulaw: bytes) -> None:
         """Says 20 ms to the others."""
-        if not self._is_muted:
+        if self._is_heard:
             self._room.pass_on(self, self, mulaw)
 
     def press(self, digit: str) -> None:
         """Lets the others hear a key's tone."""
-        if not self._is_muted:
+        if self._is_heard:
             self._room.pass_on(self, (self, "keys"), tones(digit))
+
+    @property
+    def _is_heard(self) -> bool:
+        return not self.is_muted and not self.is_on_hold
 
     def hear(self, speaker: Hashable, mulaw: bytes) -> None:
         """Will hear this behind all that the same speaker has said."""
@@ -139,6 +147,21 @@ class Room:
                 seat.hear(key, mulaw)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """One call in a conference.
+
+    Parameters:
+        seat: Its place.
+        starts_on_enter: Whether the conference began with it, or could have.
+        ends_on_exit: Whether it ends with it.
+    """
+
+    seat: Seat
+    starts_on_enter: bool
+    ends_on_exit: bool
+
+
 class Conference(Room):
     """A room with a name, that many can enter. It opens with the first who may open it.
 
@@ -153,6 +176,8 @@ class Conference(Room):
         self.sid = sid
         self.is_open = False
         self.opened = asyncio.Event()
+        self.participants: dict[str, Participant] = {}
+        """By their calls' sids."""
 
     def open(self) -> None:
         """Lets those in it hear each other from here on."""

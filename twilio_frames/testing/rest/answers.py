@@ -21,6 +21,12 @@ class Form:
     def __init__(self, text: str):
         self._values = parse_qs(text, keep_blank_values=True)
 
+    def adding(self, name: str, value: str) -> "Form":
+        """The same form, with another field."""
+        form = Form("")
+        form._values = self._values | {name: [value]}
+        return form
+
     def one(self, name: str, default: str = "") -> str:
         """The first value of a name."""
         return self._values.get(name, [default])[0] or default

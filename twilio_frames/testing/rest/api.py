@@ -15,6 +15,7 @@ from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.account import AccountResource
 from twilio_frames.testing.rest.answers import error, missing
 from twilio_frames.testing.rest.calls import CallsResource, RecordingsResource, StreamsResource
+from twilio_frames.testing.rest.conferences import ConferencesResource
 from twilio_frames.testing.rest.dialer import Dialer
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,7 +42,9 @@ class RestApi:
         """The application to serve."""
         app = web.Application(middlewares=[self._guard])
         AccountResource(self._switch).add_to(app.router, _ACCOUNT)
-        CallsResource(self._switch, self._dialer).add_to(app.router, _ACCOUNT)
+        calls = CallsResource(self._switch, self._dialer)
+        calls.add_to(app.router, _ACCOUNT)
+        ConferencesResource(self._switch, calls.place).add_to(app.router, _ACCOUNT)
         RecordingsResource(self._switch).add_to(app.router, _ACCOUNT)
         StreamsResource(self._switch).add_to(app.router, _ACCOUNT)
         app.on_cleanup.append(self._close)

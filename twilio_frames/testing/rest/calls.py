@@ -54,16 +54,22 @@ class CallsResource:
         router.add_post(f"{account}/Calls/{{sid}}.json", self._update)
 
     async def _create(self, request: web.Request) -> web.Response:
-        form = await read_form(request)
+        placed = await self.place(await read_form(request))
+        if isinstance(placed, web.Response):
+            return placed
+        answer = web.json_response(resource_of(placed), status=201)
+        return _broken() if self._loses_answer() else answer
+
+    async def place(self, form: Form) -> SimulatedCall | web.Response:
+        """Makes the call that a form asks for, or says why not."""
         instructions = instructions_of(form)
         refusal = refusal_of(form, instructions, self._switch)
         if refusal is not None or instructions is None:
-            return refusal or missing(request)
+            return refusal or error(400, 21205, "Url parameter is required.")
         rules, draw = self._switch.exchange.rules, self._switch.exchange.random.random
         if rules.requests_lost and draw() < rules.requests_lost:
             return _broken()
         call = self._new_call(form)
-        answer = web.json_response(resource_of(call), status=201)
         self._dialer.place(
             PlacedCall(
                 call=call,
@@ -71,7 +77,7 @@ class CallsResource:
                 ring_secs=ring_secs(form),
             )
         )
-        return _broken() if self._loses_answer() else answer
+        return call
 
     def _loses_answer(self) -> bool:
         exchange = self._switch.exchange

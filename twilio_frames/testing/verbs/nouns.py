@@ -121,6 +121,29 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """``<Record>``: the caller leaves a message.
+
+    Parameters:
+        timeout: Seconds of silence that end it.
+        finish_on_key: Keys that end it.
+        max_length: Seconds that it may take.
+        plays_beep: Whether a beep is heard before it.
+    """
+
+    timeout: float = 5.0
+    finish_on_key: str = "1234567890*#"
+    max_length: float = 3600.0
+    plays_beep: bool = True
+    trim: str = "trim-silence"
+    status_callback: str = ""
+    status_callback_method: str = "POST"
+    events: tuple[str, ...] = ("completed",)
+    action: str = ""
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
     """``<Redirect>``: more TwiML from elsewhere."""
 
@@ -167,13 +190,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConferenceRoom:
-    """``<Conference>``: where a call meets others."""
+    """``<Conference>``: where a call meets others.
+
+    Parameters:
+        has_music: Whether those hear music who wait for it to begin.
+    """
 
     name: str
     is_muted: bool = False
     starts_on_enter: bool = True
     ends_on_exit: bool = False
     max_participants: int = 250
+    has_music: bool = True
     status_callback: str = ""
     status_callback_method: str = "POST"
     events: tuple[str, ...] = ()
@@ -235,6 +263,7 @@ Verb = (
     | Pause
     | PlayDigits
     | Gather
+    | Record
     | Redirect
     | Hangup
     | Leave

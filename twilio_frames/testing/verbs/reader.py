@@ -21,6 +21,7 @@ from twilio_frames.testing.verbs.nouns import (
     Pause,
     Play,
     PlayDigits,
+    Record,
     Redirect,
     Reject,
     Say,
@@ -115,6 +116,8 @@ def _verb(element: ElementTree.Element, base_url: str) -> Verb:
             return Play(url=_absolute(text, base_url), loop=_whole(element, "loop", 1))
         case "Gather":
             return _gather(element, base_url)
+        case "Record":
+            return _record(element, base_url)
         case "Redirect":
             # An empty one asks the same webhook again.
             return Redirect(url=_absolute(text, base_url) or base_url, method=_method(element))
@@ -197,6 +200,22 @@ def _gather(element: ElementTree.Element, base_url: str) -> Gather:
     )
 
 
+def _record(element: ElementTree.Element, base_url: str) -> Record:
+    return Record(
+        timeout=_seconds(element, "timeout", 5.0),
+        finish_on_key=element.get("finishOnKey", "1234567890*#"),
+        max_length=_seconds(element, "maxLength", 3600.0),
+        plays_beep=_flag(element, "playBeep", default=True),
+        trim=element.get("trim", "trim-silence"),
+        status_callback=_absolute(element.get("recordingStatusCallback", ""), base_url),
+        status_callback_method=_method(element, "recordingStatusCallbackMethod"),
+        events=_words(element, "recordingStatusCallbackEvent", "completed"),
+        # Without one it is the current document's URL that is asked, too.
+        action=_absolute(element.get("action", ""), base_url) or base_url,
+        method=_method(element),
+    )
+
+
 def _dial(element: ElementTree.Element, base_url: str) -> Dial:
     text, queue = (element.text or "").strip(), element.find("Queue")
     plain = (Target(kind="number", address=text),) if text else ()
@@ -242,6 +261,8 @@ def _conference(noun: ElementTree.Element | None, base_url: str) -> ConferenceRo
         starts_on_enter=_flag(noun, "startConferenceOnEnter", default=True),
         ends_on_exit=_flag(noun, "endConferenceOnExit"),
         max_participants=_whole(noun, "maxParticipants", 250),
+        # An empty one plays nothing.
+        has_music=noun.get("waitUrl", "music") != "",
         status_callback=_absolute(noun.get("statusCallback", ""), base_url),
         status_callback_method=_method(noun, "statusCallbackMethod"),
         events=_words(noun, "statusCallbackEvent", "start end"),

@@ -34,6 +34,10 @@ _ATTRIBUTES: dict[str, frozenset[str]] = {
             "language partialResultCallback partialResultCallbackMethod bargeIn profanityFilter "
             "actionOnEmptyResult dtmfDetection debug speechModel enhanced"
         ),
+        "Record": (
+            "action method timeout finishOnKey maxLength playBeep transcribe transcribeCallback "
+            f"{_RECORDING}"
+        ),
         "Redirect": "method",
         "Hangup": "",
         "Leave": "",
