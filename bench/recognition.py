@@ -29,13 +29,12 @@ from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
 from twilio_frames.examples.coffee_shop.understanding import understand
 from twilio_frames.local.recognition.recogniser import UNINTELLIGIBLE, Recogniser
-from twilio_frames.processors.stt import BEFORE_SECS
 from twilio_frames.processors.vad import PhoneVADAnalyzer
 
 _BYTES_PER_SECOND = 2 * SAMPLE_RATE
 _LINES = 8
 _STEP = _BYTES_PER_SECOND // 50
-_BEFORE = int(BEFORE_SECS * _BYTES_PER_SECOND)
+_BEFORE = int(0.7 * _BYTES_PER_SECOND)
 _SILENCE_BEFORE, _SILENCE_AFTER = _BYTES_PER_SECOND // 2, 2 * _BYTES_PER_SECOND
 
 Listen = Callable[[bytes], Awaitable[list[str]]]

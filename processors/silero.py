@@ -25,6 +25,7 @@ import numpy as np
 import onnxruntime
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.audio.echo import BotAtEar
 from twilio_frames.audio.echo_gate import EchoGate, Heard
 from twilio_frames.pipecat_internals import set_vad_params
@@ -35,7 +36,6 @@ from twilio_frames.processors.endpointing import (
     phone_vad_params,
 )
 
-SAMPLE_RATE = 8000
 WINDOW = 256
 """Samples the model looks at in one step, 32 ms."""
 _WINDOW_SECS = WINDOW / SAMPLE_RATE

@@ -17,9 +17,6 @@ from twilio_frames.pipecat_internals import is_in_utterance, speaker_of, utteran
 
 __all__ = ["UtteranceSTTService"]
 
-BEFORE_SECS = 0.7
-"""How much of an utterance is from before the VAD said that it began."""
-
 
 class UtteranceSTTService(SegmentedSTTService):
     """Base of a recogniser that hears whole utterances, as the VAD before it cuts them.
@@ -41,7 +38,7 @@ class UtteranceSTTService(SegmentedSTTService):
     def __init__(
         self,
         *,
-        before_secs: float = BEFORE_SECS,
+        before_secs: float = 0.7,
         longest_secs: float = 30.0,
         time_limit: float = 20.0,
         **kwargs: Any,

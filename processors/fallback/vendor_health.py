@@ -22,7 +22,6 @@ from twilio_frames.frames import FailureKind, VendorRole
 
 __all__ = ["VENDORS", "FailureKind", "VendorHealth", "VendorList", "VendorRole", "VendorState"]
 
-_FIRST_BYTES_KEPT = 200
 _TRIAL_SECS = 60.0
 _REFUSED_SECS = 300.0
 
@@ -92,7 +91,7 @@ class VendorHealth:
         """How often it took over."""
         self.switched_from = 0
         """How often another took over from it."""
-        self._first_bytes: deque[float] = deque(maxlen=_FIRST_BYTES_KEPT)
+        self._first_bytes: deque[float] = deque(maxlen=200)
         self._retry_secs = retry_secs
         self._longest_retry_secs = longest_retry_secs
         self._clock = clock

@@ -7,6 +7,7 @@ pauses; what has come and was not asked for soon is old, and is dropped.
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
@@ -20,15 +21,33 @@ _LONGEST_KEPT = SAMPLE_RATE // 4
 # In the pauses so much is sent at a time: every message is one of Twilio's to take, and what has
 # been sent stands before the next word.
 _MESSAGE_BYTES = 320
-# Sound that was ready comes in a lump; two or three pieces in step with time are no chance.
-_IN_STEP_SECS = 0.2
-_AHEAD_SECS = 0.5
-_BEHIND_SECS = 1.0
-_SHORT_SECS = 0.25
-# A mixer may load its sounds when it starts, while the caller waits. Later, who hears nothing for
-# a second hears a hole: what has been sent lasts less.
-_START_SECS = 5.0
-_MIXER_SECS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """By what sound that is made as time goes is told from sound that was ready; seconds."""
+
+    # Sound that was ready comes in a lump; two or three pieces in step with time are no chance.
+    in_step_secs: float = 0.2
+    ahead_secs: float = 0.5
+    behind_secs: float = 1.0
+    short_secs: float = 0.25
+
+
+_STEP = _Step()
+
+
+@dataclass(frozen=True, slots=True)
+class _MixerLimits:
+    """How long a mixer may take; seconds."""
+
+    # It may load its sounds when it starts, while the caller waits.
+    start_secs: float = 5.0
+    # Who hears nothing for a second hears a hole: what has been sent lasts less.
+    piece_secs: float = 1.0
+
+
+_MIXER_LIMITS = _MixerLimits()
 
 
 class LiveSound:
@@ -50,18 +69,18 @@ class LiveSound:
             secs: How long the sound is.
         """
         passed = now - self._last
-        if self._usual == 0.0 or passed > max(_BEHIND_SECS, 3 * secs):
+        if self._usual == 0.0 or passed > max(_STEP.behind_secs, 3 * secs):
             self._begin(now, secs)
             return False
-        if secs > max(_SHORT_SECS, 4 * self._usual):
+        if secs > max(_STEP.short_secs, 4 * self._usual):
             # Something else, which is heard between.
             return False
         self._last, self._usual = now, secs
         # A stall of the loop makes what came meanwhile come at once.
-        self._ahead = max(-_BEHIND_SECS, self._ahead - passed) + secs
-        if self._ahead > _AHEAD_SECS + secs:
+        self._ahead = max(-_STEP.behind_secs, self._ahead - passed) + secs
+        if self._ahead > _STEP.ahead_secs + secs:
             self._begin(now, secs)
-        return now - self._began >= _IN_STEP_SECS
+        return now - self._began >= _STEP.in_step_secs
 
     def _begin(self, now: float, secs: float) -> None:
         self._began = self._last = now
@@ -99,7 +118,7 @@ class Background:
             Exception: What it raised.
         """
         if self._mixer is not None and not self._is_started:
-            await _in_time(self._mixer.start(SAMPLE_RATE), _START_SECS)
+            await _in_time(self._mixer.start(SAMPLE_RATE), _MIXER_LIMITS.start_secs)
             self._is_started = True
 
     async def stop(self) -> None:
@@ -108,14 +127,14 @@ class Background:
         if self._mixer is not None and was_started:
             # Others have to stop as well.
             try:
-                await _in_time(self._mixer.stop(), _MIXER_SECS)
+                await _in_time(self._mixer.stop(), _MIXER_LIMITS.piece_secs)
             except Exception as error:
                 report_unforeseen(error, "a mixer that was to stop")
 
     async def control(self, frame: MixerControlFrame) -> None:
         """Has the mixer do what a frame says; it is heard from what is sent next."""
         if self._mixer is not None:
-            await _in_time(self._mixer.process_frame(frame), _MIXER_SECS)
+            await _in_time(self._mixer.process_frame(frame), _MIXER_LIMITS.piece_secs)
 
     def add(self, mulaw: bytes) -> None:
         """Takes sound that has just come."""

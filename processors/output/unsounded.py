@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 __all__ = ["SayAgain"]
 
 _SPEAKABLE = re.compile(r"\w")
-_TEXTS_KEPT = 8
 
 
 class SayAgain:
@@ -23,7 +22,7 @@ class SayAgain:
     ):
         self._say = say
         self._report = report
-        self._asked: deque[str] = deque(maxlen=_TEXTS_KEPT)
+        self._asked: deque[str] = deque(maxlen=8)
 
     async def settle(self, texts: Sequence[str]) -> None:
         """Acts on texts that made no sound.

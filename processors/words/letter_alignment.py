@@ -46,25 +46,46 @@ OTHER, PAUSE = LETTERS.index("#"), LETTERS.index("_")
 """Where in the table a sign of no letter's sound is, and silence."""
 
 _SIGNS = ",.;:!?"
-_LONGEST_BLOCKS = 1500
-_LEAST_KNOWN_SHARE = 0.6
-# Natural logarithms of power: speech has two and more, noise and tones a tenth of that.
-_LEAST_VARIATION = 0.7
-# Found on the texts that the table was made of, see bench/word_places.py.
-_SOUND_WEIGHT = 0.25
-_SHARE_WEIGHT = 0.3
-_UNTOLD_WEIGHT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What is looked at for letters."""
+
+    longest_blocks: int = 1500
+    # Of the letters of a text.
+    known_share: float = 0.6
+    # Natural logarithms of power: speech has two and more, noise and tones a tenth of that.
+    variation: float = 0.7
+
+
+_BOUNDS = _Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """How much each sign of a letter counts; found on the texts of bench/word_places.py."""
+
+    sound: float = 0.25
+    share: float = 0.3
+    untold: float = 1.0
+    # Of a feature, against its change over 20 ms.
+    slope: float = 0.7
+    # How long a pause lasts, usually.
+    pause_steps: float = 15.0
+    # The product of two of them is still a number.
+    least_chance: float = 1e-140
+
+
+_WEIGHTS = _Weights()
+
 _SKIPPED_LETTER, _SKIPPED_PAUSE, _SKIPPED_SIGN = -8.0, -0.05, -3.0
-_PAUSE_STEPS = 15.0
 _SHARE_DOUBT, _LETTERS_DOUBT = 0.15, 1.5
-# The product of two of them is still a number.
-_LEAST_CHANCE = 1e-140
 
 _WINDOW, _FFT = 200, 256
 _PREEMPHASIS = 0.9
 _EDGES = (100, 300, 550, 850, 1200, 1650, 2200, 2900, 3900)
 _FLOOR = 2e4
-_SLOPE_WEIGHT = 0.7
 
 
 _FREQUENCIES = np.fft.rfftfreq(_FFT, 1 / 8000)
@@ -94,8 +115,8 @@ def sound_features(mulaw: bytes) -> Floats:
     loudness -= np.percentile(loudness, 90)
     features = np.zeros((blocks, 8), np.float32)
     features[:, 0], features[:, 1:6] = loudness, colour
-    features[2:-2, 6] = (loudness[4:] - loudness[:-4]) * _SLOPE_WEIGHT
-    features[2:-2, 7] = (colour[4:, 0] - colour[:-4, 0]) * _SLOPE_WEIGHT
+    features[2:-2, 6] = (loudness[4:] - loudness[:-4]) * _WEIGHTS.slope
+    features[2:-2, 7] = (colour[4:, 0] - colour[:-4, 0]) * _WEIGHTS.slope
     return features
 
 
@@ -135,7 +156,9 @@ class _Row:
         self.told = np.array(told) / BLOCK
         self.is_letter = self.owners >= 0
         self.done = np.cumsum(self.is_letter)
-        steps = 1 / np.maximum(np.where(self.is_letter, _STEPS[self.letters], _PAUSE_STEPS), 1.05)
+        steps = 1 / np.maximum(
+            np.where(self.is_letter, _STEPS[self.letters], _WEIGHTS.pause_steps), 1.05
+        )
         self.stays, self.steps = 1 - steps, steps[:-1]
         self.jumps = steps[:-2] * np.exp(self.skipped[1:-1])
 
@@ -143,7 +166,7 @@ class _Row:
     def is_known(self) -> bool:
         """Whether the sound of most of its letters is known."""
         letters = self.letters[self.is_letter]
-        return bool(np.mean(letters != OTHER) >= _LEAST_KNOWN_SHARE)
+        return bool(np.mean(letters != OTHER) >= _BOUNDS.known_share)
 
     def fits_in(self, heard: "_Heard") -> bool:
         """Whether it can be found in a sound."""
@@ -193,7 +216,7 @@ def likeliest(texts: Sequence[tuple[Sequence[str], int]], mulaw: bytes) -> int |
 
 def would_tell(words: Sequence[str], mulaw: bytes) -> bool:
     """Whether a sound that is speech would tell which words it is of: most letters are known."""
-    return _Row(words).is_known and len(mulaw) <= _LONGEST_BLOCKS * BLOCK
+    return _Row(words).is_known and len(mulaw) <= _BOUNDS.longest_blocks * BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +235,10 @@ class _Heard:
 def _heard(mulaw: bytes) -> _Heard | None:
     """What is heard of a sound; None if it is no speech, or long."""
     loud = loud_blocks(mulaw)
-    if not loud.any() or len(loud) > _LONGEST_BLOCKS:
+    if not loud.any() or len(loud) > _BOUNDS.longest_blocks:
         return None
     features = sound_features(mulaw)
-    return None if features[loud, 0].std() < _LEAST_VARIATION else _Heard(loud, features)
+    return None if features[loud, 0].std() < _BOUNDS.variation else _Heard(loud, features)
 
 
 class _Alignment:
@@ -270,9 +293,9 @@ class _Alignment:
         ahead = share[:, None] - (row.done - row.is_letter / 2) / total
         is_untold = np.arange(len(share))[:, None] < row.told
         return (
-            fits[:, row.letters] * _SOUND_WEIGHT
-            - ahead**2 * (_SHARE_WEIGHT * total)
-            - is_untold * _UNTOLD_WEIGHT
+            fits[:, row.letters] * _WEIGHTS.sound
+            - ahead**2 * (_WEIGHTS.share * total)
+            - is_untold * _WEIGHTS.untold
         )
 
     def _chances_at_last(self, share: float) -> Chances:
@@ -292,7 +315,7 @@ class _Alignment:
             here = came * likely
             total = float(here.sum())
             score += math.log(total)
-            self._chances[block] = here = np.maximum(here / total, _LEAST_CHANCE)
+            self._chances[block] = here = np.maximum(here / total, _WEIGHTS.least_chance)
             came = here * row.stays
             came[1:] += here[:-1] * row.steps
             came[2:] += here[:-2] * row.jumps
@@ -302,7 +325,7 @@ class _Alignment:
         """Weighs the chances by the sound behind each block."""
         row, behind = self._row, self._at_last
         for block in range(len(self._likely) - 1, -1, -1):
-            behind = np.maximum(behind / behind.max(), _LEAST_CHANCE)
+            behind = np.maximum(behind / behind.max(), _WEIGHTS.least_chance)
             self._chances[block] *= behind
             own = behind * self._likely[block]
             behind = own * row.stays

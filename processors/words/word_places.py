@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -22,11 +23,22 @@ _MARKUP = re.compile(r"<[^<>]*>")
 _PAUSE_SIGNS = ",.;:!?"
 _PAUSE_BLOCKS = 8
 _PAUSE_REACH_BLOCKS = 25
-# The quickest sentence of a voice takes 0.78 of what its letters take on average.
-_QUICKEST_SHARE = 0.65
-_REMEMBERED_SHARE = 0.25
-# Two or more sentences of a known voice take 0.9 of what their letters take on average, at least.
-_SUSPECT_SHARE = 0.88
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """How much sound is too little, by what the letters take on average."""
+
+    # The quickest sentence of a voice takes 0.78.
+    quickest: float = 0.65
+    # Two or more sentences of a known voice take 0.9 at least.
+    suspect: float = 0.88
+    # What was learned before counts so much.
+    remembered: float = 0.25
+
+
+_SHARES = _Shares()
+
 # To look for a text in ten seconds of sound takes 20 ms.
 _MOST_LIKENESSES = 6
 # In natural logarithms.
@@ -59,7 +71,7 @@ class SpeechPace:
             letters: How many letters its words have.
         """
         if letters >= SPEAKING_RATE.telling_letters and sounding:
-            kept = _REMEMBERED_SHARE if self._is_known else 0.0
+            kept = _SHARES.remembered if self._is_known else 0.0
             self._bytes = self._bytes * kept + sounding
             self._letters = self._letters * kept + letters
             self._is_known = True
@@ -76,7 +88,7 @@ class SpeechPace:
             return True
         quickest = SPEAKING_RATE.fastest_letter_bytes
         if self._is_known:
-            quickest = self.bytes_a_letter * _QUICKEST_SHARE
+            quickest = self.bytes_a_letter * _SHARES.quickest
         return sounding >= total * quickest
 
 
@@ -101,7 +113,7 @@ def silent_texts(
     """
     letters = [sum(spoken_letters(text)) for text in texts]
     sounding, expected = sounding_bytes(mulaw), sum(letters) * pace.bytes_a_letter
-    if not 0 < sounding < _SUSPECT_SHARE * expected:
+    if not 0 < sounding < _SHARES.suspect * expected:
         return range(0)
 
     def off(run: range) -> float:

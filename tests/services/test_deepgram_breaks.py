@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 from pipecat.frames.frames import (
@@ -160,7 +161,8 @@ async def test_unanswered_ping_is_noticed():
 
 
 async def test_stream_is_kept_open_without_audio(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(deepgram_connection, "_KEEP_ALIVE_SECS", 0.1)
+    care = replace(deepgram_connection._CARE, keep_alive_secs=0.1)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(deepgram_connection, "_CARE", care)
     async with DeepgramServer(idle_secs=1.5) as server, hearing(service(server)) as rig:
         await rig.worker.queue_frame(STTMuteFrame(mute=True))
         await rig.say(mulaw_silence(20), speed=10)

@@ -28,8 +28,6 @@ __all__ = ["SilentListener"]
 
 _SILENCE = bytes([MULAW_SILENCE]) * SAMPLE_RATE
 """Behind the end, for a recogniser that waits for the end of what is being said."""
-_END_SECS = 5.0
-"""How long the recognisers may take over the last words."""
 
 Tell = Callable[[str, str], Awaitable[None]]
 """Told who (``caller`` or ``person``) has said what."""
@@ -106,7 +104,8 @@ class _Side(BaseObserver):
         """Hears the last words, in bounded time."""
         await self.hear(_SILENCE)
         await self._worker.queue_frame(EndFrame())
-        await asyncio.wait({self._running}, timeout=_END_SECS)
+        # The recognisers may take a moment over the last words.
+        await asyncio.wait({self._running}, timeout=5.0)
         if not self._running.done():
             await self._run.stop("the conversation is over")
 

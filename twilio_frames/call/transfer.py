@@ -26,8 +26,6 @@ __all__ = [
 
 DECLINED = frozenset({"603", "607"})
 """SIP's words for somebody who does not want to (RFC 3261, RFC 8197)."""
-_LONGEST_SECS = 5 * 3600.0
-"""Longer than any call that somebody was put through to."""
 
 Unavailable = Literal["return", "end"]
 
@@ -203,7 +201,8 @@ def transfer_function(
 ) -> Any:
     """Makes the function by which a model puts its caller through."""
 
-    @tool_options(timeout_secs=_LONGEST_SECS)
+    # Longer than any call that somebody was put through to.
+    @tool_options(timeout_secs=5 * 3600.0)
     async def transfer_call(params: FunctionCallParams, to: str, caller_agreed: bool) -> None:
         objection = objection_to(to, people, agreed=caller_agreed or not asks_first)
         if objection is not None:

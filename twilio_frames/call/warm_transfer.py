@@ -8,6 +8,7 @@ leaves nobody behind: a caller who is alone is fetched back, somebody who is alo
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pipecat.services.llm_service import FunctionCallParams
@@ -27,12 +28,21 @@ from twilio_frames.twiml import Verb
 
 __all__ = ["WarmTransfer", "warm_transfer_function"]
 
-_GRACE_SECS = 15.0
-"""Twilio lets it ring for up to five seconds longer, and takes a moment to say so."""
-_BRIEFING_SECS = 300.0
-"""How long a briefing may take, with all that is thought about it."""
-_ROOM_SECS = 15.0
-"""How long whoever has accepted may take into the room."""
+
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    """How long each part of it may take; seconds."""
+
+    # Twilio lets it ring for up to five seconds longer, and takes a moment to say so.
+    beyond_rings: float = 15.0
+    # With all that is thought about it.
+    briefing: float = 300.0
+    # Of whoever has accepted.
+    to_room: float = 15.0
+
+
+_WAITS = _Waits()
+
 _LONGEST_SECS = LONG_SECS + 1800.0
 """How long a function of the model may take: several people may be asked, and one talked to."""
 
@@ -138,9 +148,9 @@ class WarmTransfer:
         consult = self._consult
         answered = asyncio.create_task(consult.has_answered.wait())
         try:
-            await self._first(consult.decided, answered, over, secs=ring_secs + _GRACE_SECS)
+            await self._first(consult.decided, answered, over, secs=ring_secs + _WAITS.beyond_rings)
             if consult.has_answered.is_set():
-                await self._first(consult.decided, over, secs=_BRIEFING_SECS)
+                await self._first(consult.decided, over, secs=_WAITS.briefing)
         finally:
             answered.cancel()
         if over.done():
@@ -159,7 +169,7 @@ class WarmTransfer:
         both = asyncio.create_task(consult.caller_is_in_room.wait())
         moving: asyncio.Task[DetourResult] | None = None
         try:
-            await self._first(there, gone, over, secs=_ROOM_SECS)
+            await self._first(there, gone, over, secs=_WAITS.to_room)
             if over.done():
                 return TransferOutcome.CALLER_HUNG_UP, False
             if gone.done() or not there.done():

@@ -22,11 +22,19 @@ from twilio_frames.campaign.policy import CampaignPolicy, Outcome
 
 __all__ = ["Attempt", "Contact", "Finished", "Place", "Plan", "Progress", "Step", "Wait"]
 
-_CROWDED_SECS = 5.0
-"""How long nothing is placed when the account has as many calls as it may."""
-_MORE_AFTER_SECS = 60.0
-"""After which one call more is tried then."""
-_LONGEST_HOLD_SECS = 60.0
+
+@dataclass(frozen=True, slots=True)
+class _Holds:
+    """How placing slows down when the account, or Twilio, is full; seconds."""
+
+    # Nothing is placed for so long when the account has as many calls as it may.
+    crowded: float = 5.0
+    # Then one call more is tried.
+    more_after: float = 60.0
+    longest: float = 60.0
+
+
+_HOLDS = _Holds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,9 +237,9 @@ class Plan:
         made[:] = [each for each in made if each.key != attempt.key]
         if is_crowded:
             self._fewer = (max(1, len(self._open)), now)
-            hold = _CROWDED_SECS
+            hold = _HOLDS.crowded
         else:
-            hold = min(2.0**self._holds, _LONGEST_HOLD_SECS)
+            hold = min(2.0**self._holds, _HOLDS.longest)
             self._holds += 1
         self._next_at = max(self._next_at, now + hold)
         if attempt.number in self._contacts:
@@ -289,7 +297,7 @@ class Plan:
         if self._fewer is None:
             return self._policy.at_once
         fewer, since = self._fewer
-        return min(self._policy.at_once, fewer + int(max(now - since, 0) / _MORE_AFTER_SECS))
+        return min(self._policy.at_once, fewer + int(max(now - since, 0) / _HOLDS.more_after))
 
     def _take(self, attempt: Attempt) -> None:
         """Takes an attempt as it stands."""

@@ -19,6 +19,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +42,6 @@ _OUTCOMES = {
     "failed": Outcome.FAILED,
     "canceled": Outcome.CANCELED,
 }
-_UNKNOWN = 404
 _MOST_MISSING = 3
 """Answers that there is no such call, after which it is believed."""
 _TOO_MANY_CALLS = 10004
@@ -267,8 +267,8 @@ class Campaign:
                     await self._line.hang_up(call_sid)
                     is_hung_up = True
             except RestError as error:
-                missing += error.status == _UNKNOWN
-                if error.status != _UNKNOWN:
+                missing += error.status == HTTPStatus.NOT_FOUND
+                if error.status != HTTPStatus.NOT_FOUND:
                     self._bear(error)
             now = await self._now()
             if missing >= _MOST_MISSING or now - attempt.asked_at > self._LONGEST_CALL_SECS:

@@ -21,8 +21,6 @@ from twilio_frames.errors import ConfigurationError
 
 __all__ = ["CampaignState"]
 
-_PATIENCE_SECS = 0.5
-"""For another process that is just about to end."""
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE attempts (
@@ -60,7 +58,11 @@ class CampaignState:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             self._file = sqlite3.connect(
-                path, timeout=_PATIENCE_SECS, isolation_level=None, check_same_thread=False
+                # The time is for another process that is just about to end.
+                path,
+                timeout=0.5,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except (OSError, sqlite3.Error) as error:
             raise self._refusal(error) from error

@@ -25,9 +25,6 @@ words, whisper to the bot and take the call over, `calls hang-up SID` ends it at
 _EPILOG = """\
 exit status: 0 done; 1 the server was not reached, would not, or knows no such call."""
 
-_LOOK_EVERY_SECS = 0.5
-_PATIENCE_SECS = 15.0
-
 
 def add_to(commands: Commands) -> None:
     """Adds the command to the command line."""
@@ -106,7 +103,7 @@ class _Asked:
         self._url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._session = aiohttp.ClientSession(
-            headers=headers, timeout=aiohttp.ClientTimeout(total=_PATIENCE_SECS)
+            headers=headers, timeout=aiohttp.ClientTimeout(total=15.0)
         )
 
     async def __aenter__(self) -> "_Asked":
@@ -173,7 +170,7 @@ async def _follow(server: _Asked, call_sid: str, console: Console) -> dict[str, 
             console.say(f"{max(0.0, time.time() - call['began_at']):8.1f} s  {described}")
         if _is_over(call):
             return call
-        await asyncio.sleep(_LOOK_EVERY_SECS)
+        await asyncio.sleep(0.5)
 
 
 def _is_over(call: dict[str, Any]) -> bool:

@@ -14,6 +14,8 @@ from types import MappingProxyType
 
 import msgspec
 
+BYTES_PER_SECOND = 8000
+"""Of the mu-law that a stream carries."""
 INBOUND = "inbound"
 """The caller's track: what the other party says."""
 OUTBOUND = "outbound"

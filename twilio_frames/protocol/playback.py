@@ -32,7 +32,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_BYTES_PER_SECOND = 8000
+from twilio_frames.protocol.messages import BYTES_PER_SECOND
+
 _CLOCK_SECS = 0.002
 _DELAYS_KEPT = 16
 _MOST_MARKS = 4000
@@ -192,7 +193,7 @@ class Playback:
         """Where playback stands, but for the line's delay."""
         if not self.is_audible:
             return self.heard
-        return self.sent - round(max(0.0, self.ends_at - now) * _BYTES_PER_SECOND)
+        return self.sent - round(max(0.0, self.ends_at - now) * BYTES_PER_SECOND)
 
     def media_received(self, timestamp: int) -> None:
         """Notes a piece of the caller's audio, by which the echoes around it are dated.
@@ -200,7 +201,7 @@ class Playback:
         Args:
             timestamp: When it began, milliseconds of Twilio's clock.
         """
-        self._caller_at = timestamp * _BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
+        self._caller_at = timestamp * BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
 
     def _now_at_twilio(self) -> Interval | None:
         """When what arrives now happened: behind the caller's latest audio, before the next."""
@@ -217,7 +218,7 @@ class Playback:
             self._run = _Run()
         self._sent_at = now
         self.sent += length
-        self.ends_at = max(self.ends_at, now) + length / _BYTES_PER_SECOND
+        self.ends_at = max(self.ends_at, now) + length / BYTES_PER_SECOND
 
     def _begin_run(self, now: float) -> None:
         self._run = _Run()
@@ -253,7 +254,7 @@ class Playback:
     def _spread(self) -> int:
         """Bytes by which the copy may be off, by how much the line's delay varies."""
         spread = max(self._delays, default=0.0) - self.round_trip
-        return round((spread + _CLOCK_SECS) * _BYTES_PER_SECOND)
+        return round((spread + _CLOCK_SECS) * BYTES_PER_SECOND)
 
     def mark_echoed(self, name: str, now: float) -> list[MarkEcho]:
         """What the echo of a mark says; nothing if no such mark is out.

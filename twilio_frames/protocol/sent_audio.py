@@ -12,7 +12,7 @@ No I/O happens here, and no clock is read.
 from collections import deque
 from dataclasses import dataclass, field
 
-_BYTES_PER_SECOND = 8000
+from twilio_frames.protocol.messages import BYTES_PER_SECOND
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ def _part(stretch: Stretch, begin: int, end: int) -> Stretch:
         stretch.line + begin,
         stretch.queue + begin * stretch.is_queued,
         stretch.audio[begin:end],
-        stretch.plays_at + begin / _BYTES_PER_SECOND,
+        stretch.plays_at + begin / BYTES_PER_SECOND,
         stretch.is_speech,
         stretch.is_queued,
     )

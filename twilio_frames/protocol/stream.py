@@ -28,6 +28,7 @@ from enum import Enum
 
 from twilio_frames.errors import LocalProtocolError
 from twilio_frames.protocol.messages import (
+    BYTES_PER_SECOND,
     INBOUND,
     OUTBOUND,
     Clear,
@@ -56,7 +57,6 @@ from twilio_frames.protocol.wire import decode, encode, encode_from_bot
 Event = Message | Unknown | Violation | SequenceBreak | TimestampBreak
 """What :meth:`Stream.receive` gives."""
 
-_BYTES_PER_MILLISECOND = 8
 _TIMESTAMP_TOLERANCE = 1
 """Milliseconds: timestamps are whole, audio need not be."""
 _NEW_CLOCK_PIECES = 5
@@ -181,7 +181,7 @@ class Stream:
                 self._next_sequence = number + 1
                 if self._pieces_behind:
                     self._pieces_behind.pop(message.track, None)
-                length = len(message.payload) // _BYTES_PER_MILLISECOND
+                length = len(message.payload) * 1000 // BYTES_PER_SECOND
                 self._next_timestamp[message.track] = expected + length
                 return [message]
         elif isinstance(message, Unknown | Violation):
@@ -273,7 +273,7 @@ class Stream:
         return events
 
     def _follow_timestamp(self, media: Media, timestamp: int, events: list[Event]) -> None:
-        length = len(media.payload) // _BYTES_PER_MILLISECOND
+        length = len(media.payload) * 1000 // BYTES_PER_SECOND
         expected = self._next_timestamp.get(media.track)
         if expected is None or _counts_on(expected, timestamp):
             self._pieces_behind.pop(media.track, None)

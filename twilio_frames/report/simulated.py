@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from twilio_frames.report.lines import FORMAT, VERSION, Kind, Line, number
 
 _SOURCES = ("call", "to_bot", "from_bot", "to_fork")
-_CLOSED_BY_BOT = 31921
+CLOSED_BY_BOT = 31921
 """What Twilio's Debugger lists whenever a bot closes its stream, also where it means to."""
 
 
@@ -50,7 +50,7 @@ def _lines(entry: Line, at: float, spoken: Sequence[Line], call_sid: object) -> 
             yield {"t": end, "kind": Kind.BOT_STOPPED}
         case "call", "caller_spoke":
             yield from _said(entry)
-        case "call", "alert" if entry.get("code") != _CLOSED_BY_BOT:
+        case "call", "alert" if entry.get("code") != CLOSED_BY_BOT:
             yield {"kind": Kind.ERROR, "processor": f"Twilio {entry.get('code')}"}
         case "call", "ended":
             yield {

@@ -30,7 +30,6 @@ of TwiML. What is unfinished of one stands in memory, for anybody whose upgrade 
 GOES_ON = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR})
 """How a stream ends whose call another one may carry on."""
 _CLOSE_SECS = 2.0
-_LOG_SECS = 2.0
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -102,7 +101,7 @@ async def _carry(
             state.preparations.give_back(unused)
         if log is not None:
             log.close()
-            await log.wait_until_written(_LOG_SECS)
+            await log.wait_until_written(2.0)
 
 
 async def _ended(

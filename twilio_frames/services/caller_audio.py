@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-_BYTES_PER_SECOND = 8000
-_LONGEST_KEPT = 60 * _BYTES_PER_SECOND
+from twilio_frames.audio import SAMPLE_RATE
+
+_LONGEST_KEPT = 60 * SAMPLE_RATE
 _PADDING_SECS = 0.3
 _UNMARKED_SECS = 0.5
 
@@ -21,7 +22,7 @@ class CallerAudio:
         self.flows = flows
         self.in_turn = False
         """Whether the caller's turn is open."""
-        self._batch = max(1, round(batch_secs * _BYTES_PER_SECOND))
+        self._batch = max(1, round(batch_secs * SAMPLE_RATE))
         self._kept = bytearray()
         self._heard = 0
         self._sent = 0
@@ -39,7 +40,7 @@ class CallerAudio:
     def mark_onset(self, seconds_ago: float = 0.0) -> None:
         """Notes that speech began, unless that is known."""
         if self._onset is None:
-            before = round((seconds_ago + _PADDING_SECS) * _BYTES_PER_SECOND)
+            before = round((seconds_ago + _PADDING_SECS) * SAMPLE_RATE)
             self._onset = max(0, self._heard - before)
 
     @property
@@ -74,7 +75,7 @@ class CallerAudio:
             self._sent = sent
 
     def _begin(self) -> int:
-        unmarked = self._heard - round(_UNMARKED_SECS * _BYTES_PER_SECOND)
+        unmarked = self._heard - round(_UNMARKED_SECS * SAMPLE_RATE)
         return max(0, unmarked if self._onset is None else self._onset)
 
     def end_turn(self, at: int | None = None) -> None:

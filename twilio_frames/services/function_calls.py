@@ -28,7 +28,6 @@ from twilio_frames.processors.replies.apology import ReplyApology
 __all__ = ["ChecksFunctionCalls", "mistake_in"]
 
 _MOST_NAMED = 5
-_MOST_UNREADABLE = 50
 _NOWHERE = Registry()
 
 
@@ -61,7 +60,7 @@ class ChecksFunctionCalls(LLMService[TAdapter], Generic[TAdapter]):
         self.apology = ReplyApology(apology)
         self._wrong_calls_limit = wrong_calls_limit
         self._wrong_calls = 0
-        self._unreadable: deque[str] = deque(maxlen=_MOST_UNREADABLE)
+        self._unreadable: deque[str] = deque(maxlen=50)
 
     def note_unreadable(self, tool_call_id: str) -> None:
         """Notes that the arguments of a call were no JSON object; it is refused when it comes."""

@@ -38,12 +38,22 @@ __all__ = ["Pace", "UntimedSpeech"]
 
 _WORD = re.compile(r"\S+")
 _SIGN = re.compile(r"[,.;:!?\u2026\u2013\u2014)]\W*$")
-_PAUSE_BLOCKS = 12
-_SOFT_SPOT_BLOCKS = 30
-_LONGER = 1.2
-_LONGER_BYTES = 800
-# Voices differ in their pace by less than a factor of two.
-_FAR_LESS = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    """What is taken for a pause, and for far too little sound."""
+
+    pause_blocks: int = 12
+    soft_spot_blocks: int = 30
+    # A sign that is said takes so much more than by its letters.
+    longer: float = 1.2
+    longer_bytes: int = 800
+    # Voices differ in their pace by less than a factor of two.
+    far_less: float = 0.4
+
+
+_DOUBTS = _Doubts()
 
 
 class Pace(SpeechPace):
@@ -103,7 +113,7 @@ class UntimedSpeech:
         expected = letters * self._pace.bytes_a_letter
         sounding = self._came_sounding
         return bool(letters and not sounding) or (
-            letters >= SPEAKING_RATE.telling_letters and sounding < _FAR_LESS * expected
+            letters >= SPEAKING_RATE.telling_letters and sounding < _DOUBTS.far_less * expected
         )
 
     def take(self, mulaw: bytes) -> None:
@@ -211,7 +221,7 @@ class UntimedSpeech:
             ),
             ends[-1],
         )
-        return (to_sign - ends[number]) * _LONGER + _LONGER_BYTES < follows
+        return (to_sign - ends[number]) * _DOUBTS.longer + _DOUBTS.longer_bytes < follows
 
     def _ends(self, known: _Known) -> list[float]:
         """Where, by the estimate, the words behind a sign begin and end, silence left out."""
@@ -242,7 +252,7 @@ class UntimedSpeech:
         if not len(sounding):
             return []
         begins, ends = sounding + 1, np.append(sounding[1:], -(-(end - first) // BLOCK))
-        is_pause = ends - begins >= _PAUSE_BLOCKS
+        is_pause = ends - begins >= _DOUBTS.pause_blocks
         return [
             (first + int(begin) * BLOCK, min(first + int(until) * BLOCK, end))
             for begin, until in zip(begins[is_pause], ends[is_pause], strict=True)
@@ -251,7 +261,7 @@ class UntimedSpeech:
     def _soft_spot(self) -> int:
         """Where the sound is softest, not far behind what was handed on."""
         handed = self._audio.handed
-        size = min(self._audio.end - handed, _SOFT_SPOT_BLOCKS * BLOCK) // BLOCK * BLOCK
+        size = min(self._audio.end - handed, _DOUBTS.soft_spot_blocks * BLOCK) // BLOCK * BLOCK
         if handed == self._audio.begin or not size:
             return handed
         pcm = decode_mulaw(self._audio.between(handed, handed + size))

@@ -24,7 +24,6 @@ __all__ = ["UNREACHABLE", "VendorSocket", "socket_failure"]
 UNREACHABLE = (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidURI, WebSocketException)
 """What a socket raises that cannot be opened, or is lost."""
 
-_CLOSE_SECS = 0.5
 # Refusals that another attempt may not meet.
 _PASSING = (408, 425, 429)
 
@@ -61,7 +60,7 @@ class VendorSocket:
             **options: More for ``websockets``.
         """
         # Speech does not get smaller by compression.
-        usual = {"compression": None, "close_timeout": _CLOSE_SECS, **socket_proxy(url)}
+        usual = {"compression": None, "close_timeout": 0.5, **socket_proxy(url)}
         connection = await connect(
             url,
             additional_headers=dict(headers),

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
 _SHUTDOWN_SECS = 2.0
-_WIND_UP_SECS = 5.0
 
 OnError = Callable[[BaseException], None]
 
@@ -126,7 +125,7 @@ async def _serving_bot(
     async with Server(create_app(bot, own, **hooks)) as server:
         yield server.url
         # Whoever rang is done; bots whose line has just ended are not.
-        await server.drain(_WIND_UP_SECS)
+        await server.drain(5.0)
 
 
 @asynccontextmanager

@@ -2,12 +2,12 @@
 
 import time
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.audio.echo import BotAtEar, EchoReference
 from twilio_frames.protocol import Playback
 
 __all__ = ["BotEcho", "EvenArrival"]
 
-_SAMPLE_RATE = 8000
 # Clocks of computers differ by less than one in ten thousand.
 _DRIFT = 2e-4
 # What is further off is no lateness, but another clock: a timestamp beyond reason, say.
@@ -80,8 +80,8 @@ class EvenArrival:
             now: When it did.
         """
         begin = self._position if timestamp is None else timestamp / 1000
-        passed = max(0.0, begin - self._position) + samples / _SAMPLE_RATE
-        self._position = begin + samples / _SAMPLE_RATE
+        passed = max(0.0, begin - self._position) + samples / SAMPLE_RATE
+        self._position = begin + samples / SAMPLE_RATE
         offset = now - self._position
         if self._offset is None or abs(offset - self._offset) > _ANOTHER_CLOCK:
             self._offset = offset

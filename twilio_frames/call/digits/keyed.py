@@ -24,9 +24,6 @@ from twilio_frames.transport import TwilioTransport
 
 __all__ = ["KeyedCall"]
 
-_FUNCTION_SECS = 300.0
-"""Longer than anybody takes to press what a model has asked for."""
-
 
 class KeyedCall(CallControl):
     """A call whose caller can be asked for digits.
@@ -166,7 +163,8 @@ class KeyedCall(CallControl):
             options: As for :meth:`collect_digits`.
         """
 
-        @tool_options(timeout_secs=_FUNCTION_SECS)
+        # Longer than anybody takes to press what a model has asked for.
+        @tool_options(timeout_secs=300.0)
         async def collect_digits(params: FunctionCallParams, prompt: str) -> None:
             """Ask the caller to press digits on the telephone's keys, and wait for them.
 

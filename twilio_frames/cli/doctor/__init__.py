@@ -22,8 +22,6 @@ and nothing is changed. Run it with the environment of `twilio-frames serve`, wh
 _EPILOG = """\
 exit status: 0 all is well; 3 something is to be mended, and what was said."""
 
-_PATIENCE_SECS = 10.0
-
 
 def add_to(commands: Commands) -> None:
     """Adds the command to the command line."""
@@ -76,7 +74,7 @@ async def _look(console: Console) -> "list[Finding]":
     except ConfigurationError as error:
         tell("settings", Verdict.BAD, str(error))
         return findings
-    timeout = aiohttp.ClientTimeout(total=_PATIENCE_SECS)
+    timeout = aiohttp.ClientTimeout(total=10.0)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         rest = None
         if credentials:

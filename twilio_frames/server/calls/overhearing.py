@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -19,14 +20,22 @@ from twilio_frames.server.state import STATE, ServerState
 
 __all__ = ["listen", "ticket"]
 
-_MOST_LISTENERS = 8
-"""On one call; each costs a copy of its audio."""
-_SEND_SECS = 5.0
-"""Whoever takes nothing for so long is let go."""
-_MOST_ORDERS = 8
-"""That are carried out at one time."""
-_LONGEST_ORDER = 8 * 1024
-_LONGEST_WHISPER = 2000
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How much of this server those who listen in may take."""
+
+    # On one call; each costs a copy of its audio.
+    listeners: int = 8
+    # Whoever takes nothing for so long is let go.
+    send_secs: float = 5.0
+    # That are carried out at one time.
+    orders: int = 8
+    order_bytes: int = 8 * 1024
+    whisper_characters: int = 2000
+
+
+_LIMITS = _Limits()
 
 
 async def ticket(request: web.Request) -> web.Response:
@@ -66,13 +75,13 @@ async def listen(request: web.Request) -> web.StreamResponse:
     record = known(request)
     if (call := record.call) is None:
         raise problem(web.HTTPConflict, "expected a call whose stream is up, got one that is not")
-    if record.listeners >= _MOST_LISTENERS:
+    if record.listeners >= _LIMITS.listeners:
         raise problem(
             web.HTTPTooManyRequests,
-            f"expected fewer than {_MOST_LISTENERS} who listen in, got as many: try again later",
+            f"expected fewer than {_LIMITS.listeners} who listen in, got as many: try again later",
         )
     websocket = web.WebSocketResponse(
-        timeout=_SEND_SECS, heartbeat=20.0, max_msg_size=_LONGEST_ORDER
+        timeout=_LIMITS.send_secs, heartbeat=20.0, max_msg_size=_LIMITS.order_bytes
     )
     if not websocket.can_prepare(request):
         raise problem(web.HTTPUpgradeRequired, "expected the upgrade to a WebSocket")
@@ -115,7 +124,7 @@ class _Listening:
             pass
         finally:
             if self._orders:
-                await asyncio.wait(self._orders, timeout=_SEND_SECS)
+                await asyncio.wait(self._orders, timeout=_LIMITS.send_secs)
             await self._websocket.close()
 
     async def _tell_all(self, overhearer: Overhearer) -> None:
@@ -125,7 +134,7 @@ class _Listening:
         await self._tell({"event": "end", "reason": reason.value if reason else None})
 
     async def _tell(self, told: bytes | dict[str, Any]) -> None:
-        async with self._sending, asyncio.timeout(_SEND_SECS):
+        async with self._sending, asyncio.timeout(_LIMITS.send_secs):
             if isinstance(told, bytes):
                 await self._websocket.send_bytes(told)
             else:
@@ -136,7 +145,7 @@ class _Listening:
             if message.type is not WSMsgType.TEXT:
                 continue
             order = _read(message.data)
-            if len(self._orders) >= _MOST_ORDERS:
+            if len(self._orders) >= _LIMITS.orders:
                 await self._tell({"event": "refused", "do": None, "why": "too much at one time"})
                 continue
             # A take-over takes as long as somebody's telephone rings; others are done meanwhile.
@@ -166,9 +175,9 @@ class _Listening:
 
     async def _whisper(self, order: dict[str, Any]) -> dict[str, Any]:
         text = order.get("text")
-        if not isinstance(text, str) or not 0 < len(text.strip()) <= _LONGEST_WHISPER:
+        if not isinstance(text, str) or not 0 < len(text.strip()) <= _LIMITS.whisper_characters:
             raise _RefusedError(
-                f"expected a text of up to {_LONGEST_WHISPER} characters to whisper"
+                f"expected a text of up to {_LIMITS.whisper_characters} characters to whisper"
             )
         await self._call.whisper(text.strip())
         return {}

@@ -41,7 +41,6 @@ __all__ = [
 
 _TICK_SECS = 0.1
 _TELL_SECS = 1.0
-_LEAD_SECS = 0.5
 _KEY_STATUSES = (401, 402, 403)
 _SILENT_ASKS = 2
 
@@ -130,7 +129,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         speech = self._speeches.get(context_id)
         if speech is None:
             is_spaced = not (streams_tokens(self) or gives_words_with_spaces(self))
-            speech = CartesiaSpeech(context_id, lead_secs=_LEAD_SECS, is_spaced=is_spaced)
+            speech = CartesiaSpeech(context_id, lead_secs=0.5, is_spaced=is_spaced)
             self._speeches[context_id] = speech
         speech.say(text)
         await self.start_tts_usage_metrics(text)

@@ -53,7 +53,6 @@ PHONE_SETTINGS: dict[str, Any] = {
 }
 """What of Deepgram's settings is good for the phone. docs/vendors/deepgram.md says why."""
 
-_TTFS_P99_SECONDS = 1.0
 _UNSURE_SECS = 2.0
 _LONGEST_SECS = 7 * 24 * 3600
 
@@ -116,7 +115,7 @@ class PhoneDeepgramSTTService(DeepgramConnection):
         **kwargs: Any,
     ):
         keep_phone_format(kwargs, instead="DeepgramSTTService", encoding="mulaw")
-        usual = {"audio_passthrough": False, "ttfs_p99_latency": _TTFS_P99_SECONDS}
+        usual = {"audio_passthrough": False, "ttfs_p99_latency": 1.0}
         with _light_clients():
             super().__init__(
                 api_key=api_key,

@@ -10,7 +10,7 @@ import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,14 +38,28 @@ __all__ = ["DeepgramConnection", "DeepgramSocket"]
 
 _NAME = "a connection to Deepgram"
 _PIECE = SAMPLE_RATE // 5
-_TICK_SECS = 0.25
-_KEEP_ALIVE_SECS = 4.0
-_PROBE_SECS = 3.0
-_CATCH_UP = 8.0
-_LOUD = -45.0
-_TIMES_WITHOUT_INTERIMS = 3
-_SPEECH_SECS = 0.3
-_LONGEST_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Care:
+    """How a connection is kept, and watched for an answer."""
+
+    tick_secs: float = 0.25
+    # Deepgram hangs up on who sends nothing for 10 s.
+    keep_alive_secs: float = 4.0
+    # Of silence, which a connection is asked about in an outage.
+    probe_secs: float = 3.0
+    # So many times as fast as it was said, audio is sent that waits.
+    catch_up: float = 8.0
+    # So much sound, so loud, must have an answer.
+    loud: float = -45.0
+    speech_secs: float = 0.3
+    # Without interim results there is nothing to hear of somebody who speaks on.
+    times_without_interims: int = 3
+
+
+_CARE = _Care()
+
 
 _ADVICE = {
     401: "set DEEPGRAM_API_KEY to a key of your project",
@@ -162,7 +176,7 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
         """Opens a stream."""
         query, secs = deepgram_options(self)(), self._policy.answer_secs
         # Without interim results there is nothing to hear of somebody who speaks on.
-        times = 1 if query.get("interim_results") == "true" else _TIMES_WITHOUT_INTERIMS
+        times = 1 if query.get("interim_results") == "true" else _CARE.times_without_interims
         self._silence_limit = times * secs
         base, headers = deepgram_address(deepgram_client(self))
         return await DeepgramSocket.open(
@@ -198,7 +212,7 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
         """Tells what Deepgram means by it."""
         reason = ""
         if isinstance(error, InvalidStatus):
-            reason = error.response.headers.get("dg-error", "no reason given")[:_LONGEST_REASON]
+            reason = error.response.headers.get("dg-error", "no reason given")[:200]
         expected = "expected Deepgram to open a stream"
         failure = socket_failure(error, expected, advice=_ADVICE, reason=reason)
         if failure is not None and self._is_hung:
@@ -211,7 +225,7 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
         if self.keeper.is_out:
             # Nothing of the caller comes meanwhile.
             self._forget_audio()
-            self.unanswered.add(mulaw_silence(_PROBE_SECS))
+            self.unanswered.add(mulaw_silence(_CARE.probe_secs))
             self.finalize()
         self._is_connected = True
         await call_event_handler(self, "on_connected")
@@ -270,20 +284,20 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
             self._finalized = self._finalize_at
             await socket.finalize()
         elif self.unanswered.unsent:
-            await asyncio.sleep(len(piece) / SAMPLE_RATE / _CATCH_UP)
+            await asyncio.sleep(len(piece) / SAMPLE_RATE / _CARE.catch_up)
         else:
             await self._wait_for_news()
 
     async def _wait_for_news(self) -> None:
         self._news.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_TICK_SECS):
+            async with asyncio.timeout(_CARE.tick_secs):
                 await self._news.wait()
 
     def _note_speech(self, piece: bytes) -> None:
-        if self._spoken_at is None and pcm_level(decode_mulaw(piece)) >= _LOUD:
+        if self._spoken_at is None and pcm_level(decode_mulaw(piece)) >= _CARE.loud:
             self._loud += len(piece)
-            if self._loud >= _SPEECH_SECS * SAMPLE_RATE:
+            if self._loud >= _CARE.speech_secs * SAMPLE_RATE:
                 self._spoken_at = time.monotonic()
 
     async def _look_after(self, socket: DeepgramSocket) -> None:
@@ -297,6 +311,6 @@ class DeepgramConnection(OutageAnnouncer, DeepgramSTTService, ConnectionOwner[De
             limit = self._silence_limit
             logger.warning(f"no answer of Deepgram's for {limit:g} s: its connection is replaced")
             raise TimeoutError
-        if now - self._sent_at >= _KEEP_ALIVE_SECS:
+        if now - self._sent_at >= _CARE.keep_alive_secs:
             self._sent_at = now
             await socket.keep_alive()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from google.api_core.exceptions import Aborted, GoogleAPICallError
@@ -47,14 +48,27 @@ from twilio_frames.services.unacknowledged_audio import UnansweredAudio
 
 __all__ = ["NOT_HEARD", "PhoneGoogleSTTService"]
 
-_MOST_IGNORED = 3
-_SHORT = 0.3
-_TTFS_P99_SECS = 1.0
-_MOST_AUDIO = 12_000
-_KEPT_SECS = 20.0
-_QUIET_SECS = 4.0
-_LEAD_SECS = 1.5
-_PROBE_SECS = 0.5
+
+@dataclass(frozen=True, slots=True)
+class _Care:
+    """What of the audio is kept and sent again, and what must have an answer."""
+
+    # Bytes; Google takes 25,600 in a request.
+    most_audio: int = 12_000
+    kept_secs: float = 20.0
+    # Speech that is shorter need not have words.
+    least_speech_secs: float = 0.3
+    # Stretches of speech, one after the other, without an answer.
+    most_ignored: int = 3
+    # Once nobody has spoken for so long, only the last of it may be the onset of a word.
+    quiet_secs: float = 4.0
+    lead_secs: float = 1.5
+    # Of silence, which a stream is asked about in an outage.
+    probe_secs: float = 0.5
+
+
+_CARE = _Care()
+
 # Google ends a stream after 300 s.
 _LONG_SECS, _LONGEST_SECS = 240.0, 290.0
 
@@ -118,7 +132,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         ours = GoogleSTTSettings(model="telephony")
         if settings is not None:
             ours.apply_update(settings)
-        usual = {"audio_passthrough": False, "ttfs_p99_latency": _TTFS_P99_SECS}
+        usual = {"audio_passthrough": False, "ttfs_p99_latency": 1.0}
         with no_client_yet():
             super().__init__(
                 location=location, settings=ours, apology=apology, **{**usual, **kwargs}
@@ -130,7 +144,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         )
         self._answer_limit = (policy or RetryPolicy()).answer_secs
         self._keeper = ConnectionKeeper(self, policy or RetryPolicy(), name="a stream of Google's")
-        self._unanswered = UnansweredAudio(most_secs=_KEPT_SECS)
+        self._unanswered = UnansweredAudio(most_secs=_CARE.kept_secs)
         self._more = asyncio.Event()
         self._is_speaking = False
         self._stopped_at = 0.0
@@ -150,7 +164,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
             case VADUserStoppedSpeakingFrame():
                 self._is_speaking, self._stopped_at = False, time.monotonic()
                 said = self._unanswered.end / SAMPLE_RATE - frame.stop_secs - self._heard_to
-                if said > _SHORT and not self.is_out:
+                if said > _CARE.least_speech_secs and not self.is_out:
                     self._await_answer()
             case _:
                 pass
@@ -163,10 +177,10 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Has mu-law audio sent; what was said comes later."""
         self._unanswered.add(audio)
-        if not self._is_speaking and time.monotonic() - self._stopped_at > _QUIET_SECS:
+        if not self._is_speaking and time.monotonic() - self._stopped_at > _CARE.quiet_secs:
             # Nobody has spoken: nothing of it has to be sent again.
             end = self._unanswered.sent / SAMPLE_RATE - self._unanswered.stream_begin
-            self._unanswered.answered(end - _LEAD_SECS)
+            self._unanswered.answered(end - _CARE.lead_secs)
         self._more.set()
         yield None
 
@@ -183,7 +197,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         if self.is_out:
             # Nothing of the caller comes while the service is not usable.
             self._unanswered.clear()
-            self._unanswered.add(mulaw_silence(_PROBE_SECS))
+            self._unanswered.add(mulaw_silence(_CARE.probe_secs))
         while not self._unanswered.unsent:
             self._more.clear()
             await self._more.wait()
@@ -247,7 +261,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         recognizer = f"projects/{self._project}/locations/{google_location(self)}/recognizers/_"
         yield cloud_speech.StreamingRecognizeRequest(recognizer=recognizer, streaming_config=config)
         while stream == self._streams and not self._is_long_enough():
-            if piece := self._unanswered.next(_MOST_AUDIO):
+            if piece := self._unanswered.next(_CARE.most_audio):
                 yield cloud_speech.StreamingRecognizeRequest(audio=piece)
             elif self.is_out:
                 # Google ends a stream without words that has no more audio: that is its answer.
@@ -306,7 +320,7 @@ class PhoneGoogleSTTService(OutageAnnouncer, GoogleSTTService, ConnectionOwner[_
         if self._ignored > 1:
             self._is_answer_due = False
             self._unanswered.clear()
-        if self._ignored == _MOST_IGNORED:
+        if self._ignored == _CARE.most_ignored:
             return Failure(text="no answer", error=error, is_outage=True)
         return None
 

@@ -32,7 +32,6 @@ from twilio_frames.services.untimed_speech import Pace, UntimedSpeech
 
 __all__ = ["PhoneGoogleTTSService"]
 
-_TICK_SECS = 0.1
 _RETRY = RetryPolicy(at_once=0)
 _END: Any = object()
 
@@ -196,7 +195,7 @@ class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
                 if left <= 0:
                     raise TimeoutError
                 # Unlike a time-out around the reading, this leaves the stream as it is.
-                await asyncio.wait({reading}, timeout=min(left, _TICK_SECS))
+                await asyncio.wait({reading}, timeout=min(left, 0.1))
         finally:
             reading.cancel()
 

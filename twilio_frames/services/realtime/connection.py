@@ -18,9 +18,6 @@ from twilio_frames.services.vendor_socket import VendorSocket, socket_failure
 
 __all__ = ["RealtimeConnection"]
 
-_PING_SECS = 5.0
-_SEND_SECS = 5.0
-_LARGEST_MESSAGE = 16 * 1024 * 1024
 _ADVICE = {
     401: "check the API key",
     403: "check what the API key may do, and the model's name",
@@ -66,10 +63,10 @@ class RealtimeConnection(WatchedVendor, LLMService[Any], ConnectionOwner[VendorS
             self.base_url,
             {"Authorization": f"Bearer {self.api_key}"},
             open_secs=self.policy.open_secs,
-            send_secs=_SEND_SECS,
-            ping_interval=_PING_SECS,
-            ping_timeout=_PING_SECS,
-            max_size=_LARGEST_MESSAGE,
+            send_secs=5.0,
+            ping_interval=5.0,
+            ping_timeout=5.0,
+            max_size=16 * 1024 * 1024,
         )
 
     async def carry(self, connection: VendorSocket) -> Failure | None:

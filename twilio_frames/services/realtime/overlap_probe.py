@@ -19,11 +19,21 @@ PAUSE_SECS = 0.12
 """So much silence may be the end of a word: a stop consonant within one is shorter."""
 
 _MORE_SECS = 0.06
-_MOST_OPEN = 8
-_MOST_WITHDRAWN = 32
-_MOST_PIECES = 16
-# A session that confirms none of so many is dead.
-_MOST_COMMITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How much may be open at one time, or be remembered."""
+
+    open: int = 8
+    withdrawn: int = 32
+    pieces: int = 16
+    # A session that confirms none of so many is dead.
+    commits: int = 32
+
+
+_MOST = _Limits()
+
 _NOISE = re.compile(r"\[.*?\]|\(.*?\)|\*.*?\*")
 _LETTER = re.compile(r"\w")
 
@@ -58,10 +68,10 @@ class OverlapProbe:
 
     def __init__(self) -> None:
         # Those that the session has not confirmed.
-        self._commits: deque[ProbeSegment] = deque(maxlen=_MOST_COMMITS)
+        self._commits: deque[ProbeSegment] = deque(maxlen=_MOST.commits)
         self._open: list[ProbeSegment] = []
-        self._withdrawn: deque[ProbeSegment] = deque(maxlen=_MOST_WITHDRAWN)
-        self._turn: deque[ProbeSegment] = deque(maxlen=_MOST_PIECES)
+        self._withdrawn: deque[ProbeSegment] = deque(maxlen=_MOST.withdrawn)
+        self._turn: deque[ProbeSegment] = deque(maxlen=_MOST.pieces)
         self._speech_secs = 0.0
         self._asked_secs = 0.0
         self._is_asking = False
@@ -77,7 +87,7 @@ class OverlapProbe:
         """Whether what was said by now should be asked for, by the pause behind it."""
         new_secs = self._speech_secs - self._asked_secs
         shortest = _MORE_SECS if self._is_asking else SHORTEST_WORD_SECS
-        has_room = len(self._open) < _MOST_OPEN
+        has_room = len(self._open) < _MOST.open
         return has_room and silence_secs >= PAUSE_SECS and new_secs >= shortest
 
     def ask(self, stretch: tuple[int, int]) -> None:
@@ -141,7 +151,7 @@ class OverlapProbe:
 
         The transcripts that are still to come are the turn's.
         """
-        self._turn = deque(self._open, _MOST_PIECES)
+        self._turn = deque(self._open, _MOST.pieces)
         self._is_part_of_turn = bool(self._open)
         self._is_asking = False
         self._open.clear()

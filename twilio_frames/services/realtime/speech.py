@@ -16,11 +16,11 @@ from pipecat.frames.frames import (
 )
 from pipecat.services.openai.realtime import events
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.processors.words.sounding import letters_of
 
 _MOST_ITEMS = 32
-_BYTES_A_MILLISECOND = 8
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class SpokenItem:
     @property
     def milliseconds(self) -> int:
         """How long its audio is so far."""
-        return self.length // _BYTES_A_MILLISECOND
+        return 1000 * self.length // SAMPLE_RATE
 
     @property
     def heard_text(self) -> str:

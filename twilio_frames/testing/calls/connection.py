@@ -9,7 +9,8 @@ from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.stream import MediaStream, StreamEnd
 from twilio_frames.testing.streams.broken_socket import over
 from twilio_frames.testing.streams.upgrade import open_websocket, stream_url
-from twilio_frames.testing.verbs import MAX_PARAMETER, ConnectStream, StartStream
+from twilio_frames.testing.verbs import ConnectStream, StartStream
+from twilio_frames.twiml import PARAMETER_LIMIT
 
 HANDSHAKE_SECS = 10.0
 """How long a bot may take to answer the upgrade. Twilio documents no figure."""
@@ -118,10 +119,10 @@ class StreamConnection:
                 "<Start> only), got another one",
             )
         for name, value in self._verb.parameters.items():
-            if len(name) + len(value) >= MAX_PARAMETER:
+            if len(name) + len(value) >= PARAMETER_LIMIT:
                 return Alert(
                     code=12200,
-                    text=f"expected less than {MAX_PARAMETER} characters in a <Parameter>, got "
+                    text=f"expected less than {PARAMETER_LIMIT} characters in a <Parameter>, got "
                     f"{len(name) + len(value)}: keep the rest on your server",
                 )
         return stream_url(self._verb.url)

@@ -19,8 +19,6 @@ from twilio_frames.testing.logs.log import CallLog
 from twilio_frames.testing.streams.overrides import Overrides, split_overrides
 
 USER_AGENT = "TwilioProxy/1.1"
-MAX_RESPONSE = 64 * 1024
-"""Bytes of TwiML that Twilio takes (error 11750)."""
 
 
 def client_session() -> aiohttp.ClientSession:
@@ -84,7 +82,7 @@ class Webhooks:
         parameters: Mapping[str, str],
         *,
         method: str = "POST",
-        max_bytes: int = MAX_RESPONSE,
+        max_bytes: int = 64 * 1024,
     ) -> Reply | Alert:
         """Sends one webhook; gives the answer, or what Twilio would complain of.
 

@@ -16,11 +16,10 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from twilio_frames.protocol import MAX_MESSAGE
+from twilio_frames.testing.calls.connection import HANDSHAKE_SECS
 from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.streams.upgrade import USER_AGENT
-
-HANDSHAKE_SECS = 10.0
 
 # asyncio reads in pieces of 256 KB, and to allocate one each time costs more than all the rest.
 # One buffer can serve all connections: what it holds is copied out before the next read.

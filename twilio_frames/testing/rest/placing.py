@@ -15,9 +15,6 @@ from twilio_frames.testing.calls.switch import Switch
 from twilio_frames.testing.rest.answers import Form, error
 from twilio_frames.testing.verbs import StartRecording
 
-RING_SECS = 60
-"""How long a call rings unless its creator says otherwise."""
-
 ANSWERING_BUFFER = 5.0
 """Seconds that Twilio adds to it."""
 
@@ -86,7 +83,7 @@ def answered(form: Form, instructions: Fetch | Document) -> Answered:
 
 def ring_secs(form: Form) -> float:
     """How long it rings, Twilio's own addition included."""
-    return min(form.number("Timeout", RING_SECS), 600) + ANSWERING_BUFFER
+    return min(form.number("Timeout", 60), 600) + ANSWERING_BUFFER
 
 
 def status_callback(form: Form) -> StatusCallback | None:

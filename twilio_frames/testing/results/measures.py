@@ -8,14 +8,20 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.testing.callers.ear import JOINING_PAUSE
 from twilio_frames.testing.callers.voice import audible_samples
 
-SHORTEST_GAP = 0.01
-"""Seconds; a shorter hole is the grain of the clocks."""
 
-LONGEST_GAP = 1.0
-"""Seconds; after a longer hole the bot has begun anew."""
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """What counts as a hole in the bot's speech."""
 
-_EDGE = 480
-"""Bytes beside a hole, 60 ms, in which there must be sound for it to be one in mid-speech."""
+    # A shorter one is the grain of the clocks.
+    shortest_secs: float = 0.01
+    # After a longer one the bot has begun anew.
+    longest_secs: float = 1.0
+    # There must be sound in 60 ms beside it for it to be in mid-speech.
+    edge: int = 480
+
+
+_GAPS = _Gaps()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +80,7 @@ def _holes(spans: Sequence[HeardSpan]) -> Iterator[Stretch]:
     for before, after in pairwise(spans):
         seconds = after.began_at - before.ended_at
         is_same_speech = before.stream == after.stream and before.end == after.begin
-        if is_same_speech and SHORTEST_GAP <= seconds < LONGEST_GAP:
+        if is_same_speech and _GAPS.shortest_secs <= seconds < _GAPS.longest_secs:
             yield Stretch(began_at=before.ended_at, seconds=seconds)
 
 
@@ -83,7 +89,10 @@ def _is_in_speech(hole: Stretch, heard: bytes) -> bool:
         return hole.seconds < JOINING_PAUSE
     begin = round(hole.began_at * SAMPLE_RATE)
     end = begin + round(hole.seconds * SAMPLE_RATE)
-    before, after = heard[max(0, begin - _EDGE) : begin], heard[end : end + _EDGE]
+    before, after = (
+        heard[max(0, begin - _GAPS.edge) : begin],
+        heard[end : end + _GAPS.edge],
+    )
     return bool(len(audible_samples(before)) and len(audible_samples(after)))
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from twilio_frames.report.simulated import CLOSED_BY_BOT
 from twilio_frames.testing.calls.facts import Alert
 from twilio_frames.testing.logs.log import CALL, LogEntry
 from twilio_frames.testing.results.result import BOT, CallResult
 from twilio_frames.testing.scripts.script import Limits
-
-_CLOSED_BY_BOT = 31921
-"""Twilio's error for a bot that closes its stream, which is how many bots hang up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ def _unanswered(result: CallResult) -> int:
 
 
 def _checks_of_alerts(result: CallResult, limits: Limits) -> Iterator[Check]:
-    errors = [alert for alert in result.errors if alert.code != _CLOSED_BY_BOT]
+    errors = [alert for alert in result.errors if alert.code != CLOSED_BY_BOT]
     for name, limit, alerts in (
         ("warnings", limits.warnings, list(result.warnings)),
         ("errors", limits.errors, errors),

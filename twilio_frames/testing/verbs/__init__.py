@@ -1,7 +1,6 @@
 """TwiML, read: documents become verbs, and verbs are values. Pure."""
 
 from twilio_frames.testing.verbs.nouns import (
-    MAX_PARAMETER,
     ConferenceRoom,
     ConnectStream,
     Dial,
@@ -26,7 +25,6 @@ from twilio_frames.testing.verbs.nouns import (
 from twilio_frames.testing.verbs.reader import TwimlDocument, read_document, read_twiml
 
 __all__ = [
-    "MAX_PARAMETER",
     "ConferenceRoom",
     "ConnectStream",
     "Dial",

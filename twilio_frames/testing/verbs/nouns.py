@@ -5,9 +5,6 @@ Source: https://www.twilio.com/docs/voice/twiml
 
 from dataclasses import dataclass, field
 
-MAX_PARAMETER = 500
-"""Characters a ``<Parameter>``'s name and value must stay below together."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectStream:

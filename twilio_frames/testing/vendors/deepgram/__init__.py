@@ -16,9 +16,6 @@ from twilio_frames.testing.vendors.deepgram.query import BadQueryError, ListenQu
 from twilio_frames.testing.vendors.faults import Drop, EarlyEnd, Fault, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.server import VISIT, VendorServer, break_off
 
-IDLE_SECS = 10.0
-"""How long Deepgram waits for audio or a message before it closes a stream."""
-
 _IDLE = (
     "Deepgram did not receive audio data or a text message within the timeout window. "
     "See https://dpgr.am/net0001"
@@ -112,7 +109,7 @@ class DeepgramServer(VendorServer):
         *,
         hears: Hears = (),
         latency: float = 0.02,
-        idle_secs: float = IDLE_SECS,
+        idle_secs: float = 10.0,
         faults: Iterable[Fault | None] = (),
     ):
         super().__init__(faults=faults)

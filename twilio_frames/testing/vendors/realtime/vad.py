@@ -4,10 +4,18 @@ from dataclasses import dataclass
 
 from twilio_frames.testing.vendors.realtime.formats import AudioFormat
 
-_BLOCK_MS = 20
-_LOUD_AT_HALF = 600.0
-"""The level at which sound counts as speech where the threshold is 0.5."""
-_ONSET_BLOCKS = 3
+
+@dataclass(frozen=True, slots=True)
+class _Detection:
+    """How speech is told from silence."""
+
+    block_ms: int = 20
+    # The level at which sound counts as speech where the threshold is 0.5.
+    loud_at_half: float = 600.0
+    onset_blocks: int = 3
+
+
+_DETECTION = _Detection()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +50,7 @@ class ServerVAD:
 
     def __init__(self, format: AudioFormat, settings: dict[str, object]):
         self._format = format
-        self._loud = 2 * _LOUD_AT_HALF * float(str(settings.get("threshold") or 0.5))
+        self._loud = 2 * _DETECTION.loud_at_half * float(str(settings.get("threshold") or 0.5))
         self._padding_ms = int(str(settings.get("prefix_padding_ms") or 300))
         self._silence_ms = int(str(settings.get("silence_duration_ms") or 500))
         self._rest = b""
@@ -58,20 +66,20 @@ class ServerVAD:
     def hear(self, audio: bytes) -> list[Onset | Pause]:
         """Takes in audio; gives what it says."""
         self._rest += audio
-        size = _BLOCK_MS * self._format.bytes_a_millisecond
+        size = _DETECTION.block_ms * self._format.bytes_a_millisecond
         found: list[Onset | Pause] = []
         while len(self._rest) >= size:
             block, self._rest = self._rest[:size], self._rest[size:]
-            self._now_ms += _BLOCK_MS
+            self._now_ms += _DETECTION.block_ms
             self._take(self._format.level(block) > self._loud, found)
         return found
 
     def _take(self, is_loud: bool, found: list[Onset | Pause]) -> None:
         self._loud_blocks = self._loud_blocks + 1 if is_loud else 0
-        self._silent_ms = 0 if is_loud else self._silent_ms + _BLOCK_MS
-        if not self.is_speech and self._loud_blocks >= _ONSET_BLOCKS:
+        self._silent_ms = 0 if is_loud else self._silent_ms + _DETECTION.block_ms
+        if not self.is_speech and self._loud_blocks >= _DETECTION.onset_blocks:
             self.is_speech = True
-            spoken_ms = _ONSET_BLOCKS * _BLOCK_MS
+            spoken_ms = _DETECTION.onset_blocks * _DETECTION.block_ms
             found.append(Onset(at_ms=max(0, self._now_ms - spoken_ms - self._padding_ms)))
         elif self.is_speech and self._silent_ms >= self._silence_ms:
             self.is_speech = False
