@@ -62,17 +62,28 @@ async def shown(page: Page, selector: str) -> str:
     return await page.value(f"document.querySelector('{selector}').innerText")
 
 
-@pytest.mark.parametrize("is_over", [False, True], ids=["in turn", "over the bot"])
-async def test_order_is_taken(is_over: bool, tmp_path):
+async def before_the_page(page: Page, code: str) -> None:
+    """Has code run before the page's own."""
+    await page.do("Page.addScriptToEvaluateOnNewDocument", source=code)
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_over"), [(44100, False), (48000, True)], ids=["in turn", "over the bot"]
+)
+async def test_order_is_taken(rate: int, is_over: bool, tmp_path):
     change = [3.5, "Actually, make it a large."] if is_over else []
     wish = "A small cappuccino with honey, please."
     said = [6.0, wish, *change, 13.0, "Yes, that's right.", 5.0]
     microphone = await recording(tmp_path / "order.wav", *said)
 
     async with shop(tmp_path / "calls") as url, browser(tmp_path, microphone=microphone) as page:
-        await page.looks(1100, 900)
+        await before_the_page(
+            page,
+            "window.AudioContext = class extends AudioContext { constructor(options) "
+            f"{{ super({{ ...options, sampleRate: {rate} }}); }} }};",
+        )
         await page.open(url)
-        await page.value("document.querySelector('#echo').checked = false")
+        await page.value("echo.checked = false")
         await page.click("#call")
         await page.wait_until("state.textContent.startsWith('The bot hung up')", 60)
         await page.wait_until("!after.hidden", 30)
@@ -105,6 +116,30 @@ async def test_whoever_has_no_microphone_hears_and_presses_keys(tmp_path):
         await page.wait_until("state.textContent.startsWith('You hung up')")
 
     assert "There is no microphone" in trouble
+    assert page.complaints == []
+
+
+async def test_microphone_that_is_unplugged_comes_back(tmp_path):
+    microphone = await recording(tmp_path / "silence.wav", 60.0)
+    async with shop(tmp_path / "calls") as url, browser(tmp_path, microphone=microphone) as page:
+        await before_the_page(
+            page,
+            "const ask = MediaDevices.prototype.getUserMedia; window.streams = [];"
+            "MediaDevices.prototype.getUserMedia = async function (wanted) { "
+            "const stream = await ask.call(this, wanted); streams.push(stream); return stream; };",
+        )
+        await page.open(url)
+        await page.click("#call")
+        await page.wait_until("state.textContent === 'On the line'")
+        await page.value("streams[0].getTracks()[0].dispatchEvent(new Event('ended')); 0")
+        await page.wait_until("!trouble.hidden")
+        trouble = await shown(page, "#trouble")
+        await page.value("navigator.mediaDevices.dispatchEvent(new Event('devicechange')); 0")
+        await page.wait_until("streams.length === 2 && trouble.hidden")
+        state = await shown(page, "#state")
+
+    assert "The microphone is gone" in trouble
+    assert state == "On the line"
     assert page.complaints == []
 
 

@@ -33,6 +33,7 @@ from twilio_frames.server import Bot, ServerSettings
 from twilio_frames.server.addresses import is_same_origin
 from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.dialing.placing import check_key, needs_key
+from twilio_frames.server.fleet.settings import FleetSettings
 from twilio_frames.server.incoming import own_url, problem
 from twilio_frames.server.routes import bases
 from twilio_frames.server.state import STATE
@@ -154,6 +155,10 @@ class Softphone:
         """``POST /phone/ticket``: lets somebody make one call, soon."""
         self._check_origin(request)
         check_key(request, {})
+        if request.app[STATE].switchboard.draining:
+            raise problem(
+                web.HTTPServiceUnavailable, "expected a server that takes calls, got one that stops"
+            )
         if len(self._live) >= _MOST_CALLS:
             raise problem(
                 web.HTTPServiceUnavailable,
@@ -222,6 +227,7 @@ class Softphone:
                 own = replace(
                     self._settings,
                     **dict.fromkeys(("api_key", "api_secret", "region", "edge", "public_url")),
+                    fleet=FleetSettings(),
                     trust_proxies=False,
                     call_logs=None,
                     warm=False,
