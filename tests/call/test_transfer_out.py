@@ -8,6 +8,7 @@ import pytest
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from tests.answering.test_decider import speech
 from tests.call.test_detours import DetourBot, speaks
 from tests.vendors.fallback_bot import Scribe
 from twilio_frames.call import Call, TransferOutcome, TransferResult
@@ -16,9 +17,10 @@ from twilio_frames.frames import CallActionFrame, CallAwayFrame, CallBackFrame, 
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.rest import Credentials, TwilioRest
 from twilio_frames.services.openai import PhoneOpenAILLMService
 from twilio_frames.testing import Caller, Phone
-from twilio_frames.testing.callers.parties import PartyScript
+from twilio_frames.testing.callers.parties import PartyScript, Refusing
 from twilio_frames.testing.vendors import FunctionCall, OpenAIServer
 
 SALES, SUPPORT = "+12125550123", "+12125550124"
@@ -48,8 +50,9 @@ class TransferBot(DetourBot):
     [
         (None, 0.0, TransferOutcome.BUSY),
         (speaks(1.0), 100.0, TransferOutcome.NO_ANSWER),
+        (Refusing(sip_code="404"), 0.0, TransferOutcome.FAILED),
     ],
-    ids=["busy", "no answer"],
+    ids=["busy", "no answer", "failed"],
 )
 async def test_caller_whom_nobody_takes_is_back(
     phone: Phone, party: PartyScript | None, rings_for: float, outcome: TransferOutcome
@@ -64,6 +67,55 @@ async def test_caller_whom_nobody_takes_is_back(
     assert (result.outcome, result.is_back) == (outcome, True)
     assert await bot.reason is CallEndReason.BOT_HUNG_UP
     assert [span.stream for span in caller.result.heard_spans] == [0, 1]
+
+
+async def test_telephone_by_sip_says_that_it_declines(phone: Phone):
+    """A number does not: it is busy. Headers tell the other end who is there."""
+    bot = TransferBot("sip:anna@example.com", sip_headers={"X-Account": "42"})
+    async with phone.desk(bot) as desk, desk.call() as caller:
+        ringing = await desk.twilio.wait_for_call(seconds=20)
+        await ringing.decline("603")
+        await caller.wait_for_end(seconds=60)
+        result = await bot.outcome()
+
+    assert (result.outcome, result.is_back) == (TransferOutcome.DECLINED, True)
+    assert ringing.sip_headers == {"X-Account": "42"}
+
+
+async def test_caller_waits_in_a_queue_until_somebody_takes_them_out(phone: Phone):
+    """Both hear each other; then the bot's part is over, as with anybody who answers."""
+    bot = TransferBot("queue:support")
+
+    async def person(agent: Caller) -> None:
+        await agent.wait(1.0)
+        await agent.say(speech(1.0))
+        await agent.wait(2.0)
+
+    async with phone.desk(bot) as desk:
+        party = desk.twilio.answer_with(SUPPORT, person)
+        credentials = Credentials(
+            account_sid=desk.twilio.account_sid, auth_token=desk.twilio.auth_token
+        )
+        async with (
+            desk.call() as caller,
+            TwilioRest(credentials, base_url=desk.twilio.rest_url) as rest,
+        ):
+            await bot.after.wait_for(CallAwayFrame)
+            await caller.wait(2.0)
+            took_at = caller.now
+            takes = "<Response><Dial><Queue>support</Queue></Dial></Response>"
+            await rest.dial(SUPPORT, SALES, twiml=takes)
+            await caller.wait(2.0)
+            await caller.say(speech(1.0))
+            told = await party.wait_for_result()
+            await caller.wait_for_end(seconds=30)
+            result = await bot.outcome()
+
+    assert (result.outcome, result.is_back) == (TransferOutcome.ANSWERED, False)
+    assert await bot.reason is CallEndReason.TRANSFERRED
+    assert any(turn.speaker == "bot" for turn in told.turns), "the person hears the caller"
+    heard = [turn for turn in caller.result.turns if turn.speaker == "bot"]
+    assert any(turn.began_at > took_at for turn in heard), "the caller hears the person"
 
 
 async def test_bot_leaves_when_somebody_answers(phone: Phone):

@@ -55,6 +55,19 @@ async def test_busy_party_is_busy(site: Site):
     assert site.posted("/dialed")[0]["DialCallStatus"] == "busy"
 
 
+@fact("`<Sip>` is called with the headers behind its `?`, and tells `SIP`'s code.", verb("sip"))
+async def test_sip_has_headers_and_a_code(site: Site):
+    address = "sip:anna@example.com?X-Account=42&amp;X-Topic=sales"
+    async with site.ring(f'<Dial action="/dialed"><Sip>{address}</Sip></Dial>') as (_, caller):
+        ringing = await site.twilio.wait_for_call()
+        await ringing.decline("603")
+        await caller.wait_for_end(seconds=5)
+    assert ringing.to_number == "sip:anna@example.com"
+    assert ringing.sip_headers == {"X-Account": "42", "X-Topic": "sales"}
+    (told,) = site.posted("/dialed")
+    assert (told["DialCallStatus"], told["DialSipResponseCode"]) == ("busy", "603")
+
+
 @fact("The dialed call is one of its own, `outbound-dial`, with its parent's sid.", verb("number"))
 async def test_dialed_call_has_a_parent(site: Site):
     number = f'<Number statusCallback="/leg" statusCallbackEvent="answered">{ANNA}</Number>'

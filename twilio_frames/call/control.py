@@ -23,6 +23,7 @@ from twilio_frames.call.transfer import (
     TransferOutcome,
     TransferResult,
     dials_to,
+    read_people,
     transfer_function,
 )
 from twilio_frames.call.warm_transfer import WarmTransfer, warm_transfer_function
@@ -148,7 +149,8 @@ class CallControl(RunningCall):
 
         Args:
             targets: Whom to call, one after the other until somebody answers: numbers (``+1...``),
-                SIP addresses (``sip:...``), clients (``client:...``).
+                SIP addresses (``sip:...``), clients (``client:...``); or queues (``queue:...``),
+                where the caller waits with music until a person takes them out.
             announce: What the bot says first.
             ring_secs: How long each of them rings; the caller hears it ring.
             caller_id: Whom they see calling: a number of the account. None for the caller's own.
@@ -173,6 +175,10 @@ class CallControl(RunningCall):
         was_answered = result.outcome is TransferOutcome.ANSWERED
         if result.is_back and not was_answered and on_unavailable == "end":
             await self.hang_up()
+        if result.is_back and was_answered and not stays:
+            # Nobody tells when a caller is taken out of a queue, but at the end.
+            await self.leave()
+            return replace(result, is_back=False)
         return result
 
     def transfer_function(
@@ -269,7 +275,7 @@ class CallControl(RunningCall):
         rest, place, base_url = self.rest, self.consults.place, self.detours.base_url
         if rest is None or place is None or base_url is None:
             raise no_account()
-        called = [target for dial in dials_to(targets, None, {}) for target in dial.targets]
+        called = read_people(targets)
         result = TransferResult(outcome=TransferOutcome.FAILED)
         for tried, to in enumerate(called, 1):
             silent = SilentListener(listen_with, self._overhear) if listen_with else None

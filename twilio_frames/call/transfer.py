@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
+from xml.sax.saxutils import escape
 
 from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams
@@ -13,13 +14,14 @@ from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.errors import ConfigurationError, DetourError
 from twilio_frames.pipecat_internals import tool_options
 from twilio_frames.rest.numbers import normalise_number
-from twilio_frames.twiml import Dial, Say
+from twilio_frames.twiml import Dial, OtherTwiml, Say
 
 __all__ = [
     "Transfer",
     "TransferOutcome",
     "TransferResult",
     "dials_to",
+    "read_people",
     "read_target",
     "transfer_function",
 ]
@@ -50,6 +52,16 @@ class TransferOutcome(StrEnum):
     """Somebody answered, was asked first, and hung up before they had the caller."""
 
 
+_QUEUE = "queue:"
+_BY_STATUS = {
+    "busy": TransferOutcome.BUSY,
+    "no-answer": TransferOutcome.NO_ANSWER,
+    # What <Enqueue> tells: nobody more may wait there; and whoever waited was let go.
+    "queue-full": TransferOutcome.BUSY,
+    "leave": TransferOutcome.NO_ANSWER,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferResult:
     """What came of a transfer.
@@ -74,7 +86,7 @@ class TransferableCall(Protocol):
         """Has a text said, behind what is being said."""
         ...
 
-    async def detour(self, *verbs: Dial, legs: Legs | None = None) -> DetourResult:
+    async def detour(self, *verbs: Dial | OtherTwiml, legs: Legs | None = None) -> DetourResult:
         """Has Twilio do something else, and comes back."""
         ...
 
@@ -98,7 +110,12 @@ class Transfer:
     """
 
     def __init__(
-        self, call: TransferableCall, dials: Sequence[Dial], *, whisper: str | None, stays: bool
+        self,
+        call: TransferableCall,
+        dials: Sequence[Dial | OtherTwiml],
+        *,
+        whisper: str | None,
+        stays: bool,
     ):
         self._call = call
         self._dials = dials
@@ -136,27 +153,47 @@ class Transfer:
         return TransferOutcome.ANSWERED if self._has_answered else TransferOutcome.CALLER_HUNG_UP
 
     def _outcome(self, result: DetourResult) -> TransferOutcome:
-        status = result.get("DialCallStatus") or ""
-        if self._has_answered or status in ("completed", "answered"):
+        status = result.get("DialCallStatus") or result.get("QueueResult") or ""
+        if self._has_answered or status in ("completed", "answered", "bridged"):
             return TransferOutcome.ANSWERED
         if result.get("DialSipResponseCode") in DECLINED:
             return TransferOutcome.DECLINED
-        known = {"busy": TransferOutcome.BUSY, "no-answer": TransferOutcome.NO_ANSWER}
-        return known.get(status, TransferOutcome.FAILED)
+        return _BY_STATUS.get(status, TransferOutcome.FAILED)
 
 
 def dials_to(
     targets: Sequence[str], dial: Dial | None, sip_headers: Mapping[str, str]
-) -> list[Dial]:
+) -> list[Dial | OtherTwiml]:
     """What Twilio does for each target: each has an outcome of its own.
 
     Raises:
-        ConfigurationError: If a target is no number, SIP address or client.
+        ConfigurationError: If a target is no number, SIP address, client or queue.
     """
     if not targets:
         raise ConfigurationError("expected at least one target to transfer to, got none")
     base = dial or Dial(targets=("client:nobody",))
-    return [replace(base, targets=(read_target(one, sip_headers),)) for one in targets]
+    return [
+        _enqueue(one.removeprefix(_QUEUE))
+        if one.startswith(_QUEUE)
+        else replace(base, targets=(read_target(one, sip_headers),))
+        for one in targets
+    ]
+
+
+def _enqueue(queue: str) -> OtherTwiml:
+    """Has the caller wait in a queue, whose next call a person takes by ``<Dial><Queue>``."""
+    return OtherTwiml(xml=f"<Enqueue>{escape(queue)}</Enqueue>", takes_action=True)
+
+
+def read_people(targets: Sequence[str]) -> list[str]:
+    """Reads those who are to be asked first, whom a queue has none of.
+
+    Raises:
+        ConfigurationError: If there are none, or one is no number, SIP address or client.
+    """
+    if not targets:
+        raise ConfigurationError("expected at least one person to ask, got none")
+    return [read_target(one, {}) for one in targets]
 
 
 def read_target(text: str, sip_headers: Mapping[str, str]) -> str:
@@ -172,8 +209,8 @@ def read_target(text: str, sip_headers: Mapping[str, str]) -> str:
     number = normalise_number(text)
     if number is None:
         raise ConfigurationError(
-            "expected a number such as +12125550123, sip:somebody@example.com or client:name as "
-            "the target of a transfer, got something else"
+            "expected a number such as +12125550123, sip:somebody@example.com, client:name or "
+            "queue:name as the target of a transfer, got something else"
         )
     return number
 

@@ -82,6 +82,8 @@ class Party:
                 return
             if self._script is None:
                 await ringing.decline()
+            elif isinstance(self._script, Refusing):
+                await ringing.decline(self._script.sip_code)
             else:
                 await self._talk(ringing, self._script)
         # A script can raise anything, and it must not get lost.
@@ -99,6 +101,20 @@ class Party:
                 if caller.is_connected:
                     raise
         self.results.append(caller.result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusing:
+    """Somebody who takes no call, as the script of a party.
+
+    Parameters:
+        sip_code: SIP's word for why: 603 for declined, 486 for busy, 404 for nobody there.
+    """
+
+    sip_code: str = "603"
+
+    async def __call__(self, caller: Caller) -> None:
+        """Is not reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

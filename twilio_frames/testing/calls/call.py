@@ -124,6 +124,7 @@ class SimulatedCall:
         )
         self.callback = callback
         self._callback_number = 0
+        self._sip_code = ""
         self._follow_instructions = follow
         self._recording: Recording | None = None
         self._orders: asyncio.Queue[Instructions | CallEnd] = asyncio.Queue(100)
@@ -212,15 +213,21 @@ class SimulatedCall:
         if self.seat is not None:
             self.seat.press(digit)
 
-    def refuse(self, status: CallStatus) -> None:
+    def refuse(self, status: CallStatus, sip_code: str = "") -> None:
         """Ends a call that nobody answered, as busy, unanswered or canceled."""
         self.status = status
+        self._sip_code = sip_code
         self.end = CallEnd.REJECTED
         self.ended_at = time.time()
         self.log.note("ended", reason=self.end.value, status=status.value)
         self.tell("completed")
         self.ready.set()
         self.ended.set()
+
+    @property
+    def sip_code(self) -> str:
+        """How it ended, in SIP's words."""
+        return self._sip_code or SIP_CODES.get(self.status, "")
 
     async def abandon(self) -> None:
         """Ends the call if nobody carries it: it rings still, or rang in vain."""
@@ -308,7 +315,7 @@ class SimulatedCall:
         }
         if event == "completed":
             parameters["CallDuration"] = str(round(self.seconds))
-            parameters["SipResponseCode"] = SIP_CODES.get(self.status, "")
+            parameters["SipResponseCode"] = self.sip_code
         self._callback_number += 1
         self.callbacks.post(event, self.callback.url, parameters, self.callback.method)
 

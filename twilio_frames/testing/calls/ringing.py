@@ -1,7 +1,7 @@
 """A call that a bot has placed, ringing at one of the simulated callers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,10 +141,20 @@ class RingingCall:
         ) as caller:
             yield caller
 
-    async def decline(self) -> None:
-        """Is busy."""
+    @property
+    def sip_headers(self) -> Mapping[str, str]:
+        """The ``X-`` headers that a SIP address was called with."""
+        return self._call.numbers.sip_headers
+
+    async def decline(self, sip_code: str = "486") -> None:
+        """Takes no call; is busy, if nothing else is told.
+
+        Args:
+            sip_code: Why, in SIP's words.
+        """
         self._timer.cancel()
-        self._call.refuse(CallStatus.BUSY)
+        is_there = sip_code in ("486", "600", "603", "607")
+        self._call.refuse(CallStatus.BUSY if is_there else CallStatus.FAILED, sip_code)
         await self._call.finish()
 
     def cancel(self) -> None:

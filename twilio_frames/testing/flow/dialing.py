@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.call_recording import CallRecording
@@ -25,6 +26,7 @@ class _Outcome:
     call_sid: str = ""
     seconds: float = 0.0
     recording_sid: str = ""
+    sip_code: str = ""
 
 
 async def dial(switch: Switch, call: SimulatedCall, verb: Dial) -> Fetch | None:
@@ -82,11 +84,17 @@ class _Leg:
     """
 
     def __init__(self, switch: Switch, call: SimulatedCall, target: Target, room: Room, verb: Dial):
+        address, headers = target.address, {}
+        if target.kind == "sip":
+            address, _, query = target.address.partition("?")
+            headers = dict(parse_qsl(query))
+        self.is_sip = target.kind == "sip"
         self.call = switch.new_call(
             Numbers(
                 from_number=verb.caller_id or call.numbers.from_number,
-                to_number=target.address,
+                to_number=address,
                 direction="outbound-dial",
+                sip_headers=headers,
             ),
             callback=_status_callback(target),
             parent_sid=call.sid,
@@ -142,7 +150,11 @@ async def _call_somebody(switch: Switch, call: SimulatedCall, verb: Dial) -> _Ou
         last = legs[-1] if legs else None
     if last is None:
         return _Outcome(status=CallStatus.FAILED.value)
-    return _Outcome(status=last.call.status.value, call_sid=last.call.sid)
+    return _Outcome(
+        status=last.call.status.value,
+        call_sid=last.call.sid,
+        sip_code=last.call.sip_code if last.is_sip else "",
+    )
 
 
 async def _talk(switch: Switch, call: SimulatedCall, leg: _Leg, room: Room, verb: Dial) -> _Outcome:
@@ -238,6 +250,8 @@ def _told(call: SimulatedCall, outcome: _Outcome) -> dict[str, str]:
     if outcome.call_sid:
         told["DialCallSid"] = outcome.call_sid
         told["DialCallDuration"] = str(round(outcome.seconds))
+    if outcome.sip_code:
+        told["DialSipResponseCode"] = outcome.sip_code
     if outcome.recording_sid:
         told["RecordingUrl"] = call.exchange.recording_url(outcome.recording_sid)
     return told
