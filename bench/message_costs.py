@@ -11,7 +11,7 @@ from pipecat.serializers.twilio import TwilioFrameSerializer
 
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.processors.serializer import EventFrames
-from twilio_frames.processors.silero import StreamState, probabilities
+from twilio_frames.processors.silero_model import StreamState, probabilities
 from twilio_frames.processors.vad import PhoneVADAnalyzer
 from twilio_frames.protocol import Media, Role, SendMark, SendMedia, Start, Stream
 

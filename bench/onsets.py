@@ -20,7 +20,7 @@ import numpy as np
 from noises import LINE_NOISE, NOISES, Samples, noisy_line, to_mulaw
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
-from twilio_frames.processors.silero import WINDOW
+from twilio_frames.processors.silero_model import WINDOW
 from twilio_frames.processors.vad import LIKELY_CONFIDENCE, LIKELY_SECS, PhoneVADAnalyzer
 from twilio_frames.testing.callers.voice import audible_samples
 from twilio_frames.testing.speech import read_wav, to_utterance

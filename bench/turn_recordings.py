@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
-from twilio_frames.processors.silero import WINDOW, StreamState, probabilities
+from twilio_frames.processors.silero_model import WINDOW, StreamState, probabilities
 
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _LINE_NOISE = 10 ** (-60 / 20) * 32768

@@ -332,7 +332,7 @@ class MulawOutput(BaseOutputTransport):
         self._writer.follow_cut()
         is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
         if is_cut and not is_protected and self._timing.cut_mark and self._has_words:
-            await self.push_frame(_cut_mark(self._timing.cut_mark))
+            await self.push_frame(HeardTextFrame(self._timing.cut_mark, "word"))
         if not is_protected:
             self._writer.words_unheard = 0
             self._has_words = False
@@ -445,7 +445,3 @@ class MulawOutput(BaseOutputTransport):
         if await self._line.send(SendMark(name=frame.mark)):
             position = self._line.playback.sent
             await self.broadcast_frame(MarkSentFrame, mark=frame.mark, position=position)
-
-
-def _cut_mark(text: str) -> HeardTextFrame:
-    return HeardTextFrame(text, "word")

@@ -5,9 +5,6 @@ time on a thread of its own. Here the model is built once, off the event loop, a
 calls hand in within 10 ms go through it together: it takes any number of streams at once
 and gives each the same probability as if it had been alone. One call alone never waits for that.
 
-The model is the one ``pipecat-ai`` carries; the ``silero-vad`` package, which pulls in PyTorch, is
-not needed.
-
 :class:`PhoneVADAnalyzer` makes of it when one call's caller speaks.
 """
 
@@ -17,12 +14,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
-from importlib import resources
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
 
 from twilio_frames.audio import SAMPLE_RATE
@@ -35,14 +29,16 @@ from twilio_frames.processors.endpointing import (
     LIKELY_SECS,
     phone_vad_params,
 )
+from twilio_frames.processors.silero_model import (
+    WINDOW,
+    StreamState,
+    in_rounds,
+    is_built,
+    probabilities,
+)
 
-WINDOW = 256
-"""Samples the model looks at in one step, 32 ms."""
 _WINDOW_SECS = WINDOW / SAMPLE_RATE
 _WINDOW_BYTES = WINDOW * 2
-_CONTEXT = 32
-_RATE = np.array(SAMPLE_RATE, dtype=np.int64)
-_STATE_SHAPE = (2, 1, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,62 +63,6 @@ MOST_WINDOWS = 8
 """Windows of one stream in a batch: audio that came late is caught up with, but not all at once."""
 
 
-class StreamState:
-    """What the model remembers of one call between two windows."""
-
-    _RESET_WINDOWS: int = 63
-    """Silence and music leave a state in which speech is under-reported, so the state of a stream
-    that has been clearly quiet is renewed about every two seconds, as Pipecat does."""
-    _QUIET_WINDOWS: int = 5
-    """So many windows in a row are clearly quiet."""
-    _QUIET_PROBABILITY: float = 0.1
-    """Each of them less likely speech than this."""
-
-    def __init__(self) -> None:
-        self.reset()
-        self._quiet = 0
-
-    def reset(self) -> None:
-        """Forgets everything."""
-        self.recurrent = np.zeros(_STATE_SHAPE, dtype=np.float32)
-        self.context = np.zeros(_CONTEXT, dtype=np.int16)
-        self._windows = 0
-        self._is_silent = True
-
-    def recall(self, window: np.ndarray) -> float | None:
-        """What a window brings, where that is known without the model; moves the state on.
-
-        From its beginning on, digital silence brings every stream the same: that of a caller who is
-        muted, say, or whose line sends nothing while nobody speaks.
-        """
-        self._is_silent = self._is_silent and not window.any()
-        if not self._is_silent or self._windows >= len(_silence):
-            return None
-        probability, self.recurrent = _silence[self._windows]
-        self.note(probability)
-        return probability
-
-    def move_on(self, window: np.ndarray, probability: float, recurrent: np.ndarray) -> None:
-        """Takes in what the model made of a window."""
-        self.recurrent = recurrent
-        self.context = window[-_CONTEXT:]
-        if self._is_silent and self._windows == len(_silence) < self._RESET_WINDOWS:
-            _silence.append((probability, recurrent.copy()))
-        self.note(probability)
-
-    def note(self, probability: float) -> None:
-        """Takes in a window's probability, and renews the state when that is due."""
-        self._windows += 1
-        self._quiet = self._quiet + 1 if probability < self._QUIET_PROBABILITY else 0
-        if self._windows >= self._RESET_WINDOWS and self._quiet >= self._QUIET_WINDOWS:
-            self.reset()
-
-
-_silence: list[tuple[float, np.ndarray]] = []
-"""How likely each window of digital silence holds speech from a stream's beginning on, and the
-state behind it; as far as any stream has come."""
-
-
 class _Request(NamedTuple):
     state: StreamState
     windows: Sequence[np.ndarray]
@@ -131,66 +71,17 @@ class _Request(NamedTuple):
 
 
 @functools.cache
-def _session() -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = 1
-    model = resources.files("pipecat.audio.vad.data").joinpath("silero_vad.onnx").read_bytes()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
 def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="silero")
-
-
-def probabilities(states: Sequence[StreamState], windows: Sequence[np.ndarray]) -> list[float]:
-    """How likely each window holds speech; moves the states on. Blocks for the model.
-
-    Args:
-        states: What the model remembers of each stream.
-        windows: One window a stream: 256 samples at 8 kHz, int16.
-    """
-    known = [state.recall(window) for state, window in zip(states, windows, strict=True)]
-    asked = [number for number, probability in enumerate(known) if probability is None]
-    found = iter(_judged([states[n] for n in asked], [windows[n] for n in asked]) if asked else ())
-    return [next(found) if probability is None else probability for probability in known]
-
-
-def _judged(states: Sequence[StreamState], windows: Sequence[np.ndarray]) -> list[float]:
-    pairs = ((state.context, window) for state, window in zip(states, windows, strict=True))
-    audio = np.concatenate(list(chain.from_iterable(pairs))).astype(np.float32)
-    audio = audio.reshape(len(states), -1)
-    audio *= np.float32(1 / 32768)
-    recurrent = np.concatenate([state.recurrent for state in states], axis=1)
-    inputs = {"input": audio, "state": recurrent, "sr": _RATE}
-    output, moved_on = map(np.asarray, _session().run(None, inputs))
-    speech = output[:, 0].tolist()
-    for number, (state, window) in enumerate(zip(states, windows, strict=True)):
-        state.move_on(window, speech[number], moved_on[:, number : number + 1])
-    return speech
-
-
-def _in_rounds(
-    states: Sequence[StreamState], windows: Sequence[Sequence[np.ndarray]]
-) -> list[list[float]]:
-    """The probabilities of several windows of each stream, one window of each at a time."""
-    found: list[list[float]] = [[] for _ in states]
-    for turn in range(max(map(len, windows))):
-        numbers = [number for number, own in enumerate(windows) if len(own) > turn]
-        speech = probabilities([states[n] for n in numbers], [windows[n][turn] for n in numbers])
-        for number, probability in zip(numbers, speech, strict=True):
-            found[number].append(probability)
-    return found
 
 
 async def _found(
     states: Sequence[StreamState], windows: Sequence[Sequence[np.ndarray]]
 ) -> list[list[float]]:
-    if _session.cache_info().currsize and sum(map(len, windows)) <= _BATCHING.at_once:
-        return _in_rounds(states, windows)
+    if is_built() and sum(map(len, windows)) <= _BATCHING.at_once:
+        return in_rounds(states, windows)
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_executor(), _in_rounds, states, windows)
+    return await loop.run_in_executor(_executor(), in_rounds, states, windows)
 
 
 class SileroBatch:

@@ -21,7 +21,8 @@ from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import TurnLikelyOverFrame
 from twilio_frames.processors import silero
 from twilio_frames.processors.endpointing import Endpointing
-from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState
+from twilio_frames.processors.silero import SileroBatch
+from twilio_frames.processors.silero_model import WINDOW, StreamState
 from twilio_frames.processors.turns import smart_turn
 from twilio_frames.processors.turns.smart_turn import PhoneSmartTurn, SmartTurnPool
 from twilio_frames.processors.vad import PhoneVAD

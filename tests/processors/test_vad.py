@@ -25,8 +25,9 @@ from twilio_frames.frames import (
     MulawInputFrame,
 )
 from twilio_frames.local.synthesiser import Synthesiser
-from twilio_frames.processors import silero
-from twilio_frames.processors.silero import WINDOW, SileroBatch, StreamState, probabilities
+from twilio_frames.processors import silero, silero_model
+from twilio_frames.processors.silero import SileroBatch
+from twilio_frames.processors.silero_model import WINDOW, StreamState, probabilities
 from twilio_frames.processors.vad import LIKELY_SECS, PhoneVAD, PhoneVADAnalyzer
 from twilio_frames.protocol import BreakKind
 
@@ -93,8 +94,8 @@ def test_digital_silence_is_judged_once(sentence: bytes, monkeypatch: pytest.Mon
         asked.extend(some)
         return ask(states, some)
 
-    ask = silero._judged  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(silero, "_judged", judged)
+    ask = silero_model._judged  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(silero_model, "_judged", judged)
     assert [probabilities([again], [window])[0] for window in pieces] == expected
     silent = sum(not window.any() for window in asked)
     assert len(asked) - silent == sum(window.any() for window in pieces)
@@ -134,7 +135,7 @@ async def test_many_calls_share_a_run(sentence: bytes, monkeypatch: pytest.Monke
         sizes.append(len(states))
         return probabilities(states, samples)
 
-    monkeypatch.setattr(silero, "probabilities", counted)
+    monkeypatch.setattr(silero_model, "probabilities", counted)
     batch, window = SileroBatch(), windows(sentence)[40]
 
     found = await asyncio.gather(*(batch.judge(StreamState(), [window]) for _ in range(20)))
@@ -168,7 +169,7 @@ async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPa
 
     batch, window = SileroBatch(), np.zeros(WINDOW, dtype=np.int16)
     with monkeypatch.context() as patch:
-        patch.setattr(silero, "probabilities", broken)
+        patch.setattr(silero_model, "probabilities", broken)
         with pytest.raises(RuntimeError, match="no model"):
             await batch.judge(StreamState(), [window])
 

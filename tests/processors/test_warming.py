@@ -8,7 +8,7 @@ from twilio_frames.processors.warming import warm_up
 
 FIRST_CALL = """
 import asyncio, gc, sys
-from twilio_frames.processors import silero
+from twilio_frames.processors import silero_model
 from twilio_frames.processors.warming import tls_context, warm_up
 
 async def first_call():
@@ -27,7 +27,7 @@ async def main():
     from twilio_frames.call import Call
     from twilio_frames.processors.vad import PhoneVAD
     await warm_up()
-    assert silero._session.cache_info().currsize == 1
+    assert silero_model.is_built()
     assert tls_context.cache_info().currsize == 1
     assert gc.get_freeze_count() > 1000
     assert await first_call() == []
