@@ -6,7 +6,7 @@ import pipecat  # noqa: F401  # pyright: ignore[reportUnusedImport] Greets at it
 import pytest
 
 from twilio_frames.cli import main
-from twilio_frames.server.connections import Listener
+from twilio_frames.server import listening
 
 NEEDS = {
     "function_calls": "expected OPENAI_API_KEY or OPENAI_BASE_URL in the environment, got nothing",
@@ -33,10 +33,10 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
 
-    async def start(self: Listener, host: str, port: int) -> None:
+    async def open_sockets(host: str, port: int) -> None:
         raise AssertionError("expected no calls to be taken")
 
-    monkeypatch.setattr(Listener, "start", start)
+    monkeypatch.setattr(listening, "open_sockets", open_sockets)
 
 
 def served(name: str, capsys: pytest.CaptureFixture[str]) -> str:
