@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import twilio_frames
 
@@ -76,3 +77,13 @@ def test_pure_rooms_import_no_io(room: str, forbidden: str):
 
 def test_version_is_one():
     assert PROJECT["project"]["version"] == twilio_frames.__version__
+
+
+def test_release_is_tried_on_every_python_it_is_for():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8"))
+    told = [
+        name.rpartition(" ")[2] for name in PROJECT["project"]["classifiers"] if ":: 3." in name
+    ]
+
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == told
+    assert workflow["jobs"]["publish"]["permissions"] == {"id-token": "write"}

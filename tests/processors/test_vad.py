@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from importlib import resources
 from itertools import pairwise
@@ -31,6 +32,8 @@ from twilio_frames.processors.silero_model import WINDOW, StreamState, probabili
 from twilio_frames.processors.vad import LIKELY_SECS, PhoneVAD, PhoneVADAnalyzer
 from twilio_frames.protocol import BreakKind
 
+SILERO_623 = "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3"
+"""SHA-256 of ``silero_vad.onnx`` in the package ``silero-vad`` 6.2.3."""
 PARAMS = VADParams(confidence=0.6, start_secs=0.16, stop_secs=0.5, min_volume=0.0)
 
 
@@ -58,6 +61,13 @@ def test_same_as_pipecats_model(sentence: bytes):
         )
         if not ours.recurrent.any():
             pipecat.reset_states()
+
+
+@unless_pipecat_112(OLDER_MODEL)
+def test_model_is_that_of_the_silero_package():
+    model = resources.files("pipecat.audio.vad.data").joinpath("silero_vad.onnx")
+
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == SILERO_623
 
 
 @unless_pipecat_112("renews the state of its Silero model by the clock")
