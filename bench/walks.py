@@ -2,19 +2,24 @@
 
     python bench/walks.py [--list]
 
-Two walks through a whole pipeline on a line of this process:
+Three walks through a whole pipeline on a line of this process, in virtual time:
 
 - *in*: one of Twilio's ``media`` messages, from the socket to the speech recogniser, where none is
   kept back for the next;
-- *out*: one piece of a voice, from the TTS service to the socket, and from there, as its mark comes
-  back, to the assistant's memory: a word with its time, and its audio, 60 ms.
+- *out*: one piece of a voice, in the middle of a sentence, from the TTS service to the socket, and
+  from there, as its mark comes back, to the assistant's memory: a word with its time, and its
+  audio, 60 ms. A piece is laid while others are sent and others are heard, so all is counted that
+  happens from when one is laid until the next one is, which is each of these steps once;
+- *begin*: the same where the bot begins to speak by it, from when it is laid until its word is in
+  the memory: with a row of marks, and what all other processors make of that the bot speaks.
 
 Counted by ``sys.setprofile``: each call of a function of this package between the first step and
 the last, and the files that these functions stand in. Methods and properties count as functions,
-comprehensions and lambdas do not; a coroutine counts once however often it goes on. What else the
-event loop does meanwhile counts too, so each walk is taken many times, and the median is told, of
-all calls and of different functions among them; ``--list`` shows one such walk, file by file, in
-the order in which it goes.
+comprehensions and lambdas do not; a coroutine counts once however often it goes on, and in the
+middle of a sentence where it begins: what waits for the next mark began with the one before. What
+else the event loop does meanwhile counts too, so each walk is taken many times, and the median is
+told, of all calls and of different functions among them; ``--list`` shows one such walk, file by
+file, in the order in which it goes.
 """
 
 import argparse
@@ -24,8 +29,9 @@ import itertools
 import json
 import statistics
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -45,13 +51,16 @@ from twilio_frames.frames import MulawOutputFrame
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.processors.words import HeardTextFrame
+from twilio_frames.testing.virtual_time import VirtualEventLoop
 from twilio_frames.transport import TwilioTransport
 
 TIMES = 40
+AHEAD = 10
 PIECE_SECS = 0.02
 WORD_SECS = 0.06
 HERE = Path(twilio_frames.__file__).parent
 ROOMS = (f"{HERE.resolve()}/", f"{HERE.parent.resolve()}/processors/")
+TEST_ROOM = f"{HERE.resolve()}/testing/"
 
 
 @dataclass
@@ -75,9 +84,14 @@ class Walk:
 
 
 class Counter:
-    """Counts the calls between a first step and a last."""
+    """Counts the calls between a first step and a last.
 
-    def __init__(self) -> None:
+    Args:
+        takes_running: Whether coroutines count that had begun before the first step.
+    """
+
+    def __init__(self, *, takes_running: bool = True) -> None:
+        self._takes_running = takes_running
         self.walks: list[Walk] = []
         self._walk: Walk | None = None
         self._seen: dict[int, FrameType] = {}
@@ -87,6 +101,11 @@ class Counter:
         """The first step."""
         self._walk, self._seen = Walk(), {}
         sys.setprofile(self._called)
+
+    def stop(self) -> None:
+        """There is no more to be counted; what was begun last does not count."""
+        sys.setprofile(None)
+        self._walk = None
 
     def end(self) -> None:
         """The last step; nothing if no walk has begun."""
@@ -99,6 +118,9 @@ class Counter:
         code = frame.f_code
         if event != "call" or self._walk is None or not self._is_ours(code):
             return
+        # The instruction by which a function begins, or goes on, says which it is.
+        if code.co_code[frame.f_lasti + 1] and not self._takes_running:
+            return
         if id(frame) not in self._seen:
             # Kept, so that no other frame gets its place in memory.
             self._seen[id(frame)] = frame
@@ -108,7 +130,8 @@ class Counter:
         ours = self._ours.get(code)
         if ours is None:
             path = str(Path(code.co_filename).resolve())
-            ours = self._ours[code] = path.startswith(ROOMS) and not code.co_name.startswith("<")
+            is_here = path.startswith(ROOMS) and not path.startswith(TEST_ROOM)
+            ours = self._ours[code] = is_here and not code.co_name.startswith("<")
         return ours
 
     def median(self) -> Walk:
@@ -118,7 +141,7 @@ class Counter:
 
 
 class Socket:
-    """The other end: says what it is told to, and sends every mark back.
+    """The other end: says what it is told to, and sends every mark back when it is played.
 
     A stand-in for Starlette's ``WebSocket``.
     """
@@ -127,12 +150,18 @@ class Socket:
 
     def __init__(self) -> None:
         self._said: asyncio.Queue[str] = asyncio.Queue()
+        self._ends_at = 0.0
+        self._number = 0
         self.on_read: Callable[[], None] = lambda: None
         self._reads = False
 
     def say(self, event: str, **content: object) -> None:
-        """Sends a message to the bot."""
-        self._said.put_nowait(json.dumps({"event": event, "streamSid": "MZ1", **content}))
+        """Sends a message to the bot, numbered as Twilio does."""
+        message = {"event": event, "streamSid": "MZ1", **content}
+        if event != "connected":
+            self._number += 1
+            message["sequenceNumber"] = str(self._number)
+        self._said.put_nowait(json.dumps(message))
 
     async def receive(self) -> dict[str, str]:
         """Starlette's."""
@@ -143,9 +172,12 @@ class Socket:
 
     async def send_text(self, text: str) -> None:
         """Starlette's."""
-        message = json.loads(text)
-        if message["event"] == "mark":
-            self.say("mark", mark=message["mark"])
+        message, loop = json.loads(text), asyncio.get_running_loop()
+        self._ends_at = max(self._ends_at, loop.time())
+        if message["event"] == "media":
+            self._ends_at += len(base64.b64decode(message["media"]["payload"])) / 8000
+        elif message["event"] == "mark":
+            loop.call_at(self._ends_at, partial(self.say, "mark", mark=message["mark"]))
 
     async def close(self) -> None:
         """Starlette's."""
@@ -191,9 +223,10 @@ class Call:
 
     def __init__(self) -> None:
         self.socket = Socket()
-        self.inward, self.outward = Counter(), Counter()
+        self.inward, self.beginning = Counter(), Counter()
+        self.outward = Counter(takes_running=False)
         self.recogniser = Recogniser(self.inward.end)
-        self.memory = Until(HeardTextFrame, self.outward.end)
+        self.memory = Until(HeardTextFrame, self.beginning.end)
         self.transport = TwilioTransport(self.socket)
         memory = PhoneContextAggregator(LLMContext())
         parts = [
@@ -216,32 +249,53 @@ class Call:
             self.recogniser.came.clear()
             media = {"timestamp": str(number * 20), "payload": audio, "track": "inbound"}
             media["chunk"] = str(number + 1)
-            self.socket.say("media", media=media, sequenceNumber=str(number + 2))
+            self.socket.say("media", media=media)
             await self.recogniser.came.wait()
             await asyncio.sleep(PIECE_SECS)
         self.socket.on_read = lambda: None
 
+    async def begins(self) -> None:
+        """Walks out where the bot begins to speak, again and again."""
+        say = await self._voice("begin")
+        for number in range(TIMES):
+            self.memory.came.clear()
+            self.beginning.begin()
+            await say(number)
+            await self.memory.came.wait()
+            await asyncio.sleep(2 * WORD_SECS)
+
     async def speaks(self) -> None:
-        """Walks out, again and again."""
+        """Walks out in the middle of a sentence, again and again."""
+        say = await self._voice("middle")
+        for number in range(2 * AHEAD + TIMES):
+            await say(number)
+            if number >= AHEAD:
+                await asyncio.sleep(WORD_SECS)
+                self.outward.end()
+            if number >= 2 * AHEAD:
+                self.outward.begin()
+        self.outward.stop()
+
+    async def _voice(self, context_id: str) -> Callable[[int], Awaitable[None]]:
         output = self.transport.output()
         audio = bytes([0x80, 0x00] * int(8000 * WORD_SECS / 2))
         begins_at = output.get_clock().get_time()
 
         def word(number: int) -> TTSTextFrame:
-            frame = TTSTextFrame("word", "word", context_id="one")
+            frame = TTSTextFrame("word", "word", context_id=context_id)
             frame.pts = begins_at + round(number * WORD_SECS * 1e9)
             return frame
 
-        await output.queue_frame(TTSStartedFrame(context_id="one"))
-        await output.queue_frame(word(0))
-        for number in range(TIMES):
-            self.memory.came.clear()
-            self.outward.begin()
-            await output.queue_frame(MulawOutputFrame.of(audio, context_id="one"))
+        pieces = [MulawOutputFrame.of(audio, context_id=context_id) for _ in range(3 * TIMES)]
+
+        async def say(number: int) -> None:
+            await output.queue_frame(pieces[number])
             # Where the next one begins, the one before it ends.
             await output.queue_frame(word(number + 1))
-            await self.memory.came.wait()
-            await asyncio.sleep(2 * WORD_SECS)
+
+        await output.queue_frame(TTSStartedFrame(context_id=context_id))
+        await output.queue_frame(word(0))
+        return say
 
 
 async def walk() -> Call:
@@ -250,13 +304,15 @@ async def walk() -> Call:
     form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
     start = {"streamSid": "MZ1", "callSid": "CA1", "tracks": ["inbound"], "mediaFormat": form}
     call.socket.say("connected", protocol="Call", version="1.0.0")
-    call.socket.say("start", start=start, sequenceNumber="1")
+    call.socket.say("start", start=start)
     runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
     await runner.add_workers(call.worker)
     running = asyncio.create_task(runner.run())
     async with asyncio.timeout(60):
         await call.hears()
         await call.speaks()
+        await asyncio.sleep(1.0)
+        await call.begins()
     await call.worker.cancel()
     await running
     return call
@@ -268,8 +324,10 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="show the files and their functions")
     shown = parser.parse_args().list
     logger.remove()
-    call = asyncio.run(walk())
-    for name, counter in (("in", call.inward), ("out", call.outward)):
+    with asyncio.Runner(loop_factory=VirtualEventLoop) as virtual:
+        call = virtual.run(walk())
+    walks = {"in": call.inward, "out": call.outward, "begin": call.beginning}
+    for name, counter in walks.items():
         found = counter.median()
         least = min(len(walk.calls) for walk in counter.walks)
         middle = statistics.median(len(walk.calls) for walk in counter.walks)

@@ -120,17 +120,15 @@ class MulawOutput(BaseOutputTransport):
         self._line = line
         self._timing: OutputTiming = params
         self._background = Background(getattr(params, "audio_out_mixer", None))
-        self._early_start = EarlyStart(
-            line, deliver=self._due, on_sent=self._piece_sent, on_heard=self._audio_heard
-        )
         self._pacer = OutputPacer(
             line,
             params,
             self._background,
-            deliver=self._early_start.deliver,
-            on_sent=self._early_start.sent,
-            on_heard=self._early_start.heard,
+            deliver=self._due,
+            on_sent=self._piece_sent,
+            on_heard=self._audio_heard,
         )
+        self._early_start = EarlyStart(self._pacer, line)
         self._pusher = OrderedPusher(self.push_frame)
         self._queue = self._pacer.queue
         self._sound = LineSound(
@@ -160,7 +158,6 @@ class MulawOutput(BaseOutputTransport):
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
         self._has_words = False
-        self._is_audio_wanted = True
         self._leaving = Leaving(self, line, self._pacer)
         self._first_words: list[SpeakClipFrame] = []
         self._is_speaking = False
@@ -175,12 +172,11 @@ class MulawOutput(BaseOutputTransport):
         """Makes ready to speak."""
         await super().start(frame)
         await self._start_background()
-        await self._early_start.come_up()
+        await self._early_start.come_up(is_audio_wanted=is_audio_wanted_behind(self))
         advise_on_recognisers(self)
         advise_on_audio(self)
-        self._is_audio_wanted = is_audio_wanted_behind(self)
         if self._runner is None:
-            self._runner = self.create_task(self._early_start.run(self._pacer))
+            self._runner = self.create_task(self._early_start.run())
             HeardFirst.around(self)
             SwitchedVoices.ahead_of(self)
             self._owed_words.ahead_of(self)
@@ -204,7 +200,7 @@ class MulawOutput(BaseOutputTransport):
         """Says a clip as soon as the line lets it, whether or not the pipeline is up."""
         if self._early_start.is_up or self._sound.is_plain:
             await self._lay(frame)
-            self._early_start.begin(self._pacer)
+            self._early_start.begin()
         else:
             # A filter runs only once the pipeline does.
             self._first_words.append(frame)
@@ -360,8 +356,10 @@ class MulawOutput(BaseOutputTransport):
         if isinstance(frame, LLMFullResponseStartFrame):
             await self.push_frame(ReplyStartedFrame(), FrameDirection.UPSTREAM)
         await self._writer.lay(frame)
-        self._owed_words.note()
-        self._pacer.wake()
+        if self._owed_words.waiting:
+            self._owed_words.note()
+        if self._queue.has_news:
+            self._pacer.wake()
         if isinstance(frame, TTSStoppedFrame | LLMFullResponseEndFrame):
             await self._say_again.settle(self._writer.take_unsounded())
 
@@ -382,8 +380,6 @@ class MulawOutput(BaseOutputTransport):
         return self._pacer.underruns + self._writer.gaps
 
     async def _piece_sent(self, piece: Piece) -> None:
-        if not piece.is_speech:
-            return
         if not self._is_speaking:
             self._is_speaking = True
             await self.broadcast_frame(BotStartedSpeakingFrame)
@@ -393,8 +389,6 @@ class MulawOutput(BaseOutputTransport):
             await self.broadcast_frame(BotSpeakingFrame)
 
     async def _audio_heard(self, audio: HeardAudio) -> None:
-        if not self._is_audio_wanted:
-            return
         # Whoever stands behind a transport takes the time at which audio comes for its own.
         kind = HeardAudioFrame if audio.is_speech else HeardSoundFrame
         await self.push_frame(kind(decode_mulaw(audio.mulaw), SAMPLE_RATE, 1))

@@ -100,15 +100,14 @@ class Background:
         self._mixer = mixer.get(None) if isinstance(mixer, Mapping) else mixer
         self._is_started = self._has_failed = False
         self._kept = bytearray()
-
-    @property
-    def goes_on(self) -> bool:
+        self._mixes = False
+        self.goes_on = False
         """Whether there is something to be heard in a pause, or may be."""
-        return self._mixes or bool(self._kept)
 
-    @property
-    def _mixes(self) -> bool:
-        return self._is_started and not self._has_failed
+    def _stands(self) -> None:
+        """Notes what there is to be heard, whenever that may have changed."""
+        self._mixes = self._is_started and not self._has_failed
+        self.goes_on = self._mixes or bool(self._kept)
 
     async def start(self) -> None:
         """Starts the mixer, at the line's rate.
@@ -120,10 +119,12 @@ class Background:
         if self._mixer is not None and not self._is_started:
             await _in_time(self._mixer.start(SAMPLE_RATE), _MIXER_LIMITS.start_secs)
             self._is_started = True
+            self._stands()
 
     async def stop(self) -> None:
         """Stops the mixer, once."""
         was_started, self._is_started = self._is_started, False
+        self._stands()
         if self._mixer is not None and was_started:
             # Others have to stop as well.
             try:
@@ -140,17 +141,19 @@ class Background:
         """Takes sound that has just come."""
         self._kept += mulaw
         del self._kept[: max(0, len(self._kept) - max(_LONGEST_KEPT, len(mulaw)))]
+        self._stands()
 
     def clear(self) -> None:
         """Forgets what has come."""
         self._kept.clear()
+        self._stands()
 
     async def under(self, mulaw: bytes) -> bytes:
         """Speech with the mixer's sound under it; as it was where there is none.
 
         A processor's sound comes with time, and speech is sent ahead of it: they do not meet.
         """
-        self._kept.clear()
+        self.clear()
         return encode_mulaw(await self._mixed(decode_mulaw(mulaw))) if self._mixes else mulaw
 
     async def between(self) -> bytes:
@@ -158,6 +161,7 @@ class Background:
         length = _MESSAGE_BYTES if self._mixes else min(_MESSAGE_BYTES, len(self._kept))
         kept = bytes(self._kept[:length])
         del self._kept[:length]
+        self._stands()
         pcm = await self._mixed(decode_mulaw(kept) + bytes(2 * (length - len(kept))))
         return encode_mulaw(pcm) if any(pcm) else b""
 
@@ -167,6 +171,7 @@ class Background:
         # The bot has more to say than what is heard beside it.
         mixed = await sound_of(self._mixer.mix(pcm), "a mixer")
         self._has_failed = mixed is None
+        self._stands()
         return mixed if mixed is not None and len(mixed) == len(pcm) else pcm
 
 

@@ -10,7 +10,6 @@ told of all of it in order.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 
 from pipecat.frames.frames import Frame
 
@@ -25,74 +24,65 @@ HAPPENED_AT = "happened_at"
 class EarlyStart:
     """Lets a pacer begin ahead of the pipeline that it speaks for.
 
+    Until the pipeline is up, it takes what the pacer tells in the place of those who are to be
+    told.
+
     Args:
+        pacer: The pacer.
         line: The way to Twilio.
-        deliver: Called with each thing that falls due, once the pipeline is up.
-        on_sent: Called with each piece that has been sent, once the pipeline is up.
-        on_heard: Called with audio as it has been heard, once the pipeline is up.
     """
 
-    def __init__(
-        self,
-        line: Line,
-        *,
-        deliver: Callable[[object], Awaitable[None]],
-        on_sent: Callable[[Piece], Awaitable[None]],
-        on_heard: Callable[[HeardAudio], Awaitable[None]],
-    ):
+    def __init__(self, pacer: OutputPacer, line: Line):
+        self._pacer = pacer
         self._line = line
-        self._deliver = deliver
-        self._on_sent = on_sent
-        self._on_heard = on_heard
+        self._deliver, self._on_sent, self._on_heard = pacer.deliver, pacer.on_sent, pacer.on_heard
+        pacer.deliver, pacer.on_sent, pacer.on_heard = self._keep, self._keep, self._keep_audio
         self._heard: list[HeardAudio] = []
         self._kept: deque[object] = deque()
         self._early: asyncio.Task[None] | None = None
         self.is_up = False
         """Whether the pipeline is up."""
 
-    async def deliver(self, thing: object) -> None:
-        """Hands on what fell due, or keeps it until the pipeline is up."""
-        if self.is_up:
-            await self._deliver(thing)
-        else:
-            if isinstance(thing, Frame):
-                thing.metadata[HAPPENED_AT] = time.monotonic()
-            self._kept.append(thing)
+    async def _keep(self, thing: object) -> None:
+        if isinstance(thing, Frame):
+            thing.metadata[HAPPENED_AT] = time.monotonic()
+        self._kept.append(thing)
 
-    async def sent(self, piece: Piece) -> None:
-        """Tells of a piece that was sent, or keeps that until the pipeline is up."""
-        if self.is_up:
-            await self._on_sent(piece)
-        else:
-            self._kept.append(piece)
-
-    async def heard(self, audio: HeardAudio) -> None:
-        """Tells of audio that was heard.
-
-        What was heard before the pipeline was up goes along with what is heard next: by then the
-        caller's audio of the same time, which was waiting to be read, is through.
-        """
+    async def _keep_audio(self, audio: HeardAudio) -> None:
         self._heard.append(audio)
-        if self.is_up:
-            heard, self._heard = self._heard, []
-            for each in heard:
+
+    async def _hear(self, audio: HeardAudio) -> None:
+        """Tells of audio that was heard before the pipeline was up, along with the next.
+
+        By then the caller's audio of the same time, which was waiting to be read, is through.
+        """
+        self._pacer.on_heard = self._on_heard
+        heard, self._heard = self._heard, []
+        for each in (*heard, audio):
+            if self._on_heard is not None:
                 await self._on_heard(each)
 
-    def begin(self, pacer: OutputPacer) -> None:
+    def begin(self) -> None:
         """Has the pacer run from now on; it ends by itself if the line ends first."""
         if not self.is_up and self._early is None:
-            running = pacer.run(goes_on=lambda: self.is_up or self._line.is_open)
+            running = self._pacer.run(goes_on=lambda: self.is_up or self._line.is_open)
             self._early = asyncio.create_task(running, name="early-start")
 
-    async def come_up(self) -> None:
-        """The pipeline is up: tells it what has happened so far."""
+    async def come_up(self, *, is_audio_wanted: bool) -> None:
+        """The pipeline is up: tells it what has happened so far, and from now on at once.
+
+        Args:
+            is_audio_wanted: Whether anybody is to be told of audio that was heard.
+        """
         while self._kept:
             thing = self._kept.popleft()
             await (self._on_sent(thing) if isinstance(thing, Piece) else self._deliver(thing))
         self.is_up = True
+        self._pacer.deliver, self._pacer.on_sent = self._deliver, self._on_sent
+        self._pacer.on_heard = self._hear if is_audio_wanted else None
 
-    async def run(self, pacer: OutputPacer) -> None:
+    async def run(self) -> None:
         """Runs the pacer until this is cancelled, from where it stands."""
         if self._early is not None:
             await self._early
-        await pacer.run()
+        await self._pacer.run()

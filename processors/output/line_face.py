@@ -1,6 +1,6 @@
 """What the output asks of whoever owns the socket, and which parameters it goes by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from twilio_frames.frames import Act, CallEndReason, DetourFrame
@@ -11,6 +11,8 @@ class Line(Protocol):
     """The way to Twilio: what the pacer asks of whoever owns the socket."""
 
     playback: Playback
+    overhearing: Sequence[object]
+    """Who is told what was heard; often nobody."""
     on_echo: Callable[[], None]
     """Called after each mark that came back."""
     on_end: Callable[[], None]
@@ -44,6 +46,13 @@ class Line(Protocol):
 
     async def send(self, message: BotMessage) -> bool:
         """Sends a message in bounded time; False if the line is closed."""
+        ...
+
+    async def send_audio(self, mulaw: bytes) -> bool:
+        """Sends audio with a mark behind it, in bounded time; False if the line is closed.
+
+        Where nothing is being played, a mark ahead of it tells when it begins.
+        """
         ...
 
     async def clear(self) -> bool:

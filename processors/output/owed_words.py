@@ -38,6 +38,8 @@ class OwedWords:
         self._fall_silent = fall_silent
         self._is_awaiting = is_awaiting
         self._told = asyncio.Event()
+        self.waiting = 0
+        """How many voices an interruption waits ahead of for news."""
         self._until = 0.0
 
     def ahead_of(self, output: FrameProcessor) -> None:
@@ -63,6 +65,13 @@ class OwedWords:
         if now > self._until + LONGEST_WAIT:
             # Else the same interruption has waited ahead of another voice.
             self._until = now + LONGEST_WAIT
+        self.waiting += 1
+        try:
+            await self._wait()
+        finally:
+            self.waiting -= 1
+
+    async def _wait(self) -> None:
         while self._is_awaiting() and (left := self._until - time.monotonic()) > 0:
             self._told.clear()
             try:

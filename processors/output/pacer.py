@@ -1,6 +1,7 @@
 """Sends the output queue at the pace at which it is heard, holds it, and tells what was heard."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,7 +14,6 @@ from loguru import logger
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.line_face import Line, Timing
-from twilio_frames.protocol import SendMark, SendMedia
 from twilio_frames.protocol.output_queue import OutputQueue, Piece
 from twilio_frames.protocol.sent_audio import SentAudio, Stretch
 
@@ -58,7 +58,7 @@ class OutputPacer:
         timing: How far ahead, how patient.
         background: What is heard beside the output queue.
         deliver: Called with each thing that falls due, one after the other, in order.
-        on_sent: Called with each piece and its audio when it has been sent.
+        on_sent: Called with each piece of speech when it has been sent.
         on_heard: Called with audio as it has been heard, ahead of what falls due by it.
     """
 
@@ -78,33 +78,32 @@ class OutputPacer:
         self.is_held = False
         self.is_held_ahead = False
         """Whether it is held, and nothing had to be cut for it."""
+        self.deliver, self.on_sent = deliver, on_sent
+        self.on_heard: Callable[[HeardAudio], Awaitable[None]] | None = on_heard
+        """None where nobody makes anything of it."""
         self._is_shut = False
         self._line = line
         self._timing = timing
         self._background = background
         self._silent_until = self._queue_ends_at = 0.0
-        self._deliver = deliver
-        self._on_sent = on_sent
-        self._on_heard = on_heard
         self._heard_audio: list[HeardAudio] = []
         self._wake = asyncio.Event()
+        self.wake = self._wake.set
+        """Says that there is news: of what was laid in the output queue, say."""
         self._delivering = asyncio.Lock()
         self._sent = SentAudio()
         self._stalls: deque[tuple[float, float]] = deque()
         self._is_cutting = False
         self._fades_in = False
         self._marks_are_lost = False
-        self._heard_last = 0
+        self._line_heard = self._heard_last = 0
         self._short_messages = 0
-        line.on_echo = self._wake.set
+        line.on_echo = line.on_back = self._wake.set
         line.on_end = self._line_ended
         line.on_left = self._line_left
-        line.on_back = self.wake
 
-    @property
-    def lead(self) -> float:
+    def _lead(self, now: float) -> float:
         """Seconds Twilio is kept ahead: the parameter, or more after stalls that were longer."""
-        now = time.monotonic()
         while self._stalls and self._stalls[0][0] < now - _STALLS_REMEMBERED:
             self._stalls.popleft()
         longest = max((stall for _, stall in self._stalls), default=0.0)
@@ -115,22 +114,20 @@ class OutputPacer:
         self._is_shut = is_shut
         self._wake.set()
 
-    def wake(self) -> None:
-        """Says that the output queue has grown."""
-        self._wake.set()
-
     def _line_ended(self) -> None:
         """Finds out what was heard last, by the clock: no mark comes any more."""
         if not self._is_cutting:
             playback = self._line.playback
             position = playback.position(time.monotonic() - playback.round_trip)
             self._heard_last = self._hear_line(position)
+        self.queue.has_news = True
         self._wake.set()
 
     def _line_left(self) -> None:
         """Takes for heard what Twilio still has: it is played before anything else."""
         self._end_cut()
         self._heard_last = self._hear_line(self._line.playback.sent)
+        self.queue.has_news = True
         self._wake.set()
 
     async def run(self, goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -139,57 +136,62 @@ class OutputPacer:
         Args:
             goes_on: Asked at each step whether there is to be another.
         """
+        loop = asyncio.get_running_loop()
         while goes_on():
             self._wake.clear()
-            await self._deliver_heard()
-            await self._rest(await self._send_due())
+            wait, now = await self._turn(), time.monotonic()
+            if self.queue.heard < self.queue.length or self.queue.is_waiting:
+                wait = min(_LONGEST_REST, math.inf if wait is None else wait)
+            timer = None if wait is None else loop.call_later(wait, self._wake.set)
+            await self._wake.wait()
+            if timer is not None and wait is not None:
+                timer.cancel()
+                late = time.monotonic() - now - wait
+                if late > _STALL_SECS:
+                    self._stalls.append((now, late))
 
-    async def _rest(self, wait: float | None) -> None:
-        if wait == 0:
-            return
-        now = time.monotonic()
-        limit = _LONGEST_REST if self.queue.is_waiting else None
-        timeout = min((t for t in (wait, limit) if t is not None), default=None)
-        try:
-            async with asyncio.timeout(timeout):
-                await self._wake.wait()
-        except TimeoutError:
-            late = time.monotonic() - now - (timeout or 0.0)
-            if late > _STALL_SECS:
-                self._stalls.append((now, late))
+    async def _turn(self) -> float | None:
+        """Delivers what was heard, and sends what is due.
 
-    async def _send_due(self) -> float | None:
-        """Sends what is due; gives the seconds until more is, 0 for at once, None for nothing."""
-        if self._is_silent or not self._line.is_open:
-            self._background.clear()
-            return None
-        for thing in self.queue.sent_things():
-            await self._deliver(thing)
+        Returns:
+            The seconds until more is; None for nothing.
+        """
         playback, now = self._line.playback, time.monotonic()
-        if self.queue.sent >= self.queue.length or self._keeps_queue or self.queue.is_barred:
-            return await self._send_background(now)
-        wait = playback.ends_at - self.lead - now
-        if wait > 0:
-            return wait
-        piece = self.queue.take(self._message_bytes(now))
-        if piece is None:
-            return None
-        goes_on = piece.is_speech and self._sent.ends_in_speech
-        if goes_on and piece.begin > self.queue.heard and now > playback.ends_at > 0:
-            self.underruns += 1
-        await self._send(piece)
-        return 0
+        is_late = self._marks_are_lost or now > self._queue_ends_at + playback.round_trip
+        if is_late or playback.heard > self._line_heard or self.queue.has_news:
+            await self._deliver_heard()
+        while True:
+            if (self.is_held and not self.is_held_ahead) or not self._line.is_open:
+                # Where nothing had to be cut, the background goes on.
+                self._background.clear()
+                return None
+            wait = await self._send_next()
+            if wait != 0.0:
+                return wait
 
-    def _message_bytes(self, now: float) -> int:
-        if now >= self._line.playback.ends_at:
+    async def _send_next(self) -> float | None:
+        """Sends the next message, if it is due; gives the seconds until it is, 0 if it was."""
+        queue, playback = self.queue, self._line.playback
+        if queue.has_sending:
+            for thing in queue.sent_things():
+                await self.deliver(thing)
+        now = time.monotonic()
+        is_kept = (self.is_held or self._is_shut) and self._keeps_queue
+        if queue.sent >= queue.length or is_kept or (queue.has_barrier and queue.is_barred):
+            return await self._send_background(now) if self._background.goes_on else None
+        lead = self._lead(now) if self._stalls else self._timing.lead_secs
+        if (wait := playback.ends_at - lead - now) > 0:
+            return wait
+        if now >= playback.ends_at:
             self._short_messages = _FIRST_MESSAGES
         self._short_messages -= 1
-        return _MESSAGE_BYTES if self._short_messages < 0 else _FIRST_BYTES
-
-    @property
-    def _is_silent(self) -> bool:
-        """Whether nothing is sent; where nothing had to be cut, the background goes on."""
-        return self.is_held and not self.is_held_ahead
+        piece = queue.take(_MESSAGE_BYTES if self._short_messages < 0 else _FIRST_BYTES)
+        if piece is None:
+            return None
+        if piece.is_speech and now > playback.ends_at > 0 and self._sent.ends_in_speech:
+            self.underruns += piece.begin > queue.heard
+        await self._send(piece)
+        return 0.0
 
     @property
     def _keeps_queue(self) -> bool:
@@ -198,8 +200,6 @@ class OutputPacer:
 
     async def _send_background(self, now: float) -> float | None:
         """Sends the background alone, not far ahead: the next word comes behind it."""
-        if not self._background.goes_on:
-            return None
         playback = self._line.playback
         wait = max(playback.ends_at - _BACKGROUND_LEAD, self._silent_until) - now
         if wait > 0:
@@ -207,55 +207,56 @@ class OutputPacer:
         audio = await self._background.between()
         if not audio:
             self._silent_until = now + _BACKGROUND_LEAD
-        elif not self._is_silent:
+        elif self.is_held_ahead or not self.is_held:
             stretch = Stretch(0, self.queue.sent, audio, 0.0, is_speech=False, is_queued=False)
             await self._send_stretch(stretch)
         return 0
 
     async def _send(self, piece: Piece) -> None:
-        audio = _faded_in(piece.audio) if self._fades_in else piece.audio
-        audio = await self._background.under(audio)
-        if self._keeps_queue or self.queue.sent != piece.end:
-            # Cut, or dropped, while the background was mixed in.
-            return
-        self._fades_in = False
-        if not await self._send_stretch(Stretch(0, piece.begin, audio, 0.0, piece.is_speech)):
-            return
-        await self._on_sent(piece)
+        audio = piece.audio
+        if self._fades_in or self._background.goes_on:
+            audio = await self._background.under(_faded_in(audio) if self._fades_in else audio)
+            if self._keeps_queue or self.queue.sent != piece.end:
+                # Cut, or dropped, while the background was mixed in.
+                return
+            self._fades_in = False
+        stretch = Stretch(0, piece.begin, audio, 0.0, piece.is_speech)
+        if await self._send_stretch(stretch) and piece.is_speech:
+            await self.on_sent(piece)
 
     async def _send_stretch(self, stretch: Stretch) -> bool:
         playback = self._line.playback
-        if time.monotonic() >= playback.ends_at:
-            await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
         stretch.line, stretch.plays_at = playback.sent, playback.ends_at
         self._sent.add(stretch)
-        if not await self._line.send(SendMedia(payload=stretch.audio)):
+        if not await self._line.send_audio(stretch.audio):
             return False
         stretch.plays_at = playback.ends_at - len(stretch.audio) / SAMPLE_RATE
         if stretch.is_queued:
             self._queue_ends_at = playback.ends_at
-        await self._line.send(SendMark(name=f"{AUTO_MARK}{playback.sent}"))
         return True
 
     async def _deliver_heard(self) -> None:
         async with self._delivering:
             if self._is_cutting:
                 return
-            is_open = self._line.is_open
-            heard = self._hear_line(self._heard_on_line()) if is_open else self._heard_last
+            line = self._line
+            heard = self._hear_line(self._heard_on_line()) if line.is_open else self._heard_last
             # A line that is left is left once: what waits for the next time stays where it lies.
-            while things := self.queue.hear(heard, passes_barrier=not self._line.is_away):
+            while things := self.queue.hear(heard, passes_barrier=not line.is_away):
                 await self._hand_on(things)
+                if not self.queue.has_news:
+                    return
             await self._hand_on(())
 
     async def _hand_on(self, things: Iterable[object]) -> None:
         """Tells of the audio that was heard, and then of what fell due by it."""
         heard, self._heard_audio = self._heard_audio, []
         for is_speech, parts in groupby(heard, key=lambda part: part.is_speech):
-            mulaw = b"".join(part.mulaw for part in parts)
-            await self._on_heard(HeardAudio(mulaw, is_speech))
+            if self.on_heard is not None:
+                mulaw = b"".join(part.mulaw for part in parts)
+                await self.on_heard(HeardAudio(mulaw, is_speech))
         for thing in things:
-            await self._deliver(thing)
+            await self.deliver(thing)
 
     def _heard_on_line(self) -> int:
         """Up to where the line's audio has been heard: by marks, by the clock if they are lost."""
@@ -275,11 +276,13 @@ class OutputPacer:
 
     def _hear_line(self, line_position: int) -> int:
         """Up to where the queue is heard when the line is; tells who listens in at the line."""
+        self._line_heard = line_position
         position = self.queue.heard
         for stretch in self._sent.hear(line_position):
             position = stretch.queue_end
-            self._line.bot_heard(stretch.audio, stretch.plays_at)
-            if stretch.is_queued:
+            if self._line.overhearing:
+                self._line.bot_heard(stretch.audio, stretch.plays_at)
+            if stretch.is_queued and self.on_heard is not None:
                 self._heard_audio.append(HeardAudio(stretch.audio, stretch.is_speech))
         return position
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from pipecat.pipeline.pipeline import Pipeline
@@ -30,6 +30,7 @@ class FakeLine:
         self.on_back: Callable[[], None] = lambda: None
         self.is_away = False
         self.heard = b""
+        self.overhearing: Sequence[object] = [self]
         self._echoes = echoes
 
     @property
@@ -52,6 +53,12 @@ class FakeLine:
             case Clear():
                 pass
         return True
+
+    async def send_audio(self, mulaw: bytes) -> bool:
+        if time.monotonic() >= self.playback.ends_at:
+            await self.send(SendMark(name=f"heard:{self.playback.sent}"))
+        await self.send(SendMedia(payload=mulaw))
+        return await self.send(SendMark(name=f"heard:{self.playback.sent}"))
 
     async def clear(self) -> bool:
         if not await self.send(Clear()):

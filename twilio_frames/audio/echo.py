@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from twilio_frames.audio.mulaw import SAMPLE_RATE, decode_mulaw, pcm_level
+from twilio_frames.audio.mulaw import SAMPLE_RATE, decibels, decode_mulaw, mean_amplitude, ulaw2lin
 
 Samples = NDArray[np.float32]
 """16-bit amplitudes as ``float32``, 8000 a second."""
@@ -27,11 +27,8 @@ _PIECE_SECS = _PIECE / SAMPLE_RATE
 @dataclass(slots=True)
 class _Sound:
     begin: int
+    end: int
     mulaw: bytes
-
-    @property
-    def end(self) -> int:
-        return self.begin + len(self.mulaw)
 
 
 class EchoReference:
@@ -40,10 +37,11 @@ class EchoReference:
     Remembers what may still be heard as an echo, and no more than a minute of it.
     """
 
-    _SILENCE = -60.0
-    """dB of full scale; what is no louder leaves no echo."""
+    _SILENT_RMS = 32.768
+    """Mean amplitude, of 32,768: -60 dB. What is no louder leaves no echo."""
     _LONGEST_SECS = 60.0
     """How long what was played is remembered."""
+    _MOST_SAMPLES = round(_LONGEST_SECS * SAMPLE_RATE)
     _SEAM = 80
     """Samples. What is played behind something else begins at its end, though clocks are read in
     between."""
@@ -52,7 +50,7 @@ class EchoReference:
         pieces = round(self._LONGEST_SECS / _PIECE_SECS)
         self.audible: deque[float] = deque(maxlen=pieces)
         """When each 20 ms that are not silent begin to be played, as far as that matters still."""
-        self._levels: deque[float] = deque(maxlen=pieces)
+        self._powers: deque[int] = deque(maxlen=pieces)
         self._sounds: deque[_Sound] = deque()
 
     def note(self, mulaw: bytes, plays_at: float) -> None:
@@ -62,24 +60,24 @@ class EchoReference:
             mulaw: The audio.
             plays_at: When it begins to be played, behind all that was noted before.
         """
-        is_audible = False
-        self._cut_levels(plays_at)
+        if self.audible and self.audible[-1] >= plays_at:
+            self._cut_levels(plays_at)
+        is_audible, pcm = False, ulaw2lin(mulaw, 2)
         for begin in range(0, len(mulaw), _PIECE):
-            level = pcm_level(decode_mulaw(mulaw[begin : begin + _PIECE]))
-            if level > self._SILENCE:
+            power = mean_amplitude(pcm[2 * begin : 2 * (begin + _PIECE)], 2)
+            if power > self._SILENT_RMS:
                 is_audible = True
                 self.audible.append(plays_at + begin / SAMPLE_RATE)
-                self._levels.append(level)
-        if is_audible:
-            self._keep(_Sound(round(plays_at * SAMPLE_RATE), mulaw))
-
-    def _keep(self, sound: _Sound) -> None:
-        if self._sounds:
-            end = self._sounds[-1].end
-            sound.begin = end if abs(sound.begin - end) <= self._SEAM else sound.begin
-            self._cut_sounds(sound.begin)
-        self._sounds.append(sound)
-        self._forget(sound.end - round(self._LONGEST_SECS * SAMPLE_RATE))
+                self._powers.append(power)
+        if not is_audible:
+            return
+        place, sounds = round(plays_at * SAMPLE_RATE), self._sounds
+        if sounds and place != (end := sounds[-1].end):
+            place = end if abs(place - end) <= self._SEAM else place
+            self._cut_sounds(place)
+        sounds.append(_Sound(place, place + len(mulaw), mulaw))
+        if sounds[0].end <= (before := place + len(mulaw) - self._MOST_SAMPLES):
+            self._forget(before)
 
     def cut(self, at: float) -> None:
         """Forgets what would have been played from a time on: it was thrown away."""
@@ -89,14 +87,14 @@ class EchoReference:
     def _cut_levels(self, at: float) -> None:
         while self.audible and self.audible[-1] >= at:
             self.audible.pop()
-            self._levels.pop()
+            self._powers.pop()
 
     def _cut_sounds(self, at: int) -> None:
         while self._sounds and self._sounds[-1].begin >= at:
             self._sounds.pop()
         if self._sounds and self._sounds[-1].end > at:
             last = self._sounds[-1]
-            last.mulaw = last.mulaw[: at - last.begin]
+            last.mulaw, last.end = last.mulaw[: at - last.begin], at
 
     def _forget(self, before: int) -> None:
         while self._sounds and self._sounds[0].end <= before:
@@ -113,7 +111,8 @@ class EchoReference:
             None if the bot was silent.
         """
         first = bisect_right(self.audible, begin - _PIECE_SECS)
-        return max(islice(self._levels, first, bisect_left(self.audible, end)), default=None)
+        power = max(islice(self._powers, first, bisect_left(self.audible, end)), default=None)
+        return None if power is None else decibels(power)
 
     def heard(self, until: float, reach: float) -> "BotAtEar | None":
         """What the bot was saying where its echo would be in audio of the caller's.
@@ -130,7 +129,7 @@ class EchoReference:
         begin = until - reach
         while self.audible and self.audible[0] <= begin - _PIECE_SECS:
             self.audible.popleft()
-            self._levels.popleft()
+            self._powers.popleft()
         level = self.loudest(begin, until)
         if level is None:
             return None

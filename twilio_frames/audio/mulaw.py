@@ -38,6 +38,11 @@ def encode_mulaw(pcm: bytes) -> bytes:
 ulaw2lin = audioop.ulaw2lin
 """What :func:`decode_mulaw` calls with a width of 2, for where it is called 50 times a second."""
 
+mean_amplitude = audioop.rms
+"""The root of the mean power of PCM; takes it, and the bytes of a sample."""
+loudest_amplitude = audioop.max
+"""The largest amplitude in PCM; takes it, and the bytes of a sample."""
+
 
 def decode_mulaw(mulaw: bytes) -> bytes:
     """16-bit PCM of mu-law: signed native-endian mono samples at 8 kHz, twice as many bytes."""
@@ -59,5 +64,9 @@ def pcm_level(pcm: bytes) -> float:
 
     A sine that just fits is at -3 dB, speech on a telephone at some -20 dB.
     """
-    power = audioop.rms(pcm, 2)
-    return 20 * math.log10(power / 32768) if power else -math.inf
+    return decibels(mean_amplitude(pcm, 2))
+
+
+def decibels(amplitude: float) -> float:
+    """The level of a mean amplitude of 16-bit PCM, dB of full scale; minus infinity for none."""
+    return 20 * math.log10(amplitude / 32768) if amplitude else -math.inf

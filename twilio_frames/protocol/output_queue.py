@@ -12,46 +12,42 @@ No I/O happens here, and no clock is read.
 from bisect import bisect_right, insort
 from collections import deque
 from dataclasses import dataclass, field, replace
-from itertools import dropwhile
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 _LONGEST_WORD = 10 * 8000
+_position = attrgetter("position")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Piece:
     """Audio to be sent next.
 
     Parameters:
         audio: Mu-law.
         begin: Where it begins in the output queue.
+        end: Where it ends in the output queue.
         is_protected: Whether an interruption may not cut it.
         is_speech: Whether the bot speaks in it.
-        end: Where it ends in the output queue.
     """
 
     audio: bytes = field(repr=False)
     begin: int
+    end: int
     is_protected: bool
     is_speech: bool = True
-    end: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "end", self.begin + len(self.audio))
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class _Due(Generic[T]):
     position: int
-    number: int
-    thing: T = field(compare=False)
-    is_protected: bool = field(compare=False)
-    is_boundary: bool = field(compare=False)
-    doubt: int = field(compare=False)
-    when_sent: bool = field(compare=False)
-    is_barrier: bool = field(compare=False)
+    thing: T
+    is_protected: bool
+    is_boundary: bool
+    doubt: int
+    is_barrier: bool
 
 
 class OutputQueue(Generic[T]):
@@ -64,13 +60,15 @@ class OutputQueue(Generic[T]):
         """Up to where audio has been handed out to be sent."""
         self.heard = 0
         """Up to where audio has been heard."""
-        self._has_barrier = False
+        self.has_news = False
+        """Whether something was laid that may be due at once; whoever acts on it takes it back."""
+        self.has_barrier = self.has_sending = False
+        """Whether a barrier is laid on it; whether something falls due when audio is sent."""
         self._restarts: deque[int] = deque([0], maxlen=2)
         self._pieces: deque[Piece] = deque()
         self._due: list[_Due[T]] = []
         self._ended_last: _Due[T] | None = None
         self._sending: list[_Due[T]] = []
-        self._count = 0
 
     def add_audio(
         self, audio: bytes, *, is_protected: bool = False, is_speech: bool = True
@@ -78,11 +76,14 @@ class OutputQueue(Generic[T]):
         """Appends mu-law audio."""
         if not audio:
             return
+        begin, end = self.length, self.length + len(audio)
         piece = Piece(
-            audio=audio, begin=self.length, is_protected=is_protected, is_speech=is_speech
+            audio=audio, begin=begin, end=end, is_protected=is_protected, is_speech=is_speech
         )
         self._pieces.append(piece)
-        self.length += len(audio)
+        self.length = end
+        # What is sent waits for its time, and with it what lies behind.
+        self.has_news = self.has_news or self.sent == begin
 
     def add(
         self,
@@ -109,20 +110,19 @@ class OutputQueue(Generic[T]):
             is_barrier: Whether no audio behind it is handed out until it has fallen due.
         """
         position = self.length if at is None else at
-        self._has_barrier = self._has_barrier or is_barrier
-        self._count += 1
-        due = _Due(
-            position, self._count, thing, is_protected, is_boundary, doubt, when_sent, is_barrier
-        )
-        insort(self._sending if when_sent else self._due, due)
+        self.has_barrier = self.has_barrier or is_barrier
+        self.has_sending = self.has_sending or when_sent
+        self.has_news = self.has_news or position <= (self.sent if when_sent else self.heard)
+        due = _Due(position, thing, is_protected, is_boundary, doubt, is_barrier)
+        insort(self._sending if when_sent else self._due, due, key=_position)
 
     @property
     def is_barred(self) -> bool:
         """Whether no more audio is handed out, as a barrier has been reached."""
-        if not self._has_barrier:
+        if not self.has_barrier:
             return False
         barrier = next((due for due in self._due if due.is_barrier), None)
-        self._has_barrier = barrier is not None
+        self.has_barrier = barrier is not None
         return barrier is not None and barrier.position <= self.sent
 
     def take(self, longest: int) -> Piece | None:
@@ -130,44 +130,53 @@ class OutputQueue(Generic[T]):
 
         Gives None if all has been sent, or a barrier has been reached.
         """
-        if self.is_barred:
+        if self.has_barrier and self.is_barred:
             return None
-        pieces = dropwhile(lambda piece: piece.end <= self.sent, self._pieces)
-        first = next(pieces, None)
+        begin = self.sent
+        wanted = self._next_due_after(begin, begin + longest)
+        first: Piece | None = None
+        audio = b""
+        for piece in self._pieces:
+            if piece.end <= begin:
+                continue
+            if first is None:
+                first, audio = piece, piece.audio[begin - piece.begin : wanted - piece.begin]
+            elif piece.begin >= wanted or not _is_alike(piece, first):
+                break
+            else:
+                audio += piece.audio[: wanted - piece.begin]
         if first is None:
             return None
-        begin, wanted = self.sent, self._next_due_after(self.sent, self.sent + longest)
-        audio = first.audio[begin - first.begin : wanted - first.begin]
-        for piece in pieces:
-            if begin + len(audio) >= wanted or not _is_alike(piece, first):
-                break
-            audio += piece.audio[: wanted - piece.begin]
-        self.sent = begin + len(audio)
-        return replace(first, audio=audio, begin=begin)
+        self.sent = end = begin + len(audio)
+        alike = first.is_protected, first.is_speech
+        return Piece(audio=audio, begin=begin, end=end, is_protected=alike[0], is_speech=alike[1])
 
     def _next_due_after(self, position: int, otherwise: int) -> int:
         nearest = otherwise
         for due in (self._due, self._sending):
-            index = bisect_right(due, position, key=lambda each: each.position)
-            if index < len(due):
-                nearest = min(nearest, due[index].position)
+            index = bisect_right(due, position, key=_position)
+            if index < len(due) and due[index].position < nearest:
+                nearest = due[index].position
         return nearest
 
     def sent_things(self) -> list[T]:
         """What falls due by what has been sent."""
-        index = bisect_right(self._sending, self.sent, key=lambda due: due.position)
+        index = bisect_right(self._sending, self.sent, key=_position)
         things = [due.thing for due in self._sending[:index]]
         del self._sending[:index]
+        self.has_sending = bool(self._sending)
         return things
 
     def audio(self, begin: int, end: int) -> bytes:
         """The audio between two places, as far as it is still kept."""
-        parts = [
-            piece.audio[max(0, begin - piece.begin) : max(0, end - piece.begin)]
-            for piece in self._pieces
-            if piece.begin < end and piece.end > begin
-        ]
-        return b"".join(parts)
+        parts: list[bytes] = []
+        # What is asked for is near the end, as a rule, and before it lies all that is queued.
+        for piece in reversed(self._pieces):
+            if piece.end <= begin:
+                break
+            if piece.begin < end:
+                parts.append(piece.audio[max(0, begin - piece.begin) : end - piece.begin])
+        return b"".join(reversed(parts))
 
     @property
     def is_protected(self) -> bool:
@@ -207,7 +216,7 @@ class OutputQueue(Generic[T]):
         for piece in self._pieces:
             at = position - piece.begin
             if 0 < at < len(piece.audio):
-                pieces.append(replace(piece, audio=piece.audio[:at]))
+                pieces.append(replace(piece, audio=piece.audio[:at], end=position))
                 pieces.append(replace(piece, audio=piece.audio[at:], begin=position))
             else:
                 pieces.append(piece)
@@ -220,8 +229,8 @@ class OutputQueue(Generic[T]):
         self.length = begin
         for piece in pieces:
             shift, start = self.length - piece.begin, self.length
-            self._pieces.append(replace(piece, begin=start))
             self.length = start + len(piece.audio)
+            self._pieces.append(replace(piece, begin=start, end=self.length))
             while due and due[0].position <= piece.end:
                 moved = due.pop(0)
                 self._due.append(replace(moved, position=max(start, moved.position + shift)))
@@ -236,11 +245,13 @@ class OutputQueue(Generic[T]):
             position: Up to where.
             passes_barrier: Whether a barrier may fall due.
         """
+        self.has_news = False
         self.heard = max(self.heard, min(position, self.sent))
-        index = bisect_right(self._due, self.heard, key=lambda due: due.position)
-        if self._has_barrier:
+        index = bisect_right(self._due, self.heard, key=_position)
+        if self.has_barrier:
             barriers = (n for n, due in enumerate(self._due[:index]) if due.is_barrier)
             index = min(index, next(barriers, index) + passes_barrier)
+            self.has_news = index < len(self._due)
         passed = self._due[:index]
         del self._due[:index]
         for due in passed:
@@ -286,6 +297,7 @@ class OutputQueue(Generic[T]):
         ]
         kept = [due for due in self._due if due.is_protected]
         self._sending.clear()
+        self.has_sending = False
         self.sent = self.heard
         self._restarts = deque([self.heard], maxlen=2)
         self._lay_anew(pieces, kept if pieces else [], self.heard)

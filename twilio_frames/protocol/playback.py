@@ -130,11 +130,12 @@ class _Mark:
         """
         if self.dated is None:
             return
-        began, known = self.dated.moved(-self.position), self.run.began
-        if known is None or began.begin > known.end:
-            self.run.began = began
-        else:
-            self.run.began = began.intersect(known) or known
+        begin, end = self.dated.begin - self.position, self.dated.end - self.position
+        if (known := self.run.began) is not None and begin <= known.end:
+            begin, end = max(begin, known.begin), min(end, known.end)
+            if begin > end or (begin, end) == (known.begin, known.end):
+                return
+        self.run.began = Interval(begin, end)
 
 
 @dataclass(slots=True)
@@ -203,12 +204,6 @@ class Playback:
         """
         self._caller_at = timestamp * BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
 
-    def _now_at_twilio(self) -> Interval | None:
-        """When what arrives now happened: behind the caller's latest audio, before the next."""
-        if self._caller_at is None:
-            return None
-        return Interval(self._caller_at, self._caller_at + _FRAME_SAMPLES)
-
     def audio_sent(self, length: int, now: float) -> None:
         """Notes audio that has been sent."""
         if now >= self.ends_at:
@@ -256,17 +251,27 @@ class Playback:
         spread = max(self._delays, default=0.0) - self.round_trip
         return round((spread + _CLOCK_SECS) * BYTES_PER_SECOND)
 
-    def mark_echoed(self, name: str, now: float) -> list[MarkEcho]:
+    def mark_echoed(self, name: str, now: float, *, is_own: bool = False) -> list[MarkEcho]:
         """What the echo of a mark says; nothing if no such mark is out.
 
         The echoes behind a ``clear`` are told together, when its burst is in.
+
+        Args:
+            name: The mark's name.
+            now: The time.
+            is_own: Whether nobody is to be told of this one.
         """
-        mark = next((mark for mark in self._outstanding if mark.name == name), None)
-        if mark is None:
-            return []
-        self._outstanding.remove(mark)
+        if self._outstanding and self._outstanding[0].name == name:
+            mark = self._outstanding.popleft()
+        else:
+            mark = next((mark for mark in self._outstanding if mark.name == name), None)
+            if mark is None:
+                return []
+            self._outstanding.remove(mark)
         self.echoed += 1
-        mark.dated = self._now_at_twilio()
+        if (arrived := self._caller_at) is not None:
+            # Behind the caller's latest audio, before the next.
+            mark.dated = Interval(arrived, arrived + _FRAME_SAMPLES)
         if mark.is_cut and self._cutting:
             self._cutting.echoes.append(mark)
             return []
@@ -276,7 +281,7 @@ class Playback:
         self.round_trip = min(self._delays)
         mark.date_run()
         self.heard = max(self.heard, mark.position)
-        return [_echo(mark, flushed=False)]
+        return [] if is_own else [_echo(mark, flushed=False)]
 
     def _fence_echoed(self, cutting: _Cutting, fence: _Mark) -> list[MarkEcho]:
         if fence.dated is not None:

@@ -52,7 +52,7 @@ from twilio_frames.protocol.violations import (
     Violation,
     ViolationKind,
 )
-from twilio_frames.protocol.wire import decode, encode, encode_from_bot
+from twilio_frames.protocol.wire import decode, encode, encode_audio, encode_from_bot
 
 Event = Message | Unknown | Violation | SequenceBreak | TimestampBreak
 """What :meth:`Stream.receive` gives."""
@@ -74,7 +74,7 @@ class StreamState(Enum):
 
 
 # Looked up once: Python 3.11 is slow at it, and audio asks 50 times a second and call.
-_STARTED = StreamState.STARTED
+_STARTED, _BOT = StreamState.STARTED, Role.BOT
 
 _TURNS: dict[StreamState, dict[type[Message], StreamState]] = {
     StreamState.IDLE: {
@@ -164,6 +164,16 @@ class Stream:
         self._enter(next_state, message)
         return text
 
+    def send_audio(self, mulaw: bytes, mark: str) -> tuple[str, str]:
+        """The texts of audio and of the mark behind it, as :meth:`send` gives them.
+
+        Raises:
+            LocalProtocolError: If our role may not send this, or not yet, or no longer.
+        """
+        if self.state is not _STARTED or self.our_role is not _BOT:
+            return self.send(SendMedia(payload=mulaw)), self.send(SendMark(name=mark))
+        return encode_audio(mulaw, mark, self._stream_sid)
+
     def receive(self, data: str | bytes) -> list[Event]:
         """The events something that arrived amounts to, in order; never empty, never raises.
 
@@ -183,6 +193,12 @@ class Stream:
                     self._pieces_behind.pop(message.track, None)
                 length = len(message.payload) * 1000 // BYTES_PER_SECOND
                 self._next_timestamp[message.track] = expected + length
+                return [message]
+        elif isinstance(message, Mark) and self.state is _STARTED:
+            number = message.sequence_number
+            is_next = number == self._next_sequence
+            if number is not None and is_next and message.stream_sid == self._stream_sid:
+                self._next_sequence = number + 1
                 return [message]
         elif isinstance(message, Unknown | Violation):
             return [message]

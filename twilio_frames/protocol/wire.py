@@ -178,24 +178,25 @@ def decode(data: str | bytes, sender: Role) -> Message | Unknown | Violation:
         )
     try:
         if sender is _TWILIO:
-            return _from_twilio(_twilio.decode(data))
+            wire = _twilio.decode(data)
+            if not isinstance(wire, _Media):
+                return _from_twilio(wire)
+            # Fifty a second.
+            media, timestamp = wire.media, wire.media.timestamp
+            return Media(
+                payload=media.payload,
+                track=media.track,
+                timestamp=int(timestamp) if isinstance(timestamp, float) else timestamp,
+                chunk=media.chunk,
+                sequence_number=wire.sequence_number,
+                stream_sid=wire.stream_sid,
+            )
         return _from_bot(_bot.decode(data))
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         return _diagnose(data, sender, error)
 
 
-def _from_twilio(wire: _TwilioWire) -> Message | Unknown:
-    if isinstance(wire, _Media):
-        media = wire.media
-        timestamp = media.timestamp
-        return Media(
-            payload=media.payload,
-            track=media.track,
-            timestamp=int(timestamp) if isinstance(timestamp, float) else timestamp,
-            chunk=media.chunk,
-            sequence_number=wire.sequence_number,
-            stream_sid=wire.stream_sid,
-        )
+def _from_twilio(wire: _Start | _Mark | _Dtmf | _Stop | _Connected) -> Message:
     number, stream_sid = wire.sequence_number, wire.stream_sid
     match wire:
         case _Mark():
@@ -305,6 +306,13 @@ def encode(message: Message) -> str:
     if isinstance(message, SendMedia | SendMark | Clear):
         return encode_from_bot(message, message.stream_sid)
     return _encode_json(_as_object(message)).decode()
+
+
+def encode_audio(mulaw: bytes, mark: str, stream_sid: str) -> tuple[str, str]:
+    """The texts of a bot's audio for a stream, and of the mark behind it."""
+    media = _SendMedia(stream_sid, _SendMediaFields(mulaw))
+    behind = _SendMark(stream_sid, _SendMarkFields(mark))
+    return _encode_json(media).decode(), _encode_json(behind).decode()
 
 
 def encode_from_bot(message: BotMessage, stream_sid: str) -> str:

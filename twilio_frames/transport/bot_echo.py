@@ -28,16 +28,13 @@ class BotEcho:
 
     def __init__(self, playback: Playback):
         self._playback = playback
-        self._reference = EchoReference()
+        self.reference = EchoReference()
+        """What was sent, and when it is played, but for the line's delay."""
         self._evenly = EvenArrival()
-
-    def audio_sent(self, mulaw: bytes, now: float) -> None:
-        """Takes note of audio, ahead of the playback."""
-        self._reference.note(mulaw, max(self._playback.ends_at, now))
 
     def clear_sent(self, now: float) -> None:
         """Takes note of a ``clear``: what is on its way is played until that is there."""
-        self._reference.cut(now + self._playback.round_trip)
+        self.reference.cut(now + self._playback.round_trip)
 
     def begin_anew(self) -> None:
         """Goes on with a new stream, whose clock is another."""
@@ -54,10 +51,10 @@ class BotEcho:
             None if it was silent.
         """
         until = self._evenly.arrived(timestamp, length, time.monotonic())
-        if not self._reference.audible:
+        if not self.reference.audible:
             return None
         way = min(self._playback.round_trip, self.LONGEST_WAY_SECS)
-        return self._reference.heard(until, way + self.LATEST_SECS)
+        return self.reference.heard(until, way + self.LATEST_SECS)
 
 
 class EvenArrival:

@@ -12,7 +12,8 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from loguru import logger
 
@@ -21,7 +22,6 @@ from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import Act, CallEndReason, DetourFrame
 from twilio_frames.processors.output.pacer import AUTO_MARK
 from twilio_frames.protocol import (
-    OUTBOUND,
     BotMessage,
     Clear,
     Event,
@@ -40,10 +40,10 @@ from twilio_frames.protocol import (
     Violation,
 )
 from twilio_frames.transport.bot_echo import BotEcho
-from twilio_frames.transport.handshake import fault_of_format, start_of_later_message
+from twilio_frames.transport.handshake import fault_of_format, is_audible, start_of_later_message
 from twilio_frames.transport.line_checks import LineChecks
 from twilio_frames.transport.params import TwilioParams
-from twilio_frames.transport.sockets import MediaSocket
+from twilio_frames.transport.sockets import MediaSocket, close_in_time
 from twilio_frames.transport.taps import Audience, CallTaps, Failures, LineWatcher
 
 _FENCES = 13
@@ -98,6 +98,8 @@ class MediaConnection:
         """Told what the stream has been left for."""
         self.detour: DetourFrame | None = None
         """What the stream has been left for; None while the call is on one."""
+        self.is_open = self.is_away = False
+        """Whether messages can be sent; whether the call is on a detour, or about to be."""
         self._ordered: DetourFrame | None = None
         self._away_since = 0.0
         self._back = asyncio.Event()
@@ -113,12 +115,13 @@ class MediaConnection:
         """Set before the bot is stopped from outside: closing the line is no hanging up."""
         failures = Failures(lambda: f"call {self.call_sid}")
         self.taps = taps or CallTaps(failures, self.playback)
-        self.bot_heard = self.taps.bot_heard
-        """Tells who listens in what was heard of the bot."""
+        self.bot_heard, self.overhearing = self.taps.bot_heard, self.taps.audience.listeners
+        """Tells who listens in what was heard of the bot; and who that is."""
+        self.opened_at = self.taps.opened_at
+        """When the socket was taken over."""
         self.watchers = Audience(LineWatcher, self.taps.failures)
         """Who sees the messages."""
         self._echo = echo or BotEcho(self.playback)
-        self._questions = 0
         self._leaving: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()  # Set while the stream has been left, or is over.
         self.violations: Counter[str] = Counter()
@@ -148,23 +151,16 @@ class MediaConnection:
                     f"expected `start` within {self._params.start_timeout_secs} s of the socket's "
                     "opening, got none: check that a Twilio media stream is at the other end"
                 ) from None
-            self._check_tracks(self.stream.start)
+            self.playback.is_audible = self.playback.is_audible and is_audible(self.stream.start)
             if (fault := fault_of_format(self.stream.start)) is not None:
                 await self.close(CallEndReason.ERROR, "unknown media format")
                 raise fault
             return self.stream.start
 
-    def _check_tracks(self, start: Start) -> None:
-        if OUTBOUND in start.tracks and self.playback.is_audible:
-            self.playback.is_audible = False
-            logger.error(
-                f"call {start.call_sid}: nothing the bot says can be heard: `start.tracks` names "
-                "`outbound`, so this is a one-way stream (<Start><Stream>); use <Connect><Stream>"
-            )
-
     def adopt(self, start: Start) -> None:
         """Goes on from a ``start`` that somebody else has read."""
         self.stream.adopt(start)
+        self._stands()
         self.taps.started_secs = 0.0
         self.checks.started_at = self.opened_at
 
@@ -189,8 +185,14 @@ class MediaConnection:
                 if event.timestamp is not None:
                     self.playback.media_received(event.timestamp)
                 events.append(event)
+            elif isinstance(event, Mark):
+                is_own = event.name.startswith(AUTO_MARK)
+                echoes = self.playback.mark_echoed(event.name, now, is_own=is_own)
+                self.on_echo()
+                events += [echo for echo in echoes if not echo.name.startswith(AUTO_MARK)]
             else:
-                events += self._noted(event)
+                self._noted(event)
+                events.append(event)
         return events
 
     async def _received(self) -> str | bytes | None:
@@ -212,10 +214,11 @@ class MediaConnection:
         follows, self._back = self._back.is_set(), asyncio.Event()
         return follows and self.end_reason is None
 
-    @property
-    def is_away(self) -> bool:
-        """Whether the stream is left for a detour, or about to be, and the call is to come back."""
-        return self.end_reason is None and self.left_for is not None
+    def _stands(self) -> None:
+        """Notes how the call stands, whenever that may have changed."""
+        goes_on, is_here = self.end_reason is None, self.left_for is None
+        self.is_away = goes_on and not is_here
+        self.is_open = goes_on and is_here and self.stream.state is StreamState.STARTED
 
     @property
     def left_for(self) -> DetourFrame | None:
@@ -235,6 +238,7 @@ class MediaConnection:
             return False
         if detour.by_rest:
             self._ordered = detour
+            self._stands()
             self.checks.away_until = time.monotonic() + (detour.within_secs or math.inf)
         else:
             self._go_away(detour)
@@ -244,6 +248,7 @@ class MediaConnection:
         """Twilio has refused to have the stream left: it goes on; False if it is over."""
         if was_ordered := self._ordered is not None:
             self._ordered = self.checks.away_until = None
+            self._stands()
             self.on_back()
         return was_ordered
 
@@ -251,10 +256,11 @@ class MediaConnection:
         """The stream is being left, or has been stopped, for something else."""
         self._ordered = None
         self.detour, self._away_since = detour, time.monotonic()
+        self._stands()
         self.gone.set()
         self.checks.away_until = self._away_since + (detour.within_secs or math.inf)
         logger.info(f"call {self.call_sid}: leaves stream {self.stream.stream_sid} for a detour")
-        closing = self._close_socket(self._socket)
+        closing = self._close_socket()
         self._leaving = asyncio.create_task(closing, name="media-socket-leave")
         self.on_left()
         self.playback.begin_anew(self._away_since)
@@ -270,6 +276,7 @@ class MediaConnection:
             # Twilio's `stop` is late, or was lost.
             self._go_away(self._ordered)
         self._socket, self.stream, self.detour = other._socket, other.stream, None
+        self._stands()
         self.gone.clear()
         self.violations += other.violations
         now = time.monotonic()
@@ -282,32 +289,26 @@ class MediaConnection:
         self.on_back()
         return now - self._away_since
 
-    def _noted(self, event: Event) -> Sequence[Event | MarkEcho]:
+    def _noted(self, event: Event) -> None:
         match event:
-            case Mark():
-                echoes = self.playback.mark_echoed(event.name, time.monotonic())
-                self.on_echo()
-                return [echo for echo in echoes if not echo.name.startswith(AUTO_MARK)]
             case Violation():
                 self._count(event.kind.value, event.detail)
             case Unknown():
                 self._count("unknown event", "it has a name this package does not know")
             case Start():
+                self._stands()
                 self.checks.started_at = self.checks.last_received
                 self.taps.started_secs = self.checks.started_at - self.opened_at
             case Stop():
                 self._stopped()
             case _:
                 pass
-        return [event]
 
     def _count(self, kind: str, detail: str) -> None:
         self.violations[kind] += 1
         if self.violations[kind] == 1:
-            logger.warning(
-                f"stream {self.stream.stream_sid}: skipped a message ({kind}): {detail}; "
-                "further ones of this kind are counted only"
-            )
+            tells = f"stream {self.stream.stream_sid}: skipped a message ({kind}): {detail}"
+            logger.warning(f"{tells}; further ones of this kind are counted only")
 
     def _stopped(self) -> None:
         if self.detour is not None:
@@ -320,13 +321,14 @@ class MediaConnection:
         self._end(reason, "stop received")
 
     def _ended_by_peer(self) -> None:
-        if self.stream.state in (StreamState.IDLE, StreamState.CONNECTED):
+        if self.stream.start is None:
             self._end(CallEndReason.ERROR, "socket closed before start")
         self._end(CallEndReason.LINE_LOST, _CLOSED)
 
     def _end(self, reason: CallEndReason, detail: str) -> None:
         if self.end_reason is None:
             self.end_reason = reason
+            self._stands()
             self.end_detail = detail
             logger.info(f"call {self.call_sid}: {reason} ({detail})")
             self._ended.set()
@@ -336,38 +338,44 @@ class MediaConnection:
             self.taps.line_ended()
 
     @property
-    def opened_at(self) -> float:
-        """When the socket was taken over."""
-        return self.taps.opened_at
-
-    @property
     def call_sid(self) -> str:
         """Twilio's name of the call; empty before ``start``."""
         return self.stream.start.call_sid if self.stream.start else ""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether messages can still be sent."""
-        is_here = self.end_reason is None and self.left_for is None
-        return is_here and self.stream.state is StreamState.STARTED
 
     async def send(self, message: BotMessage) -> bool:
         """Sends a message; False if the connection has ended, or ends by this.
 
         A message that is not taken in time ends the connection: the other side has stopped reading.
         """
+        return self.is_open and await self._send_texts([self._noted_text(message)])
+
+    async def send_audio(self, mulaw: bytes) -> bool:
+        """Sends audio and a mark behind it; one ahead of it too where nothing is being played.
+
+        Returns:
+            False if the connection has ended, or ends by this.
+        """
         if not self.is_open:
             return False
-        text = self.stream.send(message)
-        # Noted before the message is under way: its echo may be faster than this coroutine.
-        self._note(message)
-        return await self._send_text(text)
+        playback, now = self.playback, time.monotonic()
+        texts: list[str] = []
+        if now >= playback.ends_at:
+            texts.append(self._noted_text(SendMark(name=f"{AUTO_MARK}{playback.sent}")))
+        name = f"{AUTO_MARK}{playback.sent + len(mulaw)}"
+        if self.watchers.listeners:
+            messages = SendMedia(payload=mulaw), SendMark(name=name)
+            return await self._send_texts([*texts, *map(self._noted_text, messages)])
+        texts += self.stream.send_audio(mulaw, name)
+        self._echo.reference.note(mulaw, max(playback.ends_at, now))
+        playback.audio_sent(len(mulaw), now)
+        playback.mark_sent(name, now)
+        return await self._send_texts(texts)
 
-    async def _send_text(self, text: str) -> bool:
+    async def _send_texts(self, texts: Sequence[str]) -> bool:
         socket = self._socket
         try:
             async with asyncio.timeout(self._params.send_timeout_secs):
-                await socket.send(text)
+                await socket.send(*texts)
         except Exception as error:
             is_late = isinstance(error, TimeoutError)
             # One that was under way when the stream was left is nobody's loss.
@@ -377,32 +385,34 @@ class MediaConnection:
             return False
         return True
 
-    def _note(self, message: BotMessage) -> None:
-        now = time.monotonic()
+    def _noted_text(self, message: BotMessage) -> str:
+        """The text of a message, which is noted before it is under way: its echo may be fast."""
+        text, now = self.stream.send(message), time.monotonic()
         if self.watchers.listeners:
             self.watchers.tell("sending", message, self.playback, now)
         match message:
             case SendMedia():
-                self._echo.audio_sent(message.payload, now)
+                self._echo.reference.note(message.payload, max(self.playback.ends_at, now))
                 self.playback.audio_sent(len(message.payload), now)
             case SendMark():
                 self.playback.mark_sent(message.name, now)
             case Clear():
                 self._echo.clear_sent(now)
                 self.playback.clear_sent(self._fences, now)
+        return text
 
     async def clear(self) -> bool:
         """Throws away what Twilio holds, and asks when that took effect; False if it is closed."""
+        if not self.is_open:
+            return False
         self._clears += 1
         self._fences = [f"{CLEAR_BARRIER}{self._clears}:{number}" for number in range(_FENCES)]
         first, *others = self._fences
-        if not await self.send(Clear()):
-            return False
-        is_open = await self._send_text(self.stream.send(SendMark(name=first)))
+        texts = [self._noted_text(Clear()), self.stream.send(SendMark(name=first))]
         for fence in others:
-            await self.send(SendMedia(payload=PROBE_SILENCE))
-            is_open = await self.send(SendMark(name=fence))
-        return is_open
+            texts.append(self._noted_text(SendMedia(payload=PROBE_SILENCE)))
+            texts.append(self._noted_text(SendMark(name=fence)))
+        return await self._send_texts(texts)
 
     async def check_line(self) -> bool:
         """Whether the call goes on, by what arrived and what is overdue; ends it if not."""
@@ -410,9 +420,12 @@ class MediaConnection:
         if (ending := self.checks.too_late(now)) is not None:
             self._end(*ending)
         elif self.is_open and self.checks.is_to_be_asked(now):
-            self._questions += 1
-            await self.send(SendMark(name=f"{QUESTION}{self._questions}"))
+            await self.send(SendMark(name=f"{QUESTION}{now}"))
         return self.end_reason is None
+
+    def _close_socket(self) -> Coroutine[Any, Any, None]:
+        whose = f"stream {self.stream.stream_sid}"
+        return close_in_time(self._socket, self._params.close_timeout_secs, whose)
 
     async def close(self, reason: CallEndReason, detail: str) -> None:
         """Closes the socket, in bounded time; the reason counts if it is the first.
@@ -422,29 +435,16 @@ class MediaConnection:
         """
         self.closing.set()
         if self.transferring and self.is_open:
-            await self._wait_for_end(self._params.transfer_timeout_secs)
+            try:
+                async with asyncio.timeout(self._params.transfer_timeout_secs):
+                    await self._ended.wait()
+            except TimeoutError:
+                logger.warning(f"call {self.call_sid}: the transfer did not end the stream in time")
         if self.breaks_off:
             reason = CallEndReason.ERROR
         elif reason is CallEndReason.BOT_HUNG_UP:
             reason = self.checks.bot_ends_as
         self._end(reason, detail)
         if self._closing is None:
-            self._closing = asyncio.create_task(
-                self._close_socket(self._socket), name="media-socket-close"
-            )
+            self._closing = asyncio.create_task(self._close_socket(), name="media-socket-close")
         await asyncio.shield(self._closing)
-
-    async def _wait_for_end(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._ended.wait()
-        except TimeoutError:
-            logger.warning(f"call {self.call_sid}: the transfer did not end the stream in time")
-
-    async def _close_socket(self, socket: MediaSocket) -> None:
-        try:
-            async with asyncio.timeout(self._params.close_timeout_secs):
-                await socket.close()
-        except Exception as error:
-            what = f"stream {self.stream.stream_sid}: the socket did not close"
-            logger.debug(f"{what}: {type(error).__name__}")

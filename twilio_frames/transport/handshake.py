@@ -14,9 +14,15 @@ from typing import Any, cast
 from loguru import logger
 
 from twilio_frames.errors import CallFailedError, ConfigurationError
-from twilio_frames.protocol import MAX_SID, Dtmf, Mark, Media, Role, Start, Stop, decode
+from twilio_frames.protocol import MAX_SID, OUTBOUND, Dtmf, Mark, Media, Role, Start, Stop, decode
 
-__all__ = ["READ_BY_PIPECAT", "fault_of_format", "start_kept_on", "start_of_later_message"]
+__all__ = [
+    "READ_BY_PIPECAT",
+    "fault_of_format",
+    "is_audible",
+    "start_kept_on",
+    "start_of_later_message",
+]
 
 READ_BY_PIPECAT = "_pipecat_parsed_telephony"
 """The attribute of a WebSocket on which Pipecat keeps the kind of a stream, and its data."""
@@ -60,6 +66,17 @@ def start_of_later_message(data: str | bytes) -> Start | None:
         "(`await transport.wait_for_start()`), or pass `start=...` to it"
     )
     return Start(stream_sid=sid)
+
+
+def is_audible(start: Start) -> bool:
+    """Whether a stream plays what is sent; that one does not is said."""
+    if OUTBOUND not in start.tracks:
+        return True
+    logger.error(
+        f"call {start.call_sid}: nothing the bot says can be heard: `start.tracks` names "
+        "`outbound`, so this is a one-way stream (<Start><Stream>); use <Connect><Stream>"
+    )
+    return False
 
 
 def fault_of_format(start: Start) -> CallFailedError | None:

@@ -1,9 +1,11 @@
 """One face for the WebSockets of aiohttp and of Starlette (FastAPI)."""
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
 import aiohttp
 from aiohttp import web
+from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
 
@@ -22,8 +24,8 @@ class MediaSocket(Protocol):
         """What arrived next; None when the socket is closed."""
         ...
 
-    async def send(self, text: str) -> None:
-        """Sends a text message; an error if the socket is closed."""
+    async def send(self, *texts: str) -> None:
+        """Sends text messages, in order; an error if the socket is closed."""
         ...
 
     async def close(self) -> None:
@@ -44,11 +46,12 @@ class AiohttpSocket:
             return cast("str | bytes", message.data)
         return None
 
-    async def send(self, text: str) -> None:
-        """Sends a text message."""
-        if self._websocket.closed:
-            raise ConnectionResetError("expected an open WebSocket, found it closed")
-        await self._websocket.send_str(text)
+    async def send(self, *texts: str) -> None:
+        """Sends text messages."""
+        for text in texts:
+            if self._websocket.closed:
+                raise ConnectionResetError("expected an open WebSocket, found it closed")
+            await self._websocket.send_str(text)
 
     async def close(self) -> None:
         """Closes the socket."""
@@ -73,15 +76,31 @@ class StarletteSocket:
         text: str | None = message.get("text")
         return text if text is not None else message.get("bytes")
 
-    async def send(self, text: str) -> None:
-        """Sends a text message."""
-        await self._websocket.send_text(text)
+    async def send(self, *texts: str) -> None:
+        """Sends text messages."""
+        for text in texts:
+            await self._websocket.send_text(text)
 
     async def close(self) -> None:
         """Closes the socket."""
         if not self._closed:
             self._closed = True
             await self._websocket.close()
+
+
+async def close_in_time(socket: MediaSocket, secs: float, whose: str) -> None:
+    """Closes a socket, whatever it does.
+
+    Args:
+        socket: The socket.
+        secs: How long that may take.
+        whose: Whose it is, for the log.
+    """
+    try:
+        async with asyncio.timeout(secs):
+            await socket.close()
+    except Exception as error:
+        logger.debug(f"{whose}: the socket did not close: {type(error).__name__}")
 
 
 def media_socket(websocket: object) -> MediaSocket:

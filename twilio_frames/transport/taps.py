@@ -130,12 +130,13 @@ class Audience(Generic[Listener]):
 
     def remove(self, listener: Listener) -> None:
         """Lets somebody listen no longer."""
-        # A new list: it may be gone through right now.
-        self.listeners = [one for one in self.listeners if one is not listener]
+        # In place, since others look at the list: only for whether it is empty.
+        self.listeners[:] = [one for one in self.listeners if one is not listener]
 
     def tell(self, method: str, *what: object) -> None:
         """Calls a method of each."""
-        for listener in self.listeners:
+        # A copy: one that is told may add another, or remove itself.
+        for listener in tuple(self.listeners):
             # Whatever it is, it is the listener's own: nothing is awaited here.
             try:
                 getattr(listener, method)(*what)
