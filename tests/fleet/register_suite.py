@@ -148,11 +148,13 @@ class RegisterSuite:
         fence = await taken(register)
         snapshot = bytes(range(256))
         assert await register.save("CA1", fence, b"older")
-        assert await register.save("CA1", fence, snapshot)
+        assert await register.save("CA1", fence, snapshot, b"one word")
+        assert await register.save("CA1", fence, None, b"two words")
         await register.issue(ticket(kind=StreamKind.RESUME, worker=SECOND.name), 60)
         claim = await register.redeem("token-of-CA1", "CA1", SECOND.name)
         assert claim is not None
         assert (claim.kind, claim.snapshot, claim.fence) == (StreamKind.RESUME, snapshot, fence + 1)
+        assert claim.progress == b"two words"
 
     async def test_only_its_owner_takes_a_call_that_comes_back(self, register: Register):
         fence = await taken(register)

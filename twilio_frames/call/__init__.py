@@ -19,9 +19,11 @@ from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
 from twilio_frames.call.consulting import Briefing
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.digits.keyed import KeyedCall
+from twilio_frames.call.keeping import CallKeeper, Save
 from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
 from twilio_frames.call.overhearing import OverheardCall
 from twilio_frames.call.plans import DetourResult
+from twilio_frames.call.resuming import CallState, Resumed, context_in
 from twilio_frames.call.transfer import TransferOutcome, TransferResult
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
@@ -53,6 +55,7 @@ __all__ = [
     "phone_worker",
 ]
 
+_ASK_AGAIN = "Sorry, the line broke off for a moment. Could you say that again?"
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of the parameter, not its value
 """The ``<Parameter>`` that proves a stream was asked for; bots do not get to see it."""
 
@@ -69,6 +72,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         start: That message.
         rest: The account's REST API, for ``hang_up(by_rest=True)``.
         prepared: What has been made ready for the call, or is being made.
+        resumed: What is known of the call, if its bot before is gone.
     """
 
     _WIND_UP_SECS: float = 10.0
@@ -83,6 +87,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         *,
         rest: TwilioRest | None = None,
         prepared: "asyncio.Task[Any] | None" = None,
+        resumed: Resumed | None = None,
     ):
         super().__init__(transport, start.call_sid, rest)
         self._start = start
@@ -96,6 +101,11 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         """Who has answered the call, as the server helps to find out."""
         self.observers: list[BaseObserver] = []
         """Pipecat observers that ``run()`` lets watch the pipeline."""
+        self.resumed = resumed
+        """What is known of the call, if another bot had it before, which is gone; else None."""
+        self.state = CallState(resumed.state if resumed is not None else None)
+        """What the bot wants kept, for whoever may have to go on with the call: JSON, by names."""
+        self._keeper: CallKeeper | None = None
         self.tasks_left: set[asyncio.Task[Any]] = set()
         """Tasks of the pipeline that could not be stopped."""
         self._parameters = MappingProxyType(
@@ -133,6 +143,29 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         self._logs.append(log)
         self.observers.append(log)
         return log
+
+    def keep(self, save: Save) -> None:
+        """Has what another bot would need to go on with the call kept; before ``run()``.
+
+        Args:
+            save: Keeps it.
+        """
+        self._keeper = CallKeeper(self.call_sid, self.parameters, self.state, save)
+        if self.resumed is None:
+            # What the bot before has written stands until this one has its memory.
+            self._keeper.begin(None)
+        self.observers.append(self._keeper)
+
+    async def hand_over(self, within_secs: float) -> None:
+        """Let another worker go on with the call: the stream is closed between two sentences.
+
+        Args:
+            within_secs: How long it may take until nobody says anything; then it is closed all the
+                same, and the other one says on.
+        """
+        if self._keeper is not None and self.transport.end_reason is None:
+            await self._keeper.hand_over(within_secs)
+            await self.transport.close(CallEndReason.HANDED_OVER, "another worker goes on")
 
     async def prepared(self) -> Any:
         """What the server's ``prepare`` made for this call; from then on it is the bot's to close.
@@ -180,7 +213,11 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             greeting: A clip, a :class:`twilio_frames.processors.greeting.Greeting`, or a text.
         """
         clip = greeting.clip if isinstance(greeting, Greeting) else greeting
+        if self.resumed is not None and self.resumed.has_begun:
+            return
         if isinstance(clip, Clip):
+            if self._keeper is not None:
+                self._keeper.say(clip.text)
             await self.transport.greet(clip)
             return
         if isinstance(greeting, Greeting):
@@ -197,6 +234,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         answering: AnswerPolicy | None = None,
         silence: SilencePolicy | None = None,
         time_limit: TimeLimit | None = None,
+        ask_again: str | None = _ASK_AGAIN,
         **options: Any,
     ) -> CallEndReason | None:
         """Run the bot's pipeline until the call has ended, and return why it ended.
@@ -212,6 +250,9 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
                 ``begin_with`` then wait until somebody is there whom they are for.
             silence: What is done about a caller who says nothing; with a pipeline only.
             time_limit: How long the call may last, and what is said about it; likewise.
+            ask_again: What is said where the bot before is gone (``call.resumed``), and words of
+                the caller's may be lost with it. Such a call has its memory restored, and goes on
+                without ``greeting`` and ``begin_with``.
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
@@ -230,6 +271,15 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             worker = pipeline
         else:
             worker = phone_worker(pipeline, **options)
+        context = context_in(worker.pipeline)
+        if self.resumed is not None and self.resumed.has_begun:
+            if context is not None:
+                self.resumed.restore(context)
+            greeting, answering = None, None
+            begin_with = self.resumed.frames(ask_again, has_memory=context is not None)
+            self._first_frames.clear()
+        if self._keeper is not None:
+            self._keeper.begin(context)
         await self._begin_pipeline(worker, greeting, begin_with, answering)
         await self._run_pipeline(PipelineRun(worker, self.call_sid))
         self._check_pipeline()
@@ -263,6 +313,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             self.stopped()
             self.tasks_left = run.left
             follower.cancel()
+            if self._keeper is not None:
+                await self._keeper.close()
             await self.answers.stop()
             await self._forget_goodbye()
             await self.finish_requests()
@@ -370,6 +422,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         await self.rest.hang_up(self.call_sid)
 
     async def _on_call_ended(self, *_: object) -> None:
+        if self._keeper is not None:
+            self._keeper.line_ended()
         self.detours.ended()
         self._line_ended.set()
         self.answers.ended()

@@ -9,14 +9,13 @@ same: Pipecat's task for it would end, and its queue grow for as long as the cal
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from loguru import logger
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.pipeline.worker_observer import Proxy, WorkerObserver
 
-from twilio_frames.calllog.log import CallLog
 from twilio_frames.pipecat_internals import observer_of, observers_of, set_observer
 from twilio_frames.transport.taps import Failures
 
@@ -24,8 +23,21 @@ MOST_WAITING = 20_000
 """What waits at most for an observer that is slow: some ten seconds of a busy pipeline."""
 
 
+@runtime_checkable
+class AtOnce(Protocol):
+    """An observer that is told at once, since that takes it no time: a call's log, say."""
+
+    def observe(self, data: FramePushed) -> None:
+        """Takes a frame."""
+        ...
+
+    async def cleanup(self) -> None:
+        """Lets go of what it has."""
+        ...
+
+
 def add_observers(worker: PipelineWorker, observers: Iterable[BaseObserver]) -> None:
-    """Lets observers watch a worker that does not run yet; call logs are told at once.
+    """Lets observers watch a worker that does not run yet; those that can are told at once.
 
     Args:
         worker: The worker.
@@ -37,8 +49,8 @@ def add_observers(worker: PipelineWorker, observers: Iterable[BaseObserver]) -> 
         distributor = _Distributor(worker.name, distributor)
         set_observer(worker, distributor)
     if isinstance(distributor, _Distributor):
-        distributor.logs += [each for each in given if isinstance(each, CallLog)]
-        given = [each for each in given if not isinstance(each, CallLog)]
+        distributor.logs += [each for each in given if isinstance(each, AtOnce)]
+        given = [each for each in given if not isinstance(each, AtOnce)]
     for observer in given:
         worker.add_observer(observer)
 
@@ -48,7 +60,7 @@ class _Distributor(WorkerObserver):
 
     def __init__(self, pipeline: str, others: WorkerObserver):
         super().__init__(observers=list(observers_of(others)))
-        self.logs: list[CallLog] = []
+        self.logs: list[AtOnce] = []
         self._failures = Failures(lambda: pipeline)
 
     async def on_push_frame(self, data: FramePushed) -> None:

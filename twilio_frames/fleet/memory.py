@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from twilio_frames.fleet.register import (
     KEEP_SECS,
     LARGEST_NOTE,
-    LARGEST_SNAPSHOT,
     MOST_CALLS,
     MOST_NOTES,
     QUICK_SECS,
@@ -18,6 +17,7 @@ from twilio_frames.fleet.register import (
     StreamKind,
     Ticket,
     digest,
+    fits,
 )
 
 __all__ = ["MemoryRegister"]
@@ -32,6 +32,7 @@ class _Call:
     quick_losses: int = 0
     taken_at: float = 0.0
     snapshot: bytes | None = None
+    progress: bytes = b""
     notes: dict[str, bytes] = field(default_factory=dict[str, bytes])
     until: float = 0.0
 
@@ -125,6 +126,7 @@ class MemoryRegister:
             base_url=ticket.base_url,
             fence=call.fence,
             snapshot=call.snapshot,
+            progress=call.progress,
             notes=notes,
         )
 
@@ -132,12 +134,15 @@ class MemoryRegister:
         """No stream of this call is to come."""
         self._tickets.pop(call_sid, None)
 
-    async def save(self, call_sid: str, fence: int, snapshot: bytes) -> bool:
+    async def save(
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+    ) -> bool:
         """Keep a snapshot."""
         if (call := self._owned(call_sid, fence)) is None:
             return False
-        if len(snapshot) <= LARGEST_SNAPSHOT:
-            call.snapshot = snapshot
+        if fits(snapshot, progress):
+            call.snapshot = call.snapshot if snapshot is None else snapshot
+            call.progress = progress
         return True
 
     async def end(
@@ -148,7 +153,7 @@ class MemoryRegister:
             return False
         call.ended = reason
         if not goes_on:
-            call.snapshot = None
+            call.snapshot, call.progress = None, b""
         call.failures += has_failed
         return True
 

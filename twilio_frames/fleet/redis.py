@@ -11,7 +11,6 @@ from twilio_frames.errors import ConfigurationError, MissingExtraError
 from twilio_frames.fleet.register import (
     KEEP_SECS,
     LARGEST_NOTE,
-    LARGEST_SNAPSHOT,
     MOST_NOTES,
     QUICK_SECS,
     Claim,
@@ -21,6 +20,7 @@ from twilio_frames.fleet.register import (
     StreamKind,
     Ticket,
     digest,
+    fits,
 )
 
 __all__ = ["RedisRegister"]
@@ -92,9 +92,9 @@ if is_back and redis.call('HGET', KEYS[2], 'owner') ~= ARGV[3] then return false
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', ARGV[6] .. ticket[2], ARGV[1])
 if is_back then
-  return {ticket[3], ticket[4], tonumber(redis.call('HGET', KEYS[2], 'fence')), false, {}}
+  return {ticket[3], ticket[4], tonumber(redis.call('HGET', KEYS[2], 'fence')), false, '', {}}
 end
-local call = redis.call('HMGET', KEYS[2], 'fence', 'taken', 'quick', 'snapshot')
+local call = redis.call('HMGET', KEYS[2], 'fence', 'taken', 'quick', 'snapshot', 'progress')
 local fence, quick = tonumber(call[1] or 0), 0
 if fence > 0 and now - tonumber(call[2] or 0) < tonumber(ARGV[5]) then
   quick = (call[3] or 0) + 1
@@ -104,7 +104,7 @@ redis.call('HSET', KEYS[2], 'owner', ARGV[3], 'fence', fence + 1, 'ended', '', '
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 local notes = redis.call('LRANGE', KEYS[3], 0, -1)
 redis.call('DEL', KEYS[3], KEYS[4])
-return {ticket[3], ticket[4], fence + 1, call[4], notes}
+return {ticket[3], ticket[4], fence + 1, call[4], call[5] or '', notes}
 """
 )
 _VOID = """
@@ -114,15 +114,16 @@ redis.call('DEL', unpack(KEYS))
 """
 _SAVE = """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
-if ARGV[3] == '1' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[2]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[2]) end
+if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'progress', ARGV[3]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
 """
 _END = """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'ended', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'failures', ARGV[4])
-if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], 'snapshot') end
+if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], 'snapshot', 'progress') end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
 """
@@ -255,12 +256,13 @@ class RedisRegister:
         )
         if found is None:
             return None
-        kind, base_url, fence, snapshot, notes = found
+        kind, base_url, fence, snapshot, progress, notes = found
         return Claim(
             kind=StreamKind(kind.decode()),
             base_url=base_url.decode(),
             fence=int(fence),
             snapshot=snapshot,
+            progress=progress,
             notes=tuple(notes),
         )
 
@@ -269,10 +271,13 @@ class RedisRegister:
         keys = [self._key("ticket", call_sid)]
         await self._run(_VOID, keys, call_sid, self._key("reserved", ""))
 
-    async def save(self, call_sid: str, fence: int, snapshot: bytes) -> bool:
+    async def save(
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+    ) -> bool:
         """Keep a snapshot."""
-        fits = len(snapshot) <= LARGEST_SNAPSHOT
-        given = (fence, snapshot if fits else b"", int(fits), _KEEP_MS)
+        is_kept = fits(snapshot, progress)
+        kept = (snapshot or b"", progress) if is_kept else (b"", b"")
+        given = (fence, *kept, int(is_kept), _KEEP_MS)
         return bool(await self._run(_SAVE, [self._key("call", call_sid)], *given))
 
     async def end(

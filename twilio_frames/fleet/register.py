@@ -31,6 +31,7 @@ __all__ = [
     "StreamKind",
     "Ticket",
     "digest",
+    "fits",
 ]
 
 KEEP_SECS = 300.0
@@ -39,7 +40,7 @@ with a call whose stream is lost within seconds; a caller who rings again has an
 LARGEST_SNAPSHOT = 256 * 1024
 """Bytes of one call's snapshot: the memory of some hours of talk."""
 LARGEST_NOTE = 16 * 1024
-"""Bytes of a callback that waits; Twilio's have a thousand or two."""
+"""Bytes of a callback that waits, of which Twilio's have a thousand or two, or of progress."""
 MOST_NOTES = 32
 """Callbacks that wait for one call's next owner."""
 MOST_CALLS = 10_000
@@ -121,6 +122,7 @@ class Claim:
         base_url: Where Twilio reached the worker that wrote its TwiML.
         fence: What the owner shows with each change; greater each time a call is taken.
         snapshot: What the owner before has written; None if nothing.
+        progress: How far that one had come since.
         notes: The callbacks that came while it had no owner, in order.
     """
 
@@ -128,6 +130,7 @@ class Claim:
     base_url: str = ""
     fence: int = 1
     snapshot: bytes | None = field(default=None, repr=False)
+    progress: bytes = field(default=b"", repr=False)
     notes: tuple[bytes, ...] = field(default=(), repr=False)
 
 
@@ -202,8 +205,17 @@ class Register(Protocol):
         """No stream of this call is to come."""
         ...
 
-    async def save(self, call_sid: str, fence: int, snapshot: bytes) -> bool:
-        """Keep what another worker needs to go on with a call; False if it is another's now."""
+    async def save(
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+    ) -> bool:
+        """Keep what another worker needs to go on with a call; False if it is another's now.
+
+        Args:
+            call_sid: The call.
+            fence: The owner's.
+            snapshot: What changes with each turn; None for what was kept before.
+            progress: What changes with each word, and is small.
+        """
         ...
 
     async def end(
@@ -244,3 +256,8 @@ QUICK_SECS = 5.0
 def digest(token: str) -> str:
     """What a register keeps of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def fits(snapshot: bytes | None, progress: bytes) -> bool:
+    """Whether a register keeps what is to be saved; if not, it keeps what it has."""
+    return len(snapshot or b"") <= LARGEST_SNAPSHOT and len(progress) <= LARGEST_NOTE

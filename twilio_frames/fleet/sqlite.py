@@ -12,7 +12,6 @@ from typing import TypeVar
 from twilio_frames.fleet.register import (
     KEEP_SECS,
     LARGEST_NOTE,
-    LARGEST_SNAPSHOT,
     MOST_CALLS,
     MOST_NOTES,
     QUICK_SECS,
@@ -23,6 +22,7 @@ from twilio_frames.fleet.register import (
     StreamKind,
     Ticket,
     digest,
+    fits,
 )
 
 __all__ = ["SqliteRegister"]
@@ -37,7 +37,7 @@ CREATE INDEX IF NOT EXISTS tickets_by_worker ON tickets (worker);
 CREATE TABLE IF NOT EXISTS calls (
     sid TEXT PRIMARY KEY, owner TEXT DEFAULT '', fence INTEGER DEFAULT 0, ended TEXT DEFAULT '',
     failures INTEGER DEFAULT 0, quick_losses INTEGER DEFAULT 0, taken_at REAL DEFAULT 0,
-    snapshot BLOB, until REAL);
+    snapshot BLOB, progress BLOB DEFAULT x'', until REAL);
 CREATE TABLE IF NOT EXISTS notes (
     number INTEGER PRIMARY KEY AUTOINCREMENT, sid TEXT, key TEXT, body BLOB, UNIQUE (sid, key));
 """
@@ -162,8 +162,9 @@ class SqliteRegister:
                 return None
             kind, base_url = StreamKind(found[0]), found[1]
             _open(db, call_sid, now)
-            owner, fence, snapshot, taken_at = db.execute(
-                "SELECT owner, fence, snapshot, taken_at FROM calls WHERE sid = ?", (call_sid,)
+            owner, fence, snapshot, progress, taken_at = db.execute(
+                "SELECT owner, fence, snapshot, progress, taken_at FROM calls WHERE sid = ?",
+                (call_sid,),
             ).fetchone()
             if kind is StreamKind.BACK and owner != worker:
                 return None
@@ -182,6 +183,7 @@ class SqliteRegister:
                 base_url=base_url,
                 fence=fence + 1,
                 snapshot=snapshot,
+                progress=progress,
                 notes=_take_notes(db, call_sid),
             )
 
@@ -191,15 +193,17 @@ class SqliteRegister:
         """No stream of this call is to come."""
         await self._step(lambda db: db.execute("DELETE FROM tickets WHERE sid = ?", (call_sid,)))
 
-    async def save(self, call_sid: str, fence: int, snapshot: bytes) -> bool:
+    async def save(
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+    ) -> bool:
         """Keep a snapshot."""
-        kept = snapshot if len(snapshot) <= LARGEST_SNAPSHOT else None
+        kept = (snapshot, progress) if fits(snapshot, progress) else (None, None)
 
         def step(db: sqlite3.Connection) -> bool:
             changed = db.execute(
-                "UPDATE calls SET snapshot = coalesce(?, snapshot), until = ?"
-                " WHERE sid = ? AND fence = ?",
-                (kept, time.time() + KEEP_SECS, call_sid, fence),
+                "UPDATE calls SET snapshot = coalesce(?, snapshot),"
+                " progress = coalesce(?, progress), until = ? WHERE sid = ? AND fence = ?",
+                (*kept, time.time() + KEEP_SECS, call_sid, fence),
             )
             return changed.rowcount > 0
 
@@ -213,8 +217,17 @@ class SqliteRegister:
         def step(db: sqlite3.Connection) -> bool:
             changed = db.execute(
                 "UPDATE calls SET ended = ?, failures = failures + ?, until = ?,"
-                " snapshot = CASE WHEN ? THEN snapshot END WHERE sid = ? AND fence = ?",
-                (reason, has_failed, time.time() + KEEP_SECS, goes_on, call_sid, fence),
+                " snapshot = CASE WHEN ? THEN snapshot END,"
+                " progress = CASE WHEN ? THEN progress ELSE x'' END WHERE sid = ? AND fence = ?",
+                (
+                    reason,
+                    has_failed,
+                    time.time() + KEEP_SECS,
+                    goes_on,
+                    goes_on,
+                    call_sid,
+                    fence,
+                ),
             )
             return changed.rowcount > 0
 

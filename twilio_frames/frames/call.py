@@ -29,6 +29,8 @@ class CallEndReason(StrEnum):
     """The socket broke, fell silent or was no longer read, with no ``stop``."""
     TIME_LIMIT = "time limit"
     """The call was as long as calls may be."""
+    HANDED_OVER = "handed over"
+    """Another worker goes on with the call, on a new stream: this one is about to stop."""
     NOT_BACK = "not back"
     """It had left its stream for something else, and did not come back in time."""
     ERROR = "error"

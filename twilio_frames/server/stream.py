@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import WSCloseCode, web
 from loguru import logger
 
 from twilio_frames.call import TOKEN_PARAMETER, Call
+from twilio_frames.call.resuming import Resumed
 from twilio_frames.calllog import CallLog
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.fleet.register import Claim, StreamKind
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.callbacks import take_note
+from twilio_frames.server.calls.preparing import ComingCall
+from twilio_frames.server.connecting import GOES_ON
 from twilio_frames.server.incoming import check_upgrade, problem
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.transport import TwilioParams, TwilioTransport
@@ -27,8 +31,6 @@ _LARGEST_MESSAGE = MAX_MESSAGE
 and counted where it is none. Twilio's longest is ``start``, whose parameters stood in at most 64 kB
 of TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
 
-GOES_ON = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR})
-"""How a stream ends whose call another one may carry on."""
 _CLOSE_SECS = 2.0
 
 
@@ -79,8 +81,13 @@ async def _carry(
     call: Call | None = None
     try:
         await transport.wait_for_start()
+        resumed = _resumed(state, start.call_sid, claim)
+        if resumed is not None:
+            start = replace(start, custom_parameters=resumed.parameters)
         prepared = state.preparations.take(start.call_sid)
-        call = Call(transport, start, rest=state.rest, prepared=prepared)
+        call = Call(transport, start, rest=state.rest, prepared=prepared, resumed=resumed)
+        if state.settings.fleet.does_resume:
+            call.keep(partial(state.fleet.save, start.call_sid))
         record = state.records.open(start.call_sid)
         # Where another worker was asked for the TwiML, only the ticket knows.
         record.base_url = record.base_url or claim.base_url
@@ -102,6 +109,16 @@ async def _carry(
         if log is not None:
             log.close()
             await log.wait_until_written(2.0)
+
+
+def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
+    """What is known of a call whose bot before is gone; its next one has something prepared too."""
+    if claim.kind is not StreamKind.RESUME:
+        return None
+    resumed = Resumed.read(claim.snapshot, claim.progress, call_sid) or Resumed()
+    coming = ComingCall(call_sid=call_sid, parameters=dict(resumed.parameters))
+    state.preparations.begin(coming)
+    return resumed
 
 
 async def _ended(

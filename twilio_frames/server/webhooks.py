@@ -1,30 +1,27 @@
 """The webhooks that Twilio asks what to do with a call."""
 
-import asyncio
-import contextlib
-
 from aiohttp import web
 from loguru import logger
 
-from twilio_frames.call import TOKEN_PARAMETER, Call
+from twilio_frames.call import Call
 from twilio_frames.call.caller import SIP_HEADER, TOLD_OF_CALLERS
 from twilio_frames.errors import DetourError
 from twilio_frames.fleet.register import StreamKind
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.rest.client import FINAL
-from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.callbacks import expect_no_stream, note_verdict
 from twilio_frames.server.calls.preparing import ComingCall
-from twilio_frames.server.calls.records import CallRecord, StreamPhase
+from twilio_frames.server.calls.records import StreamPhase
 from twilio_frames.server.calls.switchboard import Bot
+from twilio_frames.server.connecting import connect, connect_back, ended_well, gone_on, written
 from twilio_frames.server.fleet.leading import taken_elsewhere
 from twilio_frames.server.fleet.passing import FULL, is_passed_on
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.state import STATE, ServerState
-from twilio_frames.twiml import Hangup, Reject, Say, Verb, connect_stream, fits_parameter, respond
+from twilio_frames.server.state import STATE
+from twilio_frames.twiml import Hangup, Reject, Say, Verb, fits_parameter, respond
 
-__all__ = ["after_stream", "back", "fallback", "take_call", "twiml", "whisper", "written"]
+__all__ = ["after_stream", "back", "fallback", "take_call", "twiml", "whisper"]
 
 _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
     name: name for name in TOLD_OF_CALLERS
@@ -67,43 +64,13 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
     record.bot = bot
     note_verdict(record, form)
     parameters = _parameters(request, form)
-    connected = await _connect(state, record, StreamKind.NEW, parameters, room=room)
+    connected = await connect(state, record, StreamKind.NEW, parameters, room=room)
     if connected is None:
         await expect_no_stream(state, call_sid)
         return _turn_away(request, form, call_sid)
     if bot is None:
         state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
     return connected
-
-
-async def _connect(
-    state: ServerState,
-    record: CallRecord,
-    kind: StreamKind,
-    parameters: dict[str, str],
-    *,
-    room: int | None = None,
-) -> web.Response | None:
-    """Connects a call to a stream here, by a token of its own; None if there is no room for it."""
-    base = record.base_url or ""
-    token = await state.fleet.issue(record.call_sid, kind, base, room=room)
-    if token is None:
-        return None
-    named = state.fleet.named(base)
-    return written(
-        connect_stream(
-            websocket_url(named) + "/stream",
-            parameters=parameters | {TOKEN_PARAMETER: token},
-            status_callback=named + "/status",
-            action=named + "/after-stream",
-        )
-    )
-
-
-async def _connect_back(state: ServerState, record: CallRecord) -> web.Response:
-    """Connects a call that was away to a stream on which its bot goes on."""
-    connected = await _connect(state, record, StreamKind.BACK, {})
-    return connected or written(respond(Hangup()))
 
 
 async def after_stream(request: web.Request) -> web.Response:
@@ -122,7 +89,9 @@ async def after_stream(request: web.Request) -> web.Response:
         elif (detour := record.call.detours.asked()) is not None:
             return written(detour)
     await expect_no_stream(state, call_sid)
-    if record is None or state.settings.apology is None or await _ended_well(record):
+    if not _is_over(form) and (connected := await gone_on(request, call_sid)) is not None:
+        return connected
+    if record is None or state.settings.apology is None or await ended_well(record):
         return written(respond(Hangup()))
     return written(respond(Say(text=state.settings.apology), Hangup()))
 
@@ -131,9 +100,11 @@ async def back(request: web.Request) -> web.Response:
     """``POST /back``: verbs of a detour are done; what is left of them, or the next stream."""
     form = await read_signed_form(request)
     state = request.app[STATE]
-    record = state.records.get(read_sid(form))
+    call_sid = read_sid(form)
+    record = state.records.get(call_sid)
     if record is None or record.call is None:
-        return written(respond(Hangup()))
+        connected = None if _is_over(form) else await gone_on(request, call_sid)
+        return connected or written(respond(Hangup()))
     if _is_over(form):
         # The caller hung up in the middle of a verb that tells.
         await record.call.detours.hung_up()
@@ -143,7 +114,7 @@ async def back(request: web.Request) -> web.Response:
     except DetourError:
         # Late, or told twice: Twilio is long behind it, and does not read the answer.
         return written(respond(Hangup()))
-    return written(more) if more is not None else await _connect_back(state, record)
+    return written(more) if more is not None else await connect_back(state, record)
 
 
 async def whisper(request: web.Request) -> web.Response:
@@ -174,13 +145,10 @@ async def fallback(request: web.Request) -> web.Response:
     logger.bind(call_sid=call_sid).error(f"{call_sid}: Twilio reports error {number}")
     record = state.records.get(call_sid)
     if record is not None and record.call is not None and record.call.detours.refused(number):
-        return await _connect_back(state, record)
+        return await connect_back(state, record)
+    if (connected := await gone_on(request, call_sid)) is not None:
+        return connected
     return written(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
-
-
-def written(twiml: str) -> web.Response:
-    """The answer that has Twilio do something."""
-    return web.Response(text=twiml, content_type="text/xml")
 
 
 def _is_over(form: Form) -> bool:
@@ -219,9 +187,3 @@ def _parameters(request: web.Request, form: Form) -> dict[str, str]:
     headers = [(name, value) for name, value in form if name.startswith(SIP_HEADER)]
     told |= dict(headers[:_MOST_SIP_HEADERS])
     return {name: value for name, value in (asked | told).items() if fits_parameter(name, value)}
-
-
-async def _ended_well(record: CallRecord) -> bool:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(record.settled.wait(), 2.0)
-    return record.ended_well

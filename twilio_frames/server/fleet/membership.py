@@ -144,9 +144,13 @@ class Membership:
 
     def _opened(self, claim: Claim) -> Claim:
         snapshot = self._seal.open(claim.snapshot) if claim.snapshot is not None else None
+        progress = self._seal.open(claim.progress) if claim.progress else None
         notes = [self._seal.open(note) for note in claim.notes]
         return replace(
-            claim, snapshot=snapshot, notes=tuple(note for note in notes if note is not None)
+            claim,
+            snapshot=snapshot,
+            progress=progress or b"",
+            notes=tuple(note for note in notes if note is not None),
         )
 
     async def reserved(self) -> int:
@@ -164,12 +168,13 @@ class Membership:
         known = await self._ask(lambda r: r.standing(call_sid), None)
         return known or await self._own.standing(call_sid)
 
-    async def save(self, call_sid: str, snapshot: bytes) -> None:
+    async def save(self, call_sid: str, snapshot: bytes | None, progress: bytes = b"") -> None:
         """Keeps what another worker needs to go on with a call of this one's."""
         if (owned := self._owned.get(call_sid)) is None:
             return
-        sealed = self._seal.close(snapshot)
-        await self._tell(owned, lambda register: register.save(call_sid, owned.fence, sealed))
+        sealed = self._seal.close(snapshot) if snapshot is not None else None
+        far = self._seal.close(progress) if progress else b""
+        await self._tell(owned, lambda register: register.save(call_sid, owned.fence, sealed, far))
 
     async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
         """A call of this worker's has ended, and may go on elsewhere, or may not."""

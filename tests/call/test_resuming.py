@@ -1,0 +1,238 @@
+"""What is kept of a call, and what a bot makes of it that goes on."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pipecat.frames.frames import (
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMRunFrame,
+    LLMTextFrame,
+    TTSSpeakFrame,
+    UserStartedSpeakingFrame,
+)
+from pipecat.observers.base_observer import FramePushed
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from tests.waiting import time_passes
+from twilio_frames.call.keeping import CallKeeper
+from twilio_frames.call.resuming import CallState, Resumed
+from twilio_frames.processors.words import HeardTextFrame
+
+GREETED: list[dict[str, Any]] = [
+    {"role": "system", "content": "You take orders."},
+    {"role": "assistant", "content": "Hello."},
+]
+ASKED = [*GREETED, {"role": "user", "content": "A coffee."}]
+RUNS = [
+    *ASKED,
+    {
+        "role": "assistant",
+        "tool_calls": [
+            {"id": "call-1", "type": "function", "function": {"name": "order", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "content": "IN_PROGRESS", "tool_call_id": "call-1"},
+]
+
+
+class Kept:
+    """A keeper, and what it has kept."""
+
+    def __init__(self, messages: Sequence[Any] = ()):
+        self.snapshot: bytes | None = None
+        self.progress = b""
+        self.snapshots = 0
+        self.state = CallState()
+        self.context = LLMContext(list(messages))
+        self.keeper = CallKeeper("CA1", {"from": "somebody"}, self.state, self._save)
+        self._source = FrameProcessor()
+        self.keeper.begin(self.context)
+
+    async def _save(self, snapshot: bytes | None, progress: bytes) -> None:
+        self.snapshots += snapshot is not None
+        self.snapshot, self.progress = snapshot or self.snapshot, progress
+
+    async def happens(self, *frames: Frame) -> None:
+        for frame in frames:
+            for _ in range(2):
+                self.keeper.observe(
+                    FramePushed(
+                        source=self._source,
+                        destination=self._source,
+                        frame=frame,
+                        direction=FrameDirection.DOWNSTREAM,
+                        timestamp=0,
+                    )
+                )
+        await time_passes(0.2)
+
+    async def resumed(self) -> Resumed:
+        await time_passes(0.2)
+        await self.keeper.close()
+        resumed = Resumed.read(self.snapshot, self.progress, "CA1")
+        assert resumed is not None
+        return resumed
+
+
+def heard(*words: str) -> list[HeardTextFrame]:
+    return [HeardTextFrame(word, "word") for word in words]
+
+
+def reply(*pieces: str, is_whole: bool = True) -> list[Frame]:
+    text = [LLMTextFrame(piece) for piece in pieces]
+    end = [LLMFullResponseEndFrame()] if is_whole else []
+    return [LLMFullResponseStartFrame(), *text, *end]
+
+
+def texts(frames: Sequence[Frame]) -> list[str]:
+    return [one.text if isinstance(one, TTSSpeakFrame) else type(one).__name__ for one in frames]
+
+
+async def test_what_is_left_of_a_sentence_is_said():
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One ", "coffee, ", "coming up."), *heard("One", "coffee,"))
+    resumed = await kept.resumed()
+    assert (resumed.heard, resumed.rest) == ("One coffee,", "coming up.")
+    assert texts(resumed.frames("Again?", has_memory=True)) == ["coming up."]
+    context = LLMContext()
+    resumed.restore(context)
+    assert context.messages == [*ASKED, {"role": "assistant", "content": "One coffee,"}]
+    assert dict(resumed.parameters) == {"from": "somebody"}
+
+
+async def test_what_is_in_the_memory_is_no_longer_being_said():
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One coffee."), *heard("One", "coffee."))
+    kept.context.add_message({"role": "assistant", "content": "One coffee."})
+    await kept.happens(TTSSpeakFrame("Anything else?"), *heard("Anything"))
+    resumed = await kept.resumed()
+    assert (resumed.heard, resumed.rest) == ("Anything", "else?")
+    assert list(resumed.messages) == kept.context.messages
+
+
+async def test_what_was_interrupted_is_not_said_again():
+    kept = Kept(ASKED)
+    spoken = UserStartedSpeakingFrame()
+    await kept.happens(*reply("One coffee, coming up."), *heard("One"), spoken)
+    await kept.happens(InterruptionFrame())
+    resumed = await kept.resumed()
+    assert (resumed.heard, resumed.rest, resumed.caller_spoke) == ("One", "", True)
+    assert texts(resumed.frames("Again?", has_memory=True)) == ["Again?"]
+
+
+async def test_a_reply_that_was_still_coming_is_gone_on_with_by_the_model():
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One coffee, ", "com", is_whole=False), *heard("One"))
+    resumed = await kept.resumed()
+    assert [type(one) for one in resumed.frames("Again?", has_memory=True)] == [LLMRunFrame]
+    context = LLMContext()
+    resumed.restore(context)
+    roles = [one["role"] for one in json.loads(json.dumps(context.messages))]
+    assert roles == ["system", "assistant", "user", "assistant", "developer"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "due"),
+    [
+        (ASKED, ["LLMRunFrame"]),
+        (RUNS, ["LLMRunFrame"]),
+        (GREETED, ["Again?"]),
+        ([*ASKED, {"role": "assistant", "content": "Yes."}], ["Again?"]),
+    ],
+)
+async def test_whoever_was_to_speak_next_does(messages: list[Any], due: list[str]):
+    kept = Kept(messages)
+    await kept.happens()
+    resumed = await kept.resumed()
+    assert texts(resumed.frames("Again?", has_memory=True)) == due
+    assert texts(resumed.frames(None, has_memory=True)) == [one for one in due if one != "Again?"]
+
+
+async def test_a_call_that_was_handed_over_goes_on_without_a_word():
+    kept = Kept(GREETED)
+    await kept.happens(TTSSpeakFrame("Hello."), *heard("Hello."))
+    await kept.keeper.hand_over(1.0)
+    resumed = await kept.resumed()
+    assert resumed.is_planned
+    assert resumed.frames("Again?", has_memory=True) == []
+
+
+async def test_a_hand_over_waits_for_the_end_of_a_sentence_but_not_for_ever():
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One coffee."), *heard("One"))
+    assert not kept.keeper.is_between_sentences
+    await kept.keeper.hand_over(2.0)
+    resumed = await kept.resumed()
+    assert (resumed.rest, resumed.is_planned) == ("coffee.", True)
+
+
+async def test_a_function_that_ran_is_told_of_as_one_of_which_nothing_is_known():
+    kept = Kept(RUNS)
+    await kept.happens()
+    resumed = await kept.resumed()
+    (function,) = resumed.functions
+    assert (function.name, function.arguments, function.key) == ("order", "{}", "CA1:call-1")
+    context = LLMContext()
+    resumed.restore(context)
+    assert "not known whether" in json.dumps(context.messages[-1])
+
+
+async def test_the_state_that_a_bot_asks_to_be_kept_is():
+    kept = Kept()
+    await kept.happens()
+    before = kept.snapshots
+    kept.state["cups"] = 2
+    kept.state["gone"] = 1
+    del kept.state["gone"]
+    resumed = await kept.resumed()
+    assert kept.snapshots == before + 1
+    assert dict(resumed.state) == {"cups": 2}
+    with pytest.raises(TypeError):
+        kept.state["now"] = object()
+
+
+async def test_with_each_word_only_what_is_small_is_written():
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One two three."))
+    before = kept.snapshots
+    for word in ("One", "two"):
+        await kept.happens(*heard(word))
+    assert kept.snapshots == before
+    assert json.loads(kept.progress)["heard"] == 2
+
+
+async def test_a_long_memory_is_cut_at_its_oldest_turns():
+    long = [{"role": "user", "content": f"{number} " + "x" * 1000} for number in range(400)]
+    kept = Kept([GREETED[0], *long])
+    await kept.happens()
+    resumed = await kept.resumed()
+    assert kept.snapshot is not None
+    assert len(kept.snapshot) < 200_000
+    assert resumed.messages[0] == GREETED[0]
+    assert resumed.messages[-1] == long[-1]
+
+
+async def test_what_no_json_can_hold_is_left_out():
+    kept = Kept([*ASKED, {"role": "user", "content": object()}])
+    await kept.happens()
+    assert list((await kept.resumed()).messages) == ASKED
+
+
+@pytest.mark.parametrize(
+    "snapshot", [None, b"", b"{}", b"\xff", b'{"version": 99, "messages": []}', b"[]"]
+)
+def test_what_cannot_be_read_is_as_if_it_was_not_there(snapshot: bytes | None):
+    assert Resumed.read(snapshot, b"", "CA1") is None
+
+
+def test_a_call_of_which_nothing_was_heard_begins_as_a_new_one():
+    assert not Resumed().has_begun
+    assert not Resumed(messages=(GREETED[0],)).has_begun
+    assert Resumed(heard="Hel").has_begun
+    assert Resumed(caller_spoke=True).has_begun

@@ -1,0 +1,272 @@
+"""Writes down what another bot would need to go on with a call.
+
+Theory of operation
+-------------------
+While a call is up, its *keeper* writes each time that something changes: a *snapshot* with each
+turn (memory, parameters, the bot's own state, functions that are running), and *progress* with each
+word: what is being said, and how much of it was heard. It is told of each frame at once, as a
+call's log is, and one write is under way at a time. Text counts as being said until it stands in
+the memory.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallResultFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    TTSSpeakFrame,
+    UserStartedSpeakingFrame,
+)
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+from twilio_frames.call.resuming import VERSION, CallState, calls_in, role_of
+from twilio_frames.processors.clips import SpeakClipFrame
+from twilio_frames.processors.words import HeardTextFrame
+from twilio_frames.processors.words.progress import behind_words, words_in
+
+__all__ = ["CallKeeper", "Save"]
+
+_LARGEST_BYTES = 160 * 1024
+"""Of a snapshot's memory: beyond it, the oldest turns are left out. Sealed, it is a third more."""
+
+Save = Callable[[bytes | None, bytes], Awaitable[None]]
+"""Keeps a snapshot, or the one before where there is none, and progress."""
+
+_TELLING = (
+    *(FunctionCallInProgressFrame, FunctionCallResultFrame, HeardTextFrame, InterruptionFrame),
+    *(LLMContextFrame, LLMFullResponseEndFrame, LLMFullResponseStartFrame, LLMTextFrame),
+    *(SpeakClipFrame, TTSSpeakFrame, UserStartedSpeakingFrame),
+)
+_FRAMES_KEPT = 64
+"""A frame is told of by each processor that it passes."""
+
+
+class CallKeeper(BaseObserver):
+    """Writes a call down for whoever may have to go on with it; see the top of the module.
+
+    Args:
+        call_sid: The call.
+        parameters: Its parameters.
+        state: What its bot wants kept.
+        save: Keeps it.
+    """
+
+    _PAUSE_SECS = 0.05
+    """Between two writes: a word takes some 0.3 s."""
+
+    def __init__(self, call_sid: str, parameters: Mapping[str, str], state: CallState, save: Save):
+        super().__init__(observe_every_push=False)
+        self._call_sid = call_sid
+        self._parameters = dict(parameters)
+        self._state = state
+        self._save = save
+        self._context: LLMContext | None = None
+        self._telling: dict[type, bool] = {}
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._said = ""
+        self._heard = 0
+        self._is_cut = False
+        self._is_generating = False
+        self._caller_spoke = False
+        self._is_planned = False
+        self._is_over = False
+        self._turns = 0
+        self._is_stale = True
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._moved = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        state.changed = self._state_changed
+
+    def begin(self, context: LLMContext | None) -> None:
+        """Writes from now on.
+
+        Args:
+            context: The memory of the call's pipeline; None where it has none.
+        """
+        self._context = context
+        self._turns = len(context.messages) if context is not None else 0
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_on(), name="call-keeper")
+
+    def line_ended(self) -> None:
+        """Nothing more is heard: what a pipeline does at its end changes nothing."""
+        self._is_over = True
+
+    async def close(self) -> None:
+        """Writes no more."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+
+    @property
+    def is_between_sentences(self) -> bool:
+        """Whether nobody is saying anything, and nothing is due."""
+        rest, _ = behind_words(self._said, self._heard)
+        is_quiet = not rest.strip() or self._is_cut
+        return is_quiet and not (self._is_generating or self._caller_spoke or self._awaits_reply)
+
+    @property
+    def _awaits_reply(self) -> bool:
+        messages = self._context.messages if self._context is not None else []
+        return bool(messages) and role_of(messages[-1]) in ("user", "tool")
+
+    async def hand_over(self, within_secs: float) -> None:
+        """Waits until nobody says anything, and writes the last: the call goes on elsewhere.
+
+        Args:
+            within_secs: How long it waits.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_secs):
+                while not self.is_between_sentences:
+                    self._moved.clear()
+                    await self._moved.wait()
+        self._is_planned = self._is_stale = True
+        await self._write()
+
+    def say(self, text: str) -> None:
+        """Notes what is said beside the pipeline."""
+        self._add(text, " ")
+        self._wake.set()
+
+    def _state_changed(self) -> None:
+        self._is_stale = True
+        self._wake.set()
+
+    def observe(self, data: FramePushed) -> None:
+        """Takes a frame. Quick: most frames tell nothing."""
+        kind = type(data.frame)
+        telling = self._telling.get(kind)
+        if telling is None:
+            telling = self._telling[kind] = issubclass(kind, _TELLING)
+        if telling and not self._is_over and data.frame.id not in self._seen:
+            self._seen[data.frame.id] = None
+            if len(self._seen) > _FRAMES_KEPT:
+                self._seen.popitem(last=False)
+            self._take(data.frame)
+            self._wake.set()
+
+    def _take(self, frame: Frame) -> None:
+        match frame:
+            case HeardTextFrame():
+                self._heard += words_in(frame.text)
+            case LLMTextFrame() if not frame.skip_tts:
+                self._add(frame.text, "")
+            case TTSSpeakFrame():
+                self._add(frame.text, " ")
+            case SpeakClipFrame():
+                self._add(frame.clip.text, " ")
+            case InterruptionFrame():
+                self._is_cut, self._is_generating = bool(self._said), False
+            case LLMFullResponseStartFrame():
+                self._is_generating = True
+            case LLMFullResponseEndFrame():
+                self._is_generating = False
+            case UserStartedSpeakingFrame():
+                self._caller_spoke = True
+            case _:
+                self._is_stale = True
+
+    def _add(self, text: str, between: str) -> None:
+        if self._is_cut:
+            self._said, self._heard, self._is_cut = "", 0, False
+        self._said += (between if self._said else "") + text
+
+    async def _write_on(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._write()
+            except Exception as error:
+                # Whatever a bot keeps in its memory: the next turn may be kept.
+                logger.bind(call_sid=self._call_sid).warning(
+                    f"{self._call_sid}: no snapshot: {type(error).__name__}"
+                )
+            await asyncio.sleep(self._PAUSE_SECS)
+
+    async def _write(self) -> None:
+        async with self._one_at_a_time:
+            self._follow_memory()
+            self._moved.set()
+            snapshot = self._snapshot() if self._is_stale else None
+            self._is_stale = False
+            await self._save(snapshot, self._progress())
+
+    def _follow_memory(self) -> None:
+        """What has come into the memory is no longer being said."""
+        if self._context is None:
+            self._drop_heard_out()
+            return
+        messages = self._context.messages
+        if len(messages) == self._turns:
+            return
+        for message in messages[self._turns :]:
+            if role_of(message) == "assistant" and not calls_in(message):
+                self._remember(words_in(str(_content_of(message))))
+            elif role_of(message) == "user":
+                self._caller_spoke = False
+        self._turns, self._is_stale = len(messages), True
+
+    def _remember(self, words: int) -> None:
+        """So many words of what was heard stand in the memory."""
+        words = min(words, self._heard)
+        self._said, _ = behind_words(self._said, words)
+        self._heard -= words
+        self._drop_heard_out()
+
+    def _drop_heard_out(self) -> None:
+        rest, _ = behind_words(self._said, self._heard)
+        if self._is_cut or not rest.strip():
+            self._said, self._heard, self._is_cut = "", 0, False
+
+    def _progress(self) -> bytes:
+        told = {
+            "said": self._said,
+            "heard": self._heard,
+            "cut": self._is_cut,
+            "generating": self._is_generating,
+            "caller": self._caller_spoke,
+            "planned": self._is_planned,
+        }
+        return json.dumps({name: value for name, value in told.items() if value}).encode()
+
+    def _snapshot(self) -> bytes:
+        messages = list(self._context.messages) if self._context is not None else []
+        kept = [text for one in messages if (text := _encoded(one)) is not None]
+        size, first = sum(map(len, kept)), 0
+        instructions = [text for text in kept[:1] if '"role": "system"' in text]
+        while size > _LARGEST_BYTES and first < len(kept):
+            size -= len(kept[first])
+            first += 1
+        # The first of all may say who the bot is.
+        kept = [*(instructions if first else ()), *kept[first:]]
+        head = {"version": VERSION, "parameters": self._parameters, "state": dict(self._state)}
+        return f'{json.dumps(head)[:-1]}, "messages": [{", ".join(kept)}]}}'.encode()
+
+
+def _content_of(message: Any) -> Any:
+    return message.get("content", "")
+
+
+def _encoded(message: Any) -> str | None:
+    """A message as JSON; None for one that is for a vendor alone."""
+    try:
+        return json.dumps(message)
+    except (TypeError, ValueError):
+        return None

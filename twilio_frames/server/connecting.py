@@ -1,0 +1,107 @@
+"""TwiML that connects a call to a stream: a new one, one that is back, one whose bot is gone."""
+
+import asyncio
+import contextlib
+
+from aiohttp import web
+from loguru import logger
+
+from twilio_frames.call import TOKEN_PARAMETER
+from twilio_frames.fleet.register import Standing, StreamKind
+from twilio_frames.frames import CallEndReason
+from twilio_frames.server.addresses import websocket_url
+from twilio_frames.server.calls.records import CallRecord, StreamPhase
+from twilio_frames.server.fleet.leading import other_workers
+from twilio_frames.server.fleet.passing import FULL, RESUME, is_passed_on
+from twilio_frames.server.incoming import own_url
+from twilio_frames.server.state import STATE, ServerState
+from twilio_frames.twiml import Hangup, connect_stream, respond
+
+__all__ = ["GOES_ON", "connect", "connect_back", "ended_well", "gone_on", "written"]
+
+GOES_ON = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR, CallEndReason.HANDED_OVER})
+"""How a stream ends whose call another one may carry on."""
+_SETTLE_SECS = 2.0
+_MOST_FAILURES = 1
+"""A bot that raises is given another chance, and no third."""
+_MOST_QUICK_LOSSES = 3
+"""A call that is lost so often as soon as it is taken may be what its workers die of."""
+
+
+def written(twiml: str) -> web.Response:
+    """The answer that has Twilio do something."""
+    return web.Response(text=twiml, content_type="text/xml")
+
+
+async def connect(
+    state: ServerState,
+    record: CallRecord,
+    kind: StreamKind,
+    parameters: dict[str, str],
+    *,
+    room: int | None = None,
+) -> web.Response | None:
+    """Connects a call to a stream here, by a token of its own; None if there is no room for it."""
+    base = record.base_url or ""
+    token = await state.fleet.issue(record.call_sid, kind, base, room=room)
+    if token is None:
+        return None
+    named = state.fleet.named(base)
+    return written(
+        connect_stream(
+            websocket_url(named) + "/stream",
+            parameters=parameters | {TOKEN_PARAMETER: token},
+            status_callback=named + "/status",
+            action=named + "/after-stream",
+        )
+    )
+
+
+async def connect_back(state: ServerState, record: CallRecord) -> web.Response:
+    """Connects a call that was away to a stream on which its bot goes on."""
+    connected = await connect(state, record, StreamKind.BACK, {})
+    return connected or written(respond(Hangup()))
+
+
+async def ended_well(record: CallRecord) -> bool:
+    """Whether a call's stream ended as somebody wanted; one that is still up gets a moment."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(record.settled.wait(), _SETTLE_SECS)
+    return record.ended_well
+
+
+async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
+    """Connects a call whose bot is gone to another one, here or elsewhere; None if it may not."""
+    state = request.app[STATE]
+    if not state.settings.fleet.does_resume:
+        return None
+    record = state.records.get(call_sid)
+    if record is not None and record.call is not None:
+        await ended_well(record)
+    standing = await state.fleet.standing(call_sid)
+    if standing is None or not _may_go_on(standing):
+        return None
+    if not is_passed_on(request, RESUME) and await state.is_full():
+        async for lease in other_workers(state):
+            answer = await state.workers.pass_on(request, lease, RESUME)
+            if answer is not None and FULL not in answer.headers:
+                return answer
+    return await _resume(request, state, call_sid)
+
+
+def _may_go_on(standing: Standing) -> bool:
+    has_ended = standing.ended and standing.ended not in GOES_ON
+    if has_ended or not standing.has_snapshot or standing.failures > _MOST_FAILURES:
+        return False
+    return standing.quick_losses < _MOST_QUICK_LOSSES
+
+
+async def _resume(request: web.Request, state: ServerState, call_sid: str) -> web.Response | None:
+    record = state.records.open(call_sid)
+    if record.is_over:
+        return None
+    logger.bind(call_sid=call_sid).warning(f"{call_sid}: its bot is gone, another one goes on")
+    record.phase = StreamPhase.AWAITED
+    record.base_url = own_url(request)
+    # Whoever is on the line already is let in, full or not.
+    return await connect(state, record, StreamKind.RESUME, {})
