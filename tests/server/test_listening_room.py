@@ -73,8 +73,8 @@ async def test_call_is_heard_read_and_whispered_to(tmp_path: Path):
                 await page.value(f"location.hash = 'key={'k' * 20}'")
                 await page.wait_until("document.querySelector('#calls button')")
                 await page.click("#calls button")
-                is_loud = "parseFloat(document.querySelector('#caller-level').style.width)"
-                await asyncio.gather(caller.say("A quote, please."), page.wait_until(is_loud))
+                speaks = "document.querySelector('#caller-now').textContent === 'speaks'"
+                await asyncio.gather(caller.say("A quote, please."), page.wait_until(speaks))
                 await page.wait_until("document.body.innerText.includes('a quote please')")
                 await page.value("document.getElementById('whisper').value = 'Be kind.'")
                 await page.click("#whisper-form button")

@@ -236,6 +236,14 @@ async def test_model_sees_the_whisper_and_nobody_hears_it(phone: Phone):
     words = [(one["who"], one["text"]) for one in heard.events if one["event"] == "words"]
     assert ("caller", "a quote please") in words
     assert ("bot", "Certainly.") in words
+    lines = [one["line"] for one in heard.events if one["event"] == "log"]
+    kinds = [line["kind"] for line in lines]
+    for kind in ("vad_started", "vad_stopped", "transcript", "llm_started", "said", "word"):
+        assert kind in kinds
+    assert len([kind for kind in kinds if kind == "transcript"]) == 1
+    assert [line["t"] for line in lines] == sorted(line["t"] for line in lines)
+    (answer,) = [one for one in heard.events if one["event"] == "answer"]
+    assert 0.1 < answer["seconds"] < 3.0
 
 
 async def test_listener_takes_the_call_over(phone: Phone):

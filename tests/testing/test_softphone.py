@@ -17,8 +17,9 @@ from tests.waiting import time_passes, until
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.processors.clips import Clip
+from twilio_frames.report.answers import AnswerTimes
 from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing.softphone.browser_call import AnswerTimes, CallWatch
+from twilio_frames.testing.softphone.browser_call import CallWatch
 from twilio_frames.testing.softphone.softphone import Softphone
 
 KEY = "k" * 20

@@ -6,18 +6,22 @@ Nothing that a listener does or leaves undone is waited for by the call.
 
 import asyncio
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pipecat.frames.frames import LLMMessagesAppendFrame, TranscriptionFrame
+from pipecat.frames.frames import Frame, LLMMessagesAppendFrame, TranscriptionFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.call.consulting import Briefing
 from twilio_frames.call.control import CallControl
 from twilio_frames.call.transfer import TransferResult
-from twilio_frames.calllog.frames import without_long_numbers
+from twilio_frames.calllog.frames import FrameLines, LogPrivacy, without_long_numbers
 from twilio_frames.processors.words import HeardTextFrame
+from twilio_frames.report.answers import AnswerTimes
+from twilio_frames.report.lines import LIVE_KINDS, Line
 
 __all__ = ["OverheardCall", "Overhearer"]
 
@@ -38,9 +42,17 @@ class Overhearer(BaseObserver):
         most: How much may wait to be read; some five seconds of both sides.
     """
 
+    _PAUSE_SECS = 0.1
+    """A longer one between two pieces of the bot's audio is silence."""
+
     def __init__(self, *, words: bool, most: int = 500):
         super().__init__(observe_every_push=False)
+        self.opened_at = 0.0
+        """The call's zero, by ``time.monotonic()``."""
         self._words = words
+        self._lines = FrameLines(LogPrivacy(words=words))
+        self._answers = AnswerTimes()
+        self._bot_ended = 0.0
         self._waiting: asyncio.Queue[bytes | dict[str, Any]] = asyncio.Queue(most)
         self._lost = 0
         self._ended = asyncio.Event()
@@ -68,16 +80,32 @@ class Overhearer(BaseObserver):
     def bot_audio(self, mulaw: bytes, at: float) -> None:
         """Hears the bot, as the caller did."""
         self._put(_audio(BOT, mulaw, at))
+        if at - self._bot_ended > self._PAUSE_SECS:
+            seconds = self._answers.heard(at)
+            if seconds is not None:
+                self._put({"event": "answer", "at": round(at, 3), "seconds": round(seconds, 3)})
+        self._bot_ended = at + len(mulaw) / SAMPLE_RATE
 
     def line_ended(self, at: float) -> None:
         """Is told that the call is over."""
         self._ended.set()
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        """Sees words; Pipecat calls it."""
-        if not self._words:
+        """Sees words, and what becomes of turns; Pipecat calls it."""
+        if not self._lines.is_news(data):
             return
-        match data.frame:
+        for line in self._lines.of(data.frame):
+            if line["kind"] in LIVE_KINDS:
+                self._tell_line({"t": round(time.monotonic() - self.opened_at, 3), **line})
+        if self._words:
+            self._tell_words(data.frame)
+
+    def _tell_line(self, line: Line) -> None:
+        self._answers.note(line)
+        self._put({"event": "log", "line": line})
+
+    def _tell_words(self, frame: Frame) -> None:
+        match frame:
             case TranscriptionFrame(text=text):
                 self._put({"event": "words", "who": "caller", "text": without_long_numbers(text)})
             case HeardTextFrame(text=text):
@@ -104,6 +132,7 @@ class OverheardCall(CallControl):
     @asynccontextmanager
     async def overheard_by(self, overhearer: Overhearer) -> AsyncIterator[None]:
         """Let somebody listen in, from here to the end of this."""
+        overhearer.opened_at = self.transport.opened_at
         self.transport.add_tap(overhearer)
         if self.worker is not None:
             self.worker.add_observer(overhearer)

@@ -1,6 +1,7 @@
 """What a frame of the pipeline amounts to in a call log, and what of it may stand there."""
 
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.observers.base_observer import FramePushed
+from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames.calllog.writer import Line
 from twilio_frames.frames import (
@@ -49,6 +52,8 @@ from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.report.lines import Kind
 
 _NAME_LENGTH = 40
+_MOST_KNOWN = 256
+"""Frames that are remembered, to tell those that come again."""
 # Known to Pipecat since 1.14.
 _BACKCHANNEL: type = getattr(pipecat_frames, "UserBackchannelFrame", CallEndedFrame)
 
@@ -138,6 +143,7 @@ class FrameLines:
         self._llm_pieces: int | None = None
         self._awaits_audio = False
         self._clips: set[str] = set()
+        self._known: OrderedDict[int, None] = OrderedDict()
 
     def may_tell(self, kind: type[Frame]) -> bool:
         """Whether frames of a class can amount to a line. Quick: most frames do not."""
@@ -145,6 +151,20 @@ class FrameLines:
         if telling is None:
             telling = self._telling[kind] = issubclass(kind, _TELLING)
         return telling
+
+    def is_news(self, data: FramePushed) -> bool:
+        """Whether a frame can amount to a line, and was not seen before."""
+        frame = data.frame
+        if not self.may_tell(type(frame)):
+            return False
+        # What is broadcast goes both ways, as two frames.
+        is_copy = frame.broadcast_sibling_id is not None
+        if (is_copy and data.direction is FrameDirection.UPSTREAM) or frame.id in self._known:
+            return False
+        self._known[frame.id] = None
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+        return True
 
     def of(self, frame: Frame) -> list[Line]:
         """The lines a frame amounts to, without their time; mostly one, sometimes none."""

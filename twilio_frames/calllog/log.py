@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames import __version__
 from twilio_frames.calllog.frames import FrameLines, LogPrivacy
@@ -83,7 +81,6 @@ class CallLog(BaseObserver):
         self._follow = follow or _nobody_follows
         self._opened_at = transport.opened_at if transport else time.monotonic()
         self._clock_offset: float | None = None
-        self._known: OrderedDict[int, None] = OrderedDict()
         self._line: LineNotes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
@@ -140,26 +137,13 @@ class CallLog(BaseObserver):
 
     def observe(self, data: FramePushed) -> None:
         """The same, at once."""
-        frame = data.frame
-        if self._is_closed or not self._frames.may_tell(type(frame)):
-            return
-        # What is broadcast goes both ways, as two frames.
-        is_copy = frame.broadcast_sibling_id is not None
-        if (is_copy and data.direction is FrameDirection.UPSTREAM) or self._is_known(frame.id):
+        if self._is_closed or not self._frames.is_news(data):
             return
         at = self._time_of(data)
-        for line in self._frames.of(frame):
+        for line in self._frames.of(data.frame):
             self._note(line, at)
         if self._timer is None:
             self._start_ticking()
-
-    def _is_known(self, frame_id: int) -> bool:
-        if frame_id in self._known:
-            return True
-        self._known[frame_id] = None
-        if len(self._known) > 256:
-            self._known.popitem(last=False)
-        return False
 
     def _time_of(self, data: FramePushed) -> float:
         """When a frame was pushed; that is some time ago if observers had to wait for their turn.

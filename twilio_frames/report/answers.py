@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from twilio_frames.report.lines import Kind, number
+from twilio_frames.report.lines import Kind, Line, number
 from twilio_frames.report.reading import LoggedCall
 from twilio_frames.report.story import Span, Story
 
@@ -156,3 +156,27 @@ def _spoken_parts(
         Part.PIPELINE: asked - ended + sent - audio,
         Part.LINE: heard - sent,
     }
+
+
+class AnswerTimes:
+    """Tells how long the caller waited for each answer while a call goes on."""
+
+    def __init__(self) -> None:
+        self._voice_ended = 0.0
+        self._turn: tuple[float, float] | None = None
+
+    def note(self, line: Line) -> None:
+        """Takes a line of the log whose time is the line's."""
+        if line["kind"] == Kind.VAD_STOPPED:
+            self._voice_ended = line["t"] - number(line, "after")
+        elif line["kind"] == Kind.TURN_STARTED:
+            self._turn = None
+        elif line["kind"] == Kind.TURN_STOPPED:
+            self._turn = (self._voice_ended or line["t"], line["t"])
+
+    def heard(self, at: float) -> float | None:
+        """The bot begins to be heard: seconds, if that is an answer."""
+        if self._turn is None or at < self._turn[1] - _TOGETHER:
+            return None
+        ended, self._turn = self._turn[0], None
+        return max(0.0, at - ended)

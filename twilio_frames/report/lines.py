@@ -65,6 +65,16 @@ class Kind(StrEnum):
     CLOSED = "closed"
 
 
+LIVE_KINDS = frozenset({
+    *(Kind.CALL, Kind.AWAY, Kind.BACK, Kind.CUT, Kind.DIGIT, Kind.GAP, Kind.UNDERRUN),
+    *(Kind.STALLED, Kind.VAD_STARTED, Kind.VAD_STOPPED, Kind.TURN_STARTED, Kind.TURN_STOPPED),
+    *(Kind.TRANSCRIPT, Kind.BACKCHANNEL, Kind.LLM_STARTED, Kind.LLM_STOPPED),
+    *(Kind.FUNCTION_STARTED, Kind.FUNCTION_ENDED, Kind.SAID, Kind.WORD, Kind.BOT_STARTED),
+    *(Kind.BOT_STOPPED, Kind.HELD, Kind.RESUMED, Kind.INTERRUPTED, Kind.ERROR, Kind.SWITCHED),
+})  # fmt: skip
+"""Lines of which whoever looks at a call as it goes is told."""
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a number; JSON lets some pass that it has no words for."""
     if isinstance(value, bool) or not isinstance(value, int | float):

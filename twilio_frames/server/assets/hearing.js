@@ -2,6 +2,7 @@
 
 import { RATE, decode } from "./mulaw.js";
 import { Resampler } from "./resampler.js";
+import { loudness } from "./strip.js";
 
 // How far from the middle each is.
 const PLACES = [-0.35, 0.35];
@@ -15,6 +16,8 @@ export class Hearing {
     this.gain.connect(this.context.destination);
     this.resamplers = PLACES.map(() => new Resampler(RATE, this.context.sampleRate));
     this.nodes = [];
+    // Called each 20 ms with the seconds of the sound card's clock.
+    this.onBlock = () => {};
   }
 
   async open() {
@@ -24,15 +27,14 @@ export class Hearing {
       node.connect(new StereoPannerNode(this.context, { pan: place })).connect(this.gain);
       return node;
     });
+    this.nodes[0].port.onmessage = () => this.onBlock(this.context.currentTime);
   }
 
   // Plays some mu-law of one side, 0 the caller, 1 the bot; gives how loud it is, 0 to 1.
   play(who, codes) {
     const samples = decode(codes);
-    const loudness = Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / (samples.length || 1));
     this.nodes[who]?.port.postMessage(this.resamplers[who].resample(samples));
-    // From -50 dB to -10 dB.
-    return Math.min(1, Math.max(0, (20 * Math.log10(loudness + 1e-9) + 50) / 40));
+    return loudness(samples);
   }
 
   mute(isMuted) {

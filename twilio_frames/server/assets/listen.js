@@ -1,21 +1,17 @@
 // The listening room: the calls that are up, and one of them heard, read, whispered to, taken over.
 
 import { Hearing } from "./hearing.js";
+import { Strip } from "./strip.js";
+import { clock, showNow, showTalk } from "./talk_view.js";
 
 const byId = (id) => document.getElementById(id);
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const paint = () => { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; };
-dark.addEventListener("change", paint);
-paint();
-
 const LOOK_EVERY = 2000;
-const MOST_WORDS = 500;
-// Seconds of silence that end a line.
-const PAUSE = 2;
 const NAMES = { caller: "Caller", bot: "Bot" };
 const DONE = { whisper: "The bot knows", hang_up: "The call was ended" };
 
+const strip = new Strip(byId("strip"));
 let room = null;
+let talk = showTalk(byId("talk"), NAMES);
 
 function headers() {
   const key = byId("key").value.trim();
@@ -40,8 +36,6 @@ function complain(text) {
   byId("trouble").hidden = !text;
   byId("trouble").textContent = text;
 }
-
-const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 function showCalls(calls) {
   const up = calls.filter((call) => call.stream === "up");
@@ -78,8 +72,13 @@ class Room {
   constructor(sid) {
     this.sid = sid;
     this.at = 0;
+    this.levels = [0, 0];
     this.hearing = new Hearing();
-    this.quiet = {};
+    this.hearing.onBlock = (seconds) => {
+      const [caller, bot] = this.levels;
+      strip.note(seconds, { caller, bot, isHeld: talk.isHeld });
+      this.levels = [caller / 2, bot / 2];
+    };
   }
 
   async open() {
@@ -97,11 +96,7 @@ class Room {
     const view = new DataView(data);
     const who = view.getUint8(0);
     this.at = view.getUint32(1) / 1000;
-    const level = this.hearing.play(who, new Uint8Array(data, 5));
-    const bar = byId(who === 0 ? "caller-level" : "bot-level");
-    bar.style.width = `${Math.round(100 * level)}%`;
-    clearTimeout(this.quiet[who]);
-    this.quiet[who] = setTimeout(() => { bar.style.width = "0"; }, 300);
+    this.levels[who] = Math.max(this.levels[who], this.hearing.play(who, new Uint8Array(data, 5)));
   }
 
   told(event) {
@@ -110,12 +105,14 @@ class Room {
         byId("no-words").hidden = event.words;
         state("You hear both sides");
         break;
-      case "words": say(event.who, NAMES[event.who], event.text, this.at); break;
-      case "lost": say("note", "", `${event.count} pieces of audio were lost on the way`, this.at); break;
-      case "done": say("note", "You", taken(event) ?? DONE[event.do] ?? "Done", this.at); break;
-      case "refused": say("refused", "You", event.why, this.at); break;
+      case "log": talk.add(event.line); break;
+      case "answer": talk.answered(event.seconds); break;
+      case "lost": talk.note(this.at, `${event.count} pieces of audio were lost on the way`, true); break;
+      case "done": talk.note(this.at, taken(event) ?? DONE[event.do] ?? "Done"); break;
+      case "refused": talk.note(this.at, event.why, true); break;
       case "end": this.over(`The call is over${event.reason ? `: ${event.reason}` : ""}`); break;
     }
+    if (room === this) show(true);
   }
 
   order(order) {
@@ -124,6 +121,8 @@ class Room {
 
   over(text) {
     state(text);
+    talk.end();
+    show(false);
     for (const control of document.querySelectorAll("#room input, #room button:not(#leave)")) control.disabled = true;
     this.leave();
   }
@@ -145,28 +144,8 @@ function state(text) {
   byId("state").textContent = text;
 }
 
-// Words that follow each other stand in one line: a bot's come one by one, as they are heard.
-function say(kind, who, text, at) {
-  const last = byId("words").lastElementChild;
-  const goesOn = kind === "bot" && last?.className === kind && at - last.dataset.at < PAUSE;
-  if (goesOn) last.querySelector("span").textContent += ` ${text}`;
-  else begin(kind, who, text, at);
-  byId("words").lastElementChild.dataset.at = at;
-}
-
-function begin(kind, who, text, at) {
-  const item = document.createElement("li");
-  item.className = kind;
-  const [time, name, words] = ["time", "b", "span"].map((tag) => document.createElement(tag));
-  time.textContent = clock(at);
-  name.textContent = who;
-  words.textContent = text;
-  item.append(time, name, words);
-  const list = byId("words");
-  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-  list.append(item);
-  while (list.children.length > MOST_WORDS) list.firstChild.remove();
-  if (isAtEnd) list.scrollTop = list.scrollHeight;
+function show(isUp) {
+  showNow(talk, { isUp, caller: talk.callerSpeaks ? "speaks" : "is silent" });
 }
 
 async function enter(sid) {
@@ -174,7 +153,9 @@ async function enter(sid) {
   const mine = room = new Room(sid);
   byId("room").hidden = false;
   byId("title").textContent = `Call …${sid.slice(-8)}`;
-  byId("words").replaceChildren();
+  talk = showTalk(byId("talk"), NAMES);
+  strip.clear();
+  show(false);
   byId("sound").setAttribute("aria-pressed", "false");
   for (const control of document.querySelectorAll("#room input, #room button")) control.disabled = false;
   state("Connecting…");
@@ -210,7 +191,7 @@ byId("take-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const to = byId("take").value.trim();
   if (to) room?.order({ do: "take_over", to });
-  if (to) say("note", "You", "That telephone is being called…", room?.at ?? 0);
+  if (to) talk.note(room?.at ?? 0, "That telephone is being called…");
 });
 byId("hang-up").addEventListener("click", () => {
   if (confirm("End this call for its caller?")) room?.order({ do: "hang_up" });

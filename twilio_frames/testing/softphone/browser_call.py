@@ -27,7 +27,8 @@ from typing import Any
 from aiohttp import ClientError, WSMsgType, web
 
 from twilio_frames.errors import CallFailedError
-from twilio_frames.report.lines import Kind, Line, number
+from twilio_frames.report.answers import AnswerTimes
+from twilio_frames.report.lines import LIVE_KINDS, Kind, Line
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.tones import KEYS
 from twilio_frames.testing.calls.facts import StatusCallback
@@ -42,17 +43,6 @@ _MOST_UNSENT = 500
 """Messages for a browser that does not read, some ten seconds; later ones are lost."""
 _SEND_SECS = 5.0
 _MOST_KEYS = 32
-_TOGETHER = 0.05
-"""Seconds: an answer may be heard as the caller's turn is found to be over."""
-
-SHOWN = frozenset({
-    *(Kind.CALL, Kind.AWAY, Kind.BACK, Kind.CUT, Kind.DIGIT, Kind.GAP, Kind.UNDERRUN),
-    *(Kind.STALLED, Kind.VAD_STARTED, Kind.VAD_STOPPED, Kind.TURN_STARTED, Kind.TURN_STOPPED),
-    *(Kind.TRANSCRIPT, Kind.BACKCHANNEL, Kind.LLM_STARTED, Kind.LLM_STOPPED),
-    *(Kind.FUNCTION_STARTED, Kind.FUNCTION_ENDED, Kind.SAID, Kind.WORD, Kind.BOT_STARTED),
-    *(Kind.BOT_STOPPED, Kind.HELD, Kind.RESUMED, Kind.INTERRUPTED, Kind.ERROR, Kind.SWITCHED),
-})  # fmt: skip
-"""Lines of the log of which the page shows something."""
 
 
 class CallWatch:
@@ -75,30 +65,6 @@ class CallWatch:
         self._follow = follow
         while self._early:
             follow(self._early.popleft())
-
-
-class AnswerTimes:
-    """Tells how long the caller waited for each answer, by the line's clock. Pure."""
-
-    def __init__(self) -> None:
-        self._voice_ended = 0.0
-        self._turn: tuple[float, float] | None = None
-
-    def note(self, line: Line) -> None:
-        """Takes a line of the log whose time is the line's."""
-        if line["kind"] == Kind.VAD_STOPPED:
-            self._voice_ended = line["t"] - number(line, "after")
-        elif line["kind"] == Kind.TURN_STARTED:
-            self._turn = None
-        elif line["kind"] == Kind.TURN_STOPPED:
-            self._turn = (self._voice_ended or line["t"], line["t"])
-
-    def heard(self, at: float) -> float | None:
-        """The bot begins to be heard: seconds, if that is an answer."""
-        if self._turn is None or at < self._turn[1] - _TOGETHER:
-            return None
-        ended, self._turn = self._turn[0], None
-        return max(0.0, at - ended)
 
 
 class BrowserCall:
@@ -192,7 +158,7 @@ class BrowserCall:
 
     def _note(self, line: Line) -> None:
         """Passes a line of the log on, its time by the line's clock."""
-        if self._caller is None or self._watched is None or line["kind"] not in SHOWN:
+        if self._caller is None or self._watched is None or line["kind"] not in LIVE_KINDS:
             return
         if line["kind"] == Kind.INTERRUPTED and not self._caller.is_connected:
             # A pipeline interrupts itself as its call ends; nobody else did.

@@ -11,14 +11,12 @@ for one call, good for half a minute, which opens the WebSocket.
 """
 
 import asyncio
-import html
 import secrets
 import tempfile
 import time
 from collections import OrderedDict
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.dialing.placing import check_key, needs_key
 from twilio_frames.server.fleet.settings import FleetSettings
 from twilio_frames.server.incoming import own_url, problem
+from twilio_frames.server.page_parts import PageParts
 from twilio_frames.server.routes import bases
 from twilio_frames.server.state import STATE
 from twilio_frames.testing.serving import serving
@@ -49,26 +48,13 @@ _MOST_KEPT = 20
 _WRITTEN_SECS = 20.0
 """How long a bot may wind up its pipeline, before there is no report."""
 _PROTOCOL = "twilio-frames-softphone"
-_KINDS = {".css": "text/css", ".js": "text/javascript"}
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "Permissions-Policy": "microphone=(self)",
-    "Cache-Control": "no-cache",
+# A report brings a policy of its own, for it is a file elsewhere.
+_REPORT_HEADERS = {
+    "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
-
-
-def _assets() -> dict[str, str]:
-    """The files of the page by their names, those that it shares with others too."""
-    found = [files("twilio_frames.report").joinpath("assets", "tokens.css")]
-    for room in ("twilio_frames.server", "twilio_frames.testing.softphone"):
-        found += files(room).joinpath("assets").iterdir()
-    return {file.name: file.read_text("utf-8") for file in found}
 
 
 class Softphone:
@@ -104,7 +90,7 @@ class Softphone:
         self._folder = folder
         self._keeps = folder is not None
         self._seconds = seconds
-        self._assets = _assets()
+        self._parts = PageParts("twilio_frames.testing.softphone")
         self._tickets = StreamTokens(lifetime=30.0, capacity=64, clock=lambda: time.monotonic())
         self._watches: OrderedDict[str, CallWatch] = OrderedDict()
         self._reports: dict[str, str] = {}
@@ -133,23 +119,16 @@ class Softphone:
             app.router.add_post(base + "/phone/ticket", self._ticket)
             app.router.add_get(base + "/phone/line", self._line)
             app.router.add_get(base + "/phone/reports/{id}", self._show_report)
-            app.router.add_get(base + "/phone/{name}", self._asset)
+            app.router.add_get(base + "/phone/{name}", self._part)
         app.on_shutdown.append(self._hang_up)
         app.on_cleanup.append(self._close)
 
     async def _page(self, request: web.Request) -> web.Response:
-        told = {"name": self._name, "needs_key": "true" if needs_key(request) else "false"}
-        text = self._assets["softphone.html"]
-        for name, value in told.items():
-            text = text.replace("{{" + name + "}}", html.escape(value))
-        return web.Response(text=text, content_type="text/html", headers=_HEADERS)
+        key = "true" if needs_key(request) else "false"
+        return self._parts.page("softphone.html", name=self._name, needs_key=key)
 
-    async def _asset(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        kind = _KINDS.get(Path(name).suffix)
-        if kind is None or name not in self._assets:
-            raise problem(web.HTTPNotFound, "expected a part of the softphone's page, got another")
-        return web.Response(text=self._assets[name], content_type=kind, headers=_HEADERS)
+    async def _part(self, request: web.Request) -> web.Response:
+        return self._parts.part(request.match_info["name"])
 
     async def _ticket(self, request: web.Request) -> web.Response:
         """``POST /phone/ticket``: lets somebody make one call, soon."""
@@ -287,10 +266,7 @@ class Softphone:
             text = await asyncio.to_thread(lambda: report_page(read_report(log, recording)))
         except ConfigurationError as error:
             raise problem(web.HTTPNotFound, str(error)) from error
-        headers = {name: _HEADERS[name] for name in ("Referrer-Policy", "X-Content-Type-Options")}
-        # The page brings a policy of its own, for it is a file elsewhere.
-        headers |= {"Cache-Control": "no-store", "X-Frame-Options": "DENY"}
-        return web.Response(text=text, content_type="text/html", headers=headers)
+        return web.Response(text=text, content_type="text/html", headers=_REPORT_HEADERS)
 
     async def _hang_up(self, _: web.Application) -> None:
         for websocket in tuple(self._live):

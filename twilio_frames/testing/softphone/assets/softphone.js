@@ -3,12 +3,13 @@
 import { Call } from "./call.js";
 import { Sound, Trouble, microphones, openMicrophone } from "./sound.js";
 import { Strip, loudness } from "./strip.js";
-import { clock, inSeconds, showTalk } from "./talk_view.js";
+import { clock, showNow as show, showTalk } from "./talk_view.js";
 import { decode } from "./mulaw.js";
 
 const $ = (id) => document.getElementById(id);
 const strip = new Strip($("strip"));
-let talk = showTalk($("talk"));
+const NAMES = { caller: "You", bot: "Bot" };
+let talk = showTalk($("talk"), NAMES);
 let sound = null;
 // The sound of the last call, which may be over: its report comes later.
 let latest = null;
@@ -237,7 +238,7 @@ async function finish(state) {
 }
 
 function showCalling() {
-  talk = showTalk($("talk"));
+  talk = showTalk($("talk"), NAMES);
   strip.clear();
   botLevel = 0;
   $("after").hidden = true;
@@ -263,19 +264,8 @@ function showClock() {
 
 function showNow() {
   const isUp = answeredAt !== null;
-  const bot = talk.isHeld ? "held: it listens" : talk.botSpeaks ? "speaks" : talk.thinks ? "thinks" : "is silent";
-  setText($("bot-now"), isUp ? bot : "–");
-  $("bot-now").className = isUp && talk.isHeld ? "hold" : "";
   const caller = sound?.isMuted ? "muted" : sound && !sound.source ? "have no microphone" : talk.callerSpeaks ? "speak" : "are silent";
-  setText($("caller-now"), isUp ? caller : "–");
-  if (talk.answers.length) {
-    setText($("last-answer"), inSeconds(talk.answers.at(-1)));
-    setText($("median-answer"), inSeconds(talk.median));
-  } else {
-    for (const id of ["last-answer", "median-answer"]) setText($(id), "–");
-  }
-  setText($("interruptions"), String(talk.interruptions));
-  setText($("false-alarms"), String(talk.falseAlarms));
+  show(talk, { isUp, caller });
   setText($("delay"), isUp && sound ? `Answers are timed at the line. Your browser adds some ${Math.round(1000 * sound.delay)} ms.` : "");
 }
 

@@ -1,4 +1,4 @@
-"""The conversation as the softphone's page puts it together."""
+"""The conversation as a page puts it together while the call goes on."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def talk_of(*lines: dict[str, Any] | float) -> dict[str, Any]:
         const { entries, interruptions, falseAlarms, isHeld, median } = talk;
         return { entries, interruptions, falseAlarms, isHeld, median };
     """
-    return run_module("talk.js", code, lines, room="testing.softphone")
+    return run_module("talk.js", code, lines)
 
 
 def line(kind: str, t: float = 0.0, **fields: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_end_of_the_call_interrupts_nobody():
     code += "return [talk.entries, talk.interruptions];"
     lines = [said("One two."), *words("One"), line("vad_started", 2.0), line("held", 2.0)]
 
-    entries, interruptions = run_module("talk.js", code, lines, room="testing.softphone")
+    entries, interruptions = run_module("talk.js", code, lines)
 
     assert heard_and_rest(entries[0]) == ("One", "two.")
     assert (entries[0]["isCut"], entries[0]["isOver"], entries[0]["isHeld"]) == (True, True, False)

@@ -39,33 +39,47 @@ function callerWords(entry) {
   return parts;
 }
 
-const NAMES = { caller: "You", bot: "Bot", note: "" };
-
-function fill(row, entry) {
+function fill(row, entry, names) {
   row.className = entry.isBad ? `${entry.who} bad` : entry.who;
   const text = entry.who === "bot" ? botWords(entry) : entry.who === "caller" ? callerWords(entry) : [entry.text];
   const wait = entry.answer === undefined ? [] : [element("span", { class: "wait" }, `answered after ${inSeconds(entry.answer)}`)];
   row.replaceChildren(
     element("time", {}, clock(entry.at)),
-    element("span", { class: "who" }, NAMES[entry.who]),
+    element("span", { class: "who" }, names[entry.who] ?? ""),
     element("span", { class: "words" }, ...text),
     ...wait,
   );
 }
 
-// Shows a new conversation in a list; gives it.
-export function showTalk(list) {
+const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+
+// Shows what happens now, and the figures: in places that each page has.
+export function showNow(talk, { isUp, caller }) {
+  const place = (id) => document.getElementById(id);
+  const bot = talk.isHeld ? "held: it listens" : talk.botSpeaks ? "speaks" : talk.thinks ? "thinks" : "is silent";
+  setText(place("bot-now"), isUp ? bot : "–");
+  place("bot-now").className = isUp && talk.isHeld ? "hold" : "";
+  setText(place("caller-now"), isUp ? caller : "–");
+  setText(place("last-answer"), talk.answers.length ? inSeconds(talk.answers.at(-1)) : "–");
+  setText(place("median-answer"), talk.answers.length ? inSeconds(talk.median) : "–");
+  setText(place("interruptions"), String(talk.interruptions));
+  setText(place("false-alarms"), String(talk.falseAlarms));
+}
+
+// Shows a new conversation in a list; gives it. Who speaks has a name there.
+export function showTalk(list, names) {
   const talk = new Talk();
   const rows = new Map();
   list.replaceChildren();
   talk.changed = (entry) => {
-    const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+    const scroller = getComputedStyle(list).overflowY === "auto" ? list : document.scrollingElement;
+    const isAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
     if (!rows.has(entry)) {
       rows.set(entry, element("li"));
       list.append(rows.get(entry));
     }
-    fill(rows.get(entry), entry);
-    if (atEnd) scrollTo({ top: document.documentElement.scrollHeight });
+    fill(rows.get(entry), entry, names);
+    if (isAtEnd) scroller.scrollTop = scroller.scrollHeight;
   };
   return talk;
 }

@@ -1,0 +1,51 @@
+"""The pages of a server: their files are on it, and a browser is told to ask nobody else."""
+
+import html
+from importlib.resources import files
+from pathlib import Path
+
+from aiohttp import web
+
+from twilio_frames.server.incoming import problem
+
+__all__ = ["PageParts"]
+
+_KINDS = {".css": "text/css", ".js": "text/javascript"}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "microphone=(self)",
+    "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class PageParts:
+    """The files of a page, those that pages have in common too.
+
+    Args:
+        rooms: Packages that have a folder ``assets`` with more of them.
+    """
+
+    def __init__(self, *rooms: str):
+        found = [files("twilio_frames.report").joinpath("assets", "tokens.css")]
+        for room in ("twilio_frames.server", *rooms):
+            found += files(room).joinpath("assets").iterdir()
+        self._texts = {file.name: file.read_text("utf-8") for file in found}
+
+    def page(self, name: str, /, **told: str) -> web.Response:
+        """A page; what it is told stands in it as ``{{name}}``."""
+        text = self._texts[name]
+        for place, value in told.items():
+            text = text.replace("{{" + place + "}}", html.escape(value))
+        return web.Response(text=text, content_type="text/html", headers=_HEADERS)
+
+    def part(self, name: str) -> web.Response:
+        """A style sheet or a module of a page; 404 if there is none."""
+        kind = _KINDS.get(Path(name).suffix)
+        if kind is None or name not in self._texts:
+            raise problem(web.HTTPNotFound, "expected a part of this page, got another")
+        return web.Response(text=self._texts[name], content_type=kind, headers=_HEADERS)
