@@ -114,6 +114,7 @@ def test_dial_calls_each_target_in_its_own_way():
     dial = Dial(
         targets=("+12125550123", "sip:desk@example.com", "client:joe"),
         ring_secs=20,
+        ring_tone="uk",
         caller_id="+12125550199",
         is_sequential=True,
         time_limit_secs=600,
@@ -129,6 +130,7 @@ def test_dial_calls_each_target_in_its_own_way():
         "answerOnBridge": "true",
         "callerId": "+12125550199",
         "hangupOnStar": "true",
+        "ringTone": "uk",
         "sequential": "true",
         "timeLimit": "600",
         "timeout": "20",

@@ -141,6 +141,7 @@ class Dial:
         queue: Takes the next caller of this queue instead.
         conference: Puts the caller into this room instead.
         ring_secs: How long it rings.
+        ring_tone: Which country's ringing the caller hears, ``uk`` say; None for the number's own.
         caller_id: Whom the other end sees calling; None for the caller's own number.
         answer_on_bridge: Whether the caller hears it ring until somebody answers.
         is_sequential: Whether one target is called after the other, not all at once.
@@ -157,6 +158,7 @@ class Dial:
     queue: str | None = None
     conference: str | None = field(default=None, repr=False)
     ring_secs: int = 25
+    ring_tone: str | None = None
     caller_id: str | None = field(default=None, repr=False)
     answer_on_bridge: bool = True
     is_sequential: bool = False
@@ -363,6 +365,7 @@ def _append_dial(response: Any, verb: Dial, action: str | None) -> None:
         **_given(
             action=action,
             timeout=verb.ring_secs,
+            ring_tone=verb.ring_tone,
             caller_id=verb.caller_id,
             answer_on_bridge=verb.answer_on_bridge,
             sequential=verb.is_sequential or None,

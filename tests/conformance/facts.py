@@ -135,13 +135,19 @@ NOT_SIMULATED = [
     ),
     _missing(
         "verbs",
+        "`<Pay>` asks for a card, and charges it by a connector.",
+        verb("pay"),
+        "Nothing is asked: `action` is told the `Result` of `AccountRules.payment_result`.",
+    ),
+    _missing(
+        "verbs",
         "`ringTone` chooses a country's ringing, `waitUrl` the music, `beep` who hears one.",
         verb("conference"),
         "North America's ringing, one tune, and no beeps.",
     ),
     _missing(
         "verbs",
-        "`<Refer>`, `<Pay>`, `<Siprec>`, `<Transcription>`, `<ConversationRelay>` and "
+        "`<Refer>`, `<Siprec>`, `<Transcription>`, `<ConversationRelay>` and "
         "`<VirtualAgent>` are verbs and nouns too.",
         verb("connect"),
         "They are noted in the call's log and passed over.",

@@ -73,6 +73,13 @@ async def test_play_knows_many_formats(site: Site, kind: str):
     assert turn.ended_at - turn.began_at == pytest.approx(1.0, abs=0.05)
 
 
+@fact("`<Pay>` tells its `action` what came of it: `Result`.", verb("pay"))
+async def test_pay_tells_its_result(site: Site):
+    async with site.ring('<Pay chargeAmount="20.45" action="/paid"/>') as (_, caller):
+        await caller.wait_for_end(seconds=5)
+    assert site.posted("/paid")[0]["Result"] == "payment-connector-error"
+
+
 RECORD = '<Record action="/left" timeout="2" recordingStatusCallback="/status"/>'
 
 

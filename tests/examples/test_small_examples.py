@@ -1,23 +1,33 @@
 """The small examples do on the telephone what their first lines promise."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
 
+from tests.vendors.fallback_bot import Scribe
 from twilio_frames.audio import decode_mulaw
+from twilio_frames.call import Call
 from twilio_frames.examples import function_calls, own_llm, own_stt, own_tts, text_only
 from twilio_frames.examples.telephone import (
     outbound_voicemail,
     patient,
+    pay_by_phone,
     pin_menu,
     put_through,
+    recorded,
+    supervisor,
     warm_transfer,
     who_calls,
 )
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import ServerSettings
-from twilio_frames.testing import CallEnd, Caller, Phone, Voicemail
+from twilio_frames.testing import AccountRules, CallEnd, Caller, Phone, Voicemail
 from twilio_frames.testing.vendors.openai import FunctionCall, OpenAIServer
 
 SMALL = (
@@ -29,6 +39,8 @@ SMALL = (
     "own_stt",
     "own_tts",
     "telephone.patient",
+    "telephone.pay_by_phone",
+    "telephone.recorded",
     "telephone.pin_menu",
     "telephone.phone_menu",
     "telephone.put_through",
@@ -203,3 +215,52 @@ async def test_warm_transfer_tells_its_caller_that_nobody_is_there(
                 assert await caller.wait_until(lambda: len(server.asked) == 2, seconds=30)
                 await caller.wait_for_bot()
     assert "busy" in str(server.asked[1].messages[-1]["content"])
+
+
+@pytest.mark.parametrize(
+    ("result", "said"), [("success", "It is paid"), ("payment-connector-error", "")]
+)
+async def test_bill_is_paid_by_telephone(result: str, said: str):
+    async def caller(telephone: Caller) -> None:
+        assert await telephone.wait_for_end(seconds=60) is CallEnd.BOT_HUNG_UP
+
+    phone = Phone(rules=AccountRules(payment_result=result))
+    call = await phone.ring(pay_by_phone.bot, caller)
+
+    words = " ".join(turn.words or "" for turn in call.result.turns)
+    assert "20.45 dollars" in words
+    assert ("It is paid" in words) == bool(said)
+
+
+@pytest.mark.parametrize(("key", "recordings"), [("1", 1), ("2", 0)])
+async def test_call_is_recorded_where_its_caller_agrees(phone: Phone, key: str, recordings: int):
+    async with phone.desk(recorded.bot) as desk, desk.call() as caller:
+        await caller.wait_for_bot()
+        await caller.press(key)
+        await caller.wait_for_bot()
+        await caller.press("4000123412341234")
+        await caller.wait_for_end(seconds=30)
+        spoken = " ".join(turn.words or "" for turn in caller.result.turns)
+        events = caller.log.events("recording")
+
+    assert "ends in 1 2 3 4" in spoken
+    assert len({event.details["recording_sid"] for event in events}) == recordings
+
+
+async def test_supervisor_whispers_when_it_is_due(phone: Phone, capsys):
+    async def bot(call: Call) -> None:
+        context = PhoneContextAggregator(LLMContext())
+        ears = [call.transport.input(), PhoneVAD(), Scribe("That is expensive"), context.user()]
+        await call.run(Pipeline([*ears, call.transport.output(), context.assistant()]))
+        whispered.append(str(context.context.get_messages()))
+
+    whispered: list[str] = []
+    async with phone.desk(bot, settings=ServerSettings(log_words=True)) as desk:
+        async with desk.call() as caller:
+            watching = asyncio.create_task(supervisor.supervise(desk.base_url, caller.call_sid))
+            await caller.wait(0.5)
+            await caller.say("That is expensive.")
+            await caller.wait(2.0)
+        assert await watching == ["caller: That is expensive"]
+    assert supervisor.WHISPER in whispered[0]
+    assert "(the bot knows)" in capsys.readouterr().out

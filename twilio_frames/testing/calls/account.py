@@ -75,6 +75,7 @@ class AccountRules:
         status: ``active``, ``suspended`` or ``closed``.
         kind: ``Full`` or ``Trial``.
         voice_webhooks: What each number's calls ask, as ``POST`` or ``GET`` and a URL.
+        payment_result: What comes of each ``<Pay>``, in Twilio's words; ``success``, say.
     """
 
     calls_per_second: float | None = None
@@ -89,6 +90,7 @@ class AccountRules:
     status: str = "active"
     kind: str = "Full"
     voice_webhooks: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    payment_result: str = "payment-connector-error"
 
     def refusal(self, *, to_number: str, from_number: str, calls: int) -> int | None:
         """The error code a new call is refused with, if it is.

@@ -33,6 +33,7 @@ from twilio_frames.testing.verbs import (
     Hangup,
     Leave,
     Pause,
+    Pay,
     Play,
     PlayDigits,
     Record,
@@ -178,6 +179,8 @@ class Program:
                 await play_digits(call, digits)
             case Gather():
                 return await gather(call, verb)
+            case Pay(action=action, method=method):
+                return self._pay(action, method)
             case Record():
                 return await record(self._switch, call, verb)
             case Redirect(url=url, method=method):
@@ -197,6 +200,13 @@ class Program:
             case _:
                 assert_never(verb)
         return None
+
+    def _pay(self, action: str, method: str) -> Fetch | None:
+        """Asks nothing, and tells what the account says comes of it."""
+        result = self._call.exchange.rules.payment_result
+        self._call.log.note("pay", result=result)
+        self._call.ready.set()
+        return Fetch(url=action, method=method, parameters={"Result": result}) if action else None
 
     async def _pause(self, seconds: float) -> None:
         if self._call.is_answered:

@@ -118,6 +118,14 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pay:
+    """``<Pay>``: a caller pays by card."""
+
+    action: str = ""
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """``<Record>``: the caller leaves a message.
 
@@ -260,6 +268,7 @@ Verb = (
     | Pause
     | PlayDigits
     | Gather
+    | Pay
     | Record
     | Redirect
     | Hangup

@@ -19,6 +19,7 @@ from twilio_frames.testing.verbs.nouns import (
     Hangup,
     Leave,
     Pause,
+    Pay,
     Play,
     PlayDigits,
     Record,
@@ -116,6 +117,9 @@ def _verb(element: ElementTree.Element, base_url: str) -> Verb:
             return Play(url=_absolute(text, base_url), loop=_whole(element, "loop", 1))
         case "Gather":
             return _gather(element, base_url)
+        case "Pay":
+            action = _absolute(element.get("action", ""), base_url)
+            return Pay(action=action, method=_method(element))
         case "Record":
             return _record(element, base_url)
         case "Redirect":
