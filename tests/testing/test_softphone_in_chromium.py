@@ -11,9 +11,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pipecat.pipeline.pipeline import Pipeline
 
 from tests.chromium import Page, browser, needs_chromium
-from twilio_frames.audio import decode_mulaw, mulaw_silence
+from tests.transport.bots import tone
+from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
+from twilio_frames.call import Call
+from twilio_frames.processors.clips import Clip
+from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.testing.softphone.softphone import Softphone
 from twilio_frames.testing.speech import to_utterance
 
 # A browser of 2 s of processor time, and a call at real pace.
@@ -141,6 +147,30 @@ async def test_microphone_that_is_unplugged_comes_back(tmp_path):
     assert "The microphone is gone" in trouble
     assert state == "On the line"
     assert page.complaints == []
+
+
+async def test_whoever_is_elsewhere_is_asked_for_the_dial_key(tmp_path):
+    key = "k" * 20
+
+    async def greet(call: Call) -> None:
+        pipeline = Pipeline([call.transport.input(), call.transport.output()])
+        await call.run(pipeline, greeting=Clip(mulaw=encode_mulaw(tone(1.0)), text="Good morning."))
+
+    settings = ServerSettings(auth_token="secret", dial_key=key, trust_proxies=True, warm=False)
+    app = create_app(greet, settings)
+    Softphone(greet).add_to(app)
+    async with Server(app) as server, browser(tmp_path) as page:
+        await page.open(f"{server.url}/phone")
+        assert await page.value("!document.getElementById('key-field').hidden")
+        await page.click("#call")
+        await page.wait_until("!trouble.hidden")
+        await page.click("#trouble button:nth-of-type(2)")
+        await page.wait_until("trouble.innerText.includes('expected the dial key'.slice(1))")
+        await page.value(f"document.getElementById('key').value = '{key}'")
+        await page.click("#trouble button")
+        await page.wait_until("talk.innerText.includes('Good morning.')")
+
+    assert all("401" in each for each in page.complaints)
 
 
 async def test_refused_microphone_is_told_of(tmp_path):

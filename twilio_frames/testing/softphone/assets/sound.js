@@ -54,8 +54,8 @@ export class Sound {
   // Must be called where somebody has just pressed a button: else Safari lets nothing be heard.
   constructor() {
     const Context = globalThis.AudioContext ?? globalThis.webkitAudioContext;
-    if (!Context || !globalThis.AudioWorkletNode) {
-      throw new Trouble("This browser is too old", "The softphone needs AudioWorklet: Chrome 66, Firefox 76, Safari 14.1 or later.");
+    if (!Context || !globalThis.AudioWorkletNode || !Array.prototype.findLast) {
+      throw new Trouble("This browser is too old", "The softphone needs Chrome or Edge 97, Firefox 104, Safari 15.4, or later.");
     }
     this.context = new Context({ latencyHint: "interactive" });
     this.context.resume();
