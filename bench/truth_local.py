@@ -4,7 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-from truth_bots import Desk, OurBot, serving_ours
+from truth_bots import OurBot, serving_ours
+from truth_desk import Desk
 
 _ANSWERING = 30.0
 

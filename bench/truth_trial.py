@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from truth_bots import BUSY, webhook_of
+from truth_bots import webhook_of
+from truth_desk import BUSY
 from truth_local import LocalBot
 from truth_remote import RemoteBot
 from truth_services import Kind, Timestamps

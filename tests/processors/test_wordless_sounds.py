@@ -175,7 +175,7 @@ async def test_sound_that_lasts_very_long_is_a_turn_and_is_asked_about_at_once()
 async def test_hum_with_pauses_is_no_shorter_for_them():
     async with listening() as call:
         await speaks(call)
-        spoken = [frame for n in range(1, 5) for frame in (CallerSpeakingFrame(n / 2),)]
+        spoken = [CallerSpeakingFrame(n / 2) for n in range(1, 5)]
         await call.happens(ON(), *[f for s in spoken for f in (s, pause(0.55, s.speech_secs))])
         assert call.count(InterruptionFrame) == 0
         await call.happens(*[CallerSpeakingFrame(2.0 + n / 10) for n in range(10)])
@@ -238,24 +238,16 @@ async def test_vad_that_waits_long_does_not_keep_the_caller_waiting():
 
 # While a reply is being made.
 
+CALLING: list[Frame] = [
+    LLMFullResponseStartFrame(),
+    FunctionCallsStartedFrame([FunctionCallFromLLM("look_up", "call1", {}, LLMContext())]),
+    LLMFullResponseEndFrame(),
+]
 MOMENTS: dict[str, list[Frame]] = {
     "before the first token": [],
     "between token and audio": [LLMFullResponseStartFrame()],
-    "while a function runs": [
-        LLMFullResponseStartFrame(),
-        FunctionCallsStartedFrame(
-            function_calls=[FunctionCallFromLLM("look_up", "call1", {}, LLMContext())]
-        ),
-        LLMFullResponseEndFrame(),
-    ],
-    "behind a function": [
-        LLMFullResponseStartFrame(),
-        FunctionCallsStartedFrame(
-            function_calls=[FunctionCallFromLLM("look_up", "call1", {}, LLMContext())]
-        ),
-        LLMFullResponseEndFrame(),
-        FunctionCallResultFrame("look_up", "call1", {}, "it"),
-    ],
+    "while a function runs": CALLING,
+    "behind a function": [*CALLING, FunctionCallResultFrame("look_up", "call1", {}, "it")],
 }
 
 

@@ -1,60 +1,11 @@
-from collections.abc import Iterable
+"""Words lie where their sound ends, whenever a voice tells of them."""
 
 import pytest
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
-from tests.transport.bots import tone
-from twilio_frames.audio import SAMPLE_RATE, encode_mulaw, mulaw_silence
+from tests.processors.words_rig import Audio, near
+from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.processors.words import WordAligner
-
-MILLISECOND = 1_000_000
-
-
-class Audio:
-    """The audio of an output queue, and the words laid on it."""
-
-    def __init__(self):
-        self.mulaw = b""
-        self.laid: list[tuple[str, int]] = []
-        self.layer = WordAligner(self._lay, lambda begin, end: self.mulaw[begin:end])
-
-    def _lay(self, frame: AggregatedTextFrame, end: int) -> None:
-        self.laid.append((frame.text, end))
-
-    def say(self, seconds: float, *, pause: float = 0.0, at: int = 0, context: str = "c") -> None:
-        begin = len(self.mulaw)
-        self.mulaw += encode_mulaw(tone(seconds)) + mulaw_silence(pause)
-        self.layer.audio(context, begin, len(self.mulaw), at * MILLISECOND)
-
-    def begin(self, *, context: str = "c", interruptible: bool = True) -> None:
-        frame = TTSStartedFrame(context)
-        frame.interruptible = interruptible
-        self.layer.start(frame)
-
-    def announce(self, text: str, *, context: str = "c") -> int:
-        frame = AggregatedTextFrame(text, "sentence")
-        frame.context_id = context
-        frame.will_be_spoken = True
-        self.layer.announce(frame)
-        return frame.id
-
-    def word(self, text: str, pts: int, *, context: str = "c", of: int | None = None) -> None:
-        frame = TTSTextFrame(text, "word", segment_id=of)
-        frame.pts = pts * MILLISECOND
-        frame.context_id = context
-        self.layer.text(frame)
-
-    def sentence(self, text: str, *, context: str = "c") -> None:
-        frame = TTSTextFrame(text, "sentence")
-        frame.context_id = context
-        self.layer.text(frame)
-
-
-def near(laid: Iterable[tuple[str, int]], expected: list[tuple[str, int]]) -> bool:
-    laid = list(laid)
-    return [word for word, _ in laid] == [word for word, _ in expected] and all(
-        abs(end - wanted) <= 80 for (_, end), (_, wanted) in zip(laid, expected, strict=True)
-    )
 
 
 def test_words_end_where_their_sound_does():
@@ -134,10 +85,7 @@ def test_each_sentence_has_its_stretch():
 
 def test_unfinished_sentence_is_laid_by_its_announcement():
     audio = Audio()
-    announced = AggregatedTextFrame("one two three four", "sentence")
-    announced.context_id = "c"
-    announced.will_be_spoken = True
-    audio.layer.announce(announced)
+    audio.announce("one two three four")
     audio.say(0.6)
 
     audio.layer.cut(heard=4800)
@@ -283,20 +231,10 @@ def test_last_word_there_was_to_say_is_laid():
     assert near(audio.laid, [("one", 1600), ("two", 3200)])
 
 
-def announced(text: str, *, context: str = "c") -> AggregatedTextFrame:
-    frame = AggregatedTextFrame(text, "sentence", context)
-    frame.will_be_spoken = True
-    return frame
-
-
-def started(context: str = "c") -> TTSStartedFrame:
-    return TTSStartedFrame(context)
-
-
 def test_cut_lays_all_sentences_that_were_announced():
     audio = Audio()
-    audio.layer.announce(announced("one two"))
-    audio.layer.announce(announced("three four"))
+    audio.announce("one two")
+    audio.announce("three four")
     audio.say(0.5)
 
     audio.layer.cut(heard=4000)
@@ -307,10 +245,10 @@ def test_cut_lays_all_sentences_that_were_announced():
 
 def test_text_ahead_of_its_audio_waits_for_it():
     audio = Audio()
-    for text in (announced("aaa aaa"), announced("aaaaaa")):
-        audio.layer.announce(text)
-        audio.layer.start(started())
-        audio.sentence(text.text)
+    for text in ("aaa aaa", "aaaaaa"):
+        audio.announce(text)
+        audio.begin()
+        audio.sentence(text)
     assert audio.laid == []
     audio.say(1.0)
     audio.layer.over("c")
@@ -331,9 +269,9 @@ def test_words_at_one_time_share_the_stretch():
 def test_announced_text_that_is_not_remembered_is_not():
     heard: list[AggregatedTextFrame] = []
     layer = WordAligner(lambda frame, _: heard.append(frame), lambda begin, end: b"")
-    speech = started()
-    speech.append_to_context = False
-    layer.announce(announced("one"))
+    speech, announced = TTSStartedFrame("c"), AggregatedTextFrame("one", "sentence", "c")
+    speech.append_to_context, announced.will_be_spoken = False, True
+    layer.announce(announced)
     layer.start(speech)
     layer.audio("c", 0, 8000, 0)
     layer.cut(heard=8000)
@@ -355,7 +293,7 @@ def test_cut_tells_whether_words_were_to_come(last: str, is_cut: bool):
 def test_sentence_that_was_still_to_be_made_is_missed():
     audio = Audio()
     audio.announce("One.")
-    audio.layer.start(started())
+    audio.begin()
     audio.say(0.5)
     audio.sentence("One.")
     audio.announce("Two.")
@@ -366,13 +304,11 @@ def test_sentence_that_was_still_to_be_made_is_missed():
 @pytest.mark.parametrize("audio_first", [True, False])
 def test_running_text_is_laid_over_the_whole(audio_first: bool):
     audio = Audio()
-    audio.layer.start(TTSStartedFrame(context_id="c"))
+    audio.begin()
     if audio_first:
         audio.say(0.25)
     for piece in ("one", " two", " ten", " six"):
-        frame = TTSTextFrame(piece, "sentence")
-        frame.context_id, frame.includes_inter_frame_spaces = "c", True
-        audio.layer.text(frame)
+        audio.sentence(piece, runs_on=True)
     audio.say(0.75 if audio_first else 1.0)
     assert audio.laid == []
     audio.layer.over("c")
@@ -384,13 +320,11 @@ def test_running_text_is_laid_over_the_whole(audio_first: bool):
 def test_running_text_is_not_spoken_before_it_is_written():
     """The voice takes its time over the first word; of the third there is sound and no text."""
     audio = Audio()
-    audio.layer.start(TTSStartedFrame(context_id="c"))
+    audio.begin()
     for piece, seconds in (("one", 0.8), (" two", 0.2), ("", 0.3)):
         audio.say(seconds)
-        frame = TTSTextFrame(piece, "sentence")
-        frame.context_id, frame.includes_inter_frame_spaces = "c", True
         if piece:
-            audio.layer.text(frame)
+            audio.sentence(piece, runs_on=True)
     audio.layer.cut(heard=len(audio.mulaw))
 
     (one, one_ends), (two, two_ends) = audio.laid
@@ -460,78 +394,3 @@ def test_end_of_the_reply_leaves_running_text_alone():
     audio.say(0.5)
 
     assert audio.layer.end_reply(len(audio.mulaw)) == []
-
-
-def test_text_that_shares_the_time_of_the_next_one_made_no_sound():
-    """As Pipecat tells of a sentence that the voice left out, its words' times with it."""
-    audio = Audio()
-    audio.begin()
-    silent, spoken = audio.announce("Good morning, everybody."), audio.announce("We open.")
-    audio.word("Good morning, everybody.", 500, of=silent)
-    audio.word("We", 500, of=spoken)
-    audio.word("open.", 800, of=spoken)
-    audio.say(0.3, at=500)
-    audio.say(0.4)
-    audio.layer.over("c")
-
-    assert near(audio.laid, [("We", 2400), ("open.", 5600)])
-    assert audio.layer.take_unsounded() == ["Good morning, everybody."]
-
-
-def with_text_between(middle: str, seconds: float, times: tuple[int, int], *, is_early: bool):
-    """Three texts are said, of which the one in the middle has no word times of its own.
-
-    Args:
-        middle: That text.
-        seconds: How long the sound of all is.
-        times: When the last text's two words begin, milliseconds.
-        is_early: Whether the words come ahead of the audio or behind.
-    """
-    audio = Audio()
-    audio.begin()
-    first, untimed = audio.announce("Hello."), audio.announce(middle)
-    last = audio.announce("We open.")
-    if not is_early:
-        audio.say(seconds, at=500)
-    audio.word("Hello.", 500, of=first)
-    audio.word(middle, times[0], of=untimed)
-    audio.word("We", times[0], of=last)
-    audio.word("open.", times[1], of=last)
-    if is_early:
-        audio.say(seconds, at=500)
-    audio.layer.over("c")
-    return audio
-
-
-@pytest.mark.parametrize("is_early", [False, True])
-def test_silent_text_between_others_is_left_out(is_early: bool):
-    audio = with_text_between("How are you this morning?", 1.0, (800, 1100), is_early=is_early)
-
-    assert near(audio.laid, [("Hello.", 2400), ("We", 4800), ("open.", 8000)])
-    assert audio.layer.take_unsounded() == ["How are you this morning?"]
-
-
-@pytest.mark.parametrize("is_early", [False, True])
-def test_text_without_times_lies_on_the_sound_before_the_next_one(is_early: bool):
-    """A voice may speak a sentence and tell of none of its words."""
-    audio = with_text_between("How are you today?", 2.6, (2500, 2800), is_early=is_early)
-
-    assert " ".join(word for word, _ in audio.laid) == "Hello. How are you today? We open."
-    ends = [end for _, end in audio.laid]
-    assert ends[1:5] == sorted(ends[1:5])
-    assert ends[4] <= 16_000 < ends[5]
-    assert audio.layer.take_unsounded() == []
-
-
-def test_silent_sentence_of_one_word_is_left_out():
-    audio = Audio()
-    audio.begin()
-    silent, spoken = audio.announce("Absolutely!"), audio.announce("We open.")
-    audio.word("Absolutely!", 500, of=silent)
-    audio.word("We", 500, of=spoken)
-    audio.word("open.", 800, of=spoken)
-    audio.say(0.7, at=500)
-    audio.layer.over("c")
-
-    assert near(audio.laid, [("We", 2400), ("open.", 5600)])
-    assert audio.layer.take_unsounded() == ["Absolutely!"]

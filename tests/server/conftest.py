@@ -2,9 +2,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from loguru import logger
 
+from tests.server.dialing_rig import FakeApi
 from tests.server.site import TOKEN, Open, RecordingBot, Site
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.server.state import STATE
@@ -45,3 +47,13 @@ def log_lines() -> Iterator[list[str]]:
     sink = logger.add(lines.append, level="TRACE")
     yield lines
     logger.remove(sink)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeApi]:
+    fake = FakeApi()
+    app = web.Application()
+    app.router.add_post("/2010-04-01/Accounts/AC1/Calls.json", fake.create)
+    async with TestServer(app) as server:
+        fake.url = str(server.make_url("/"))
+        yield fake
