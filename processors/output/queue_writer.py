@@ -228,6 +228,8 @@ class QueueWriter:
         mulaw = await self._sound.mulaw_beside(frame)
         if self._live.is_live(time.monotonic(), len(mulaw) / SAMPLE_RATE):
             self._background.add(mulaw)
+            # It has to be sent where nothing else is.
+            self._queue.has_news = True
         else:
             self._queue.add_audio(mulaw, is_protected=not frame.interruptible, is_speech=False)
 

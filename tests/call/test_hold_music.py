@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 from pipecat.frames.frames import BotSpeakingFrame, InputAudioRawFrame
+from pipecat.pipeline.pipeline import Pipeline
 
 from tests.call.test_detours import DetourBot, lengths, with_account
 from tests.transport.bots import tone
@@ -13,9 +14,10 @@ from twilio_frames.call import Call
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallAwayFrame, CallBackFrame, CallEndReason
 from twilio_frames.server import ServerSettings, create_app
-from twilio_frames.testing import Phone
+from twilio_frames.testing import CallEnd, Phone
 from twilio_frames.twiml import Pause
 
+SETTINGS = ServerSettings()
 MUSIC = encode_mulaw(tone(0.7, hertz=300.0))
 
 
@@ -150,3 +152,36 @@ async def test_caller_who_hangs_up_on_hold_is_gone_when_the_hold_ends(phone: Pho
 
     assert error.has_ended
     assert await bot.reason is CallEndReason.CALLER_HUNG_UP
+
+
+@pytest.mark.parametrize("is_twilios", [False, True], ids=["our own", "Twilio's"])
+@pytest.mark.parametrize("end", ["hang up", "fail"])
+async def test_caller_is_not_left_with_the_music(
+    phone: Phone, files: str, end: str, *, is_twilios: bool
+):
+    """The bot forgets to take them off hold, or fails."""
+
+    async def act(call: Call, _: DetourBot) -> object:
+        await call.hold(files if is_twilios else MUSIC)
+        await asyncio.sleep(1.0)
+        if end == "fail":
+            raise ValueError("no such order")
+        await call.hang_up()
+        return None
+
+    async def bot(call: Call) -> None:
+        acting = asyncio.create_task(act(call, DetourBot(act)))
+        running = asyncio.create_task(
+            call.run(Pipeline([call.transport.input(), call.transport.output()]))
+        )
+        try:
+            await acting
+            await running
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+    async with phone.desk(bot, settings=SETTINGS, keep_errors=True) as desk:
+        async with desk.call() as caller:
+            assert await caller.wait_for_end(seconds=30) is CallEnd.BOT_HUNG_UP
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "hold-music"]

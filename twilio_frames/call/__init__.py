@@ -379,6 +379,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
                 "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or let the TwiML end the call"
             )
         self._ends_by_rest = self._ends_by_rest or by_rest
+        await self._hold.let_go()
         if self.worker is not None:
             self.transport.expect_end()
             await self.worker.queue_frame(EndFrame())
@@ -425,6 +426,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         if self._keeper is not None:
             self._keeper.line_ended()
         self.detours.ended()
+        self._hold.ended()
         self._line_ended.set()
         self.answers.ended()
 

@@ -373,13 +373,23 @@ class Detours:
         plan.finish(DetourResult(back.results, back.away_secs))
         return back
 
+    async def _give_back(self, rest: TwilioRest, url: str) -> None:
+        with contextlib.suppress(RestError):
+            await rest.update(self._call_sid, url=url)
+
     def ended(self) -> None:
         """The call is over."""
         self._course.take(CallStep.ENDED)
-        self._current = None
+        left, self._current = self._current, None
         self._on_stream.set()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
+        if left is not None and self._rest is not None and left.is_endless:
+            # Nobody takes its caller back any more; the webhook that it comes to ends the call.
+            url = left.last_url(self.base_url or "")
+            task = asyncio.create_task(self._give_back(self._rest, url), name="detour")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         for plan in self._plans.values():
             plan.fail(_ended())
 

@@ -1,6 +1,7 @@
 """A caller on hold: Twilio's music away from the stream, or music of one's own on it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -8,7 +9,7 @@ from pipecat.frames.frames import Frame, OutputAudioRawFrame
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
 from twilio_frames.call.detours import Detours
-from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors import ConfigurationError, DetourError, RestError
 from twilio_frames.frames import DetourFrame
 from twilio_frames.transport import TwilioTransport
 
@@ -44,6 +45,7 @@ class Hold:
         self._leave = leave
         self._said_so_far = said_so_far
         self._held: AbstractAsyncContextManager[None] | None = None
+        self._letting_go: asyncio.Task[None] | None = None
 
     async def begin(self, music: str | bytes) -> None:
         """Puts the caller on hold until :meth:`end`; see :meth:`playing`."""
@@ -63,6 +65,16 @@ class Hold:
         held, self._held = self._held, None
         if held is not None:
             await held.__aexit__(None, None, None)
+
+    async def let_go(self) -> None:
+        """Does so before the call is ended, whatever comes of it."""
+        with contextlib.suppress(DetourError, RestError):
+            await self.end()
+
+    def ended(self) -> None:
+        """The call is over."""
+        if self._held is not None:
+            self._letting_go = asyncio.create_task(self.let_go(), name="hold")
 
     @asynccontextmanager
     async def playing(self, music: str | bytes) -> AsyncIterator[None]:

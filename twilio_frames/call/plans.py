@@ -11,6 +11,7 @@ from twilio_frames.twiml import (
     Dial,
     OtherTwiml,
     Pause,
+    Play,
     PlayDigits,
     Redirect,
     Verb,
@@ -76,6 +77,11 @@ class Plan:
     done: asyncio.Future[DetourResult] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether Twilio would do it for as long as the call lasts."""
+        return any(isinstance(verb, Play) and verb.loop == 0 for verb in self.frame.verbs)
 
     def finish(self, result: DetourResult) -> None:
         """The call is back."""
