@@ -8,6 +8,7 @@ import contextlib
 import shutil
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ class Browser:
 
     Args:
         program: The browser's name or path.
+        flags: Further flags of its command line.
     """
 
-    def __init__(self, program: str = "chromium"):
+    def __init__(self, program: str = "chromium", *, flags: Sequence[str] = ()):
         self._program = program
+        self._flags = flags
         self._folder = Path(tempfile.mkdtemp(prefix="report-browser-"))
         self._process: Process | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -46,6 +49,7 @@ class Browser:
         self._process = await asyncio.create_subprocess_exec(
             self._program,
             *_FLAGS,
+            *self._flags,
             f"--user-data-dir={self._folder}",
             "about:blank",
             stdout=DEVNULL,

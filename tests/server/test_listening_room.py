@@ -12,10 +12,13 @@ from tests.chromium import browser, needs_chromium
 from tests.server.site import Site
 from tests.vendors.fallback_bot import Scribe
 from twilio_frames.call import Call
+from twilio_frames.frames import CallEndReason
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.server.calls.records import StreamPhase
+from twilio_frames.server.state import STATE
 from twilio_frames.testing import SimulatedTwilio
 
 
@@ -86,3 +89,29 @@ async def test_call_is_heard_read_and_whispered_to(tmp_path: Path):
                 await page.wait_until("document.body.innerText.includes('caller hung up')")
             # The first look was without the key, which the browser notes.
             assert [one for one in page.complaints if "401" not in one] == []
+
+
+@needs_chromium
+@pytest.mark.truth
+@pytest.mark.real_time
+async def test_one_of_two_hundred_calls_is_found(tmp_path: Path):
+    async def nobody(call: Call) -> None: ...
+
+    app = create_app(nobody, ServerSettings(warm=False))
+    records = app[STATE].records
+    for n in range(260):
+        record = records.open(f"CA{n:032x}")
+        record.phase = StreamPhase.UP if n < 200 else StreamPhase.FAILED
+        record.end_reason = None if n < 200 else CallEndReason.LINE_LOST
+
+    async with Server(app) as server, browser(tmp_path) as page:
+        await page.open(f"{server.url}/listen")
+        await page.wait_until("document.querySelectorAll('#calls button').length === 200")
+        await page.value("document.querySelector('#calls button').focus()")
+        await page.value("document.getElementById('past').open = true")
+        await page.wait_until("document.querySelectorAll('#past-calls .bad').length === 50")
+        assert await page.value("document.activeElement.dataset.sid") == f"CA{199:032x}"
+        assert await page.value("document.getElementById('softphone').hidden")
+        await page.value("document.getElementById('filter').value = '00c3'")
+        await page.wait_until("document.querySelectorAll('#calls button').length === 1")
+        assert page.complaints == []

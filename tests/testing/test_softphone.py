@@ -118,6 +118,9 @@ async def test_page_is_whole_and_takes_code_from_here_alone():
             for name in ("softphone.py", "x.js", "..%2Fpage.html")
         ]
 
+        _, room = await browser.get("listen")
+
+    assert 'data-has-softphone="true"' in room
     assert "Softphone: &lt;The&gt; shop" in page
     assert "{{" not in page
     assert "default-src 'none'; script-src 'self'" in policy

@@ -37,30 +37,75 @@ function complain(text) {
   byId("trouble").textContent = text;
 }
 
+// What a server with hundreds of calls shows of those that are over.
+const MOST_PAST = 50;
+// From so many on, one looks for a call rather than at all of them.
+const MANY = 8;
+
 function showCalls(calls) {
-  const up = calls.filter((call) => call.stream === "up");
-  byId("none").hidden = up.length > 0;
+  const all = calls.filter((call) => call.stream === "up");
+  const wanted = byId("filter").value.trim().toLowerCase();
+  const up = wanted ? all.filter((call) => call.call_sid.toLowerCase().includes(wanted)) : all;
+  byId("filter-field").hidden = all.length < MANY && !wanted;
+  byId("none").hidden = all.length > 0;
   const buttons = new Map([...byId("calls").querySelectorAll("button")].map((one) => [one.dataset.sid, one]));
-  byId("calls").replaceChildren(...up.map((call) => {
-    // The same button, so that it keeps the focus.
-    const button = buttons.get(call.call_sid) ?? document.createElement("button");
-    if (!button.dataset.sid) {
-      button.type = "button";
-      button.dataset.sid = call.call_sid;
-      button.append(`…${call.call_sid.slice(-8)}`, document.createElement("small"));
-      button.addEventListener("click", () => enter(call.call_sid));
-    }
+  const now = Date.now() / 1000;
+  const items = up.map((call) => {
+    // The same button in the same place, so that it keeps the focus.
+    const button = buttons.get(call.call_sid) ?? callButton(call.call_sid);
     button.setAttribute("aria-current", String(room?.sid === call.call_sid));
-    button.querySelector("small").textContent = `for ${clock(Math.max(0, Date.now() / 1000 - call.began_at))}`;
-    const item = document.createElement("li");
-    item.append(button);
-    return item;
+    const length = `for ${clock(now - call.began_at)}`;
+    const small = button.querySelector("small");
+    if (small.textContent !== length) small.textContent = length;
+    return button.parentElement;
+  });
+  const list = byId("calls");
+  if (items.length !== list.children.length || items.some((item, index) => item !== list.children[index])) list.replaceChildren(...items);
+  showPast(calls.filter((call) => call.stream === "ended" || call.stream === "failed"));
+}
+
+function callButton(sid) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.sid = sid;
+  button.append(`…${sid.slice(-8)}`, document.createElement("small"));
+  button.addEventListener("click", () => enter(sid));
+  document.createElement("li").append(button);
+  return button;
+}
+
+function showPast(calls) {
+  byId("past").hidden = !calls.length;
+  if (!byId("past").open) return;
+  byId("past-calls").replaceChildren(...calls.slice(0, MOST_PAST).map((call) =>
+    item(`…${call.call_sid.slice(-8)}`, `${new Date(1000 * call.began_at).toLocaleTimeString()}, ${call.end_reason ?? call.status ?? "over"}`, call.stream === "failed")));
+}
+
+function item(name, text, isBad) {
+  const made = document.createElement("li");
+  const small = document.createElement("small");
+  made.className = isBad ? "bad" : "";
+  small.textContent = text;
+  made.append(name, small);
+  return made;
+}
+
+// How the vendors do; a server tells that on its own machine alone.
+async function lookAtVendors() {
+  const { vendors = [] } = await ask("healthz").catch(() => ({}));
+  byId("vendors").hidden = !vendors.length;
+  const failing = vendors.filter((vendor) => vendor.state !== "well").length;
+  byId("vendors").querySelector("summary").textContent = failing ? `Vendors: ${failing} of ${vendors.length} failing` : "Vendors: all well";
+  byId("vendor-list").replaceChildren(...vendors.map((vendor) => {
+    const first = vendor.first_byte_p50 === null ? "" : `, first byte after ${vendor.first_byte_p50.toFixed(2)} s`;
+    return item(`${vendor.role}: ${vendor.vendor}`, `${vendor.state}${first}${vendor.last_failure ? `, last failure: ${vendor.last_failure}` : ""}`, vendor.state !== "well");
   }));
 }
 
 async function look() {
   try {
     showCalls((await ask("calls")).calls);
+    await lookAtVendors();
     complain("");
   } catch (error) {
     complain(error.message);
@@ -208,6 +253,7 @@ function takeKey() {
   byId("key-field").hidden = document.body.dataset.needsKey !== "true" || byId("key").value !== "";
 }
 
+byId("softphone").hidden = document.body.dataset.hasSoftphone !== "true";
 addEventListener("hashchange", takeKey);
 takeKey();
 byId("key").addEventListener("change", () => sessionStorage.setItem("key", byId("key").value.trim()));

@@ -29,6 +29,7 @@ from twilio_frames.report import page as report_page
 from twilio_frames.report import read_report
 from twilio_frames.server import Bot, ServerSettings
 from twilio_frames.server.addresses import is_same_origin
+from twilio_frames.server.calls.listening_room import SOFTPHONE
 from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.dialing.placing import check_key, needs_key
 from twilio_frames.server.fleet.settings import FleetSettings
@@ -115,7 +116,7 @@ class Softphone:
         """
         self._settings = app[STATE].settings
         for base in bases(self._settings.public_url):
-            app.router.add_get(base + "/phone", self._page)
+            app.router.add_get(base + "/phone", self._page, name=None if base else SOFTPHONE)
             app.router.add_post(base + "/phone/ticket", self._ticket)
             app.router.add_get(base + "/phone/line", self._line)
             app.router.add_get(base + "/phone/reports/{id}", self._show_report)
