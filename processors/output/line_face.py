@@ -11,8 +11,6 @@ class Line(Protocol):
     """The way to Twilio: what the pacer asks of whoever owns the socket."""
 
     playback: Playback
-    overhearing: Sequence[object]
-    """Who is told what was heard; often nobody."""
     on_echo: Callable[[], None]
     """Called after each mark that came back."""
     on_end: Callable[[], None]
@@ -21,6 +19,11 @@ class Line(Protocol):
     """Called when the line has been left for something else, and is to come back."""
     on_back: Callable[[], None]
     """Called when it is back."""
+
+    @property
+    def overhearing(self) -> Sequence[object]:
+        """Who is told what was heard; often nobody."""
+        ...
 
     @property
     def is_open(self) -> bool:

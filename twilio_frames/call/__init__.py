@@ -271,21 +271,26 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             worker = pipeline
         else:
             worker = phone_worker(pipeline, **options)
-        context = context_in(worker.pipeline)
-        if self.resumed is not None and self.resumed.has_begun:
-            if context is not None:
-                self.resumed.restore(context)
-            greeting, answering = None, None
-            begin_with = self.resumed.frames(ask_again, has_memory=context is not None)
-            self._first_frames.clear()
-        if self._keeper is not None:
-            self._keeper.begin(context)
+        if (frames := self._resume(worker, ask_again)) is not None:
+            greeting, begin_with, answering = None, frames, None
         await self._begin_pipeline(worker, greeting, begin_with, answering)
         await self._run_pipeline(PipelineRun(worker, self.call_sid))
         self._check_pipeline()
         if self._ends_by_rest:
             await self._end_by_rest()
         return self.end_reason
+
+    def _resume(self, worker: PipelineWorker, ask_again: str | None) -> Sequence[Frame] | None:
+        """Gives what a bot begins with that goes on for another one; None for any other bot."""
+        context, frames = context_in(worker.pipeline), None
+        if self.resumed is not None and self.resumed.has_begun:
+            if context is not None:
+                self.resumed.restore(context)
+            frames = self.resumed.frames(ask_again, has_memory=context is not None)
+            self._first_frames.clear()
+        if self._keeper is not None:
+            self._keeper.begin(context)
+        return frames
 
     async def _begin_pipeline(
         self,

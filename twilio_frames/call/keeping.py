@@ -64,7 +64,7 @@ class CallKeeper(BaseObserver):
         save: Keeps it.
     """
 
-    _PAUSE_SECS = 0.05
+    _PAUSE_SECS: float = 0.05
     """Between two writes: a word takes some 0.3 s."""
 
     def __init__(self, call_sid: str, parameters: Mapping[str, str], state: CallState, save: Save):

@@ -42,7 +42,7 @@ class Overhearer(BaseObserver):
         most: How much may wait to be read; some five seconds of both sides.
     """
 
-    _PAUSE_SECS = 0.1
+    _PAUSE_SECS: float = 0.1
     """A longer one between two pieces of the bot's audio is silence."""
 
     def __init__(self, *, words: bool, most: int = 500):

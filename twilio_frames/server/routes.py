@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
-from twilio_frames.server import callbacks, stream, webhooks
+from twilio_frames.server import stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
 from twilio_frames.server.calls import listening_room, overhearing
 from twilio_frames.server.dialing import consulting
@@ -18,6 +18,7 @@ from twilio_frames.server.fleet.leading import asked_of_owner, taken_over
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
+from twilio_frames.server.webhooks import callbacks
 
 __all__ = ["add_routes", "bases", "tells_twilio_why"]
 

@@ -15,11 +15,11 @@ from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.fleet.register import Claim, StreamKind
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import MAX_MESSAGE, Start
-from twilio_frames.server.callbacks import take_note
 from twilio_frames.server.calls.preparing import ComingCall
-from twilio_frames.server.connecting import GOES_ON
 from twilio_frames.server.incoming import check_upgrade, problem
 from twilio_frames.server.state import STATE, ServerState
+from twilio_frames.server.webhooks.callbacks import take_note
+from twilio_frames.server.webhooks.connecting import GOES_ON
 from twilio_frames.transport import TwilioParams, TwilioTransport
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.sockets import media_socket

@@ -82,14 +82,10 @@ class MediaConnection:
         self._clears = 0
         self._fences: list[str] = []
         self._ended = asyncio.Event()
-        self.on_echo: Callable[[], None] = lambda: None
+        self.on_echo: Callable[[], None] = _do_nothing
         """Called after each mark that came back."""
-        self.on_end: Callable[[], None] = lambda: None
-        """Called once, at the end of the connection."""
-        self.on_left: Callable[[], None] = lambda: None
-        """Called when the stream has been left for a detour."""
-        self.on_back: Callable[[], None] = lambda: None
-        """Called when the call is on another stream."""
+        self.on_end = self.on_left = self.on_back = _do_nothing
+        """Called once, at the end; when the stream is left for a detour; when another is there."""
         self.on_detour: Callable[[DetourFrame], bool] | None = None
         """Told of a detour that is due; gives whether it is made."""
         self.on_action: Callable[[Act], None] | None = None
@@ -448,3 +444,7 @@ class MediaConnection:
         if self._closing is None:
             self._closing = asyncio.create_task(self._close_socket(), name="media-socket-close")
         await asyncio.shield(self._closing)
+
+
+def _do_nothing() -> None:
+    """Nobody is to be told."""

@@ -9,11 +9,11 @@ from aiohttp import web
 from twilio_frames.call.consulting import Consult, no_account
 from twilio_frames.protocol import MAX_MESSAGE, Event, Media, Role, Stop, Stream
 from twilio_frames.rest import CallOptions
-from twilio_frames.server.connecting import written
 from twilio_frames.server.dialing.placing import place
 from twilio_frames.server.incoming import check_upgrade, problem, read_sid, read_signed_form
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.server.webhooks import take_call
+from twilio_frames.server.webhooks.connecting import written
 from twilio_frames.twiml import Hangup, respond
 
 __all__ = ["consult", "place_consult", "room", "room_audio"]

@@ -9,16 +9,22 @@ from twilio_frames.errors import DetourError
 from twilio_frames.fleet.register import StreamKind
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.rest.client import FINAL
-from twilio_frames.server.callbacks import expect_no_stream, note_verdict
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.calls.records import StreamPhase
 from twilio_frames.server.calls.switchboard import Bot
-from twilio_frames.server.connecting import connect, connect_back, ended_well, gone_on, written
 from twilio_frames.server.fleet.leading import taken_elsewhere
 from twilio_frames.server.fleet.passing import FULL, is_passed_on
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
+from twilio_frames.server.webhooks.callbacks import expect_no_stream, note_verdict
+from twilio_frames.server.webhooks.connecting import (
+    connect,
+    connect_back,
+    ended_well,
+    gone_on,
+    written,
+)
 from twilio_frames.twiml import Hangup, Reject, Say, Verb, fits_parameter, respond
 
 __all__ = ["after_stream", "back", "fallback", "take_call", "twiml", "whisper"]
