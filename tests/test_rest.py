@@ -351,3 +351,22 @@ async def test_account_and_numbers_are_told(api: FakeApi, rest: TwilioRest):
     assert (account.status, account.kind) == ("active", "Trial")
     assert (set_up.voice_url, set_up.voice_method) == ("https://h/twiml", "GET")
     assert (set_up.takes_calls, set_up.trunk_sid, set_up.application_sid) == (False, None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable", "may_be_done"),
+    [
+        (None, False, True),
+        (None, True, False),
+        (200, False, True),
+        (400, False, False),
+        (404, False, False),
+        (429, True, False),
+        (500, False, True),
+    ],
+)
+def test_what_was_not_refused_may_be_done(
+    status: int | None, *, retryable: bool, may_be_done: bool
+):
+    error = RestError("expected an answer", status=status, retryable=retryable)
+    assert error.may_be_done is may_be_done

@@ -222,6 +222,8 @@ NOT_SIMULATED = [
 """What is documented and not simulated."""
 
 ASSUMED = (
+    "No two requests share a connection, nor does a stream: behind a balancer each may reach "
+    "another server.",
     "A server has 10 seconds to answer the upgrade.",
     "The first audio of a stream lies between 99 and 171 ms, then 20 ms follow 20 ms: so do "
     "recorded streams. Twilio names no size.",
