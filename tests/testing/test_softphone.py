@@ -19,8 +19,8 @@ from twilio_frames.call import Call
 from twilio_frames.processors.clips import Clip
 from twilio_frames.report.answers import AnswerTimes
 from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.testing.softphone import Softphone
 from twilio_frames.testing.softphone.browser_call import CallWatch
-from twilio_frames.testing.softphone.softphone import Softphone
 
 KEY = "k" * 20
 GREETING = Clip(mulaw=encode_mulaw(tone(0.5)), text="Hello there.")

@@ -19,7 +19,7 @@ from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.call import Call
 from twilio_frames.processors.clips import Clip
 from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing.softphone.softphone import Softphone
+from twilio_frames.testing.softphone import Softphone
 from twilio_frames.testing.speech import to_utterance
 
 # A browser of 2 s of processor time, and a call at real pace.
@@ -97,7 +97,10 @@ async def test_order_is_taken(rate: int, is_over: bool, tmp_path):
         cut = await page.value("document.querySelector('#talk s')?.textContent ?? ''")
         complaints = page.complaints
         await page.click("#after a")
-        await page.wait_until("document.title.startsWith('Call CA')")
+        await page.wait_until("document.querySelectorAll('#talk li').length > 3")
+        await page.value("document.getElementById('play').click()")
+        await page.wait_until("!document.getElementById('audio').paused")
+        assert await page.value("self.origin") == "null"
 
     assert complaints == []
     assert f"{'large' if is_over else 'small'} cappuccino" in words

@@ -143,7 +143,7 @@ def softphone(
         folder: Where log and recording of each call are kept, if they are.
         started: Called with the page's address once it can be opened.
     """
-    from twilio_frames.testing.softphone.softphone import Softphone
+    from twilio_frames.testing.softphone import Softphone
 
     page = Softphone(bot, prepare=prepare, name=name, folder=folder)
 
