@@ -1,4 +1,4 @@
-.PHONY: check format test demo wheel
+.PHONY: check format test demo docs wheel
 
 check: test
 	ruff format --check
@@ -15,6 +15,9 @@ test:
 
 demo:
 	twilio-frames demo
+
+docs:
+	mkdocs build --strict
 
 wheel:
 	pip wheel --no-deps --wheel-dir dist .

@@ -60,6 +60,47 @@ WHERE: dict[type, str] = {
     QualityLimits: "What `twilio-frames load` takes for good enough; see [load](load.md).",
 }
 
+# What is read elsewhere than in a settings class.
+VARIABLES = {
+    "DEEPGRAM_API_KEY": "The example bots hear with Deepgram.",
+    "DEEPGRAM_BASE_URL": "Another server that speaks as Deepgram does.",
+    "OPENAI_API_KEY": "The example bots think with OpenAI.",
+    "OPENAI_BASE_URL": "Another server that speaks as OpenAI does.",
+    "OPENAI_REALTIME_URL": "The same for OpenAI Realtime, in the example `realtime`.",
+    "CARTESIA_API_KEY": "The example bots speak with Cartesia.",
+    "CARTESIA_BASE_URL": "Another server that speaks as Cartesia does.",
+    "GOOGLE_APPLICATION_CREDENTIALS": "The file of a service account, for Google's own client.",
+    "GOOGLE_SPEECH_TARGET": "`host:port` of another server than Google's, in `google_speech`.",
+    "SALES_NUMBER": "Whom the examples `put_through` and `warm_transfer` call.",
+    "TWILIO_FRAMES_CLIPS": "The folder of recorded greetings, by default "
+    "`twilio-frames/clips` in `XDG_CACHE_HOME` or `~/.cache`.",
+    "HTTPS_PROXY": "With `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`: see "
+    "[vendors](vendors/README.md#behind-a-proxy).",
+    "ORT_DISABLE_TELEMETRY": "Set by the commands, so that onnxruntime keeps and sends nothing. "
+    "Set it to 1 in a program of your own: after the import it is too late.",
+}
+
+
+def variables() -> dict[str, str]:
+    """What each environment variable is for."""
+    found: dict[str, str] = {}
+    for kind in (ServerSettings, FleetSettings):
+        for name, about in described(kind).items():
+            for variable in re.findall(r"``(TWILIO_\w+)``", about):
+                anchor = f"[`{kind.__name__}.{name}`](#{kind.__name__.lower()})"
+                found.setdefault(variable, f"{anchor}: {_first_sentence(about)}")
+    return found | VARIABLES
+
+
+def _first_sentence(about: str) -> str:
+    plain = re.sub(r" \(``TWILIO_\w+``[^)]*\)", "", _plain(about))
+    return re.split(r"(?<=[.;:]) ", plain)[0].rstrip(";:.") + "."
+
+
+def _plain(about: str) -> str:
+    about = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", about)
+    return about.replace("|", "\\|")
+
 
 def described(kind: type) -> dict[str, str]:
     """What the class says of each setting."""
@@ -117,14 +158,22 @@ def page() -> str:
         "Everything that can be set, by class, with its default. Times are in seconds unless it is",
         "said otherwise. `python -m tests.settings_page` writes this page from the docstrings, and",
         "a test compares.",
+        "",
+        "## Environment variables",
+        "",
+        "| variable | what it is |",
+        "|---|---|",
+        *(
+            f"| `{name}` | {about.replace('``', '`')} |"
+            for name, about in sorted(variables().items())
+        ),
     ]
     for kind, where in WHERE.items():
         told = described(kind)
         lines += ["", f"## {kind.__name__}", "", where, ""]
         lines += ["| setting | default | what it is |", "|---|---|---|"]
         for name, default in defaults(kind).items():
-            about = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", told.get(name, "")).replace("``", "`")
-            about = about.replace("|", "\\|")
+            about = _plain(told.get(name, "")).replace("``", "`")
             if about:
                 lines.append(f"| `{name}` | {_shown(default)} | {about} |")
     return "\n".join(lines) + "\n"

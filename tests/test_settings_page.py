@@ -1,8 +1,13 @@
 """Every setting stands on a page, with its unit and its default."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from tests.settings_page import PAGE, WHERE, defaults, described, page
+from tests.settings_page import PAGE, WHERE, defaults, described, page, variables
+
+ROOT = Path(__file__).parent.parent
 
 # Pipecat's own, whose defaults a phone line changes.
 PIPECATS = ("audio_in_", "audio_out_")
@@ -16,3 +21,19 @@ def test_every_setting_says_what_it_is(kind: type):
 
 def test_page_is_up_to_date():
     assert PAGE.read_text("utf-8") == page(), "run python -m tests.settings_page"
+
+
+def test_every_variable_is_on_the_page():
+    """Whatever the code names as one, in quotes: ``environ.get("TWILIO_EDGE")``."""
+    named: set[str] = set()
+    for room in ("twilio_frames", "processors", "examples"):
+        for path in (ROOT / room).rglob("*.py"):
+            named |= set(
+                re.findall(
+                    r'"((?:TWILIO|DEEPGRAM|OPENAI|CARTESIA|GOOGLE)_[A-Z_]+)"',
+                    path.read_text("utf-8"),
+                )
+            )
+
+    # A server's processes hand descriptors to one another so.
+    assert {name for name in named if not name.endswith(("_FD", "_FDS"))} <= set(variables())

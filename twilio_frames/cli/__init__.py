@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # first import on, and look their maker's collector up at the first session. This stops both;
     # ``onnxruntime.disable_telemetry_events()`` after the import is too late for the files.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     logger.remove()
     level = "DEBUG" if options.verbose else options.log_level
     # What Pipecat logs below INFO holds the words that were said.
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What reads the command line."""
     parser = argparse.ArgumentParser(
         prog="twilio-frames", description="Puts a Pipecat voice bot on a Twilio phone line."
     )

@@ -1,0 +1,101 @@
+"""What MkDocs asks while it builds the site; ``pages.py`` has the answers."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation, Section
+from mkdocs.structure.pages import Page
+from pages import (
+    command_page,
+    completed,
+    example_pages,
+    llms_txt,
+    public_names,
+    reference_pages,
+    reference_text,
+    summary,
+    with_crossings,
+)
+
+from twilio_frames.cli import parser
+
+ROOT = Path(__file__).parents[1]
+_NAMES = public_names((ROOT / "docs" / "public-names.txt").read_text("utf-8"))
+_FROM_ELSEWHERE = re.compile(
+    r"<(?:script|link|img)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
+)
+
+_texts: dict[str, str] = {}
+_sections: dict[str, list[Page]] = {}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that are made of the repository."""
+    made = {
+        **example_pages(ROOT),
+        **reference_pages(_NAMES),
+        "command-line.md": command_page(parser()),
+    }
+    for path, text in made.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_nav(nav: Navigation, **_: Any) -> None:
+    """Keeps which page belongs to which section."""
+    for item in nav.items:
+        if isinstance(item, Section):
+            pages = [one for one in item.children or [] if isinstance(one, Page)]
+            _sections[item.title] = pages
+        elif isinstance(item, Page):
+            _sections.setdefault("The package", []).append(item)
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Fills in what the page takes from the repository."""
+    path = page.file.src_uri
+    text = _texts[path] = completed(markdown, path, ROOT)
+    module = path.removeprefix("reference/").removesuffix(".md")
+    if path.startswith("reference/") and module in _NAMES:
+        _texts[path] = reference_text(module, _NAMES[module])
+    return text
+
+
+def on_page_content(html: str, page: Page, **_: Any) -> str:
+    """Draws pictures into the page, so that they take its colours; links docstrings."""
+    here = Path(page.file.src_uri).parent
+
+    def drawn(found: re.Match[str]) -> str:
+        return (ROOT / "docs" / here / found[1]).read_text("utf-8")
+
+    html = re.sub(r'<img [^>]*src="([^":]+\.svg)"[^>]*>', drawn, html)
+    return with_crossings(html)
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Refuses a page that would fetch anything from elsewhere."""
+    if found := _FROM_ELSEWHERE.search(output):
+        raise PluginError(f"expected {page.file.src_uri} to need no network, got {found[0]}")
+    return output
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Puts each page beside itself as Markdown, and the list of them all."""
+    site = Path(config.site_dir)
+    for path, text in _texts.items():
+        place = site / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, "utf-8")
+    sections = {
+        title: [
+            (str(page.title), page.file.src_uri, summary(_texts[page.file.src_uri]))
+            for page in pages
+        ]
+        for title, pages in _sections.items()
+    }
+    listed = llms_txt(config.site_name, config.site_description or "", sections)
+    (site / "llms.txt").write_text(listed, "utf-8")
