@@ -186,11 +186,12 @@ def command_page(parser: argparse.ArgumentParser) -> str:
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    found: dict[str, argparse.ArgumentParser] = {}
-    for action in parser._actions:  # nothing else lists them
-        if isinstance(action, argparse._SubParsersAction):
-            found |= action.choices
-    return list(found.values())
+    return [
+        command
+        for action in parser._actions  # nothing else lists them
+        if isinstance(action.choices, dict)
+        for command in action.choices.values()
+    ]
 
 
 def _command_parts(parser: argparse.ArgumentParser, level: int) -> Iterable[str]:
