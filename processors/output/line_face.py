@@ -17,8 +17,8 @@ class Line(Protocol):
     """Called once, at the end of the line."""
     on_left: Callable[[], None]
     """Called when the line has been left for something else, and is to come back."""
-    on_back: Callable[[], None]
-    """Called when it is back."""
+    on_open: Callable[[], None]
+    """Called when messages can be sent: at the start of the line, and when it is back."""
 
     @property
     def overhearing(self) -> Sequence[object]:

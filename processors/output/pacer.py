@@ -98,7 +98,7 @@ class OutputPacer:
         self._marks_are_lost = False
         self._line_heard = self._heard_last = 0
         self._short_messages = 0
-        line.on_echo = line.on_back = self._wake.set
+        line.on_echo = line.on_open = self._wake.set
         line.on_end = self._line_ended
         line.on_left = self._line_left
 

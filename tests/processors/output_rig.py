@@ -27,7 +27,7 @@ class FakeLine:
         self.on_echo: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None
         self.on_left: Callable[[], None] = lambda: None
-        self.on_back: Callable[[], None] = lambda: None
+        self.on_open: Callable[[], None] = lambda: None
         self.is_away = False
         self.heard = b""
         self.overhearing: Sequence[object] = [self]
@@ -91,7 +91,7 @@ class FakeLine:
 
     def come_back(self) -> None:
         self.is_away = False
-        self.on_back()
+        self.on_open()
 
     async def close(self, reason: CallEndReason, detail: str) -> None:
         self.closed_for = self.closed_for or reason

@@ -56,6 +56,15 @@ class Watcher:
 BEGIN = (Connected(), Start(stream_sid="MZ1", call_sid="CA1"))
 
 
+async def test_beginning_is_told_once_the_line_can_be_spoken_to():
+    connection = MediaConnection(Socket(*BEGIN), TwilioParams())
+    opened = list[bool]()
+    connection.on_open = lambda: opened.append(connection.is_open)
+    await connection.wait_for_start()
+
+    assert opened == [True]
+
+
 @pytest.mark.parametrize(("timestamp", "place"), [(100, 0.1), (60_000, 0.5), (None, 0.5)])
 async def test_audio_read_late_lies_where_it_was_said(timestamp: int | None, place: float):
     """A pipeline takes a while to start, and reads what came meanwhile all at once."""

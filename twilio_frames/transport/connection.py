@@ -84,8 +84,8 @@ class MediaConnection:
         self._ended = asyncio.Event()
         self.on_echo: Callable[[], None] = _do_nothing
         """Called after each mark that came back."""
-        self.on_end = self.on_left = self.on_back = _do_nothing
-        """Called once, at the end; when the stream is left for a detour; when another is there."""
+        self.on_end = self.on_left = self.on_open = _do_nothing
+        """Called once, at the end; when the stream is left for a detour; when one is open."""
         self.on_detour: Callable[[DetourFrame], bool] | None = None
         """Told of a detour that is due; gives whether it is made."""
         self.on_action: Callable[[Act], None] | None = None
@@ -245,7 +245,7 @@ class MediaConnection:
         if was_ordered := self._ordered is not None:
             self._ordered = self.checks.away_until = None
             self._stands()
-            self.on_back()
+            self.on_open()
         return was_ordered
 
     def _go_away(self, detour: DetourFrame) -> None:
@@ -282,7 +282,7 @@ class MediaConnection:
         self.taps.begin_anew()
         self._back.set()
         logger.info(f"call {self.call_sid}: is back, on stream {self.stream.stream_sid}")
-        self.on_back()
+        self.on_open()
         return now - self._away_since
 
     def _noted(self, event: Event) -> None:
@@ -295,10 +295,9 @@ class MediaConnection:
                 self._stands()
                 self.checks.started_at = self.checks.last_received
                 self.taps.started_secs = self.checks.started_at - self.opened_at
+                self.on_open()
             case Stop():
                 self._stopped()
-            case _:
-                pass
 
     def _count(self, kind: str, detail: str) -> None:
         self.violations[kind] += 1
