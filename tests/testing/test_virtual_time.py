@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -112,6 +113,49 @@ async def test_sockets_deliver_before_time_jumps():
             writer.write(b"x" * 160)
             async with asyncio.timeout(0.01):
                 await reader.readexactly(160)
+
+
+async def test_sockets_deliver_while_the_loop_is_busy():
+    async with echo() as (reader, writer):
+        answered = asyncio.create_task(reader.readexactly(160))
+        writer.write(b"x" * 160)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+
+        assert answered.done()
+
+
+async def test_cancelled_timers_are_forgotten():
+    loop = asyncio.get_running_loop()
+    timers = weakref.WeakSet[asyncio.TimerHandle]()
+    timer: asyncio.TimerHandle | None = None
+    for number in range(2000):
+        timer = loop.call_later(HOUR + number % 7, print)
+        timers.add(timer)
+        timer.cancel()
+        if number % 100 == 0:
+            await asyncio.sleep(0.001)
+    timer = None
+
+    assert len(timers) < 400
+
+
+async def test_timer_set_in_the_past_is_not_late():
+    loop, order = asyncio.get_running_loop(), list[str]()
+    loop.call_soon(order.append, "now")
+    loop.call_at(loop.time() - 1, order.append, "past")
+    await asyncio.sleep(0.001)
+
+    assert order == ["now", "past"]
+
+
+async def test_closed_loop_takes_nothing():
+    loop = VirtualEventLoop()
+    loop.close()
+
+    for take in (lambda: loop.call_soon(print), lambda: loop.call_later(1, print)):
+        with pytest.raises(RuntimeError, match="closed"):
+            take()
 
 
 async def test_busy_loop_sees_time_go_on():

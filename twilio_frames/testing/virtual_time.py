@@ -14,6 +14,9 @@ before the loop jumps. Other processes have a time of their own: what talks to t
 Timers that are due at one moment run in the order in which they were set.
 """
 
+# What asyncio's loops and handles keep to themselves: nothing public makes a faster one of them.
+# pyright: reportPrivateUsage=false, reportAttributeAccessIssue=false
+
 import asyncio
 import heapq
 import itertools
@@ -24,10 +27,9 @@ import time
 from asyncio import new_event_loop
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures.thread import (
-    _threads_queues as _workers,  # pyright: ignore[reportPrivateUsage] - nothing else knows them
-)
+from concurrent.futures.thread import _threads_queues as _workers
 from contextlib import contextmanager, suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +43,8 @@ class _Steps:
     Parameters:
         a_round: What a round of the loop takes.
         a_reading: What reading the time takes: whoever waits in a busy loop sees time go on.
+        busy_rounds: So many rounds in a row sockets are not asked while there is more to do: most
+            of what a call does takes several rounds, and each question is a system call.
         look: How often threads are looked at while the loop waits for them, in real time.
         blocked_looks: Threads that sleep at so many looks in a row wait for what only the loop can
             bring.
@@ -49,6 +53,7 @@ class _Steps:
 
     a_round: float = 1e-6
     a_reading: float = 1e-7
+    busy_rounds: int = 16
     look: float = 0.005
     blocked_looks: int = 10
     long_jump: float = 0.1
@@ -58,6 +63,8 @@ _STEPS = _Steps()
 _A_READING = _STEPS.a_reading
 _TASKS = "/proc/self/task"
 """Read without pathlib, which takes longer than the reading."""
+
+_Callback = tuple[Callable[..., object], tuple[Any, ...]]
 
 _real_monotonic = time.monotonic
 _real_sleep = time.sleep
@@ -80,6 +87,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         take_over_time()
         self._now = _clock.monotonic()
         self._numbers = itertools.count()
+        self._busy_rounds = 0
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
@@ -90,6 +98,16 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float) -> None:
         """Moves time, as a stall of the loop does."""
         self._now += seconds
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        """Runs a callback in the next round."""
+        if self._debug or self._closed:
+            return super().call_soon(callback, *args, context=context)
+        handle = _Handle(self, (callback, args), context)
+        self._ready.append(handle)
+        return handle
 
     def run_forever(self) -> None:
         """Runs until it is stopped; the process's clocks go by this loop meanwhile."""
@@ -106,11 +124,49 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         """Sets a timer; those of one moment run in the order in which they were set."""
-        timer = _Timer(when, callback, args, self, context)
-        timer.number = next(self._numbers)
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        self._check_closed()
+        timer = _Timer(when, self, (callback, args), context)
+        heapq.heappush(self._scheduled, (when, next(self._numbers), timer))
         timer._scheduled = True
         return timer
+
+    def _run_once(self) -> None:
+        """Runs what is ready; asyncio's own asks the sockets each time."""
+        if self._ready and self._busy_rounds < _STEPS.busy_rounds:
+            self._busy_rounds += 1
+            self._now += _STEPS.a_round
+        else:
+            self._busy_rounds = 0
+            self._drop_cancelled()
+            self._process_events(self._selector.select(self._pause()))
+        self._ready_those_due()
+        for _ in range(len(self._ready)):
+            handle = self._ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _pause(self) -> float | None:
+        if self._ready or self._stopping:
+            return 0.0
+        return max(0.0, self._scheduled[0][0] - self._now) if self._scheduled else None
+
+    def _ready_those_due(self) -> None:
+        end = self._now + self._clock_resolution
+        while self._scheduled and self._scheduled[0][0] < end:
+            timer = heapq.heappop(self._scheduled)[2]
+            timer._scheduled = False
+            self._ready.append(timer)
+
+    def _drop_cancelled(self) -> None:
+        """Forgets cancelled timers: the next ones, and all where there are many."""
+        timers = self._scheduled
+        if self._timer_cancelled_count > max(100, len(timers) / 2):
+            self._timer_cancelled_count = 0
+            timers[:] = [entry for entry in timers if not entry[2]._cancelled]
+            heapq.heapify(timers)
+        while timers and timers[0][2]._cancelled:
+            self._timer_cancelled_count -= 1
+            heapq.heappop(timers)[2]._scheduled = False
 
 
 def watch_threads() -> None:
@@ -120,13 +176,31 @@ def watch_threads() -> None:
         loop.watches_threads = True
 
 
-class _Timer(asyncio.TimerHandle):
-    number = 0
+class _Handle(asyncio.Handle):
+    __slots__ = ()
 
-    def __lt__(self, other: Any) -> bool:
-        if self._when == other._when:
-            return self.number < other.number
-        return self._when < other._when
+    def __init__(self, loop: VirtualEventLoop, work: _Callback, context: Context | None):
+        _fill(self, loop, work, context)
+
+
+class _Timer(asyncio.TimerHandle):
+    __slots__ = ()
+
+    def __init__(
+        self, when: float, loop: VirtualEventLoop, work: _Callback, context: Context | None
+    ):
+        _fill(self, loop, work, context)
+        self._when, self._scheduled = when, False
+
+
+def _fill(
+    handle: asyncio.Handle, loop: VirtualEventLoop, work: _Callback, context: Context | None
+) -> None:
+    """Does what asyncio does, without asking the loop whether it is debugged."""
+    handle._loop, handle._context = loop, copy_context() if context is None else context
+    handle._callback, handle._args = work
+    handle._cancelled = False
+    handle._repr = handle._source_traceback = None
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -230,7 +304,7 @@ class _Work:
 
     def _is_done(self, future: "Future[Any]") -> None:
         # A future's callbacks run in turn: this one comes behind those that tell the loop.
-        callbacks: list[Any] = future._done_callbacks  # type: ignore[attr-defined]
+        callbacks: list[Any] = future._done_callbacks
         callbacks.append(self._under_way.discard)
 
     def is_blocked(self) -> bool:
