@@ -28,6 +28,7 @@ _ADAPTERS = ("pipecat.adapters.llm", "pipecat.adapters")
 _ADAPTER = "services.open_ai_adapter"
 _SENTENCES = "One sentence. And another one, for Dr. Smith."
 
+_imported = set[tuple[str, ...]]()
 _frozen = False
 
 
@@ -45,10 +46,13 @@ async def warm_up(*modules: str, freeze: bool = True) -> None:
     Raises:
         ConfigurationError: If a module cannot be imported.
     """
-    await asyncio.to_thread(_import, modules)
-    await asyncio.to_thread(tls_context)
+    if modules not in _imported:
+        await asyncio.to_thread(_import, modules)
+        _imported.add(modules)
+    if not tls_context.cache_info().currsize:
+        await asyncio.to_thread(tls_context)
     await silero.warm_up()
-    if freeze:
+    if freeze and not _frozen:
         await asyncio.to_thread(_freeze)
 
 

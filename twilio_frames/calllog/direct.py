@@ -5,6 +5,8 @@ takes more time than all that a log does with it. A log is told at once instead:
 worth the name, waits for nothing, and looks at a frame's class first. The other observers keep
 their queues, but these have a bound, and an observer that raises is told of what follows all the
 same: Pipecat's task for it would end, and its queue grow for as long as the call lasts.
+
+Where nobody observes a call, Pipecat's processors make no record of each step either.
 """
 
 import asyncio
@@ -62,6 +64,10 @@ class _Distributor(WorkerObserver):
         super().__init__(observers=list(observers_of(others)))
         self.logs: list[AtOnce] = []
         self._failures = Failures(lambda: pipeline)
+
+    def __bool__(self) -> bool:
+        """Whether anybody observes: a processor asks before it makes a record."""
+        return bool(self.logs or observers_of(self))
 
     async def on_push_frame(self, data: FramePushed) -> None:
         for log in self.logs:

@@ -7,7 +7,6 @@ as FastAPI); what is no URL yet is served on a free port of this machine while t
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from twilio_frames.testing.replay import Replay
 from twilio_frames.testing.scripts.checks import judge
 from twilio_frames.testing.scripts.script import Event, Expectation, Limits, Script, ScriptTurn
 from twilio_frames.testing.scripts.script_file import read_scripts
-from twilio_frames.testing.serving import Kind, kind_of, serving
+from twilio_frames.testing.serving import Kind, import_beside, kind_of, serving
 from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
 if TYPE_CHECKING:
@@ -230,8 +229,7 @@ class Phone:
         async with twilio:
             if kind_of(bot) is Kind.FACTORY:
                 bot = bot(twilio)
-            # The first time it takes tenths of a second, in which calls elsewhere would be late.
-            module = await asyncio.to_thread(import_module, "twilio_frames.testing.witness")
+            module = await import_beside("twilio_frames.testing.witness")
             witness: Witness = module.Witness()
             with witness.attending():
                 async with serving(

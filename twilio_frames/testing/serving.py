@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import Enum
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 
 _SHUTDOWN_SECS = 2.0
+
+_imported = dict[str, ModuleType]()
 
 OnError = Callable[[BaseException], None]
 
@@ -105,14 +108,23 @@ def _parameters_of(bot: Any) -> int:
     )
 
 
+async def import_beside(name: str) -> ModuleType:
+    """Imports a module off the event loop.
+
+    The first time it may take tenths of a second, in which calls elsewhere would be late.
+    """
+    if name not in _imported:
+        _imported[name] = await asyncio.to_thread(import_module, name)
+    return _imported[name]
+
+
 @asynccontextmanager
 async def _serving_bot(
     bot: Any,
     twilio: "SimulatedTwilio",
     settings: "ServerSettings | None",
 ) -> AsyncIterator[str]:
-    # The first time it takes a tenth of a second, in which callers elsewhere would be late.
-    await asyncio.to_thread(import_module, "twilio_frames.server")
+    await import_beside("twilio_frames.server")
     from twilio_frames.server import Server, ServerSettings, create_app
 
     own = replace(

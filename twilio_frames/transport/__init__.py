@@ -94,6 +94,7 @@ class TwilioTransport(BaseTransport):
         self._connection.on_away = self._went_away
         self._telling: set[asyncio.Task[None]] = set()
         self._handlers_context = copy_context()
+        self._handled = set[str]()
         register_event_handlers(self, "on_client_connected", "on_client_disconnected")
         register_event_handlers(self, "on_call_started", "on_call_ended")
         tell_made(self)
@@ -392,9 +393,12 @@ class TwilioTransport(BaseTransport):
             handler: A function or a coroutine function.
         """
         self._handlers_context = copy_context()
+        self._handled.add(event_name)
         super().add_event_handler(event_name, handler)
 
     async def _tell(self, event_name: str, *arguments: object) -> None:
+        if event_name not in self._handled:
+            return
         # The line is read, and closed, in tasks that have nothing to do with the bot.
         work = call_event_handler(self, event_name, *arguments)
         await asyncio.create_task(work, name="transport-event", context=self._handlers_context)

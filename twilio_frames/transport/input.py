@@ -85,7 +85,8 @@ class TwilioInput(BaseInputTransport, LineListener):
         on_failed: Callable[[BaseException], None],
         **kwargs,
     ):
-        super().__init__(params, **kwargs)
+        # Without queues and tasks of its own: nothing here takes long, or is to be cut short.
+        super().__init__(params, enable_direct_mode=True, **kwargs)
         self._connection = connection
         self._reader = reader
         self._is_listening = params.audio_in_enabled and params.audio_in_passthrough
@@ -143,7 +144,6 @@ class TwilioInput(BaseInputTransport, LineListener):
         vad = self.next if isinstance(self.next, PhoneVAD) else None
         self._steps.secs = 0.0 if vad else self._step_secs
         self._hand_on = vad.hear if vad and vad.is_direct else self.push_frame
-        await self.set_transport_ready(frame)
         if self._beginning is None:
             self._beginning = self.create_task(self._begin())
             EmptyReplies.behind(self, self._apology)

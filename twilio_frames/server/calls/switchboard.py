@@ -104,17 +104,16 @@ class Switchboard:
         """Wait for a bot; one that outlives its line for long, or broke out, is cancelled."""
         bot, call = carried.bot, carried.call
         ended = asyncio.create_task(call.line_ended())
-        broken = asyncio.create_task(carried.broken.wait())
-        waited = {bot, ended, broken}
+        waited = {bot, ended, carried.broken}
         await asyncio.wait(
             waited, timeout=self._LONGEST_CALL_SECS, return_when=asyncio.FIRST_COMPLETED
         )
-        if not bot.done() and not broken.done():
+        if not bot.done() and not carried.broken.done():
             has_piped = call.transport.pipeline_is_up
             patience = self._WIND_UP_SECS if has_piped else self._NO_PIPELINE_SECS
-            await asyncio.wait({bot, broken}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        for waiting in (ended, broken):
-            waiting.cancel()
+            waited = {bot, carried.broken}
+            await asyncio.wait(waited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
         if not bot.done():
             bot.cancel()
             await asyncio.wait({bot}, timeout=self.CANCEL_SECS)
@@ -160,13 +159,14 @@ class _Carried:
         self.record = record
         self.told = told
         self.bot: asyncio.Task[None]
-        self.broken = asyncio.Event()
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over = asyncio.Event()
         self.compartment = Compartment(self._break_out)
 
     def _break_out(self, error: BaseException) -> None:
         tell_failed(self.call.transport, error)
-        self.broken.set()
+        if not self.broken.done():
+            self.broken.set_result(None)
 
     @property
     def error(self) -> BaseException | None:
