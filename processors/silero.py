@@ -119,9 +119,12 @@ class SileroBatch:
         Args:
             state: What the model remembers of the stream; one call of this at a time for each.
             windows: One to :data:`MOST_WINDOWS` windows, as :func:`probabilities` takes them.
-            done: Called with how likely each holds speech; must not raise.
+            done: Called with how likely each holds speech, which may be at once; must not raise.
             failed: Called with what was raised instead.
         """
+        if len(windows) == 1 and (known := state.recall(windows[0])) is not None:
+            done([known])
+            return
         self._waiting.append(_Request(state, windows, done, failed))
         if self._runner is None:
             # No call's own task: it outlives the call that happens to begin it.
@@ -171,9 +174,10 @@ def shared_batch() -> SileroBatch:
 
 async def warm_up() -> None:
     """Builds the model, off the event loop, if it is not built yet."""
-    loop = asyncio.get_running_loop()
-    silence = np.zeros(WINDOW, dtype=np.int16)
-    await loop.run_in_executor(_executor(), probabilities, [StreamState()], [silence])
+    if not is_built():
+        loop = asyncio.get_running_loop()
+        silence = np.zeros(WINDOW, dtype=np.int16)
+        await loop.run_in_executor(_executor(), probabilities, [StreamState()], [silence])
 
 
 class PhoneVADAnalyzer(VADAnalyzer):
@@ -281,8 +285,8 @@ class PhoneVADAnalyzer(VADAnalyzer):
 
         Args:
             pcm: 16-bit mono at 8 kHz, of any length.
-            done: Called when all of it has been judged, and the state is the one after it; with
-                what the model raised, if it did.
+            done: Called when all of it has been judged, and the state is the one after it, which
+                may be at once; with what the model raised, if it did.
 
         Returns:
             False if no window is whole by it: there is nothing to wait for.

@@ -177,7 +177,7 @@ async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> list[float]:
         raise RuntimeError("no model")
 
-    batch, window = SileroBatch(), np.zeros(WINDOW, dtype=np.int16)
+    batch, window = SileroBatch(), np.ones(WINDOW, dtype=np.int16)
     with monkeypatch.context() as patch:
         patch.setattr(silero_model, "probabilities", broken)
         with pytest.raises(RuntimeError, match="no model"):

@@ -139,7 +139,11 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
             self._busy_rounds = 0
             self._drop_cancelled()
             self._process_events(self._selector.select(self._pause()))
-        self._ready_those_due()
+        end = self._now + self._clock_resolution
+        while self._scheduled and self._scheduled[0][0] < end:
+            timer = heapq.heappop(self._scheduled)[2]
+            timer._scheduled = False
+            self._ready.append(timer)
         for _ in range(len(self._ready)):
             handle = self._ready.popleft()
             if not handle._cancelled:
@@ -149,13 +153,6 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         if self._ready or self._stopping:
             return 0.0
         return max(0.0, self._scheduled[0][0] - self._now) if self._scheduled else None
-
-    def _ready_those_due(self) -> None:
-        end = self._now + self._clock_resolution
-        while self._scheduled and self._scheduled[0][0] < end:
-            timer = heapq.heappop(self._scheduled)[2]
-            timer._scheduled = False
-            self._ready.append(timer)
 
     def _drop_cancelled(self) -> None:
         """Forgets cancelled timers: the next ones, and all where there are many."""
