@@ -12,6 +12,7 @@ from pipecat.workers.runner import WorkerRunner
 from twilio_frames.call import phone_worker
 from twilio_frames.calllog import CallLog, direct
 from twilio_frames.calllog.direct import add_observers
+from twilio_frames.pipecat_internals import observer_of
 
 
 class Other(BaseObserver):
@@ -54,6 +55,16 @@ async def test_log_has_no_queue(tmp_path):
 
     distributor = worker._observer  # pyright: ignore[reportPrivateUsage]
     assert log not in distributor._observers  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_nobody_is_told_until_somebody_observes():
+    worker, other = phone_worker(Pipeline([IdentityFilter()])), Other()
+    before = bool(observer_of(worker))
+    worker.add_observer(other)
+    await run(worker)
+
+    assert (before, bool(observer_of(worker))) == (False, True)
+    assert TranscriptionFrame in other.seen
 
 
 class Raises(Other):
