@@ -81,6 +81,11 @@ class BenchProcess:
             await self._changed.wait_for(lambda: bool(self.of(event)))
         return self.of(event)[0]
 
+    def signal(self, number: int) -> None:
+        """Sends it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def of(self, event: str) -> Sequence[Note]:
         """All notes of an event so far."""
         return [note for note in self.notes if note["event"] == event]
