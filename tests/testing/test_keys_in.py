@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twilio_frames.audio import encode_mulaw, mulaw_silence
-from twilio_frames.testing.callers.tones import KEYS, keys_in, tones
+from twilio_frames.testing.callers.tones import KEYS, KeyEar, keys_in, tones
 from twilio_frames.testing.known_speech import said, sound
 
 
@@ -14,6 +14,15 @@ def test_keys_are_heard_as_they_were_pressed(keys: str):
 @pytest.mark.parametrize("offset", range(0, 160, 37))
 def test_keys_lie_anywhere(offset: int):
     assert keys_in(b"\xff" * offset + tones("2580")) == "2580"
+
+
+@pytest.mark.parametrize("step", [100, 160, 1000])
+def test_keys_are_heard_as_they_come(step: int):
+    ear, sound = KeyEar(), mulaw_silence(0.1) + tones("2w25") + mulaw_silence(0.1)
+    seen = [ear.keys_in(sound[:end]) for end in range(0, len(sound) + step, step)]
+
+    assert seen[-1] == "225"
+    assert list(dict.fromkeys(seen)) == ["", "2", "22", "225"]
 
 
 def test_other_sounds_are_no_keys():

@@ -9,7 +9,7 @@ import numpy as np
 from twilio_frames.audio import SAMPLE_RATE, encode_mulaw
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing.callers.caller import Caller
-from twilio_frames.testing.callers.tones import keys_in
+from twilio_frames.testing.callers.tones import KeyEar
 from twilio_frames.testing.calls.ringing import CallerOptions, RingingCall
 from twilio_frames.testing.results.result import CallResult
 from twilio_frames.testing.speech import Speech
@@ -164,7 +164,7 @@ class PhoneMenu:
 
     async def __call__(self, caller: Caller) -> None:
         """Takes one call."""
-        place, known = "", 0
+        place, known, ear = "", 0, KeyEar()
         while True:
             saying = await caller.start_saying(self.says[place])
             until = caller.now + self.patience
@@ -172,7 +172,7 @@ class PhoneMenu:
             while not keys and caller.now < until:
                 await caller.wait(0.1)
                 # The last key may still sound.
-                keys = keys_in(caller.heard_so_far[: -SAMPLE_RATE // 10])[known:]
+                keys = ear.keys_in(caller.heard_so_far[: -SAMPLE_RATE // 10])[known:]
             if not keys:
                 return
             if saying.ended_at is None:

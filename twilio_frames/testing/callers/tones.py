@@ -17,32 +17,54 @@ _LEAST = 500.0
 """Amplitude below which nothing counts as a key."""
 
 
+_TIME = np.arange(_FRAME) / SAMPLE_RATE
+_TUNED = np.exp(-2j * np.pi * np.outer((*_ROWS, *_COLUMNS), _TIME)).T
+
+
 def keys_in(mulaw: bytes) -> str:
-    """The keys whose tones are heard in a sound, in order.
+    """The keys whose tones are heard in a sound, in order."""
+    return KeyEar().keys_in(mulaw)
+
+
+class KeyEar:
+    """Hears the keys in a sound that grows.
 
     Looks at 20 ms at a time; two of them alike in a row are a key.
     """
+
+    def __init__(self) -> None:
+        self._looked = 0
+        self._last = ("", "")
+        self._keys = ""
+
+    def keys_in(self, mulaw: bytes) -> str:
+        """All keys so far, in order.
+
+        Args:
+            mulaw: All of the sound so far.
+        """
+        new = mulaw[self._looked : len(mulaw) // _FRAME * _FRAME]
+        self._looked += len(new)
+        for key in _keys_of_frames(new):
+            before, last = self._last
+            if key and key == last != before:
+                self._keys += key
+            self._last = last, key
+        return self._keys
+
+
+def _keys_of_frames(mulaw: bytes) -> list[str]:
     pcm = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.float64)
-    frames = pcm[: len(pcm) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    if not len(frames):
-        return ""
-    time = np.arange(_FRAME) / SAMPLE_RATE
-    tuned = np.exp(-2j * np.pi * np.outer((*_ROWS, *_COLUMNS), time))
-    power = 2 * np.abs(frames @ tuned.T) ** 2 / _FRAME
+    frames = pcm.reshape(-1, _FRAME)
+    found = [""] * len(frames)
     whole = (frames**2).sum(axis=1)
+    (loud,) = np.nonzero(whole > _FRAME * _LEAST**2)
+    power = 2 * np.abs(frames[loud] @ _TUNED) ** 2 / _FRAME
     rows, columns = power[:, :4], power[:, 4:]
-    is_key = rows.max(axis=1) + columns.max(axis=1) > _SHARE * whole
-    is_key &= whole > _FRAME * _LEAST**2
-    found = [
-        KEYS[4 * row + column] if key else ""
-        for row, column, key in zip(
-            rows.argmax(axis=1), columns.argmax(axis=1), is_key, strict=True
-        )
-    ]
-    pairs = zip(found, found[1:], ["", *found[:-2]], strict=False)
-    return "".join(
-        this for this, after, before in pairs if this and this == after and this != before
-    )
+    is_key = rows.max(axis=1) + columns.max(axis=1) > _SHARE * whole[loud]
+    for number in np.nonzero(is_key)[0]:
+        found[loud[number]] = KEYS[4 * rows[number].argmax() + columns[number].argmax()]
+    return found
 
 
 def tones(digits: str) -> bytes:
