@@ -22,8 +22,8 @@ class Socket:
     async def receive(self) -> str | None:
         return self._texts.popleft() if self._texts else None
 
-    async def send(self, text: str) -> None:
-        self.sent.append(text)
+    async def send(self, *texts: str) -> None:
+        self.sent += texts
 
     async def close(self) -> None:
         pass
