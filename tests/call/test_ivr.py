@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
 from pipecat.extensions.ivr.ivr_navigator import IVRNavigator, IVRStatus
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from tests.audio.recordings import needs_recordings, prompt
 from tests.vendors.fallback_bot import Scribe
 from twilio_frames.call import Call
 from twilio_frames.local.tts import EspeakTTSService
@@ -26,6 +28,12 @@ SAYS = {
     "23": "Please enter the last two digits of your postal code.",
     "2345": "We are open from nine to five. Goodbye.",
 }
+RECORDED = {
+    "": "vm-advopts",
+    "2": "vm-repeat",
+    "23": "vm-extension",
+    "2345": "vm-goodbye",
+}
 REPLIES = [
     "<mode>ivr</mode>",
     "<dtmf>2</dtmf>",
@@ -35,8 +43,12 @@ REPLIES = [
 ]
 
 
-async def test_bot_finds_its_way_through_three_levels(phone: Phone):
-    menu = PhoneMenu(says=SAYS)
+@pytest.mark.parametrize(
+    "is_recorded", [False, pytest.param(True, marks=needs_recordings)], ids=["spoken", "recorded"]
+)
+async def test_bot_finds_its_way_through_three_levels(phone: Phone, *, is_recorded: bool):
+    says = {place: prompt(name) for place, name in RECORDED.items()} if is_recorded else SAYS
+    menu = PhoneMenu(says=says)
     statuses: list[IVRStatus] = []
     completed = asyncio.Event()
 
