@@ -8,7 +8,10 @@ from aiohttp import web
 
 from twilio_frames.server.incoming import problem
 
-__all__ = ["PageParts"]
+__all__ = ["SOFTPHONE", "PageParts", "has_softphone"]
+
+SOFTPHONE = "softphone"
+"""The name of the route of a page where one speaks to the bot, where there is one."""
 
 _KINDS = {".css": "text/css", ".js": "text/javascript"}
 _HEADERS = {
@@ -21,6 +24,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+def has_softphone(request: web.Request) -> bool:
+    """Tell whether this server has a page where one speaks to the bot."""
+    return SOFTPHONE in request.app.router.named_resources()
 
 
 class PageParts:

@@ -244,7 +244,10 @@ byId("hang-up").addEventListener("click", () => {
 
 // A link may bring the dial key, which the address bar need not keep.
 function takeKey() {
-  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  const given = new URLSearchParams(location.hash.slice(1));
+  const key = given.get("key");
+  // A link to one call shows it alone; hearing it takes the press of a button.
+  if (given.has("call")) byId("filter").value = given.get("call");
   if (key) {
     sessionStorage.setItem("key", key);
     history.replaceState(null, "", location.pathname);

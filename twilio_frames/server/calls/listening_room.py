@@ -3,23 +3,19 @@
 from aiohttp import web
 
 from twilio_frames.server.dialing.placing import needs_key
-from twilio_frames.server.page_parts import PageParts
+from twilio_frames.server.page_parts import PageParts, has_softphone
 
-__all__ = ["SOFTPHONE", "page", "part"]
-
-SOFTPHONE = "softphone"
-"""The name of the route of a page where one speaks to the bot, where there is one."""
+__all__ = ["page", "part"]
 
 _PARTS = PageParts()
 
 
 async def page(request: web.Request) -> web.Response:
     """``GET /listen``: the listening room; what it shows, it is told for the dial key."""
-    has_softphone = SOFTPHONE in request.app.router.named_resources()
     return _PARTS.page(
         "listen.html",
         needs_key=_in_script(needs_key(request)),
-        has_softphone=_in_script(has_softphone),
+        has_softphone=_in_script(has_softphone(request)),
     )
 
 

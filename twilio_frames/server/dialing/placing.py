@@ -19,6 +19,7 @@ from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.dialing.outgoing import source_of
 from twilio_frames.server.dialing.relaying import relayed
 from twilio_frames.server.incoming import own_url, problem, read_body, read_form
+from twilio_frames.server.page_parts import has_softphone
 from twilio_frames.server.state import STATE, ServerState
 
 __all__ = [
@@ -254,6 +255,7 @@ async def page(request: web.Request) -> web.Response:
     told = {
         "needsKey": needs_key(request),
         "ready": state.rest is not None and bool(state.settings.phone_number),
+        "hasSoftphone": has_softphone(request),
     }
     text = _PAGE.replace("{{nonce}}", nonce).replace("{{told}}", json.dumps(told))
     policy = (

@@ -29,12 +29,11 @@ from twilio_frames.report import page as report_page
 from twilio_frames.report import read_report
 from twilio_frames.server import Bot, ServerSettings
 from twilio_frames.server.addresses import is_same_origin
-from twilio_frames.server.calls.listening_room import SOFTPHONE
 from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.dialing.placing import check_key, needs_key
 from twilio_frames.server.fleet.settings import FleetSettings
 from twilio_frames.server.incoming import own_url, problem
-from twilio_frames.server.page_parts import PageParts
+from twilio_frames.server.page_parts import SOFTPHONE, PageParts
 from twilio_frames.server.routes import bases
 from twilio_frames.server.state import STATE
 from twilio_frames.testing.serving import serving
