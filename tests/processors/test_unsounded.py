@@ -13,7 +13,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 
-from tests.processors.test_words import MILLISECOND, Audio, near
+from tests.processors.words_rig import MILLISECOND, Audio, near
 from twilio_frames.processors.output.function_rounds import FunctionRounds
 from twilio_frames.processors.output.unsounded import SayAgain
 from twilio_frames.processors.words.text_layer import HeardTextFrame
