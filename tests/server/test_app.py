@@ -31,12 +31,14 @@ async def test_healthz_shows_vendors_on_this_machine_alone(site: Site):
     assert "vendors" not in there
 
 
-async def test_draining_is_unhealthy(site: Site):
+async def test_a_server_that_is_to_stop_is_healthy_and_not_ready(site: Site):
+    assert (await site.client.get("/readyz")).status == 200
     site.state.switchboard.draining = True
-    answer = await site.client.get("/healthz")
+    ready = await site.client.get("/readyz")
+    healthy = await site.client.get("/healthz")
 
-    assert answer.status == 503
-    assert (await answer.json())["status"] == "draining"
+    assert (ready.status, healthy.status) == (503, 200)
+    assert (await ready.json())["status"] == (await healthy.json())["status"] == "draining"
 
 
 async def test_page_is_self_contained(site: Site):

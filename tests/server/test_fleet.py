@@ -7,24 +7,26 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
+from twilio_frames.server.connecting import GOES_ON
 
 from tests.server.site import FORM, Open, Site
 from tests.waiting import time_passes, until
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import RegisterError, StreamKind
 from twilio_frames.frames import CallEndReason
 from twilio_frames.server import FleetSettings, ServerSettings
 from twilio_frames.server.fleet.membership import Membership
-from twilio_frames.server.stream import GOES_ON
+from twilio_frames.server.fleet.winding_down import wind_down
 
 Fleet = Callable[..., Awaitable[list[Site]]]
 
 
 @pytest.fixture
-def open_fleet(open_site: Open, tmp_path: Path) -> Fleet:
+def open_fleet(open_site: Open) -> Fleet:
     async def open_all(workers: int = 2, **changes: Any) -> list[Site]:
-        settings: dict[str, Any] = {"register": f"sqlite://{tmp_path}/register.db", **changes}
+        settings: dict[str, Any] = {"register": MemoryRegister(), **changes}
         most_calls = settings.pop("max_calls", 10)
         fleet = FleetSettings(**settings)
         sites = [
@@ -46,10 +48,10 @@ def path_of(twiml: ElementTree.Element) -> str:
 
 
 def carriers(sites: list[Site], twiml: ElementTree.Element) -> tuple[Site, Site]:
-    """Who is to carry a call by its TwiML, and one who is not."""
+    """Who is to carry a call by its TwiML, and one who is not, if there is one."""
     name = path_of(twiml).split("/")[2]
     named = next(site for site in sites if site.state.fleet.name == name)
-    return named, next(site for site in sites if site is not named)
+    return named, next((site for site in sites if site is not named), named)
 
 
 async def up(sites: list[Site], call_sid: str = "CA1") -> tuple[Site, Site]:
@@ -157,7 +159,68 @@ async def test_a_worker_that_drains_leads_new_calls_to_the_others(open_fleet: Fl
         assert carriers(sites, twiml)[0] is sites[1]
 
 
-async def test_without_the_register_each_worker_goes_on_alone(open_fleet: Fleet, tmp_path: Path):
+async def test_a_worker_that_is_to_stop_hands_its_calls_over(open_fleet: Fleet):
+    sites = await open_fleet(hand_over_secs=3.0)
+    owner, other = await up(sites)
+    assert await wind_down(owner.state, 3.0) == 0
+    assert owner.bot.calls[0].end_reason is CallEndReason.HANDED_OVER
+    # Twilio asks whichever it comes to.
+    for asked in (other, owner):
+        twiml = await asked.ask("/after-stream", FORM | {"CallStatus": "in-progress"})
+        assert carriers(sites, twiml)[0] is other
+    await other.start({"token": token_of(twiml)["token"]}, path=path_of(twiml))
+    await other.bot.arrived.wait()
+    resumed = other.bot.calls[0].resumed
+    assert resumed is not None
+    assert resumed.is_planned
+    assert dict(other.bot.calls[0].parameters) == dict(owner.bot.calls[0].parameters)
+
+
+async def test_the_last_worker_lets_its_calls_end_for_as_long_as_it_may(open_fleet: Fleet):
+    (site,) = await open_fleet(1)
+    await up([site, site])
+    assert await wind_down(site.state, 5.0) == 1
+    assert site.bot.calls[0].end_reason is None
+
+
+async def test_a_call_whose_worker_was_killed_goes_on_at_another(open_fleet: Fleet):
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    owner.bot.calls[0].state["order"] = "tea"
+    await time_passes(1.0)
+    # As the register and the others see a process that is gone.
+    other.state.fleet._others.clear()  # type: ignore[reportPrivateUsage]
+    form = FORM | {"CallStatus": "in-progress"}
+    twiml = await other.ask(f"/w/{owner.state.fleet.name}/after-stream", form)
+    await other.start(token_of(twiml), path=path_of(twiml))
+    await other.bot.arrived.wait()
+    call = other.bot.calls[0]
+    assert dict(call.state) == {"order": "tea"}
+    # The one before, should it live, learns that the call is another's.
+    await time_passes(2.0)
+    assert owner.bot.calls[0].end_reason is CallEndReason.TRANSFERRED
+    assert call.end_reason is None
+
+
+async def test_a_call_that_is_lost_wherever_it_is_taken_is_given_up(open_fleet: Fleet):
+    (site,) = await open_fleet(1)
+    await up([site, site])
+    tags: list[str] = []
+    for _ in range(5):
+        site.bot.arrived.clear()
+        await site.bot.calls[-1].transport.close(CallEndReason.LINE_LOST, "the test")
+        site.bot.leave.set()
+        twiml = await site.ask("/after-stream", FORM | {"CallStatus": "in-progress"})
+        tags.append(twiml[0].tag)
+        if tags[-1] != "Connect":
+            break
+        site.bot.leave.clear()
+        await site.start(token_of(twiml), path=path_of(twiml))
+        await site.bot.arrived.wait()
+    assert tags == ["Connect", "Connect", "Connect", "Say"]
+
+
+async def test_without_the_register_each_worker_goes_on_alone(open_fleet: Fleet):
     sites = await open_fleet()
     owner, _ = await up(sites)
     for site in sites:

@@ -114,7 +114,7 @@ async def test_first_signal_lets_calls_finish(number: signal.Signals):
         os.kill(os.getpid(), number)
         await serving.announced("no new calls; 1 up")
 
-        assert (await session.get(f"{server.url}/healthz")).status == 503
+        assert (await session.get(f"{server.url}/readyz")).status == 503
         assert "Reject" in await (await session.post(f"{server.url}/twiml", data=FORM)).text()
         assert not run.done()
         serving.bot.leave.set()

@@ -15,10 +15,11 @@ from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.calls.warm_up import OwnWarmUp, WarmUp
 from twilio_frames.server.dialing.consulting import place_consult
 from twilio_frames.server.fleet.joining import member
+from twilio_frames.server.fleet.winding_down import wind_down
 from twilio_frames.server.incoming import LARGEST_BODY, problem
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.state import STATE, ServerState, make_state
+from twilio_frames.server.state import IS_DOOR, STATE, ServerState, make_state
 
 __all__ = ["create_app"]
 
@@ -48,7 +49,8 @@ def create_app(
     POST    ``/room``                 who comes into the room where caller and they meet
     GET     ``/room-audio``           what is said in it, for a bot that stays as a silent listener
     POST    ``/status``               call and stream status callbacks
-    GET     ``/healthz``              whether calls are taken, how many are up; how vendors do
+    GET     ``/healthz``              that the server lives, how many calls are up; how vendors do
+    GET     ``/readyz``               whether new calls are taken
     ======  ========================  ==================================================
 
     Twilio may ask its webhooks by GET as well, and whatever a gateway leaves in front of the path.
@@ -72,7 +74,7 @@ def create_app(
     state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
     app = _routed(state)
     state.consults.place = partial(place_consult, state)
-    app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state)))
+    app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state, is_door=True)))
     if warm_up is not None:
         own = OwnWarmUp(warm_up, patience=state.settings.warm_up_secs)
         app.cleanup_ctx.append(partial(_warm_up_own, own=own))
@@ -82,12 +84,12 @@ def create_app(
     return app
 
 
-def _routed(state: ServerState) -> web.Application:
+def _routed(state: ServerState, *, is_door: bool = False) -> web.Application:
     app = web.Application(
         middlewares=[_keeps_connection, tells_twilio_why, _strangers_stay_out],
         client_max_size=LARGEST_BODY,
     )
-    app[STATE] = state
+    app[STATE], app[IS_DOOR] = state, is_door
     add_routes(app, state.settings.public_url)
     return app
 
@@ -136,7 +138,11 @@ async def _warm_up(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _end_calls(app: web.Application) -> None:
-    await app[STATE].switchboard.cancel()
+    # Where nobody has let them end before: under gunicorn, or web.run_app().
+    state = app[STATE]
+    if len(state.switchboard):
+        await wind_down(state, state.settings.drain_secs)
+    await state.switchboard.cancel()
     await app[STATE].preparations.close()
 
 

@@ -20,6 +20,7 @@ from twilio_frames.server.calls.preparing import Prepare
 from twilio_frames.server.calls.switchboard import Bot, Switchboard, describe
 from twilio_frames.server.calls.warm_up import WarmUp
 from twilio_frames.server.connections import Listener, listening_sockets
+from twilio_frames.server.fleet.winding_down import can_hand_over, wind_down
 from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
@@ -104,6 +105,7 @@ class Server:
 
     async def __aenter__(self) -> Self:
         state = self._app[STATE]
+        state.is_served_here = True
         runner = web.AppRunner(
             self._app,
             handle_signals=False,
@@ -161,7 +163,11 @@ class Server:
             seconds: How long they may go on, None for what the settings say.
         """
         allowed = self._app[STATE].settings.drain_secs if seconds is None else seconds
-        return await self.switchboard.drain(allowed)
+        state = self._app[STATE]
+        if self._sockets is not None and self._listener is not None and can_hand_over(state):
+            # Whoever shares the port takes what comes; what is for this one is passed on to it.
+            self._listener.close()
+        return await wind_down(state, allowed)
 
 
 def check_address(settings: ServerSettings, host: str) -> None:

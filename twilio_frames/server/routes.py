@@ -45,7 +45,13 @@ _STREAMS = frozenset({"stream", "room-audio"})
 _ASKED_OF_OWNERS = frozenset(_ASKED_BY_TWILIO) - _STREAMS - {"twiml"}
 """What is about a call that some worker has."""
 
-_ASKED_BY_OTHERS = {"": ("GET",), "call": ("POST",), "calls": ("GET",), "healthz": ("GET",)}
+_ASKED_BY_OTHERS = {
+    "": ("GET",),
+    "call": ("POST",),
+    "calls": ("GET",),
+    "healthz": ("GET",),
+    "readyz": ("GET",),
+}
 
 
 def add_routes(app: web.Application, public_url: str | None) -> None:
@@ -66,6 +72,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_post(base + "/calls/{sid}/listen", overhearing.ticket)
         app.router.add_delete(base + "/calls/{sid}", dialing.hang_up)
         app.router.add_get(base + "/healthz", healthz)
+        app.router.add_get(base + "/readyz", readyz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)
 
 
@@ -75,7 +82,7 @@ def bases(public_url: str | None) -> list[str]:
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """``GET /healthz``: 200 while calls are taken, 503 when the server is about to stop.
+    """``GET /healthz``: 200 as long as the server lives, be it about to stop.
 
     Who asks on this machine also sees how the vendors do; elsewhere nobody need know who they are.
     """
@@ -88,7 +95,14 @@ async def healthz(request: web.Request) -> web.Response:
     }
     if is_local(request):
         state["vendors"] = VENDORS.as_json()
-    return web.json_response(state, status=503 if draining else 200)
+    return web.json_response(state)
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """``GET /readyz``: 200 while new calls are taken, 503 when the server is about to stop."""
+    draining = request.app[STATE].switchboard.draining
+    status = "draining" if draining else "ready"
+    return web.json_response({"status": status}, status=503 if draining else 200)
 
 
 async def _by_last_name(request: web.Request) -> web.StreamResponse:

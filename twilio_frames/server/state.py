@@ -26,7 +26,7 @@ from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SignatureValidator
 
-__all__ = ["STATE", "LogFolder", "ServerState", "dial_key_of", "make_state"]
+__all__ = ["IS_DOOR", "STATE", "LogFolder", "ServerState", "dial_key_of", "make_state"]
 
 
 class LogFolder:
@@ -70,6 +70,8 @@ class ServerState:
         wrong_keys: Who showed a wrong dial key.
         tickets: What listeners show that can show no key.
         log_folder: The folder of the calls' logs.
+        is_served_here: Whether a :class:`~twilio_frames.server.Server` serves it, which lets its
+            calls end before it closes their connections.
         dial_key: What places calls from elsewhere; None if nothing does.
     """
 
@@ -92,6 +94,7 @@ class ServerState:
     tickets: StreamTokens = field(default_factory=lambda: StreamTokens(lifetime=30.0, capacity=500))
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
+    is_served_here: bool = False
 
     async def lines_taken(self) -> int:
         """How many calls there are, those that are about to start counted in."""
@@ -129,6 +132,8 @@ class ServerState:
 
 STATE = web.AppKey("STATE", ServerState)
 """Where an application keeps its state."""
+IS_DOOR = web.AppKey("IS_DOOR", bool)
+"""Marks the application that other workers, and streams, come to."""
 
 
 def dial_key_of(settings: ServerSettings) -> str | None:

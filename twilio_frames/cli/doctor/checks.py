@@ -209,7 +209,7 @@ async def _reached(patient: Patient) -> _Found:
                 "alone: have your proxy or tunnel speak TLS"
             )
     status, told = await _ask(patient, "GET", "/healthz")
-    if status == 503 and isinstance(told, dict):
+    if isinstance(told, dict) and told.get("status") == "draining":
         return Verdict.NOTE, "the server is about to stop, or has just been told to"
     if status != 200 or not isinstance(told, dict) or "version" not in told:
         return Verdict.BAD, (

@@ -118,8 +118,12 @@ class CallRecord:
     @property
     def ended_well(self) -> bool:
         """Whether the stream has ended as somebody wanted, or is about to."""
-        reason = self.call.end_reason if self.call else self.end_reason
-        return reason is not None and reason not in _UNWANTED
+        return self.stream_end is not None and self.stream_end not in _UNWANTED
+
+    @property
+    def stream_end(self) -> CallEndReason | None:
+        """Why the stream has ended, or is about to."""
+        return self.call.end_reason if self.call else self.end_reason
 
     def as_json(self) -> Mapping[str, str | float | None]:
         """The record as a page may show it."""

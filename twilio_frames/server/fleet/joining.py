@@ -33,19 +33,32 @@ async def member(
         make_door: Makes one with the same routes and the same state, for the other workers.
     """
     state = app[STATE]
-    if state.fleet.is_alone:
+    if state.fleet.is_alone and state.is_served_here:
         yield
         return
     runner = web.AppRunner(make_door(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     handovers = Handovers(_server_of(runner))
+    try:
+        handovers.start()
+        state.fleet.handover = handovers.path
+        async with contextlib.AsyncExitStack() as stack:
+            if not state.fleet.is_alone:
+                await stack.enter_async_context(_leased(state, runner))
+            yield
+    finally:
+        handovers.close()
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _leased(state: ServerState, runner: web.AppRunner) -> AsyncIterator[None]:
+    """Has the other workers know of this one."""
     lag = LoopLag()
     renewing: asyncio.Task[None] | None = None
     try:
         if not state.fleet.address:
             await _listen(runner, state)
-        handovers.start()
-        state.fleet.handover = handovers.path
         lag.start()
         await _renew(state, lag)
         renewing = asyncio.create_task(_keep_lease(state, lag), name="lease")
@@ -55,12 +68,10 @@ async def member(
         if renewing is not None:
             renewing.cancel()
         lag.stop()
-        handovers.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE_SECS):
                 await state.fleet.leave()
         await state.workers.close()
-        await runner.cleanup()
 
 
 def _server_of(runner: web.AppRunner) -> web.Server:

@@ -12,7 +12,7 @@ from twilio_frames.server.fleet.handover import hand_over
 from twilio_frames.server.fleet.joining import own_lease
 from twilio_frames.server.fleet.passing import FULL, callback_key, is_passed_on, named_worker
 from twilio_frames.server.incoming import Form, read_signed_form
-from twilio_frames.server.state import STATE, ServerState
+from twilio_frames.server.state import IS_DOOR, STATE, ServerState
 
 __all__ = ["Note", "asked_of_owner", "other_workers", "taken_elsewhere", "taken_over"]
 
@@ -72,9 +72,17 @@ async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:
 
 
 async def taken_over(request: web.Request) -> bool:
-    """Whether a stream went to the worker of this machine that its path names."""
-    owner = request.app[STATE].fleet.find(named_worker(request))
-    return owner is not None and await hand_over(request, owner.handover)
+    """Whether a stream went to the worker of this machine that its path names.
+
+    Whatever serves the application may close its connections before its calls have ended, as
+    gunicorn does: then its own streams go to its door as well, which stays.
+    """
+    state = request.app[STATE]
+    owner = state.fleet.find(named_worker(request))
+    path = owner.handover if owner is not None else ""
+    if not path and not request.app[IS_DOOR] and not state.is_served_here:
+        path = state.fleet.handover
+    return await hand_over(request, path)
 
 
 async def taken_elsewhere(request: web.Request, call_sid: str) -> web.Response | None:

@@ -54,12 +54,9 @@ class Membership:
     Args:
         settings: The fleet's.
         token_secs: How long a stream may take to come.
-        register: The fleet's register; None for the one that the settings name.
     """
 
-    def __init__(
-        self, settings: FleetSettings, *, token_secs: float, register: Register | None = None
-    ):
+    def __init__(self, settings: FleetSettings, *, token_secs: float):
         self.settings = settings
         self.name = f"{settings.slot}-{secrets.token_hex(4)}"
         self.address = settings.worker_url or ""
@@ -69,9 +66,7 @@ class Membership:
         self._seal = Seal(settings.register_key)
         # What this worker alone knows, where the register is gone, or there is none.
         self._own = MemoryRegister()
-        self._shared: Register | None = register
-        if register is None and settings.is_shared:
-            self._shared = settings.open_register()
+        self._shared = settings.open_register() if settings.is_shared else None
         self._gone_until = 0.0
         self._owned: dict[str, Owned] = {}
         self._others: dict[str, Lease] = {}

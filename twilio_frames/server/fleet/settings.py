@@ -25,7 +25,8 @@ class FleetSettings:
     Parameters:
         register: Where they keep what they know in common: ``sqlite:///path`` for the workers of
             one machine, ``redis://host:6379/0`` (``rediss://``, ``unix://``) for those of many
-            (``TWILIO_FRAMES_REGISTER``). None: in this process, which is alone.
+            (``TWILIO_FRAMES_REGISTER``); or a :class:`~twilio_frames.fleet.register.Register` of
+            your own. None: in this process, which is alone.
         register_key: A secret of 16 characters or more; with it, snapshots and callbacks are
             encrypted in the register (``TWILIO_FRAMES_REGISTER_KEY``).
         register_secs: How long the register may take to answer. Then it counts as gone for a
@@ -41,13 +42,15 @@ class FleetSettings:
             ``busy``, the busy tone; ``say``, ``ServerSettings.busy`` is said; ``queue``, that is
             said and the call waits; or the URL of a webhook elsewhere, of another region say.
         queue_secs: How long a call waits at most.
+        hand_over_secs: How long before ``drain_secs`` are over a worker that is to stop begins to
+            hand its calls over.
         most_lag_secs: How late the event loop may be, p95 of the last five seconds, before a worker
             counts as full (``TWILIO_FRAMES_MOST_LAG_SECONDS``). None: it is not looked at.
         resumes: Whether a call whose stream was lost, with its worker, its line or by an exception
             of its bot's, goes on on a new one. None: where there is a register.
     """
 
-    register: str | None = field(default=None, repr=False)
+    register: str | Register | None = field(default=None, repr=False)
     register_key: str | None = field(default=None, repr=False)
     register_secs: float = 0.5
     without_register: Literal["alone", "busy"] = "alone"
@@ -56,11 +59,12 @@ class FleetSettings:
     lease_secs: float = 4.0
     when_full: str = "busy"
     queue_secs: float = 120.0
+    hand_over_secs: float = 12.0
     most_lag_secs: float | None = None
     resumes: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.register is not None and _scheme(self.register) not in _SCHEMES:
+        if isinstance(self.register, str) and _scheme(self.register) not in _SCHEMES:
             raise ConfigurationError(
                 "expected a register such as sqlite:///var/lib/bot/register.db or "
                 "redis://host:6379/0, got something else: TWILIO_FRAMES_REGISTER names it"
@@ -112,6 +116,8 @@ class FleetSettings:
         """
         if self.register is None:
             return MemoryRegister()
+        if not isinstance(self.register, str):
+            return self.register
         if _scheme(self.register) == "sqlite":
             path = Path(urlsplit(self.register).path)
             return SqliteRegister(path, patience_secs=self.register_secs)

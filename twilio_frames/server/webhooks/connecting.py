@@ -76,8 +76,12 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
     if not state.settings.fleet.does_resume:
         return None
     record = state.records.get(call_sid)
-    if record is not None and record.call is not None:
-        await ended_well(record)
+    if record is not None:
+        if record.stream_end in (None, CallEndReason.ERROR):
+            # Whether it has failed stands in the register when it has settled.
+            await ended_well(record)
+        if record.ended_well and record.stream_end not in GOES_ON:
+            return None
     standing = await state.fleet.standing(call_sid)
     if standing is None or not _may_go_on(standing):
         return None
