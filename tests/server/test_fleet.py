@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
-from twilio_frames.server.connecting import GOES_ON
 
 from tests.server.site import FORM, Open, Site
 from tests.waiting import time_passes, until
@@ -19,6 +18,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.server import FleetSettings, ServerSettings
 from twilio_frames.server.fleet.membership import Membership
 from twilio_frames.server.fleet.winding_down import wind_down
+from twilio_frames.server.webhooks.connecting import GOES_ON
 
 Fleet = Callable[..., Awaitable[list[Site]]]
 
