@@ -1,5 +1,6 @@
 """``twilio-frames calls`` asks a server that runs."""
 
+import argparse
 import asyncio
 import io
 import json
@@ -15,6 +16,7 @@ from tests.cli.command import run
 from twilio_frames.audio import MULAW_SILENCE, encode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.cli.listen import LiveSound, read_order
+from twilio_frames.cli.options import file_or_output
 from twilio_frames.server import Server, ServerSettings, create_app
 from twilio_frames.testing import CallEnd, SimulatedTwilio
 
@@ -135,6 +137,13 @@ async def test_call_is_listened_to(
 )
 def test_what_is_typed_is_an_order(line: str, order: dict[str, str] | None):
     assert read_order(line) == order
+
+
+def test_audio_goes_to_a_file_that_can_be(tmp_path: Path):
+    assert file_or_output("-") == "-"
+    assert file_or_output(str(tmp_path / "call.wav")) == str(tmp_path / "call.wav")
+    with pytest.raises(argparse.ArgumentTypeError, match="a folder that exists"):
+        file_or_output(str(tmp_path / "nowhere" / "call.wav"))
 
 
 async def test_call_that_is_not_up_cannot_be_listened_to(server: Server, capsys):

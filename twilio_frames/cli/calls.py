@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from twilio_frames.cli.exit_status import ExitStatus
-from twilio_frames.cli.options import Commands, file_to_write, write_json
+from twilio_frames.cli.options import Commands, file_or_output, file_to_write, write_json
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.hosts import proxy_for
@@ -52,6 +52,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument(
         "--audio",
+        type=file_or_output,
         metavar="FILE",
         help="where to `listen`: a WAV file, the caller left, the bot right; - for its samples on "
         "standard output, for a player: `| aplay -f S16_LE -r 8000 -c 2`",

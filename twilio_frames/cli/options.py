@@ -65,6 +65,11 @@ def file_to_write(text: str) -> Path:
     return path
 
 
+def file_or_output(text: str) -> str:
+    """The same, or ``-`` for standard output."""
+    return text if text == "-" else str(file_to_write(text))
+
+
 def port_number(text: str) -> int:
     """An argument that names a TCP port; 0 is any that is free."""
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
