@@ -15,6 +15,7 @@ from pipecat.pipeline.pipeline import Pipeline
 
 from tests.chromium import Page, browser, needs_chromium
 from tests.transport.bots import tone
+from tests.waiting import until
 from twilio_frames.audio import decode_mulaw, encode_mulaw, mulaw_silence
 from twilio_frames.call import Call
 from twilio_frames.processors.clips import Clip
@@ -150,6 +151,45 @@ async def test_microphone_that_is_unplugged_comes_back(tmp_path):
     assert "The microphone is gone" in trouble
     assert state == "On the line"
     assert page.complaints == []
+
+
+class Ears:
+    """Counts what is heard of the caller."""
+
+    def __init__(self) -> None:
+        self.loud = 0
+
+    def caller_audio(self, mulaw: bytes, at: float) -> None:
+        self.loud += sum(code not in (0x7F, 0xFF) for code in mulaw)
+
+    def bot_audio(self, mulaw: bytes, at: float) -> None: ...
+
+    def line_ended(self, at: float) -> None: ...
+
+
+async def test_tab_in_the_background_goes_on(tmp_path):
+    microphone = tmp_path / "tone.wav"
+    with wave.open(str(microphone), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(tone(60.0))
+    ears = Ears()
+
+    async def hear(call: Call) -> None:
+        call.transport.add_tap(ears)
+        await call.run(Pipeline([call.transport.input(), call.transport.output()]))
+
+    app = create_app(hear, ServerSettings(warm=False))
+    Softphone(hear).add_to(app)
+    async with Server(app) as server, browser(tmp_path, microphone=microphone) as page:
+        await page.open(f"{server.url}/phone")
+        await page.click("#call")
+        await page.wait_until("state.textContent === 'On the line'")
+        other = await page.do("Target.createTarget", url="about:blank")
+        await page.do("Target.activateTarget", targetId=other["targetId"])
+        await page.wait_until("document.hidden")
+        before = ears.loud
+        # Five seconds of sound within six: a timer of a hidden page runs once a second.
+        await until(lambda: ears.loud - before > 5 * 8000 * 0.9, seconds=6.0, every=0.1)
 
 
 async def test_whoever_is_elsewhere_is_asked_for_the_dial_key(tmp_path):
