@@ -21,7 +21,6 @@ from twilio_frames.transport.recorder import CallRecorder
 __all__ = ["Listening", "audio_to", "read_order"]
 
 _HEADER = struct.Struct(">BI")
-_WHO = ("caller", "bot")
 _LAG_MS = 400
 """By so much the bot's audio may come behind the caller's: it is told when it was heard."""
 _MOST_SECS = 30.0
