@@ -160,7 +160,8 @@ class Consult:
         self.is_in_room = asyncio.Event()
         self.is_gone = asyncio.Event()
         self.caller_is_in_room = asyncio.Event()
-        self._call_sid: str | None = None
+        self.call_sid: str | None = None
+        """Their call, as soon as Twilio has told anything of it."""
         self._told = 0
 
     @property
@@ -187,8 +188,8 @@ class Consult:
 
     def is_about(self, call_sid: str) -> bool:
         """Whether a call is theirs; the first that asks is."""
-        self._call_sid = self._call_sid or call_sid
-        return self._call_sid == call_sid
+        self.call_sid = self.call_sid or call_sid
+        return self.call_sid == call_sid
 
     @property
     def to_room(self) -> Dial:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.rest import TwilioRest
 
 __all__ = ["TwilioRecording"]
@@ -67,10 +67,20 @@ class TwilioRecording:
                     "expected a call that is not being recorded, got one that is: stop() it first"
                 )
             told = f"{self.base_url}/recording" if self.base_url else None
-            self.sid = await rest.record(self._call_sid, channels=channels, status_callback=told)
+            self.sid = await self._begin(rest, channels, told)
             if self._pauses:
                 await self._update("paused")
             return self.sid
+
+    async def _begin(self, rest: TwilioRest, channels: str, told: str | None) -> str:
+        try:
+            return await rest.record(self._call_sid, channels=channels, status_callback=told)
+        except RestError as error:
+            # Its answer alone may be lost: what records has to be known, to be paused.
+            found = await rest.live_recordings(self._call_sid) if error.may_be_done else ()
+            if not found:
+                raise
+            return found[0]
 
     async def stop(self) -> None:
         """End it for good; does nothing where there is none.

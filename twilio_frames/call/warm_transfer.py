@@ -22,7 +22,7 @@ from twilio_frames.call.transfer import (
     objection_to,
     tell_result,
 )
-from twilio_frames.errors import DetourError, TwilioFramesError
+from twilio_frames.errors import DetourError, RestError, TwilioFramesError
 from twilio_frames.pipecat_internals import tool_options
 from twilio_frames.twiml import Verb
 
@@ -144,7 +144,9 @@ class WarmTransfer:
         await self._first(placing, over)
         if over.done():
             return TransferOutcome.CALLER_HUNG_UP
-        placing.result()
+        error = placing.exception()
+        if error is not None and not (isinstance(error, RestError) and error.may_be_done):
+            raise error
         consult = self._consult
         answered = asyncio.create_task(consult.has_answered.wait())
         try:
@@ -226,7 +228,7 @@ class WarmTransfer:
     async def _hang_up_on(self, placing: asyncio.Task[str]) -> None:
         """Ends their call, be it that it is being placed still."""
         try:
-            call_sid = await placing
+            call_sid = self._consult.call_sid or await placing
             if not self._consult.is_gone.is_set():
                 await self._end_leg(call_sid)
         except TwilioFramesError:

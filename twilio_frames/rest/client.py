@@ -100,6 +100,10 @@ def _read_sid(resource: Any) -> str:
     return str(resource.sid)
 
 
+def _read_live_sids(recordings: Sequence[Any]) -> Sequence[str]:
+    return [str(one.sid) for one in recordings if one.status in ("in-progress", "paused")]
+
+
 def _read(call: CallInstance) -> CallState:
     if not isinstance(call.sid, str) or not call.sid:
         raise RestError("expected a call with a sid from Twilio, got none: check the base URL")
@@ -323,6 +327,15 @@ class TwilioRest:
         }
         create = self._client.calls(call_sid).recordings.create_async
         return await self._send(lambda: create(**_given(wanted)), _read_sid, once=True)
+
+    async def live_recordings(self, call_sid: str) -> Sequence[str]:
+        """Ask for the sids of a call's recordings that are not complete, the newest first.
+
+        Raises:
+            RestError: Twilio refused or did not answer.
+        """
+        listed = self._client.calls(call_sid).recordings.list_async
+        return await self._send(lambda: listed(limit=20), _read_live_sids)
 
     async def update_recording(
         self, call_sid: str, recording_sid: str, status: Literal["paused", "in-progress", "stopped"]

@@ -50,6 +50,7 @@ async def status(request: web.Request) -> web.Response:
     if "StreamEvent" not in fields and "CallStatus" in fields:
         state.relay.pass_on(request, form)
         if consult := state.consults.get(request.query.get("consult", "")):
+            consult.is_about(record.call_sid)
             consult.went(fields["CallStatus"], fields.get("SipResponseCode"))
     await _note_status(state, record, fields)
     return web.Response(status=204)

@@ -69,8 +69,8 @@ class AccountRules:
             an account that is no trial.
         refused_numbers: Error codes by the numbers that are refused with them, such as 21215 for
             a country that is not permitted.
-        answers_lost: Share of requests for a call, or for other instructions for one, that are
-            answered with HTTP 500 although they are carried out.
+        answers_lost: Share of requests for a call, a recording, or other instructions for a call,
+            that are answered with HTTP 500 although they are carried out.
         requests_lost: Share of requests for a call that are answered so, and no call is made.
         status: ``active``, ``suspended`` or ``closed``.
         kind: ``Full`` or ``Trial``.

@@ -58,7 +58,7 @@ class CallsResource:
         if isinstance(placed, web.Response):
             return placed
         answer = web.json_response(resource_of(placed), status=201)
-        return _broken() if self._loses_answer() else answer
+        return _broken() if _loses_answer(self._switch) else answer
 
     async def place(self, form: Form) -> SimulatedCall | web.Response:
         """Makes the call that a form asks for, or says why not."""
@@ -78,11 +78,6 @@ class CallsResource:
             )
         )
         return call
-
-    def _loses_answer(self) -> bool:
-        exchange = self._switch.exchange
-        share = exchange.rules.answers_lost
-        return bool(share) and exchange.random.random() < share
 
     def _new_call(self, form: Form) -> SimulatedCall:
         numbers = Numbers(
@@ -134,7 +129,7 @@ class CallsResource:
             call.callback = status_callback(form)
         if instructions is not None:
             call.order(instructions)
-        if self._loses_answer():
+        if _loses_answer(self._switch):
             return _broken()
         return web.json_response(resource_of(call))
 
@@ -147,6 +142,11 @@ class CallsResource:
             return error(400, 21220, "Call is in-progress. Cannot be canceled.")
         call.order(CallEnd.BOT_HUNG_UP)
         return web.json_response(resource_of(call) | {"status": status})
+
+
+def _loses_answer(switch: Switch) -> bool:
+    share = switch.exchange.rules.answers_lost
+    return bool(share) and switch.exchange.random.random() < share
 
 
 def _broken() -> web.Response:
@@ -308,7 +308,10 @@ class RecordingsResource:
         wanted = recording_request(
             form, source="StartCallRecordingAPI", channels="mono", trim="do-not-trim"
         )
-        return web.json_response(self._switch.record(call, wanted).resource(), status=201)
+        begun = self._switch.record(call, wanted)
+        if _loses_answer(self._switch):
+            return _broken()
+        return web.json_response(begun.resource(), status=201)
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = request.match_info.get("call") or request.query.get("CallSid")
