@@ -1,6 +1,7 @@
 """What MkDocs asks while it builds the site; ``pages.py`` has the answers."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ _texts: dict[str, str] = {}
 _sections: dict[str, list[Page]] = {}
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Puts each module's page into the navigation, under the one that lists them."""
+    modules = [
+        {path.removeprefix("reference/").removesuffix(".md"): path}
+        for path in reference_pages(_NAMES)
+        if path != "reference/index.md"
+    ]
+    for section in config.nav or []:
+        for item in section.get("Reference", []):
+            if "API" in item:
+                item["API"] = ["reference/index.md", *modules]
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made of the repository."""
     made = {
@@ -49,10 +64,17 @@ def on_nav(nav: Navigation, **_: Any) -> None:
     """Keeps which page belongs to which section."""
     for item in nav.items:
         if isinstance(item, Section):
-            pages = [one for one in item.children or [] if isinstance(one, Page)]
-            _sections[item.title] = pages
+            _sections[item.title] = [*_pages_in(item)]
         elif isinstance(item, Page):
             _sections.setdefault("The package", []).append(item)
+
+
+def _pages_in(section: Section) -> Iterator[Page]:
+    for item in section.children:
+        if isinstance(item, Page):
+            yield item
+        elif isinstance(item, Section):
+            yield from _pages_in(item)
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
@@ -70,7 +92,8 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
     here = Path(page.file.src_uri).parent
 
     def drawn(found: re.Match[str]) -> str:
-        return (ROOT / "docs" / here / found[1]).read_text("utf-8")
+        picture = (ROOT / "docs" / here / found[1]).read_text("utf-8")
+        return f'<div class="picture-frame" tabindex="0">{picture}</div>'
 
     html = re.sub(r'<img [^>]*src="([^":]+\.svg)"[^>]*>', drawn, html)
     return with_crossings(html)
