@@ -37,7 +37,7 @@ _sections: dict[str, list[Page]] = {}
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Puts each module's page into the navigation, under the one that lists them."""
     modules = [
-        {path.removeprefix("reference/").removesuffix(".md"): path}
+        {path.removeprefix("reference/twilio_frames.").removesuffix(".md"): path}
         for path in reference_pages(_NAMES)
         if path != "reference/index.md"
     ]
