@@ -151,6 +151,54 @@ async def test_where_one_is_full_another_takes_the_call_and_then_all_are(open_fl
     assert answer[0].tag == "Reject"
 
 
+@pytest.mark.parametrize(
+    ("when_full", "tags"),
+    [
+        ("busy", ["Reject"]),
+        ("say", ["Say", "Hangup"]),
+        ("https://other.example.com/twiml", ["Redirect"]),
+        ("queue", ["Say", "Pause", "Redirect"]),
+    ],
+)
+async def test_what_a_caller_gets_when_all_are_full(
+    open_site: Open, when_full: str, tags: list[str]
+):
+    site = await open_site(fleet=FleetSettings(when_full=when_full), max_calls=1)
+    await site.ask()
+    answer = await site.ask("/twiml?lang=de", FORM | {"CallSid": "CA2"})
+    assert [verb.tag for verb in answer] == tags
+
+
+async def test_a_call_that_waits_is_taken_as_soon_as_there_is_a_line(open_site: Open):
+    site = await open_site(fleet=FleetSettings(when_full="queue", queue_secs=8), max_calls=1)
+    await site.ask()
+    waiting = FORM | {"CallSid": "CA2", "CallStatus": "in-progress"}
+
+    async def ask_again(before: ElementTree.Element) -> ElementTree.Element:
+        url = urlsplit(before[-1].text or "")
+        return await site.ask(f"{url.path}?{url.query}", waiting)
+
+    first = await site.ask("/twiml?lang=de", FORM | {"CallSid": "CA2"})
+    second = await ask_again(first)
+    assert [verb.tag for verb in second] == ["Pause", "Redirect"]
+    third = await ask_again(second)
+    assert [verb.tag for verb in third] == ["Say", "Hangup"]
+    await site.post("/status", {"CallSid": "CA1", "CallStatus": "completed"})
+    taken = await ask_again(second)
+    assert taken[0].tag == "Connect"
+    parameters = token_of(taken)
+    assert parameters.keys() == {"lang", "from", "to", "direction", "token"}
+
+
+async def test_a_worker_whose_loop_is_late_takes_no_more(open_fleet: Fleet):
+    sites = await open_fleet(most_lag_secs=0.2)
+    sites[0].state.fleet.lag_secs = 0.5
+    taken = carriers(sites, await sites[0].ask("/twiml", FORM | {"CallSid": "CA2"}))[0]
+    assert taken is sites[1]
+    sites[0].state.fleet.lag_secs = 0.5
+    assert await sites[0].state.is_full()
+
+
 async def test_a_worker_that_drains_leads_new_calls_to_the_others(open_fleet: Fleet):
     sites = await open_fleet()
     await sites[0].state.switchboard.drain(0.0)

@@ -41,6 +41,7 @@ class FleetSettings:
         when_full: What a caller gets when all workers are full (``TWILIO_FRAMES_WHEN_FULL``):
             ``busy``, the busy tone; ``say``, ``ServerSettings.busy`` is said; ``queue``, that is
             said and the call waits; or the URL of a webhook elsewhere, of another region say.
+        queue_line: What is said to whoever waits.
         queue_secs: How long a call waits at most.
         hand_over_secs: How long before ``drain_secs`` are over a worker that is to stop begins to
             hand its calls over.
@@ -58,6 +59,7 @@ class FleetSettings:
     worker_url: str | None = None
     lease_secs: float = 4.0
     when_full: str = "busy"
+    queue_line: str = "All lines are busy at the moment. Please hold the line."
     queue_secs: float = 120.0
     hand_over_secs: float = 12.0
     most_lag_secs: float | None = None

@@ -1,5 +1,7 @@
 """The webhooks that Twilio asks what to do with a call."""
 
+from urllib.parse import urlencode
+
 from aiohttp import web
 from loguru import logger
 
@@ -25,7 +27,7 @@ from twilio_frames.server.webhooks.connecting import (
     gone_on,
     written,
 )
-from twilio_frames.twiml import Hangup, Reject, Say, Verb, fits_parameter, respond
+from twilio_frames.twiml import Hangup, Pause, Redirect, Reject, Say, Verb, fits_parameter, respond
 
 __all__ = ["after_stream", "back", "fallback", "take_call", "twiml", "whisper"]
 
@@ -33,6 +35,10 @@ _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
     name: name for name in TOLD_OF_CALLERS
 }
 _MOST_SIP_HEADERS = 20
+_WAITED = "twilio-frames-waited"
+"""In a query: how many seconds a call has waited for a line."""
+_ASK_AGAIN_SECS = 4
+"""How often a call that waits asks whether there is one."""
 
 
 async def twiml(request: web.Request) -> web.Response:
@@ -169,14 +175,30 @@ def _turn_away(request: web.Request, form: Form, call_sid: str) -> web.Response:
     if is_passed_on(request):
         # Whoever passed it on asks others, and knows what the caller gets.
         return web.Response(status=503, headers={FULL: "1"})
-    return written(respond(*_instead(form, settings)))
+    return written(respond(*_instead(request, form, settings)))
 
 
-def _instead(form: Form, settings: ServerSettings) -> tuple[Verb, ...]:
-    if dict(form).get("Direction", "inbound") == "inbound":
+def _instead(request: web.Request, form: Form, settings: ServerSettings) -> tuple[Verb, ...]:
+    fleet = settings.fleet
+    if fleet.when_full not in ("busy", "say", "queue"):
+        return (Redirect(url=fleet.when_full),)
+    waited = _waited_secs(request)
+    if fleet.when_full == "queue" and waited < fleet.queue_secs:
+        query = dict(request.query) | {_WAITED: str(waited + _ASK_AGAIN_SECS)}
+        again = Redirect(url=f"{own_url(request)}/twiml?{urlencode(query)}")
+        said = () if waited else (Say(text=fleet.queue_line),)
+        return (*said, Pause(seconds=_ASK_AGAIN_SECS), again)
+    told = dict(form)
+    is_up = told.get("Direction", "inbound") != "inbound" or told.get("CallStatus") == "in-progress"
+    if not is_up and fleet.when_full == "busy":
         return (Reject(reason="busy"),)
-    # A call that was placed is up already, and <Reject> is for calls that ring.
+    # A call that is up cannot be rejected: one that was placed, or has waited.
     return (Say(text=settings.busy), Hangup())
+
+
+def _waited_secs(request: web.Request) -> int:
+    waited = request.query.get(_WAITED, "0")
+    return int(waited) if waited.isascii() and waited.isdecimal() and len(waited) < 6 else 0
 
 
 def _parameters(request: web.Request, form: Form) -> dict[str, str]:
@@ -188,7 +210,7 @@ def _parameters(request: web.Request, form: Form) -> dict[str, str]:
     query = request.query.items()
     if request.method == "GET":
         query = [(name, value) for name, value in query if not name[:1].isupper()]
-    asked = dict(list(query)[:20])
+    asked = dict([(name, value) for name, value in query if name != _WAITED][:20])
     told = {ours: value for name, value in form if value and (ours := _PASSED_ON.get(name))}
     headers = [(name, value) for name, value in form if name.startswith(SIP_HEADER)]
     told |= dict(headers[:_MOST_SIP_HEADERS])
