@@ -318,6 +318,14 @@ async def test_queued_call_is_taken(site: Site):
     assert "QueueSid" in site.posted("/wait")[0]
 
 
+@fact("Without a `waitUrl` a queue plays music.", verb("enqueue"))
+async def test_queue_plays_music(site: Site):
+    async with site.ring("<Enqueue>support</Enqueue>") as (_, caller):
+        await caller.wait(1.0)
+    assert loudness(caller.result.heard_bot[1600:7000]) > 500
+    assert not any(turn.speaker == "bot" for turn in caller.result.turns)
+
+
 @fact("`<Hangup>` among what is played ends the call.", verb("enqueue"))
 async def test_hangup_ends_the_waiting(site: Site):
     site.pages["/wait"] = "<Hangup/>"

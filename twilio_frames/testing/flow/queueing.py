@@ -11,6 +11,7 @@ from twilio_frames.testing.calls.facts import CallEnd
 from twilio_frames.testing.calls.instructions import Fetch, Outcome
 from twilio_frames.testing.calls.queues import MAX_WAITING, CallQueue, QueuedCall
 from twilio_frames.testing.flow.dialing import sit
+from twilio_frames.testing.lines.waiting_sounds import hold_music
 from twilio_frames.testing.verbs import Enqueue
 
 Hold = Callable[[Fetch], Awaitable[CallEnd | Outcome]]
@@ -57,6 +58,7 @@ async def _wait(
 ) -> CallEnd | None:
     """Plays the ``waitUrl`` round and round; gives an end of the call, or None for ``<Leave>``."""
     if not verb.wait_url:
+        call.line.listen_to(hold_music())
         await asyncio.Event().wait()
     loop = asyncio.get_running_loop()
     while True:
