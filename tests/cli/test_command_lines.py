@@ -230,3 +230,16 @@ def test_command_is_a_module_as_well():
     command = [sys.executable, "-W", "ignore", "-m", "twilio_frames.cli", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("twilio-frames ")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("demo --phone --json demo.json", "expected either --phone or --json, got both"),
+        ("demo --port 8000", "expected --phone with --port"),
+        ("demo --no-browser", "expected --phone with --port"),
+    ],
+)
+def test_option_that_would_do_nothing_is_refused(line, reason, capsys):
+    assert main(line.split()) == 1
+    assert reason in capsys.readouterr().err

@@ -165,6 +165,18 @@ async def test_bot_that_hangs_up_ends_the_call_and_the_socket():
     assert browser.events("ended")[0]["why"] == "bot hung up"
 
 
+async def test_apology_for_a_bot_that_fails_is_told():
+    async def fail(call: Call) -> None:
+        raise RuntimeError("expected a bot that fails")
+
+    async with served(fail, apology="Sorry about that.") as browser, browser.call():
+        await until(lambda: browser.events("ended"))
+
+    (told,) = browser.events("announced")
+    assert told["text"] == "Sorry about that."
+    assert told["at"] < 2.0
+
+
 async def test_browser_that_goes_hangs_up():
     shop = Shop()
     async with served(shop) as browser:

@@ -99,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
     for module in ("pocketsphinx", "espeakng_loader"):
         if find_spec(module) is None:
             raise MissingExtraError(module, "local")
+    _check(options)
     console = Console()
     if options.phone:
         return _take_calls(options, console)
@@ -112,6 +113,15 @@ def run(options: argparse.Namespace) -> int:
     if outcome.problem is not None:
         raise CallFailedError(outcome.problem)
     return ExitStatus.DONE if outcome.is_served else ExitStatus.NOT_AS_IT_SHOULD_BE
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.phone and options.json is not None:
+        raise ConfigurationError(
+            "expected either --phone or --json, got both: the page leads to each call's report"
+        )
+    if not options.phone and (options.port or options.no_browser):
+        raise ConfigurationError("expected --phone with --port and --no-browser, got none")
 
 
 def _take_calls(options: argparse.Namespace, console: Console) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
-from twilio_frames.testing.callers.hearing import Heard, Hearing, Span
+from twilio_frames.testing.callers.hearing import Announcement, Heard, Hearing, Span
 from twilio_frames.testing.callers.tones import KEYS
 from twilio_frames.testing.callers.voice import Utterance
 from twilio_frames.testing.calls.call import SimulatedCall
@@ -89,6 +89,11 @@ class Caller:
     def bot_spells(self) -> Sequence[Spell]:
         """When the bot was heard so far; the last one may go on."""
         return self._line.ear.spells
+
+    @property
+    def announcements(self) -> Sequence[Announcement]:
+        """What Twilio itself has read to the caller so far."""
+        return self._call.announcements
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -10,6 +10,7 @@ Both ways, binary messages are mu-law, 8000 bytes a second: what the microphone 
 ``ringing``   the bot's webhook is being asked
 ``answered``  the line is open: ``call_sid``
 ``log``       a line of the call's log, see ``docs/call-log.md``; its ``t`` is from the answer on
+``announced`` Twilio itself reads ``text`` to the caller, from ``at`` on
 ``answer``    the bot's answer is heard: ``at``, and ``seconds`` since the caller's last word
 ``ended``     ``why``, ``seconds``, and ``alerts`` as Twilio's Debugger would show them
 ``failed``    no call came about: ``why``
@@ -20,7 +21,7 @@ Both ways, binary messages are mu-law, 8000 bytes a second: what the microphone 
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +31,7 @@ from twilio_frames.errors import CallFailedError
 from twilio_frames.report.answers import AnswerTimes
 from twilio_frames.report.lines import LIVE_KINDS, Kind, Line
 from twilio_frames.testing.callers.caller import Caller
+from twilio_frames.testing.callers.hearing import Announcement
 from twilio_frames.testing.callers.tones import KEYS
 from twilio_frames.testing.calls.facts import StatusCallback
 from twilio_frames.testing.calls.ringing import CallerOptions
@@ -99,7 +101,7 @@ class BrowserCall:
         self._caller: Caller | None = None
         self._watched: CallWatch | None = None
         self._answers = AnswerTimes()
-        self._spells = 0
+        self._spells = self._announced = 0
         self._unsent: asyncio.Queue[bytes | dict[str, Any] | None] = asyncio.Queue(_MOST_UNSENT)
         self._keys: asyncio.Queue[str] = asyncio.Queue(_MOST_KEYS)
 
@@ -171,10 +173,19 @@ class BrowserCall:
     def write(self, caller: bytes, bot: bytes) -> None:
         """Hears both sides, each 20 ms; the simulated line calls it."""
         self._put(bot)
-        if self._caller is None or len(self._caller.bot_spells) == self._spells:
+        if self._caller is None:
             return
-        self._spells = len(self._caller.bot_spells)
-        at = self._caller.bot_spells[-1].began_at
+        self._tell_announcements(self._caller.announcements)
+        if len(self._caller.bot_spells) > self._spells:
+            self._spells = len(self._caller.bot_spells)
+            self._tell_answer(self._caller.bot_spells[-1].began_at)
+
+    def _tell_announcements(self, announcements: Sequence[Announcement]) -> None:
+        for said in announcements[self._announced :]:
+            self._put({"event": "announced", "at": round(said.began_at, 3), "text": said.text})
+        self._announced = len(announcements)
+
+    def _tell_answer(self, at: float) -> None:
         if (seconds := self._answers.heard(at)) is not None:
             told = {"event": "answer", "at": round(at, 3), "seconds": round(seconds, 3)}
             self._put(told)

@@ -23,6 +23,7 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from twilio_frames.call import Call
+from twilio_frames.calllog import CallLog
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.private_files import make_private_folder
 from twilio_frames.report import page as report_page
@@ -45,8 +46,10 @@ _MOST_CALLS = 4
 """At one time: each is a call of the bot's, and nobody speaks on more."""
 _MOST_KEPT = 20
 """Calls whose reports can be had."""
+_WIND_UP_SECS = 5.0
+"""How long a call's pipeline may still tell its log something, once the line has ended."""
 _WRITTEN_SECS = 20.0
-"""How long a bot may wind up its pipeline, before there is no report."""
+"""How long a page waits for a call's report."""
 _PROTOCOL = "twilio-frames-softphone"
 # What stands in a report came over the line, and this server's pages know the dial key: so it gets
 # an origin of its own. It is a file elsewhere, and brings the rest of its policy.
@@ -96,6 +99,7 @@ class Softphone:
         self._watches: OrderedDict[str, CallWatch] = OrderedDict()
         self._reports: dict[str, str] = {}
         self._live: set[web.WebSocketResponse] = set()
+        self._writing: set[asyncio.Task[None]] = set()
         self._opening = asyncio.Lock()
         self._opened = AsyncExitStack()
         self._exchange: tuple[SimulatedTwilio, str] | None = None
@@ -202,6 +206,7 @@ class Softphone:
                 else:
                     made = tempfile.TemporaryDirectory(prefix="twilio-frames-softphone-")
                     self._folder = Path(stack.enter_context(made))
+                stack.push_async_callback(self._end_writing)
                 twilio = SimulatedTwilio(auth_token=secrets.token_urlsafe(24))
                 await stack.enter_async_context(twilio)
                 own = replace(
@@ -226,15 +231,41 @@ class Softphone:
             )
             recorder = CallRecorder(folder / f"{call.call_sid}.wav")
             call.transport.add_tap(recorder)
+            done = asyncio.Event()
+            # Beside the bot: one that fails is apologised for at once.
+            writing = asyncio.create_task(self._write_down(call, done, log, recorder))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
             try:
                 await self._bot(call)
             finally:
-                await asyncio.gather(recorder.wait_until_written(), log.wait_until_written())
-                watch.written.set()
+                done.set()
 
         if self._prepare is not None:
             watched.prepare = self._prepare  # pyright: ignore[reportFunctionMemberAccess]
         return watched
+
+    async def _write_down(
+        self, call: Call, done: asyncio.Event, log: CallLog, recorder: CallRecorder
+    ) -> None:
+        """Waits until a call is over and all of it is on disk."""
+        try:
+            await call.line_ended()
+            # A pipeline that winds up still has something to tell.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), _WIND_UP_SECS)
+        finally:
+            log.close()
+        await asyncio.gather(recorder.wait_until_written(), log.wait_until_written())
+        self._watch(call.call_sid).written.set()
+
+    async def _end_writing(self) -> None:
+        """Gives calls that have just ended a moment."""
+        if writing := set(self._writing):
+            _, late = await asyncio.wait(writing, timeout=_WIND_UP_SECS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _watch(self, call_sid: str) -> CallWatch:
         if call_sid not in self._watches:

@@ -8,7 +8,7 @@ import { decode } from "./mulaw.js";
 
 const $ = (id) => document.getElementById(id);
 const strip = new Strip($("strip"));
-const NAMES = { caller: "You", bot: "Bot" };
+const NAMES = { caller: "You", bot: "Bot", twilio: "Twilio" };
 let talk = showTalk($("talk"), NAMES);
 let sound = null;
 // The sound of the last call, which may be over: its report comes later.
@@ -178,6 +178,9 @@ function told(event) {
       break;
     case "log":
       talk.add(event.line);
+      break;
+    case "announced":
+      talk.append({ who: "twilio", at: event.at, text: event.text });
       break;
     case "answer":
       talk.answered(event.seconds);
