@@ -1,5 +1,6 @@
 """What people say to show that they listen, without wanting to speak."""
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -65,8 +66,9 @@ class Backchannels:
         self._longest = max((len(words) for words in self._phrases), default=0)
 
     @classmethod
+    @functools.cache
     def of(cls, *languages: str) -> "Backchannels":
-        """Those of some languages.
+        """Those of some languages; the same for all who ask.
 
         Args:
             *languages: Keys of ``BACKCHANNELS``.

@@ -17,7 +17,7 @@ from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.protocol import Start
 from twilio_frames.testing import CallEnd, CallerOptions, SimulatedTwilio
 from twilio_frames.testing.logs.log import CallLog
-from twilio_frames.testing.stream import MediaStream
+from twilio_frames.testing.stream import MediaStream, StreamEnd
 
 
 @pytest.fixture
@@ -235,6 +235,22 @@ async def test_bot_that_does_not_read_loses_audio():
 
     assert [alert.code for alert in stream.alerts] == [31930]
     assert 40 <= stream.discarded_frames <= 60
+
+
+async def test_bot_that_reads_nothing_has_lost_its_connection():
+    start = Start(stream_sid="MZ1", call_sid="CA1")
+    websocket = cast("ClientWebSocketResponse", DeafSocket())
+    stream = MediaStream(websocket, start, log=CallLog(), first_timestamp=100)
+    stream.begin()
+    began = asyncio.get_running_loop().time()
+    while stream.end is None:
+        stream.send_frame(tone(0.02))
+        await asyncio.sleep(0.02)
+    lasted = asyncio.get_running_loop().time() - began
+    await stream.close()
+
+    assert stream.end is StreamEnd.BROKEN
+    assert lasted == pytest.approx(10.0, abs=0.1)
 
 
 async def test_bot_that_closes_hangs_up(twilio):

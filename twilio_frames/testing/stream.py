@@ -19,6 +19,7 @@ broke. What the bot sent before it closed still arrives.
 """
 
 import asyncio
+import math
 from collections import deque
 from contextlib import suppress
 from enum import Enum
@@ -54,6 +55,8 @@ from twilio_frames.testing.streams.playback import Playback, Played
 FRAME_MILLISECONDS = 20
 CLOSE_SECS = 2.0
 """How long the bot may take over its half of the closing handshake."""
+READ_SECS = 10.0
+"""A bot that reads nothing for longer has lost its connection."""
 
 
 REFUSED = aiohttp.WSCloseCode.POLICY_VIOLATION
@@ -130,6 +133,7 @@ class MediaStream:
         self._mark_due: int | None = None
         self._outbox: deque[TwilioMessage] = deque()
         self._outbox_filled = asyncio.Event()
+        self._writes_since = math.inf
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
         self.start = start
@@ -170,6 +174,7 @@ class MediaStream:
         timestamp = self._timestamp
         self._timestamp += FRAME_MILLISECONDS
         if len(self._outbox) >= self.most_unsent:
+            self._give_up_in_time()
             self.discarded_frames += len(frames)
             self._warn(
                 31930, "expected the bot to read its messages, got a full buffer: lost audio"
@@ -245,15 +250,20 @@ class MediaStream:
                 await self._outbox_filled.wait()
                 while self._outbox:
                     message = self._outbox.popleft()
-                    # A bot that does not read at all for longer has lost its connection.
-                    async with asyncio.timeout(10.0):
-                        await self._websocket.send_str(self._stream.send(message))
+                    self._writes_since = asyncio.get_running_loop().time()
+                    await self._websocket.send_str(self._stream.send(message))
                     self._log.note_message(self._log_source, message)
                 self._outbox_filled.clear()
-        except (aiohttp.ClientError, ConnectionError, TimeoutError):
+        except (aiohttp.ClientError, ConnectionError):
             # Where the bot has closed, what it sent before may still be under way.
             if not self._has_bot_closed:
                 self._finish(StreamEnd.BROKEN)
+
+    def _give_up_in_time(self) -> None:
+        """Ends the stream of a bot that reads nothing. A full outbox is one that waits."""
+        waits = asyncio.get_running_loop().time() - self._writes_since
+        if waits > READ_SECS and not self._has_bot_closed:
+            self._finish(StreamEnd.BROKEN)
 
     async def _read(self) -> None:
         """Obeys the bot until it closes, or the connection is lost."""

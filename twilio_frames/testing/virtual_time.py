@@ -124,10 +124,10 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         """Sets a timer; those of one moment run in the order in which they were set."""
-        self._check_closed()
+        if self._closed:
+            self._check_closed()
         timer = _Timer(when, self, (callback, args), context)
         heapq.heappush(self._scheduled, (when, next(self._numbers), timer))
-        timer._scheduled = True
         return timer
 
     def _run_once(self) -> None:
@@ -187,7 +187,13 @@ class _Timer(asyncio.TimerHandle):
         self, when: float, loop: VirtualEventLoop, work: _Callback, context: Context | None
     ):
         _fill(self, loop, work, context)
-        self._when, self._scheduled = when, False
+        self._when, self._scheduled = when, True
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._loop._timer_handle_cancelled(self)
+            self._callback = self._args = None
 
 
 def _fill(

@@ -164,9 +164,25 @@ class Line:
         loop = asyncio.get_running_loop()
         self.clock.began = loop.time()
         self.clock.catch_up = self._catch_up
-        while True:
-            self._catch_up(loop.time())
-            await asyncio.sleep(self._next_turn_at - loop.time())
+        over: asyncio.Future[None] = loop.create_future()
+        timer: asyncio.Handle | None = None
+
+        # A task that sleeps would take three steps of the event loop for each turn.
+        def turn() -> None:
+            nonlocal timer
+            try:
+                self._catch_up(loop.time())
+            except Exception as error:
+                over.set_exception(error)
+            else:
+                timer = loop.call_at(self._next_turn_at, turn)
+
+        turn()
+        try:
+            await over
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     @property
     def _next_turn_at(self) -> float:
