@@ -133,6 +133,8 @@ class WarmTransfer:
             return TransferResult(outcome=outcome, is_back=is_back, talked_secs=self._talked_secs)
         finally:
             over.cancel()
+            if self._consult.silent is not None:
+                self._consult.silent.over.set()
             if not is_connected:
                 self._consult.settle(TransferOutcome.FAILED)
                 self._call.see_to(self._hang_up_on(placing))
@@ -199,9 +201,6 @@ class WarmTransfer:
         except DetourError as error:
             if not error.has_ended:
                 raise
-        finally:
-            if self._consult.silent is not None:
-                self._consult.silent.over.set()
         self._talked_secs = asyncio.get_running_loop().time() - self._began_at
         return moving.exception() is None
 
