@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from loguru import logger
 
 from twilio_frames import __version__
-from twilio_frames.cli import call, calls, campaign, demo, dial, doctor, init, load, report, serve
+from twilio_frames.cli import (
+    call,
+    calls,
+    campaign,
+    completion,
+    demo,
+    dial,
+    doctor,
+    init,
+    load,
+    report,
+    serve,
+)
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.errors import TwilioFramesError
 
@@ -61,6 +73,18 @@ def parser() -> argparse.ArgumentParser:
         help="log to stderr what happens on a call, without the words",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (demo, init, call, load, serve, dial, campaign, calls, doctor, report):
+    for command in (
+        demo,
+        init,
+        call,
+        load,
+        serve,
+        dial,
+        campaign,
+        calls,
+        doctor,
+        report,
+        completion,
+    ):
         command.add_to(commands)
     return parser

@@ -6,7 +6,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from twilio_frames.cli.exit_status import ExitStatus
-from twilio_frames.cli.options import Commands, Options, name_and_value, phone_number
+from twilio_frames.cli.options import (
+    Commands,
+    Options,
+    file_to_write,
+    name_and_value,
+    phone_number,
+    write_json,
+)
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
 
@@ -53,6 +60,9 @@ def add_to(commands: Commands) -> None:
         help="what it is told, of initiated, ringing, answered, completed (all of them)",
     )
     add_call_options(parser.add_argument_group("the call"))
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="the call's sid, for programs"
+    )
 
 
 def add_call_options(group: Options) -> None:
@@ -131,6 +141,7 @@ def run(options: argparse.Namespace) -> int:
     )
     call_sid = asyncio.run(_dial(options, asked))
     Console().say(f"Twilio calls: {call_sid}")
+    write_json(options.json, "dial", {"call_sid": call_sid})
     return ExitStatus.DONE
 
 

@@ -105,10 +105,14 @@ async def call_scripted(options: argparse.Namespace, console: Console) -> int:
     is_interrupted = True
     try:
         async with twilio, reached(options.url, twilio) as bot:
+            began = asyncio.get_running_loop().time()
 
             async def call(script: Script) -> None:
                 async with places:
                     calls.append(await _call(twilio, bot, script, scripts, options, console))
+                if len(calls) < len(scripts):
+                    took = asyncio.get_running_loop().time() - began
+                    console.say("  " + how_far(len(calls), len(scripts), took), "faint")
 
             await asyncio.gather(*(call(script) for script in scripts))
         is_interrupted = False
@@ -116,6 +120,19 @@ async def call_scripted(options: argparse.Namespace, console: Console) -> int:
         calls.sort(key=lambda each: scripts.index(each.script))
         status = _conclude(calls, options, console, is_interrupted=is_interrupted)
     return status
+
+
+def how_far(done: int, of: int, took: float) -> str:
+    """How many scenarios are done, and how long the others may take.
+
+    Args:
+        done: How many are.
+        of: How many there are.
+        took: Seconds that those took.
+    """
+    left = took / done * (of - done)
+    told = f"{left / 60:.0f} min" if left >= 90 else f"{max(left, 1):.0f} s"
+    return f"{done} of {of} scenarios, about {told} left"
 
 
 def _conclude(

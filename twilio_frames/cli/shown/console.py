@@ -1,6 +1,7 @@
 """What the commands write to the terminal; what one's own bot raises is shown whole."""
 
 import asyncio
+import os
 import sys
 import textwrap
 import traceback
@@ -11,7 +12,7 @@ _COLOURS = {"caller": "36", "bot": "33", "good": "32", "bad": "31", "faint": "2"
 
 
 class Console:
-    """Lines with a time and a speaker in front; colours only on a terminal.
+    """Lines with a time and a speaker in front; colours only on a terminal, and without NO_COLOR.
 
     Args:
         output: Where to write.
@@ -24,16 +25,18 @@ class Console:
 
     def __init__(self, output: TextIO | None = None):
         self._output = output or sys.stdout
-        self._has_colours = self._output.isatty()
+        self._is_terminal = self._output.isatty()
+        # https://no-color.org: whatever it is set to, unless that is nothing.
+        self._has_colours = self._is_terminal and not os.environ.get("NO_COLOR")
 
     @property
     def is_terminal(self) -> bool:
         """Whether somebody looks on as it is written."""
-        return self._has_colours
+        return self._is_terminal
 
     def wipe(self, lines: int) -> None:
         """Takes back the last lines; only on a terminal."""
-        if lines and self._has_colours:
+        if lines and self._is_terminal:
             self._output.write(f"\x1b[{lines}F\x1b[J")
             self._output.flush()
 
