@@ -56,6 +56,8 @@ def test_extras_are_the_ones_there_are():
 
 def test_only_the_readme_says_how_to_install_extras():
     pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.py")]
+    # What lies in this folder is read elsewhere.
+    pages = [page for page in pages if page.parent.name != "listing"]
 
     assert [page for page in pages if "pipecat-twilio-frames[" in page.read_text("utf-8")] == []
 
