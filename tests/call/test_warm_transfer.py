@@ -14,7 +14,7 @@ from tests.answering.test_decider import speech
 from tests.call.test_detours import DetourBot, lengths, speaks
 from tests.vendors.fallback_bot import Scribe
 from twilio_frames.call import Briefing, Call, TransferOutcome, TransferResult
-from twilio_frames.call.consulting import Consult
+from twilio_frames.call.transfers.consulting import Consult
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallAwayFrame, CallEndReason
 from twilio_frames.local.tts import EspeakTTSService

@@ -25,7 +25,7 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.testing import Phone
-from twilio_frames.testing.mistakes import mistake_of
+from twilio_frames.testing.phone.mistakes import mistake_of
 from twilio_frames.transport import TwilioTransport
 
 BOOKED = "Your table for two is booked."

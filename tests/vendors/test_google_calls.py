@@ -27,7 +27,7 @@ from twilio_frames.services import RetryPolicy
 from twilio_frames.services.google import PhoneGoogleSTTService, PhoneGoogleTTSService
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.known_speech import burst
-from twilio_frames.testing.phone_call import PhoneCall
+from twilio_frames.testing.phone.call import PhoneCall
 from twilio_frames.testing.vendors import Drop, EarlyEnd, Garbage, Hang, Refusal, Slow
 from twilio_frames.testing.vendors.google import GoogleServer
 

@@ -16,7 +16,6 @@ from pipecat.services.llm_service import FunctionCallParams
 from twilio_frames.call.answering import Answer, AnswerPolicy
 from twilio_frames.call.answering.actions import Answers
 from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
-from twilio_frames.call.consulting import Briefing
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.digits.keyed import KeyedCall
 from twilio_frames.call.keeping import CallKeeper, Save
@@ -24,7 +23,8 @@ from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
 from twilio_frames.call.overhearing import OverheardCall
 from twilio_frames.call.plans import DetourResult
 from twilio_frames.call.resuming import CallState, Resumed, context_in
-from twilio_frames.call.transfer import TransferOutcome, TransferResult
+from twilio_frames.call.transfers import TransferOutcome, TransferResult
+from twilio_frames.call.transfers.consulting import Briefing
 from twilio_frames.calllog import CallLog
 from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import CallFailedError, ConfigurationError
@@ -384,7 +384,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
                 "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or let the TwiML end the call"
             )
         self._ends_by_rest = self._ends_by_rest or by_rest
-        await self._hold.let_go()
+        await self.hold_music.let_go()
         if self.worker is not None:
             self.transport.expect_end()
             await self.worker.queue_frame(EndFrame())
@@ -431,7 +431,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         if self._keeper is not None:
             self._keeper.line_ended()
         self.detours.ended()
-        self._hold.ended()
+        self.hold_music.ended()
         self._line_ended.set()
         self.answers.ended()
 

@@ -11,14 +11,12 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameProcessor
 
-from twilio_frames.call.consulting import Briefing, Consult, Consults, no_account
 from twilio_frames.call.detours import Detours
 from twilio_frames.call.hold import Hold
 from twilio_frames.call.plans import DetourResult, Legs
 from twilio_frames.call.recording import TwilioRecording
 from twilio_frames.call.running import RunningCall
-from twilio_frames.call.silent_listener import SilentListener
-from twilio_frames.call.transfer import (
+from twilio_frames.call.transfers import (
     Transfer,
     TransferOutcome,
     TransferResult,
@@ -26,7 +24,9 @@ from twilio_frames.call.transfer import (
     read_people,
     transfer_function,
 )
-from twilio_frames.call.warm_transfer import WarmTransfer, warm_transfer_function
+from twilio_frames.call.transfers.consulting import Briefing, Consult, Consults, no_account
+from twilio_frames.call.transfers.silent_listener import SilentListener
+from twilio_frames.call.transfers.warm import WarmTransfer, warm_transfer_function
 from twilio_frames.frames import Act, DetourFrame
 from twilio_frames.rest import TwilioRest
 from twilio_frames.safe_logging import report_unforeseen
@@ -53,13 +53,14 @@ class CallControl(RunningCall):
         """Twilio's own recording of the call, if it is asked for one."""
         self.consults = Consults()
         """Those who are asked whether they take a caller, as the server sees to them."""
-        self._hold = Hold(
+        self.hold_music = Hold(
             transport,
             self.detours,
             tell=self.tell,
             leave=self._queue_detour,
             said_so_far=self.said_so_far,
         )
+        """What the caller hears while they are on hold."""
         self._actions: set[asyncio.Task[object]] = set()
         transport.see_to_actions(self._act)
 
@@ -215,7 +216,7 @@ class CallControl(RunningCall):
             ConfigurationError: A URL without Twilio credentials, or nothing to play.
             DetourError: The call ended meanwhile.
         """
-        return self._hold.playing(music)
+        return self.hold_music.playing(music)
 
     async def hold(self, music: str | bytes) -> None:
         """Put the caller on hold until :meth:`resume`; all else as for :meth:`on_hold`.
@@ -224,7 +225,7 @@ class CallControl(RunningCall):
             ConfigurationError: They are on hold, or as for :meth:`on_hold`.
             DetourError: The call ended meanwhile.
         """
-        await self._hold.begin(music)
+        await self.hold_music.begin(music)
 
     async def resume(self) -> None:
         """Take the caller off hold; does nothing where they are on none.
@@ -233,7 +234,7 @@ class CallControl(RunningCall):
             DetourError: The call ended meanwhile.
             RestError: Twilio refused, or did not answer.
         """
-        await self._hold.end()
+        await self.hold_music.end()
 
     async def warm_transfer(
         self,

@@ -15,9 +15,9 @@ from pipecat.frames.frames import Frame, LLMMessagesAppendFrame, TranscriptionFr
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
 from twilio_frames.audio import SAMPLE_RATE
-from twilio_frames.call.consulting import Briefing
 from twilio_frames.call.control import CallControl
-from twilio_frames.call.transfer import TransferResult
+from twilio_frames.call.transfers import TransferResult
+from twilio_frames.call.transfers.consulting import Briefing
 from twilio_frames.calllog.frames import FrameLines, LogPrivacy, without_long_numbers
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.report.answers import AnswerTimes

@@ -11,7 +11,7 @@ from twilio_frames.cli.shown.console import showing_errors
 from twilio_frames.testing import Caller, SimulatedTwilio
 
 if TYPE_CHECKING:
-    from twilio_frames.testing.witness import Witness
+    from twilio_frames.testing.phone.witness import Witness
 
 
 class Reached:
@@ -60,7 +60,7 @@ async def reached(place: str, twilio: SimulatedTwilio) -> AsyncIterator[Reached]
     bot = load_bot(place)
     # Pipecat takes a second to import, in which a call would be late.
     serving = await asyncio.to_thread(import_module, "twilio_frames.testing.serving")
-    witnesses = await asyncio.to_thread(import_module, "twilio_frames.testing.witness")
+    witnesses = await asyncio.to_thread(import_module, "twilio_frames.testing.phone.witness")
     witness: Witness = witnesses.Witness()
     with witness.attending(), showing_errors(True):
         async with serving.serving(bot, twilio) as base_url:

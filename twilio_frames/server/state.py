@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from twilio_frames.call.consulting import Consults
+from twilio_frames.call.transfers.consulting import Consults
 from twilio_frames.private_files import close_unchosen_folder
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server.calls.callers import CallerGate

@@ -15,7 +15,7 @@ from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.lines.route import Stall
 from twilio_frames.testing.loop_watch import LoopWatch
 from twilio_frames.testing.phone import Desk, Phone
-from twilio_frames.testing.phone_call import UnexpectedCallError
+from twilio_frames.testing.phone.call import UnexpectedCallError
 from twilio_frames.testing.replay import read_replay
 from twilio_frames.testing.results.result import CallResult, Turn
 from twilio_frames.testing.scripts.script import Limits, Script

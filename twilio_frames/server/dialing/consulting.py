@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
-from twilio_frames.call.consulting import Consult, no_account
+from twilio_frames.call.transfers.consulting import Consult, no_account
 from twilio_frames.protocol import MAX_MESSAGE, Event, Media, Role, Stop, Stream
 from twilio_frames.rest import CallOptions
 from twilio_frames.server.dialing.placing import place

@@ -34,7 +34,7 @@ from twilio_frames.bulkhead import Compartment
 from twilio_frames.call import Call
 from twilio_frames.errors import CallFailedError
 from twilio_frames.frames import CallEndReason
-from twilio_frames.testing.mistakes import (
+from twilio_frames.testing.phone.mistakes import (
     is_of_vendor,
     mistake_of,
     raise_first,

@@ -19,8 +19,8 @@ from pipecat.processors.frame_processor import FrameProcessor
 from twilio_frames.answering import Answer, AnsweredBy
 from twilio_frames.call.answering import AnswerAction, AnswerPolicy
 from twilio_frames.call.plans import DetourResult
-from twilio_frames.call.silent_listener import SilentListener
-from twilio_frames.call.transfer import DECLINED, TransferOutcome
+from twilio_frames.call.transfers import DECLINED, TransferOutcome
+from twilio_frames.call.transfers.silent_listener import SilentListener
 from twilio_frames.errors import ConfigurationError, DetourError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.vad import PhoneVAD

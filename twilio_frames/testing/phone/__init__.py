@@ -18,7 +18,7 @@ from twilio_frames.testing.calls.account import AccountRules
 from twilio_frames.testing.calls.facts import Numbers, StatusCallback
 from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
-from twilio_frames.testing.phone_call import PhoneCall, UnexpectedCallError
+from twilio_frames.testing.phone.call import PhoneCall, UnexpectedCallError
 from twilio_frames.testing.replay import Replay
 from twilio_frames.testing.scripts.checks import judge
 from twilio_frames.testing.scripts.script import Event, Expectation, Limits, Script, ScriptTurn
@@ -29,8 +29,8 @@ from twilio_frames.testing.simulated_twilio import SimulatedTwilio
 if TYPE_CHECKING:
     from twilio_frames.call import Call
     from twilio_frames.server import ServerSettings
+    from twilio_frames.testing.phone.witness import Witness
     from twilio_frames.testing.text import TextConversation
-    from twilio_frames.testing.witness import Witness
 
 WEBHOOK_PATH = "/twiml"
 """Where this package's server has its TwiML webhook."""
@@ -229,7 +229,7 @@ class Phone:
         async with twilio:
             if kind_of(bot) is Kind.FACTORY:
                 bot = bot(twilio)
-            module = await import_beside("twilio_frames.testing.witness")
+            module = await import_beside("twilio_frames.testing.phone.witness")
             witness: Witness = module.Witness()
             with witness.attending():
                 async with serving(

@@ -13,15 +13,15 @@ from typing import Any, Protocol
 
 from pipecat.services.llm_service import FunctionCallParams
 
-from twilio_frames.call.consulting import Consult, Consults
 from twilio_frames.call.detours import Detours
 from twilio_frames.call.plans import LONG_SECS, DetourResult
-from twilio_frames.call.transfer import (
+from twilio_frames.call.transfers import (
     TransferOutcome,
     TransferResult,
     objection_to,
     tell_result,
 )
+from twilio_frames.call.transfers.consulting import Consult, Consults
 from twilio_frames.errors import DetourError, RestError, TwilioFramesError
 from twilio_frames.pipecat_internals import tool_options
 from twilio_frames.twiml import Verb

@@ -14,9 +14,9 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.bulkhead import Compartment
 from twilio_frames.stopping import cancel_until_done
-from twilio_frames.testing.bot_words import BotWords
 from twilio_frames.testing.callers.hearing import KnownWord
-from twilio_frames.testing.mistakes import (
+from twilio_frames.testing.phone.bot_words import BotWords
+from twilio_frames.testing.phone.mistakes import (
     is_of_vendor,
     mistake_of,
     raise_first,
