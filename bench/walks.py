@@ -41,7 +41,7 @@ from pipecat.frames.frames import Frame, TTSStartedFrame, TTSTextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import STTService
 from pipecat.workers.runner import WorkerRunner
@@ -200,22 +200,23 @@ class Recogniser(STTService):
         yield None
 
 
-class Until(FrameProcessor):
-    """Where the way out ends: the memory's place."""
+class Memory:
+    """Where the way out ends.
 
-    def __init__(self, kind: type[Frame], reached: Callable[[], None]):
-        super().__init__()
-        self._kind = kind
+    Args:
+        end: The assistant's end of the memory.
+        reached: Called when a word comes.
+    """
+
+    def __init__(self, end: FrameProcessor, reached: Callable[[], None]):
         self._reached = reached
         self.came = asyncio.Event()
+        end.add_event_handler("on_before_process_frame", self._takes)
 
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Notes that it is reached."""
-        if isinstance(frame, self._kind):
+    async def _takes(self, _: FrameProcessor, frame: Frame) -> None:
+        if isinstance(frame, HeardTextFrame):
             self._reached()
             self.came.set()
-        await super().process_frame(frame, direction)
-        await self.push_frame(frame, direction)
 
 
 class Call:
@@ -226,16 +227,15 @@ class Call:
         self.inward, self.beginning = Counter(), Counter()
         self.outward = Counter(takes_running=False)
         self.recogniser = Recogniser(self.inward.end)
-        self.memory = Until(HeardTextFrame, self.beginning.end)
         self.transport = TwilioTransport(self.socket)
         memory = PhoneContextAggregator(LLMContext())
+        self.memory = Memory(memory.assistant(), self.beginning.end)
         parts = [
             self.transport.input(),
             PhoneVAD(step_secs=0.0),
             self.recogniser,
             memory.user(),
             self.transport.output(),
-            self.memory,
             memory.assistant(),
         ]
         rates = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)

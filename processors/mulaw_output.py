@@ -20,6 +20,7 @@ handed on; a false alarm lets it play on from the last word's end (``hold.py``).
 
 import asyncio
 import time
+from contextlib import suppress
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -43,8 +44,10 @@ from pipecat.frames.frames import (
     OutputTransportReadyFrame,
     StartFrame,
     SystemFrame,
+    TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSStoppedFrame,
+    TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.transports.base_output import BaseOutputTransport
@@ -57,6 +60,8 @@ from twilio_frames.frames import (
     CallActionUrgentFrame,
     CallBackFrame,
     CallEndReason,
+    CallerPausedFrame,
+    CallerSpeakingFrame,
     DetourFrame,
     HeardAudioFrame,
     HeardSoundFrame,
@@ -84,7 +89,7 @@ from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
 from twilio_frames.processors.output.unsounded import SayAgain
 from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio, advise_on_recognisers
-from twilio_frames.processors.pipeline.gates import is_audio_wanted_behind
+from twilio_frames.processors.pipeline.gates import is_followed
 from twilio_frames.processors.turns.muted_keys import MutedKeys
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.protocol import SendMark
@@ -143,7 +148,7 @@ class MulawOutput(BaseOutputTransport):
             is_speaking=lambda: self._is_speaking,
         )
         self._end_silence_secs = params.audio_out_end_silence_secs
-        self._has_left_out = False
+        self._has_left_out = self._is_speaking = False
         self._runner: asyncio.Task[None] | None = None
         self._finished = asyncio.Event()
         self._hold = Hold(
@@ -157,10 +162,9 @@ class MulawOutput(BaseOutputTransport):
         )
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self._speak, self._report_silence)
-        self._has_words = False
+        self._has_words, self._is_followed = False, True
         self._leaving = Leaving(self, line, self._pacer)
         self._first_words: list[SpeakClipFrame] = []
-        self._is_speaking = False
         self._told_speaking_at = 0.0
 
     async def setup(self, setup: FrameProcessorSetup):
@@ -172,11 +176,12 @@ class MulawOutput(BaseOutputTransport):
         """Makes ready to speak."""
         await super().start(frame)
         await self._start_background()
-        await self._early_start.come_up(is_audio_wanted=is_audio_wanted_behind(self))
+        self._is_followed = is_followed(self)
+        await self._early_start.come_up(is_audio_wanted=self._is_followed)
         advise_on_recognisers(self)
         advise_on_audio(self)
         if self._runner is None:
-            self._runner = self.create_task(self._early_start.run())
+            self._runner = self.create_task(self._early_start.running())
             HeardFirst.around(self)
             SwitchedVoices.ahead_of(self)
             self._owed_words.ahead_of(self)
@@ -212,11 +217,9 @@ class MulawOutput(BaseOutputTransport):
         self._queue.add(_Finished(), is_protected=True)
         self._pacer.wake()
         while (self._line.is_open or self._line.is_away) and not self._finished.is_set():
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(0.25):
                     await self._finished.wait()
-            except TimeoutError:
-                continue
         await self._line.close(CallEndReason.BOT_HUNG_UP, "pipeline ended")
 
     async def cancel(self, frame: CancelFrame):
@@ -249,6 +252,11 @@ class MulawOutput(BaseOutputTransport):
         """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
         # The base class would send and push by its own clock.
         await FrameProcessor.process_frame(self, frame, direction)
+        is_voice = isinstance(frame, TTSAudioRawFrame | TTSTextFrame)
+        is_upstream = direction is FrameDirection.UPSTREAM
+        if is_voice and not (is_upstream or isinstance(frame, SystemFrame)):
+            await self._lay(frame)
+            return
         match frame:
             case StartFrame():
                 await self.push_frame(frame, direction)
@@ -284,11 +292,13 @@ class MulawOutput(BaseOutputTransport):
                 frame.passed.set()
             case CallActionUrgentFrame():
                 await self._leaving.act(frame.act)
+            case CallerSpeakingFrame() | CallerPausedFrame() if not self._is_followed:
+                await self._hold.follow(frame)
             case SystemFrame():
                 self._rounds.note(frame)
                 await self.push_frame(frame, direction)
                 await self._hold.follow(frame)
-            case _ if direction is FrameDirection.UPSTREAM:
+            case _ if is_upstream:
                 await self.push_frame(frame, direction)
             case MixerControlFrame():
                 await self._background.control(frame)
@@ -393,20 +403,20 @@ class MulawOutput(BaseOutputTransport):
         kind = HeardAudioFrame if audio.is_speech else HeardSoundFrame
         await self.push_frame(kind(decode_mulaw(audio.mulaw), SAMPLE_RATE, 1))
 
-    async def _maybe_stopped_speaking(self) -> None:
+    async def _stopped_speaking(self, *, surely: bool = True) -> None:
         # Behind one utterance the next may be heard without a pause.
-        if not self._queue.speaks_on:
-            await self._stopped_speaking()
-
-    async def _stopped_speaking(self) -> None:
-        if self._is_speaking:
+        if self._is_speaking and (surely or not self._queue.speaks_on):
             self._is_speaking = False
             await self.broadcast_frame(BotStoppedSpeakingFrame)
 
     async def _due(self, thing: object) -> None:
-        if isinstance(thing, Frame):
-            self._rounds.note(thing)
         match thing:
+            case HeardTextFrame():
+                self._writer.words_unheard -= thing.append_to_context
+                self._has_words = self._has_words or thing.append_to_context
+                if self._rounds.rounds:
+                    self._rounds.note(thing)
+                await self._pusher.push(thing)
             case SendMarkFrame():
                 await self._set_mark(thing)
             case SaidSoFarFrame():
@@ -416,14 +426,11 @@ class MulawOutput(BaseOutputTransport):
             case DetourFrame():
                 await self._stopped_speaking()
                 await self._leaving.leave(thing)
-            case HeardTextFrame():
-                self._writer.words_unheard -= thing.append_to_context
-                self._has_words = self._has_words or thing.append_to_context
-                await self._pusher.push(thing)
             case TTSStoppedFrame():
-                await self._maybe_stopped_speaking()
+                await self._stopped_speaking(surely=False)
                 await self._pusher.push(thing)
             case Frame():
+                self._rounds.note(thing)
                 if isinstance(thing, LLMFullResponseEndFrame | LLMAssistantPushAggregationFrame):
                     # What is heard from here on is another message.
                     self._has_words = False
@@ -433,7 +440,7 @@ class MulawOutput(BaseOutputTransport):
             case _Finished():
                 self._finished.set()
             case _:
-                await self._maybe_stopped_speaking()
+                await self._stopped_speaking(surely=False)
 
     async def _set_mark(self, frame: SendMarkFrame) -> None:
         if await self._line.send(SendMark(name=frame.mark)):

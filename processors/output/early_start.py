@@ -10,6 +10,8 @@ told of all of it in order.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Coroutine
+from typing import Any
 
 from pipecat.frames.frames import Frame
 
@@ -81,8 +83,10 @@ class EarlyStart:
         self._pacer.deliver, self._pacer.on_sent = self._deliver, self._on_sent
         self._pacer.on_heard = self._hear if is_audio_wanted else None
 
-    async def run(self) -> None:
+    def running(self) -> Coroutine[Any, Any, None]:
         """Runs the pacer until this is cancelled, from where it stands."""
-        if self._early is not None:
-            await self._early
+        return self._pacer.run() if self._early is None else self._run_on(self._early)
+
+    async def _run_on(self, early: asyncio.Task[None]) -> None:
+        await early
         await self._pacer.run()

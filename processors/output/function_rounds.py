@@ -51,7 +51,8 @@ class FunctionRounds:
 
     def __init__(self, limit: int | None):
         self._limit = limit
-        self._rounds = 0
+        self.rounds = 0
+        """How many rounds have followed one another without a word that was heard."""
         self._has_results = False
 
     def note(self, frame: Frame) -> None:
@@ -60,9 +61,9 @@ class FunctionRounds:
             case FunctionCallResultFrame():
                 self._has_results = True
             case HeardTextFrame() if frame.append_to_context:
-                self._rounds = 0
+                self.rounds = 0
             case UserStartedSpeakingFrame():
-                self._rounds, self._has_results = 0, False
+                self.rounds, self._has_results = 0, False
             case _:
                 pass
 
@@ -72,8 +73,8 @@ class FunctionRounds:
         if not is_request or not self._has_results:
             return False
         self._has_results = False
-        self._rounds += 1
-        if self._limit is None or self._rounds < self._limit:
+        self.rounds += 1
+        if self._limit is None or self.rounds < self._limit:
             return False
-        self._rounds = 0
+        self.rounds = 0
         return True

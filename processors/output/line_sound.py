@@ -95,17 +95,19 @@ class LineSound:
         self._gain = 1.0
         self._resampler = Resampler(SAMPLE_RATE, SAMPLE_RATE)
         self._beside = Resampler(SAMPLE_RATE, SAMPLE_RATE)
-
-    @property
-    def is_plain(self) -> bool:
+        self.is_plain = True
         """Whether mu-law goes through as it is."""
-        return not self._filter.is_there and self._volume * self._gain == 1.0
+        self._stands()
+
+    def _stands(self) -> None:
+        self.is_plain = not self._filter.is_there and self._volume * self._gain == 1.0
 
     async def control(self, frame: Frame) -> None:
         """Changes the volume or the filter, for the audio behind one of ``SOUND_CONTROLS``."""
         if not isinstance(frame, FilterControlFrame):
             self._volume = getattr(frame, "volume", self._volume)
             self._gain = getattr(frame, "gain", self._gain)
+            self._stands()
         else:
             await self._filter.control(frame)
 
@@ -134,7 +136,9 @@ class LineSound:
         self._resampler.reset()
 
     async def _worked_on(self, pcm: bytes) -> bytes:
-        pcm = await self._filter.filtered(pcm)
+        if self._filter.is_there:
+            pcm = await self._filter.filtered(pcm)
+            self._stands()
         volume = self._volume * self._gain
         if volume != 1.0:
             samples = volume * np.frombuffer(pcm, dtype=np.int16).astype(np.float32)

@@ -80,7 +80,7 @@ class OrderedPusher:
         if self._is_interrupting and isinstance(frame, LLMFullResponseEndFrame):
             self._reply_end = frame
             return
-        await self._push(_in_order(frame))
+        await self._push(frame if isinstance(frame, SystemFrame) else _in_order(frame))
         match frame:
             case FunctionCallInProgressFrame():
                 cancellation = self._functions.pop(frame.tool_call_id, None)

@@ -14,8 +14,7 @@ from loguru import logger
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
 from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.line_face import Line, Timing
-from twilio_frames.protocol.output_queue import OutputQueue, Piece
-from twilio_frames.protocol.sent_audio import SentAudio, Stretch
+from twilio_frames.protocol.output_queue import OutputQueue, Piece, SentAudio, Stretch
 
 AUTO_MARK = "heard:"
 """What the names of the marks set here begin with; the number behind it is a position."""
@@ -136,10 +135,14 @@ class OutputPacer:
         Args:
             goes_on: Asked at each step whether there is to be another.
         """
-        loop = asyncio.get_running_loop()
+        loop, playback = asyncio.get_running_loop(), self._line.playback
         while goes_on():
             self._wake.clear()
-            wait, now = await self._turn(), time.monotonic()
+            now = time.monotonic()
+            is_late = self._marks_are_lost or now > self._queue_ends_at + playback.round_trip
+            if is_late or playback.heard > self._line_heard or self.queue.has_news:
+                await self._deliver_heard(is_late=is_late)
+            wait, now = await self._send_due(), time.monotonic()
             if self.queue.heard < self.queue.length or self.queue.is_waiting:
                 wait = min(_LONGEST_REST, math.inf if wait is None else wait)
             timer = None if wait is None else loop.call_later(wait, self._wake.set)
@@ -150,48 +153,51 @@ class OutputPacer:
                 if late > _STALL_SECS:
                     self._stalls.append((now, late))
 
-    async def _turn(self) -> float | None:
-        """Delivers what was heard, and sends what is due.
-
-        Returns:
-            The seconds until more is; None for nothing.
-        """
-        playback, now = self._line.playback, time.monotonic()
-        is_late = self._marks_are_lost or now > self._queue_ends_at + playback.round_trip
-        if is_late or playback.heard > self._line_heard or self.queue.has_news:
-            await self._deliver_heard()
-        while True:
-            if (self.is_held and not self.is_held_ahead) or not self._line.is_open:
-                # Where nothing had to be cut, the background goes on.
-                self._background.clear()
-                return None
-            wait = await self._send_next()
-            if wait != 0.0:
-                return wait
-
-    async def _send_next(self) -> float | None:
-        """Sends the next message, if it is due; gives the seconds until it is, 0 if it was."""
+    async def _send_due(self) -> float | None:
+        """Sends all that is due; gives the seconds until more is, None for nothing."""
         queue, playback = self.queue, self._line.playback
-        if queue.has_sending:
-            for thing in queue.sent_things():
-                await self.deliver(thing)
-        now = time.monotonic()
-        is_kept = (self.is_held or self._is_shut) and self._keeps_queue
-        if queue.sent >= queue.length or is_kept or (queue.has_barrier and queue.is_barred):
-            return await self._send_background(now) if self._background.goes_on else None
-        lead = self._lead(now) if self._stalls else self._timing.lead_secs
-        if (wait := playback.ends_at - lead - now) > 0:
-            return wait
+        while self._line.is_open and (self.is_held_ahead or not self.is_held):
+            if queue.has_sending:
+                for thing in queue.sent_things():
+                    await self.deliver(thing)
+            now = time.monotonic()
+            is_kept = (self.is_held or self._is_shut) and self._keeps_queue
+            if queue.sent >= queue.length or is_kept or (queue.has_barrier and queue.is_barred):
+                wait = await self._send_background(now) if self._background.goes_on else None
+                if wait != 0.0:
+                    return wait
+                continue
+            lead = self._lead(now) if self._stalls else self._timing.lead_secs
+            if (wait := playback.ends_at - lead - now) > 0:
+                return wait
+            if not await self._send_next(now):
+                return None
+        # Where nothing had to be cut, the background goes on.
+        self._background.clear()
+        return None
+
+    async def _send_next(self, now: float) -> bool:
+        """Sends the next message of the output queue; False if there is none."""
+        queue, playback = self.queue, self._line.playback
         if now >= playback.ends_at:
             self._short_messages = _FIRST_MESSAGES
         self._short_messages -= 1
         piece = queue.take(_MESSAGE_BYTES if self._short_messages < 0 else _FIRST_BYTES)
         if piece is None:
-            return None
+            return False
         if piece.is_speech and now > playback.ends_at > 0 and self._sent.ends_in_speech:
             self.underruns += piece.begin > queue.heard
-        await self._send(piece)
-        return 0.0
+        audio = piece.audio
+        if self._fades_in or self._background.goes_on:
+            audio = await self._background.under(_faded_in(audio) if self._fades_in else audio)
+            if self._keeps_queue or queue.sent != piece.end:
+                # Cut, or dropped, while the background was mixed in.
+                return True
+            self._fades_in = False
+        stretch = Stretch(0, piece.begin, audio, 0.0, piece.is_speech)
+        if await self._send_stretch(stretch) and piece.is_speech:
+            await self.on_sent(piece)
+        return True
 
     @property
     def _keeps_queue(self) -> bool:
@@ -212,18 +218,6 @@ class OutputPacer:
             await self._send_stretch(stretch)
         return 0
 
-    async def _send(self, piece: Piece) -> None:
-        audio = piece.audio
-        if self._fades_in or self._background.goes_on:
-            audio = await self._background.under(_faded_in(audio) if self._fades_in else audio)
-            if self._keeps_queue or self.queue.sent != piece.end:
-                # Cut, or dropped, while the background was mixed in.
-                return
-            self._fades_in = False
-        stretch = Stretch(0, piece.begin, audio, 0.0, piece.is_speech)
-        if await self._send_stretch(stretch) and piece.is_speech:
-            await self.on_sent(piece)
-
     async def _send_stretch(self, stretch: Stretch) -> bool:
         playback = self._line.playback
         stretch.line, stretch.plays_at = playback.sent, playback.ends_at
@@ -235,12 +229,19 @@ class OutputPacer:
             self._queue_ends_at = playback.ends_at
         return True
 
-    async def _deliver_heard(self) -> None:
+    async def _deliver_heard(self, *, is_late: bool) -> None:
+        """Tells what has been heard by now.
+
+        Args:
+            is_late: Whether marks are lost, or late: the clock may have to tell.
+        """
         async with self._delivering:
             if self._is_cutting:
                 return
-            line = self._line
-            heard = self._hear_line(self._heard_on_line()) if line.is_open else self._heard_last
+            line, heard = self._line, self._heard_last
+            if line.is_open:
+                on_line = self._heard_on_line() if is_late else line.playback.heard
+                heard = self._hear_line(on_line)
             # A line that is left is left once: what waits for the next time stays where it lies.
             while things := self.queue.hear(heard, passes_barrier=not line.is_away):
                 await self._hand_on(things)
@@ -279,7 +280,7 @@ class OutputPacer:
         self._line_heard = line_position
         position = self.queue.heard
         for stretch in self._sent.hear(line_position):
-            position = stretch.queue_end
+            position = stretch.queue + len(stretch.audio) * stretch.is_queued
             if self._line.overhearing:
                 self._line.bot_heard(stretch.audio, stretch.plays_at)
             if stretch.is_queued and self.on_heard is not None:

@@ -137,6 +137,10 @@ class QueueWriter:
         if self._closing is not None and not isinstance(frame, TTSStoppedFrame):
             self._close()
         match frame:
+            case SpeakClipFrame():
+                await self._lay_clip(frame)
+            case TTSAudioRawFrame():
+                await self._lay_speech(frame)
             case LLMAssistantPushAggregationFrame():
                 # Comes ahead of the end of the utterance, which places its last word.
                 self._closing = frame
@@ -146,8 +150,6 @@ class QueueWriter:
             case LLMFullResponseEndFrame():
                 self._in_reply = False
                 await self._end_reply(frame)
-            case SpeakClipFrame():
-                await self._lay_clip(frame)
             case OutputAudioRawFrame():
                 await self._lay_audio(frame)
             case _ if isinstance(frame, SOUND_CONTROLS):
@@ -217,8 +219,6 @@ class QueueWriter:
         match frame:
             case _ if not self._params.audio_out_enabled:
                 pass
-            case TTSAudioRawFrame():
-                await self._lay_speech(frame)
             case SpeechOutputAudioRawFrame():
                 await self._lay_stream(frame)
             case _:
@@ -246,9 +246,12 @@ class QueueWriter:
         self._queue.add(PAUSE)
 
     async def _lay_speech(self, frame: TTSAudioRawFrame) -> None:
+        if not self._params.audio_out_enabled:
+            return
         if frame.sample_rate != SAMPLE_RATE:
             advise_on_speech(self._output, frame.sample_rate)
-        mulaw = await self._sound.mulaw_of(frame)
+        ready = frame.mulaw if isinstance(frame, MulawOutputFrame) and self._sound.is_plain else b""
+        mulaw = ready or await self._sound.mulaw_of(frame)
         begin = self._queue.length
         if mulaw and self._is_speaking() and self._queue.heard >= begin:
             self.gaps += 1

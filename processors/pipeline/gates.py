@@ -10,7 +10,9 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_output import BaseOutputTransport
 
-__all__ = ["is_audio_wanted_behind", "parts_around", "parts_in", "speech_gates", "voice_in"]
+from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame
+
+__all__ = ["is_followed", "parts_around", "parts_in", "speech_gates", "voice_in"]
 
 # By where their classes are: whoever has none of them need not import them.
 _LET_THROUGH = (
@@ -53,25 +55,22 @@ def parts_around(
     return line[:place], line[place + 1 :]
 
 
-def is_audio_wanted_behind(output: FrameProcessor) -> bool:
-    """Whether anybody behind an output may make something of the audio that was heard.
+def is_followed(output: FrameProcessor) -> bool:
+    """Whether anybody behind an output may make something of what comes there again and again.
 
-    A memory does not, nor does what this package has there. Whoever has the worker tell of audio
-    that reached the pipeline's end does.
+    That is audio that was heard, and how the caller goes on. A memory does not, nor does what this
+    package has there. Whoever has the worker tell of frames that reached the pipeline's end does.
 
     Args:
         output: Of a pipeline that is being started.
     """
+    kinds = (OutputAudioRawFrame, CallerSpeakingFrame, CallerPausedFrame)
     told_of = output.pipeline_worker.reached_downstream_types
-    if any(
-        issubclass(OutputAudioRawFrame, kind) or issubclass(kind, OutputAudioRawFrame)
-        for kind in told_of
-    ):
+    if any(issubclass(kind, one) or issubclass(one, kind) for kind in kinds for one in told_of):
         return True
     ahead, behind = parts_around(output)
-    if not ahead and not behind:
-        return True
-    return not all(type(one).__module__.startswith(_DEAF) for one in behind)
+    is_alone = all(type(one).__module__.startswith(_DEAF) for one in behind)
+    return not is_alone or not (ahead or behind)
 
 
 def speech_gates(pipeline: FrameProcessor) -> list[str]:

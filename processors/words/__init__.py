@@ -34,12 +34,11 @@ go on from the first audio of all, and the first of them says which.
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-import numpy as np
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.processors.words.progress import NANOSECONDS, SecondsBefore, baseline_of
-from twilio_frames.processors.words.sounding import BLOCK, loud_blocks
+from twilio_frames.processors.words.sounding import end_of_sound
 from twilio_frames.processors.words.text_layer import (
     HeardTextFrame,
     Lay,
@@ -48,7 +47,6 @@ from twilio_frames.processors.words.text_layer import (
     heard_text,
 )
 from twilio_frames.processors.words.utterance import Utterance
-from twilio_frames.processors.words.word_places import spoken_letters
 
 __all__ = [
     "HeardTextFrame",
@@ -96,13 +94,16 @@ class WordAligner:
             end: Where it ends.
             now: Pipecat's clock, nanoseconds.
         """
-        utterance = self._utterance(context_id)
+        utterance = self._utterances.get(context_id) or self._utterance(context_id)
         if utterance.begin is None:
             utterance.begin = begin
             utterance.segment = begin if utterance.goes_on_from is None else utterance.goes_on_from
             utterance.began_at, utterance.follows_pts = now, self._last_pts
-        utterance.extend(end)
-        self._settle(utterance)
+        utterance.end = end
+        if utterance.leading or utterance.announced:
+            utterance.note_order()
+        if utterance.waiting or (len(utterance.placed) > 1 and utterance.placed[1][0] <= end):
+            self._settle(utterance)
 
     def leave_out(self, context_id: str | None, text: str) -> None:
         """Notes that a part of what was announced will make no sound."""
@@ -168,7 +169,7 @@ class WordAligner:
         Returns:
             False if it belongs to no utterance: its place is where the audio ends.
         """
-        utterance = self._utterance(frame.context_id)
+        utterance = self._utterances.get(frame.context_id) or self._utterance(frame.context_id)
         # Zero where the service has told of no word since the call began.
         if frame.pts is not None:
             utterance.take_timed(frame)
@@ -202,7 +203,7 @@ class WordAligner:
             utterance.drop_broken_word()
             self._place_waiting(utterance, is_last=True)
             if utterance.begin is not None and not utterance.skipped:
-                self._texts.learn(utterance.told_letters, utterance.begin, utterance.told_end)
+                self._texts.learn(utterance.told, utterance.begin, utterance.told_end)
             # The times of a voice that took over may be off by what the one before it had said.
             unplaced = [] if self._was_broken_off else utterance.take_unplaced()
             unplaced += utterance.take_silent()
@@ -318,13 +319,12 @@ class WordAligner:
         for (begin, frames), end in zip(groups, ends, strict=False):
             if end > utterance.end:
                 break
-            if utterance.has_skipped(frames) or (utterance.is_over and end == utterance.end):
+            is_end = utterance.is_over and end == utterance.end
+            if is_end or (utterance.skipped and utterance.has_skipped(frames)):
                 self._lay_end(frames, begin, end, utterance)
             else:
                 self._lay_group(frames, begin, end)
-                utterance.told_letters += sum(
-                    letters for frame in frames for letters in spoken_letters(frame.text)
-                )
+                utterance.told += [frame.text for frame in frames]
                 utterance.told_end = end
             del utterance.placed[: len(frames)]
 
@@ -333,7 +333,7 @@ class WordAligner:
         waits = utterance.take_placeable(is_last=is_last) if utterance.begin is not None else []
         for frame in waits:
             place = self._place(utterance, frame)
-            if not utterance.has_skipped([frame]):
+            if frame.id not in utterance.skipped:
                 utterance.placed.append((place, frame))
             elif utterance.placed:
                 # It is between the word before it and the one behind, if it is anywhere.
@@ -409,10 +409,9 @@ class WordAligner:
             self._unsounded += [text.text for text in texts if isinstance(text, TTSTextFrame)]
 
     def _end_of_sound(self, begin: int, end: int) -> int:
-        """Where the last sound before a place ends."""
-        blocks = loud_blocks(self._sound(begin, end))
-        silent_blocks = len(blocks) - (int(np.flatnonzero(blocks)[-1]) + 1 if blocks.any() else 0)
-        return end if silent_blocks == len(blocks) else max(begin, end - silent_blocks * BLOCK)
+        """Where the last sound before a place ends; there if there is none."""
+        sound = self._sound(begin, end)
+        return end - (len(sound) - end_of_sound(sound)) if sound else end
 
     def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
         self._texts.lay_over(texts, begin, end)

@@ -24,6 +24,7 @@ _NEXT_LETTERS = SPEAKING_RATE.digit_letters
 DOUBT = 240
 """Bytes, 30 ms: by how much a word may end ahead of where it is estimated to, or behind. With 40 ms
 hardly fewer moments are wrong (``bench/word_places.py``), and words are some 250 ms."""
+_GIVEN = tuple(one.name for one in fields(TTSTextFrame) if one.init and one.name != "text")
 # A word that nobody knows, as long as words are.
 _NEXT_WORD = TTSTextFrame("0", "word")
 
@@ -49,8 +50,7 @@ def heard_text(source: TTSTextFrame, text: str) -> HeardTextFrame:
         source: What the service pushed.
         text: The word.
     """
-    given = {f.name: getattr(source, f.name) for f in fields(TTSTextFrame) if f.init}
-    frame = HeardTextFrame(**{**given, "text": text})
+    frame = HeardTextFrame(text=text, **{name: getattr(source, name) for name in _GIVEN})
     frame.append_to_context = source.append_to_context
     frame.includes_inter_frame_spaces = source.includes_inter_frame_spaces
     frame.transport_destination = source.transport_destination
@@ -124,8 +124,9 @@ class TextLayer:
         words = _words_of((text for text in texts if text.id not in silent), came_at)
         return [*silent.values(), *self._lay_all(words, begin, end, begun)]
 
-    def learn(self, letters: int, begin: int, end: int) -> None:
+    def learn(self, texts: Iterable[str], begin: int, end: int) -> None:
         """Learns the pace of the voice from what it said wholly in a stretch."""
+        letters = sum(letters for text in texts for letters in spoken_letters(text))
         self._pace.learn(self._sounding(begin, end), letters)
 
     def _silent_among(

@@ -34,7 +34,7 @@ class Utterance:
         last_word: Of those that come with times, the last that came.
         seconds_before: How much audio the same context had before Pipecat began it again.
         words_timed: How many words have come with times.
-        told_letters: How many letters those have that are laid.
+        told: The texts that are laid.
         told_end: Where the last of those ends.
         was_announced: Whether texts of it have been announced.
         last_heard_of: The last of the texts that were announced ahead of its last audio.
@@ -65,7 +65,7 @@ class Utterance:
     last_word: str = ""
     seconds_before: float = 0.0
     words_timed: int = 0
-    told_letters: int = 0
+    told: list[str] = field(default_factory=list)
     told_end: int = 0
     was_announced: bool = False
     last_heard_of: int = 0
@@ -120,18 +120,12 @@ class Utterance:
         self.is_remembered = frame.append_to_context
         self.is_protected = not frame.interruptible
 
-    def extend(self, end: int) -> None:
-        """Notes more audio, up to a place."""
-        self.end = end
-        if self.text_leads is None and self.begin is not None:
-            self._find_out_whether_text_leads()
+    def note_order(self) -> None:
+        """Notes which texts its audio has come behind: a text, or the announcement of one."""
+        if self.leading and self.text_leads is None:
+            self.text_leads = not self.to_be_spoken
         if self.announced:
             self.last_heard_of = self.announced[-1].id
-
-    def _find_out_whether_text_leads(self) -> None:
-        """Looks at what the first audio follows: a text, or the announcement of one."""
-        if self.leading:
-            self.text_leads = not self.to_be_spoken
 
     def take_announced_behind(self) -> deque[AggregatedTextFrame]:
         """The texts that were announced behind its audio."""
@@ -206,7 +200,8 @@ class Utterance:
         """Notes a word with a time; what is to be shown ahead of it goes with it."""
         self.is_timed, self.last_word = True, frame.text
         self.words_timed += len(frame.text.split())
-        self.waiting += self.take_shown()
+        if self.announced:
+            self.waiting += self.take_shown()
         self.waiting.append(frame)
 
     def take_placeable(self, *, is_last: bool) -> list[AggregatedTextFrame]:
@@ -233,9 +228,10 @@ class Utterance:
         """Whether several words came with one time, or the only one of a text."""
         if not isinstance(frame, TTSTextFrame):
             return False
-        whole = (_segment_of(frame), frame.text)
-        is_whole = any((text.id, text.text) == whole for text in self.announced)
-        return is_whole or len(frame.text.split()) > 1
+        if len(frame.text.split()) > 1:
+            return True
+        whole = (getattr(frame, "segment_id", None), frame.text)
+        return any((text.id, text.text) == whole for text in self.announced)
 
     def _is_rest_of_another(self, frame: AggregatedTextFrame, behind: AggregatedTextFrame) -> bool:
         is_at_once = frame.pts == behind.pts and len(behind.text.split()) == 1

@@ -22,7 +22,7 @@ from pipecat.workers.runner import WorkerRunner
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap, speech
 from tests.waiting import time_passes
-from twilio_frames.frames import HeardAudioFrame
+from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame, HeardAudioFrame
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.mulaw_output import MulawOutput
@@ -98,8 +98,8 @@ async def test_what_an_interruption_left_unheard_is_not_told_of():
     assert names[-1] == "InterruptionFrame"
 
 
-async def told_of_audio(*, to_end: bool, behind: list[FrameProcessor]) -> bool:
-    """Whether an output pushes what was heard, with nobody behind it but these."""
+async def told_on(*, to_end: bool, behind: list[FrameProcessor]) -> set[type[Frame]]:
+    """What an output pushes that comes again and again, with nobody behind it but these."""
     tap, output = Tap(), MulawOutput(FakeLine(), TwilioParams())
     memory = PhoneContextAggregator(LLMContext())
     worker = PipelineWorker(
@@ -118,18 +118,20 @@ async def told_of_audio(*, to_end: bool, behind: list[FrameProcessor]) -> bool:
     runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
     await runner.add_workers(worker)
     running = asyncio.create_task(runner.run())
+    await worker.queue_frames([CallerSpeakingFrame(0.2), CallerPausedFrame(0.2, 0.1)])
     await worker.queue_frames(speech(0.3))
     await tap.wait_for(BotStoppedSpeakingFrame)
     await worker.cancel()
     await running
-    return any(isinstance(frame, HeardAudioFrame) for frame in pushed)
+    kinds = {HeardAudioFrame, CallerSpeakingFrame, CallerPausedFrame}
+    return kinds & {type(frame) for frame in pushed}
 
 
-async def test_audio_is_told_of_where_anybody_may_take_it():
-    assert not await told_of_audio(to_end=False, behind=[])
-    assert await told_of_audio(to_end=True, behind=[])
-    assert await told_of_audio(to_end=False, behind=[AudioBufferProcessor()])
-    assert await told_of_audio(to_end=False, behind=[Pipeline([IdentityFilter()])])
+async def test_what_comes_again_and_again_goes_on_where_anybody_may_take_it():
+    assert not await told_on(to_end=False, behind=[])
+    assert len(await told_on(to_end=True, behind=[])) == 3
+    assert len(await told_on(to_end=False, behind=[AudioBufferProcessor()])) == 3
+    assert len(await told_on(to_end=False, behind=[Pipeline([IdentityFilter()])])) == 3
 
 
 async def test_clip_is_told_of_once():

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twilio_frames.protocol.sent_audio import SentAudio, Stretch
+from twilio_frames.protocol.output_queue import SentAudio, Stretch
 
 lengths = st.integers(1, 800)
 messages = st.lists(st.tuples(lengths, st.booleans()), min_size=1, max_size=20)

@@ -40,6 +40,8 @@ ulaw2lin = audioop.ulaw2lin
 
 mean_amplitude = audioop.rms
 """The root of the mean power of PCM; takes it, and the bytes of a sample."""
+loudest_amplitude = audioop.max
+"""The largest amplitude in PCM; takes it, and the bytes of a sample."""
 
 
 def decode_mulaw(mulaw: bytes) -> bytes:

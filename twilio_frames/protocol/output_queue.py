@@ -6,6 +6,11 @@ fall due when the audio up to there has been heard. What has been sent and was t
 ``clear`` can be sent once more (:meth:`OutputQueue.rewind`) or forgotten
 (:meth:`OutputQueue.drop`).
 
+Two kinds of places are counted in bytes. On the *line*: what has been sent since the stream began;
+marks and ``clear`` tell of it (``twilio_frames.protocol.playback``). In the *output queue*: what
+the bot has to say; words lie on it. They part where a background is sent between what is said, and
+where what was cleared is sent again. :class:`SentAudio` is the one place that knows both.
+
 No I/O happens here, and no clock is read.
 """
 
@@ -15,9 +20,11 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Generic, TypeVar
 
+from twilio_frames.protocol.messages import BYTES_PER_SECOND
+
 T = TypeVar("T")
 
-_LONGEST_WORD = 10 * 8000
+_LONGEST_WORD = 10 * BYTES_PER_SECOND
 _position = attrgetter("position")
 
 
@@ -133,7 +140,11 @@ class OutputQueue(Generic[T]):
         if self.has_barrier and self.is_barred:
             return None
         begin = self.sent
-        wanted = self._next_due_after(begin, begin + longest)
+        wanted = begin + longest
+        for due in (self._due, self._sending):
+            index = bisect_right(due, begin, key=_position)
+            if index < len(due):
+                wanted = min(wanted, due[index].position)
         first: Piece | None = None
         audio = b""
         for piece in self._pieces:
@@ -150,14 +161,6 @@ class OutputQueue(Generic[T]):
         self.sent = end = begin + len(audio)
         alike = first.is_protected, first.is_speech
         return Piece(audio=audio, begin=begin, end=end, is_protected=alike[0], is_speech=alike[1])
-
-    def _next_due_after(self, position: int, otherwise: int) -> int:
-        nearest = otherwise
-        for due in (self._due, self._sending):
-            index = bisect_right(due, position, key=_position)
-            if index < len(due) and due[index].position < nearest:
-                nearest = due[index].position
-        return nearest
 
     def sent_things(self) -> list[T]:
         """What falls due by what has been sent."""
@@ -319,3 +322,95 @@ class OutputQueue(Generic[T]):
 
 def _is_alike(one: Piece, other: Piece) -> bool:
     return (one.is_protected, one.is_speech) == (other.is_protected, other.is_speech)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Audio that was sent in one message.
+
+    Parameters:
+        line: Where it begins on the line.
+        queue: Where in the output queue it is from; for a background, where the queue waits.
+        audio: Mu-law.
+        plays_at: When its first byte plays, but for the line's delay.
+        is_speech: Whether the bot speaks in it.
+        is_queued: Whether it is from the queue; a background is not.
+    """
+
+    line: int
+    queue: int
+    audio: bytes = field(repr=False)
+    plays_at: float
+    is_speech: bool = True
+    is_queued: bool = True
+
+    @property
+    def queue_end(self) -> int:
+        """Up to where in the output queue it goes."""
+        return self.queue + len(self.audio) * self.is_queued
+
+
+class SentAudio:
+    """What has been sent and not been heard, in the order of the line."""
+
+    def __init__(self) -> None:
+        self._stretches: deque[Stretch] = deque()
+
+    def __len__(self) -> int:
+        """How many stretches have not been heard to their ends."""
+        return len(self._stretches)
+
+    @property
+    def ends_in_speech(self) -> bool:
+        """Whether the last that was sent is speech, and has not been heard to its end."""
+        return bool(self._stretches) and self._stretches[-1].is_speech
+
+    def add(self, stretch: Stretch) -> None:
+        """Notes audio, behind all that was noted before."""
+        self._stretches.append(stretch)
+
+    def forget(self) -> None:
+        """Forgets what was not heard: it was thrown away."""
+        self._stretches.clear()
+
+    def queue_position(self, line: int) -> int | None:
+        """Where in the output queue a place on the line lies; None if nothing was sent there.
+
+        Args:
+            line: The place.
+        """
+        for stretch in self._stretches:
+            if stretch.line <= line <= stretch.line + len(stretch.audio):
+                return stretch.queue + (line - stretch.line) * stretch.is_queued
+        return None
+
+    def hear(self, line: int) -> list[Stretch]:
+        """Takes what has been heard by now, and was not taken before.
+
+        Args:
+            line: Up to where the line has been heard.
+
+        Returns:
+            What was heard, in order, a message cut in two where need be; nothing twice.
+        """
+        heard: list[Stretch] = []
+        while self._stretches and line > self._stretches[0].line:
+            first = self._stretches[0]
+            length = line - first.line
+            if length < len(first.audio):
+                heard.append(_part(first, 0, length))
+                self._stretches[0] = _part(first, length, len(first.audio))
+                break
+            heard.append(self._stretches.popleft())
+        return heard
+
+
+def _part(stretch: Stretch, begin: int, end: int) -> Stretch:
+    return Stretch(
+        stretch.line + begin,
+        stretch.queue + begin * stretch.is_queued,
+        stretch.audio[begin:end],
+        stretch.plays_at + begin / BYTES_PER_SECOND,
+        stretch.is_speech,
+        stretch.is_queued,
+    )

@@ -204,8 +204,8 @@ class Playback:
         """
         self._caller_at = timestamp * BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
 
-    def audio_sent(self, length: int, now: float) -> None:
-        """Notes audio that has been sent."""
+    def audio_sent(self, length: int, now: float, *, mark: str | None = None) -> None:
+        """Notes audio that has been sent, and the mark behind it, if there is one."""
         if now >= self.ends_at:
             self._begin_run(now)
         elif now - self._sent_at >= _CLOCK_SECS and self.ends_at - now < _SURE_LEAD_SECS:
@@ -214,6 +214,8 @@ class Playback:
         self._sent_at = now
         self.sent += length
         self.ends_at = max(self.ends_at, now) + length / BYTES_PER_SECOND
+        if mark is not None:
+            self._outstanding.append(_Mark(mark, self.sent, now, self.ends_at, self._run))
 
     def _begin_run(self, now: float) -> None:
         self._run = _Run()

@@ -179,6 +179,9 @@ def decode(data: str | bytes, sender: Role) -> Message | Unknown | Violation:
     try:
         if sender is _TWILIO:
             wire = _twilio.decode(data)
+            if isinstance(wire, _Mark):
+                name, number = wire.mark.name, wire.sequence_number
+                return Mark(name=name, sequence_number=number, stream_sid=wire.stream_sid)
             if not isinstance(wire, _Media):
                 return _from_twilio(wire)
             # Fifty a second.
@@ -196,11 +199,9 @@ def decode(data: str | bytes, sender: Role) -> Message | Unknown | Violation:
         return _diagnose(data, sender, error)
 
 
-def _from_twilio(wire: _Start | _Mark | _Dtmf | _Stop | _Connected) -> Message:
+def _from_twilio(wire: _Start | _Dtmf | _Stop | _Connected) -> Message:
     number, stream_sid = wire.sequence_number, wire.stream_sid
     match wire:
-        case _Mark():
-            return Mark(name=wire.mark.name, sequence_number=number, stream_sid=stream_sid)
         case _Dtmf():
             return Dtmf(
                 digit=str(wire.dtmf.digit).upper(),

@@ -13,6 +13,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from loguru import logger
@@ -111,8 +112,9 @@ class MediaConnection:
         """Set before the bot is stopped from outside: closing the line is no hanging up."""
         failures = Failures(lambda: f"call {self.call_sid}")
         self.taps = taps or CallTaps(failures, self.playback)
-        self.bot_heard, self.overhearing = self.taps.bot_heard, self.taps.audience.listeners
-        """Tells who listens in what was heard of the bot; and who that is."""
+        self.bot_heard = self.taps.bot_heard
+        """Tells who listens in what was heard of the bot."""
+        self.overhearing: Sequence[object] = self.taps.audience.listeners
         self.opened_at = self.taps.opened_at
         """When the socket was taken over."""
         self.watchers = Audience(LineWatcher, self.taps.failures)
@@ -165,7 +167,13 @@ class MediaConnection:
 
         A mark comes as what its echo says; one that is not out is dropped, as are this end's own.
         """
-        while (data := await self._received()) is None:
+        while True:
+            socket, data = self._socket, None
+            with suppress(Exception):
+                data = await socket.receive()
+            # What comes late on a stream that was left says nothing of the one that followed.
+            if data is not None and socket is self._socket:
+                break
             if not await self._next_stream():
                 self._ended_by_peer()
                 return None
@@ -190,15 +198,6 @@ class MediaConnection:
                 self._noted(event)
                 events.append(event)
         return events
-
-    async def _received(self) -> str | bytes | None:
-        socket = self._socket
-        try:
-            data = await socket.receive()
-        except Exception:
-            return None
-        # What comes late on a stream that was left says nothing of the one that followed.
-        return data if socket is self._socket else None
 
     async def _next_stream(self) -> bool:
         """Waits for the stream that follows the one that is over; False if none does."""
@@ -362,8 +361,7 @@ class MediaConnection:
             return await self._send_texts([*texts, *map(self._noted_text, messages)])
         texts += self.stream.send_audio(mulaw, name)
         self._echo.reference.note(mulaw, max(playback.ends_at, now))
-        playback.audio_sent(len(mulaw), now)
-        playback.mark_sent(name, now)
+        playback.audio_sent(len(mulaw), now, mark=name)
         return await self._send_texts(texts)
 
     async def _send_texts(self, texts: Sequence[str]) -> bool:
