@@ -31,8 +31,8 @@ _SAID: tuple[float | str, ...] = (
 )
 """Seconds of silence, and words."""
 _IS_ANSWERED = """
-    [...document.querySelectorAll("#talk .bot")].length === 3
-    && document.querySelector("#talk li:last-child .coming")?.textContent.split(" ").length < 12
+    document.querySelectorAll("#talk .bot").length >= 3
+    && document.querySelector("#talk li:last-child .words").firstChild.textContent.length > 30
 """
 
 
