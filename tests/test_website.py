@@ -135,11 +135,10 @@ def test_command_line_has_every_option():
 
 
 def test_docstrings_link_to_one_another():
-    html = pages().with_crossings("See :class:<code>~twilio_frames.call.Call</code>.")
+    html = pages().with_crossings("<p>See :class:<code>~twilio_frames.call.Call</code>::</p>")
 
-    assert html == (
-        'See <autoref identifier="twilio_frames.call.Call" optional><code>Call</code></autoref>.'
-    )
+    link = '<autoref identifier="twilio_frames.call.Call" optional><code>Call</code></autoref>'
+    assert html == f"<p>See {link}:</p>"
 
 
 @pytest.mark.parametrize(

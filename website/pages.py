@@ -222,13 +222,13 @@ _CROSSING = re.compile(r":(?:class|func|meth|attr|mod|data|exc):<code>~?([\w.]+)
 
 
 def with_crossings(html: str) -> str:
-    """Turns what docstrings say of other names into links, where the site has those."""
+    """Turns reStructuredText of docstrings into HTML: links, where the site has what they name."""
 
     def link(found: re.Match[str]) -> str:
         short = found[1].rpartition(".")[2]
         return f'<autoref identifier="{found[1]}" optional><code>{short}</code></autoref>'
 
-    return _CROSSING.sub(link, html)
+    return _CROSSING.sub(link, html).replace("::</p>", ":</p>")
 
 
 def summary(text: str) -> str:
