@@ -120,6 +120,18 @@ async def test_callbacks_come_to_the_owner_wherever_they_arrive(open_fleet: Flee
     assert other.state.records.get("CA1") is None
 
 
+async def test_whoever_asks_about_a_call_may_ask_any_worker(open_fleet: Fleet):
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    shown = await (await other.client.get("/calls/CA1")).json()
+    assert shown == await (await owner.client.get("/calls/CA1")).json()
+    assert (await other.client.get("/calls/CA2")).status == 404
+    named = {"Host": "bot.example.com"}
+    assert (await other.client.get("/calls/CA1", headers=named)).status == 403
+    async with other.client.ws_connect("/calls/CA1/listen") as listening:
+        assert (await listening.receive()).type.name == "TEXT"
+
+
 async def test_callbacks_of_a_call_without_owner_come_to_the_next_one_in_order_and_once(
     open_fleet: Fleet,
 ):

@@ -13,8 +13,8 @@ from twilio_frames.server.addresses import is_local, is_twilios
 from twilio_frames.server.calls import listening_room, overhearing
 from twilio_frames.server.dialing import consulting
 from twilio_frames.server.dialing import placing as dialing
-from twilio_frames.server.fleet.handover import given_away
-from twilio_frames.server.fleet.leading import asked_of_owner, taken_over
+from twilio_frames.server.fleet.handover import given_away, hand_over
+from twilio_frames.server.fleet.leading import asked_of_owner, owner_elsewhere, taken_over
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
@@ -67,13 +67,29 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_get(base + "/listen", listening_room.page)
         app.router.add_get(base + "/listen/{name}", listening_room.part)
         app.router.add_get(base + "/calls", dialing.call_list)
-        app.router.add_get(base + "/calls/{sid}", dialing.call_state)
-        app.router.add_get(base + "/calls/{sid}/listen", overhearing.listen)
-        app.router.add_post(base + "/calls/{sid}/listen", overhearing.ticket)
-        app.router.add_delete(base + "/calls/{sid}", dialing.hang_up)
+        app.router.add_get(base + "/calls/{sid}", _at_owner(dialing.call_state))
+        app.router.add_get(base + "/calls/{sid}/listen", _at_owner(overhearing.listen))
+        app.router.add_post(base + "/calls/{sid}/listen", _at_owner(overhearing.ticket))
+        app.router.add_delete(base + "/calls/{sid}", _at_owner(dialing.hang_up))
         app.router.add_get(base + "/healthz", healthz)
         app.router.add_get(base + "/readyz", readyz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)
+
+
+def _at_owner(route: _Route) -> _Route:
+    """Has what is asked about a call carried out by the worker that has it."""
+
+    async def led(request: web.Request) -> web.StreamResponse:
+        owner = await owner_elsewhere(request, request.match_info["sid"])
+        if owner is None:
+            return await route(request)
+        if "Upgrade" in request.headers and await hand_over(request, owner.handover):
+            return given_away()
+        # There it comes from this machine, whoever has sent it.
+        dialing.check_key(request, {})
+        return await request.app[STATE].workers.pass_on(request, owner) or await route(request)
+
+    return led
 
 
 def bases(public_url: str | None) -> list[str]:

@@ -14,7 +14,14 @@ from twilio_frames.server.fleet.passing import FULL, callback_key, is_passed_on,
 from twilio_frames.server.incoming import Form, read_signed_form
 from twilio_frames.server.state import IS_DOOR, STATE, ServerState
 
-__all__ = ["Note", "asked_of_owner", "other_workers", "taken_elsewhere", "taken_over"]
+__all__ = [
+    "Note",
+    "asked_of_owner",
+    "other_workers",
+    "owner_elsewhere",
+    "taken_elsewhere",
+    "taken_over",
+]
 
 _MOST_TRIES = 3
 """Workers that are asked to take a call before this one does, or turns it away."""
@@ -69,6 +76,15 @@ async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:
         note = Note(name=name, form=form)
         await state.fleet.note(call_sid, callback_key(request, form), note.encoded())
     return None
+
+
+async def owner_elsewhere(request: web.Request, call_sid: str) -> Lease | None:
+    """The worker that has a call which this one knows nothing of."""
+    state = request.app[STATE]
+    if state.fleet.is_alone or is_passed_on(request) or state.records.get(call_sid) is not None:
+        return None
+    standing = await state.fleet.standing(call_sid)
+    return state.fleet.find(standing.owner) if standing is not None else None
 
 
 async def taken_over(request: web.Request) -> bool:
