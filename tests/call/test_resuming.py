@@ -22,6 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from tests.waiting import time_passes
 from twilio_frames.call.keeping import CallKeeper
 from twilio_frames.call.resuming import CallState, Resumed
+from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.words import HeardTextFrame
 
 GREETED: list[dict[str, Any]] = [
@@ -41,6 +42,15 @@ RUNS = [
 ]
 
 
+class Line:
+    """A line that can be closed."""
+
+    end_reason: CallEndReason | None = None
+
+    async def close(self, reason: CallEndReason, _: str) -> None:
+        self.end_reason = reason
+
+
 class Kept:
     """A keeper, and what it has kept."""
 
@@ -48,15 +58,19 @@ class Kept:
         self.snapshot: bytes | None = None
         self.progress = b""
         self.snapshots = 0
+        self.is_gone = False
         self.state = CallState()
         self.context = LLMContext(list(messages))
         self.keeper = CallKeeper("CA1", {"from": "somebody"}, self.state, self._save)
         self._source = FrameProcessor()
         self.keeper.begin(self.context)
 
-    async def _save(self, snapshot: bytes | None, progress: bytes) -> None:
+    async def _save(self, snapshot: bytes | None, progress: bytes) -> bool:
+        if self.is_gone:
+            return False
         self.snapshots += snapshot is not None
         self.snapshot, self.progress = snapshot or self.snapshot, progress
+        return True
 
     async def happens(self, *frames: Frame) -> None:
         for frame in frames:
@@ -71,6 +85,12 @@ class Kept:
                     )
                 )
         await time_passes(0.2)
+
+    async def handed_over(self, within_secs: float) -> bool:
+        line: Any = Line()
+        handed_over = await self.keeper.hand_over(line, within_secs)
+        assert handed_over is (line.end_reason is CallEndReason.HANDED_OVER)
+        return handed_over
 
     async def resumed(self) -> Resumed:
         await time_passes(0.2)
@@ -157,7 +177,7 @@ async def test_whoever_was_to_speak_next_does(messages: list[Any], due: list[str
 async def test_a_call_that_was_handed_over_goes_on_without_a_word():
     kept = Kept(GREETED)
     await kept.happens(TTSSpeakFrame("Hello."), *heard("Hello."))
-    await kept.keeper.hand_over(1.0)
+    assert await kept.handed_over(1.0)
     resumed = await kept.resumed()
     assert resumed.is_planned
     assert resumed.frames("Again?", has_memory=True) == []
@@ -167,9 +187,22 @@ async def test_a_hand_over_waits_for_the_end_of_a_sentence_but_not_for_ever():
     kept = Kept(ASKED)
     await kept.happens(*reply("One coffee."), *heard("One"))
     assert not kept.keeper.is_between_sentences
-    await kept.keeper.hand_over(2.0)
+    assert await kept.handed_over(2.0)
     resumed = await kept.resumed()
     assert (resumed.rest, resumed.is_planned) == ("coffee.", True)
+
+
+async def test_what_cannot_be_kept_is_kept_with_the_next_word_and_not_handed_over():
+    kept = Kept(ASKED)
+    await kept.happens()
+    kept.is_gone = True
+    kept.context.add_message({"role": "assistant", "content": "Yes."})
+    await kept.happens(*reply("One ", "two."))
+    assert not await kept.handed_over(0.1)
+    kept.is_gone = False
+    await kept.happens(*heard("One"))
+    resumed = await kept.resumed()
+    assert list(resumed.messages) == kept.context.messages
 
 
 async def test_a_function_that_ran_is_told_of_as_one_of_which_nothing_is_known():

@@ -317,6 +317,30 @@ async def test_without_the_register_each_worker_goes_on_alone(open_fleet: Fleet)
     assert owner.bot.calls[0].end_reason is None
 
 
+async def test_a_call_that_is_lost_while_the_register_is_gone_waits_for_it(open_fleet: Fleet):
+    sites = await open_fleet()
+    _, other = await up(sites)
+    await time_passes(0.5)
+    fleet = other.state.fleet
+    fleet._others.clear()  # type: ignore[reportPrivateUsage]
+    register, fleet._shared = fleet._shared, Broken()  # type: ignore[assignment]
+    waiting = await other.ask("/after-stream", FORM | {"CallStatus": "in-progress"})
+    assert [verb.tag for verb in waiting] == ["Pause", "Redirect"]
+    again = urlsplit(waiting[-1].text or "")
+    fleet._shared = register  # type: ignore[reportPrivateUsage]
+    await time_passes(1.5)
+    goes_on = await other.ask(f"{again.path}?{again.query}", FORM | {"CallStatus": "in-progress"})
+    assert goes_on[0].tag == "Connect"
+
+
+async def test_no_call_is_handed_over_while_the_register_is_gone(open_fleet: Fleet):
+    sites = await open_fleet(hand_over_secs=3.0)
+    owner, _ = await up(sites)
+    owner.state.fleet._shared = Broken()  # type: ignore[assignment]
+    assert await wind_down(owner.state, 3.0) == 1
+    assert owner.bot.calls[0].end_reason is None
+
+
 class Broken:
     """A register that nobody reaches."""
 

@@ -105,7 +105,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         """What is known of the call, if another bot had it before, which is gone; else None."""
         self.state = CallState(resumed.state if resumed is not None else None)
         """What the bot wants kept, for whoever may have to go on with the call: JSON, by names."""
-        self._keeper: CallKeeper | None = None
+        self.keeper: CallKeeper | None = None
+        """Keeps what another bot would need, where there may be one."""
         self.tasks_left: set[asyncio.Task[Any]] = set()
         """Tasks of the pipeline that could not be stopped."""
         self._parameters = MappingProxyType(
@@ -145,27 +146,26 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         return log
 
     def keep(self, save: Save) -> None:
-        """Has what another bot would need to go on with the call kept; before ``run()``.
-
-        Args:
-            save: Keeps it.
-        """
-        self._keeper = CallKeeper(self.call_sid, self.parameters, self.state, save)
+        """Has what another bot would need to go on with the call kept; before ``run()``."""
+        self.keeper = CallKeeper(self.call_sid, self.parameters, self.state, save)
         if self.resumed is None:
             # What the bot before has written stands until this one has its memory.
-            self._keeper.begin(None)
-        self.observers.append(self._keeper)
+            self.keeper.begin(None)
+        self.observers.append(self.keeper)
 
-    async def hand_over(self, within_secs: float) -> None:
+    async def hand_over(self, within_secs: float) -> bool:
         """Let another worker go on with the call: the stream is closed between two sentences.
 
         Args:
             within_secs: How long it may take until nobody says anything; then it is closed all the
                 same, and the other one says on.
+
+        Returns:
+            Whether it is closed: not where what another one needs cannot be kept.
         """
-        if self._keeper is not None and self.transport.end_reason is None:
-            await self._keeper.hand_over(within_secs)
-            await self.transport.close(CallEndReason.HANDED_OVER, "another worker goes on")
+        if self.keeper is None or self.end_reason is not None:
+            return False
+        return await self.keeper.hand_over(self.transport, within_secs)
 
     async def prepared(self) -> Any:
         """What the server's ``prepare`` made for this call; from then on it is the bot's to close.
@@ -216,8 +216,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         if self.resumed is not None and self.resumed.has_begun:
             return
         if isinstance(clip, Clip):
-            if self._keeper is not None:
-                self._keeper.say(clip.text)
+            if self.keeper is not None:
+                self.keeper.say(clip.text)
             await self.transport.greet(clip)
             return
         if isinstance(greeting, Greeting):
@@ -288,8 +288,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
                 self.resumed.restore(context)
             frames = self.resumed.frames(ask_again, has_memory=context is not None)
             self._first_frames.clear()
-        if self._keeper is not None:
-            self._keeper.begin(context)
+        if self.keeper is not None:
+            self.keeper.begin(context)
         return frames
 
     async def _begin_pipeline(
@@ -318,8 +318,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             self.stopped()
             self.tasks_left = run.left
             follower.cancel()
-            if self._keeper is not None:
-                await self._keeper.close()
+            if self.keeper is not None:
+                await self.keeper.close()
             await self.answers.stop()
             await self._forget_goodbye()
             await self.finish_requests()
@@ -428,8 +428,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         await self.rest.hang_up(self.call_sid)
 
     async def _on_call_ended(self, *_: object) -> None:
-        if self._keeper is not None:
-            self._keeper.line_ended()
+        if self.keeper is not None:
+            self.keeper.line_ended()
         self.detours.ended()
         self.hold_music.ended()
         self._line_ended.set()

@@ -33,17 +33,19 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from twilio_frames.call.resuming import VERSION, CallState, calls_in, role_of
+from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.processors.words.progress import behind_words, words_in
+from twilio_frames.transport import TwilioTransport
 
 __all__ = ["CallKeeper", "Save"]
 
 _LARGEST_BYTES = 160 * 1024
 """Of a snapshot's memory: beyond it, the oldest turns are left out. Sealed, it is a third more."""
 
-Save = Callable[[bytes | None, bytes], Awaitable[None]]
-"""Keeps a snapshot, or the one before where there is none, and progress."""
+Save = Callable[[bytes | None, bytes], Awaitable[bool]]
+"""Keeps a snapshot, or the one before where there is none, and progress; False if it could not."""
 
 _TELLING = (
     *(FunctionCallInProgressFrame, FunctionCallResultFrame, HeardTextFrame, InterruptionFrame),
@@ -83,6 +85,8 @@ class CallKeeper(BaseObserver):
         self._caller_spoke = False
         self._is_planned = False
         self._is_over = False
+        self.is_handed_over = asyncio.Event()
+        """Set when another bot has all that it needs to go on."""
         self._turns = 0
         self._is_stale = True
         self._wake = asyncio.Event()
@@ -125,8 +129,8 @@ class CallKeeper(BaseObserver):
         messages = self._context.messages if self._context is not None else []
         return bool(messages) and role_of(messages[-1]) in ("user", "tool")
 
-    async def hand_over(self, within_secs: float) -> None:
-        """Waits until nobody says anything, and writes the last: the call goes on elsewhere.
+    async def is_ready_to_hand_over(self, within_secs: float) -> bool:
+        """Waits until nobody says anything, and sees whether all is kept.
 
         Args:
             within_secs: How long it waits.
@@ -136,8 +140,25 @@ class CallKeeper(BaseObserver):
                 while not self.is_between_sentences:
                     self._moved.clear()
                     await self._moved.wait()
-        self._is_planned = self._is_stale = True
+        self._is_stale = True
+        return await self._write()
+
+    async def hand_over(self, transport: TwilioTransport, within_secs: float) -> bool:
+        """Closes a line, for another bot to go on; not where what that needs cannot be kept.
+
+        Args:
+            transport: The call's.
+            within_secs: How long it waits until nobody says anything.
+        """
+        if not await self.is_ready_to_hand_over(within_secs) or transport.end_reason is not None:
+            return False
+        self._is_planned = True
+        await transport.close(CallEndReason.HANDED_OVER, "another worker goes on")
+        # With the words that were heard until then.
+        self._is_stale = True
         await self._write()
+        self.is_handed_over.set()
+        return True
 
     def say(self, text: str) -> None:
         """Notes what is said beside the pipeline."""
@@ -200,13 +221,16 @@ class CallKeeper(BaseObserver):
                 )
             await asyncio.sleep(self._PAUSE_SECS)
 
-    async def _write(self) -> None:
+    async def _write(self) -> bool:
         async with self._one_at_a_time:
             self._follow_memory()
             self._moved.set()
             snapshot = self._snapshot() if self._is_stale else None
             self._is_stale = False
-            await self._save(snapshot, self._progress())
+            is_kept = await self._save(snapshot, self._progress())
+            # What could not be kept is kept with the next word.
+            self._is_stale |= snapshot is not None and not is_kept
+            return is_kept
 
     def _follow_memory(self) -> None:
         """What has come into the memory is no longer being said."""

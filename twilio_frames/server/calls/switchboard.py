@@ -125,6 +125,8 @@ class Switchboard:
             log.error(f"{call.call_sid}: the bot failed: {describe(error)}")
         elif carried.bot.cancelled():
             log.warning(f"{call.call_sid}: the bot was cancelled")
+            if call.end_reason is CallEndReason.HANDED_OVER:
+                reason = call.end_reason
         else:
             reason = call.end_reason or CallEndReason.BOT_HUNG_UP
         # Before the line is closed: Twilio asks at once how it ended.

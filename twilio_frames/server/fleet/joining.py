@@ -104,7 +104,7 @@ async def _renew(state: ServerState, lag: LoopLag) -> None:
     lost = await state.fleet.renew(await own_lease(state, lag.p95_secs))
     for call_sid in lost:
         record = state.records.get(call_sid)
-        if record is not None and record.call is not None:
+        if record is not None and record.call is not None and record.call.end_reason is None:
             logger.bind(call_sid=call_sid).warning(f"{call_sid}: another worker has it now")
             await record.call.leave()
 

@@ -77,6 +77,11 @@ class Membership:
         return self._shared is None
 
     @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the register has not answered lately."""
+        return self._gone_until > 0.0
+
+    @property
     def others(self) -> Sequence[Lease]:
         """The other workers that live, as they said lately."""
         return list(self._others.values())
@@ -163,13 +168,19 @@ class Membership:
         known = await self._ask(lambda r: r.standing(call_sid), None)
         return known or await self._own.standing(call_sid)
 
-    async def save(self, call_sid: str, snapshot: bytes | None, progress: bytes = b"") -> None:
-        """Keeps what another worker needs to go on with a call of this one's."""
+    async def save(self, call_sid: str, snapshot: bytes | None, progress: bytes = b"") -> bool:
+        """Keeps what another worker needs to go on with a call of this one's.
+
+        Returns:
+            Whether it is kept where others find it.
+        """
         if (owned := self._owned.get(call_sid)) is None:
-            return
+            return False
         sealed = self._seal.close(snapshot) if snapshot is not None else None
         far = self._seal.close(progress) if progress else b""
-        await self._tell(owned, lambda register: register.save(call_sid, owned.fence, sealed, far))
+        return await self._tell(
+            owned, lambda register: register.save(call_sid, owned.fence, sealed, far)
+        )
 
     async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
         """A call of this worker's has ended, and may go on elsewhere, or may not."""
@@ -215,11 +226,10 @@ class Membership:
             with contextlib.suppress(RegisterError):
                 await self._shared.close()
 
-    async def _tell(self, owned: Owned, step: Callable[[Register], Awaitable[bool]]) -> None:
+    async def _tell(self, owned: Owned, step: Callable[[Register], Awaitable[bool]]) -> bool:
         if owned.register is self._own:
-            await step(self._own)
-        else:
-            await self._ask(step, False)
+            return await step(self._own)
+        return await self._ask(step, False)
 
     async def _ask(
         self, step: "Callable[[Register], Awaitable[_Value]]", otherwise: _Value

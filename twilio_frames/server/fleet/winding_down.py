@@ -10,6 +10,7 @@ from twilio_frames.server.state import ServerState
 
 __all__ = ["can_hand_over", "wind_down"]
 
+_AGAIN_SECS = 0.5
 _MARGIN_SECS = 1.0
 """For the other worker's answer to Twilio, which this one may have to pass on."""
 
@@ -50,8 +51,14 @@ def _calls(state: ServerState) -> list[Call]:
 
 
 async def _hand_over(call: Call, within_secs: float) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_secs
     try:
-        await call.hand_over(within_secs)
+        # The register may be gone for a while: then the call stays.
+        while not await call.hand_over(max(0.0, until - loop.time())):
+            if call.end_reason is not None or loop.time() >= until:
+                return
+            await asyncio.sleep(_AGAIN_SECS)
     except Exception as error:
         # Whatever one call raises, the others are handed over.
         logger.error(f"{call.call_sid}: it was not handed over: {type(error).__name__}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from urllib.parse import urlencode
 
 from aiohttp import web
 from loguru import logger
@@ -15,13 +16,17 @@ from twilio_frames.server.fleet.leading import other_workers
 from twilio_frames.server.fleet.passing import FULL, RESUME, is_passed_on
 from twilio_frames.server.incoming import own_url
 from twilio_frames.server.state import STATE, ServerState
-from twilio_frames.twiml import Hangup, connect_stream, respond
+from twilio_frames.twiml import Hangup, Pause, Redirect, connect_stream, respond
 
 __all__ = ["GOES_ON", "connect", "connect_back", "ended_well", "gone_on", "written"]
 
 GOES_ON = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR, CallEndReason.HANDED_OVER})
 """How a stream ends whose call another one may carry on."""
 _SETTLE_SECS = 2.0
+_ASK_AGAIN_SECS = 1
+_LONGEST_WAIT_SECS = 60
+"""How long a call waits that may go on, while the register cannot say so."""
+_WAITED = "waited"
 _MOST_FAILURES = 1
 """A bot that raises is given another chance, and no third."""
 _MOST_QUICK_LOSSES = 3
@@ -80,9 +85,15 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
         if record.stream_end in (None, CallEndReason.ERROR):
             # Whether it has failed stands in the register when it has settled.
             await ended_well(record)
+        keeper = record.call.keeper if record.call is not None else None
+        if keeper is not None and record.stream_end is CallEndReason.HANDED_OVER:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(keeper.is_handed_over.wait(), _SETTLE_SECS)
         if record.ended_well and record.stream_end not in GOES_ON:
             return None
     standing = await state.fleet.standing(call_sid)
+    if standing is None and state.fleet.is_out_of_reach:
+        return _asked_again(request)
     if standing is None or not _may_go_on(standing):
         return None
     if not is_passed_on(request, RESUME) and await state.is_full():
@@ -91,6 +102,17 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
             if answer is not None and FULL not in answer.headers:
                 return answer
     return await _resume(request, state, call_sid)
+
+
+def _asked_again(request: web.Request) -> web.Response | None:
+    """Has a call wait for the register, which alone knows whether it goes on, for some time."""
+    waited = request.query.get(_WAITED, "0")
+    waited_secs = int(waited) if waited.isascii() and waited.isdecimal() and len(waited) < 4 else 0
+    if waited_secs >= _LONGEST_WAIT_SECS:
+        return None
+    query = urlencode({**request.query, _WAITED: waited_secs + _ASK_AGAIN_SECS})
+    again = Redirect(url=f"{own_url(request)}/after-stream?{query}")
+    return written(respond(Pause(seconds=_ASK_AGAIN_SECS), again))
 
 
 def _may_go_on(standing: Standing) -> bool:
