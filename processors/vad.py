@@ -23,6 +23,7 @@ from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.utils.errors import ErrorCategory
 
+from twilio_frames.audio import Resampler
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.frames import CallerPausedFrame, CallerSpeakingFrame, MulawInputFrame
 from twilio_frames.pipecat_internals import follow_vad_state
@@ -33,6 +34,7 @@ from twilio_frames.processors.endpointing import (
     Endpointing,
     TurnEndTimes,
 )
+from twilio_frames.processors.pipeline.audio_warnings import advise_on_vads
 from twilio_frames.processors.silero import SAMPLE_RATE, PhoneVADAnalyzer, warm_up
 from twilio_frames.processors.turns.endpointer import Endpointer
 from twilio_frames.processors.turns.learned_pause import LearnedPause, PauseRange
@@ -182,6 +184,7 @@ class PhoneVAD(VADProcessor):
         self._told_silence = 0.0
         self._told_certain = False
         self._pcm = b""
+        self._resampler: Resampler | None = None
         self._was_quiet = True
         self._steps = AudioSteps(step_secs, super().push_frame)
         self._failure: BaseException | None = None
@@ -204,6 +207,7 @@ class PhoneVAD(VADProcessor):
     async def setup(self, setup: FrameProcessorSetup):
         """Builds the models, off the event loop, if this is the process's first call."""
         await super().setup(setup)
+        advise_on_vads(self)
         if self._analyzer is not None:
             await warm_up()
             self._catching_up = self.create_task(self._catch_up(self._analyzer), "vad")
@@ -267,12 +271,23 @@ class PhoneVAD(VADProcessor):
             await self._steps.take(frame, at_most=step)
         else:
             await self.push_frame(frame)
-        self._pcm, self._was_quiet = frame.audio, analyzer.is_quiet
+        self._pcm, self._was_quiet = self._line_audio(frame), analyzer.is_quiet
         self._is_judging = self._holds = True
-        if not analyzer.hear(frame.audio, self._judged):
+        if not analyzer.hear(self._pcm, self._judged):
             self._is_judging = False
             await self._follow(analyzer)
             self._holds = bool(self._behind)
+
+    def _line_audio(self, frame: InputAudioRawFrame) -> bytes:
+        """A frame's audio at the line's rate, at which it is judged."""
+        rate = frame.sample_rate
+        if rate == SAMPLE_RATE:
+            return frame.audio
+        # Pipecat's workers ask for 16 kHz unless they are told otherwise. What came by telephone
+        # has nothing above 4 kHz to be kept out, and a filter that keeps it out is 60 ms late.
+        if self._resampler is None or self._resampler.input_rate != rate:
+            self._resampler = Resampler(rate, SAMPLE_RATE, quality="QQ")
+        return self._resampler.resample(frame.audio)
 
     def _judged(self, error: BaseException | None) -> None:
         """Takes note that the model is done with what was heard last.

@@ -6,7 +6,8 @@ says nothing about it.
 
 Audio of any rate is brought to the line's, once. But what is asked for at a rate that the line does
 not have costs time, traffic and quality on its way, and a recogniser that is told another rate than
-it hears understands nothing. Each is said once per kind of service and process.
+it hears understands nothing. Two VADs tell of all speech twice. Each is said once per kind of
+service and process.
 """
 
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ __all__ = [
     "advise_on_audio",
     "advise_on_recognisers",
     "advise_on_speech",
+    "advise_on_vads",
     "forget_advice",
 ]
 
@@ -89,6 +91,31 @@ def _wants_audio(processor: FrameProcessor) -> Iterator[tuple[str, str]]:
                 "Take phone_turn_strategies(), and PhoneVAD(endpointing=Endpointing.SMART_TURN) "
                 "ahead of the recogniser",
             )
+
+
+def advise_on_vads(vad: FrameProcessor) -> None:
+    """Warns where another VAD than one tells of the same speech.
+
+    Args:
+        vad: The one, once its pipeline is made.
+    """
+    who = type(vad).__name__
+    for one in _in_order(vad):
+        for other in () if one is vad else _vads(one):
+            _tell(
+                (who, other),
+                f"{who} and {other} both tell when the caller speaks: recognisers give all words "
+                f"twice, and the LLM is asked twice. Leave one of them out; {who} alone does",
+            )
+
+
+def _vads(processor: FrameProcessor) -> Iterator[str]:
+    if isinstance(processor, VADProcessor):
+        yield f"another {type(processor).__name__}"
+    elif isinstance(processor, LLMUserAggregator):
+        for part in vars(processor).values():
+            if isinstance(part, VADController):
+                yield "the vad_analyzer of LLMUserAggregatorParams"
 
 
 def _analyzes_turns(turns: UserTurnController) -> bool:

@@ -104,6 +104,24 @@ async def test_whoever_hears_nothing_is_named_once(
     assert "Parrot ahead of it lets none pass" in text
 
 
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (lambda: stock(LLMUserAggregatorParams(vad_analyzer=Nobody())), "the vad_analyzer of LLM"),
+        (lambda: Pipeline([VADProcessor(vad_analyzer=Nobody())]), "another VADProcessor"),
+    ],
+)
+async def test_second_vad_is_named(
+    advice: list[str], other: Callable[[], FrameProcessor], named: str
+):
+    await start([PhoneVAD(), other()], [])
+    await start([PhoneVAD(), other()], [])
+
+    (text,) = advice
+    assert text.startswith(f"PhoneVAD and {named}")
+    assert "the LLM is asked twice. Leave one of them out" in text
+
+
 async def test_recorder_behind_the_output_is_named(advice: list[str]):
     await start([Parrot()], [AudioBufferProcessor()])
 

@@ -14,6 +14,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     SpeechControlParamsFrame,
     VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.tests.utils import run_test
 
@@ -224,6 +225,31 @@ def pushed_in(pcm: bytes) -> list[InputAudioRawFrame]:
         InputAudioRawFrame(audio=pcm[n : n + 320], sample_rate=8000, num_channels=1)
         for n in range(0, len(pcm), 320)
     ]
+
+
+@pytest.mark.parametrize("rate", [16000, 24000])
+async def test_audio_of_another_rate_is_judged_as_the_lines(sentence: bytes, rate: int):
+    def stretches(frames: Sequence[Frame]) -> list[float]:
+        """Where speech begins and ends, in seconds of audio."""
+        secs, found = 0.0, list[float]()
+        for frame in frames:
+            if isinstance(frame, InputAudioRawFrame):
+                secs += len(frame.audio) / (2 * frame.sample_rate)
+            if isinstance(frame, VADUserStartedSpeakingFrame | VADUserStoppedSpeakingFrame):
+                found.append(secs)
+        return found
+
+    step = 2 * rate // 50
+    pcm = Resampler(8000, rate).resample(sentence)
+    frames = [
+        InputAudioRawFrame(audio=pcm[n : n + step], sample_rate=rate, num_channels=1)
+        for n in range(0, len(pcm), step)
+    ]
+    as_usual, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=pushed_in(sentence))
+    at_rate, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=frames)
+
+    assert len(stretches(at_rate)) == 2
+    assert stretches(at_rate) == pytest.approx(stretches(as_usual), abs=0.1)
 
 
 async def test_pause_is_told_window_by_window(sentence: bytes):
