@@ -81,6 +81,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fills in what the page takes from the repository."""
     path = page.file.src_uri
     text = _texts[path] = completed(markdown, path, ROOT)
+    page.meta.setdefault("description", summary(text))
     module = path.removeprefix("reference/").removesuffix(".md")
     if path.startswith("reference/") and module in _NAMES:
         _texts[path] = reference_text(module, _NAMES[module])

@@ -237,7 +237,7 @@ def summary(text: str) -> str:
         if block.lstrip().startswith(("#", "|", "<", "```", "!", "-", ":::")):
             continue
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(block.split()))
-        return re.split(r"(?<=[.:;]) ", plain)[0].rstrip(":;")
+        return re.split(r"(?<=[.?!]) ", plain)[0].rstrip(":").replace("**", "")
     return ""
 
 
