@@ -20,8 +20,8 @@ from twilio_frames.processors.pipeline.gates import parts_around, parts_in
 
 __all__ = ["OwedWords"]
 
-LONGEST_WAIT = 0.3
-"""Seconds: a provider that makes speech at three times its pace has made a sentence of 0.9 s more;
+LONGEST_WAIT = 0.5
+"""Seconds: a provider that makes speech at three times its pace has made 1.5 s more of a sentence;
 a caller who has interrupted is still speaking."""
 
 
