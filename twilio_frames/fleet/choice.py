@@ -11,10 +11,10 @@ from twilio_frames.fleet.register import Lease
 
 __all__ = ["by_choice", "has_room", "load_of"]
 
-_USUAL_LAG_SECS = 0.05
-"""A loop that is so late now and then is no busier for it."""
-_FULL_LAG_SECS = 0.15
-"""One that is so late is full: at a lead of 0.4 s, three such in a row are heard."""
+_USUAL_LAG_SECS = 0.1
+"""A loop that is so late now and then, at its start say, is no busier for it."""
+_FULL_LAG_SECS = 0.3
+"""One that is so late is full: at a lead of 0.4 s, two such in a row are heard."""
 
 
 def load_of(lease: Lease) -> float:
