@@ -163,6 +163,16 @@ def test_list_for_programs():
     )
 
 
+def test_each_thing_of_ours_that_is_compared_can_be_looked_at():
+    """A cell of ours leads to a page or names a command; only what the package *is* does not."""
+    text = (DOCS / "compare.md").read_text("utf-8").partition("## What the caller notices")[2]
+    ours = [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| ")]
+    ours = [cell for cell in ours if cell != "this package"]
+
+    assert len(ours) > 20
+    assert [cell for cell in ours if "](" not in cell or "planned" in cell] == []
+
+
 @cache
 def said_in_code() -> list[str]:
     """Every text of the package, with … where a value goes in."""
