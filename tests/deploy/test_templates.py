@@ -60,7 +60,7 @@ def test_ports_and_paths_are_the_servers():
 
     assert f"EXPOSE {ports[0]}" in PROJECT["Dockerfile"]
     assert ports == [8000, 8000]
-    assert checks == ["/healthz", "/healthz"]
+    assert checks == ["/readyz", "/healthz"]
 
 
 async def haproxy(*arguments: str, **options: Any) -> asyncio.subprocess.Process:
@@ -85,7 +85,7 @@ class Worker:
         self.health = 200
         self.looked = 0
         app = web.Application()
-        app.add_routes([web.get("/healthz", self.healthz), web.get("/{path:.*}", self.answer)])
+        app.add_routes([web.get("/readyz", self.readyz), web.get("/{path:.*}", self.answer)])
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     async def start(self) -> int:
@@ -93,7 +93,7 @@ class Worker:
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         return self.runner.addresses[0][1]
 
-    async def healthz(self, _: web.Request) -> web.Response:
+    async def readyz(self, _: web.Request) -> web.Response:
         self.looked += 1
         return web.Response(status=self.health)
 
