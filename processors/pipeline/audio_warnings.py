@@ -174,6 +174,8 @@ def advise_on_recognisers(output: FrameProcessor) -> None:
     for service in ahead:
         if not isinstance(service, STTService) or not service.sample_rate or not heard:
             continue
+        if getattr(service, "hears_line_audio", False):
+            continue
         who, told = type(service).__name__, service.sample_rate
         if told != heard:
             _tell(

@@ -23,6 +23,7 @@ from twilio_frames.audio import decode_mulaw
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.processors.pipeline.audio_warnings import forget_advice
 from twilio_frames.protocol import SendMedia
+from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.transport import TwilioParams
 
 
@@ -125,6 +126,12 @@ async def test_recogniser_that_is_told_another_rate_than_it_hears(advice: list[s
     assert len(advice) == 1
     assert "Ears is told to expect audio of 16000 Hz and gets 8000" in advice[0]
     assert "phone_worker()" in advice[0]
+
+
+async def test_recogniser_that_hears_the_lines_own_audio_is_no_matter(advice: list[str]):
+    await run(PhoneDeepgramSTTService(api_key="any", base_url="ws://127.0.0.1:9"), in_rate=16000)
+
+    assert not [text for text in advice if "16000" in text]
 
 
 async def test_recogniser_that_hears_more_than_the_line_has(advice: list[str]):

@@ -41,6 +41,8 @@ class OutageAnnouncer(WatchedVendor, STTService):
     """
 
     vendor_role = VendorRole.STT
+    hears_line_audio: bool = True
+    """Whether it takes the line's own audio from a frame, whatever rate its PCM has."""
 
     def __init__(self, *, apology: str, **kwargs: Any):
         super().__init__(**kwargs)
