@@ -341,6 +341,32 @@ async def test_no_call_is_handed_over_while_the_register_is_gone(open_fleet: Fle
     assert owner.bot.calls[0].end_reason is None
 
 
+async def test_a_call_that_was_taken_while_the_register_was_gone_is_told_to_it(open_fleet: Fleet):
+    sites = await open_fleet()
+    shared = sites[0].state.fleet._shared  # type: ignore[reportPrivateUsage]
+    for site in sites:
+        site.state.fleet._shared = Broken()  # type: ignore[assignment]
+    owner, other = await up(sites)
+    owner.bot.calls[0].state["order"] = "tea"
+    for site in sites:
+        site.state.fleet._shared = shared  # type: ignore[reportPrivateUsage]
+    await time_passes(2.5)
+    owner.bot.calls[0].state["cups"] = 2
+    await time_passes(0.5)
+    standing = await other.state.fleet.standing("CA1")
+    assert standing is not None
+    assert (standing.owner, standing.has_snapshot) == (owner.state.fleet.name, True)
+    assert owner.bot.calls[0].end_reason is None
+
+
+async def test_no_call_is_resumed_by_whoever_cannot_ask_the_register(open_fleet: Fleet):
+    sites = await open_fleet()
+    fleet = sites[0].state.fleet
+    fleet._shared = Broken()  # type: ignore[assignment]
+    assert await fleet.issue("CA1", StreamKind.RESUME, "", room=None) is None
+    assert await fleet.issue("CA1", StreamKind.NEW, "", room=None) is not None
+
+
 class Broken:
     """A register that nobody reaches."""
 

@@ -42,10 +42,14 @@ class Owned:
     Parameters:
         fence: What proves it to the register.
         register: The one that gave it.
+        snapshot: What was saved last, sealed.
+        is_behind: Whether the register does not have that.
     """
 
     fence: int
     register: Register = field(repr=False)
+    snapshot: bytes | None = field(default=None, repr=False)
+    is_behind: bool = False
 
 
 class Membership:
@@ -116,12 +120,16 @@ class Membership:
         )
         issued = await self._ask(lambda r: r.issue(ticket, self._token_secs, room), None)
         if issued is None:
-            is_busy = not self.is_alone and self.settings.without_register == "busy"
-            if is_busy and kind is StreamKind.NEW:
+            if not self.is_alone and not self._may_issue_alone(kind):
                 return None
             await self._tell_own(call_sid)
             issued = await self._own.issue(ticket, self._token_secs, room)
         return token if issued else None
+
+    def _may_issue_alone(self, kind: StreamKind) -> bool:
+        # Who has a call that is to be resumed, and by which fence, the register alone knows.
+        is_busy = kind is StreamKind.NEW and self.settings.without_register == "busy"
+        return not is_busy and kind is not StreamKind.RESUME
 
     async def _tell_own(self, call_sid: str) -> None:
         """What comes back comes back to its owner alone, as the fleet's register knows."""
@@ -176,11 +184,15 @@ class Membership:
         """
         if (owned := self._owned.get(call_sid)) is None:
             return False
-        sealed = self._seal.close(snapshot) if snapshot is not None else None
+        if snapshot is not None:
+            owned.snapshot, owned.is_behind = self._seal.close(snapshot), True
+        kept = owned.snapshot if owned.is_behind else None
         far = self._seal.close(progress) if progress else b""
-        return await self._tell(
-            owned, lambda register: register.save(call_sid, owned.fence, sealed, far)
+        is_kept = await self._tell(
+            owned, lambda register: register.save(call_sid, owned.fence, kept, far)
         )
+        owned.is_behind &= not is_kept
+        return is_kept
 
     async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
         """A call of this worker's has ended, and may go on elsewhere, or may not."""
@@ -214,10 +226,18 @@ class Membership:
         lost = await self._ask(lambda r: r.renew(lease, calls, secs), frozenset[str]())
         living = await self._ask(lambda r: r.workers(), None)
         if living is not None:
+            self._tell_of_own()
             self._others = {one.name: one for one in living if one.name != self.name}
         for call_sid in lost:
             self._owned.pop(call_sid, None)
         return lost
+
+    def _tell_of_own(self) -> None:
+        """The register is there, and knows of the calls that were taken while it was gone."""
+        assert self._shared is not None  # noqa: S101 - it has answered
+        for owned in self._owned.values():
+            if owned.register is self._own:
+                owned.register, owned.is_behind = self._shared, owned.snapshot is not None
 
     async def leave(self) -> None:
         """Says that this worker is gone."""

@@ -101,7 +101,10 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
             answer = await state.workers.pass_on(request, lease, RESUME)
             if answer is not None and FULL not in answer.headers:
                 return answer
-    return await _resume(request, state, call_sid)
+    connected = await _resume(request, state, call_sid)
+    if connected is None and state.fleet.is_out_of_reach:
+        return _asked_again(request)
+    return connected
 
 
 def _asked_again(request: web.Request) -> web.Response | None:
