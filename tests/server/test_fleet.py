@@ -286,6 +286,15 @@ async def test_a_call_whose_worker_was_killed_goes_on_at_another(open_fleet: Fle
     assert call.end_reason is None
 
 
+async def test_a_call_of_which_nothing_is_left_is_not_begun_anew(open_fleet: Fleet):
+    (site,) = await open_fleet(1)
+    fleet = site.state.fleet
+    token = await fleet.issue("CA1", StreamKind.RESUME, "", room=None)
+    websocket = await site.start({"token": token or ""}, path=f"/w/{fleet.name}/stream")
+    assert (await websocket.receive()).type.name == "CLOSE"
+    assert not site.bot.calls
+
+
 async def test_a_call_that_is_lost_wherever_it_is_taken_is_given_up(open_fleet: Fleet):
     (site,) = await open_fleet(1)
     await up([site, site])

@@ -55,6 +55,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
         case Start() as start, Claim(kind=StreamKind.BACK):
             if not await _go_on(state, websocket, start):
                 await _close(websocket)
+        case _, Claim(kind=StreamKind.RESUME, snapshot=None):
+            # Its bot has hung up meanwhile, or nobody can read what it has left.
+            await _close(websocket)
         case Start() as start, claim:
             await _carry(state, websocket, start, claim)
         case _:
