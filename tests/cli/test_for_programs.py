@@ -16,13 +16,13 @@ from jsonschema import ValidationError
 
 from tests.cli.conftest import SCHEMA, output_schema
 from twilio_frames.cli import main, parser
-from twilio_frames.cli.completion import actions_of, parsers_of
+from twilio_frames.cli.completion import actions_of
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.scripted import how_far
 from twilio_frames.cli.shown.console import Console
 
 PAGE = (SCHEMA.parent / "programs.md").read_text("utf-8")
-COMMANDS = parsers_of(parser())
+COMMANDS = next(a.choices for a in actions_of(parser()) if isinstance(a.choices, dict))
 WITHOUT_OUTPUT = {"completion", "serve"}
 
 

@@ -4,8 +4,9 @@ Written out from the commands themselves: a Tab then costs nothing, as nothing i
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands
@@ -48,27 +49,14 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run, log_level="WARNING")
+    parser.set_defaults(run=partial(run, commands.choices), log_level="WARNING")
     parser.add_argument("shell", choices=[*_SCRIPTS])
 
 
-def run(options: argparse.Namespace) -> int:
+def run(parsers: "Mapping[str, argparse.ArgumentParser]", options: argparse.Namespace) -> int:
     """Writes the script; gives the exit status."""
-    from twilio_frames.cli import parser
-
-    Console().say(_SCRIPTS[options.shell](parsers_of(parser())).rstrip())
+    Console().say(_SCRIPTS[options.shell](parsers).rstrip())
     return ExitStatus.DONE
-
-
-def parsers_of(parser: argparse.ArgumentParser) -> "Mapping[str, argparse.ArgumentParser]":
-    """The parser of each command."""
-    return next(iter(_choices_of(parser, argparse._SubParsersAction)))  # pyright: ignore[reportPrivateUsage] It has no public name.
-
-
-def _choices_of(parser: argparse.ArgumentParser, kind: type[Any]) -> Iterator[Any]:
-    for action in actions_of(parser):
-        if isinstance(action, kind):
-            yield action.choices
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:

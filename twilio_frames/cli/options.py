@@ -22,6 +22,9 @@ _CALLEE = re.compile(r"\+[1-9][0-9]{7,14}|sip:\S+|client:\S+")
 class Commands(Protocol):
     """Where a command adds itself: what argparse's ``add_subparsers`` gives."""
 
+    choices: Any
+    """The parser of each command, by its name."""
+
     def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
         """Adds a command."""
         ...
