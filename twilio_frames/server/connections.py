@@ -222,6 +222,8 @@ class Listener:
         for task in self._tasks:
             task.cancel()
         for each in self._sockets:
+            # Before its number is another's: the cancelled task lets go of it too late.
+            asyncio.get_running_loop().remove_reader(each)
             each.close()
         self._tasks, self._sockets = [], []
 

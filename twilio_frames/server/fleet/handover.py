@@ -151,6 +151,7 @@ class Handovers:
         if self._task is not None:
             self._task.cancel()
         if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()
         with contextlib.suppress(OSError):
             Path(self._folder, "handover").unlink(missing_ok=True)
