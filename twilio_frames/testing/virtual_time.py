@@ -83,6 +83,10 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 
     watches_threads = False
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's own signature
+        """Waits for the threads to end, however long: they end in real time, a limit in virtual."""
+        await super().shutdown_default_executor()
+
     def __init__(self) -> None:
         take_over_time()
         self._now = _clock.monotonic()
