@@ -10,7 +10,7 @@ from tests.vendors.cartesia_bot import Bot, call, without_silence
 from tests.vendors.faults import bad_day
 from tests.waiting import until
 from twilio_frames.services import RetryPolicy
-from twilio_frames.testing.known_speech import burst, said, sound
+from twilio_frames.testing.known_speech import SaidWord, burst, said, sound
 from twilio_frames.testing.vendors import (
     CartesiaServer,
     ContextError,
@@ -216,8 +216,13 @@ async def test_outage_is_apologised_for_once():
     "Every word, a moment later.",
 )
 async def test_text_without_audio_is_asked_for_again():
-    silent = [True, True]
-    cartesia = CartesiaServer(voice=lambda text: [] if silent and silent.pop() else said(text))
+    asked = list[str]()
+
+    def voice(text: str) -> list[SaidWord]:
+        asked.append(text)
+        return said(text) if asked.count(text) > 1 else []
+
+    cartesia = CartesiaServer(voice=voice)
     async with call(cartesia, apology_audio=SORRY) as bot:
         await bot.reply(FIRST)
         await hears_once(bot, FIRST)
