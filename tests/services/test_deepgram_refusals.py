@@ -13,6 +13,7 @@ from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherSt
 from pipecat.utils.errors import ErrorCategory
 
 from tests.services.deepgram_rig import Settings, hearing, service
+from tests.waiting import until
 from twilio_frames.audio import mulaw_silence
 from twilio_frames.processors.replies.apology import NOT_HEARD
 from twilio_frames.services import RetryPolicy
@@ -73,6 +74,7 @@ async def test_apology_may_be_left_out():
         async with hearing(service(server, apology="")) as rig:
             await rig.begin_to_speak()
             await rig.fall_silent()
+            await until(lambda: rig.errors)
     assert len(rig.errors) == 1
     assert not rig.after.frames(TTSSpeakFrame)
 

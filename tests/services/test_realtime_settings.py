@@ -10,7 +10,7 @@ from pipecat.services.openai.realtime import events
 
 from tests.services.realtime_rig import running
 from tests.transport.bots import tone
-from tests.waiting import others_run
+from tests.waiting import others_run, time_passes
 from twilio_frames.services.realtime import PhoneOpenAIRealtimeLLMService
 from twilio_frames.services.realtime.settings import phone_session
 from twilio_frames.testing.vendors import RealtimeServer
@@ -57,6 +57,8 @@ async def test_pcm_of_other_transports_is_encoded():
     async with RealtimeServer() as server:
         async with running(server) as (worker, _, _behind):
             await server.asked_for("session.update")
+            # What comes before the answer is sent in one piece, behind it.
+            await time_passes(0.1)
             await worker.queue_frame(UserStartedSpeakingFrame())
             pcm = tone(1.0, rate=16000)
             await worker.queue_frame(
