@@ -27,6 +27,28 @@ def test_marks_say_what_was_heard():
     assert not playback.is_playing(11.2)
 
 
+def test_nothing_is_played_where_nobody_hears_it():
+    playback = Playback()
+    playback.is_audible = False
+    playback.audio_sent(8000, now=10.0)
+
+    assert playback.position(10.5) == 0
+
+
+def test_new_stream_begins_with_nothing_to_play():
+    playback = Playback()
+    playback.audio_sent(8000, now=10.0)
+    playback.mark_sent("a", now=10.0)
+    playback.clear_sent(["fence"], now=10.3)
+    playback.begin_anew(now=11.0)
+
+    assert (playback.heard, playback.is_cutting) == (8000, False)
+    assert not playback.is_playing(11.0)
+    assert playback.mark_echoed("a", now=11.1) == []
+    playback.audio_sent(4000, now=12.0)
+    assert playback.position(12.25) == 8000 + 2000
+
+
 def test_echoes_behind_a_clear_come_with_its_burst():
     playback = Playback()
     for position in (2000, 4000):

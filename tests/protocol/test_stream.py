@@ -223,3 +223,25 @@ def test_tracks_are_followed_apart():
     ]
 
     assert not any(isinstance(event, TimestampBreak) for event in events)
+
+
+def test_audio_and_its_mark_are_sent_together():
+    pair = started_pair()
+    alone = [pair.bot.send(SendMedia(payload=FRAME)), pair.bot.send(SendMark(name="end"))]
+    together = pair.bot.send_audio(FRAME, "end")
+
+    assert list(together) == alone
+    (media_again,), (mark_again,) = map(pair.twilio.receive, together)
+    assert isinstance(media_again, SendMedia)
+    assert media_again.payload == FRAME
+    assert isinstance(mark_again, SendMark)
+    assert mark_again.name == "end"
+
+
+def test_audio_is_not_sent_together_ahead_of_the_start():
+    with pytest.raises(LocalProtocolError):
+        Stream(Role.BOT).send_audio(FRAME, "end")
+
+
+def test_payload_is_not_shown():
+    assert "payload" not in repr(media(20))
