@@ -50,9 +50,9 @@ class StreamState:
         muted, say, or whose line sends nothing while nobody speaks.
         """
         self._is_silent = self._is_silent and not window.any()
-        if not self._is_silent or self._windows >= len(_silence):
+        if not self._is_silent or (known := _silence.get(self._windows)) is None:
             return None
-        probability, self.recurrent = _silence[self._windows]
+        probability, self.recurrent = known
         self.note(probability)
         return probability
 
@@ -60,8 +60,8 @@ class StreamState:
         """Takes in what the model made of a window."""
         self.recurrent = recurrent
         self.context = window[-_CONTEXT:]
-        if self._is_silent and self._windows == len(_silence) < self._RESET_WINDOWS:
-            _silence.append((probability, recurrent.copy()))
+        if self._is_silent and self._windows < self._RESET_WINDOWS:
+            _silence[self._windows] = probability, recurrent.copy()
         self.note(probability)
 
     def note(self, probability: float) -> None:
@@ -72,9 +72,9 @@ class StreamState:
             self.reset()
 
 
-_silence: list[tuple[float, np.ndarray]] = []
+_silence: dict[int, tuple[float, np.ndarray]] = {}
 """How likely each window of digital silence holds speech from a stream's beginning on, and the
-state behind it; as far as any stream has come."""
+state behind it; as far as any stream has come. The loop and the model's thread both write here."""
 
 
 @functools.cache
