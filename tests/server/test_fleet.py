@@ -226,6 +226,65 @@ async def test_a_call_that_waits_is_taken_as_soon_as_there_is_a_line(open_site: 
     assert parameters.keys() == {"lang", "from", "to", "direction", "token"}
 
 
+async def figures(site: Site, **headers: str) -> dict[str, int]:
+    answer = await site.client.get("/fleet", headers=headers)
+    assert answer.status == 200, await answer.text()
+    return await answer.json()
+
+
+async def test_what_all_workers_have_to_do_is_told_by_any_of_them(open_fleet: Fleet):
+    sites = await open_fleet(max_calls=2, when_full="queue")
+    for number in range(5):
+        await sites[0].ask("/twiml", FORM | {"CallSid": f"CA{number}"})
+    await time_passes(1.5)
+    told = {"calls": 4, "waiting": 1, "demand": 5, "most_calls": 4, "workers": 2, "draining": 0}
+    assert [await figures(site) for site in sites] == [told, told]
+
+    await sites[0].state.switchboard.drain(0.0)
+    # Whoever does not ask again waits no more.
+    await time_passes(6.0)
+    told |= {"waiting": 0, "demand": 4, "most_calls": 2, "draining": 1}
+    assert await figures(sites[1]) == told
+
+
+async def test_one_that_is_alone_tells_of_itself(open_site: Open):
+    site = await open_site(max_calls=7)
+    told = {"calls": 0, "waiting": 0, "demand": 0, "most_calls": 7, "workers": 1, "draining": 0}
+    assert await figures(site) == told
+
+
+async def test_a_register_that_knows_too_little_is_no_reason_to_take_workers_away(
+    open_fleet: Fleet,
+):
+    sites = await open_fleet()
+    await sites[0].ask()
+    await time_passes(1.5)
+    fleet = sites[0].state.fleet
+    shared = fleet._shared  # type: ignore[reportPrivateUsage]
+    told = await figures(sites[0])
+
+    async def status() -> int:
+        return (await sites[0].client.get("/fleet")).status
+
+    for instead in (Broken(), MemoryRegister()):
+        fleet._shared = instead  # type: ignore[assignment]
+        assert await status() == 503
+        fleet._shared = shared  # type: ignore[reportPrivateUsage]
+        # The others may not have told it yet that they live.
+        await time_passes(1.5)
+        assert await status() == (503 if isinstance(instead, Broken) else 200)
+        await time_passes(4.0)
+        assert await figures(sites[0]) == told
+
+
+async def test_how_busy_a_fleet_is_is_not_told_to_strangers(open_site: Open):
+    key = "a key of some length"
+    site = await open_site(public_url="https://bot.example.com", dial_key=key)
+
+    assert (await site.client.get("/fleet")).status == 401
+    assert (await figures(site, Authorization=f"Bearer {key}"))["workers"] == 1
+
+
 async def test_a_worker_whose_loop_is_late_takes_no_more(open_fleet: Fleet):
     sites = await open_fleet(most_lag_secs=0.2)
     sites[0].state.fleet.lag_secs = 0.5

@@ -74,6 +74,7 @@ class Lease:
         most_calls: How many it may have.
         lag_secs: How late its event loop is, p95 of the last seconds.
         is_draining: Whether it takes no more.
+        waiting: How many calls it has told to wait for a line.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Lease:
     most_calls: int = 1
     lag_secs: float = 0.0
     is_draining: bool = False
+    waiting: int = 0
 
     def encoded(self) -> bytes:
         """As a register keeps it."""

@@ -49,6 +49,7 @@ def create_app(
     POST    ``/room``                 who comes into the room where caller and they meet
     GET     ``/room-audio``           what is said in it, for a bot that stays as a silent listener
     POST    ``/status``               call and stream status callbacks
+    GET     ``/fleet``                how many calls all workers have, for what adds workers
     GET     ``/healthz``              that the server lives, how many calls are up; how vendors do
     GET     ``/readyz``               whether new calls are taken
     ======  ========================  ==================================================

@@ -14,6 +14,7 @@ from twilio_frames.server.calls import listening_room, overhearing
 from twilio_frames.server.dialing import consulting
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.fleet.handover import given_away, hand_over
+from twilio_frames.server.fleet.joining import fleet_figures
 from twilio_frames.server.fleet.leading import asked_of_owner, owner_elsewhere, taken_over
 from twilio_frames.server.incoming import TOLD, front, own_url, problem
 from twilio_frames.server.refusals import shown
@@ -49,6 +50,7 @@ _ASKED_BY_OTHERS = {
     "": ("GET",),
     "call": ("POST",),
     "calls": ("GET",),
+    "fleet": ("GET",),
     "healthz": ("GET",),
     "readyz": ("GET",),
 }
@@ -71,6 +73,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_get(base + "/calls/{sid}/listen", _at_owner(overhearing.listen))
         app.router.add_post(base + "/calls/{sid}/listen", _at_owner(overhearing.ticket))
         app.router.add_delete(base + "/calls/{sid}", _at_owner(dialing.hang_up))
+        app.router.add_get(base + "/fleet", fleet)
         app.router.add_get(base + "/healthz", healthz)
         app.router.add_get(base + "/readyz", readyz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)
@@ -119,6 +122,23 @@ async def readyz(request: web.Request) -> web.Response:
     draining = request.app[STATE].switchboard.draining
     status = "draining" if draining else "ready"
     return web.json_response({"status": status}, status=503 if draining else 200)
+
+
+async def fleet(request: web.Request) -> web.Response:
+    """``GET /fleet``: how many calls all workers have, for what adds workers, or takes some away.
+
+    It shows the dial key, as for ``/calls``. A register that cannot say how many there are is a
+    503, not a 0: nothing is to be taken away for that.
+    """
+    dialing.check_key(request, {})
+    figures = await fleet_figures(request.app[STATE])
+    if figures is None:
+        raise problem(
+            web.HTTPServiceUnavailable,
+            "expected a register that knows all workers, got one that is gone, or was just now: "
+            "keep as many as there are",
+        )
+    return web.json_response(figures)
 
 
 async def _by_last_name(request: web.Request) -> web.StreamResponse:

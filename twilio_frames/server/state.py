@@ -13,7 +13,7 @@ from twilio_frames.private_files import close_unchosen_folder
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server.calls.callers import CallerGate
 from twilio_frames.server.calls.preparing import Preparations, Prepare
-from twilio_frames.server.calls.records import CallRecords
+from twilio_frames.server.calls.records import CallRecords, Waiting
 from twilio_frames.server.calls.switchboard import Bot, Switchboard
 from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.connections import Connections, most_connections
@@ -26,7 +26,15 @@ from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SignatureValidator
 
-__all__ = ["IS_DOOR", "STATE", "LogFolder", "ServerState", "dial_key_of", "make_state"]
+__all__ = [
+    "ASK_AGAIN_SECS",
+    "IS_DOOR",
+    "STATE",
+    "LogFolder",
+    "ServerState",
+    "dial_key_of",
+    "make_state",
+]
 
 
 class LogFolder:
@@ -68,6 +76,7 @@ class ServerState:
         consults: Those who are asked whether they take a caller.
         relay: Tells others how the calls go that they placed.
         wrong_keys: Who showed a wrong dial key.
+        waiting: The calls that wait for a line.
         tickets: What listeners show that can show no key.
         log_folder: The folder of the calls' logs.
         is_served_here: Whether a :class:`~twilio_frames.server.Server` serves it, which lets its
@@ -91,6 +100,7 @@ class ServerState:
     consults: Consults = field(default_factory=Consults)
     workers: Passing = field(default_factory=Passing)
     wrong_keys: WrongKeys = field(default_factory=WrongKeys)
+    waiting: Waiting = field(default_factory=lambda: Waiting(ASK_AGAIN_SECS + 2.0))
     tickets: StreamTokens = field(default_factory=lambda: StreamTokens(lifetime=30.0, capacity=500))
     log_folder: LogFolder = field(default_factory=LogFolder)
     records: CallRecords = field(default_factory=CallRecords)
@@ -130,6 +140,8 @@ class ServerState:
         return 0 if self.is_late else max(0, self.settings.max_calls - self._lines_held)
 
 
+ASK_AGAIN_SECS = 4
+"""How often a call that waits asks whether there is a line."""
 STATE = web.AppKey("STATE", ServerState)
 """Where an application keeps its state."""
 IS_DOOR = web.AppKey("IS_DOOR", bool)

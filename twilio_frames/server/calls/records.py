@@ -12,7 +12,7 @@ from twilio_frames.call import Call
 from twilio_frames.frames import CallEndReason
 from twilio_frames.rest.client import FINAL
 
-__all__ = ["CallRecord", "CallRecords", "StreamPhase"]
+__all__ = ["CallRecord", "CallRecords", "StreamPhase", "Waiting"]
 
 _UNWANTED = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR})
 
@@ -194,3 +194,35 @@ class CallRecords:
                 del self._records[call_sid]
                 return
         self._records.popitem(last=False)
+
+
+class Waiting:
+    """Counts the calls that wait for a line: each asks again in time, or waits no more.
+
+    Args:
+        secs: In which one asks again.
+    """
+
+    _MOST = 10_000
+    """So many are counted; of more, those that asked last."""
+
+    def __init__(self, secs: float):
+        self._secs = secs
+        self._until: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        now = time.monotonic()
+        while self._until and next(iter(self._until.values())) <= now:
+            self._until.popitem(last=False)
+        return len(self._until)
+
+    def ask(self, call_sid: str) -> None:
+        """A call was told to wait."""
+        self.end(call_sid)
+        self._until[call_sid] = time.monotonic() + self._secs
+        if len(self._until) > self._MOST:
+            self._until.popitem(last=False)
+
+    def end(self, call_sid: str) -> None:
+        """A call has a line, or is over."""
+        self._until.pop(call_sid, None)

@@ -16,7 +16,7 @@ from twilio_frames.fleet.register import Lease
 from twilio_frames.server.fleet.handover import Handovers
 from twilio_frames.server.state import STATE, ServerState
 
-__all__ = ["member", "own_lease"]
+__all__ = ["fleet_figures", "member", "own_lease"]
 
 _RENEWALS = 4
 """How often a lease is renewed before it would run out: three may fail."""
@@ -96,7 +96,25 @@ async def own_lease(state: ServerState, lag_secs: float = 0.0) -> Lease:
         most_calls=state.settings.max_calls,
         lag_secs=round(lag_secs, 3),
         is_draining=state.switchboard.draining,
+        waiting=len(state.waiting),
     )
+
+
+async def fleet_figures(state: ServerState) -> dict[str, int] | None:
+    """How much all workers have to do, in numbers; None while the register cannot say."""
+    fleet = state.fleet
+    living = [await own_lease(state)] if fleet.is_alone else await fleet.living()
+    if living is None:
+        return None
+    calls, waiting = sum(one.calls for one in living), sum(one.waiting for one in living)
+    return {
+        "calls": calls,
+        "waiting": waiting,
+        "demand": calls + waiting,
+        "most_calls": sum(one.most_calls for one in living if not one.is_draining),
+        "workers": len(living),
+        "draining": sum(one.is_draining for one in living),
+    }
 
 
 async def _renew(state: ServerState, lag: LoopLag) -> None:

@@ -72,6 +72,7 @@ class Membership:
         self._own = MemoryRegister()
         self._shared = settings.open_register() if settings.is_shared else None
         self._gone_until = 0.0
+        self._whole_from = 0.0
         self._owned: dict[str, Owned] = {}
         self._others: dict[str, Lease] = {}
 
@@ -89,6 +90,16 @@ class Membership:
     def others(self) -> Sequence[Lease]:
         """The other workers that live, as they said lately."""
         return list(self._others.values())
+
+    async def living(self) -> Sequence[Lease] | None:
+        """All workers that live, as the register says; None while it knows of too few.
+
+        That is while it is gone, while it is just back, before each has told it that it lives, and
+        while it knows nothing of this one, since somebody has emptied it.
+        """
+        known = await self._ask(lambda r: r.workers(), None)
+        is_whole = known is not None and any(one.name == self.name for one in known)
+        return known if is_whole and time.monotonic() >= self._whole_from else None
 
     def find(self, worker: str) -> Lease | None:
         """Another worker that lives; None if it is gone, or this one."""
@@ -269,4 +280,5 @@ class Membership:
         if self._gone_until:
             logger.info("the register is back")
             self._gone_until = 0.0
+            self._whole_from = time.monotonic() + self.settings.lease_secs
         return value

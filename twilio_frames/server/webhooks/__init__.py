@@ -17,8 +17,7 @@ from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.fleet.leading import taken_elsewhere
 from twilio_frames.server.fleet.passing import FULL, is_passed_on
 from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_form
-from twilio_frames.server.settings import ServerSettings
-from twilio_frames.server.state import STATE
+from twilio_frames.server.state import ASK_AGAIN_SECS, STATE, ServerState
 from twilio_frames.server.webhooks.callbacks import expect_no_stream, note_verdict
 from twilio_frames.server.webhooks.connecting import (
     connect,
@@ -37,8 +36,6 @@ _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
 _MOST_SIP_HEADERS = 20
 _WAITED = "twilio-frames-waited"
 """In a query: how many seconds a call has waited for a line."""
-_ASK_AGAIN_SECS = 4
-"""How often a call that waits asks whether there is one."""
 
 
 async def twiml(request: web.Request) -> web.Response:
@@ -80,6 +77,7 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
     if connected is None:
         await expect_no_stream(state, call_sid)
         return _turn_away(request, form, call_sid)
+    state.waiting.end(call_sid)
     if bot is None:
         state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
     return connected
@@ -170,30 +168,33 @@ def _is_over(form: Form) -> bool:
 
 def _turn_away(request: web.Request, form: Form, call_sid: str) -> web.Response:
     """What a caller gets for whom there is no line."""
-    settings = request.app[STATE].settings
+    state = request.app[STATE]
     logger.bind(call_sid=call_sid).warning(f"{call_sid}: turned away, all lines are busy")
     if is_passed_on(request):
         # Whoever passed it on asks others, and knows what the caller gets.
         return web.Response(status=503, headers={FULL: "1"})
-    return written(respond(*_instead(request, form, settings)))
+    return written(respond(*_instead(request, form, call_sid, state)))
 
 
-def _instead(request: web.Request, form: Form, settings: ServerSettings) -> tuple[Verb, ...]:
-    fleet = settings.fleet
+def _instead(
+    request: web.Request, form: Form, call_sid: str, state: ServerState
+) -> tuple[Verb, ...]:
+    fleet = state.settings.fleet
     if fleet.when_full not in ("busy", "say", "queue"):
         return (Redirect(url=fleet.when_full),)
     waited = _waited_secs(request)
     if fleet.when_full == "queue" and waited < fleet.queue_secs:
-        query = dict(request.query) | {_WAITED: str(waited + _ASK_AGAIN_SECS)}
+        state.waiting.ask(call_sid)
+        query = dict(request.query) | {_WAITED: str(waited + ASK_AGAIN_SECS)}
         again = Redirect(url=f"{own_url(request)}/twiml?{urlencode(query)}")
         said = () if waited else (Say(text=fleet.queue_line),)
-        return (*said, Pause(seconds=_ASK_AGAIN_SECS), again)
+        return (*said, Pause(seconds=ASK_AGAIN_SECS), again)
     told = dict(form)
     is_up = told.get("Direction", "inbound") != "inbound" or told.get("CallStatus") == "in-progress"
     if not is_up and fleet.when_full == "busy":
         return (Reject(reason="busy"),)
     # A call that is up cannot be rejected: one that was placed, or has waited.
-    return (Say(text=settings.busy), Hangup())
+    return (Say(text=state.settings.busy), Hangup())
 
 
 def _waited_secs(request: web.Request) -> int:
