@@ -17,6 +17,7 @@ from tests.waiting import until
 from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.frames import CallEndReason
 from twilio_frames.server import FleetSettings, Server, ServerSettings, create_app
+from twilio_frames.server.addresses import source_of
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 
 pytestmark = pytest.mark.real_time
@@ -34,6 +35,9 @@ def test_haproxy_has_nothing_to_complain_of():
         check=False,
     )
     assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+TOLD = {"Host": "bot.example.com", "X-Forwarded-For": "203.0.113.9"}
 
 
 class Worker:
@@ -58,7 +62,8 @@ class Worker:
         return web.Response(status=self.health)
 
     async def answer(self, request: web.Request) -> web.Response:
-        assert request.headers["X-Forwarded-For"].endswith("127.0.0.1")
+        # Whatever a stranger says of itself.
+        assert source_of(request.headers, request.remote, trust_proxies=True) == "127.0.0.1"
         return web.Response(text=f"{self.name} as {request.host}")
 
 
@@ -77,7 +82,7 @@ async def test_path_leads_to_the_worker_that_it_names(kind: str, tmp_path: Path)
     addresses = {worker.name: worker.address for worker in workers}
     async with (
         in_front(kind, tmp_path, addresses) as proxy,
-        aiohttp.ClientSession(headers={"Host": "bot.example.com"}) as session,
+        aiohttp.ClientSession(headers=TOLD) as session,
     ):
 
         async def who(path: str) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
+from aiohttp import WSCloseCode, WSServerHandshakeError
 from pipecat.frames.frames import Frame
 
 from tests.server.site import FORM, Open, Site
@@ -343,6 +344,37 @@ async def test_a_call_whose_worker_was_killed_goes_on_at_another(open_fleet: Fle
     await time_passes(2.0)
     assert owner.bot.calls[0].end_reason is CallEndReason.TRANSFERRED
     assert call.end_reason is None
+
+
+async def test_a_call_that_goes_on_proves_itself_as_it_did_at_first(open_fleet: Fleet):
+    sites = await open_fleet()
+    first = await sites[0].ask()
+    owner, other = carriers(sites, first)
+    await owner.start(token_of(first), path=path_of(first))
+    await owner.bot.arrived.wait()
+    await time_passes(1.0)
+    other.state.fleet._others.clear()  # type: ignore[reportPrivateUsage]
+    path = f"/w/{owner.state.fleet.name}/after-stream"
+    form = FORM | {"CallStatus": "in-progress"}
+    # Whoever is not Twilio learns no token, and whoever has one opens nothing.
+    assert (await other.post(path, form, signature="wrong")).status == 403
+    resumed = await other.ask(path, form)
+    own, path = token_of(resumed), path_of(resumed)
+    with pytest.raises(WSServerHandshakeError) as refusal:
+        await other.connect("wrong", path=path)
+    assert refusal.value.status == 403
+
+    for token, call_sid in ((token_of(first), "CA1"), ({}, "CA1"), (own, "CA2")):
+        websocket = await other.start(token, call_sid, path=path)
+        assert (await websocket.receive(10)).data == WSCloseCode.POLICY_VIOLATION
+    assert not other.bot.calls
+    await other.start(own, path=path)
+    await other.bot.arrived.wait()
+    # It is used up, here and elsewhere.
+    for site in sites:
+        websocket = await site.start(own, path=path)
+        assert (await websocket.receive(10)).data == WSCloseCode.POLICY_VIOLATION
+    assert [len(site.bot.calls) for site in (owner, other)] == [1, 1]
 
 
 async def test_a_call_of_which_nothing_is_left_is_not_begun_anew(open_fleet: Fleet):

@@ -36,6 +36,7 @@ __all__ = [
     "is_twilios",
     "places",
     "signed_place",
+    "source_of",
     "split_target",
     "unsigned_advice",
     "websocket_url",
@@ -253,3 +254,33 @@ def is_same_origin(request: web.BaseRequest, base: str) -> bool:
 def is_twilios(headers: Mapping[str, str]) -> bool:
     """Tell whether a request looks like one of Twilio's; anybody can make it look so."""
     return SIGNATURE_HEADER in headers or "twilio" in headers.get("User-Agent", "").lower()
+
+
+def source_of(headers: Mapping[str, str], remote: str | None, *, trust_proxies: bool) -> str:
+    """Whose request it is: an address, or of IPv6 the network that one household has.
+
+    Args:
+        headers: Its headers, whose names may be asked for in any case.
+        remote: The address that it came from.
+        trust_proxies: Whether the nearest proxy is believed about whom it speaks for.
+    """
+    address = remote or ""
+    if trust_proxies:
+        # A proxy adds to the list, or another list behind those that a stranger sent it.
+        told = [value for name, value in headers.items() if name.lower() == "x-forwarded-for"]
+        address = told[-1].rpartition(",")[2].strip() if told else address
+    if (ip := _address(address)) is None:
+        return address[:64]
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address, also with the port that some proxies write behind it."""
+    for part in (text, text.rpartition(":")[0].strip("[]")):
+        try:
+            return ipaddress.ip_address(part)
+        except ValueError:
+            continue
+    return None

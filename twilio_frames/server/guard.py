@@ -45,12 +45,13 @@ from twilio_frames.server.addresses import (
     is_from_here,
     places,
     signed_place,
+    source_of,
     unsigned_advice,
     websocket_url,
 )
 from twilio_frames.server.calls.tokens import StreamTokens
-from twilio_frames.server.incoming import LARGEST_BODY, MOST_FIELDS, read_body
-from twilio_frames.server.refusals import Refusals, shown
+from twilio_frames.server.incoming import LARGEST_BODY, MOST_FIELDS, read_body, too_many
+from twilio_frames.server.refusals import Refusals, Strangers, shown
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SIGNATURE_HEADER, SignatureValidator
 from twilio_frames.transport import TwilioParams, TwilioTransport
@@ -58,6 +59,7 @@ from twilio_frames.twiml import connect_stream
 
 __all__ = ["AiohttpTwilioGuard", "Webhook"]
 
+_TOO_MANY = "expected Twilio's signature, got too many requests without"
 _NOT_TWILIO = f"expected Twilio's signature in {SIGNATURE_HEADER}"
 
 
@@ -104,6 +106,7 @@ class Door:
         self.settings = settings or ServerSettings.from_environment()
         self._tokens = StreamTokens(lifetime=self.settings.token_seconds)
         self._refusals = Refusals()
+        self._strangers = Strangers.of_a_server()
         self._validator = (
             SignatureValidator(
                 auth_token=self.settings.auth_token, shared_keys=self.settings.shared_keys
@@ -111,6 +114,15 @@ class Door:
             if self.settings.auth_token
             else None
         )
+
+    def wait_secs(self, headers: Mapping[str, str], remote: str | None) -> float:
+        """How long whoever shows no signature is to wait, for having been refused too often."""
+        if SIGNATURE_HEADER in headers or self._validator is None:
+            return 0.0
+        return self._strangers.wait_secs(self._source(headers, remote))
+
+    def _source(self, headers: Mapping[str, str], remote: str | None) -> str:
+        return source_of(headers, remote, trust_proxies=self.settings.trust_proxies)
 
     def base(self, asked: Asked, remote: str | None, form: list[tuple[str, str]]) -> str | None:
         """Where Twilio reaches the application, by what it signed; None if it did not."""
@@ -128,6 +140,7 @@ class Door:
         place = signed_place(found, asked.headers, form, self._validator, is_stream=is_stream)
         if place is not None:
             return place.base
+        self._strangers.note(self._source(asked.headers, remote))
         self._refuse("a signature of Twilio's missing or wrong", unsigned_advice(found), asked)
         return None
 
@@ -178,8 +191,11 @@ class AiohttpTwilioGuard(Door):
         """The webhook that a request is.
 
         Raises:
-            HTTPException: 403 if Twilio did not sign it, another 4xx if it is none.
+            HTTPException: 403 if Twilio did not sign it, 429 to whoever sends many such, another
+                4xx if it is none.
         """
+        if wait := self.wait_secs(request.headers, request.remote):
+            raise too_many(_TOO_MANY, wait)
         try:
             text = request.query_string
             if request.method != "GET":

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,6 +14,7 @@ from twilio_frames.server.addresses import (
     Place,
     places,
     signed_place,
+    source_of,
     split_target,
     unsigned_advice,
 )
@@ -26,12 +28,15 @@ __all__ = [
     "TOLD",
     "Form",
     "check_upgrade",
+    "is_signed",
     "own_url",
     "problem",
     "read_body",
     "read_form",
     "read_sid",
     "read_signed_form",
+    "source",
+    "too_many",
 ]
 
 LARGEST_BODY = 64 * 1024
@@ -58,6 +63,24 @@ def problem(kind: type[web.HTTPException], message: str, **more: Any) -> web.HTT
     error = kind(text=body, content_type="application/json")
     error[TOLD] = message
     return error
+
+
+def too_many(message: str, wait_secs: float) -> web.HTTPException:
+    """An error answer for whoever comes too often."""
+    error = problem(web.HTTPTooManyRequests, message)
+    error.headers["Retry-After"] = str(math.ceil(wait_secs))
+    return error
+
+
+def source(request: web.Request) -> str:
+    """Whose request it is, as far as can be told, see :func:`source_of`."""
+    trusts = request.app[STATE].settings.trust_proxies
+    return source_of(request.headers, request.remote, trust_proxies=trusts)
+
+
+def is_signed(request: web.Request) -> bool:
+    """Whether Twilio's signature was looked for, and found."""
+    return _BASE in request
 
 
 def own_url(request: web.Request) -> str:

@@ -1,12 +1,13 @@
-"""What was turned away, counted, and told of without filling the disk."""
+"""What was turned away, counted, told of without filling the disk, and slowed down."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loguru import logger
 
-__all__ = ["Refusals", "shown"]
+__all__ = ["Refusals", "Strangers", "shown"]
 
 
 def shown(text: str, most: int = 80) -> str:
@@ -78,3 +79,54 @@ class Refusals:
         if is_new:
             tally.came.add(came)
         return tally.count
+
+
+class Strangers:
+    """Slows those who are refused again and again, each address by itself.
+
+    An address has so many refusals, and gets one back every few seconds. Whoever has none left is
+    to wait before they are looked at.
+
+    Args:
+        most: Refusals that cost no wait: somebody may mistype.
+        every_secs: How long it takes to get one back.
+        clock: Seconds, never running backwards.
+    """
+
+    _MOST_SOURCES = 1000
+    """Addresses that are remembered; then the one that was refused longest ago is forgotten."""
+
+    def __init__(
+        self, *, most: int, every_secs: float, clock: Callable[[], float] = time.monotonic
+    ):
+        self._every_secs = every_secs
+        self._most_secs = most * every_secs
+        self._clock = clock
+        self._clear_at: OrderedDict[str, float] = OrderedDict()
+
+    @classmethod
+    def of_a_server(cls) -> "Strangers":
+        """Those who show no signature of Twilio's: a scanner is slowed, a wrong setting seen."""
+        return cls(most=20, every_secs=3.0)
+
+    @classmethod
+    def of_a_key(cls) -> "Strangers":
+        """Those who show a wrong key."""
+        return cls(most=5, every_secs=30.0)
+
+    def wait_secs(self, source: str) -> float:
+        """How long until another refusal of this source is due, 0 if at once."""
+        owed = self._clear_at.get(source, 0.0) - self._clock()
+        return max(0.0, owed - (self._most_secs - self._every_secs))
+
+    def note(self, source: str) -> None:
+        """It was refused."""
+        now = self._clock()
+        clear_at = max(self._clear_at.pop(source, now), now) + self._every_secs
+        self._clear_at[source] = min(clear_at, now + self._most_secs)
+        if len(self._clear_at) > self._MOST_SOURCES:
+            self._clear_at.popitem(last=False)
+
+    def forgive(self, source: str) -> None:
+        """It has shown that it may come."""
+        self._clear_at.pop(source, None)

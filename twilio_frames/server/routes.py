@@ -16,10 +16,19 @@ from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.fleet.handover import given_away, hand_over
 from twilio_frames.server.fleet.joining import fleet_figures
 from twilio_frames.server.fleet.leading import asked_of_owner, owner_elsewhere, taken_over
-from twilio_frames.server.incoming import TOLD, front, own_url, problem
+from twilio_frames.server.incoming import (
+    TOLD,
+    front,
+    is_signed,
+    own_url,
+    problem,
+    source,
+    too_many,
+)
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
 from twilio_frames.server.webhooks import callbacks
+from twilio_frames.signature import SIGNATURE_HEADER
 
 __all__ = ["add_routes", "bases", "tells_twilio_why"]
 
@@ -142,6 +151,29 @@ async def fleet(request: web.Request) -> web.Response:
 
 
 async def _by_last_name(request: web.Request) -> web.StreamResponse:
+    """Carries out what Twilio asks, and lets those wait who are refused too often.
+
+    What bears a signature is always looked at: it may be Twilio's, which behind a proxy has the
+    same address as everybody.
+    """
+    state = request.app[STATE]
+    if state.validator is None:
+        return await _carried_out(request)
+    whose = source(request)
+    wait = state.strangers.wait_secs(whose)
+    try:
+        if wait and SIGNATURE_HEADER not in request.headers:
+            raise too_many("expected Twilio's signature, got too many requests without", wait)
+        return await _carried_out(request)
+    except web.HTTPClientError as error:
+        if not is_signed(request):
+            state.strangers.note(whose)
+            if wait:
+                error.force_close()
+        raise
+
+
+async def _carried_out(request: web.Request) -> web.StreamResponse:
     """Carries out what Twilio asks, whatever stands before the path's last name."""
     name = request.path.rstrip("/").rpartition("/")[2]
     route, methods = _ASKED_BY_TWILIO.get(name, (None, ()))

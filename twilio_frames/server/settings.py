@@ -43,7 +43,8 @@ class ServerSettings:
             the gateway in front cuts it off or keeps it. None: the address each request names.
         trust_proxies: Whether ``Forwarded``, ``X-Forwarded-Proto``, ``X-Forwarded-Host`` and
             ``X-Forwarded-Prefix`` are believed when there is no ``public_url``
-            (``TWILIO_FRAMES_TRUST_PROXIES``). Only behind a proxy that sets them itself.
+            (``TWILIO_FRAMES_TRUST_PROXIES``), and the last of ``X-Forwarded-For`` in any case: who
+            it is that is refused too often. Only behind a proxy that sets them itself.
         api_url: Where REST requests go instead of Twilio (``TWILIO_FRAMES_API_URL``).
         dial_key: Who may place calls from elsewhere than this machine
             (``TWILIO_FRAMES_DIAL_KEY``, 16 characters or more). None: one is made up at the start

@@ -1,5 +1,7 @@
 """Lets only Twilio into a FastAPI or Starlette application, by dependencies of one line each."""
 
+import math
+
 from aiohttp import WSCloseCode
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection, Request
@@ -20,8 +22,12 @@ class TwilioGuard(Door):
         """The webhook that a request is: ``Depends(guard.webhook)``.
 
         Raises:
-            HTTPException: 403 if Twilio did not sign it, another 4xx if it is none.
+            HTTPException: 403 if Twilio did not sign it, 429 to whoever sends many such, another
+                4xx if it is none.
         """
+        if wait := self.wait_secs(request.headers, _remote(request)):
+            retry = {"Retry-After": str(math.ceil(wait))}
+            raise HTTPException(429, "expected Twilio's signature", headers=retry)
         try:
             text = request.url.query if request.method == "GET" else await _body(request)
             form = parse_form(text)

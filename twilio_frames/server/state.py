@@ -18,11 +18,11 @@ from twilio_frames.server.calls.switchboard import Bot, Switchboard
 from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.connections import Connections, most_connections
 from twilio_frames.server.dialing.destinations import Destinations
-from twilio_frames.server.dialing.outgoing import Outgoing, WrongKeys
+from twilio_frames.server.dialing.outgoing import Outgoing
 from twilio_frames.server.dialing.relaying import StatusRelay
 from twilio_frames.server.fleet.membership import Membership
 from twilio_frames.server.fleet.passing import Passing
-from twilio_frames.server.refusals import Refusals
+from twilio_frames.server.refusals import Refusals, Strangers
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.signature import SignatureValidator
 
@@ -75,6 +75,7 @@ class ServerState:
         outgoing: The calls that were placed and are not answered yet.
         consults: Those who are asked whether they take a caller.
         relay: Tells others how the calls go that they placed.
+        strangers: Who was refused without a signature of Twilio's.
         wrong_keys: Who showed a wrong dial key.
         waiting: The calls that wait for a line.
         tickets: What listeners show that can show no key.
@@ -99,7 +100,8 @@ class ServerState:
     relay: StatusRelay
     consults: Consults = field(default_factory=Consults)
     workers: Passing = field(default_factory=Passing)
-    wrong_keys: WrongKeys = field(default_factory=WrongKeys)
+    strangers: Strangers = field(default_factory=Strangers.of_a_server)
+    wrong_keys: Strangers = field(default_factory=Strangers.of_a_key)
     waiting: Waiting = field(default_factory=lambda: Waiting(ASK_AGAIN_SECS + 2.0))
     tickets: StreamTokens = field(default_factory=lambda: StreamTokens(lifetime=30.0, capacity=500))
     log_folder: LogFolder = field(default_factory=LogFolder)

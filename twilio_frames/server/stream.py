@@ -16,7 +16,7 @@ from twilio_frames.fleet.register import Claim, StreamKind
 from twilio_frames.frames import CallEndReason
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.calls.preparing import ComingCall
-from twilio_frames.server.incoming import check_upgrade, problem
+from twilio_frames.server.incoming import check_upgrade, problem, source
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.server.webhooks.callbacks import take_note
 from twilio_frames.server.webhooks.connecting import GOES_ON
@@ -32,6 +32,8 @@ and counted where it is none. Twilio's longest is ``start``, whose parameters st
 of TwiML. What is unfinished of one stands in memory, for anybody whose upgrade was taken."""
 
 _CLOSE_SECS = 2.0
+_STRANGERS_START_SECS = 2.0
+"""How long ``start`` may take where streams without a token come from. Twilio sends it at once."""
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -50,7 +52,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if not websocket.can_prepare(request):
         raise problem(web.HTTPUpgradeRequired, "expected the upgrade to a WebSocket")
     await websocket.prepare(request)
-    opened = MediaConnection(media_socket(websocket), _params(state))
+    params, whose = _params(state), source(request)
+    if state.strangers.wait_secs(whose):
+        params.start_timeout_secs = min(params.start_timeout_secs, _STRANGERS_START_SECS)
+    opened = MediaConnection(media_socket(websocket), params)
     match await _admit(state, opened):
         case Start() as start, Claim(kind=StreamKind.BACK):
             if not await _go_on(state, websocket, start):
@@ -61,6 +66,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         case Start() as start, claim:
             await _carry(state, websocket, start, claim)
         case _:
+            state.strangers.note(whose)
             await _close(websocket)
     return websocket
 

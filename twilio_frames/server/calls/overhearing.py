@@ -14,7 +14,7 @@ from twilio_frames.call.overhearing import Overhearer
 from twilio_frames.errors import TwilioFramesError
 from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server.addresses import is_same_origin
-from twilio_frames.server.dialing.placing import check_key, known
+from twilio_frames.server.dialing.placing import check_key, check_proof, known
 from twilio_frames.server.incoming import own_url, problem
 from twilio_frames.server.state import STATE, ServerState
 
@@ -57,8 +57,8 @@ def _check_origin(request: web.Request) -> None:
 
 def _check_ticket(request: web.Request, shown: str) -> None:
     name, _, token = shown.partition(".")
-    if not request.app[STATE].tickets.redeem(token, f"{known(request).call_sid} {name}"):
-        raise problem(web.HTTPUnauthorized, "expected a ticket, got one that is used up")
+    tickets, whose = request.app[STATE].tickets, f"{known(request).call_sid} {name}"
+    check_proof(request, "a ticket", lambda: tickets.redeem(token, whose))
 
 
 async def listen(request: web.Request) -> web.StreamResponse:

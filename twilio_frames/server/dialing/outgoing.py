@@ -1,13 +1,10 @@
-"""The calls that are being placed: how many lines they hold, how fast, and who may not any more."""
+"""The calls that are being placed: how many lines they hold, and how fast."""
 
-import ipaddress
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from aiohttp import web
-
-__all__ = ["Outgoing", "WrongKeys", "source_of"]
+__all__ = ["Outgoing"]
 
 _RINGING_SECS = 180.0
 """How long a placed call holds its line without a word from Twilio of it.
@@ -80,59 +77,3 @@ class Outgoing:
     def release(self, call_sid: str) -> None:
         """A call is over."""
         self._held.pop(call_sid, None)
-
-
-class WrongKeys:
-    """Slows those who guess a key: after some wrong ones, each address has to wait ever longer.
-
-    Args:
-        clock: Seconds, never running backwards.
-    """
-
-    _FREE_ATTEMPTS = 5
-    """Fewer wrong keys cost no wait: somebody may mistype."""
-    _LONGEST_WAIT_SECS = 30.0
-    """No wait is longer, however many were wrong."""
-    _MOST_SOURCES = 1000
-    """Addresses that are remembered; then the one that was wrong longest ago is forgotten."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def wait_secs(self, source: str) -> float:
-        """How long until another key of this source is looked at, 0 if at once."""
-        _, until = self._wrong.get(source, (0, 0.0))
-        return max(0.0, until - self._clock())
-
-    def note_wrong(self, source: str) -> None:
-        """Its key was wrong."""
-        count = self._wrong.pop(source, (0, 0.0))[0] + 1
-        wait = min(2.0 ** min(count - self._FREE_ATTEMPTS, 10), self._LONGEST_WAIT_SECS)
-        until = self._clock() + wait if count >= self._FREE_ATTEMPTS else 0.0
-        self._wrong[source] = (count, until)
-        if len(self._wrong) > self._MOST_SOURCES:
-            self._wrong.popitem(last=False)
-
-    def note_right(self, source: str) -> None:
-        """Its key was right."""
-        self._wrong.pop(source, None)
-
-
-def source_of(request: web.BaseRequest, *, trust_proxies: bool) -> str:
-    """Whose request it is: an address, or of IPv6 the network that one household has.
-
-    Args:
-        request: A request.
-        trust_proxies: Whether the nearest proxy is believed about whom it speaks for.
-    """
-    address = request.remote or ""
-    if trust_proxies and (told := request.headers.get("X-Forwarded-For")):
-        address = told.rpartition(",")[2].strip()
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))

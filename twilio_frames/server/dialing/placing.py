@@ -2,8 +2,8 @@
 
 import hmac
 import json
-import math
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from typing import Any
@@ -16,9 +16,15 @@ from twilio_frames.rest import CallOptions, TwilioRest
 from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server.addresses import is_local, is_reachable, is_same_origin
 from twilio_frames.server.calls.records import CallRecord, StreamPhase
-from twilio_frames.server.dialing.outgoing import source_of
 from twilio_frames.server.dialing.relaying import relayed
-from twilio_frames.server.incoming import own_url, problem, read_body, read_form
+from twilio_frames.server.incoming import (
+    own_url,
+    problem,
+    read_body,
+    read_form,
+    source,
+    too_many,
+)
 from twilio_frames.server.page_parts import has_softphone
 from twilio_frames.server.state import STATE, ServerState
 
@@ -26,6 +32,7 @@ __all__ = [
     "call_list",
     "call_state",
     "check_key",
+    "check_proof",
     "hang_up",
     "known",
     "needs_key",
@@ -91,7 +98,7 @@ async def _dial(state: ServerState, to: str, webhook: str, options: CallOptions)
     rest, caller = _ready(state, webhook, options)
     _check_destination(state, to)
     if wait := state.outgoing.wait_secs:
-        raise _too_many(
+        raise too_many(
             "expected fewer calls in a minute: try again later, or raise "
             "TWILIO_FRAMES_DIALS_PER_MINUTE",
             wait,
@@ -188,23 +195,31 @@ def check_key(request: web.Request, fields: dict[str, Any]) -> None:
             "expected a request from the machine the server runs on: "
             "to place calls from elsewhere, set TWILIO_FRAMES_DIAL_KEY",
         )
-    state = request.app[STATE]
-    source = source_of(request, trust_proxies=state.settings.trust_proxies)
-    if wait := state.wrong_keys.wait_secs(source):
-        raise _too_many("expected the dial key, got too many wrong ones: try again later", wait)
     scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
     given = shown.strip() if scheme.lower() == "bearer" else str(fields.get("key", ""))
-    if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass")):
-        state.wrong_keys.note_wrong(source)
-        state.refusals.note("a call without the dial key", "see the server's console")
-        raise problem(web.HTTPUnauthorized, "expected the dial key, got none or another")
-    state.wrong_keys.note_right(source)
+
+    def is_right() -> bool:
+        return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
+
+    check_proof(request, "the dial key", is_right)
 
 
-def _too_many(message: str, wait_secs: float) -> web.HTTPException:
-    error = problem(web.HTTPTooManyRequests, message)
-    error.headers["Retry-After"] = str(math.ceil(wait_secs))
-    return error
+def check_proof(request: web.Request, what: str, is_right: Callable[[], bool]) -> None:
+    """Refuse whoever shows something wrong; whoever does so often is to wait.
+
+    Args:
+        request: Theirs.
+        what: What they are to show.
+        is_right: Looks at it.
+    """
+    state, whose = request.app[STATE], source(request)
+    if wait := state.wrong_keys.wait_secs(whose):
+        raise too_many(f"expected {what}, got too many wrong ones: try again later", wait)
+    if not is_right():
+        state.wrong_keys.note(whose)
+        state.refusals.note(f"a request without {what}", "see the server's console")
+        raise problem(web.HTTPUnauthorized, f"expected {what}, got none or another")
+    state.wrong_keys.forgive(whose)
 
 
 def _check_destination(state: ServerState, to: str) -> None:
