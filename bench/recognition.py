@@ -1,44 +1,53 @@
-"""How much of recorded orders the keyless coffee shop understands.
+"""How much of recorded orders a recogniser understands, over the telephone.
 
-    python bench/recognition.py FOLDER [--manifest orders.json] [--refuse manifest.json] [--offline]
+    python bench/recognition.py FOLDER [--manifest orders.json] [--refuse manifest.json]
+        [--stt MODULE:FACTORY ...] [--table] [--json FILE]
 
 FOLDER holds WAV files and a manifest: a JSON list of objects with ``file`` and ``slots``, the
 details that were ordered. Each file is said by the caller of a simulated call, goes over a mu-law
-channel through the phone bot's own server, transport, VAD and recogniser, and is read as an order.
-``--offline`` leaves the sockets out, and real time with them. ``--refuse`` names a manifest
-(objects with ``file`` and ``text``) of speech that is no order, and counts how much is refused.
+channel through the server, transport, VAD and recogniser of a bot, and is read as an order of the
+coffee shop. ``--refuse`` names a manifest (objects with ``file`` and ``text``) of speech that is no
+order, and counts how much is refused.
+
+``--stt`` names a function without arguments that gives a recogniser for one call, or a coroutine
+function; by default the keyless bot's. Several are measured one after the other; ``--table`` prints
+them as a table. ``bench/recognisers.py`` has some.
+
+Calls are made one after the other in virtual time: each takes as long as its CPU time, on a busy
+machine too, and the CPU time from the end of an utterance to its words is the recogniser's. A call
+that fails is made again; one that fails three times is told, and counts as not understood.
 """
+
+# ruff: noqa: E402 - what looks at the time is imported when it goes by virtual loops
+
+from twilio_frames.testing.virtual_time import VirtualEventLoop, take_over_time, watch_threads
+
+take_over_time()
 
 import argparse
 import asyncio
 import json
-import time
+import sys
 import wave
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soxr
-from pipecat.audio.vad.vad_analyzer import VADState
-from recognition_calls import through_calls
+from loguru import logger
+from recognition_calls import Heard, Listen, through_calls
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
-from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
-from twilio_frames.examples.coffee_shop.understanding import understand
-from twilio_frames.local.recognition.recogniser import UNINTELLIGIBLE, Recogniser
-from twilio_frames.processors.vad import PhoneVADAnalyzer
+from twilio_frames.errors import TwilioFramesError
+from twilio_frames.examples.coffee_shop.understanding import UNINTELLIGIBLE, understand
 
-_BYTES_PER_SECOND = 2 * SAMPLE_RATE
-_LINES = 8
-_STEP = _BYTES_PER_SECOND // 50
-_BEFORE = int(0.7 * _BYTES_PER_SECOND)
-_SILENCE_BEFORE, _SILENCE_AFTER = _BYTES_PER_SECOND // 2, 2 * _BYTES_PER_SECOND
-
-Listen = Callable[[bytes], Awaitable[list[str]]]
-"""From 8 kHz PCM to the text of each utterance in it."""
+_ATTEMPTS = 3
+_USUAL = "recognisers:grammar"
 
 
 @dataclass
@@ -53,7 +62,9 @@ class Tally:
     wrong: Counter[str] = field(default_factory=Counter)
     others: int = 0
     others_refused: int = 0
-    audio_secs: float = 0.0
+    failed: int = 0
+    speech_secs: float = 0.0
+    cpu_secs: list[float] = field(default_factory=list)
 
     def count_order(self, truth: dict[str, str], texts: list[str]) -> bool:
         """Counts one order; whether it was understood wholly."""
@@ -67,6 +78,21 @@ class Tally:
         self.wrong.update(truth.keys() - set(right))
         self.wrong.update(f"{name} (not said)" for name in slots.keys() - truth.keys())
         return slots == truth
+
+    def count_other(self, texts: list[str]) -> bool:
+        """Counts a recording that is no order; whether it was refused."""
+        refused = not understand(" ".join(texts)).order
+        self.others += 1
+        self.others_refused += refused
+        return refused
+
+    def count_work(self, heard: Heard | None) -> None:
+        """Counts what one call's recogniser had to do."""
+        if heard is None:
+            self.failed += 1
+        else:
+            self.speech_secs += heard.speech_secs
+            self.cpu_secs += heard.cpu_secs
 
     def report(self) -> dict[str, Any]:
         """The figures, as they are printed and written."""
@@ -85,7 +111,14 @@ class Tally:
                 "other_recordings": self.others,
                 "other_recordings_refused": self.others_refused / self.others,
             }
-        return figures
+        spent = sum(self.cpu_secs)
+        return {
+            **figures,
+            "calls_failed": self.failed,
+            "utterances": len(self.cpu_secs),
+            "cpu_secs_per_utterance": spent / max(len(self.cpu_secs), 1),
+            "cpu_secs_per_sec": spent / max(self.speech_secs, 1e-9),
+        }
 
 
 def main() -> None:
@@ -94,58 +127,62 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--manifest", default="orders.json")
     parser.add_argument("--refuse", metavar="MANIFEST", help="speech that is no order")
-    parser.add_argument("--offline", action="store_true", help="without sockets")
+    parser.add_argument("--stt", metavar="MODULE:FACTORY", action="append", help="who recognises")
+    parser.add_argument("--first", type=int, metavar="N", help="only so many of each manifest")
     parser.add_argument("--errors", action="store_true", help="list what was misunderstood")
+    parser.add_argument("--table", action="store_true", help="print a table in Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    figures = asyncio.run(_measure(arguments))
-    for name, value in figures.items():
-        print(f"{name:28}", f"{value:.3f}" if isinstance(value, float) else value)
+    logger.remove()
+    logger.add(sys.stderr, level="ERROR")
+    found = {name: _measured(arguments, name) for name in arguments.stt or [_USUAL]}
+    for line in _table(found) if arguments.table else _lines(found):
+        print(line)
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1), "utf-8")
+        arguments.json.write_text(json.dumps(found, indent=1), "utf-8")
 
 
-async def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    recogniser = await asyncio.to_thread(coffee_recogniser)
-    if arguments.offline:
-        figures = await _count(arguments, _offline(recogniser))
-    else:
-        async with through_calls() as listen:
-            figures = await _count(arguments, listen)
-    recogniser.close()
-    return figures
+def _measured(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
+    module, _, factory = name.partition(":")
+    make = getattr(import_module(module), factory)
+    with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
+        return runner.run(_count(arguments, make))
 
 
-async def _count(arguments: argparse.Namespace, listen: Listen) -> dict[str, Any]:
+async def _count(arguments: argparse.Namespace, make: Callable[[], Any]) -> dict[str, Any]:
+    watch_threads()  # models have threads of their own
     tally = Tally()
-    began = time.process_time()
-    orders = _entries(arguments.folder / arguments.manifest)
-    for entry, texts in await _heard(listen, tally, arguments.folder, orders):
-        if not tally.count_order(entry["slots"], texts) and arguments.errors:
-            print(entry["file"], texts, entry["slots"])
-    others = _entries(arguments.folder / arguments.refuse) if arguments.refuse else []
-    for entry, texts in await _heard(listen, tally, arguments.folder, others):
-        tally.others += 1
-        tally.others_refused += not understand(" ".join(texts)).order
-        if arguments.errors:
-            print(entry["file"], texts)
-    spent = time.process_time() - began
-    return {**tally.report(), "cpu_seconds_per_second": spent / max(tally.audio_secs, 1e-9)}
+    folder: Path = arguments.folder
+    orders, others = (
+        _entries(folder / manifest)[: arguments.first] if manifest else []
+        for manifest in (arguments.manifest, arguments.refuse)
+    )
+    count = len(orders) + len(others)
+    async with through_calls(make) as listen:
+        for number, entry in enumerate([*orders, *others], start=1):
+            heard = await _heard(listen, folder / entry["file"])
+            tally.count_work(heard)
+            texts = heard.texts if heard else []
+            is_order = number <= len(orders)
+            right = (
+                tally.count_order(entry["slots"], texts) if is_order else tally.count_other(texts)
+            )
+            if arguments.errors and not right:
+                print(entry["file"], texts, entry.get("slots", ""), flush=True)
+            if sys.stderr.isatty():
+                print(f"\r{number} of {count}", end="", file=sys.stderr, flush=True)
+    return tally.report()
 
 
-async def _heard(
-    listen: Listen, tally: Tally, folder: Path, entries: list[dict[str, Any]]
-) -> list[tuple[dict[str, Any], list[str]]]:
-    """What was understood of each recording, several of them at a time."""
-    lines = asyncio.Semaphore(_LINES)
-
-    async def hear(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        async with lines:
-            pcm = _telephone_pcm(folder / entry["file"])
-            tally.audio_secs += len(pcm) / _BYTES_PER_SECOND
-            return entry, await listen(pcm)
-
-    return await asyncio.gather(*map(hear, entries))
+async def _heard(listen: Listen, path: Path) -> Heard | None:
+    """What was understood of a recording; None if no call came of it."""
+    pcm = await asyncio.to_thread(_telephone_pcm, path)
+    for _ in range(_ATTEMPTS):
+        try:
+            return await listen(pcm)
+        except (TwilioFramesError, TimeoutError) as error:
+            print(f"{path.name}: {type(error).__name__}: {error}", file=sys.stderr)
+    return None
 
 
 def _entries(manifest: Path) -> list[dict[str, Any]]:
@@ -164,33 +201,36 @@ def _telephone_pcm(path: Path) -> bytes:
     return decode_mulaw(encode_mulaw(samples.tobytes()))
 
 
-def _offline(recogniser: Recogniser) -> Listen:
-    """The VAD and the recogniser as in the bot's pipeline, faster than real time."""
-
-    async def listen(pcm: bytes) -> list[str]:
-        texts: list[str] = []
-        async for utterance in _utterances(pcm):
-            recognition = await recogniser.recognise(utterance)
-            if recognition.is_speech:
-                texts.append(recognition.text or UNINTELLIGIBLE)
-        return texts
-
-    return listen
+def _lines(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for name, figures in found.items():
+        yield name
+        for title, value in figures.items():
+            yield (
+                f"  {title:28} {value:.3f}" if isinstance(value, float) else f"  {title:28} {value}"
+            )
 
 
-async def _utterances(pcm: bytes) -> AsyncIterator[bytes]:
-    """Cuts audio as the VAD and ``UtteranceSTTService`` do."""
-    vad = PhoneVADAnalyzer()
-    audio = bytes(_SILENCE_BEFORE) + pcm + bytes(_SILENCE_AFTER)
-    began: int | None = None
-    for end in range(_STEP, len(audio) + 1, _STEP):
-        state = await vad.analyze_audio(audio[end - _STEP : end])
-        if state == VADState.SPEAKING and began is None:
-            began = max(0, end - _BEFORE)
-        elif state == VADState.QUIET and began is not None:
-            yield audio[began:end]
-            began = None
-    await vad.cleanup()
+def _table(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    columns = {
+        "orders whole": partial(_share, "orders_understood"),
+        "details": partial(_share, "details_understood"),
+        "other speech refused": partial(_share, "other_recordings_refused"),
+        "CPU s an utterance": partial(_number, "cpu_secs_per_utterance"),
+        "CPU s a second": partial(_number, "cpu_secs_per_sec"),
+    }
+    yield f"| | {' | '.join(columns)} |"
+    yield f"|---|{'---|' * len(columns)}"
+    for name, figures in found.items():
+        cells = " | ".join(write(figures) for write in columns.values())
+        yield f"| `{name}` | {cells} |"
+
+
+def _share(name: str, figures: dict[str, Any]) -> str:
+    return f"{100 * figures[name]:.1f} %" if name in figures else "-"
+
+
+def _number(name: str, figures: dict[str, Any]) -> str:
+    return f"{figures[name]:.2f}"
 
 
 if __name__ == "__main__":

@@ -1,56 +1,105 @@
 """Recordings said over whole calls: simulated Twilio, server, transport, VAD, recogniser."""
 
 import asyncio
+import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-from pipecat.frames.frames import Frame, TranscriptionFrame, VADUserStoppedSpeakingFrame
+from pipecat.frames.frames import (
+    Frame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.audio import encode_mulaw
 from twilio_frames.call import Call
-from twilio_frames.examples.coffee_shop.hearing import coffee_shop_stt
+from twilio_frames.frames import NoWordsFrame
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import Server, ServerSettings, create_app
 from twilio_frames.testing import SimulatedTwilio
 
 _TOKEN = "t" * 32
-_UNTIL_RECOGNISED = 4.0
+_UNTIL_RECOGNISED = 20.0
+_STEP = 0.25
 
-Listen = Callable[[bytes], Awaitable[list[str]]]
+
+@dataclass
+class Heard:
+    """What came of one recording.
+
+    Args:
+        texts: What each utterance was taken for.
+        cpu_secs: What each utterance cost, from its end to its words.
+        speech_secs: How long the utterances were.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    cpu_secs: list[float] = field(default_factory=list)
+    speech_secs: float = 0.0
+
+
+Listen = Callable[[bytes], Awaitable[Heard]]
+
+
+class _Ends(FrameProcessor):
+    """Stands ahead of a recogniser, and notes when utterances begin and end."""
+
+    def __init__(self, heard: Heard):
+        super().__init__()
+        self._heard = heard
+        self._began = 0.0
+        self.open: list[float] = []
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._began = time.monotonic() - frame.start_secs
+        elif isinstance(frame, VADUserStoppedSpeakingFrame):
+            self._heard.speech_secs += time.monotonic() - self._began
+            self.open.append(time.process_time())
+        await self.push_frame(frame, direction)
 
 
 class _Ear(FrameProcessor):
-    """Keeps the text of each utterance."""
+    """Stands behind a recogniser, and keeps the text of each utterance."""
 
-    def __init__(self, texts: list[str]):
+    def __init__(self, heard: Heard, ends: _Ends):
         super().__init__()
-        self._texts = texts
-        self.open = 0
+        self._heard = heard
+        self._ends = ends
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, TranscriptionFrame):
-            self._texts.append(frame.text)
-        elif isinstance(frame, VADUserStoppedSpeakingFrame):
-            self.open += 1
+            self._heard.texts.append(frame.text)
+        if isinstance(frame, TranscriptionFrame | NoWordsFrame) and self._ends.open:
+            self._heard.cpu_secs.append(time.process_time() - self._ends.open.pop(0))
         await self.push_frame(frame, direction)
 
 
 @asynccontextmanager
-async def through_calls() -> AsyncIterator[Listen]:
-    """A way to have recordings understood: one call to the pipeline for each."""
-    ears: asyncio.Queue[tuple[_Ear, list[str]]] = asyncio.Queue()
-    calling = asyncio.Lock()
+async def through_calls(make_stt: Callable[[], Any]) -> AsyncIterator[Listen]:
+    """A way to have recordings understood: one call to the pipeline for each.
+
+    Args:
+        make_stt: Gives a recogniser for a call, or a coroutine that does.
+    """
+    ears: asyncio.Queue[tuple[Heard, _Ends]] = asyncio.Queue()
 
     async def bot(call: Call) -> None:
-        texts: list[str] = []
-        ear = _Ear(texts)
-        stt = await coffee_shop_stt()
-        pipeline = Pipeline([call.transport.input(), PhoneVAD(), stt, ear, call.transport.output()])
-        ears.put_nowait((ear, texts))
-        await call.run(pipeline)
+        made = make_stt()
+        stt = await made if inspect.isawaitable(made) else made
+        heard = Heard()
+        ends = _Ends(heard)
+        parts = [PhoneVAD(), ends, stt, _Ear(heard, ends)]
+        ears.put_nowait((heard, ends))
+        await call.run(Pipeline([call.transport.input(), *parts, call.transport.output()]))
 
     settings = ServerSettings(auth_token=_TOKEN)
     async with (
@@ -58,25 +107,17 @@ async def through_calls() -> AsyncIterator[Listen]:
         SimulatedTwilio(auth_token=_TOKEN) as twilio,
     ):
 
-        async def listen(pcm: bytes) -> list[str]:
-            # One call at a time is set up, so that each knows its own ear.
-            await calling.acquire()
-            try:
-                ringing = twilio.call(f"{server.url}/twiml")
-                caller = await ringing.__aenter__()
-                ear, texts = await ears.get()
-            finally:
-                calling.release()
-            try:
+        async def listen(pcm: bytes) -> Heard:
+            async with twilio.call(f"{server.url}/twiml") as caller:
+                heard, ends = await ears.get()
                 await caller.wait(0.5)
                 await caller.say(encode_mulaw(pcm))
-                for _ in range(round(_UNTIL_RECOGNISED / 0.25)):
-                    await caller.wait(0.25)
-                    if ear.open and len(texts) >= ear.open:
-                        await caller.wait(0.5)
+                await caller.wait(1.5)  # until the VAD is sure
+                for _ in range(round(_UNTIL_RECOGNISED / _STEP)):
+                    if not ends.open:
                         break
-                return list(texts)
-            finally:
-                await ringing.__aexit__(None, None, None)
+                    await caller.wait(_STEP)
+                await caller.wait(0.5)
+            return heard
 
         yield listen

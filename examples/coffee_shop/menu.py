@@ -20,6 +20,7 @@ __all__ = [
     "SHOTS",
     "SIZES",
     "SWEETENERS",
+    "VOCABULARY",
 ]
 
 
@@ -122,3 +123,12 @@ NO_SWEETENER: tuple[str, ...] = (
     "without sweetener",
     "unsweetened",
 )
+
+VOCABULARY: tuple[str, ...] = tuple(
+    dict.fromkeys(
+        value
+        for said in (SIZES, DRINKS, ROASTS, SHOTS, AMOUNTS, MILKS, SWEETENERS)
+        for value in said.values()
+    )
+)
+"""What to expect, for a recogniser that knows all words."""

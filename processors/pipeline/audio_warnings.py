@@ -46,6 +46,13 @@ _BETTER = {
     ),
 }
 _AT_ITS_ONLY_RATE = frozenset({"OpenAITTSService", "GeminiTTSService"})
+# They take all audio for audio of 16 kHz, whatever rate they are told.
+_HEAR_ONLY = 16_000
+_HEARS_ONLY_THAT: dict[str, str] = {
+    "WhisperSTTService": "twilio_frames.services.whisper.PhoneWhisperSTTService",
+    "MoonshineSTTService": "",
+    "TogetherSTTService": "",
+}
 _USUAL = (
     "set sample_rate=8000 at the service, or leave it out and give the worker "
     "PipelineParams(audio_out_sample_rate=8000), as phone_worker() does"
@@ -177,7 +184,10 @@ def advise_on_recognisers(output: FrameProcessor) -> None:
         if getattr(service, "hears_line_audio", False):
             continue
         who, told = type(service).__name__, service.sample_rate
-        if told != heard:
+        names = [kind.__name__ for kind in type(service).__mro__]
+        if only := next((name for name in names if name in _HEARS_ONLY_THAT), None):
+            _advise_on_only_rate(who, heard, instead=_HEARS_ONLY_THAT[only])
+        elif told != heard:
             _tell(
                 (who, told),
                 f"{who} is told to expect audio of {told} Hz and gets {heard}: it will understand "
@@ -192,6 +202,17 @@ def advise_on_recognisers(output: FrameProcessor) -> None:
                 "TwilioParams, give the worker PipelineParams(audio_in_sample_rate=8000), as "
                 "phone_worker() does, and set sample_rate=8000 at a service that has its own",
             )
+
+
+def _advise_on_only_rate(who: str, heard: int, *, instead: str) -> None:
+    if heard != _HEAR_ONLY:
+        other = f"take {instead}, which hears the line's own audio, or " if instead else ""
+        _tell(
+            (who, heard),
+            f"{who} takes all audio for {_HEAR_ONLY} Hz and gets {heard}: it will understand "
+            f"little or nothing, and not say so. To change that, {other}give the transport "
+            f"TwilioParams(audio_in_sample_rate={_HEAR_ONLY})",
+        )
 
 
 def forget_advice() -> None:

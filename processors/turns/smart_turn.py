@@ -6,13 +6,11 @@ event loop, and asked on one or two threads. When too many calls ask at once, or
 long, there is none, and the turn ends by the length of the pause.
 """
 
-import asyncio
 import functools
-import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +21,7 @@ from pipecat.metrics.metrics import MetricsData, TurnMetricsData
 from twilio_frames import pipecat_internals
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.model_threads import ModelThreads, ThreadsBusyError
 
 if TYPE_CHECKING:
     from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
@@ -77,12 +76,8 @@ class SmartTurnPool:
         threads: int | None = None,
         most_waiting: int = 4,
     ):
-        # The half of the machine is left to the calls.
-        self._threads = threads or max(1, min(2, (os.cpu_count() or 1) // 2))
         self._predict = predict
-        self._most = self._threads + most_waiting
-        self._asked = threading.BoundedSemaphore(self._most)
-        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="smart-turn")
+        self._threads = ModelThreads("smart-turn", threads=threads, most_waiting=most_waiting)
 
     async def ask(self, pcm: bytes, *, time_limit: float) -> float | None:
         """How likely the turn is over; None if that cannot be told in time.
@@ -91,15 +86,9 @@ class SmartTurnPool:
             pcm: The turn so far, 16-bit mono PCM at 8 kHz.
             time_limit: Seconds that the answer may take, waiting for a thread included.
         """
-        if not self._asked.acquire(blocking=False):
-            return None
-        answer = self._executor.submit(self._answer, pcm)
-        # A thread that hangs keeps its place, so that no more is asked of it than it can hold.
-        answer.add_done_callback(lambda _: self._asked.release())
         try:
-            async with asyncio.timeout(time_limit):
-                return await asyncio.wrap_future(answer)
-        except TimeoutError:
+            return await self._threads.run(partial(self._answer, pcm), time_limit=time_limit)
+        except (ThreadsBusyError, TimeoutError):
             return None
 
     def _answer(self, pcm: bytes) -> float:
@@ -107,7 +96,7 @@ class SmartTurnPool:
 
     def close(self) -> None:
         """Lets the threads go once they are done."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
 
 @functools.cache

@@ -18,6 +18,7 @@ EXTRAS = {
     "function_calls": ("jsonschema", "openai"),
     "langchain_bot": ("langchain_core.prompts", "langchain"),
     "google_speech": ("google.api_core.exceptions", "google"),
+    "local_models": ("ctranslate2", "whisper"),
     "own_llm": ("pocketsphinx", "local"),
     "own_stt": ("espeakng_loader", "local"),
     "own_tts": ("pocketsphinx", "local"),

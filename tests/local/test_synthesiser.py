@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.waiting import others_run
+from twilio_frames.audio.voices import speakable
 from twilio_frames.errors import ConfigurationError, MissingExtraError, SynthesisError
 from twilio_frames.local.espeak import Espeak, Voice
 from twilio_frames.local.synthesiser import (
@@ -21,7 +22,6 @@ from twilio_frames.local.synthesiser import (
     Speech,
     Synthesiser,
     pieces,
-    speakable,
 )
 
 ORDER = "Hello there, I'd like a large iced latte. With two shots of espresso, please."

@@ -140,3 +140,31 @@ async def test_recogniser_that_hears_more_than_the_line_has(advice: list[str]):
 
     assert len(advice) == 1
     assert "Ears gets audio of 16000 Hz, and a telephone has 8000" in advice[0]
+
+
+class WhisperSTTService(Ears):
+    """Has the name of Pipecat's."""
+
+
+class TogetherSTTService(Ears):
+    """Has the name of Pipecat's."""
+
+
+class OwnWhisper(WhisperSTTService):
+    pass
+
+
+async def test_recogniser_that_takes_all_audio_for_16_khz_is_named(advice: list[str]):
+    await run(OwnWhisper(), TogetherSTTService(sample_rate=16000))
+
+    texts = sorted(advice)
+    assert texts[0].startswith("OwnWhisper takes all audio for 16000 Hz and gets 8000")
+    assert "PhoneWhisperSTTService" in texts[0]
+    assert texts[1].startswith("TogetherSTTService takes all audio for 16000 Hz and gets 8000")
+    assert "TwilioParams(audio_in_sample_rate=16000)" in texts[1]
+
+
+async def test_nothing_is_said_of_it_where_it_gets_16_khz(advice: list[str]):
+    await run(WhisperSTTService(), params=TwilioParams(audio_in_sample_rate=16000))
+
+    assert advice == []

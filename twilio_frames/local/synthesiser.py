@@ -13,9 +13,10 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from twilio_frames.audio.voices import gain_for, speakable
 from twilio_frames.errors import SynthesisError
 from twilio_frames.local.espeak import Espeak, Voice, library_files
-from twilio_frames.local.recognition.fitting import fitted, gain_for
+from twilio_frames.local.recognition.fitting import fitted
 from twilio_frames.local.speech import Speech, joined
 
 __all__ = ["BOT_VOICE", "CALLER_VOICE", "Speech", "Synthesiser"]
@@ -104,26 +105,6 @@ class EspeakThread:
 
 
 espeak_thread = EspeakThread()
-
-
-def speakable(text: str) -> str:
-    """The text with a blank in place of each character that cannot be read out.
-
-    Those are control characters (one of them would be a command to espeak-ng), lone surrogates,
-    and emoji (whose names it would say).
-    """
-    return "".join(" " if _unspeakable(ord(character)) else character for character in text)
-
-
-def _unspeakable(code: int) -> bool:
-    return (
-        (code < 0x20 and code != 0x0A)
-        or 0x7F <= code < 0xA0
-        or 0xD800 <= code < 0xE000
-        or 0x2600 <= code < 0x27C0
-        or code in (0x200D, 0xFE0F)
-        or code >= 0x1F000
-    )
 
 
 def pieces(text: str, *, longest: int = 300) -> Iterator[str]:

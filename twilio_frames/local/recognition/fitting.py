@@ -8,45 +8,22 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from twilio_frames.audio.voices import LEVEL_FRAME_SECS, frame_levels, levelled
 from twilio_frames.local.espeak import Mark
 from twilio_frames.local.speech import Speech, Word
 
-Samples = npt.NDArray[np.int16]
-
 
 @dataclass(frozen=True, slots=True)
-class _Level:
-    """What the library's speech is brought to: levels of 16-bit samples, and seconds."""
+class _Kept:
+    """What is kept of the library's silence, in seconds."""
 
-    spoken: float = 32768 * 10 ** (-20 / 20)
-    """The level while it is spoken: -20 dB of full scale, as is usual on a telephone."""
-    peak: float = 32768 * 10 ** (-6 / 20)
-    """What no sample exceeds: -6 dB."""
-    knee: float = 32768 * 10 ** (-11 / 20)
-    """From here on samples are bent: -11 dB."""
-    frame_secs: float = 0.01
-    """Levels are measured over so long."""
-    kept_before_secs: float = 0.02
-    """What is kept ahead of the first loud frame."""
-    kept_after_secs: float = 0.05
-    """And behind the last."""
+    before_secs: float = 0.02
+    """Ahead of the first loud frame."""
+    after_secs: float = 0.05
+    """Behind the last."""
 
 
-_LEVEL = _Level()
-
-
-def gain_for(pcm: bytes, *, sample_rate: int) -> float:
-    """The factor that brings a voice to -20 dBFS while it speaks; 1 for silence.
-
-    Args:
-        pcm: Some seconds of the voice; pauses do not count.
-        sample_rate: Hz.
-    """
-    levels = _frame_levels(
-        np.frombuffer(pcm, dtype=np.int16), round(sample_rate * _LEVEL.frame_secs)
-    )
-    spoken = levels[levels > 0.05 * levels.max(initial=0.0)]
-    return _LEVEL.spoken / float(np.sqrt(np.mean(spoken**2))) if len(spoken) else 1.0
+_KEPT = _Kept()
 
 
 def fitted(
@@ -66,14 +43,14 @@ def fitted(
         Empty speech if nothing in the text makes a sound.
     """
     samples = np.frombuffer(pcm, dtype=np.int16)
-    frame = round(sample_rate * _LEVEL.frame_secs)
-    levels = _frame_levels(samples, frame)
+    frame = round(sample_rate * LEVEL_FRAME_SECS)
+    levels = frame_levels(samples, frame)
     loud = np.flatnonzero(levels > max(0.005 * levels.max(initial=0.0), 20.0)) * frame
     tokens = list(re.finditer(r"\S+", text))
     if not len(loud) or not marks or not tokens:
         return Speech(pcm=b"", sample_rate=sample_rate)
-    begin = max(int(loud[0]) - round(_LEVEL.kept_before_secs * sample_rate), 0)
-    end = min(int(loud[-1]) + frame + round(_LEVEL.kept_after_secs * sample_rate), len(samples))
+    begin = max(int(loud[0]) - round(_KEPT.before_secs * sample_rate), 0)
+    end = min(int(loud[-1]) + frame + round(_KEPT.after_secs * sample_rate), len(samples))
     starts = [min(max(start, begin), end) for start in _starts(tokens, marks, end)]
     ends = [_sound_end(loud + frame, start, limit) for start, limit in pairwise([*starts, end])]
     words = tuple(
@@ -84,7 +61,7 @@ def fitted(
         )
         for token, start, stop in zip(tokens, starts, ends, strict=True)
     )
-    kept = _levelled(samples[begin:end], gain).tobytes() + bytes(2 * round(pause * sample_rate))
+    kept = levelled(samples[begin:end], gain).tobytes() + bytes(2 * round(pause * sample_rate))
     return Speech(pcm=kept, sample_rate=sample_rate, words=words)
 
 
@@ -114,16 +91,3 @@ def _sound_end(loud_ends: npt.NDArray[np.intp], start: int, limit: int) -> int:
     """Where the last sound between a word's start and the next word's ends."""
     within = loud_ends[(loud_ends > start) & (loud_ends <= limit)]
     return int(within[-1]) if len(within) else limit
-
-
-def _levelled(samples: Samples, gain: float) -> Samples:
-    louder = samples.astype(np.float32) * gain
-    size = np.abs(louder)
-    room = _LEVEL.peak - _LEVEL.knee
-    bent = _LEVEL.knee + room * np.tanh((size - _LEVEL.knee) / room)
-    return np.where(size > _LEVEL.knee, np.copysign(bent, louder), louder).astype(np.int16)
-
-
-def _frame_levels(samples: Samples, frame: int) -> npt.NDArray[np.float64]:
-    whole = samples[: len(samples) // frame * frame].astype(np.float64).reshape(-1, frame)
-    return np.sqrt(np.mean(whole**2, axis=1))

@@ -7,11 +7,10 @@ not fit the grammar is refused rather than guessed at.
 
 import asyncio
 import queue
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -28,6 +27,7 @@ from twilio_frames.local.recognition.rejection import (
     SOUNDS_GRAMMAR,
     confidence,
 )
+from twilio_frames.model_threads import ModelThreads, ThreadsBusyError
 
 __all__ = ["UNINTELLIGIBLE", "Recogniser"]
 
@@ -120,8 +120,9 @@ class Recogniser:
                 Decoder(SOUNDS_GRAMMAR, SOUND_PRONUNCIATIONS, thorough=False),
             )
             self._decoders.put(pair)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="recogniser")
-        self._vacancies = threading.BoundedSemaphore(self._MOST_WAITING)
+        self._threads = ModelThreads(
+            "recogniser", threads=workers, most_waiting=self._MOST_WAITING - workers
+        )
 
     @classmethod
     async def create(
@@ -144,15 +145,15 @@ class Recogniser:
         Raises:
             RecognitionError: If too many utterances wait already, or the answer takes too long.
         """
-        with self._place():
-            future = self._threads.submit(self.recognise_in_thread, pcm, sample_rate)
-            try:
-                return await asyncio.wait_for(asyncio.wrap_future(future), time_limit)
-            except TimeoutError as error:
-                raise RecognitionError(
-                    f"expected an utterance to be recognised within {time_limit:.0f} s: "
-                    "give the recogniser more workers or fewer calls"
-                ) from error
+        work = partial(self.recognise_in_thread, pcm, sample_rate)
+        try:
+            return await self._threads.run(work, time_limit=time_limit)
+        except ThreadsBusyError as error:
+            problem = f"at most {self._MOST_WAITING} utterances to wait, got one more"
+            raise _too_much_work(problem) from error
+        except TimeoutError as error:
+            problem = f"an utterance to be recognised within {time_limit:.0f} s"
+            raise _too_much_work(problem) from error
 
     def recognise_in_thread(self, pcm: bytes, sample_rate: int = SAMPLE_RATE) -> Recognition:
         """The same for a thread that may wait."""
@@ -168,19 +169,7 @@ class Recogniser:
 
     def close(self) -> None:
         """Ends the threads, without waiting; utterances that wait are not recognised any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._vacancies.acquire(blocking=False):
-            raise RecognitionError(
-                f"expected at most {self._MOST_WAITING} utterances to wait, got one more: "
-                "give the recogniser more workers or fewer calls"
-            )
-        try:
-            yield
-        finally:
-            self._vacancies.release()
+        self._threads.close()
 
     @contextmanager
     def _borrowed_decoders(self) -> Iterator[tuple[Decoder, Decoder]]:
@@ -189,6 +178,10 @@ class Recogniser:
             yield pair
         finally:
             self._decoders.put(pair)
+
+
+def _too_much_work(problem: str) -> RecognitionError:
+    return RecognitionError(f"expected {problem}: give the recogniser more workers or fewer calls")
 
 
 def _telephone_samples(pcm: bytes, sample_rate: int) -> npt.NDArray[np.int16]:
