@@ -22,6 +22,7 @@ from pipecat.services.llm_service import (
 )
 from pipecat.services.settings import LLMSettings
 from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.tracing.service_decorators import traced_llm
 
 from twilio_frames.pipecat_internals import call_event_handler
 from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
@@ -146,6 +147,7 @@ class PythonLLMService(LLMService):
         self._has_answered = self._has_answered or is_answer(frame)
         await super().push_frame(frame, direction)
 
+    @traced_llm
     async def _respond_or_apologise(self, context: LLMContext) -> None:
         # Any exception of the subclass's code ends here, or its caller would wait in silence.
         try:

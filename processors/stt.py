@@ -11,6 +11,7 @@ from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
+from pipecat.utils.tracing.service_decorators import traced_stt
 
 from twilio_frames.frames import NoWordsFrame
 from twilio_frames.pipecat_internals import is_in_utterance, speaker_of, utterance_so_far
@@ -79,6 +80,7 @@ class UtteranceSTTService(SegmentedSTTService):
         """No: the samples come as they are."""
         return False
 
+    @traced_stt
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Makes a frame of one utterance's words, or of there being none."""
         await self.start_processing_metrics()

@@ -19,6 +19,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.tracing.service_decorators import traced_tts
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler
 from twilio_frames.frames import SpeechLeftOutFrame
@@ -163,6 +164,7 @@ class PythonTTSService(TTSService):
         """Whether this service measures its time to first audio: it does."""
         return True
 
+    @traced_tts
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speaks a text; Pipecat calls it.
 

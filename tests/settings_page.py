@@ -77,6 +77,8 @@ VARIABLES = {
     "SALES_NUMBER": "Whom the examples `put_through` and `warm_transfer` call.",
     "TWILIO_FRAMES_CLIPS": "The folder of recorded greetings, by default "
     "`twilio-frames/clips` in `XDG_CACHE_HOME` or `~/.cache`.",
+    "PROMETHEUS_MULTIPROC_DIR": "A folder in which processes that share a port keep what "
+    "[they measure](metrics.md), where something else than `serve --workers` starts them.",
     "HTTPS_PROXY": "With `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`: see "
     "[vendors](vendors/README.md#behind-a-proxy).",
     "ORT_DISABLE_TELEMETRY": "Set by the commands, so that onnxruntime keeps and sends nothing. "

@@ -24,6 +24,7 @@ USED = {
     "pipecat.processors.frame_processor.FrameProcessor": {"_task_manager"},
     "pipecat.pipeline.worker.PipelineWorker": {"_observer"},
     "pipecat.pipeline.worker_observer.WorkerObserver": {"_observers"},
+    "pipecat.utils.tracing.turn_trace_observer.TurnTraceObserver": {"_conversation_id"},
     "pipecat.pipeline.parallel_pipeline.ParallelPipeline": {"_parallel_push_frame", "_seen_ids"},
     "pipecat.pipeline.service_switcher.ServiceSwitcherStrategy": {"_active_service"},
     "pipecat.processors.aggregators.llm_response_universal.LLMUserAggregator": {

@@ -35,5 +35,6 @@ def test_every_variable_is_on_the_page():
                 )
             )
 
-    # A server's processes hand descriptors to one another so.
-    assert {name for name in named if not name.endswith(("_FD", "_FDS"))} <= set(variables())
+    # A server's processes are told so of descriptors, and of their place.
+    told = ("_FD", "_FDS", "_PLACE")
+    assert {name for name in named if not name.endswith(told)} <= set(variables())

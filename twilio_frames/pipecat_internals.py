@@ -84,6 +84,13 @@ def observers_of(observer: "WorkerObserver") -> "Sequence[BaseObserver]":
     return observer._observers
 
 
+def name_trace(worker: "PipelineWorker", name: str) -> None:
+    """Names a worker's trace that has no name: in public it gets one where the worker is made."""
+    observer = worker.turn_trace_observer
+    if observer is not None and observer._conversation_id is None:
+        observer._conversation_id = name
+
+
 async def push_behind_branches(pipeline: "ParallelPipeline", frame: "Frame") -> None:
     """Pushes a frame as a branch does, in order with what they push; ``push_frame`` overtakes."""
     await pipeline._parallel_push_frame(frame, FrameDirection.DOWNSTREAM)

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from loguru import logger
 from pipecat.frames.frames import ErrorFrame
@@ -60,6 +60,22 @@ def _is_late(error: ErrorFrame) -> bool:
     return isinstance(error.exception, TimeoutError)
 
 
+class VendorFollower(Protocol):
+    """Is told what becomes of the work that vendors are given."""
+
+    def succeeded(self, vendor: "VendorHealth") -> None:
+        """It did its part."""
+        ...
+
+    def first_byte(self, vendor: "VendorHealth", seconds: float) -> None:
+        """The first of it took so long."""
+        ...
+
+    def failed(self, vendor: "VendorHealth", kind: FailureKind) -> None:
+        """It did not."""
+        ...
+
+
 class VendorHealth:
     """One vendor in one role.
 
@@ -69,6 +85,7 @@ class VendorHealth:
         retry_secs: How long it is left alone after a failure; twice as long after each next one.
         longest_retry_secs: How long at most.
         clock: Seconds that only grow.
+        follower: Gives who is told, if anybody is.
     """
 
     def __init__(
@@ -79,6 +96,7 @@ class VendorHealth:
         retry_secs: float = 30.0,
         longest_retry_secs: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
+        follower: Callable[[], VendorFollower | None] = lambda: None,
     ):
         self.name = name
         self.role = role
@@ -95,6 +113,7 @@ class VendorHealth:
         self._retry_secs = retry_secs
         self._longest_retry_secs = longest_retry_secs
         self._clock = clock
+        self._follower = follower
         self._wait_secs = 0.0
         self._retry_at = 0.0
         self._state = VendorState.WELL
@@ -139,6 +158,8 @@ class VendorHealth:
             seconds: Until the first of it came; None where that is not known.
         """
         self.successes += 1
+        if (follower := self._follower()) is not None:
+            follower.succeeded(self)
         if seconds is not None:
             self.note_first_byte(seconds)
         self._wait_secs, self._tried_by = 0.0, None
@@ -147,6 +168,8 @@ class VendorHealth:
     def note_first_byte(self, seconds: float) -> None:
         """Notes how long the first of its work took, where that is known later than it came."""
         self._first_bytes.append(seconds)
+        if (follower := self._follower()) is not None:
+            follower.first_byte(self, seconds)
 
     def failed(self, kind: FailureKind) -> None:
         """Notes that it did not.
@@ -155,6 +178,8 @@ class VendorHealth:
             kind: In what way.
         """
         self.failures[kind] += 1
+        if (follower := self._follower()) is not None:
+            follower.failed(self, kind)
         self.last_failure, self.last_failure_at = kind, datetime.now(UTC)
         first = _REFUSED_SECS if kind is FailureKind.REFUSED else self._retry_secs
         longest = max(first, self._longest_retry_secs)
@@ -219,10 +244,13 @@ class VendorList:
         longest_retry_secs: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
     ):
+        self.follower: VendorFollower | None = None
+        """Who is told what becomes of their work."""
         self._settings = {
             "retry_secs": retry_secs,
             "longest_retry_secs": longest_retry_secs,
             "clock": clock,
+            "follower": lambda: self.follower,
         }
         self._vendors: dict[tuple[VendorRole, str], VendorHealth] = {}
 

@@ -74,6 +74,8 @@ class OutputPacer:
         self.queue: OutputQueue[object] = OutputQueue()
         self.underruns = 0
         """How often the caller heard a hole because audio came too late."""
+        self.spoke_at: float | None = None
+        """When the first speech began to play, but for the line's delay; None before."""
         self.is_held = False
         self.is_held_ahead = False
         """Whether it is held, and nothing had to be cut for it."""
@@ -196,6 +198,7 @@ class OutputPacer:
             self._fades_in = False
         stretch = Stretch(0, piece.begin, audio, 0.0, piece.is_speech)
         if await self._send_stretch(stretch) and piece.is_speech:
+            self.spoke_at = stretch.plays_at if self.spoke_at is None else self.spoke_at
             await self.on_sent(piece)
         return True
 

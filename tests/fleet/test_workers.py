@@ -31,7 +31,8 @@ async def main():
     (listening,) = inherited_sockets()
 
     async def answer(reader, writer):
-        writer.write(f"{os.environ['TWILIO_FRAMES_WORKER']} {os.getpid()}".encode())
+        name, place = os.environ["TWILIO_FRAMES_WORKER"], os.environ["TWILIO_FRAMES_PLACE"]
+        writer.write(f"{name} {os.getpid()} {place}".encode())
         writer.close()
 
     async with await asyncio.start_server(answer, sock=listening):
@@ -47,6 +48,7 @@ class Run:
 
     def __init__(self, workers: int, command: list[str]):
         self.said: list[str] = []
+        self.gone: list[int] = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.workers = WorkerProcesses(
             command,
@@ -55,6 +57,7 @@ class Run:
             environment={},
             announce=self.said.append,
             stop_secs=5.0,
+            on_gone=self.gone.append,
         )
 
     async def answer(self) -> str:
@@ -90,6 +93,9 @@ async def test_one_that_is_killed_is_replaced_and_nobody_is_refused_meanwhile():
         await until(lambda: run.workers.pids["w1"] != before["w1"], seconds=30)
         assert run.workers.pids["w2"] == before["w2"]
         assert "worker w1 is gone (SIGKILL), and is replaced" in run.said
+        # Whoever replaces it has its place, which was given up before.
+        assert {(await run.answer()).split()[2] for _ in range(10)} <= {"0", "1"}
+        assert run.gone == [0]
 
 
 async def test_all_are_replaced_in_turn():
@@ -102,6 +108,9 @@ async def test_all_are_replaced_in_turn():
         after = run.workers.pids
         assert set(before.values()).isdisjoint(after.values())
         assert len(answers) > 5
+        # No two have one place at one time.
+        assert {answer.split()[2] for answer in answers} <= {"0", "1", "2"}
+        assert run.gone == [0, 1]
         assert not any("is gone" in line for line in run.said)
 
 

@@ -11,6 +11,7 @@ from pipecat.pipeline.worker import PipelineWorker
 from twilio_frames.call.detours import STOP_SECS
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallEndReason, SaidSoFarFrame
+from twilio_frames.pipecat_internals import name_trace
 from twilio_frames.rest import TwilioRest
 from twilio_frames.transport import TwilioTransport
 
@@ -47,6 +48,7 @@ class RunningCall:
     def began(self, worker: PipelineWorker) -> None:
         """Take the worker of a pipeline that begins to run."""
         self.worker = worker
+        name_trace(worker, self.call_sid)
         self._runs.set()
 
     def stopped(self) -> None:

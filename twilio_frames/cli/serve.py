@@ -17,6 +17,7 @@ from twilio_frames.cli.options import Commands, port_number
 from twilio_frames.cli.shown.console import Console, showing_errors
 from twilio_frames.cli.workers import run_workers
 from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.metrics.kept import take_place
 
 if TYPE_CHECKING:
     from twilio_frames.server import Bot, Server
@@ -44,6 +45,7 @@ environment:
   TWILIO_FRAMES_CALL_LOGS       a folder for a log of each call; see twilio-frames report
   TWILIO_FRAMES_LOG_WORDS       1 for the words that were said in them
   TWILIO_FRAMES_LOG_DIGITS      1 for the keys that were pressed
+  TWILIO_FRAMES_METRICS         0 to keep no figures for /metrics
   TWILIO_FRAMES_RECORDING_NEEDS_CONSENT 1 to record only with consent
 
 Coroutine functions beside the bot that are called if they are there: warm_up() before calls are
@@ -106,6 +108,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"expected --workers of at least 1, got {options.workers}")
     if options.workers > 1:
         return asyncio.run(run_workers(options))
+    take_place()
     bot = load_bot(options.bot)
     # Pipecat takes a second to import, which the other commands need not wait for.
     from twilio_frames.fleet.workers import inherited_sockets

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from functools import partial
 
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
@@ -17,6 +18,7 @@ _STOP_MARGIN_SECS = 20.0
 async def run_workers(options: argparse.Namespace) -> int:
     """Has as many processes as are asked for do what one would."""
     from twilio_frames.fleet.workers import WorkerProcesses, own_command
+    from twilio_frames.metrics.kept import FOLDER, forget_worker, shared_folder
     from twilio_frames.server.listening import check_address, local_url, open_sockets, welcome
     from twilio_frames.server.settings import ServerSettings
     from twilio_frames.server.state import dial_key_of
@@ -29,6 +31,7 @@ async def run_workers(options: argparse.Namespace) -> int:
     sockets = await open_sockets(options.host, options.port)
     with tempfile.TemporaryDirectory(prefix="twilio-frames-") as folder:
         register = os.environ.get("TWILIO_FRAMES_REGISTER") or f"sqlite://{folder}/register.db"
+        measured = shared_folder(f"{folder}/metrics")
         more = ["--host", options.host, "--no-softphone"]
         more += ["--show-errors"] if options.show_errors else []
         workers = WorkerProcesses(
@@ -38,8 +41,10 @@ async def run_workers(options: argparse.Namespace) -> int:
             environment={
                 "TWILIO_FRAMES_REGISTER": register,
                 "TWILIO_FRAMES_DIAL_KEY": dial_key or "",
+                FOLDER: measured,
             },
             announce=console.say,
+            on_gone=partial(forget_worker, folder=measured),
             stop_secs=settings.drain_secs + _STOP_MARGIN_SECS,
         )
         url = local_url(options.host, sockets[0].getsockname()[1])

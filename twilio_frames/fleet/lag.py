@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 __all__ = ["LoopLag"]
 
@@ -14,11 +15,15 @@ class LoopLag:
     """Measures by how much a timer is late, again and again."""
 
     def __init__(self) -> None:
+        self.follow: Callable[[float], None] | None = None
+        """Is told each time by how many seconds; before :meth:`start`."""
         self._late: deque[float] = deque(maxlen=_STEPS)
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Measures from now on."""
+        """Measures from now on; once."""
+        if self._timer is not None:
+            return
         loop = asyncio.get_running_loop()
         self._set(loop, loop.time() + _STEP_SECS)
 
@@ -28,6 +33,8 @@ class LoopLag:
     def _look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         now = loop.time()
         self._late.append(now - due)
+        if self.follow is not None:
+            self.follow(now - due)
         self._set(loop, now + _STEP_SECS)
 
     @property

@@ -13,7 +13,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["WorkerProcesses", "inherited_sockets", "own_command", "tell_ready", "when_left_alone"]
+__all__ = [
+    "PLACE",
+    "WorkerProcesses",
+    "inherited_sockets",
+    "own_command",
+    "tell_ready",
+    "when_left_alone",
+]
 
 LISTEN_FDS = "TWILIO_FRAMES_LISTEN_FDS"
 """Names the sockets that a worker listens on."""
@@ -21,6 +28,8 @@ READY_FD = "TWILIO_FRAMES_READY_FD"
 """Names the pipe into which a worker says that it is up."""
 ALIVE_FD = "TWILIO_FRAMES_ALIVE_FD"
 """Names the pipe that ends with the process which has started the workers."""
+PLACE = "TWILIO_FRAMES_PLACE"
+"""Names a worker by a small number, which no two have that live at one time."""
 _NAME = "TWILIO_FRAMES_WORKER"
 """Names a worker, or the machine that has several."""
 _ORDERS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
@@ -53,6 +62,7 @@ class WorkerProcesses:
         announce: Told of what is worth an operator's attention.
         ready_secs: How long one may take to be up.
         stop_secs: How long one may take to end; then it is killed.
+        on_gone: Told the place of each that has ended, before another one has it.
     """
 
     _YOUNG_SECS = 10.0
@@ -69,6 +79,7 @@ class WorkerProcesses:
         announce: Callable[[str], None],
         ready_secs: float = 60.0,
         stop_secs: float = 60.0,
+        on_gone: Callable[[int], None] = lambda _: None,
     ):
         self._command = command
         self._slots = [f"w{number}" for number in range(1, workers + 1)]
@@ -77,6 +88,8 @@ class WorkerProcesses:
         self._announce = announce
         self._ready_secs = ready_secs
         self._stop_secs = stop_secs
+        self._on_gone = on_gone
+        self._places: set[int] = set()
         self._workers: dict[str, _Worker] = {}
         self._ending: set[_Worker] = set()
         self._orders: asyncio.Queue[int] = asyncio.Queue(8)
@@ -132,11 +145,13 @@ class WorkerProcesses:
     async def _start(self, slot: str) -> _Worker:
         """Starts a worker, and waits until it is up, or is not."""
         ready, ready_end = os.pipe()
+        place = self._take_place()
         passed = [*(each.fileno() for each in self._sockets), ready_end, self._alive]
         own = {
             LISTEN_FDS: ",".join(str(each.fileno()) for each in self._sockets),
             READY_FD: str(ready_end),
             ALIVE_FD: str(self._alive),
+            PLACE: str(place),
             _NAME: f"{os.environ[_NAME]}-{slot}" if os.environ.get(_NAME) else slot,
         }
         try:
@@ -149,11 +164,21 @@ class WorkerProcesses:
         finally:
             os.close(ready_end)
         worker = _Worker(slot, process, asyncio.get_running_loop().time())
+        worker.ended.add_done_callback(lambda _: self._leave_place(place))
         try:
             await self._until_ready(worker, ready)
         finally:
             os.close(ready)
         return worker
+
+    def _take_place(self) -> int:
+        place = min(set(range(len(self._places) + 1)) - self._places)
+        self._places.add(place)
+        return place
+
+    def _leave_place(self, place: int) -> None:
+        self._on_gone(place)
+        self._places.discard(place)
 
     async def _until_ready(self, worker: _Worker, ready: int) -> None:
         loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ from twilio_frames.server.dialing.consulting import place_consult
 from twilio_frames.server.fleet.joining import member
 from twilio_frames.server.fleet.winding_down import wind_down
 from twilio_frames.server.incoming import LARGEST_BODY, problem
+from twilio_frames.server.metrics import measured
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import IS_DOOR, STATE, ServerState, make_state
@@ -52,6 +53,7 @@ def create_app(
     GET     ``/fleet``                how many calls all workers have, for what adds workers
     GET     ``/healthz``              that the server lives, how many calls are up; how vendors do
     GET     ``/readyz``               whether new calls are taken
+    GET     ``/metrics``              what is measured, for Prometheus
     ======  ========================  ==================================================
 
     Twilio may ask its webhooks by GET as well, and whatever a gateway leaves in front of the path.
@@ -75,6 +77,7 @@ def create_app(
     state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
     app = _routed(state)
     state.consults.place = partial(place_consult, state)
+    app.cleanup_ctx.append(measured)
     app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state, is_door=True)))
     if warm_up is not None:
         own = OwnWarmUp(warm_up, patience=state.settings.warm_up_secs)

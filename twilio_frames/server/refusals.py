@@ -30,6 +30,7 @@ class Refusals:
 
     Args:
         clock: Seconds, never running backwards.
+        counted: Told the kind of each.
     """
 
     _MOST_KINDS = 100
@@ -39,8 +40,13 @@ class Refusals:
     _SILENCE_SECS = 60.0
     """Behind so long without a line of a kind the next one is logged."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        counted: Callable[[str], None] = lambda _: None,
+    ):
         self._clock = clock
+        self._counted = counted
         self._tallies: dict[str, _Tally] = {}
 
     def note(self, kind: str, advice: str, *, came: str = "") -> None:
@@ -51,6 +57,7 @@ class Refusals:
             advice: What to do about it.
             came: What came, as :func:`shown` gives it.
         """
+        self._counted(kind)
         if (count := self._due(kind, came)) is not None:
             what = f"{kind}: {came}" if came else kind
             logger.warning(f"refused: {what} ({count} so far); {advice}")
@@ -61,6 +68,7 @@ class Refusals:
         Args:
             told: The error, as ``switchboard.describe()`` gives it.
         """
+        self._counted("a request that this server failed at")
         if (count := self._due(told, "")) is not None:
             logger.error(f"a request failed ({count} so far): {told}")
 

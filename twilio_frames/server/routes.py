@@ -25,6 +25,7 @@ from twilio_frames.server.incoming import (
     source,
     too_many,
 )
+from twilio_frames.server.metrics import metrics_text
 from twilio_frames.server.refusals import shown
 from twilio_frames.server.state import STATE
 from twilio_frames.server.webhooks import callbacks
@@ -61,6 +62,7 @@ _ASKED_BY_OTHERS = {
     "calls": ("GET",),
     "fleet": ("GET",),
     "healthz": ("GET",),
+    "metrics": ("GET",),
     "readyz": ("GET",),
 }
 
@@ -84,6 +86,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_delete(base + "/calls/{sid}", _at_owner(dialing.hang_up))
         app.router.add_get(base + "/fleet", fleet)
         app.router.add_get(base + "/healthz", healthz)
+        app.router.add_get(base + "/metrics", metrics_text)
         app.router.add_get(base + "/readyz", readyz)
     app.router.add_route("*", "/{path:.*}", _by_last_name)
 

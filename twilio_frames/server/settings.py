@@ -75,6 +75,8 @@ class ServerSettings:
             (``TWILIO_FRAMES_CALL_LOGS``); None for no logs.
         log_words: Whether what was said is in the logs (``TWILIO_FRAMES_LOG_WORDS``).
         log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
+        metrics: Whether ``/metrics`` is kept and served, where prometheus-client is installed
+            (``TWILIO_FRAMES_METRICS``); see ``docs/metrics.md``.
         recording_needs_consent: Whether a caller has to have agreed before Twilio records the call
             (``TWILIO_FRAMES_RECORDING_NEEDS_CONSENT``).
         callers: Who may call, how often, and what the others hear.
@@ -111,6 +113,7 @@ class ServerSettings:
     call_logs: Path | None = None
     log_words: bool = False
     log_digits: bool = False
+    metrics: bool = True
     recording_needs_consent: bool = False
     callers: CallerRules = field(default_factory=CallerRules)
     fleet: FleetSettings = field(default_factory=FleetSettings)
@@ -269,6 +272,7 @@ _VARIABLES: _Variables = {
     "call_logs": ("TWILIO_FRAMES_CALL_LOGS", _folder),
     "log_words": ("TWILIO_FRAMES_LOG_WORDS", _flag),
     "log_digits": ("TWILIO_FRAMES_LOG_DIGITS", _flag),
+    "metrics": ("TWILIO_FRAMES_METRICS", _flag),
     "recording_needs_consent": ("TWILIO_FRAMES_RECORDING_NEEDS_CONSENT", _flag),
 }
 

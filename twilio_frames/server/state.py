@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+from twilio_frames import metrics
 from twilio_frames.call.transfers.consulting import Consults
+from twilio_frames.fleet.lag import LoopLag
+from twilio_frames.metrics.kept import KeptMetrics, is_available
 from twilio_frames.private_files import close_unchosen_folder
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server.calls.callers import CallerGate
@@ -80,6 +84,8 @@ class ServerState:
         waiting: The calls that wait for a line.
         tickets: What listeners show that can show no key.
         log_folder: The folder of the calls' logs.
+        metrics: What is measured.
+        lag: How late the event loop is, where somebody asks.
         is_served_here: Whether a :class:`~twilio_frames.server.Server` serves it, which lets its
             calls end before it closes their connections.
         dial_key: What places calls from elsewhere; None if nothing does.
@@ -105,6 +111,8 @@ class ServerState:
     waiting: Waiting = field(default_factory=lambda: Waiting(ASK_AGAIN_SECS + 2.0))
     tickets: StreamTokens = field(default_factory=lambda: StreamTokens(lifetime=30.0, capacity=500))
     log_folder: LogFolder = field(default_factory=LogFolder)
+    metrics: KeptMetrics = field(default_factory=lambda: KeptMetrics(None))
+    lag: LoopLag = field(default_factory=LoopLag)
     records: CallRecords = field(default_factory=CallRecords)
     is_served_here: bool = False
 
@@ -170,7 +178,9 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         validator = SignatureValidator(
             auth_token=settings.auth_token, shared_keys=settings.shared_keys
         )
-    refusals, records = Refusals(), CallRecords()
+    kept = KeptMetrics.of_process() if settings.metrics and is_available() else KeptMetrics(None)
+    refusals = Refusals(counted=partial(kept.count, metrics.REFUSALS))
+    records = CallRecords()
     return ServerState(
         settings=settings,
         switchboard=Switchboard(bot),
@@ -194,4 +204,5 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
             refusals=refusals,
         ),
         log_folder=LogFolder(settings.call_logs),
+        metrics=kept,
     )

@@ -8,12 +8,14 @@ from functools import partial
 from aiohttp import WSCloseCode, web
 from loguru import logger
 
+from twilio_frames import metrics
 from twilio_frames.call import TOKEN_PARAMETER, Call
 from twilio_frames.call.resuming import Resumed
 from twilio_frames.calllog import CallLog
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.fleet.register import Claim, StreamKind
 from twilio_frames.frames import CallEndReason
+from twilio_frames.metrics.call import CallMetrics
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.incoming import check_upgrade, problem, source
@@ -106,7 +108,8 @@ async def _carry(
         call.consults = state.consults
         call.recording.needs_consent = state.settings.recording_needs_consent
         log = _keep_log(state, call)
-        told = partial(_ended, state, start.call_sid)
+        measures = CallMetrics(state.metrics, transport) if state.metrics.is_on else None
+        told = partial(_ended, state, start.call_sid, measures)
         carried = asyncio.ensure_future(state.switchboard.carry(call, record, told))
         for note in claim.notes:
             await take_note(state, record, note)
@@ -124,6 +127,7 @@ def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
     """What is known of a call whose bot before is gone; its next one has something prepared too."""
     if claim.kind is not StreamKind.RESUME:
         return None
+    state.metrics.count(metrics.TAKEOVERS)
     resumed = Resumed.read(claim.snapshot, claim.progress, call_sid) or Resumed()
     coming = ComingCall(call_sid=call_sid, parameters=dict(resumed.parameters))
     state.preparations.begin(coming)
@@ -131,8 +135,14 @@ def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
 
 
 async def _ended(
-    state: ServerState, call_sid: str, reason: CallEndReason, has_failed: bool
+    state: ServerState,
+    call_sid: str,
+    measures: CallMetrics | None,
+    reason: CallEndReason,
+    has_failed: bool,
 ) -> None:
+    if measures is not None:
+        measures.ended(reason)
     goes_on = reason in GOES_ON
     await state.fleet.end(call_sid, reason.value, goes_on=goes_on, has_failed=has_failed)
 

@@ -27,7 +27,7 @@ from twilio_frames.transport.bot_echo import BotEcho
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.handshake import start_kept_on
 from twilio_frames.transport.input import TwilioInput
-from twilio_frames.transport.output import TwilioOutput
+from twilio_frames.transport.output import SpeechFollower, TwilioOutput
 from twilio_frames.transport.params import TwilioParams, check_params
 from twilio_frames.transport.reader import LineReader
 from twilio_frames.transport.recorder import CallRecorder
@@ -217,6 +217,15 @@ class TwilioTransport(BaseTransport):
             ConfigurationError: If it lacks a method, or has one that would have to be awaited.
         """
         self._connection.watchers.add(watcher)
+
+    def follow(self, follower: SpeechFollower) -> TwilioOutput:
+        """Lets somebody be told when caller and bot begin and end to speak; as harmless as a tap.
+
+        Returns:
+            The output, whose state the follower may look at.
+        """
+        self._output.followers.add(follower)
+        return self._output
 
     def see_to_detours(self, handler: Callable[[DetourFrame], bool] | None) -> None:
         """Has somebody see to the call's way to other TwiML, and back.

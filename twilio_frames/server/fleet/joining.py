@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from loguru import logger
 
-from twilio_frames.fleet.lag import LoopLag
 from twilio_frames.fleet.register import Lease
 from twilio_frames.server.fleet.handover import Handovers
 from twilio_frames.server.state import STATE, ServerState
@@ -54,20 +53,18 @@ async def member(
 @contextlib.asynccontextmanager
 async def _leased(state: ServerState, runner: web.AppRunner) -> AsyncIterator[None]:
     """Has the other workers know of this one."""
-    lag = LoopLag()
     renewing: asyncio.Task[None] | None = None
     try:
         if not state.fleet.address:
             await _listen(runner, state)
-        lag.start()
-        await _renew(state, lag)
-        renewing = asyncio.create_task(_keep_lease(state, lag), name="lease")
+        state.lag.start()
+        await _renew(state)
+        renewing = asyncio.create_task(_keep_lease(state), name="lease")
         logger.info(f"worker {state.fleet.name} is one of {len(state.fleet.others) + 1}")
         yield
     finally:
         if renewing is not None:
             renewing.cancel()
-        lag.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE_SECS):
                 await state.fleet.leave()
@@ -117,9 +114,9 @@ async def fleet_figures(state: ServerState) -> dict[str, int] | None:
     }
 
 
-async def _renew(state: ServerState, lag: LoopLag) -> None:
-    state.fleet.lag_secs = lag.p95_secs
-    lost = await state.fleet.renew(await own_lease(state, lag.p95_secs))
+async def _renew(state: ServerState) -> None:
+    state.fleet.lag_secs = state.lag.p95_secs
+    lost = await state.fleet.renew(await own_lease(state, state.fleet.lag_secs))
     for call_sid in lost:
         record = state.records.get(call_sid)
         if record is not None and record.call is not None and record.call.end_reason is None:
@@ -127,12 +124,12 @@ async def _renew(state: ServerState, lag: LoopLag) -> None:
             await record.call.leave()
 
 
-async def _keep_lease(state: ServerState, lag: LoopLag) -> None:
+async def _keep_lease(state: ServerState) -> None:
     every = state.settings.fleet.lease_secs / _RENEWALS
     while True:
         await asyncio.sleep(every)
         try:
-            await _renew(state, lag)
+            await _renew(state)
         except Exception as error:
             # Whatever it is, the lease has to be renewed.
             logger.error(f"the lease was not renewed: {type(error).__name__}")

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from loguru import logger
 
+from twilio_frames import metrics
 from twilio_frames.call import Call
 from twilio_frames.call.caller import SIP_HEADER, TOLD_OF_CALLERS
 from twilio_frames.errors import DetourError
@@ -78,6 +79,8 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
         await expect_no_stream(state, call_sid)
         return _turn_away(request, form, call_sid)
     state.waiting.end(call_sid)
+    if waited := _waited_secs(request):
+        state.metrics.observe(metrics.QUEUE, waited, "taken")
     if bot is None:
         state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
     return connected
@@ -173,28 +176,34 @@ def _turn_away(request: web.Request, form: Form, call_sid: str) -> web.Response:
     if is_passed_on(request):
         # Whoever passed it on asks others, and knows what the caller gets.
         return web.Response(status=503, headers={FULL: "1"})
-    return written(respond(*_instead(request, form, call_sid, state)))
+    got, verbs = _instead(request, form, call_sid, state)
+    waited = _waited_secs(request)
+    state.metrics.count(metrics.TURNED_AWAY, got)
+    if waited and got != "queue":
+        state.metrics.observe(metrics.QUEUE, waited, "given up")
+    return written(respond(*verbs))
 
 
 def _instead(
     request: web.Request, form: Form, call_sid: str, state: ServerState
-) -> tuple[Verb, ...]:
+) -> tuple[str, tuple[Verb, ...]]:
+    """What a caller gets, in a word, and the TwiML for it."""
     fleet = state.settings.fleet
     if fleet.when_full not in ("busy", "say", "queue"):
-        return (Redirect(url=fleet.when_full),)
+        return "elsewhere", (Redirect(url=fleet.when_full),)
     waited = _waited_secs(request)
     if fleet.when_full == "queue" and waited < fleet.queue_secs:
         state.waiting.ask(call_sid)
         query = dict(request.query) | {_WAITED: str(waited + ASK_AGAIN_SECS)}
         again = Redirect(url=f"{own_url(request)}/twiml?{urlencode(query)}")
         said = () if waited else (Say(text=fleet.queue_line),)
-        return (*said, Pause(seconds=ASK_AGAIN_SECS), again)
+        return "queue", (*said, Pause(seconds=ASK_AGAIN_SECS), again)
     told = dict(form)
     is_up = told.get("Direction", "inbound") != "inbound" or told.get("CallStatus") == "in-progress"
     if not is_up and fleet.when_full == "busy":
-        return (Reject(reason="busy"),)
+        return "busy", (Reject(reason="busy"),)
     # A call that is up cannot be rejected: one that was placed, or has waited.
-    return (Say(text=state.settings.busy), Hangup())
+    return "line", (Say(text=state.settings.busy), Hangup())
 
 
 def _waited_secs(request: web.Request) -> int:

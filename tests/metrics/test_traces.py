@@ -1,0 +1,117 @@
+"""A call's trace: which spans it has, whose they are, and by what they are found."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+from tests.pipecat.rig import ToneTTS
+from twilio_frames.call import phone_worker
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.processors.stt import UtteranceSTTService
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.server import Call
+from twilio_frames.testing import Caller, Phone
+
+pytest.importorskip("opentelemetry.sdk")
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
+    InMemorySpanExporter,
+)
+
+
+class Hearer(UtteranceSTTService):
+    async def transcribe(self, pcm: bytes) -> str | None:
+        return "a large pizza"
+
+
+class Talker(PythonLLMService):
+    async def respond(self, context: LLMContext) -> AsyncIterator[str]:
+        yield "one two three four five six seven eight nine."
+
+
+@pytest.fixture
+def exported() -> Iterator[InMemorySpanExporter]:
+    exporter, provider = InMemorySpanExporter(), trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider):
+        provider = TracerProvider()
+        trace.set_tracer_provider(provider)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter
+    exporter.shutdown()
+
+
+def parts(call: Call) -> Pipeline:
+    transport, memory = call.transport, PhoneContextAggregator()
+    ahead = [transport.input(), PhoneVAD(), Hearer(), memory.user(), Talker(), ToneTTS()]
+    return Pipeline([*ahead, transport.output(), memory.assistant()])
+
+
+def of(spans: Sequence[ReadableSpan], name: str) -> list[ReadableSpan]:
+    return [span for span in spans if span.name == name]
+
+
+def told(span: ReadableSpan) -> Mapping[str, Any]:
+    assert span.attributes is not None
+    return span.attributes
+
+
+async def test_a_call_has_spans_of_all_that_is_done(phone: Phone, exported: InMemorySpanExporter):
+    async def bot(call: Call) -> None:
+        worker = phone_worker(parts(call), enable_tracing=True)
+        await call.run(worker, greeting="hello there")
+
+    async def talk(caller: Caller) -> None:
+        await caller.wait_for_bot()
+        await caller.say("I would like a pizza.")
+        await caller.wait(1.6)
+        await caller.say("No, stop.")
+        await caller.wait_for_bot()
+
+    result = (await phone.ring(bot, talk)).result
+    spans = exported.get_finished_spans()
+    (call,) = of(spans, "conversation")
+    turns = {span.context.span_id for span in of(spans, "turn") if span.context}
+    work = {name: of(spans, name) for name in ("stt", "llm", "tts", "playout")}
+
+    assert told(call)["conversation.id"] == result.call_sid
+    assert {name: len(made) for name, made in work.items()} == {
+        "stt": 2, "llm": 2, "tts": 3, "playout": 3,
+    }  # fmt: skip
+    for span in (span for made in work.values() for span in made):
+        assert span.parent is not None, span.name
+        assert span.parent.span_id in turns, span.name
+    assert [told(span)["playout.was_interrupted"] for span in work["playout"]] == [
+        False, True, False,
+    ]  # fmt: skip
+    for span in work["playout"]:
+        assert told(span)["call.sid"] == result.call_sid
+        assert told(span)["playout.underruns"] == 0
+    assert [event.name for event in work["playout"][1].events] == ["held"]
+
+
+async def test_a_trace_keeps_the_name_it_was_given(phone: Phone, exported: InMemorySpanExporter):
+    async def bot(call: Call) -> None:
+        await call.run(parts(call), enable_tracing=True, conversation_id="mine")
+
+    await phone.ring(bot, lambda caller: caller.wait(0.2))
+
+    (call,) = of(exported.get_finished_spans(), "conversation")
+    assert told(call)["conversation.id"] == "mine"
+
+
+async def test_speech_that_ends_with_the_call_is_a_span_too(
+    phone: Phone, exported: InMemorySpanExporter
+):
+    async def bot(call: Call) -> None:
+        await call.run(parts(call), greeting="one two three four five", enable_tracing=True)
+
+    await phone.ring(bot, lambda caller: caller.wait(0.5))
+
+    assert len(of(exported.get_finished_spans(), "playout")) == 1

@@ -1,0 +1,151 @@
+"""Where what is measured is kept, and how Prometheus gets it.
+
+One process keeps it in memory. Of several that share a port, each keeps it in files of a folder
+that all of them have (prometheus-client's multiprocess mode), and whichever is asked adds them up.
+What a process had counted stays in its file when it is killed, so that no sum falls; what was true
+only as long as it lived is forgotten by whoever started it. Each has a *place*, a small number; one
+that is started for one that is gone takes its place, and counts on in its file: there are never
+more files than there were processes at one time.
+"""
+
+import functools
+import os
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twilio_frames.fleet.workers import PLACE
+from twilio_frames.metrics import METRICS, Kind, Metric
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["FOLDER", "KeptMetrics", "forget_worker", "is_available", "shared_folder", "take_place"]
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder, to prometheus-client, which looks at it when it is imported."""
+
+
+def is_available() -> bool:
+    """Whether prometheus-client is installed."""
+    return find_spec("prometheus_client") is not None
+
+
+def take_place() -> None:
+    """Has this process count in its place's files, before anything is counted."""
+    place = os.environ.get(PLACE, "")
+    if not place or FOLDER not in os.environ or not is_available():
+        return
+    from prometheus_client import values
+
+    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: place)
+
+
+def shared_folder(otherwise: str) -> str:
+    """Makes ready the folder of processes that are about to be started, and gives its path.
+
+    Args:
+        otherwise: The one that is used where the environment names none.
+    """
+    folder = os.environ.get(FOLDER) or otherwise
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    # Those of another run are gone.
+    forget_worker("*", folder)
+    return folder
+
+
+def forget_worker(place: int | str, folder: str) -> None:
+    """Forgets what was true of a process only as long as it lived; of all of them by ``*``."""
+    if is_available():
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(place, folder)
+
+
+class KeptMetrics:
+    """What one process has measured.
+
+    Args:
+        registry: Prometheus's; None to keep nothing.
+        folder: That of all processes; None where there is one.
+    """
+
+    def __init__(self, registry: "CollectorRegistry | None", folder: str | None = None):
+        self._registry = registry
+        self._folder = folder
+        self._made: dict[Metric, Any] = {}
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        if registry is not None:
+            self._made = {metric: _make(metric, registry) for metric in METRICS}
+
+    @staticmethod
+    @functools.cache
+    def of_process() -> "KeptMetrics":
+        """Those of this process, along with what its bot itself measures by prometheus-client."""
+        from prometheus_client import REGISTRY
+
+        return KeptMetrics(REGISTRY, os.environ.get(FOLDER))
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept."""
+        return self._registry is not None
+
+    def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None:
+        """Adds to a counter."""
+        if (made := self._of(metric, labels)) is not None:
+            made.inc(by)
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """Takes one more value of a histogram."""
+        if (made := self._of(metric, labels)) is not None:
+            made.observe(value)
+
+    def show(self, metric: Metric, value: float, *labels: str) -> None:
+        """Sets a gauge."""
+        if (made := self._of(metric, labels)) is not None:
+            made.set(value)
+
+    def _of(self, metric: Metric, labels: Iterable[str]) -> Any:
+        made = self._made.get(metric)
+        return made.labels(*labels) if made is not None and labels else made
+
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """All of it, of all processes, and what kind of text that is; it takes some milliseconds.
+
+        Args:
+            accept: Which kinds whoever asks can read, as in HTTP.
+        """
+        from prometheus_client import CollectorRegistry, exposition
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._registry
+        if self._folder is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._folder)
+        write, kind = exposition.choose_encoder(accept)
+        return write(registry or CollectorRegistry()), kind
+
+
+def _make(metric: Metric, registry: "CollectorRegistry") -> Any:
+    import prometheus_client
+
+    text = f"{metric.told}."
+    match metric.kind:
+        case Kind.COUNTER:
+            make = prometheus_client.Counter
+            return make(metric.full_name, text, metric.labels, registry=registry)
+        case Kind.GAUGE:
+            return prometheus_client.Gauge(
+                metric.full_name,
+                text,
+                metric.labels,
+                registry=registry,
+                multiprocess_mode="livesum",
+            )
+        case Kind.HISTOGRAM:
+            return prometheus_client.Histogram(
+                metric.full_name, text, metric.labels, registry=registry, buckets=metric.buckets
+            )
