@@ -49,6 +49,10 @@ class Proxy:
         self._process: asyncio.subprocess.Process
         self.url = f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def start_haproxy(self, workers: Mapping[str, str]) -> None:
         text = (DEPLOY / "compose" / "haproxy.cfg").read_text("utf-8")
         text = text.replace("bind :8080", f"bind 127.0.0.1:{self._port}")
