@@ -9,7 +9,7 @@ __all__ = ["others_run", "time_passes", "until"]
 
 
 async def until(
-    is_so: Callable[[], object], *, seconds: float = 10.0, every: float = 0.005
+    is_so: Callable[[], object], *, seconds: float = 60.0, every: float = 0.005
 ) -> None:
     """Looks every few milliseconds whether something is so.
 

@@ -147,7 +147,7 @@ async def test_a_call_goes_on_while_the_proxy_reloads(kind: str, tmp_path: Path)
                 assert not await proxy.answers_anew(session)
 
                 await proxy.reload()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while not await proxy.answers_anew(session):  # noqa: ASYNC110  # it tells nobody
                         await asyncio.sleep(0.01)
                 await websocket.send_str(json.dumps({"event": "stop", "streamSid": "MZ1"}))

@@ -23,7 +23,7 @@ class RedisServer:
         self._process = subprocess.Popen(
             [REDIS, *quiet, "--unixsocket", str(self.socket)], stdout=subprocess.DEVNULL
         )
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not self.socket.exists():
             assert time.monotonic() < until, "redis-server does not begin to listen"
             time.sleep(0.01)

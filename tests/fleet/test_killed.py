@@ -103,7 +103,7 @@ async def test_calls_of_a_worker_that_is_killed_go_on_at_the_other(tmp_path: Pat
 
     async with served(tmp_path) as (url, _):
         calls = [asyncio.create_task(call(seed, url)) for seed in range(4)]
-        await until(lambda: len(begun(tmp_path)) == 4, seconds=20)
+        await until(lambda: len(begun(tmp_path)) == 4, seconds=90)
         await asyncio.sleep(2)
         ((carrier, _),) = Counter(begun(tmp_path)).most_common(1)
         os.kill(carrier, signal.SIGKILL)
