@@ -15,7 +15,7 @@ from tests.waiting import time_passes, until
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.fleet.memory import MemoryRegister
-from twilio_frames.fleet.register import RegisterError, StreamKind
+from twilio_frames.fleet.register import Claim, RegisterError, StreamKind, Ticket
 from twilio_frames.frames import CallEndReason, RecordingFrame
 from twilio_frames.server import FleetSettings, ServerSettings
 from twilio_frames.server.fleet.membership import Membership
@@ -534,6 +534,36 @@ async def test_what_the_register_holds_of_a_call_is_sealed_by_a_key(tmp_path: Pa
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())  # noqa: ASYNC240
     assert b"what was said" not in kept
     assert b"who calls" not in kept
+
+
+async def test_no_call_goes_on_with_what_was_said_on_another():
+    register = MemoryRegister()
+    settings = FleetSettings(register=register, register_key="a secret of some length")
+    members = [Membership(settings, token_secs=60.0) for _ in range(2)]
+
+    async def taken(member: Membership, call_sid: str, kind: StreamKind) -> Claim:
+        token = await member.issue(call_sid, kind, "http://x", room=None)
+        claim = await member.redeem(token or "", call_sid)
+        assert claim is not None
+        return claim
+
+    _, thief = [await taken(members[0], sid, StreamKind.NEW) for sid in ("CA1", "CA2")]
+    await members[0].save("CA1", b"a card's number", b"how far")
+    sealed = await stolen(register, "CA1")
+    # Whoever can write to the register puts it where their own call's was.
+    assert await register.save("CA2", thief.fence, sealed.snapshot, sealed.progress)
+    resumed = await taken(members[1], "CA2", StreamKind.RESUME)
+    assert (resumed.snapshot, resumed.progress) == (None, b"")
+
+
+async def stolen(register: MemoryRegister, call_sid: str) -> Claim:
+    """What a register holds of a call, as whoever reads it finds it."""
+    await register.issue(Ticket(call_sid=call_sid, token="t", worker="w"), 60.0)
+    claim = await register.redeem("t", call_sid, "w")
+    assert claim is not None
+    assert claim.snapshot
+    assert b"card" not in claim.snapshot
+    return claim
 
 
 def test_a_line_that_is_lost_is_a_reason_to_go_on():

@@ -31,17 +31,32 @@ class Seal:
         key = hashlib.pbkdf2_hmac("sha256", secret.encode(), b"twilio-frames register", 600_000)
         self._box = Fernet(base64.urlsafe_b64encode(key))
 
-    def close(self, text: bytes) -> bytes:
-        """Encrypts."""
-        return self._box.encrypt(text) if self._box is not None else text
+    def close(self, text: bytes, about: str) -> bytes:
+        """Encrypts.
 
-    def open(self, sealed: bytes) -> bytes | None:
-        """Decrypts; None if it is no work of this secret's."""
+        Args:
+            text: What nobody is to read.
+            about: What it is of, such as a call: it opens for that alone, so that whoever can write
+                to a register cannot have one call go on with what was said on another.
+        """
+        if self._box is None:
+            return text
+        return self._box.encrypt(_label(about) + text)
+
+    def open(self, sealed: bytes, about: str) -> bytes | None:
+        """Decrypts; None if it is no work of this secret's, or of something else."""
         if self._box is None:
             return sealed
         from cryptography.fernet import InvalidToken
 
         try:
-            return self._box.decrypt(sealed)
+            text: bytes = self._box.decrypt(sealed)
         except InvalidToken:
             return None
+        label = _label(about)
+        return text[len(label) :] if text.startswith(label) else None
+
+
+def _label(about: str) -> bytes:
+    """Of one length, whatever it is of."""
+    return hashlib.sha256(about.encode("utf-8", "surrogatepass")).digest()

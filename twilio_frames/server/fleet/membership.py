@@ -159,12 +159,14 @@ class Membership:
             return None
         if claim.kind is not StreamKind.BACK:
             self._owned[call_sid] = Owned(fence=claim.fence, register=register)
-        return self._opened(claim)
+        return self._opened(claim, call_sid)
 
-    def _opened(self, claim: Claim) -> Claim:
-        snapshot = self._seal.open(claim.snapshot) if claim.snapshot is not None else None
-        progress = self._seal.open(claim.progress) if claim.progress else None
-        notes = [self._seal.open(note) for note in claim.notes]
+    def _opened(self, claim: Claim, call_sid: str) -> Claim:
+        def opened(sealed: bytes | None, kind: str) -> bytes | None:
+            return self._seal.open(sealed, f"{kind} {call_sid}") if sealed else None
+
+        snapshot, progress = opened(claim.snapshot, "snapshot"), opened(claim.progress, "progress")
+        notes = [opened(note, "note") for note in claim.notes]
         return replace(
             claim,
             snapshot=snapshot,
@@ -196,9 +198,10 @@ class Membership:
         if (owned := self._owned.get(call_sid)) is None:
             return False
         if snapshot is not None:
-            owned.snapshot, owned.is_behind = self._seal.close(snapshot), True
+            sealed = self._seal.close(snapshot, f"snapshot {call_sid}")
+            owned.snapshot, owned.is_behind = sealed, True
         kept = owned.snapshot if owned.is_behind else None
-        far = self._seal.close(progress) if progress else b""
+        far = self._seal.close(progress, f"progress {call_sid}") if progress else b""
         is_kept = await self._tell(
             owned, lambda register: register.save(call_sid, owned.fence, kept, far)
         )
@@ -223,7 +226,7 @@ class Membership:
 
     async def note(self, call_sid: str, key: str, body: bytes) -> bool:
         """Keeps a callback for a call's next owner."""
-        sealed = self._seal.close(body)
+        sealed = self._seal.close(body, f"note {call_sid}")
         return await self._ask(lambda r: r.note(call_sid, key, sealed), False)
 
     async def renew(self, lease: Lease) -> frozenset[str]:
