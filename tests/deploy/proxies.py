@@ -75,7 +75,7 @@ class Proxy:
         self._stack.callback(asked.close)
         text = (KUBERNETES / "phone.conf.template").read_text("utf-8")
         text = text.replace("${NAMESPACE}", "phone")
-        text = text.replace("kube-dns.kube-system.svc.cluster.local", f"127.0.0.1:{asked.port}")
+        text = text.replace("${NGINX_LOCAL_RESOLVERS}", f"127.0.0.1:{asked.port}")
         servers = " ".join(f"server {address};" for address in workers.values())
         text = text.replace("server bot:8000;", servers)
         # One port is all pods'.
@@ -173,10 +173,11 @@ class Names(asyncio.DatagramProtocol):
             name.append(data[at + 1 : at + 1 + length].decode())
             at += 1 + length
         address = self._names.get(".".join(name))
+        is_asked = data[at + 1 : at + 3] == b"\0\1"
         # RFC 1035: an answer, of one record by the question's name; or that there is no such name.
         flags = 0x8180 if address else 0x8183
-        head = data[:2] + struct.pack("!5H", flags, 1, bool(address), 0, 0)
+        head = data[:2] + struct.pack("!5H", flags, 1, bool(address and is_asked), 0, 0)
         record = b""
-        if address:
+        if address and is_asked:
             record = struct.pack("!3HIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton(address)
         self._transport.sendto(head + data[12 : at + 5] + record, addr)

@@ -49,7 +49,8 @@ class Worker:
         self.health = 200
         self.looked = 0
         app = web.Application()
-        app.add_routes([web.get("/readyz", self.readyz), web.get("/{path:.*}", self.answer)])
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_route("*", "/{path:.*}", self.answer)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
 
     async def start(self) -> None:
@@ -64,6 +65,7 @@ class Worker:
     async def answer(self, request: web.Request) -> web.Response:
         # Whatever a stranger says of itself.
         assert source_of(request.headers, request.remote, trust_proxies=True) == "127.0.0.1"
+        assert await request.text() == request.headers.get("X-Sent", "")
         return web.Response(text=f"{self.name} as {request.host}")
 
 
@@ -85,8 +87,10 @@ async def test_path_leads_to_the_worker_that_it_names(kind: str, tmp_path: Path)
         aiohttp.ClientSession(headers=TOLD) as session,
     ):
 
-        async def who(path: str) -> str:
-            async with session.get(proxy.url + path) as answer:
+        async def who(path: str, body: str = "") -> str:
+            method, told = ("POST", {"X-Sent": body}) if body else ("GET", {})
+            asked = session.request(method, proxy.url + path, data=body, headers=told)
+            async with asked as answer:
                 name, _, host = (await answer.text()).partition(" as ")
                 # Twilio has signed it.
                 assert host == "bot.example.com"
@@ -108,7 +112,8 @@ async def test_path_leads_to_the_worker_that_it_names(kind: str, tmp_path: Path)
 
         # It has ended.
         await first.runner.cleanup()
-        assert await who(f"/w/{first.name}-a1b2c3d4/after-stream") == second.name
+        # What was sent to it is sent on.
+        assert await who(f"/w/{first.name}-a1b2c3d4/after-stream", "a=b") == second.name
         assert [await who("/twiml") for _ in range(3)] == [second.name] * 3
     await second.runner.cleanup()
 

@@ -1,7 +1,7 @@
 """Whoever is refused again and again is slowed down, and Twilio never is."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp
 import pytest
@@ -13,12 +13,18 @@ from tests.server.site import FORM, TOKEN, Open, Site
 from tests.vendors.faults import bad_day
 from twilio_frames.server import ServerSettings
 from twilio_frames.server.addresses import source_of
-from twilio_frames.server.guard import AiohttpTwilioGuard
+from twilio_frames.server.guard import AiohttpTwilioGuard, Webhook
 from twilio_frames.server.refusals import Strangers
 from twilio_frames.server.starlette_guard import TwilioGuard
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 from twilio_frames.testing.serving import serving
+from twilio_frames.transport import TwilioTransport
 
+START = {
+    "event": "start",
+    "streamSid": "MZ1",
+    "start": {"streamSid": "MZ1", "callSid": "CA1", "customParameters": {"token": "wrong"}},
+}
 FREE = 20
 """Refusals that cost no wait."""
 
@@ -169,7 +175,14 @@ async def test_an_application_of_ones_own_slows_strangers_too(kind: str):
         async def ask(**headers: str) -> aiohttp.ClientResponse:
             return await session.post(f"{url}/twiml", data=FORM, headers=headers)
 
-        assert [(await ask()).status for _ in range(FREE + 2)] == [403] * FREE + [429] * 2
+        signed = {SIGNATURE_HEADER: sign(TOKEN, f"{url}/stream".replace("http", "ws"))}
+        async with session.ws_connect(f"{url}/stream", headers=signed) as websocket:
+            # A stream without a token is a refusal as well.
+            await websocket.send_json({"event": "connected"})
+            await websocket.send_json(START)
+            assert (await websocket.receive(10)).data == aiohttp.WSCloseCode.POLICY_VIOLATION
+        statuses = [(await ask()).status for _ in range(FREE + 1)]
+        assert statuses == [403] * (FREE - 1) + [429] * 2
         assert int((await ask()).headers["Retry-After"]) >= 1
         assert (await ask(**{SIGNATURE_HEADER: "wrong"})).status == 403
         assert (await ask(**{SIGNATURE_HEADER: sign(TOKEN, f"{url}/twiml", FORM)})).status == 200
@@ -182,17 +195,23 @@ def of_aiohttp(settings: ServerSettings) -> web.Application:
         await guard.webhook(request)
         return web.Response()
 
+    async def stream(request: web.Request) -> web.WebSocketResponse:
+        websocket, _ = await guard.stream(request)
+        return websocket
+
     app = web.Application()
     app.router.add_post("/twiml", twiml)
+    app.router.add_get("/stream", stream)
     return app
 
 
 def of_fastapi(settings: ServerSettings) -> FastAPI:
-    app = FastAPI()
-    app.add_api_route(
-        "/twiml",
-        lambda: None,
-        methods=["POST"],
-        dependencies=[Depends(TwilioGuard(settings).webhook)],
-    )
+    app, guard = FastAPI(), TwilioGuard(settings)
+
+    @app.post("/twiml")
+    async def twiml(_: Annotated[Webhook, Depends(guard.webhook)]) -> None: ...
+
+    @app.websocket("/stream")
+    async def stream(_: Annotated[TwilioTransport, Depends(guard.stream)]) -> None: ...
+
     return app

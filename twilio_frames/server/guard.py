@@ -148,8 +148,16 @@ class Door:
         """What a handler is given."""
         return Webhook(form=dict(form), base=base, _issue=self._tokens.issue)
 
-    async def admit(self, transport: TwilioTransport) -> bool:
+    async def admit(
+        self, transport: TwilioTransport, headers: Mapping[str, str], remote: str | None
+    ) -> bool:
         """Wait for a stream to begin; whether it has the token of this very call."""
+        is_admitted = await self._has_token(transport)
+        if not is_admitted:
+            self._strangers.note(self._source(headers, remote))
+        return is_admitted
+
+    async def _has_token(self, transport: TwilioTransport) -> bool:
         try:
             start = await transport.wait_for_start()
         except (StreamTimeoutError, CallFailedError) as error:
@@ -222,7 +230,7 @@ class AiohttpTwilioGuard(Door):
         websocket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, compress=False)
         await websocket.prepare(request)
         transport = self.transport_for(websocket)
-        if not await self.admit(transport):
+        if not await self.admit(transport, request.headers, request.remote):
             await websocket.close(code=WSCloseCode.POLICY_VIOLATION)
             raise web.HTTPForbidden(text="expected a stream of this application's own TwiML")
         return websocket, transport

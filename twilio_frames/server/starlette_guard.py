@@ -49,7 +49,7 @@ class TwilioGuard(Door):
             raise WebSocketException(WSCloseCode.POLICY_VIOLATION, "expected Twilio's signature")
         await websocket.accept()
         transport = self.transport_for(websocket)
-        if not await self.admit(transport):
+        if not await self.admit(transport, websocket.headers, _remote(websocket)):
             raise WebSocketException(
                 WSCloseCode.POLICY_VIOLATION, "expected this application's own TwiML"
             )

@@ -60,6 +60,9 @@ async def place_call(request: web.Request) -> web.Response:
     state = request.app[STATE]
     if not is_same_origin(request, own_url(request)):
         raise problem(web.HTTPForbidden, "expected a request from this server's own page")
+    if needs_key(request):
+        # Before 64 kB are read.
+        _check_patience(request, "the dial key")
     fields = await _read_fields(request)
     check_key(request, fields)
     to = normalise_number(fields["to"]) if isinstance(fields.get("to"), str) else None
@@ -212,14 +215,18 @@ def check_proof(request: web.Request, what: str, is_right: Callable[[], bool]) -
         what: What they are to show.
         is_right: Looks at it.
     """
+    _check_patience(request, what)
     state, whose = request.app[STATE], source(request)
-    if wait := state.wrong_keys.wait_secs(whose):
-        raise too_many(f"expected {what}, got too many wrong ones: try again later", wait)
     if not is_right():
         state.wrong_keys.note(whose)
         state.refusals.note(f"a request without {what}", "see the server's console")
         raise problem(web.HTTPUnauthorized, f"expected {what}, got none or another")
     state.wrong_keys.forgive(whose)
+
+
+def _check_patience(request: web.Request, what: str) -> None:
+    if wait := request.app[STATE].wrong_keys.wait_secs(source(request)):
+        raise too_many(f"expected {what}, got too many wrong ones: try again later", wait)
 
 
 def _check_destination(state: ServerState, to: str) -> None:
