@@ -9,12 +9,15 @@ Runs the demonstration, or takes the report of an earlier one; needs Chromium::
 import argparse
 import asyncio
 import io
+import sys
 import tempfile
 from pathlib import Path
 
-from browser import Browser
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.chromium import browser
 from twilio_frames.cli import main as twilio_frames
 
 _TARGET = Path(__file__).parent.parent / "docs" / "report.png"
@@ -25,13 +28,14 @@ _MOST_BYTES = 200_000
 
 async def taken(address: str) -> bytes:
     """The report from its title to the timeline's legend, as PNG."""
-    async with Browser() as browser:
-        await browser.resize(_WIDTH, 800, ratio=_RATIO)
-        await browser.open(f"{address}#theme=dark")
-        bottom = await browser.ask("document.querySelector('.card').getBoundingClientRect().bottom")
-        await browser.resize(_WIDTH, round(bottom) + 20, ratio=_RATIO)
-        await browser.ask("document.getElementById('fit').click()")
-        return await browser.picture()
+    async with browser() as page:
+        await page.looks(_WIDTH, 800, ratio=_RATIO)
+        await page.open(f"{address}#theme=dark")
+        await page.wait_until("performance.getEntriesByName('drawn').length")
+        bottom = await page.value("document.querySelector('.card').getBoundingClientRect().bottom")
+        await page.looks(_WIDTH, round(bottom) + 20, ratio=_RATIO)
+        await page.value("document.getElementById('fit').click()")
+        return await page.picture()
 
 
 def small(picture: bytes) -> bytes:

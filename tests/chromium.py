@@ -1,4 +1,4 @@
-"""A browser without a window, driven over its DevTools protocol."""
+"""A Chromium without a window, driven over its DevTools protocol, for tests and for ``bench/``."""
 
 import asyncio
 import base64
@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ needs_chromium = pytest.mark.skipif(
 
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
+    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
     "--remote-debugging-port=0",
 )
 _SECS = 30.0
@@ -33,7 +34,9 @@ _SECS = 30.0
 class Page:
     """The browser's one page."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse):
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, port: int):
+        self.port = port
+        """Where others speak to the same browser."""
         self._socket = socket
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -109,56 +112,68 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             await self.do("Input.dispatchKeyEvent", type=kind, key=key, text=key)
 
-    async def looks(self, width: int, height: int, *, is_dark: bool = False) -> None:
-        """Gives the page a size and a colour scheme."""
+    async def looks(
+        self, width: int, height: int, *, ratio: float = 1.0, is_dark: bool = False
+    ) -> None:
+        """Gives the page a size, in CSS pixels, a screen's pixel ratio and a colour scheme."""
         await self.do(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
+            width=width, height=height, deviceScaleFactor=ratio, mobile=width < 600,
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         await self.do("Emulation.setEmulatedMedia", features=[scheme])
 
-    async def picture(self, path: Path) -> None:
+    async def picture(self) -> bytes:
+        """What is on screen, as PNG."""
+        await self.value(
+            "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))"
+        )
         shot = await self.do("Page.captureScreenshot", format="png")
-        await asyncio.to_thread(path.write_bytes, base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
 
 
 @asynccontextmanager
-async def browser(folder: Path, *flags: str, microphone: Path | None = None) -> AsyncIterator[Page]:
+async def browser(*flags: str, microphone: Path | None = None) -> AsyncIterator[Page]:
     """Opens a browser with one empty page.
 
     Args:
-        folder: For what it writes; empty.
         flags: Of the command line.
         microphone: A WAV file that its microphone hears, once; None for none.
     """
-    assert CHROMIUM is not None
+    assert CHROMIUM is not None, "expected Chromium, got none: install it"
     if microphone is not None:
         flags += ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
         flags += (f"--use-file-for-fake-audio-capture={microphone}%noloop",)
-    process = await asyncio.create_subprocess_exec(
-        CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={folder}", "about:blank",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-    )  # fmt: skip
-    try:
-        port = await _port(folder)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
-                (target,) = [each for each in await answer.json() if each["type"] == "page"]
-            address = target["webSocketDebuggerUrl"]
-            async with session.ws_connect(address, max_msg_size=0) as socket:
-                page = Page(socket)
-                reading = asyncio.create_task(page.read())
-                for domain in ("Page", "Runtime", "Log"):
-                    await page.do(f"{domain}.enable")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        process = await asyncio.create_subprocess_exec(
+            CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={folder}", "about:blank",
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        )  # fmt: skip
+        try:
+            async with _page(await _port(folder)) as page:
                 yield page
-                reading.cancel()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(_SECS):
-            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            async with asyncio.timeout(_SECS):
+                await process.wait()
+
+
+@asynccontextmanager
+async def _page(port: int) -> AsyncIterator[Page]:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+            (target,) = [each for each in await answer.json() if each["type"] == "page"]
+        address = target["webSocketDebuggerUrl"]
+        async with session.ws_connect(address, max_msg_size=0) as socket:
+            page = Page(socket, port)
+            reading = asyncio.create_task(page.read())
+            for domain in ("Page", "Runtime", "Log"):
+                await page.do(f"{domain}.enable")
+            yield page
+            reading.cancel()
 
 
 async def _port(folder: Path) -> int:

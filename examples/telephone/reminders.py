@@ -74,7 +74,10 @@ async def main(table: Path, policy: CampaignPolicy = POLICY) -> Counter[str]:
             options=CallOptions(ring_secs=25),
         )
         state = table.with_suffix(".campaign")
-        campaign = Campaign(listed.contacts, line, policy, state=state, barred=listed.barred)
+        tell = server.shows_campaign(table.name)  # in its console
+        campaign = Campaign(
+            listed.contacts, line, policy, state=state, barred=listed.barred, tell=tell
+        )
         try:
             await campaign.run()
         finally:

@@ -19,10 +19,15 @@ from twilio_frames.testing import AccountRules, Caller, SimulatedTwilio, Voicema
 
 OWN, ANN, BEN, CAT, DAN, EVE = (f"+1212555019{digit}" for digit in (9, 1, 2, 3, 4, 5))
 BOT = """
-names = []
+import aiohttp
+
+names, told = [], []
 
 async def bot(call):
     names.append(call.parameters.get("name"))
+    news = f"{call.detours.base_url}/console/news"
+    async with aiohttp.ClientSession() as session, session.get(news) as answer:
+        told.append(await answer.json())
     await call.hang_up()
 """
 
@@ -80,12 +85,17 @@ async def test_bot_is_connected_to_whom_is_called(folder: Path, monkeypatch, cap
         "Pay": ("not-allowed", 0),
         "No": ("invalid", 0),
     }
-    assert sorted(sys.modules["campaign_bot"].names) == ["Ann", "Cat"]
+    bot = sys.modules["campaign_bot"]
+    assert sorted(bot.names) == ["Ann", "Cat"]
+    (shown,) = bot.told[0]["campaigns"]
+    assert (shown["name"], shown["contacts"]) == ("calls.csv", 6), "the console's"
+    assert shown["outcomes"] == {"do-not-call": 1, "not-allowed": 1, "invalid": 1}
     counts = json.loads((folder / "counts.json").read_text())
     assert (counts["command"], counts["contacts"], counts["calls"]) == ("campaign", 6, 4)
     out = capsys.readouterr().out
     assert "1 rows without a phone number, not called: 7" in out
     assert "6 of 6 done" in out
+    assert "console: http://127.0.0.1:" in out
 
 
 async def test_verdict_beside_the_bot_goes_to_its_server(folder: Path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Several servers that carry calls together, in one process."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from aiohttp import WSCloseCode, WSServerHandshakeError
 from pipecat.frames.frames import Frame
 
 from tests.server.site import FORM, Open, Site
+from tests.server.test_console import write_log
 from tests.waiting import time_passes, until
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.errors import ConfigurationError
@@ -131,6 +133,25 @@ async def test_whoever_asks_about_a_call_may_ask_any_worker(open_fleet: Fleet):
     assert (await other.client.get("/calls/CA1", headers=named)).status == 403
     async with other.client.ws_connect("/calls/CA1/listen") as listening:
         assert (await listening.receive()).type.name == "TEXT"
+
+
+async def test_console_of_any_worker_shows_all_calls_and_logs(open_fleet: Fleet, tmp_path: Path):
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    told = await (await other.client.get("/console/news")).json()
+    again = await (await owner.client.get("/console/news", params={"since": told["since"]})).json()
+
+    assert {*told["workers"]} == {site.state.fleet.name for site in sites}
+    assert [call["call_sid"] for call in told["calls"]] == ["CA1"]
+    assert told["calls"][0]["worker"] == owner.state.fleet.name
+    assert again["calls"] == []
+    assert (await other.client.get("/calls/CA1/report")).status == 404
+    write_log(tmp_path, "CA1", began="10:00")
+    owner.state.settings = replace(owner.state.settings, call_logs=tmp_path)
+    listed = await (await other.client.get("/console/history")).json()
+    assert [call["call_sid"] for call in listed["calls"]] == ["CA1"]
+    told = await (await other.client.post("/calls/CA1/report")).json()
+    assert "<h2" in await (await other.client.get(f"/{told['address']}")).text()
 
 
 async def test_callbacks_of_a_call_without_owner_come_to_the_next_one_in_order_and_once(

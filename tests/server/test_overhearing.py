@@ -196,6 +196,7 @@ async def test_listener_ends_the_call(phone: Phone):
         '{"do": "whisper", "text": "  "}',
         '{"do": "take_over", "to": "twelve"}',
         '{"do": "take_over", "to": "+447700900123"}',
+        '{"do": "transfer", "to": "+447700900123"}',
     ],
 )
 async def test_what_cannot_be_done_is_refused(phone: Phone, order: str):
@@ -246,7 +247,8 @@ async def test_model_sees_the_whisper_and_nobody_hears_it(phone: Phone):
     assert 0.1 < answer["seconds"] < 3.0
 
 
-async def test_listener_takes_the_call_over(phone: Phone):
+@pytest.mark.parametrize("how", ["take_over", "transfer"])
+async def test_listener_puts_the_caller_through(phone: Phone, how: str):
     talks: list[bool] = []
 
     async def boss(caller: Caller) -> None:
@@ -259,11 +261,11 @@ async def test_listener_takes_the_call_over(phone: Phone):
         party = desk.twilio.answer_with(BOSS, boss, rings_for=3.0)
         async with desk.call() as caller, listening(desk, caller) as websocket:
             heard = Heard(websocket)
-            await websocket.send_str(json.dumps({"do": "take_over", "to": BOSS}))
+            await websocket.send_str(json.dumps({"do": how, "to": BOSS}))
             done = await heard.wait_for("done")
             assert done == {
                 "event": "done",
-                "do": "take_over",
+                "do": how,
                 "outcome": "answered",
                 "caller_is_back": False,
             }

@@ -83,7 +83,7 @@ async def test_order_is_taken(rate: int, is_over: bool, tmp_path):
     said = [6.0, wish, *change, 13.0, "Yes, that's right.", 5.0]
     microphone = await recording(tmp_path / "order.wav", *said)
 
-    async with shop(tmp_path / "calls") as url, browser(tmp_path, microphone=microphone) as page:
+    async with shop(tmp_path / "calls") as url, browser(microphone=microphone) as page:
         await before_the_page(
             page,
             "window.AudioContext = class extends AudioContext { constructor(options) "
@@ -111,7 +111,7 @@ async def test_order_is_taken(rate: int, is_over: bool, tmp_path):
 
 
 async def test_whoever_has_no_microphone_hears_and_presses_keys(tmp_path):
-    async with shop(tmp_path / "calls") as url, browser(tmp_path) as page:
+    async with shop(tmp_path / "calls") as url, browser() as page:
         await page.open(url)
         await page.click("#call")
         await page.wait_until("!trouble.hidden")
@@ -131,7 +131,7 @@ async def test_whoever_has_no_microphone_hears_and_presses_keys(tmp_path):
 
 async def test_microphone_that_is_unplugged_comes_back(tmp_path):
     microphone = await recording(tmp_path / "silence.wav", 60.0)
-    async with shop(tmp_path / "calls") as url, browser(tmp_path, microphone=microphone) as page:
+    async with shop(tmp_path / "calls") as url, browser(microphone=microphone) as page:
         await before_the_page(
             page,
             "const ask = MediaDevices.prototype.getUserMedia; window.streams = [];"
@@ -180,7 +180,7 @@ async def test_tab_in_the_background_goes_on(tmp_path):
 
     app = create_app(hear, ServerSettings(warm=False))
     Softphone(hear).add_to(app)
-    async with Server(app) as server, browser(tmp_path, microphone=microphone) as page:
+    async with Server(app) as server, browser(microphone=microphone) as page:
         await page.open(f"{server.url}/phone")
         await page.click("#call")
         await page.wait_until("state.textContent === 'On the line'")
@@ -202,7 +202,7 @@ async def test_whoever_is_elsewhere_is_asked_for_the_dial_key(tmp_path):
     settings = ServerSettings(auth_token="secret", dial_key=key, trust_proxies=True, warm=False)
     app = create_app(greet, settings)
     Softphone(greet).add_to(app)
-    async with Server(app) as server, browser(tmp_path) as page:
+    async with Server(app) as server, browser() as page:
         await page.open(f"{server.url}/phone")
         assert await page.value("!document.getElementById('key-field').hidden")
         await page.click("#call")
@@ -218,7 +218,7 @@ async def test_whoever_is_elsewhere_is_asked_for_the_dial_key(tmp_path):
 
 async def test_refused_microphone_is_told_of(tmp_path):
     flags = ("--use-fake-device-for-media-stream", "--deny-permission-prompts")
-    async with shop(tmp_path / "calls") as url, browser(tmp_path, *flags) as page:
+    async with shop(tmp_path / "calls") as url, browser(*flags) as page:
         await page.open(url)
         await page.click("#call")
         await page.wait_until("!trouble.hidden")

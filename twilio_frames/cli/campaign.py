@@ -6,7 +6,7 @@ import contextlib
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, time
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from twilio_frames.campaign.contacts import ContactList
     from twilio_frames.campaign.plan import Progress
     from twilio_frames.rest import CallOptions
-    from twilio_frames.server import ServerSettings
+    from twilio_frames.server import Server, ServerSettings
 
 _DESCRIPTION = """\
 Calls the numbers of a CSV file, each as often as its outcomes say, at the hours of its time zone.
@@ -181,9 +181,10 @@ async def _run(
         if contact.number not in barred and not destinations.allow(contact.number):
             barred[contact.number] = Outcome.NOT_ALLOWED
     state = options.state or options.calls.with_suffix(".campaign")
-    async with _reached(options, settings, asked, policy) as line:
+    teller = _Teller(console)
+    async with _reached(options, settings, asked, policy, teller) as line:
         campaign = Campaign(
-            listed.contacts, line, policy, state=state, barred=barred, tell=_Teller(console).tell
+            listed.contacts, line, policy, state=state, barred=barred, tell=teller.tell
         )
         try:
             with _stops(campaign, console):
@@ -202,8 +203,9 @@ async def _reached(
     settings: "ServerSettings",
     asked: "CallOptions",
     policy: "CampaignPolicy",
+    teller: "_Teller",
 ) -> AsyncIterator["CampaignLine"]:
-    """Has the bot that is to be connected, and a way to call."""
+    """Has the bot that is to be connected, and a way to call; the bot's console shows it all."""
     from twilio_frames.campaign import CampaignLine
     from twilio_frames.rest import TwilioRest
 
@@ -217,8 +219,11 @@ async def _reached(
         if "://" in options.bot:
             yield CampaignLine(rest, caller=caller, webhook=options.bot, options=asked)
             return
-        async with _serving(options, settings, policy) as (state, base):
+        async with _serving(options, settings, policy) as (server, state, base):
             from twilio_frames.server.dialing.placing import place
+
+            teller.told.append(server.shows_campaign(options.calls.name))
+            teller.console.say(f"console: {server.console_url}")
 
             async def dial(to: str, webhook: str, call: "CallOptions") -> str:
                 from_ = call.caller_id or caller
@@ -241,7 +246,7 @@ async def _reached(
 @asynccontextmanager
 async def _serving(
     options: argparse.Namespace, settings: "ServerSettings", policy: "CampaignPolicy"
-) -> AsyncIterator[tuple[Any, str]]:
+) -> AsyncIterator[tuple["Server", Any, str]]:
     bot = load_bot(options.bot)
     from twilio_frames.server import Server, create_app
     from twilio_frames.server.addresses import is_reachable
@@ -257,7 +262,7 @@ async def _serving(
                 "expected an address at which Twilio reaches this server, got one of this machine "
                 "or its own network: set TWILIO_FRAMES_PUBLIC_URL to that of your domain or tunnel"
             )
-        yield app[STATE], base
+        yield server, app[STATE], base
 
 
 def _told_to(options: argparse.Namespace, base: str) -> dict[str, str | None]:
@@ -337,22 +342,26 @@ def _tell_rows(console: Console, listed: "ContactList") -> None:
 
 
 class _Teller:
-    """Says how far it is: on a terminal in one line, elsewhere now and then."""
+    """Says how far it is: on a terminal in one line, elsewhere now and then; to others always."""
 
     def __init__(self, console: Console):
-        self._console = console
+        self.console = console
+        self.told: list[Callable[[Progress], None]] = []
+        """Others who are told."""
         self._said_at = float("-inf")
         self._lines = 0
 
     def tell(self, progress: "Progress") -> None:
+        for tell in self.told:
+            tell(progress)
         now = asyncio.get_running_loop().time()
         is_over = not progress.waiting and not progress.up
-        every = 0.5 if self._console.is_terminal else _TELL_EVERY_SECS
+        every = 0.5 if self.console.is_terminal else _TELL_EVERY_SECS
         if now < self._said_at + every and not is_over:
             return
         self._said_at = now
-        self._console.wipe(self._lines)
-        self._console.say(_described(progress))
+        self.console.wipe(self._lines)
+        self.console.say(_described(progress))
         self._lines = 1
 
 

@@ -15,6 +15,7 @@ EMBED_SECS = 900.0
 """Calls up to this length have their audio in the page, if nothing else is asked for."""
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
+_STYLES = ("tokens.css", "base.css", "page.css")
 _SCRIPTS = (
     "view.js",
     "captions.js",
@@ -44,7 +45,7 @@ def page(report: Report, *, beside: Path | None = None, embed: bool | None = Non
     values["hasPacked"] = bool(packed)
     parts = {
         "title": html.escape(f"Call {values['title']}"),
-        "style": _asset("tokens.css") + _asset("page.css"),
+        "style": "".join(map(_asset, _STYLES)),
         "script": "\n".join(map(_asset, _SCRIPTS)),
         "content": _json(values),
         "audio": packed,

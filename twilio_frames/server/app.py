@@ -39,8 +39,9 @@ def create_app(
     POST    ``/call``                 place a call: ``{"to": "+1..."}``
     GET     ``/calls``                the calls that are remembered
     GET     ``/calls/{sid}``          how a call stands; ``DELETE`` ends it
-    GET     ``/listen``               the listening room: a page for whoever listens in
+    GET     ``/console``              the console: a page for whoever looks after the calls
     GET     ``/calls/{sid}/listen``   the WebSocket of whoever listens in; ``POST``: a ticket
+    GET     ``/calls/{sid}/report``   a call's report, of its log; ``POST``: an address of it
     POST    ``/twiml``                the voice webhook: set it at your Twilio number
     GET     ``/stream``               the WebSocket Twilio connects the call's audio to
     POST    ``/after-stream``         what Twilio asks when a stream has ended

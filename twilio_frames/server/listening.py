@@ -6,7 +6,8 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from typing import Self
+from dataclasses import fields
+from typing import Any, Self
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -156,6 +157,31 @@ class Server:
         """The calls that are up."""
         return self._app[STATE].switchboard
 
+    @property
+    def console_url(self) -> str:
+        """The console's address, with the dial key if one is needed."""
+        return page_url(self.url, self._app[STATE].dial_key, "console")
+
+    def shows_campaign(self, name: str) -> Callable[[Any], None]:
+        """Have the console show how far a campaign is.
+
+        ::
+
+            Campaign(contacts, line, policy, state=state, tell=server.shows_campaign("calls.csv"))
+
+        Args:
+            name: What it is called there.
+
+        Returns:
+            What is to be called with its progress, whenever that changes.
+        """
+        campaigns = self._app[STATE].campaigns
+
+        def tell(progress: Any) -> None:
+            campaigns[name] = {each.name: getattr(progress, each.name) for each in fields(progress)}
+
+        return tell
+
     async def drain(self, seconds: float | None = None) -> int:
         """Take no new calls, let those that are up end, and return how many did not.
 
@@ -191,9 +217,9 @@ def local_url(host: str, port: int) -> str:
     return f"http://{host}:{port}"
 
 
-def page_url(url: str, dial_key: str | None) -> str:
-    """The page's address, with the dial key if one is needed."""
-    return f"{url}/#key={dial_key}" if dial_key else f"{url}/"
+def page_url(url: str, dial_key: str | None, page: str = "") -> str:
+    """A page's address, with the dial key if one is needed."""
+    return f"{url}/{page}#key={dial_key}" if dial_key else f"{url}/{page}"
 
 
 async def open_sockets(host: str, port: int) -> list[socket.socket]:

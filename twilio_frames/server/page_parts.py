@@ -1,6 +1,7 @@
 """The pages of a server: their files are on it, and a browser is told to ask nobody else."""
 
 import html
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,11 +9,13 @@ from aiohttp import web
 
 from twilio_frames.server.incoming import problem
 
-__all__ = ["SOFTPHONE", "PageParts", "has_softphone"]
+__all__ = ["REPORT_HEADERS", "SOFTPHONE", "PageParts", "has_softphone"]
 
 SOFTPHONE = "softphone"
 """The name of the route of a page where one speaks to the bot, where there is one."""
 
+_SHARED = re.compile(r"\{\{(\w+\.html)\}\}")
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
 _KINDS = {".css": "text/css", ".js": "text/javascript"}
 _HEADERS = {
     "Content-Security-Policy": (
@@ -21,6 +24,14 @@ _HEADERS = {
     ),
     "Permissions-Policy": "microphone=(self)",
     "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+# What stands in a report came over the line, and this server's pages know the dial key: so it gets
+# an origin of its own. It is a file elsewhere, and brings the rest of its policy.
+REPORT_HEADERS = {
+    "Content-Security-Policy": "sandbox allow-scripts; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -39,16 +50,16 @@ class PageParts:
     """
 
     def __init__(self, *rooms: str):
-        found = [files("twilio_frames.report").joinpath("assets", "tokens.css")]
+        report = files("twilio_frames.report").joinpath("assets")
+        found = [report.joinpath(name) for name in ("tokens.css", "base.css")]
         for room in ("twilio_frames.server", *rooms):
             found += files(room).joinpath("assets").iterdir()
         self._texts = {file.name: file.read_text("utf-8") for file in found}
 
     def page(self, name: str, /, **told: str) -> web.Response:
-        """A page; what it is told stands in it as ``{{name}}``."""
-        text = self._texts[name]
-        for place, value in told.items():
-            text = text.replace("{{" + place + "}}", html.escape(value))
+        """A page; what it is told stands in it as ``{{name}}``, what all share as ``{{file}}``."""
+        shared = _SHARED.sub(lambda found: self._texts[found[1]], self._texts[name])
+        text = _PLACE.sub(lambda found: html.escape(told[found[1]]), shared)
         return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 
     def part(self, name: str) -> web.Response:

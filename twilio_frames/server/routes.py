@@ -10,7 +10,8 @@ from twilio_frames import __version__
 from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.server import stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
-from twilio_frames.server.calls import listening_room, overhearing
+from twilio_frames.server.calls import overhearing
+from twilio_frames.server.console import history, news, numbers, pages
 from twilio_frames.server.dialing import consulting
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.fleet.handover import given_away, hand_over
@@ -75,14 +76,19 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         public_url: Where it is reached; its path may be kept by the gateway that cuts it elsewhere.
     """
     for base in bases(public_url):
-        app.router.add_get(base + "/", dialing.page)
+        app.router.add_get(base + "/", pages.front)
         app.router.add_post(base + "/call", dialing.place_call)
-        app.router.add_get(base + "/listen", listening_room.page)
-        app.router.add_get(base + "/listen/{name}", listening_room.part)
+        app.router.add_get(base + "/console", pages.console)
+        app.router.add_get(base + "/console/news", news.news)
+        app.router.add_get(base + "/console/history", history.history)
+        app.router.add_post(base + "/console/number", numbers.number)
+        app.router.add_get(base + "/console/{name}", pages.part)
         app.router.add_get(base + "/calls", dialing.call_list)
         app.router.add_get(base + "/calls/{sid}", _at_owner(dialing.call_state))
         app.router.add_get(base + "/calls/{sid}/listen", _at_owner(overhearing.listen))
         app.router.add_post(base + "/calls/{sid}/listen", _at_owner(overhearing.ticket))
+        app.router.add_get(base + "/calls/{sid}/report", history.report)
+        app.router.add_post(base + "/calls/{sid}/report", history.report_address)
         app.router.add_delete(base + "/calls/{sid}", _at_owner(dialing.hang_up))
         app.router.add_get(base + "/fleet", fleet)
         app.router.add_get(base + "/healthz", healthz)

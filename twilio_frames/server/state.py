@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -86,6 +88,7 @@ class ServerState:
         log_folder: The folder of the calls' logs.
         metrics: What is measured.
         lag: How late the event loop is, where somebody asks.
+        campaigns: How far the campaigns are that a console shows, by their names.
         is_served_here: Whether a :class:`~twilio_frames.server.Server` serves it, which lets its
             calls end before it closes their connections.
         dial_key: What places calls from elsewhere; None if nothing does.
@@ -114,6 +117,7 @@ class ServerState:
     metrics: KeptMetrics = field(default_factory=lambda: KeptMetrics(None))
     lag: LoopLag = field(default_factory=LoopLag)
     records: CallRecords = field(default_factory=CallRecords)
+    campaigns: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     is_served_here: bool = False
 
     async def lines_taken(self) -> int:

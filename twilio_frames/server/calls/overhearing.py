@@ -1,4 +1,4 @@
-"""The WebSocket of whoever listens in on a call, whispers to its bot, ends it or takes it over."""
+"""The WebSocket of whoever listens in on a call, whispers, ends it or puts it through."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 
 from twilio_frames.call import Call
 from twilio_frames.call.overhearing import Overhearer
+from twilio_frames.call.transfers import TransferResult
 from twilio_frames.errors import TwilioFramesError
 from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.server.addresses import is_same_origin
@@ -159,6 +160,7 @@ class _Listening:
             "whisper": self._whisper,
             "hang_up": self._hang_up,
             "take_over": self._take_over,
+            "transfer": self._transfer,
         }
         deed = deeds.get(name) if isinstance(name, str) else None
         try:
@@ -190,7 +192,13 @@ class _Listening:
         return {}
 
     async def _take_over(self, order: dict[str, Any]) -> dict[str, Any]:
-        to = order.get("to")
+        return _outcome(await self._call.take_over(self._allowed(order.get("to"))))
+
+    async def _transfer(self, order: dict[str, Any]) -> dict[str, Any]:
+        return _outcome(await self._call.transfer(self._allowed(order.get("to"))))
+
+    def _allowed(self, to: object) -> str:
+        """A number that this server may call."""
         number = normalise_number(to) if isinstance(to, str) else None
         if number is None:
             raise _RefusedError(
@@ -201,8 +209,11 @@ class _Listening:
                 "expected an ordinary number of a country that this server may call, got another: "
                 "name how it begins in TWILIO_FRAMES_DIAL_PREFIXES, such as +1,+44"
             )
-        result = await self._call.take_over(number)
-        return {"outcome": result.outcome.value, "caller_is_back": result.is_back}
+        return number
+
+
+def _outcome(result: TransferResult) -> dict[str, Any]:
+    return {"outcome": result.outcome.value, "caller_is_back": result.is_back}
 
 
 class _RefusedError(Exception):

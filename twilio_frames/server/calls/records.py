@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.call import Call
@@ -14,6 +15,9 @@ from twilio_frames.rest.client import FINAL
 
 __all__ = ["CallRecord", "CallRecords", "StreamPhase", "Waiting"]
 
+_COMING_SECS = 900.0
+"""After which nothing is expected of a call whose stream has not come. Twilio lets it ring for ten
+minutes at most."""
 _UNWANTED = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR})
 
 
@@ -45,7 +49,13 @@ class CallRecord:
         bot: What carries this call alone; None for the server's bot.
         settled: Set while no stream is up.
         began_at: When this server heard of it first, seconds since 1970.
+        ended_at: When its stream ended here, or Twilio said that it is over; None before.
+        direction: ``inbound``, or ``outbound-api`` for a call that was placed.
+        from_number: Who calls, as far as it is known.
+        to_number: Who is called.
         heard: Keys of callbacks that came.
+        told: What consoles were told of it last.
+        revision: Which change of all calls that was.
     """
 
     call_sid: str
@@ -62,7 +72,13 @@ class CallRecord:
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     # Looked up at each call, since a clock of tests may take its place.
     began_at: float = field(default_factory=lambda: time.time())
+    ended_at: float | None = None
+    direction: str | None = None
+    from_number: str | None = field(default=None, repr=False)
+    to_number: str | None = field(default=None, repr=False)
     heard: tuple[str, ...] = field(default=(), repr=False)
+    told: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    revision: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -78,6 +94,8 @@ class CallRecord:
         if self.is_over or sequence < self.sequence or status == self.status:
             return False
         self.status, self.sequence = status, sequence
+        if self.is_over:
+            self.ended_at = self.ended_at or time.time()
         return True
 
     def note_stream_event(self, event: str) -> bool:
@@ -103,6 +121,10 @@ class CallRecord:
     def begin_stream(self, call: Call) -> None:
         """The stream has started and its bot runs."""
         self.phase, self.end_reason, self.call = StreamPhase.UP, None, call
+        self.ended_at = None
+        self.from_number = call.from_number or self.from_number
+        self.to_number = call.to_number or self.to_number
+        self.direction = call.direction or self.direction
         self.settled.clear()
         if self.verdict is not None:
             call.answers.take_verdict(self.verdict)
@@ -113,6 +135,7 @@ class CallRecord:
             return
         self.phase = StreamPhase.FAILED if reason in _UNWANTED else StreamPhase.ENDED
         self.end_reason, self.call = reason, None
+        self.ended_at = time.time()
         self.settled.set()
 
     @property
@@ -135,6 +158,26 @@ class CallRecord:
             "began_at": round(self.began_at, 3),
         }
 
+    def shown(self, now: float) -> Mapping[str, Any]:
+        """The record as a console shows it, to those who may place a call: with numbers."""
+        return {
+            **self.as_json(),
+            "state": self._state(now),
+            "ended_at": self.ended_at and round(self.ended_at, 3),
+            "direction": self.direction,
+            "from": self.from_number,
+            "to": self.to_number,
+            "answered_by": self.verdict,
+            "listeners": self.listeners,
+        }
+
+    def _state(self, now: float) -> str:
+        """Whether a call is to come, is up, or is over."""
+        if self.phase is StreamPhase.UP:
+            return "up"
+        is_past = self.is_over or self.phase in (StreamPhase.ENDED, StreamPhase.FAILED)
+        return "over" if is_past or now - self.began_at > _COMING_SECS else "coming"
+
 
 class CallRecords:
     """The latest calls, by sid.
@@ -146,10 +189,30 @@ class CallRecords:
     def __init__(self, *, capacity: int = 1000):
         self._capacity = capacity
         self._records: OrderedDict[str, CallRecord] = OrderedDict()
+        self._revision = 0
 
     def latest(self) -> Sequence[CallRecord]:
         """All of them, the newest first."""
         return list(reversed(self._records.values()))
+
+    def changes(self, since: int, now: float) -> tuple[Sequence[Mapping[str, Any]], int]:
+        """The calls that have changed since a revision, as a console shows them; and today's.
+
+        Whoever changes a record need not say so: it is compared with what was told of it.
+
+        Args:
+            since: The revision; 0 for all calls. One that is still to come is none of ours.
+            now: Seconds since 1970.
+        """
+        for record in self._records.values():
+            shown = record.shown(now)
+            if shown != record.told:
+                self._revision += 1
+                record.told, record.revision = shown, self._revision
+        if since > self._revision:
+            since = 0
+        changed = [one.told for one in self._records.values() if one.revision > since]
+        return changed, self._revision
 
     def __len__(self) -> int:
         """How many calls are remembered."""

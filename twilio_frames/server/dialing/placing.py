@@ -1,11 +1,9 @@
-"""The page with a call button; calls that are placed by it or by a program, and watched."""
+"""Calls that are placed by a page or by a program, and watched."""
 
 import hmac
 import json
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +23,6 @@ from twilio_frames.server.incoming import (
     source,
     too_many,
 )
-from twilio_frames.server.page_parts import has_softphone
 from twilio_frames.server.state import STATE, ServerState
 
 __all__ = [
@@ -36,12 +33,9 @@ __all__ = [
     "hang_up",
     "known",
     "needs_key",
-    "page",
     "place",
     "place_call",
 ]
-
-_PAGE = resources.files("twilio_frames.server").joinpath("page.html").read_text("utf-8")
 
 
 def needs_key(request: web.Request) -> bool:
@@ -127,6 +121,7 @@ async def place(
         state.outgoing.refused()
         raise
     record = state.records.open(call_sid)
+    record.direction, record.from_number, record.to_number = "outbound-api", caller, to
     is_past = record.is_over or record.phase is not StreamPhase.NONE
     state.outgoing.placed(call_sid, has_line=is_past)
     return call_sid
@@ -268,26 +263,3 @@ def _pass_on(error: RestError) -> web.HTTPException:
     if error.status == 429:
         kind = web.HTTPTooManyRequests
     return problem(kind, str(error), code=error.code, status=error.status)
-
-
-async def page(request: web.Request) -> web.Response:
-    """``GET /``: the page, complete in one answer."""
-    state = request.app[STATE]
-    nonce = secrets.token_urlsafe(16)
-    told = {
-        "needsKey": needs_key(request),
-        "ready": state.rest is not None and bool(state.settings.phone_number),
-        "hasSoftphone": has_softphone(request),
-    }
-    text = _PAGE.replace("{{nonce}}", nonce).replace("{{told}}", json.dumps(told))
-    policy = (
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
-    headers = {
-        "Content-Security-Policy": policy,
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return web.Response(text=text, content_type="text/html", headers=headers)

@@ -34,7 +34,7 @@ from twilio_frames.server.calls.tokens import StreamTokens
 from twilio_frames.server.dialing.placing import check_key, needs_key
 from twilio_frames.server.fleet.settings import FleetSettings
 from twilio_frames.server.incoming import own_url, problem
-from twilio_frames.server.page_parts import SOFTPHONE, PageParts
+from twilio_frames.server.page_parts import REPORT_HEADERS, SOFTPHONE, PageParts
 from twilio_frames.server.routes import bases
 from twilio_frames.server.state import STATE
 from twilio_frames.testing.serving import serving
@@ -51,14 +51,6 @@ _WIND_UP_SECS = 5.0
 _WRITTEN_SECS = 20.0
 """How long a page waits for a call's report."""
 _PROTOCOL = "twilio-frames-softphone"
-# What stands in a report came over the line, and this server's pages know the dial key: so it gets
-# an origin of its own. It is a file elsewhere, and brings the rest of its policy.
-_REPORT_HEADERS = {
-    "Content-Security-Policy": "sandbox allow-scripts; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class Softphone:
@@ -298,7 +290,7 @@ class Softphone:
             text = await asyncio.to_thread(lambda: report_page(read_report(log, recording)))
         except ConfigurationError as error:
             raise problem(web.HTTPNotFound, str(error)) from error
-        return web.Response(text=text, content_type="text/html", headers=_REPORT_HEADERS)
+        return web.Response(text=text, content_type="text/html", headers=REPORT_HEADERS)
 
     async def _hang_up(self, _: web.Application) -> None:
         for websocket in tuple(self._live):

@@ -1,6 +1,7 @@
 // Puts the page together: the buttons, the microphone, the call, and what is shown of them.
 
 import { Call } from "./call.js";
+import { askForKey, key } from "./key.js";
 import { Sound, Trouble, microphones, openMicrophone } from "./sound.js";
 import { Strip, loudness } from "./strip.js";
 import { clock, showNow as show, showTalk } from "./talk_view.js";
@@ -128,7 +129,7 @@ function showFailure(error, withMicrophone) {
   if (error instanceof Trouble) {
     showTrouble(error.headline, error.advice, ["Try again", () => begin()], ...(withMicrophone ? [["Call without a microphone", () => begin(false)]] : []));
   } else {
-    if (error.status === 401) { $("key-field").hidden = false; $("key").focus(); }
+    if (error.status === 401) { askForKey(); $("key").focus(); }
     const sentence = error.message.charAt(0).toUpperCase() + error.message.slice(1);
     showTrouble("The call was not placed", sentence, ["Try again", () => begin(withMicrophone)]);
   }
@@ -312,17 +313,6 @@ addEventListener("keydown", (event) => {
   if (/^[0-9*#]$/.test(event.key) && call) press(event.key);
   else if (event.key.toLowerCase() === "m" && call) toggleMute();
 });
-
-// The dial key, as on the page where calls are placed.
-
-const key = () => $("key").value.trim();
-const given = new URLSearchParams(location.hash.slice(1)).get("key");
-if (given) {
-  sessionStorage.setItem("key", given);
-  history.replaceState(null, "", location.pathname);
-}
-$("key").value = sessionStorage.getItem("key") || "";
-$("key-field").hidden = document.body.dataset.needsKey !== "true" || $("key").value !== "";
 
 $("call").addEventListener("click", () => begin());
 $("hang-up").addEventListener("click", hangUp);

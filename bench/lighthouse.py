@@ -1,0 +1,296 @@
+"""Opens every page of this package in Chromium: axe-core has to find nothing, Lighthouse little.
+
+Serves what is needed on this machine: the page to place a call from, the console with 200 calls and
+one of them live, the softphone, a report, and the documentation, which ``make docs`` has built.
+Lighthouse and axe-core come from npm into a temporary folder. Needs Chromium, Node, npm and the
+extra ``test``::
+
+    python bench/lighthouse.py
+    python bench/lighthouse.py --pictures pictures --pages console report
+
+Fails where axe-core finds anything, at three sizes and in both colours, or where Lighthouse gives
+less than 95 for performance, accessibility or best practices, on a telephone with a slow network
+as it imagines them.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.chromium import Page, browser
+from tests.vendors.fallback_bot import Scribe
+from twilio_frames.call import Call
+from twilio_frames.campaign import Outcome
+from twilio_frames.campaign.plan import Progress
+from twilio_frames.frames import CallEndReason
+from twilio_frames.local.tts import EspeakTTSService
+from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.fallback.vendor_health import VENDORS, FailureKind, VendorRole
+from twilio_frames.processors.vad import PhoneVAD
+from twilio_frames.server import Server, ServerSettings, create_app
+from twilio_frames.server.calls.records import CallRecords, StreamPhase
+from twilio_frames.server.state import STATE
+from twilio_frames.testing import Caller, SimulatedTwilio
+from twilio_frames.testing.softphone import Softphone
+
+PACKAGES = ("lighthouse@12.8.2", "axe-core@4.14.1")
+LEAST = 0.95
+CATEGORIES = ("performance", "accessibility", "best-practices")
+SITE = Path(__file__).parents[1] / "build" / "site"
+_LOOKS = {
+    "light": {"width": 1280, "height": 900},
+    "dark": {"width": 1280, "height": 900, "is_dark": True},
+    "phone": {"width": 390, "height": 844, "is_dark": True},
+}
+_CALLS, _PAST_CALLS = 200, 60
+_LIGHTHOUSE = """
+    import lighthouse from "lighthouse";
+    import { readFileSync } from "node:fs";
+    const { port, url, categories } = JSON.parse(readFileSync(0, "utf8"));
+    const { lhr } = await lighthouse(url, { port, onlyCategories: categories, logLevel: "error" });
+    const told = {};
+    for (const [name, { score, auditRefs }] of Object.entries(lhr.categories)) {
+        const short = auditRefs.map(({ id, weight }) => ({ weight, ...lhr.audits[id] }))
+            .filter(({ weight, score }) => weight && score !== null && score < 1);
+        told[name] = { score, why: short.map(({ title, displayValue }) =>
+            [title, displayValue].filter(Boolean).join(": ")) };
+    }
+    console.log(JSON.stringify(told));
+"""
+_AXE = """
+    axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+        violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) =>
+            `${id} at ${target.join(" ")}: ${failureSummary.split("\\n").slice(1).join("; ")}`)))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A page that is looked at.
+
+    Parameters:
+        url: Where it is.
+        ready: When it has drawn itself, an expression of its own.
+        deeds: What somebody does there first: selectors of what is pressed.
+    """
+
+    url: str
+    ready: str = "true"
+    deeds: Sequence[str] = ()
+
+
+async def talk(call: Call) -> None:
+    """A bot that hears one thing and says another."""
+    context = PhoneContextAggregator(LLMContext())
+    ears = [call.transport.input(), PhoneVAD(), Scribe("a large latte please"), context.user()]
+    voice = [EspeakTTSService(), call.transport.output(), context.assistant()]
+    await call.run(Pipeline([*ears, *voice]), greeting="Good morning, this is the bakery.")
+
+
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[Mapping[str, Shown]]:
+    """All pages, served on this machine, by their names."""
+    async with AsyncExitStack() as stack:
+        twilio = await stack.enter_async_context(SimulatedTwilio())
+        settings = ServerSettings(
+            account_sid=twilio.account_sid,
+            auth_token=twilio.auth_token,
+            api_url=twilio.rest_url,
+            phone_number="+14155550199",
+            call_logs=folder,
+            log_words=True,
+            warm=False,
+        )
+        app = create_app(talk, settings)
+        Softphone(talk, name="The bakery").add_to(app)
+        _fill(app[STATE].records)
+        server = await stack.enter_async_context(Server(app))
+        server.shows_campaign("reminders.csv")(_progress())
+        past = await _called(twilio, server)
+        caller = await stack.enter_async_context(twilio.call(f"{server.url}/twiml"))
+        talking = asyncio.create_task(_converse(caller))
+        stack.callback(talking.cancel)
+        docs = await stack.enter_async_context(_site())
+        yield {
+            "front": Shown(url=f"{server.url}/", deeds=("#options summary",)),
+            "console": Shown(
+                url=f"{server.url}/console",
+                ready="document.querySelectorAll('#calls button').length > 200",
+                deeds=(
+                    *("#place > summary", "#past > summary", "#vendors > summary"),
+                    f"#calls [data-sid={caller.call_sid}]",
+                ),
+            ),
+            "softphone": Shown(url=f"{server.url}/phone", deeds=("#settings summary",)),
+            "report": Shown(
+                url=f"{server.url}/calls/{past}/report",
+                ready="performance.getEntriesByName('drawn').length",
+            ),
+            "docs": Shown(url=f"{docs}/index.html"),
+            "docs-console": Shown(url=f"{docs}/console.html"),
+        }
+
+
+def _fill(records: CallRecords) -> None:
+    """Has a server know many calls, and how its vendors do."""
+    for n in range(_CALLS + _PAST_CALLS):
+        record = records.open(f"CA{n:032x}")
+        is_up = n >= _PAST_CALLS
+        record.phase = StreamPhase.UP if is_up else StreamPhase.FAILED
+        record.end_reason = None if is_up else CallEndReason.LINE_LOST
+        record.direction = "inbound" if n % 3 else "outbound-api"
+        record.from_number, record.to_number = f"+1415555{n:04d}", f"+1212555{n:04d}"
+        record.began_at = time.time() - 3 * (_CALLS + _PAST_CALLS - n)
+    VENDORS.of(VendorRole.STT, "Deepgram").succeeded(0.12)
+    VENDORS.of(VendorRole.TTS, "Cartesia").failed(FailureKind.CONNECTION)
+
+
+def _progress() -> Progress:
+    outcomes = {Outcome.ANSWERED: 41, Outcome.BUSY: 6, Outcome.NO_ANSWER: 11}
+    return Progress(
+        contacts=120,
+        outcomes=outcomes,
+        up=4,
+        waiting=58,
+        calls=83,
+        next_at=None,
+        seconds_left=1500.0,
+    )
+
+
+async def _called(twilio: SimulatedTwilio, server: Server) -> str:
+    """A call that is over, with its log; gives its sid."""
+    async with twilio.call(f"{server.url}/twiml") as caller:
+        await caller.wait_for_bot()
+        await caller.say("A large latte, please.")
+        await caller.wait(1.0)
+    return caller.call_sid
+
+
+async def _converse(caller: Caller) -> None:
+    while True:
+        await caller.say("A large latte, please.")
+        await caller.wait(4.0)
+
+
+@asynccontextmanager
+async def _site() -> AsyncIterator[str]:
+    """The documentation, compressed as hosts of such sites do."""
+    if not (SITE / "index.html").exists():
+        raise SystemExit(f"expected the documentation at {SITE}, got none: run `make docs` first")
+
+    async def compress(_: web.Request, response: web.StreamResponse) -> None:
+        response.enable_compression()
+        response.headers["Cache-Control"] = "max-age=600"
+
+    app = web.Application()
+    app.router.add_static("/", SITE)
+    app.on_response_prepare.append(compress)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _run(*command: str, folder: Path, told: str = "") -> str:
+    """What a command prints, in a folder."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(180):
+        printed, _ = await process.communicate(told.encode())
+    if process.returncode:
+        raise SystemExit(f"expected {command[0]} to succeed, got status {process.returncode}")
+    return printed.decode()
+
+
+async def axe(page: Page, shown: Shown, source: str) -> AsyncIterator[tuple[str, list[str], bytes]]:
+    """By each look of a page, what axe-core finds, and a picture."""
+    for look, size in _LOOKS.items():
+        await page.looks(**size)
+        await page.open("about:blank")
+        await page.open(shown.url)
+        await page.wait_until(shown.ready)
+        for selector in shown.deeds:
+            await page.click(selector)
+        await page.value("scrollTo(0, 0)")
+        picture = await page.picture()
+        await page.value(f"{source}; 0")
+        yield look, await page.value(_AXE), picture
+
+
+async def lighthouse(page: Page, shown: Shown, folder: Path) -> Mapping[str, Any]:
+    """What Lighthouse gives a page, by category."""
+    told = json.dumps({"port": page.port, "url": shown.url, "categories": CATEGORIES})
+    node = ("node", "--input-type=module", "--eval", _LIGHTHOUSE)
+    return json.loads(await _run(*node, folder=folder, told=told))
+
+
+def _tell(name: str, scores: Mapping[str, Any]) -> list[str]:
+    """Prints a page's scores; gives what is too low."""
+    shown = "  ".join(f"{kind} {100 * scores[kind]['score']:3.0f}" for kind in CATEGORIES)
+    print(f"{name:<14}{shown}", flush=True)
+    return [
+        f"{name}: {kind} {100 * scores[kind]['score']:.0f}: " + "; ".join(scores[kind]["why"])
+        for kind in CATEGORIES
+        if scores[kind]["score"] < LEAST
+    ]
+
+
+async def examine(pages: Iterable[str], pictures: Path | None) -> list[str]:
+    """Looks at pages; gives what is wrong with them."""
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as made:
+        folder, logs = Path(made) / "npm", Path(made) / "logs"
+        folder.mkdir()
+        flags = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--silent")
+        await _run("npm", "install", *flags, *PACKAGES, folder=folder)
+        source = (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+        async with served(logs) as found, browser() as page:
+            for name in pages or found:
+                async for look, complaints, picture in axe(page, found[name], source):
+                    wrong += [f"{name}, {look}: {complaint}" for complaint in complaints]
+                    if pictures is not None:
+                        (pictures / f"{name}-{look}.png").write_bytes(picture)
+                wrong += [f"{name}: {complaint}" for complaint in page.complaints]
+                page.complaints.clear()
+                await page.open("about:blank")
+                wrong += _tell(name, await lighthouse(page, found[name], folder))
+    return wrong
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", nargs="+", default=(), help="only these")
+    parser.add_argument("--pictures", type=Path, help="folder for a picture of each look")
+    options = parser.parse_args()
+    if options.pictures:
+        options.pictures.mkdir(exist_ok=True, parents=True)
+    began = time.perf_counter()
+    wrong = asyncio.run(examine(options.pages, options.pictures))
+    print(f"{time.perf_counter() - began:.0f} s")
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
