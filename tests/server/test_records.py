@@ -44,7 +44,8 @@ def test_repeated_status_is_nothing_new():
 
 
 def fake_call() -> Call:
-    return cast("Call", SimpleNamespace(end_reason=None))
+    known = dict.fromkeys(("end_reason", "from_number", "to_number", "direction"))
+    return cast("Call", SimpleNamespace(**known))
 
 
 def test_late_end_spares_next_stream():

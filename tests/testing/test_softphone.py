@@ -115,12 +115,12 @@ async def test_page_is_whole_and_takes_code_from_here_alone():
         parts = [await browser.get(f"phone/{name}") for name in (*named, "worklet.js", "talk.js")]
         strangers = [
             await browser.get(f"phone/{name}")
-            for name in ("softphone.py", "x.js", "..%2Fpage.html")
+            for name in ("softphone.py", "x.js", "..%2Fconsole.html")
         ]
 
-        _, room = await browser.get("listen")
+        _, console = await browser.get("console")
 
-    assert 'data-has-softphone="true"' in room
+    assert 'data-has-softphone="true"' in console
     assert "Softphone: &lt;The&gt; shop" in page
     assert "{{" not in page
     assert "default-src 'none'; script-src 'self'" in policy
