@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from pipecat.frames.frames import Frame, TranscriptionFrame, TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -93,17 +95,30 @@ class Shown:
     deeds: Sequence[str] = ()
 
 
+class Answers(FrameProcessor):
+    """Says the same to whatever was said."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:  # noqa: D102
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, TranscriptionFrame):
+            await self.push_frame(TTSSpeakFrame("A large latte. What name shall I put on it?"))
+
+
 async def talk(call: Call) -> None:
     """A bot that hears one thing and says another."""
+    ears = [call.transport.input(), PhoneVAD(), Scribe(*["a large latte please"] * 100)]
     context = PhoneContextAggregator(LLMContext())
-    ears = [call.transport.input(), PhoneVAD(), Scribe("a large latte please"), context.user()]
     voice = [EspeakTTSService(), call.transport.output(), context.assistant()]
-    await call.run(Pipeline([*ears, *voice]), greeting="Good morning, this is the bakery.")
+    await call.run(
+        Pipeline([*ears, Answers(), context.user(), *voice]),
+        greeting="Good morning, this is the bakery. What can I get you?",
+    )
 
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[Mapping[str, Shown]]:
-    """All pages, served on this machine, by their names."""
+    """The pages of a server, on this machine, by their names."""
     async with AsyncExitStack() as stack:
         twilio = await stack.enter_async_context(SimulatedTwilio())
         settings = ServerSettings(
@@ -111,6 +126,7 @@ async def served(folder: Path) -> AsyncIterator[Mapping[str, Shown]]:
             auth_token=twilio.auth_token,
             api_url=twilio.rest_url,
             phone_number="+14155550199",
+            max_calls=_CALLS + 50,
             call_logs=folder,
             log_words=True,
             warm=False,
@@ -124,7 +140,6 @@ async def served(folder: Path) -> AsyncIterator[Mapping[str, Shown]]:
         caller = await stack.enter_async_context(twilio.call(f"{server.url}/twiml"))
         talking = asyncio.create_task(_converse(caller))
         stack.callback(talking.cancel)
-        docs = await stack.enter_async_context(_site())
         yield {
             "front": Shown(url=f"{server.url}/", deeds=("#options summary",)),
             "console": Shown(
@@ -140,8 +155,6 @@ async def served(folder: Path) -> AsyncIterator[Mapping[str, Shown]]:
                 url=f"{server.url}/calls/{past}/report",
                 ready="performance.getEntriesByName('drawn').length",
             ),
-            "docs": Shown(url=f"{docs}/index.html"),
-            "docs-console": Shown(url=f"{docs}/console.html"),
         }
 
 
@@ -183,13 +196,13 @@ async def _called(twilio: SimulatedTwilio, server: Server) -> str:
 
 async def _converse(caller: Caller) -> None:
     while True:
+        await caller.wait_for_bot()
         await caller.say("A large latte, please.")
-        await caller.wait(4.0)
 
 
 @asynccontextmanager
-async def _site() -> AsyncIterator[str]:
-    """The documentation, compressed as hosts of such sites do."""
+async def documented() -> AsyncIterator[Mapping[str, Shown]]:
+    """The documentation, served compressed as hosts of such sites do."""
     if not (SITE / "index.html").exists():
         raise SystemExit(f"expected the documentation at {SITE}, got none: run `make docs` first")
 
@@ -205,7 +218,11 @@ async def _site() -> AsyncIterator[str]:
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield {
+            "docs": Shown(url=f"{url}/index.html"),
+            "docs-console": Shown(url=f"{url}/console.html"),
+        }
     finally:
         await runner.cleanup()
 
@@ -264,7 +281,8 @@ async def examine(pages: Iterable[str], pictures: Path | None) -> list[str]:
         flags = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--silent")
         await _run("npm", "install", *flags, *PACKAGES, folder=folder)
         source = (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
-        async with served(logs) as found, browser() as page:
+        async with served(logs) as own, documented() as docs, browser() as page:
+            found = {**own, **docs}
             for name in pages or found:
                 async for look, complaints, picture in axe(page, found[name], source):
                     wrong += [f"{name}, {look}: {complaint}" for complaint in complaints]

@@ -109,8 +109,11 @@ class Page:
             )
 
     async def press(self, key: str) -> None:
-        for kind in ("keyDown", "keyUp"):
-            await self.do("Input.dispatchKeyEvent", type=kind, key=key, text=key)
+        """Presses a key: a character, or one with a name, such as ``Enter`` or ``End``."""
+        written = "\r" if key == "Enter" else key if len(key) == 1 else None
+        text = {"text": written} if written else {}
+        await self.do("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        await self.do("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     async def looks(
         self, width: int, height: int, *, ratio: float = 1.0, is_dark: bool = False
