@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from twilio_frames.report import page, read_report
 from twilio_frames.report.lines import FORMAT, Kind
 from twilio_frames.server.addresses import is_same_origin
 from twilio_frames.server.console.news import answers_elsewhere, read_json
-from twilio_frames.server.dialing.placing import check_key, needs_key
+from twilio_frames.server.dialing.placing import check_key, check_proof, needs_key
 from twilio_frames.server.incoming import own_url, problem
 from twilio_frames.server.page_parts import REPORT_HEADERS
 from twilio_frames.server.state import STATE
@@ -114,7 +115,7 @@ async def report(request: web.Request) -> web.Response:
     """``GET /calls/{sid}/report``: a call's report, made of its log; of one that is up, so far."""
     sid = request.match_info["sid"]
     if "ticket" in request.query:
-        _check_ticket(request, sid)
+        check_proof(request, "a ticket that is still good", partial(_is_good, request, sid))
     else:
         check_key(request, {})
     text = await _report(request, sid)
@@ -150,15 +151,13 @@ def _no_log(request: web.Request) -> web.HTTPException:
     return problem(web.HTTPNotFound, "expected a call with a log, got another")
 
 
-def _check_ticket(request: web.Request, sid: str) -> None:
+def _is_good(request: web.Request, sid: str) -> bool:
+    """Whether the ticket is one for this report, and still good."""
     until, _, shown = request.query["ticket"].partition(".")
-    is_in_time = until.isascii() and until.isdecimal() and time.time() < int(until[:15])
-    expected = _seal(request, sid, int(until[:15])) if is_in_time else ""
-    is_right = hmac.compare_digest(expected.encode(), shown.encode("utf-8", "surrogatepass"))
-    if not expected or not is_right:
-        raise problem(
-            web.HTTPUnauthorized, "expected a ticket that is still good: open the report anew"
-        )
+    if not (until.isascii() and until.isdecimal() and time.time() < int(until[:15])):
+        return False
+    expected = _seal(request, sid, int(until[:15]))
+    return hmac.compare_digest(expected.encode(), shown.encode("utf-8", "surrogatepass"))
 
 
 def _seal(request: web.Request, sid: str, until: int) -> str:
