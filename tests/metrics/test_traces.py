@@ -4,8 +4,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from pipecat.frames.frames import EndFrame, Frame, LLMTextFrame, TextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.workers.runner import WorkerRunner
 
 from tests.pipecat.rig import ToneTTS
 from twilio_frames.call import phone_worker
@@ -14,6 +17,7 @@ from twilio_frames.processors.llm import PythonLLMService
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import Call
+from twilio_frames.services.traced_replies import TracedReplies
 from twilio_frames.testing import Caller, Phone
 
 pytest.importorskip("opentelemetry.sdk")
@@ -94,6 +98,32 @@ async def test_a_call_has_spans_of_all_that_is_done(phone: Phone, exported: InMe
         assert told(span)["call.sid"] == result.call_sid
         assert told(span)["playout.underruns"] == 0
     assert [event.name for event in work["playout"][1].events] == ["held"]
+
+
+class Reader(TracedReplies):
+    """Replies to each text frame; to an empty one it has not replied when the pipeline ends."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, TextFrame):
+            await self.start_processing_metrics()
+            for word in frame.text.split():
+                await self.push_frame(LLMTextFrame(f"{word} "))
+            if frame.text:
+                await self.stop_processing_metrics()
+        await self.push_frame(frame, direction)
+
+
+async def test_replies_of_any_service_are_spans(exported: InMemorySpanExporter):
+    worker = phone_worker(Pipeline([Reader()]), enable_tracing=True)
+    await worker.queue_frames([TextFrame("one two"), TextFrame(""), EndFrame()])
+    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+    spans = of(exported.get_finished_spans(), "llm")
+    assert [told(span)["output"] for span in spans] == ["one two ", ""]
+    assert all(told(span)["gen_ai.provider.name"] == "reader" and span.parent for span in spans)
 
 
 async def test_a_trace_keeps_the_name_it_was_given(phone: Phone, exported: InMemorySpanExporter):

@@ -34,6 +34,7 @@ from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
 from twilio_frames.processors.replies.empty import is_speakable
 from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.retry_policy import ReplyDeadline, ReplyPolicy
+from twilio_frames.services.traced_replies import TracedReplies
 
 try:
     from langchain_core.callbacks import AsyncCallbackHandler
@@ -153,7 +154,7 @@ def _in_words(frame: LLMContextFrame) -> LLMContextFrame:
     return frame
 
 
-class PhoneLangchainProcessor(WatchedVendor, FillsSilence, LangchainProcessor):
+class PhoneLangchainProcessor(TracedReplies, WatchedVendor, FillsSilence, LangchainProcessor):
     """Pipecat's processor for LangChain, where a chain may fail or hang and the call goes on.
 
     It takes the place of an LLM service. The chain's input is a mapping with the newest message and

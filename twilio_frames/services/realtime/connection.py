@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.services.connection_keeper import ConnectionKeeper, ConnectionOwner, Failure
 from twilio_frames.services.retry_policy import RetryPolicy
+from twilio_frames.services.traced_replies import TracedReplies
 from twilio_frames.services.vendor_socket import VendorSocket, socket_failure
 
 __all__ = ["RealtimeConnection"]
@@ -37,7 +38,9 @@ _HARMLESS_CODES = frozenset(
 )
 
 
-class RealtimeConnection(WatchedVendor, LLMService[Any], ConnectionOwner[VendorSocket]):
+class RealtimeConnection(
+    TracedReplies, WatchedVendor, LLMService[Any], ConnectionOwner[VendorSocket]
+):
     """A service with a connection that lasts; what is said over it is left open.
 
     Args:
