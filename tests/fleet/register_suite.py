@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import pytest
+
 from twilio_frames.fleet.register import (
     LARGEST_NOTE,
     LARGEST_SNAPSHOT,
@@ -14,7 +16,7 @@ from twilio_frames.fleet.register import (
     Ticket,
 )
 
-__all__ = ["FIRST", "SECOND", "RegisterSuite", "ticket"]
+__all__ = ["FIRST", "SECOND", "RegisterSuite", "taken", "ticket"]
 
 FIRST, SECOND = Lease(name="w1-a", calls=3, most_calls=10), Lease(name="w2-b")
 
@@ -158,6 +160,17 @@ class RegisterSuite:
         assert (claim.kind, claim.snapshot, claim.fence) == (StreamKind.RESUME, snapshot, fence + 1)
         assert claim.progress == b"two words"
 
+    async def test_the_next_owner_knows_how_long_nobody_has_heard_of_the_one_before(
+        self, register: Register
+    ):
+        await taken(register)
+        await asyncio.sleep(0.3)
+        await register.note("CA1", "key", b"of somebody else")
+        await register.issue(ticket(), 60)
+        claim = await register.redeem("token-of-CA1", "CA1", SECOND.name)
+        assert claim is not None
+        assert 0.25 < claim.silent_secs < 5
+
     async def test_only_its_owner_takes_a_call_that_comes_back(self, register: Register):
         fence = await taken(register)
         await register.issue(ticket(kind=StreamKind.BACK), 60)
@@ -189,6 +202,22 @@ class RegisterSuite:
             standing = await register.standing("CA1")
             assert standing is not None
             assert standing.quick_losses == losses
+
+    async def test_quick_losses_are_no_news_of_a_call_that_has_lasted_since(
+        self, register: Register, monkeypatch: pytest.MonkeyPatch
+    ):
+        for name in ("memory", "sqlite", "redis"):
+            monkeypatch.setattr(f"twilio_frames.fleet.{name}.QUICK_SECS", 0.2)
+        await taken(register)
+        await taken(register)
+
+        async def has_lasted() -> bool:
+            standing = await register.standing("CA1")
+            assert standing is not None
+            return standing.quick_losses == 0
+
+        assert not await has_lasted()
+        await comes_true(has_lasted)
 
     async def test_callbacks_wait_for_the_next_owner_in_order_and_once(self, register: Register):
         assert await register.note("CA1", "a", b"first")

@@ -1,12 +1,15 @@
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.fleet.register_suite import FIRST, SECOND, RegisterSuite, ticket
+from tests.fleet.register_suite import FIRST, SECOND, RegisterSuite, taken, ticket
+from tests.waiting import time_passes
 from twilio_frames.fleet.memory import MemoryRegister
-from twilio_frames.fleet.register import Register, RegisterError
+from twilio_frames.fleet.register import KEEP_SECS, Register, RegisterError
 from twilio_frames.fleet.sqlite import SqliteRegister
 
 
@@ -14,6 +17,17 @@ class TestMemory(RegisterSuite):
     @pytest.fixture
     def register(self) -> Register:
         return MemoryRegister()
+
+    async def test_nothing_is_held_of_calls_that_nobody_speaks_of_any_more(self):
+        register = MemoryRegister()
+        for number in range(3):
+            await taken(register, f"CA{number}")
+            await time_passes(KEEP_SECS / 2)
+        assert list(register._calls) == ["CA1", "CA2"]  # type: ignore[reportPrivateUsage]
+        await register.save("CA1", 1, b"kept")
+        await time_passes(KEEP_SECS * 0.75)
+        await register.renew(FIRST, {}, 4.0)
+        assert list(register._calls) == ["CA1"]  # type: ignore[reportPrivateUsage]
 
 
 class TestSqlite(RegisterSuite):
@@ -44,6 +58,18 @@ async def test_a_file_that_cannot_be_opened_is_an_error_of_the_registers(tmp_pat
     register = SqliteRegister(tmp_path / "file" / "register.db")
     with pytest.raises(RegisterError):
         await register.workers()
+    await register.close()
+
+
+async def test_a_file_that_others_were_at_is_opened_when_they_are_done(tmp_path: Path):
+    path = tmp_path / "register.db"
+    register = SqliteRegister(path, patience_secs=0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RegisterError):
+            await register.renew(FIRST, {}, 60)
+    await register.renew(FIRST, {}, 60)
+    assert list(await register.workers()) == [FIRST]
     await register.close()
 
 

@@ -83,6 +83,8 @@ class Resumed:
         is_generating: Whether more of it was to come.
         caller_spoke: Whether the caller was speaking, or had not been understood yet.
         is_planned: Whether the call was handed over on purpose, between two sentences.
+        is_late: Whether more was said since, of which nothing is known, as nobody had heard of the
+            bot's worker for some time.
         functions: What was running.
     """
 
@@ -94,6 +96,7 @@ class Resumed:
     is_generating: bool = False
     caller_spoke: bool = False
     is_planned: bool = False
+    is_late: bool = False
     functions: tuple[OpenFunction, ...] = ()
 
     @classmethod
@@ -145,6 +148,9 @@ class Resumed:
             ask_again: What is said where words of the caller's may be lost; None for nothing.
             has_memory: Whether the pipeline has a memory, from which a model answers.
         """
+        if self.is_late and ask_again:
+            rest = self.rest if not self.is_generating else ""
+            return [TTSSpeakFrame(text) for text in (rest, ask_again) if text]
         if has_memory and self.is_generating:
             return [LLMRunFrame()]
         if self.rest:

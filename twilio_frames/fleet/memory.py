@@ -47,7 +47,7 @@ class MemoryRegister:
     """
 
     def __init__(
-        self, *, capacity: int = MOST_CALLS, clock: Callable[[], float] = time.monotonic
+        self, *, capacity: int = MOST_CALLS, clock: Callable[[], float] = lambda: time.monotonic()
     ) -> None:
         self._capacity = capacity
         self._clock = clock
@@ -58,6 +58,7 @@ class MemoryRegister:
     async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
         """A worker lives, and has these calls."""
         self._leases[lease.name] = lease, self._clock() + secs
+        self._forget_old()
         lost: set[str] = set()
         for call_sid, fence in calls.items():
             call = self._open(call_sid)
@@ -65,7 +66,7 @@ class MemoryRegister:
                 lost.add(call_sid)
                 continue
             call.owner, call.fence = lease.name, fence
-            call.until = self._clock() + KEEP_SECS
+            self._keep(call_sid, call)
         return frozenset(lost)
 
     async def leave(self, worker: str) -> None:
@@ -115,11 +116,11 @@ class MemoryRegister:
 
     def _taken(self, call: _Call, ticket: Ticket, worker: str) -> Claim:
         now = self._clock()
-        is_quick = call.fence > 0 and now - call.taken_at < QUICK_SECS
-        call.quick_losses = call.quick_losses + 1 if is_quick else 0
+        silent_secs = KEEP_SECS - (call.until - now) if call.fence else 0.0
+        self._keep(ticket.call_sid, call)
+        call.quick_losses = call.quick_losses + 1 if self._is_quick(call) else 0
         call.owner, call.ended, call.taken_at = worker, "", now
         call.fence += 1
-        call.until = now + KEEP_SECS
         notes, call.notes = tuple(call.notes.values()), {}
         return Claim(
             kind=ticket.kind,
@@ -128,7 +129,11 @@ class MemoryRegister:
             snapshot=call.snapshot,
             progress=call.progress,
             notes=notes,
+            silent_secs=silent_secs,
         )
+
+    def _is_quick(self, call: _Call) -> bool:
+        return call.fence > 0 and self._clock() - call.taken_at < QUICK_SECS
 
     async def void(self, call_sid: str) -> None:
         """No stream of this call is to come."""
@@ -172,7 +177,7 @@ class MemoryRegister:
             fence=call.fence,
             ended=call.ended,
             failures=call.failures,
-            quick_losses=call.quick_losses,
+            quick_losses=call.quick_losses if self._is_quick(call) else 0,
             has_snapshot=call.snapshot is not None,
         )
 
@@ -191,18 +196,27 @@ class MemoryRegister:
         call = self._calls.get(call_sid)
         if call is None or call.fence != fence:
             return None
-        call.until = self._clock() + KEEP_SECS
+        self._keep(call_sid, call)
         return call
 
     def _open(self, call_sid: str) -> _Call:
-        now = self._clock()
-        call = self._calls.pop(call_sid, None)
-        if call is None or call.until <= now:
-            call = _Call(until=now + KEEP_SECS)
-        self._calls[call_sid] = call
+        self._forget_old()
+        if call_sid not in self._calls:
+            self._keep(call_sid, _Call())
         while len(self._calls) > self._capacity:
             self._calls.popitem(last=False)
-        return call
+        return self._calls[call_sid]
+
+    def _keep(self, call_sid: str, call: _Call) -> None:
+        call.until = self._clock() + KEEP_SECS
+        self._calls[call_sid] = call
+        self._calls.move_to_end(call_sid)
+
+    def _forget_old(self) -> None:
+        # All are kept equally long, so the oldest stand first.
+        now = self._clock()
+        while self._calls and (oldest := next(iter(self._calls.items())))[1].until <= now:
+            del self._calls[oldest[0]]
 
 
 def _fits(ticket: Ticket, room: int | None, reserved: int) -> bool:

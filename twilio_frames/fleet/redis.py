@@ -92,10 +92,11 @@ if is_back and redis.call('HGET', KEYS[2], 'owner') ~= ARGV[3] then return false
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', ARGV[6] .. ticket[2], ARGV[1])
 if is_back then
-  return {ticket[3], ticket[4], tonumber(redis.call('HGET', KEYS[2], 'fence')), false, '', {}}
+  return {ticket[3], ticket[4], tonumber(redis.call('HGET', KEYS[2], 'fence')), false, '', {}, 0}
 end
 local call = redis.call('HMGET', KEYS[2], 'fence', 'taken', 'quick', 'snapshot', 'progress')
-local fence, quick = tonumber(call[1] or 0), 0
+local fence, quick, silent = tonumber(call[1] or 0), 0, 0
+if fence > 0 then silent = ARGV[4] - redis.call('PTTL', KEYS[2]) end
 if fence > 0 and now - tonumber(call[2] or 0) < tonumber(ARGV[5]) then
   quick = (call[3] or 0) + 1
 end
@@ -104,7 +105,7 @@ redis.call('HSET', KEYS[2], 'owner', ARGV[3], 'fence', fence + 1, 'ended', '', '
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 local notes = redis.call('LRANGE', KEYS[3], 0, -1)
 redis.call('DEL', KEYS[3], KEYS[4])
-return {ticket[3], ticket[4], fence + 1, call[4], call[5] or '', notes}
+return {ticket[3], ticket[4], fence + 1, call[4], call[5] or '', notes, silent}
 """
 )
 _VOID = """
@@ -127,6 +128,15 @@ if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], 'snapshot', 'progress') end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
 """
+_STANDING = (
+    _NOW
+    + """
+local call = redis.call('HMGET', KEYS[1], 'owner', 'fence', 'ended', 'failures', 'quick', 'taken')
+if now - tonumber(call[6] or 0) >= tonumber(ARGV[1]) then call[5] = 0 end
+call[6] = redis.call('HEXISTS', KEYS[1], 'snapshot')
+return call
+"""
+)
 _NOTE = """
 if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
 if redis.call('SADD', KEYS[2], ARGV[1]) == 0 then return 0 end
@@ -256,7 +266,7 @@ class RedisRegister:
         )
         if found is None:
             return None
-        kind, base_url, fence, snapshot, progress, notes = found
+        kind, base_url, fence, snapshot, progress, notes, silent_ms = found
         return Claim(
             kind=StreamKind(kind.decode()),
             base_url=base_url.decode(),
@@ -264,6 +274,7 @@ class RedisRegister:
             snapshot=snapshot,
             progress=progress,
             notes=tuple(notes),
+            silent_secs=int(silent_ms) / 1000,
         )
 
     async def void(self, call_sid: str) -> None:
@@ -295,12 +306,7 @@ class RedisRegister:
 
     async def standing(self, call_sid: str) -> Standing | None:
         """How a call stands."""
-        asked = (
-            "local c = redis.call('HMGET', KEYS[1],"
-            " 'owner', 'fence', 'ended', 'failures', 'quick')"
-            " c[6] = redis.call('HEXISTS', KEYS[1], 'snapshot') return c"
-        )
-        found = await self._run(asked, [self._key("call", call_sid)])
+        found = await self._run(_STANDING, [self._key("call", call_sid)], _ms(QUICK_SECS))
         owner, fence, ended, failures, quick, has_snapshot = found
         if not int(fence or 0):
             return None

@@ -126,6 +126,7 @@ class Claim:
         snapshot: What the owner before has written; None if nothing.
         progress: How far that one had come since.
         notes: The callbacks that came while it had no owner, in order.
+        silent_secs: For how long nobody has heard of the owner before.
     """
 
     kind: StreamKind
@@ -134,6 +135,7 @@ class Claim:
     snapshot: bytes | None = field(default=None, repr=False)
     progress: bytes = field(default=b"", repr=False)
     notes: tuple[bytes, ...] = field(default=(), repr=False)
+    silent_secs: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,11 @@ class Standing:
     failures: int = 0
     quick_losses: int = 0
     has_snapshot: bool = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a bot has talked to the caller."""
+        return self.has_snapshot or self.ended != ""
 
 
 class Register(Protocol):

@@ -85,13 +85,16 @@ class SqliteRegister:
         if self._opened is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
-            self._opened = sqlite3.connect(
+            opened = sqlite3.connect(
                 self._path, timeout=self._patience, isolation_level=None, check_same_thread=False
             )
-            self._opened.execute("PRAGMA journal_mode=WAL")
-            self._opened.execute("PRAGMA synchronous=OFF")
-            # In one go, as two workers may begin at once.
-            self._opened.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+            try:
+                _prepare(opened, self._patience)
+            except BaseException:
+                # The next step opens it anew.
+                opened.close()
+                raise
+            self._opened = opened
         return self._opened
 
     async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
@@ -162,8 +165,8 @@ class SqliteRegister:
                 return None
             kind, base_url = StreamKind(found[0]), found[1]
             _open(db, call_sid, now)
-            owner, fence, snapshot, progress, taken_at = db.execute(
-                "SELECT owner, fence, snapshot, progress, taken_at FROM calls WHERE sid = ?",
+            owner, fence, snapshot, progress, taken_at, until = db.execute(
+                "SELECT owner, fence, snapshot, progress, taken_at, until FROM calls WHERE sid = ?",
                 (call_sid,),
             ).fetchone()
             if kind is StreamKind.BACK and owner != worker:
@@ -185,6 +188,7 @@ class SqliteRegister:
                 snapshot=snapshot,
                 progress=progress,
                 notes=_take_notes(db, call_sid),
+                silent_secs=KEEP_SECS - (until - now) if fence else 0.0,
             )
 
         return await self._step(step)
@@ -246,10 +250,12 @@ class SqliteRegister:
         """How a call stands."""
 
         def step(db: sqlite3.Connection) -> Standing | None:
+            now = time.time()
             row = db.execute(
-                "SELECT owner, fence, ended, failures, quick_losses, snapshot IS NOT NULL"
+                "SELECT owner, fence, ended, failures,"
+                " CASE WHEN ? - taken_at < ? THEN quick_losses ELSE 0 END, snapshot IS NOT NULL"
                 " FROM calls WHERE sid = ? AND fence > 0 AND until > ?",
-                (call_sid, time.time()),
+                (now, QUICK_SECS, call_sid, now),
             ).fetchone()
             if row is None:
                 return None
@@ -293,6 +299,22 @@ class SqliteRegister:
         with contextlib.suppress(RuntimeError):
             await asyncio.get_running_loop().run_in_executor(self._thread, close)
         self._thread.shutdown(wait=False)
+
+
+def _prepare(db: sqlite3.Connection, patience_secs: float) -> None:
+    until = time.monotonic() + patience_secs
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            # Another worker is at it: for this alone SQLite does not wait by itself.
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+    db.execute("PRAGMA synchronous=OFF")
+    # In one go, as two workers may begin at once.
+    db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
 
 
 def _open(db: sqlite3.Connection, call_sid: str, now: float) -> None:

@@ -46,7 +46,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """
     state = request.app[STATE]
     check_upgrade(request)
-    if state.switchboard.draining and not state.records.any_away:
+    if state.switchboard.draining and not state.records.any_expected:
         raise problem(web.HTTPServiceUnavailable, "the server is about to stop")
     websocket = web.WebSocketResponse(
         timeout=_CLOSE_SECS, max_msg_size=_LARGEST_MESSAGE, compress=False
@@ -129,6 +129,8 @@ def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
         return None
     state.metrics.count(metrics.TAKEOVERS)
     resumed = Resumed.read(claim.snapshot, claim.progress, call_sid) or Resumed()
+    is_late = claim.silent_secs > state.settings.fleet.lease_secs
+    resumed = replace(resumed, is_late=is_late)
     coming = ComingCall(call_sid=call_sid, parameters=dict(resumed.parameters))
     state.preparations.begin(coming)
     return resumed
@@ -173,7 +175,10 @@ async def _admit(state: ServerState, opened: MediaConnection) -> tuple[Start, Cl
     if claim is not None:
         logger.bind(call_sid=start.call_sid).info(f"{start.call_sid}: stream {start.stream_sid}")
         return start, claim
-    if token and state.fleet.is_alone and state.records.get(start.call_sid) is None:
+    record = state.records.get(start.call_sid)
+    if record is not None and not await state.fleet.has_begun(start.call_sid):
+        record.refused += 1
+    if token and state.fleet.is_alone and record is None:
         state.refusals.note(
             "a stream whose webhook was answered by another process",
             "a process without a register takes the streams of its own webhooks alone: give all of "

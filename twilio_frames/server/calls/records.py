@@ -47,6 +47,8 @@ class CallRecord:
         base_url: Where Twilio reached this server for it.
         listeners: How many listen in.
         bot: What carries this call alone; None for the server's bot.
+        coming: The parameters of a call whose first stream is to come here; None once it has begun.
+        refused: How often that stream was turned away.
         settled: Set while no stream is up.
         began_at: When this server heard of it first, seconds since 1970.
         ended_at: When its stream ended here, or Twilio said that it is over; None before.
@@ -67,6 +69,8 @@ class CallRecord:
     base_url: str | None = None
     listeners: int = 0
     bot: Callable[[Call], Awaitable[None]] | None = field(default=None, repr=False)
+    coming: Mapping[str, str] | None = field(default=None, repr=False)
+    refused: int = 0
     verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -125,6 +129,7 @@ class CallRecord:
         self.from_number = call.from_number or self.from_number
         self.to_number = call.to_number or self.to_number
         self.direction = call.direction or self.direction
+        self.coming = None
         self.settled.clear()
         if self.verdict is not None:
             call.answers.take_verdict(self.verdict)
@@ -247,9 +252,12 @@ class CallRecords:
         return record.call is not None or is_awaited
 
     @property
-    def any_away(self) -> bool:
-        """Whether a call is away from its stream, and is to come back here."""
-        return any(one.call and one.call.detours.is_away for one in self._records.values())
+    def any_expected(self) -> bool:
+        """Whether a call's stream is to come here, or to come back."""
+        return any(
+            one.phase is StreamPhase.AWAITED or (one.call and one.call.detours.is_away)
+            for one in self._records.values()
+        )
 
     def _forget_one(self) -> None:
         for call_sid, record in self._records.items():

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -33,6 +34,8 @@ _Value = TypeVar("_Value")
 
 _GONE_SECS = 1.0
 """How long nobody asks a register that has failed."""
+_MOST_UNTOLD = 1000
+"""Calls of which it is to be told, when it is back, how they have ended."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,13 +46,17 @@ class Owned:
         fence: What proves it to the register.
         register: The one that gave it.
         snapshot: What was saved last, sealed.
+        progress: Likewise.
         is_behind: Whether the register does not have that.
+        ended: Why it has ended, whether it goes on, whether its bot has failed.
     """
 
     fence: int
     register: Register = field(repr=False)
     snapshot: bytes | None = field(default=None, repr=False)
+    progress: bytes = field(default=b"", repr=False)
     is_behind: bool = False
+    ended: tuple[str, bool, bool] = "", True, False
 
 
 class Membership:
@@ -74,6 +81,7 @@ class Membership:
         self._gone_until = 0.0
         self._whole_from = 0.0
         self._owned: dict[str, Owned] = {}
+        self._untold: OrderedDict[str, Owned] = OrderedDict()
         self._others: dict[str, Lease] = {}
 
     @property
@@ -125,22 +133,38 @@ class Membership:
             base_url: Where Twilio reaches this server.
             room: How many streams may be on their way here; None for any number.
         """
-        token = secrets.token_urlsafe(32)
         ticket = Ticket(
-            call_sid=call_sid, token=token, worker=self.name, kind=kind, base_url=base_url
+            call_sid=call_sid,
+            token=secrets.token_urlsafe(32),
+            worker=self.name,
+            kind=kind,
+            base_url=base_url,
         )
-        issued = await self._ask(lambda r: r.issue(ticket, self._token_secs, room), None)
+        issued = None
+        if not await self.has_alone(call_sid):
+            issued = await self._ask(lambda r: r.issue(ticket, self._token_secs, room), None)
         if issued is None:
-            if not self.is_alone and not self._may_issue_alone(kind):
+            if not self.is_alone and not await self._may_issue_alone(call_sid, kind):
                 return None
             await self._tell_own(call_sid)
+            # Whoever has not answered may know the other one all the same.
+            ticket = replace(ticket, token=secrets.token_urlsafe(32))
             issued = await self._own.issue(ticket, self._token_secs, room)
-        return token if issued else None
+        return ticket.token if issued else None
 
-    def _may_issue_alone(self, kind: StreamKind) -> bool:
-        # Who has a call that is to be resumed, and by which fence, the register alone knows.
-        is_busy = kind is StreamKind.NEW and self.settings.without_register == "busy"
-        return not is_busy and kind is not StreamKind.RESUME
+    async def _may_issue_alone(self, call_sid: str, kind: StreamKind) -> bool:
+        if kind is StreamKind.RESUME:
+            # Who has any other call, and by which fence, the register alone knows.
+            return await self.has_alone(call_sid)
+        return kind is not StreamKind.NEW or self.settings.without_register != "busy"
+
+    async def has_alone(self, call_sid: str) -> bool:
+        """Whether all that another bot would need is kept here alone.
+
+        So it is with a call that was taken while the register was gone, until that is told of it.
+        """
+        own = None if self.is_alone else await self._own.standing(call_sid)
+        return own is not None and own.has_begun
 
     async def _tell_own(self, call_sid: str) -> None:
         """What comes back comes back to its owner alone, as the fleet's register knows."""
@@ -186,8 +210,16 @@ class Membership:
 
     async def standing(self, call_sid: str) -> Standing | None:
         """How a call stands; None if nobody knows."""
-        known = await self._ask(lambda r: r.standing(call_sid), None)
+        known = None
+        await self._tell_of_ends(call_sid)
+        if not await self.has_alone(call_sid):
+            known = await self._ask(lambda r: r.standing(call_sid), None)
         return known or await self._own.standing(call_sid)
+
+    async def has_begun(self, call_sid: str) -> bool:
+        """Whether a call has had a bot, as far as anybody knows."""
+        standing = await self.standing(call_sid)
+        return standing is not None and standing.has_begun
 
     async def save(self, call_sid: str, snapshot: bytes | None, progress: bytes = b"") -> bool:
         """Keeps what another worker needs to go on with a call of this one's.
@@ -202,25 +234,43 @@ class Membership:
             owned.snapshot, owned.is_behind = sealed, True
         kept = owned.snapshot if owned.is_behind else None
         far = self._seal.close(progress, f"progress {call_sid}") if progress else b""
-        is_kept = await self._tell(
-            owned, lambda register: register.save(call_sid, owned.fence, kept, far)
-        )
+        owned.progress = far
+        is_kept = await self._tell(owned, lambda r: r.save(call_sid, owned.fence, kept, far))
         owned.is_behind &= not is_kept
-        return is_kept
+        return bool(is_kept) and (self.is_alone or owned.register is not self._own)
 
     async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
         """A call of this worker's has ended, and may go on elsewhere, or may not."""
         if (owned := self._owned.pop(call_sid, None)) is None:
             return
-        await self._tell(
+        owned.ended = reason, goes_on, has_failed
+        if not await self._is_told_of_end(call_sid, owned):
+            self._untold[call_sid] = owned
+            while len(self._untold) > _MOST_UNTOLD:
+                self._untold.popitem(last=False)
+
+    async def _is_told_of_end(self, call_sid: str, owned: Owned) -> bool:
+        """Tells how a call has ended, and what was said last; False where nobody answers."""
+        fence, (reason, goes_on, has_failed) = owned.fence, owned.ended
+        last = owned.snapshot if owned.is_behind else None, owned.progress
+        if goes_on and await self._tell(owned, lambda r: r.save(call_sid, fence, *last)) is None:
+            return False
+        told = await self._tell(
             owned,
-            lambda register: register.end(
-                call_sid, owned.fence, reason, goes_on=goes_on, has_failed=has_failed
-            ),
+            lambda r: r.end(call_sid, fence, reason, goes_on=goes_on, has_failed=has_failed),
         )
+        return told is not None
+
+    async def _tell_of_ends(self, *call_sids: str) -> None:
+        """The register is there, and may not know how calls have ended while it was gone."""
+        for call_sid in call_sids:
+            owned = self._untold.get(call_sid)
+            if owned is not None and await self._is_told_of_end(call_sid, owned):
+                self._untold.pop(call_sid, None)
 
     async def forget(self, call_sid: str) -> None:
         """A call is over."""
+        self._untold.pop(call_sid, None)
         await self._own.forget(call_sid)
         await self._ask(lambda r: r.forget(call_sid), None)
 
@@ -240,18 +290,30 @@ class Membership:
         lost = await self._ask(lambda r: r.renew(lease, calls, secs), frozenset[str]())
         living = await self._ask(lambda r: r.workers(), None)
         if living is not None:
-            self._tell_of_own()
+            await self._tell_of_own()
+            await self._tell_of_ends(*self._untold)
             self._others = {one.name: one for one in living if one.name != self.name}
         for call_sid in lost:
             self._owned.pop(call_sid, None)
         return lost
 
-    def _tell_of_own(self) -> None:
+    async def _tell_of_own(self) -> None:
         """The register is there, and knows of the calls that were taken while it was gone."""
         assert self._shared is not None  # noqa: S101 - it has answered
-        for owned in self._owned.values():
-            if owned.register is self._own:
-                owned.register, owned.is_behind = self._shared, owned.snapshot is not None
+        alone = [(sid, one) for sid, one in self._owned.items() if one.register is self._own]
+        for call_sid, owned in alone:
+            if await self._is_told(call_sid, owned):
+                owned.register = self._shared
+                await self._own.forget(call_sid)
+
+    async def _is_told(self, call_sid: str, owned: Owned) -> bool:
+        snapshot = owned.snapshot
+        if not await self._ask(
+            lambda r: r.save(call_sid, owned.fence, snapshot, owned.progress), False
+        ):
+            return False
+        owned.is_behind = owned.snapshot is not snapshot
+        return True
 
     async def leave(self) -> None:
         """Says that this worker is gone."""
@@ -260,10 +322,10 @@ class Membership:
             with contextlib.suppress(RegisterError):
                 await self._shared.close()
 
-    async def _tell(self, owned: Owned, step: Callable[[Register], Awaitable[bool]]) -> bool:
+    async def _tell(self, owned: Owned, step: Callable[[Register], Awaitable[bool]]) -> bool | None:
         if owned.register is self._own:
             return await step(self._own)
-        return await self._ask(step, False)
+        return await self._ask(step, None)
 
     async def _ask(
         self, step: "Callable[[Register], Awaitable[_Value]]", otherwise: _Value

@@ -13,7 +13,7 @@ from twilio_frames.fleet.register import StreamKind
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.rest.client import FINAL
 from twilio_frames.server.calls.preparing import ComingCall
-from twilio_frames.server.calls.records import StreamPhase
+from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.calls.switchboard import Bot
 from twilio_frames.server.fleet.leading import taken_elsewhere
 from twilio_frames.server.fleet.passing import FULL, is_passed_on
@@ -37,6 +37,8 @@ _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
 _MOST_SIP_HEADERS = 20
 _WAITED = "twilio-frames-waited"
 """In a query: how many seconds a call has waited for a line."""
+_MOST_REFUSALS = 3
+"""A stream of a new call that is turned away so often does not get another one."""
 
 
 async def twiml(request: web.Request) -> web.Response:
@@ -73,16 +75,24 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
     record.base_url = own_url(request)
     record.bot = bot
     note_verdict(record, form)
-    parameters = _parameters(request, form)
-    connected = await connect(state, record, StreamKind.NEW, parameters, room=room)
+    record.coming = _parameters(request, form)
+    connected = await _connect_new(state, record, room)
     if connected is None:
         await expect_no_stream(state, call_sid)
         return _turn_away(request, form, call_sid)
     state.waiting.end(call_sid)
     if waited := _waited_secs(request):
         state.metrics.observe(metrics.QUEUE, waited, "taken")
-    if bot is None:
-        state.preparations.begin(ComingCall(call_sid=call_sid, parameters=dict(parameters)))
+    return connected
+
+
+async def _connect_new(
+    state: ServerState, record: CallRecord, room: int | None = None
+) -> web.Response | None:
+    parameters = dict(record.coming or {})
+    connected = await connect(state, record, StreamKind.NEW, parameters, room=room)
+    if connected is not None and record.bot is None:
+        state.preparations.begin(ComingCall(call_sid=record.call_sid, parameters=parameters))
     return connected
 
 
@@ -102,11 +112,27 @@ async def after_stream(request: web.Request) -> web.Response:
         elif (detour := record.call.detours.asked()) is not None:
             return written(detour)
     await expect_no_stream(state, call_sid)
+    if not _is_over(form) and (connected := await _connect_again(request, record)) is not None:
+        return connected
     if not _is_over(form) and (connected := await gone_on(request, call_sid)) is not None:
         return connected
     if record is None or state.settings.apology is None or await ended_well(record):
         return written(respond(Hangup()))
     return written(respond(Say(text=state.settings.apology), Hangup()))
+
+
+async def _connect_again(request: web.Request, record: CallRecord | None) -> web.Response | None:
+    """Connects a new call anew whose stream was turned away.
+
+    So it is where the register answered at its webhook, and did not at its stream.
+    """
+    state = request.app[STATE]
+    if record is None or record.coming is None or not 0 < record.refused <= _MOST_REFUSALS:
+        return None
+    if await state.fleet.has_begun(record.call_sid):
+        return None
+    record.phase = StreamPhase.AWAITED
+    return await _connect_new(state, record)
 
 
 async def back(request: web.Request) -> web.Response:

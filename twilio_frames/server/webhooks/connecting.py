@@ -96,7 +96,9 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
         return _asked_again(request)
     if standing is None or not _may_go_on(standing):
         return None
-    if not is_passed_on(request, RESUME) and await state.is_full():
+    # What is kept here alone no other one can go on with.
+    is_led = is_passed_on(request, RESUME) or await state.fleet.has_alone(call_sid)
+    if not is_led and await state.is_full():
         async for lease in other_workers(state):
             answer = await state.workers.pass_on(request, lease, RESUME)
             if answer is not None and FULL not in answer.headers:

@@ -1,0 +1,120 @@
+"""What a worker knows by itself while the register is gone, and tells it then."""
+
+from typing import Any
+
+import pytest
+
+from tests.fleet.lossy import LossyRegister
+from tests.waiting import time_passes
+from twilio_frames.fleet.register import Claim, Lease, StreamKind
+from twilio_frames.server import FleetSettings
+from twilio_frames.server.fleet.membership import Membership
+
+GONE_SECS = 1.5
+"""Until a register that has failed is asked again."""
+
+
+@pytest.fixture
+def register() -> LossyRegister:
+    return LossyRegister()
+
+
+def member(register: Any, name: str = "w1") -> Membership:
+    settings = FleetSettings(register=register, worker=name)
+    return Membership(settings, token_secs=60.0)
+
+
+async def taken(worker: Membership, kind: StreamKind = StreamKind.NEW) -> Claim:
+    token = await worker.issue("CA1", kind, "http://x", room=None)
+    assert token is not None
+    claim = await worker.redeem(token, "CA1")
+    assert claim is not None
+    return claim
+
+
+async def is_back(register: LossyRegister) -> None:
+    register.is_gone = register.loses_answers = False
+    await time_passes(GONE_SECS)
+
+
+async def test_a_token_opens_one_stream_though_the_register_has_heard_of_it_late(
+    register: LossyRegister,
+):
+    worker, other = member(register), member(register, "w2")
+    register.loses_answers = True
+    token = await worker.issue("CA1", StreamKind.NEW, "http://x", room=None)
+    assert token is not None
+    await is_back(register)
+    assert await worker.redeem(token, "CA1") is not None
+    assert await other.redeem(token, "CA1") is None
+
+
+@pytest.mark.parametrize("is_there_again", [False, True])
+async def test_a_call_that_is_known_to_one_worker_alone_goes_on_there(
+    register: LossyRegister, *, is_there_again: bool
+):
+    worker = member(register)
+    register.is_gone = True
+    await taken(worker)
+    assert not await worker.save("CA1", b"kept", b"a word")
+    await worker.end("CA1", "line lost", goes_on=True, has_failed=False)
+    if is_there_again:
+        await is_back(register)
+    standing = await worker.standing("CA1")
+    assert standing is not None
+    assert (standing.ended, standing.has_snapshot) == ("line lost", True)
+    claim = await taken(worker, StreamKind.RESUME)
+    assert (claim.snapshot, claim.progress) == (b"kept", b"a word")
+
+
+async def test_what_a_worker_knows_alone_others_know_as_soon_as_the_register_is_back(
+    register: LossyRegister,
+):
+    worker, other = member(register), member(register, "w2")
+    register.is_gone = True
+    await taken(worker)
+    await worker.save("CA1", b"kept", b"a word")
+    await is_back(register)
+    await worker.renew(Lease(name=worker.name))
+    assert not await worker.has_alone("CA1")
+    assert await worker.save("CA1", None, b"two words")
+    claim = await taken(other, StreamKind.RESUME)
+    assert (claim.snapshot, claim.progress) == (b"kept", b"two words")
+    assert await worker.renew(Lease(name=worker.name)) == {"CA1"}
+
+
+@pytest.mark.parametrize("is_asked_first", [False, True])
+async def test_how_a_call_ended_while_the_register_was_gone_it_is_told_then(
+    register: LossyRegister, *, is_asked_first: bool
+):
+    worker, other = member(register), member(register, "w2")
+    await taken(worker)
+    await worker.save("CA1", b"kept")
+    register.is_gone = True
+    await worker.save("CA1", b"kept later")
+    await worker.end("CA1", "line lost", goes_on=True, has_failed=False)
+    await is_back(register)
+    if is_asked_first:
+        await worker.standing("CA1")
+    else:
+        await worker.renew(Lease(name=worker.name))
+    standing = await other.standing("CA1")
+    assert standing is not None
+    assert standing.ended == "line lost"
+    assert (await taken(other, StreamKind.RESUME)).snapshot == b"kept later"
+
+
+async def test_whoever_lost_a_call_does_not_end_it_when_the_register_is_back(
+    register: LossyRegister,
+):
+    worker, other = member(register), member(register, "w2")
+    await taken(worker)
+    await worker.save("CA1", b"kept")
+    register.is_gone = True
+    await worker.end("CA1", "bot hung up", goes_on=False, has_failed=False)
+    await is_back(register)
+    await taken(other, StreamKind.RESUME)
+    await worker.renew(Lease(name=worker.name))
+    standing = await other.standing("CA1")
+    assert standing is not None
+    assert (standing.owner, standing.ended) == (other.name, "")

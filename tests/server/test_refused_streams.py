@@ -1,0 +1,58 @@
+"""Streams of new calls that come when the register is gone, or the server about to stop."""
+
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+from tests.fleet.lossy import LossyRegister
+from tests.server.site import FORM, Open, Site
+from twilio_frames.server import FleetSettings
+
+UP = FORM | {"CallStatus": "in-progress"}
+
+
+async def opened(site: Site, twiml: ElementTree.Element) -> bool:
+    """Opens the stream that TwiML asks for; gives whether it is refused."""
+    noun = twiml[0][0]
+    parameters = {one.attrib["name"]: one.attrib["value"] for one in noun}
+    websocket = await site.start(parameters, path=urlsplit(noun.attrib["url"]).path)
+    if site.bot.arrived.is_set():
+        return True
+    return (await websocket.receive()).type.name != "CLOSE"
+
+
+async def test_it_is_asked_to_come_again_with_what_the_call_was_told(open_site: Open):
+    register = LossyRegister()
+    site = await open_site(fleet=FleetSettings(register=register))  # type: ignore[arg-type]
+    first = await site.ask("/twiml?lang=de")
+    register.is_gone = True
+    assert not await opened(site, first)
+    second = await site.ask(urlsplit(first[0].attrib["action"]).path, UP)
+    await opened(site, second)
+    await site.bot.arrived.wait()
+    (call,) = site.bot.calls
+    assert call.parameters["lang"] == "de"
+    assert call.resumed is None
+
+
+async def test_it_is_not_asked_for_ever(open_site: Open):
+    register = LossyRegister()
+    site = await open_site(fleet=FleetSettings(register=register))  # type: ignore[arg-type]
+    twiml, streams = await site.ask(), 0
+    while twiml[0].tag == "Connect":
+        streams += 1
+        path = f"{urlsplit(twiml[0][0].attrib['url']).path}"
+        websocket = await site.start({"token": "another one"}, path=path)
+        assert (await websocket.receive()).type.name == "CLOSE"
+        twiml = await site.ask("/after-stream", UP)
+    assert streams == 4
+    assert [verb.tag for verb in twiml] == ["Say", "Hangup"]
+
+
+async def test_a_stream_that_was_asked_for_is_taken_by_a_server_that_is_about_to_stop(
+    open_site: Open,
+):
+    site = await open_site()
+    twiml = await site.ask()
+    await site.state.switchboard.drain(0.0)
+    await opened(site, twiml)
+    await site.bot.arrived.wait()

@@ -1,0 +1,186 @@
+"""What happened in a run, as somebody sees it who sees all; and what of it must never happen."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tests.soak.line import Line
+from tests.soak.stand_in import ASK, StandIn
+from tests.soak.workers import Worker
+
+__all__ = ["Ledger", "Run", "Talk"]
+
+_TWO_SECS = 3.0
+"""How long a bot may live on beside the next one: its worker learns at the next renewal."""
+_LATE_WORDS_SECS = 0.5
+"""So much of what was heard ahead of a loss may come again: it was on its way to the register."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One bot of a call.
+
+    Parameters:
+        worker: Who runs it.
+        bot: The bot.
+        stream_sid: Its stream.
+        began_at: When.
+        ended_at: When it ended; None while it lives, or if it was killed.
+    """
+
+    worker: Worker
+    bot: StandIn
+    stream_sid: str
+    began_at: float
+    ended_at: float | None = None
+
+    @property
+    def lives(self) -> bool:
+        """Whether it believes that it has the call."""
+        is_over = self.ended_at is not None or self.bot.call.end_reason is not None
+        return not is_over and not self.worker.process.is_killed
+
+
+@dataclass(slots=True, eq=False)
+class Talk:
+    """One call.
+
+    Parameters:
+        line: Twilio's side of it.
+        runs: Its bots.
+        ear: Words that were heard, and when.
+        said: What the caller said, and when they began.
+        idle_at: Which of it was said while the bot had nothing more to say.
+        losses: When it lost its bot.
+        crashes: How often its bot raised.
+        two_since: Since when two bots have it.
+        recordings: Recordings that were told of.
+    """
+
+    line: Line
+    runs: list[Run] = field(default_factory=list[Run])
+    ear: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    said: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    whole: set[str] = field(default_factory=set[str])
+    losses: list[float] = field(default_factory=list[float])
+    crashes: int = 0
+    two_since: float | None = None
+    recordings: list[str] = field(default_factory=list[str])
+    excuse: str = ""
+
+    @property
+    def run(self) -> Run | None:
+        """The bot that has it now."""
+        return next((one for one in reversed(self.runs) if one.lives), None)
+
+
+class Ledger:
+    """Writes down what happens, and what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.talks: dict[str, Talk] = {}
+        self.wrong: list[str] = []
+        self.events: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.troubles: list[tuple[float, float]] = []
+        """When the register was in trouble, or a worker was halted."""
+        self._began_at = asyncio.get_running_loop().time()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return asyncio.get_running_loop().time() - self._began_at
+
+    def note(self, event: str, *what: object) -> None:
+        """Writes something down."""
+        self.counts[event] += 1
+        self.events.append(f"{self.now:9.3f}  {event}  {' '.join(map(str, what))}")
+
+    def is_wrong(self, what: str) -> None:
+        """Something happened that must not."""
+        self.note("WRONG", what)
+        self.wrong.append(what)
+
+    def is_troubled(self, since: float, until: float) -> bool:
+        """Whether there was trouble of the register's, or a halt, in some time."""
+        return any(begin <= until and since <= end for begin, end in self.troubles)
+
+    def look(self) -> None:
+        """Sees whether any call has two bots."""
+        for sid, talk in self.talks.items():
+            living = [one for one in talk.runs if one.lives and not one.worker.process.is_halted]
+            if len(living) < 2:
+                talk.two_since = None
+                continue
+            talk.two_since = self.now if talk.two_since is None else talk.two_since
+            late = self.now - talk.two_since
+            if late > _TWO_SECS and not self.is_troubled(talk.two_since - 2, self.now):
+                names = ", ".join(one.worker.name for one in living)
+                self.is_wrong(f"{sid} has {len(living)} bots for {late:.1f} s, at {names}")
+                talk.two_since = self.now + 1000
+
+    def judge(self, talk: Talk) -> None:
+        """Sees whether a call that is over went as it should."""
+        sid, line = talk.line.call_sid, talk.line
+        if line.outcome not in ("caller hung up", "bot hung up") and not talk.excuse:
+            self.is_wrong(f"{sid} is lost: {line.outcome!r} after {len(talk.runs)} bots")
+        self._judge_words(sid, talk)
+        if talk.runs:
+            self._judge_memory(sid, talk)
+        self._judge_recordings(sid, talk)
+
+    def _judge_words(self, sid: str, talk: Talk) -> None:
+        first: dict[str, float] = {}
+        for word, at in talk.ear:
+            if word == ASK:
+                continue
+            if word in first and not self._may_come_again(talk, first[word], at):
+                self.is_wrong(f"{sid} heard {word} at {first[word]:.2f} and at {at:.2f}")
+            group, letter = word[:-1], word[-1]
+            before = chr(ord(letter) - 1)
+            if letter != "a" and group + before not in first:
+                self.is_wrong(f"{sid} heard {word} at {at:.2f} without {group}{before}")
+            first.setdefault(word, at)
+        self.counts["words"] += len(first)
+        self.counts["words again"] += sum(word != ASK for word, _ in talk.ear) - len(first)
+        for group in talk.whole:
+            if group + "f" not in first:
+                self.is_wrong(f"{sid} never heard the end of {group}")
+
+    def _may_come_again(self, talk: Talk, first: float, again: float) -> bool:
+        losses = [at for at in talk.losses if first <= at <= again]
+        if not losses:
+            return False
+        since = losses[0] - first
+        return since <= _LATE_WORDS_SECS or self.is_troubled(first - 1.5, again)
+
+    def _judge_memory(self, sid: str, talk: Talk) -> None:
+        messages = [m for m in talk.runs[-1].bot.context.messages if isinstance(m, dict)]
+        known = Counter(str(m["content"]) for m in messages if m["role"] == "user")
+        asked = [run.began_at for run in talk.runs if run.bot.asks]
+        ended_at = talk.ear[-1][1] if talk.ear else 0.0
+        for text, at in talk.said:
+            if known[text] > 1:
+                self.is_wrong(f"{sid} remembers {text} {known[text]} times")
+            is_lost = not known[text] and not any(again > at for again in asked)
+            if is_lost and ended_at > at + 4.0 and text != talk.runs[-1].bot.pending:
+                self.is_wrong(f"{sid} has lost {text}, said at {at:.2f}, and does not ask")
+
+    def _judge_recordings(self, sid: str, talk: Talk) -> None:
+        for run in talk.runs:
+            for told, count in Counter(run.bot.told).items():
+                if count > 1:
+                    self.is_wrong(f"{sid}: a bot is told of {told} {count} times")
+        told = [one for run in talk.runs for one in run.bot.told]
+        for recording in talk.recordings:
+            order = [status for sid_, status in told if sid_ == recording]
+            if order and _out_of_order(order):
+                self.is_wrong(f"{sid}: bots are told of {recording}: {order}")
+
+
+def _out_of_order(order: Iterable[str]) -> bool:
+    return any(
+        before == "completed" and after == "in-progress" for before, after in pairwise(order)
+    )
