@@ -259,4 +259,4 @@ class Line:
             return None
 
 
-_CLOSE = aiohttp.ClientWSTimeout(ws_close=2.0)
+_CLOSE = aiohttp.ClientWSTimeout(ws_close=2.0)  # type: ignore[reportCallIssue]

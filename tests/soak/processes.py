@@ -82,7 +82,7 @@ class SoakLoop(VirtualEventLoop):
         # There are no sockets, and no threads.
         self._selector.select = self._jump  # type: ignore[reportAttributeAccessIssue]
         self.processes: list[Process] = []
-        self.set_task_factory(_kept_task)
+        self.set_task_factory(_kept_task)  # type: ignore[reportArgumentType]
 
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: Any = None

@@ -67,7 +67,7 @@ class StandIn:
         self._heard_at_ear = heard
         self._heard: list[str] = []
         self._said_by_caller: asyncio.Queue[str] = asyncio.Queue(64)
-        call.tell = self._tell  # type: ignore[method-assign]
+        call.tell = self._tell
 
     async def _tell(self, frame: Frame) -> None:
         if isinstance(frame, RecordingFrame):

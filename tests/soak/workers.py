@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -58,6 +59,7 @@ class Worker:
     async def run(self) -> None:
         """Begins, within its process."""
         fleet = self._fleet
+        register: Any = fleet.register
         settings = ServerSettings(
             auth_token=AUTH_TOKEN,
             public_url=PUBLIC_URL,
@@ -66,12 +68,13 @@ class Worker:
             transport=_NO_AUDIO,
             warm=False,
             fleet=FleetSettings(
-                register=fleet.register, worker=self.name, worker_url=f"http://{self.name}"
+                register=register, worker=self.name, worker_url=f"http://{self.name}"
             ),
         )
         app = create_app(self._answer, settings)
         self.state = app[STATE]
         self.state.is_served_here = True
+        self.state.lag = _NoLag()  # type: ignore[assignment]
         passing = self.state.workers
         passing._session = aiohttp.ClientSession(  # type: ignore[reportPrivateUsage]
             connector=Connector(fleet.network, fleet.by_host, keeps=True),
@@ -187,6 +190,7 @@ class _NoLag:
     """A loop in virtual time is never late, and looking often whether it is would take long."""
 
     p95_secs = 0.0
+    follow: object = None
 
     def start(self) -> None:
         pass
@@ -199,11 +203,8 @@ class _NoLag:
 def seeded(choose: random.Random) -> Iterator[None]:
     """Has workers choose by a seed, and hand no sockets over."""
     made = SimpleNamespace(Random=lambda: random.Random(choose.random()))
-    fakes = (
-        (choice, "random", made),
-        (joining, "Handovers", _NoHandovers),
-        (joining, "LoopLag", _NoLag),
-    )
+    fakes: list[tuple[Any, str, Any]] = [(choice, "random", made)]
+    fakes.append((joining, "Handovers", _NoHandovers))
     given = [(room, name, getattr(room, name)) for room, name, _ in fakes]
     for room, name, fake in fakes:
         setattr(room, name, fake)
