@@ -6,6 +6,7 @@ those who keep Pipecat's own websocket transport.
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loguru import logger
@@ -79,16 +80,17 @@ class EventFrames:
         self._longest_gap = round(longest_gap_secs * SAMPLE_RATE)
         is_plain = sample_rate == SAMPLE_RATE
         self._resampler = None if is_plain else Resampler(SAMPLE_RATE, sample_rate)
-        self._stale = False
+        self.is_stale = False
+        """Whether the caller's next audio had been there already, and is dropped."""
 
     def of(self, event: Event | MarkEcho) -> list[Frame]:
         """The frames an event amounts to, often one, sometimes none."""
         match event:
-            case Media() if event.track == INBOUND and not self._stale:
-                return self._frames(event.payload, event.timestamp)
             case Media():
-                self._stale = self._stale and event.track != INBOUND
-                return []
+                is_heard = event.track == INBOUND and not self.is_stale
+                self.is_stale = self.is_stale and event.track != INBOUND
+                audio = self.audio([event]) if is_heard else None
+                return [audio] if audio else []
             case TimestampBreak():
                 return self._gap(event)
             case MarkEcho():
@@ -106,31 +108,39 @@ class EventFrames:
             case _:
                 return []
 
-    def _frames(self, mulaw: bytes, timestamp: int | None) -> list[Frame]:
+    def audio(self, pieces: Sequence[Media]) -> MulawInputFrame | None:
+        """The frame of the caller's audio, in pieces that follow each other; None if it is empty.
+
+        Args:
+            pieces: At least one.
+        """
+        mulaw = pieces[0].payload
+        if len(pieces) > 1:
+            mulaw = b"".join([piece.payload for piece in pieces])
         pcm = ulaw2lin(mulaw, 2)
         if self._resampler is not None:
             pcm = self._resampler.resample(pcm)
         if not pcm:
-            return []
-        return [
-            MulawInputFrame(
-                audio=pcm,
-                sample_rate=self._sample_rate,
-                num_channels=1,
-                mulaw=mulaw,
-                timestamp=timestamp,
-            )
-        ]
+            return None
+        return MulawInputFrame(
+            audio=pcm,
+            sample_rate=self._sample_rate,
+            num_channels=1,
+            mulaw=mulaw,
+            timestamp=pieces[0].timestamp,
+        )
 
     def _gap(self, gap: TimestampBreak) -> list[Frame]:
         if gap.track != INBOUND:
             return []
         frames: list[Frame] = [AudioGapFrame(kind=gap.kind, milliseconds=gap.size)]
         if gap.kind is not BreakKind.GAP:
-            self._stale = True
+            self.is_stale = True
             return frames
         missing = min(gap.size * SAMPLE_RATE // 1000, self._longest_gap)
-        return frames + self._frames(bytes([MULAW_SILENCE]) * missing, gap.expected)
+        silence = Media(payload=bytes([MULAW_SILENCE]) * missing, timestamp=gap.expected)
+        audio = self.audio([silence])
+        return [*frames, audio] if audio else frames
 
 
 _KEYPAD = {entry.value for entry in KeypadEntry}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -122,10 +123,16 @@ class SileroBatch:
             done: Called with how likely each holds speech, which may be at once; must not raise.
             failed: Called with what was raised instead.
         """
-        if len(windows) == 1 and (known := state.recall(windows[0])) is not None:
-            done([known])
+        known: list[float] = []
+        for window in windows:
+            if (probability := state.recall(window)) is None:
+                break
+            known.append(probability)
+        if len(known) == len(windows):
+            done(known)
             return
-        self._waiting.append(_Request(state, windows, done, failed))
+        tell = partial(_behind, known, done) if known else done
+        self._waiting.append(_Request(state, windows[len(known) :], tell, failed))
         if self._runner is None:
             # No call's own task: it outlives the call that happens to begin it.
             running = self._run()
@@ -156,6 +163,10 @@ class SileroBatch:
         if pause > 0 and len(self._waiting) < _BATCHING.largest:
             await asyncio.sleep(pause)
         self._next_batch_at = loop.time() + _BATCHING.interval_secs
+
+
+def _behind(known: list[float], done: Callable[[list[float]], None], found: list[float]) -> None:
+    done(known + found)
 
 
 _batches: "dict[asyncio.AbstractEventLoop, SileroBatch]" = {}

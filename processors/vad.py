@@ -9,7 +9,9 @@ piece of audio stands right behind it, however late and in whatever lumps it cam
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
+from typing import Any, Generic, TypeVar
 
 from pipecat.audio.turn.base_turn_analyzer import BaseTurnAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
@@ -43,60 +45,65 @@ __all__ = [
     "PhoneVAD",
 ]
 
+Piece = TypeVar("Piece")
+
 _ROUNDING = 1e-6
 _NO_AUDIO = InputAudioRawFrame(audio=b"", sample_rate=SAMPLE_RATE, num_channels=1)
 
 
-class AudioSteps:
-    """Makes fewer and longer frames of the caller's audio.
+class AudioSteps(Generic[Piece]):
+    """Has pieces of the caller's audio go on together.
 
-    A processor takes as long for a long frame as for a short one. What is kept back goes on with
-    the audio behind it, or where none comes in time.
+    All that is done with audio takes as long for a long piece as for a short one. What is kept back
+    goes on with the audio behind it, or where none comes in time.
 
     Args:
-        secs: How much audio a frame is to hold, at least; may be changed.
-        push: Takes a frame.
+        secs: How much audio is to go on together, at least; may be changed.
+        late: Takes what was kept back for audio that did not come.
     """
 
-    def __init__(self, secs: float, push: Callable[[MulawInputFrame], Awaitable[None]]):
+    def __init__(self, secs: float, late: Callable[[list[Piece]], Coroutine[Any, Any, None]]):
         self.secs = secs
-        self._push = push
-        self._kept: list[MulawInputFrame] = []
+        self._late = late
+        self._kept: list[Piece] = []
         self._kept_secs = 0.0
-        self._late: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
 
-    async def take(self, frame: MulawInputFrame, *, at_most: float = math.inf) -> None:
-        """Pushes audio on, along with what was kept back, or keeps it back.
+    def take(self, piece: Piece, secs: float, *, at_most: float = math.inf) -> list[Piece]:
+        """Gives what goes on now: the audio and what was kept back, or nothing.
 
         Args:
-            frame: The audio.
-            at_most: How much may be kept back, whatever a frame is to hold.
+            piece: The audio.
+            secs: How long it is.
+            at_most: How much may be kept back, whatever is to go on together.
         """
-        secs = min(self.secs, at_most)
-        if not self._kept and not secs:
-            await self._push(frame)
-            return
-        self._kept.append(frame)
-        self._kept_secs += len(frame.audio) / (2 * frame.sample_rate)
-        if self._kept_secs >= secs - _ROUNDING:
-            await self.flush()
-        elif self._late is None:
+        step = min(self.secs, at_most) - _ROUNDING
+        if not self._kept and secs >= step:
+            return [piece]
+        self._kept.append(piece)
+        self._kept_secs += secs
+        if self._kept_secs >= step:
+            return self.rest()
+        if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._late = loop.call_later(2 * self.secs, self._flush_late)
+            self._timer = loop.call_later(2 * self.secs, self._flush)
+        return []
 
-    async def flush(self) -> None:
-        """Pushes what was kept back."""
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-        if self._kept:
-            pieces, self._kept, self._kept_secs = self._kept, [], 0.0
-            await self._push(MulawInputFrame.joined(pieces))
+    def rest(self) -> list[Piece]:
+        """Gives what was kept back."""
+        if not self._kept:
+            return []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        pieces, self._kept, self._kept_secs = self._kept, [], 0.0
+        return pieces
 
-    def _flush_late(self) -> None:
-        self._late = None
-        self._flushing = asyncio.create_task(self.flush(), name="audio-step")
+    def _flush(self) -> None:
+        self._timer = None
+        if pieces := self.rest():
+            self._flushing = asyncio.create_task(self._late(pieces), name="audio-step")
 
 
 class PhoneVAD(VADProcessor):
@@ -186,12 +193,13 @@ class PhoneVAD(VADProcessor):
         self._pcm = b""
         self._resampler: Resampler | None = None
         self._was_quiet = True
-        self._steps = AudioSteps(step_secs, super().push_frame)
+        self._steps = AudioSteps[MulawInputFrame](step_secs, self._push_pieces)
         self._failure: BaseException | None = None
         self._is_judging = self._holds = False
         self._behind: deque[Frame] = deque()
         self._wake = asyncio.Event()
         self._catching_up: asyncio.Task[None] | None = None
+        self._context: Context | None = None
         # Without queues and tasks of its own: what is heard is judged beside the pipeline.
         direct = {"enable_direct_mode": True} if self._analyzer is not None else {}
         self.is_direct: bool = kwargs.get("enable_direct_mode", self._analyzer is not None)
@@ -208,16 +216,17 @@ class PhoneVAD(VADProcessor):
         """Builds the models, off the event loop, if this is the process's first call."""
         await super().setup(setup)
         advise_on_vads(self)
+        # What is judged for all calls is told in nobody's context.
+        self._context = copy_context()
         if self._analyzer is not None:
             await warm_up()
-            self._catching_up = self.create_task(self._catch_up(self._analyzer), "vad")
         await self._turns.set_up()
 
     async def cleanup(self):
         """Lets go of the analyzers."""
         await super().cleanup()
         task, self._catching_up = self._catching_up, None
-        if task is not None:
+        if task is not None and not task.done():
             await self.cancel_task(task)
         await self._turns.clean_up()
 
@@ -237,9 +246,19 @@ class PhoneVAD(VADProcessor):
         self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
     ) -> None:
         """Pushes a frame, behind the audio that came before it."""
-        if direction is FrameDirection.DOWNSTREAM:
-            await self._steps.flush()
+        if direction is FrameDirection.DOWNSTREAM and (pieces := self._steps.rest()):
+            await self._push_pieces(pieces)
         await super().push_frame(frame, direction)
+
+    async def _push_pieces(self, pieces: Sequence[MulawInputFrame]) -> None:
+        await super().push_frame(MulawInputFrame.joined(pieces))
+
+    @property
+    def patience_secs(self) -> float:
+        """How much of the caller's silence may come together by now: all that goes on together."""
+        analyzer = self._analyzer
+        is_idle = analyzer is not None and analyzer.is_quiet and self._told_secs == 0.0
+        return self._steps.secs if is_idle else 0.0
 
     async def _forward(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, VADParamsUpdateFrame):
@@ -262,16 +281,24 @@ class PhoneVAD(VADProcessor):
         if self._holds:
             self._behind.append(frame)
         elif self._analyzer is not None:
-            await self._or_report(self._hear(frame, self._analyzer))
+            try:
+                await self._hear(frame, self._analyzer)
+            except Exception as error:
+                await self._report(error)
 
     async def _hear(self, frame: InputAudioRawFrame, analyzer: PhoneVADAnalyzer) -> None:
+        self._was_quiet = analyzer.is_quiet
         if isinstance(frame, MulawInputFrame):
             analyzer.bot = frame.bot
-            step = math.inf if analyzer.is_quiet else self._SPEECH_STEP_SECS
-            await self._steps.take(frame, at_most=step)
+            step = math.inf if self._was_quiet else self._SPEECH_STEP_SECS
+            secs = len(frame.audio) / (2 * frame.sample_rate)
+            if pieces := self._steps.take(frame, secs, at_most=step):
+                together = frame if len(pieces) == 1 else MulawInputFrame.joined(pieces)
+                await super().push_frame(together)
         else:
             await self.push_frame(frame)
-        self._pcm, self._was_quiet = self._line_audio(frame), analyzer.is_quiet
+        is_plain = frame.sample_rate == SAMPLE_RATE
+        self._pcm = frame.audio if is_plain else self._line_audio(frame)
         self._is_judging = self._holds = True
         if not analyzer.hear(self._pcm, self._judged):
             self._is_judging = False
@@ -281,8 +308,6 @@ class PhoneVAD(VADProcessor):
     def _line_audio(self, frame: InputAudioRawFrame) -> bytes:
         """A frame's audio at the line's rate, at which it is judged."""
         rate = frame.sample_rate
-        if rate == SAMPLE_RATE:
-            return frame.audio
         # Pipecat's workers ask for 16 kHz unless they are told otherwise. What came by telephone
         # has nothing above 4 kHz to be kept out, and a filter that keeps it out is 60 ms late.
         if self._resampler is None or self._resampler.input_rate != rate:
@@ -295,18 +320,22 @@ class PhoneVAD(VADProcessor):
         Where nothing is to be told, and nothing waits, that was all: most of a call is so.
         """
         analyzer, self._is_judging, self._failure = self._analyzer, False, error
-        if analyzer is None or error is not None or self._behind or not self._is_quiet(analyzer):
-            self._wake.set()
-        else:
+        if analyzer is None:
+            return
+        if error is None and not self._behind and self._is_quiet(analyzer):
             self._turns.hear(self._pcm)
             self._holds = False
+            return
+        self._wake.set()
+        if self._catching_up is None or self._catching_up.done():
+            self._catching_up = self.create_task(self._catch_up(analyzer), "vad", self._context)
 
     def _is_quiet(self, analyzer: PhoneVADAnalyzer) -> bool:
         return self._was_quiet and analyzer.is_quiet and self._told_secs == 0.0
 
     async def _catch_up(self, analyzer: PhoneVADAnalyzer) -> None:
-        """Tells what was found, and goes on with what waited for it."""
-        while True:
+        """Tells what was found, and goes on with what waited for it, until all is quiet again."""
+        while self._holds or not analyzer.is_quiet or self._told_secs:
             await self._wake.wait()
             self._wake.clear()
             await self._or_report(self._follow(analyzer))
@@ -319,8 +348,11 @@ class PhoneVAD(VADProcessor):
         try:
             await step
         except Exception as error:
-            text = f"expected the caller's audio to be judged, got {type(error).__name__}"
-            await self.push_error(text, exception=error, category=ErrorCategory.UNKNOWN)
+            await self._report(error)
+
+    async def _report(self, error: Exception) -> None:
+        text = f"expected the caller's audio to be judged, got {type(error).__name__}"
+        await self.push_error(text, exception=error, category=ErrorCategory.UNKNOWN)
 
     async def _follow(self, analyzer: PhoneVADAnalyzer) -> None:
         """Tells what is known by what was heard last."""

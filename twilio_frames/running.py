@@ -15,6 +15,7 @@ from pipecat.frames.frames import CancelFrame
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
+from twilio_frames.on_demand_bus import OnDemandBus
 from twilio_frames.safe_logging import report_unforeseen
 from twilio_frames.stopping import FRAME_TASKS, cancel_until_done
 
@@ -42,9 +43,10 @@ class PipelineRun:
     def __init__(self, worker: PipelineWorker, call_sid: str):
         self._worker = worker
         self._call_sid = call_sid
-        self._runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
+        self._runner = WorkerRunner(bus=OnDemandBus(), handle_sigint=False, handle_sigterm=False)
         self._running: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._steps: set[asyncio.Task[None]] = set()
         self.left: set[asyncio.Task[Any]] = set()
         """Tasks that could not be stopped."""
@@ -70,16 +72,33 @@ class PipelineRun:
                 await self.stop("the bot was cancelled")
             raise
         finally:
+            if self._late is not None:
+                self._late.cancel()
             if self._stopping is not None:
                 await asyncio.shield(self._stopping)
         if self._running.done() and not self._running.cancelled():
             self._running.result()
 
+    def expect_end(self, secs: float) -> None:
+        """Stops it if it does not end by itself in time, now that its line has."""
+        if self._late is None:
+            self._late = asyncio.get_running_loop().call_later(secs, self._end_late, secs)
+
+    def _end_late(self, secs: float) -> None:
+        logger.bind(call_sid=self._call_sid).warning(
+            f"{self._call_sid}: the pipeline still ran {secs:g} s after the line ended and is "
+            "cancelled"
+        )
+        self._begin_stop("the line has ended")
+
     async def stop(self, reason: str) -> None:
         """Stops it, in bounded time."""
+        await asyncio.shield(self._begin_stop(reason))
+
+    def _begin_stop(self, reason: str) -> "asyncio.Task[None]":
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(reason), name="pipeline-stop")
-        await asyncio.shield(self._stopping)
+        return self._stopping
 
     async def _stop(self, reason: str) -> None:
         if self._running is None:

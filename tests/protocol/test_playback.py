@@ -334,7 +334,7 @@ class Conversation:
 
     def _read(self, now: float, message: str | int) -> None:
         if isinstance(message, int):
-            self._at(now, lambda now: self.playback.media_received(message))
+            self._at(now, lambda _: setattr(self.playback, "caller_at", message))
         else:
             self._at(now, lambda now: self.playback.mark_echoed(message, now))
 

@@ -19,6 +19,14 @@ MULAW_SILENCE = 0xFF
 """The code of a zero sample. (0x00 is not silence but the loudest negative sample, -32124.)"""
 
 
+NEARLY_SILENT = bytes(
+    code for code in range(256) if audioop.max(audioop.ulaw2lin(bytes([code]), 2), 2) < 250
+)
+"""The codes of samples below -42 dB of full scale, as noise on a quiet line has them: audio that
+holds no others (``not mulaw.translate(None, NEARLY_SILENT)``) is no speech that a caller means to
+be heard."""
+
+
 def encode_mulaw(pcm: bytes) -> bytes:
     """Mu-law of 16-bit PCM: half as many bytes.
 

@@ -94,6 +94,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         self._prepared = prepared
         self._ends_by_rest = False
         self._line_ended = asyncio.Event()
+        self._run: PipelineRun | None = None
         self._goodbye: Goodbye | None = None
         self._logs: list[CallLog] = []
         self._first_frames: list[Frame] = []
@@ -311,13 +312,14 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             await worker.queue_frames([*self._first_frames, *begin_with])
 
     async def _run_pipeline(self, run: PipelineRun) -> None:
-        follower = asyncio.create_task(self._follow_line(run))
+        self._run = run
+        if self._line_ended.is_set():
+            run.expect_end(self._WIND_UP_SECS)
         try:
             await run.run(self.transport.expect_break_off)
         finally:
             self.stopped()
-            self.tasks_left = run.left
-            follower.cancel()
+            self._run, self.tasks_left = None, run.left
             if self.keeper is not None:
                 await self.keeper.close()
             await self.answers.stop()
@@ -390,7 +392,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             await self.worker.queue_frame(EndFrame())
             return
         await self.transport.close()
-        self._line_ended.set()
+        self._line_is_over()
         if self._ends_by_rest:
             await self._end_by_rest()
 
@@ -432,19 +434,14 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             self.keeper.line_ended()
         self.detours.ended()
         self.hold_music.ended()
-        self._line_ended.set()
+        self._line_is_over()
         self.answers.ended()
+
+    def _line_is_over(self) -> None:
+        self._line_ended.set()
+        if self._run is not None:
+            self._run.expect_end(self._WIND_UP_SECS)
 
     async def line_ended(self) -> None:
         """Return once the stream is over, whoever ended it."""
         await self._line_ended.wait()
-
-    async def _follow_line(self, run: PipelineRun) -> None:
-        """End a pipeline that does not notice the end of its line."""
-        await self._line_ended.wait()
-        await asyncio.sleep(self._WIND_UP_SECS)
-        logger.bind(call_sid=self.call_sid).warning(
-            f"{self.call_sid}: the pipeline still ran {self._WIND_UP_SECS:g} s after the line "
-            "ended and is cancelled"
-        )
-        await run.stop("the line has ended")

@@ -181,7 +181,9 @@ class Playback:
         self._outstanding: deque[_Mark] = deque(maxlen=_MOST_MARKS)
         self._cutting: _Cutting | None = None
         self._delays: deque[float] = deque(maxlen=_DELAYS_KEPT)
-        self._caller_at: int | None = None
+        self.caller_at: int | None = None
+        """When the caller's latest audio began, milliseconds of Twilio's clock, by which the echoes
+        around it are dated; None before the first. Whoever reads the stream sets it."""
         self._run = _Run()
         self._sent_at = 0.0
 
@@ -195,14 +197,6 @@ class Playback:
         if not self.is_audible:
             return self.heard
         return self.sent - round(max(0.0, self.ends_at - now) * BYTES_PER_SECOND)
-
-    def media_received(self, timestamp: int) -> None:
-        """Notes a piece of the caller's audio, by which the echoes around it are dated.
-
-        Args:
-            timestamp: When it began, milliseconds of Twilio's clock.
-        """
-        self._caller_at = timestamp * BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
 
     def audio_sent(self, length: int, now: float, *, mark: str | None = None) -> None:
         """Notes audio that has been sent, and the mark behind it, if there is one."""
@@ -271,8 +265,9 @@ class Playback:
                 return []
             self._outstanding.remove(mark)
         self.echoed += 1
-        if (arrived := self._caller_at) is not None:
+        if self.caller_at is not None:
             # Behind the caller's latest audio, before the next.
+            arrived = self.caller_at * BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
             mark.dated = Interval(arrived, arrived + _FRAME_SAMPLES)
         if mark.is_cut and self._cutting:
             self._cutting.echoes.append(mark)
@@ -335,7 +330,7 @@ class Playback:
         self._outstanding.clear()
         self.heard = self.sent
         self.ends_at = now
-        self._caller_at = None
+        self.caller_at = None
         self._run = _Run()
 
     def is_playing(self, now: float) -> bool:

@@ -121,6 +121,7 @@ class MediaConnection:
         """Who sees the messages."""
         self._echo = echo or BotEcho(self.playback)
         self._leaving: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[bool] | None = None
         self.gone = asyncio.Event()  # Set while the stream has been left, or is over.
         self.violations: Counter[str] = Counter()
         """How many received messages broke which rule."""
@@ -187,7 +188,7 @@ class MediaConnection:
                 self.watchers.tell("received", event, now)
             if isinstance(event, Media):
                 if event.timestamp is not None:
-                    self.playback.media_received(event.timestamp)
+                    self.playback.caller_at = event.timestamp
                 events.append(event)
             elif isinstance(event, Mark):
                 is_own = event.name.startswith(AUTO_MARK)
@@ -407,13 +408,14 @@ class MediaConnection:
             texts.append(self._noted_text(SendMark(name=fence)))
         return await self._send_texts(texts)
 
-    async def check_line(self) -> bool:
+    def check_line(self) -> bool:
         """Whether the call goes on, by what arrived and what is overdue; ends it if not."""
         now = time.monotonic()
         if (ending := self.checks.too_late(now)) is not None:
             self._end(*ending)
         elif self.is_open and self.checks.is_to_be_asked(now):
-            await self.send(SendMark(name=f"{QUESTION}{now}"))
+            asking = self.send(SendMark(name=f"{QUESTION}{now}"))
+            self._asking = asyncio.create_task(asking, name="media-question")
         return self.end_reason is None
 
     def _close_socket(self) -> Coroutine[Any, Any, None]:

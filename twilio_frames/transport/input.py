@@ -1,8 +1,9 @@
 """The caller's side of a Twilio transport: the socket read into Pipecat frames."""
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -24,6 +25,7 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE, mulaw_silence
+from twilio_frames.audio.mulaw import NEARLY_SILENT
 from twilio_frames.errors import CallFailedError, StreamTimeoutError
 from twilio_frames.frames import (
     BacklogFrame,
@@ -41,7 +43,7 @@ from twilio_frames.processors.output.line_sound import LineFilter
 from twilio_frames.processors.replies.empty import EmptyReplies
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.processors.vad import AudioSteps, PhoneVAD
-from twilio_frames.protocol import Event, MarkEcho, Start
+from twilio_frames.protocol import INBOUND, Event, MarkEcho, Media, Start
 from twilio_frames.transport.bot_echo import BotEcho
 from twilio_frames.transport.coming_up import ComingUp, why_not_up
 from twilio_frames.transport.connection import MediaConnection
@@ -101,13 +103,14 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._event_frames = EventFrames()
         self._backlog = Backlog(connection.opened_at)
         self._step_secs = params.audio_in_step_secs
-        self._steps = AudioSteps(0.0, self.push_audio_frame)
+        self._steps = AudioSteps[Media](0.0, self._flush)
+        self._vad: PhoneVAD | None = None
         self._hand_on: Callable[[InputAudioRawFrame], Awaitable[None]] = self.push_frame
         self._beginning: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
         self._coming_up: ComingUp | None = None
         self._hold_ups: HoldUps | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._next_look: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Task[None] | None = None
         self.hears_silence = False
         """Whether the caller is not to be heard."""
@@ -132,7 +135,7 @@ class TwilioInput(BaseInputTransport, LineListener):
             )
             pipeline = setup.pipeline_worker.pipeline
             self._hold_ups = HoldUps(pipeline, self.task_manager.current_tasks)
-            self._looking = self.create_task(self._look())
+            self._look_soon()
         self._event_frames = self._new_event_frames()
 
     def _new_event_frames(self) -> EventFrames:
@@ -141,9 +144,11 @@ class TwilioInput(BaseInputTransport, LineListener):
     async def start(self, frame: StartFrame):
         """Starts to read."""
         await super().start(frame)
-        vad = self.next if isinstance(self.next, PhoneVAD) else None
-        self._steps.secs = 0.0 if vad else self._step_secs
-        self._hand_on = vad.hear if vad and vad.is_direct else self.push_frame
+        if isinstance(self.next, PhoneVAD):
+            self._vad, self._steps.secs = self.next, self.next.patience_secs
+            self._hand_on = self._vad.hear if self._vad.is_direct else self.push_frame
+        else:
+            self._vad, self._steps.secs = None, self._step_secs
         if self._beginning is None:
             self._beginning = self.create_task(self._begin())
             EmptyReplies.behind(self, self._apology)
@@ -168,7 +173,9 @@ class TwilioInput(BaseInputTransport, LineListener):
         """Stops reading and closes the socket, if nothing has yet."""
         await self._connection.close(CallEndReason.ERROR, "pipeline broke off")
         await self._reader.finish()
-        for task in (self._beginning, self._giving_up, self._looking, self._quiet):
+        if self._next_look is not None:
+            self._next_look.cancel()
+        for task in (self._beginning, self._giving_up, self._quiet):
             if task is not None and not task.done():
                 await self.cancel_task(task)
         await super().cleanup()
@@ -188,24 +195,29 @@ class TwilioInput(BaseInputTransport, LineListener):
         # Not here: the processor that failed waits for it, and this ends the pipeline.
         self._giving_up = self.create_task(self._end_pipeline(why_not_up(error)))
 
-    async def _look(self) -> None:
+    def _look_soon(self) -> None:
+        if self._processor_timeout_secs is not None:
+            loop = asyncio.get_running_loop()
+            self._next_look = loop.call_later(_LOOK_SECS, self._look, self._processor_timeout_secs)
+
+    def _look(self, limit: float) -> None:
         """Ends the call where a processor holds the pipeline up, and the caller hears nothing."""
-        limit = self._processor_timeout_secs
-        while limit is not None and self._connection.end_reason is None:
-            await asyncio.sleep(_LOOK_SECS)
-            now = time.monotonic()
-            assert self._hold_ups is not None  # noqa: S101 - it is set where this begins
-            holder = self._hold_ups.look(now, limit)
-            is_here = not self._connection.is_away
-            silent = now - self._connection.playback.ends_at
-            if holder is not None and is_here and silent >= limit:
-                text = (
-                    f"expected each processor to be done with a frame within {limit:g} s, got one "
-                    f"that holds it up: {holder}. Limit what it waits for, do it in a task of its "
-                    "own, or raise TwilioParams.processor_timeout_secs"
-                )
-                self._fail(text, holder.processor)
-                self._giving_up = self.create_task(self._end_pipeline(text))
+        if self._connection.end_reason is not None:
+            return
+        self._look_soon()
+        now = time.monotonic()
+        silent = now - self._connection.playback.ends_at
+        if silent < 0.0 or self._hold_ups is None:
+            return
+        holder = self._hold_ups.look(now, limit)
+        if holder is not None and not self._connection.is_away and silent >= limit:
+            text = (
+                f"expected each processor to be done with a frame within {limit:g} s, got one "
+                f"that holds it up: {holder}. Limit what it waits for, do it in a task of its "
+                "own, or raise TwilioParams.processor_timeout_secs"
+            )
+            self._fail(text, holder.processor)
+            self._giving_up = self.create_task(self._end_pipeline(text))
 
     def blame(self) -> None:
         """Names who has kept the pipeline from coming up in time."""
@@ -251,31 +263,54 @@ class TwilioInput(BaseInputTransport, LineListener):
         await self._reader.tell(self)
 
     async def heard(self, event: Event | MarkEcho) -> None:
-        """Pushes what came on the line."""
-        for frame in self._event_frames.of(event):
+        """Pushes what came on the line; the caller's audio in steps."""
+        frames = self._event_frames
+        if isinstance(event, Media) and event.track == INBOUND and not frames.is_stale:
+            pieces = [event]
+            if self._steps.secs:
+                secs = len(event.payload) / SAMPLE_RATE
+                pieces = self._steps.take(event, secs, at_most=self._patience(event))
+            if pieces and (audio := frames.audio(pieces)) is not None:
+                await self._hear(audio)
+            return
+        if not isinstance(event, Media):
+            await self._flush(self._steps.rest())
+        for frame in frames.of(event):
             if isinstance(frame, MulawInputFrame):
-                frame.bot = self._echo.at_ear(frame.timestamp, len(frame.mulaw))
-                if self._taps.audience.listeners:
-                    self._taps.caller_heard(frame.mulaw, frame.timestamp)
-                if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
-                    self._leave_out()
-                    continue
-                if self.hears_silence:
-                    frame.mulaw = mulaw_silence(len(frame.mulaw) / SAMPLE_RATE)
-                    frame.audio = bytes(len(frame.audio))
-                if self._steps.secs:
-                    await self._steps.take(frame)
-                else:
-                    await self.push_audio_frame(frame)
-                if self._backlog.is_due:
-                    await self.push_frame(self._backlog.question())
+                await self._hear(frame)
             elif isinstance(frame, InputDTMFFrame) and (
                 self.hears_silence or self.take_key(frame.button.value)
             ):
                 pass
             elif not self._deaf or isinstance(frame, MarkReachedFrame):
-                await self._steps.flush()
                 await self.push_frame(frame)
+
+    def _patience(self, media: Media) -> float:
+        """How much audio may wait for what comes behind it, seconds."""
+        if self._vad is None:
+            return math.inf
+        # What may be speech does not wait.
+        return 0.0 if media.payload.translate(None, NEARLY_SILENT) else self._vad.patience_secs
+
+    async def _flush(self, pieces: Sequence[Media]) -> None:
+        """Pushes audio that waited."""
+        if pieces and (audio := self._event_frames.audio(pieces)) is not None:
+            await self._hear(audio)
+
+    async def _hear(self, frame: MulawInputFrame) -> None:
+        """Pushes some of the caller's audio, unless it is too much."""
+        frame.bot = self._echo.at_ear(frame.timestamp, len(frame.mulaw))
+        if self._taps.audience.listeners:
+            self._taps.caller_heard(frame.mulaw, frame.timestamp)
+        if not self._backlog.take(len(frame.mulaw) / SAMPLE_RATE, time.monotonic()):
+            self._leave_out()
+            return
+        if self.hears_silence:
+            frame.mulaw = mulaw_silence(len(frame.mulaw) / SAMPLE_RATE)
+            frame.audio = bytes(len(frame.audio))
+        await self.push_audio_frame(frame)
+        if self._backlog.is_due:
+            await self.push_frame(self._backlog.question())
 
     def _leave_out(self) -> None:
         if not self._is_behind:
@@ -287,6 +322,7 @@ class TwilioInput(BaseInputTransport, LineListener):
 
     async def line_left(self, detour: DetourFrame) -> None:
         """Tells the pipeline that the caller is elsewhere; until they are back, it is silent."""
+        await self._flush(self._steps.rest())
         await self.broadcast_frame(CallAwayFrame, detour=detour)
         self._quiet = self.create_task(self._be_quiet())
 
@@ -320,7 +356,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         if self._ended:
             return
         self._ended = True
-        await self._steps.flush()
+        await self._flush(self._steps.rest())
         await self.push_frame(CallEndedFrame(reason=reason, detail=self._connection.end_detail))
         if not self._deaf:
             # What is being thought or said now has nobody left to hear it.

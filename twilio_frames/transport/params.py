@@ -74,8 +74,9 @@ class TwilioParams(TransportParams):
             the audio takes.
         time_limit_secs: How long a call may last; None for as long as Twilio lets it.
         audio_in_step_secs: How much of the caller's audio a frame holds, at least: what Twilio
-            sends in pieces of 20 ms goes through all of a pipeline that often. Directly in front of
-            a ``PhoneVAD`` every piece is a frame by itself, and 0 makes it so everywhere.
+            sends in pieces of 20 ms goes through all of a pipeline that often. 0 makes every piece
+            a frame by itself. A ``PhoneVAD`` directly behind the input takes its own ``step_secs``
+            of what is nearly silent together, and everything else at once.
         longest_gap_secs: Holes in the caller's audio are filled with silence up to this length.
     """
 

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from loguru import logger
 
@@ -59,9 +58,11 @@ class LineReader:
         self._kept: deque[Event | MarkEcho] = deque()
         self._kept_bytes = 0
         self._has_dropped = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._next_check: asyncio.TimerHandle | None = None
+        self._checked_at = 0.0
         self._has_ended = False
-        self._ending = asyncio.Event()
 
     async def wait_for_start(self) -> Start:
         """Reads up to ``start``, and from then on all that comes; at once if it has been read.
@@ -75,11 +76,9 @@ class LineReader:
         except (StreamTimeoutError, CallFailedError):
             await self._end()
             raise
-        if not self._tasks and not self._has_ended:
-            for work, name in ((self._read(), "media-reader"), (self._watch(), "media-watch")):
-                task = asyncio.create_task(work, name=name)
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        if self._reading is None and not self._has_ended:
+            self._reading = asyncio.create_task(self._read(), name="media-reader")
+            self._check_soon()
         return start
 
     async def tell(self, listener: LineListener) -> None:
@@ -129,40 +128,49 @@ class LineReader:
                     "what the caller said first"
                 )
 
-    async def _watch(self) -> None:
-        awake = time.monotonic()
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_INTERVAL):
-                    await self._ending.wait()
-            slept_from, awake = awake, time.monotonic()
-            # After a stall of the event loop what arrived meanwhile has not been read yet.
-            if awake - slept_from < 2 * _CHECK_INTERVAL and not await self._connection.check_line():
-                break
-        # The reader finishes by itself where the socket wakes it; a half-open one does not.
-        await self._end()
+    def _check_soon(self) -> None:
+        self._checked_at = time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._next_check = loop.call_later(_CHECK_INTERVAL, self._check)
+
+    def _check(self) -> None:
+        """Ends a call that does not go on; looks again soon at one that does."""
+        was_stalled = time.monotonic() - self._checked_at >= 2 * _CHECK_INTERVAL
+        # After a stall of the event loop what arrived meanwhile has not been read yet.
+        if was_stalled or self._connection.check_line():
+            self._check_soon()
+        else:
+            # The reader finishes by itself where the socket wakes it; a half-open one does not.
+            self._ending = asyncio.create_task(self._end(), name="media-end")
 
     async def _end(self) -> None:
         if self._has_ended:
             return
         self._has_ended = True
-        self._ending.set()
+        self._check_no_more()
         reason = self._connection.end_reason or CallEndReason.ERROR
         await self._connection.close(reason, self._connection.end_detail)
         await self._on_ended(self._connection.end_reason or reason)
         if self._listener is not None:
             await self._tell_end(self._listener)
-        for task in self._tasks - {asyncio.current_task()}:
-            task.cancel()
+        if self._reading is not None and self._reading is not asyncio.current_task():
+            self._reading.cancel()
+
+    def _check_no_more(self) -> None:
+        if self._next_check is not None:
+            self._next_check.cancel()
+            self._next_check = None
 
     async def _tell_end(self, listener: LineListener) -> None:
         await listener.line_ended(self._connection.end_reason or CallEndReason.ERROR)
 
     async def finish(self) -> None:
         """Waits a moment for the reading to end, once the connection has."""
-        self._ending.set()
-        tasks = self._tasks - {asyncio.current_task()}
-        if tasks:
+        if self._next_check is not None:
+            self._check_no_more()
+            self._check()
+        tasks = {task for task in (self._reading, self._ending) if task is not None}
+        if tasks := tasks - {asyncio.current_task()}:
             await asyncio.wait(tasks, timeout=_GOODBYE_SECS)
 
 
