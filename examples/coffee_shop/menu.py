@@ -126,9 +126,12 @@ NO_SWEETENER: tuple[str, ...] = (
 
 VOCABULARY: tuple[str, ...] = tuple(
     dict.fromkeys(
-        value
-        for said in (SIZES, DRINKS, ROASTS, SHOTS, AMOUNTS, MILKS, SWEETENERS)
-        for value in said.values()
+        ["yes", "no", "that's all", "goodbye"]
+        + [
+            value
+            for said in (SIZES, DRINKS, ROASTS, SHOTS, AMOUNTS, MILKS, SWEETENERS)
+            for value in said.values()
+        ]
     )
 )
-"""What to expect, for a recogniser that knows all words."""
+"""What to expect, for a recogniser that knows all words: answers of a word, and the menu."""

@@ -25,8 +25,8 @@ from twilio_frames.frames import NoWordsFrame
 from twilio_frames.model_threads import ModelThreads, SharedModels
 from twilio_frames.services.whisper import Ear, PhoneWhisperSTTService
 from twilio_frames.services.whisper.features import log_mel
-from twilio_frames.services.whisper.hearing import hear, prompt_tokens, without_repeats
-from twilio_frames.services.whisper.model import LocalWhisper, model_folder
+from twilio_frames.services.whisper.hearing import Hearing, hear, prompt_tokens, without_repeats
+from twilio_frames.services.whisper.model import Guess, LocalWhisper, model_folder
 
 Settings = PhoneWhisperSTTService.Settings
 
@@ -67,7 +67,7 @@ def texts(frames: Sequence[Frame]) -> list[str]:
 async def test_words_noise_and_errors_each_have_their_frame():
     model = FakeWhisper(
         said("One latte, please."), said("A little bit of milk and honey.", -1.4), said("..."),
-        ValueError("the caller's words"), said("Yes.", -0.9),
+        ValueError("the caller's words"), said("Yes.", -1.1),
     )  # fmt: skip
     down, up = await run(service(model), *5 * utterance())
 
@@ -127,7 +127,7 @@ async def test_model_is_loaded_once_for_all_calls_and_not_by_the_event_loop():
 def test_sound_is_made_as_long_as_it_must_be(secs: float, frames: int, tokens: int):
     model = FakeWhisper()
     pcm = bytes(2 * round(8000 * secs))
-    assert hear(model, pcm, 8000, prompt=prompt_tokens(model), least_score=-1.0) == "heard"
+    assert hear(model, pcm, 8000, Hearing()) == "heard"
 
     assert (model.frames, model.most_tokens) == ([frames], [tokens])
 
@@ -137,7 +137,7 @@ def test_tone_is_heard_at_its_height_whatever_the_rate(rate: int):
     model = FakeWhisper()
     tone = 8000 * np.sin(2 * np.pi * 1000 * np.arange(2 * rate) / rate)
     pcm = tone.astype(np.int16).tobytes()
-    hear(model, pcm + b"\0", rate, prompt=[], least_score=-1.0)
+    hear(model, pcm + b"\0", rate, Hearing())
 
     # 1000 Hz are 15 mels of 45.2, and there are 81 steps to them.
     assert model.loudest == [round(15 / 45.245 * 81) - 1]
@@ -154,7 +154,34 @@ def test_features_are_of_the_range_that_the_model_was_made_for():
 
 def test_vocabulary_is_cut_where_there_is_no_more_room():
     model = FakeWhisper()
-    assert len(prompt_tokens(model, vocabulary=[f"word{n}" for n in range(500)])) == 205
+    hearing = Hearing(vocabulary=[f"word{n}" for n in range(500)])
+    assert len(prompt_tokens(model, hearing)) == 205
+
+
+@pytest.mark.parametrize(
+    ("guess", "nobody", "taken"),
+    [
+        (said("No.", -0.9), 0.2, True),
+        (said("Okay.", -0.8), 0.5, False),
+        (said("all right " * 5, -0.5), 0.7, False),
+        # Of numbers the model holds that nobody spoke.
+        (said("one zero two nine five three six", -0.7), 0.95, True),
+        (said("a little bit of milk and honey", -1.2), 0.3, False),
+    ],
+)
+def test_short_guess_is_doubted_where_nobody_seems_to_speak(
+    guess: Guess, nobody: float, *, taken: bool
+):
+    model = FakeWhisper(guess)
+    model.nobody = nobody
+    assert (hear(model, bytes(160_000), 8000, Hearing()) is not None) == taken
+
+
+def test_guess_that_repeats_itself_is_made_again():
+    model = FakeWhisper(said("cup " * 12, -0.3), said("cup cups", -2.0))
+    assert hear(model, bytes(8000), 8000, Hearing()) is None
+    assert model.repeats_forbidden == [False, True]
+    assert len(model.frames) == 1
 
 
 @pytest.mark.parametrize(
@@ -165,6 +192,7 @@ def test_vocabulary_is_cut_where_there_is_no_more_room():
         ("So I So I so I, so I so I want milk", "So I want milk"),
         ("one two three one two three", "one two three one two three"),
         ("milk and " * 9 + "milk", "milk and milk"),
+        ("Give me a small latte. Give me a small latte.", "Give me a small latte."),
         ("", ""),
     ],
 )
@@ -182,11 +210,14 @@ def test_real_engine_takes_what_it_is_asked(tmp_path: Path):
     pytest.importorskip("ctranslate2")
     make_tiny_model(tmp_path)
     model = LocalWhisper(str(tmp_path), threads=1)
-    prompt = prompt_tokens(model, vocabulary=["a", "b"])
-    guess = model.guess(log_mel(np.zeros(9, np.float32), secs=2.0, bands=80), prompt, 5)
+    prompt = prompt_tokens(model, Hearing(vocabulary=["a", "b"]))
+    encoded = model.encode(log_mel(np.zeros(9, np.float32), secs=2.0, bands=80))
+    guess = model.guess(encoded, prompt, 5, no_repeats=True)
 
     assert (model.bands, model.is_multilingual, len(prompt)) == (80, False, 7)
     assert guess.score < 0
+    assert len(guess.tokens) <= 6
+    assert 0 <= model.no_speech(encoded, prompt[-2:]) <= 1
     (tmp_path / "model.bin").write_bytes(b"none")
     with pytest.raises(ConfigurationError, match="expected a Whisper model of CTranslate2's"):
         LocalWhisper(str(tmp_path))

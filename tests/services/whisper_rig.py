@@ -31,6 +31,8 @@ class FakeWhisper:
         self.most_tokens: list[int] = []
         self.threads: set[str] = set()
         self.loudest: list[int] = []
+        self.nobody = 0.0
+        self.repeats_forbidden: list[bool] = []
         self._texts: list[str] = [*SPECIAL]
 
     def token(self, name: str) -> int | None:
@@ -42,12 +44,21 @@ class FakeWhisper:
         self._texts += text.split()
         return list(range(len(self._texts) - len(text.split()), len(self._texts)))
 
-    def guess(self, features: Floats, prompt: Sequence[int], most_tokens: int) -> Guess:
+    def encode(self, features: Floats) -> None:
         self.frames.append(features.shape[1])
+        self.loudest.append(int(np.argmax(features.max(axis=1))))
+
+    def no_speech(self, encoded: None, prompt: Sequence[int]) -> float:
+        assert SPECIAL.index("<|startofprev|>") not in prompt
+        return self.nobody
+
+    def guess(
+        self, encoded: None, prompt: Sequence[int], most_tokens: int, *, no_repeats: bool = False
+    ) -> Guess:
+        self.repeats_forbidden.append(no_repeats)
         self.prompts.append(" ".join(self._texts[number] for number in prompt))
         self.most_tokens.append(most_tokens)
         self.threads.add(threading.current_thread().name)
-        self.loudest.append(int(np.argmax(features.max(axis=1))))
         guess = self.guesses.pop(0) if self.guesses else said("heard")
         if isinstance(guess, Exception):
             raise guess
@@ -55,7 +66,7 @@ class FakeWhisper:
 
 
 def said(text: str, score: float = -0.1) -> Guess:
-    return Guess(text=text, score=score)
+    return Guess(text=text, score=score, tokens=[hash(word) for word in text.split()])
 
 
 def make_tiny_model(folder: Path) -> None:

@@ -27,7 +27,7 @@ from pipecat.utils.types import NOT_GIVEN, NotGiven, assert_given
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.model_threads import ModelThreads, SharedModels
 from twilio_frames.processors.stt import UtteranceSTTService
-from twilio_frames.services.whisper.hearing import hear, prompt_tokens
+from twilio_frames.services.whisper.hearing import Hearing, hear, task_tokens
 from twilio_frames.services.whisper.model import LocalWhisper, WhisperModel
 
 __all__ = ["PhoneWhisperSTTService"]
@@ -40,9 +40,10 @@ class PhoneWhisperSTTSettings(STTSettings):
     """What of the recogniser may change while it is in use.
 
     Args:
-        vocabulary: Words and phrases to expect, some 150 words at most. They make the difference
-            between "mocha" and "mucker".
-        least_score: What the model is less sure of is no speech: the logarithm of a probability.
+        vocabulary: Words and phrases to expect, some 150 words at most: they make the difference
+            between "mocha" and "mucker". What callers answer in a word belongs to it, first.
+        least_score: What the model is less sure of is no words: the logarithm of a probability, of
+            each token on average, less the probability that nobody spoke where there are few.
     """
 
     vocabulary: Sequence[str] | NotGiven = field(default_factory=lambda: NOT_GIVEN)
@@ -60,7 +61,7 @@ class Ear:
 def _loaded(name: str, threads: int | None = None) -> Ear:
     model = LocalWhisper(name, threads=threads)
     # Its first utterance takes longer than others.
-    hear(model, bytes(16_000), 8000, prompt=prompt_tokens(model), least_score=0.0)
+    hear(model, bytes(16_000), 8000, Hearing())
     return Ear(model, ModelThreads("whisper", threads=model.threads))
 
 
@@ -72,7 +73,7 @@ class PhoneWhisperSTTService(UtteranceSTTService):
 
     Args:
         settings: Model, language, vocabulary and least score, where they are to differ from the
-            usual ones: ``base``, English, none, -1.
+            usual ones: ``base``, English, none, -1.15.
         **kwargs: Passed to ``UtteranceSTTService``.
     """
 
@@ -83,7 +84,7 @@ class PhoneWhisperSTTService(UtteranceSTTService):
 
     def __init__(self, *, settings: PhoneWhisperSTTSettings | None = None, **kwargs: Any):
         usual = PhoneWhisperSTTSettings(
-            model=_MODEL, language=Language.EN, vocabulary=(), least_score=-1.0
+            model=_MODEL, language=Language.EN, vocabulary=(), least_score=Hearing().least_score
         )
         if settings is not None:
             usual.apply_update(settings)
@@ -124,29 +125,21 @@ class PhoneWhisperSTTService(UtteranceSTTService):
     async def transcribe(self, pcm: bytes) -> str | None:
         """The words of one utterance, or None where there are none."""
         ear = await self._ear()
-        work = partial(self._hear, ear.model, pcm, self.sample_rate)
-        return await ear.threads.run(work)
+        return await ear.threads.run(partial(hear, ear.model, pcm, self.sample_rate, self._told()))
 
-    def _hear(self, model: WhisperModel, pcm: bytes, sample_rate: int) -> str | None:
-        return hear(
-            model,
-            pcm,
-            sample_rate,
-            prompt=self._prompt(model),
+    def _told(self) -> Hearing:
+        return Hearing(
+            # "en" of "en-US": Whisper knows no regions.
+            language=str(assert_given(self._hearing.language)).partition("-")[0].lower(),
+            vocabulary=tuple(assert_given(self._hearing.vocabulary)),
             least_score=assert_given(self._hearing.least_score),
         )
-
-    def _prompt(self, model: WhisperModel) -> list[int]:
-        # "en" of "en-US": Whisper knows no regions.
-        language = str(assert_given(self._hearing.language)).partition("-")[0].lower()
-        vocabulary = assert_given(self._hearing.vocabulary)
-        return prompt_tokens(model, language=language, vocabulary=vocabulary)
 
     async def _ear(self) -> Ear:
         return await self.models.get(str(assert_given(self._hearing.model)))
 
     async def _look_at_model(self) -> None:
         try:
-            self._prompt((await self._ear()).model)
+            task_tokens((await self._ear()).model, self._told().language)
         except (ConfigurationError, TimeoutError) as error:
             await self.push_error(str(error), exception=error, category=ErrorCategory.APPLICATION)

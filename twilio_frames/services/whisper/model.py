@@ -24,11 +24,13 @@ class Guess:
 
     Args:
         text: The words, without blanks around them.
-        score: How sure it is of each piece of a word, on average: the logarithm of a probability.
+        score: How sure it is of each token, on average: the logarithm of a probability.
+        tokens: What the words are made of.
     """
 
     text: str
     score: float
+    tokens: Sequence[int]
 
 
 class WhisperModel(Protocol):
@@ -52,14 +54,29 @@ class WhisperModel(Protocol):
         """The tokens of a text."""
         ...
 
-    def guess(self, features: Floats, prompt: Sequence[int], most_tokens: int) -> Guess:
-        """What was said, by one path through the model's choices.
+    def encode(self, features: Floats) -> Any:
+        """What the model makes of sound: most of the work.
 
         Args:
             features: Of shape (bands, frames).
+        """
+        ...
+
+    def guess(
+        self, encoded: Any, prompt: Sequence[int], most_tokens: int, *, no_repeats: bool = False
+    ) -> Guess:
+        """What was said, by one path through the model's choices.
+
+        Args:
+            encoded: Of :meth:`encode`.
             prompt: The tokens ahead of the words.
             most_tokens: How many tokens the words may have.
+            no_repeats: Whether no two tokens may come a second time together.
         """
+        ...
+
+    def no_speech(self, encoded: Any, prompt: Sequence[int]) -> float:
+        """The probability that nobody spoke, as the model has it."""
         ...
 
 
@@ -112,17 +129,32 @@ class LocalWhisper:
         """The tokens of a text."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
-    def guess(self, features: Floats, prompt: Sequence[int], most_tokens: int) -> Guess:
+    def encode(self, features: Floats) -> Any:
+        """What the model makes of sound."""
+        return self._model.encode(self._engine.StorageView.from_array(features[None]))
+
+    def guess(
+        self, encoded: Any, prompt: Sequence[int], most_tokens: int, *, no_repeats: bool = False
+    ) -> Guess:
         """What was said."""
+        repeats = {"no_repeat_ngram_size": 2} if no_repeats else {}
+        found = self._generated(encoded, prompt, most_tokens, return_scores=True, **repeats)
+        tokens = found.sequences_ids[0]
+        text = self._tokenizer.decode(tokens).strip()
+        return Guess(text=text, score=found.scores[0], tokens=tokens)
+
+    def no_speech(self, encoded: Any, prompt: Sequence[int]) -> float:
+        """The probability that nobody spoke."""
+        return self._generated(encoded, prompt, 1, return_no_speech_prob=True).no_speech_prob
+
+    def _generated(
+        self, encoded: Any, prompt: Sequence[int], most_tokens: int, **options: Any
+    ) -> Any:
+        longest = len(prompt) + most_tokens
         (found,) = self._model.generate(
-            self._engine.StorageView.from_array(features[None]),
-            [list(prompt)],
-            beam_size=1,
-            max_length=len(prompt) + most_tokens,
-            return_scores=True,
+            encoded, [list(prompt)], beam_size=1, max_length=longest, **options
         )
-        text = self._tokenizer.decode(found.sequences_ids[0])
-        return Guess(text=text.strip(), score=found.scores[0])
+        return found
 
 
 def model_folder(name: str) -> Path:
