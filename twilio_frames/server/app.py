@@ -74,10 +74,13 @@ def create_app(
         ConfigurationError: The settings cannot work.
     """
     prepare = prepare or getattr(bot, "prepare", None)
-    warm_up = warm_up or getattr(bot, "warm_up", None)
     state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
-    app = _routed(state)
     state.consults.place = partial(place_consult, state)
+    return _served(state, warm_up or getattr(bot, "warm_up", None))
+
+
+def _served(state: ServerState, warm_up: WarmUp | None) -> web.Application:
+    app = _routed(state)
     app.cleanup_ctx.append(measured)
     app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state, is_door=True)))
     if warm_up is not None:
