@@ -118,7 +118,7 @@ async def test_unsigned_webhooks_are_slowed_and_signed_ones_never(site: Site):
     assert (await site.post("/twiml", signature="wrong")).status == 403
     # A signed one that is wrong in itself is Twilio's, and told what is wrong.
     assert (await site.post("/status", {"no": "sid"})).status == 400
-    for open_to_all in ("/healthz", "/readyz", "/", "/listen"):
+    for open_to_all in ("/healthz", "/readyz", "/", "/console"):
         assert (await site.client.get(open_to_all)).status == 200
 
 
