@@ -216,7 +216,7 @@ class MulawOutput(BaseOutputTransport):
         self._queue.add_audio(mulaw_silence(self._end_silence_secs))
         self._queue.add(_Finished(), is_protected=True)
         self._pacer.wake()
-        while (self._line.is_open or self._line.is_away) and not self._finished.is_set():
+        while not (self._line.is_over or self._finished.is_set()):
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.25):
                     await self._finished.wait()

@@ -98,6 +98,7 @@ FILLED_IN = {
     "services.google.tts.PhoneGoogleTTSService": {"_create_client", "_stream_tts"},
     "services.langchain.PhoneLangchainProcessor": {"_ainvoke"},
     "services.partial_speech.PartialSpeechTTSService": {"_record_context_audio_outcome"},
+    "services.piper.PhonePiperTTSService": {"_update_settings"},
     "services.realtime.PhoneOpenAIRealtimeLLMService": {"_service_tools", "_update_settings"},
     "services.redacting.RedactingTTSService": {"_prepare_text_for_tts", "_synthesize_text"},
 }

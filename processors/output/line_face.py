@@ -35,6 +35,11 @@ class Line(Protocol):
         """Whether it has been left, and is to come back."""
         ...
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended; one that has not begun yet has not."""
+        ...
+
     def act(self, action: Act) -> bool:
         """Has the call do something; False if there is none that could."""
         ...

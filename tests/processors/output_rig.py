@@ -37,6 +37,10 @@ class FakeLine:
     def is_open(self) -> bool:
         return self.closed_for is None and not self.is_away
 
+    @property
+    def is_over(self) -> bool:
+        return self.closed_for is not None
+
     async def send(self, message: BotMessage) -> bool:
         if not self.is_open:
             return False

@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import json
 import statistics
 from contextlib import suppress
@@ -91,6 +92,31 @@ async def test_caller_hears_every_sample(phone: Phone):
         assert await bot.end_reason() == "bot hung up"
 
     assert encode_mulaw(tone(0.73)) in caller.result.heard_bot
+
+
+async def test_end_waits_for_a_line_that_has_not_begun():
+    """A reply from a cache, and the end behind it, may be there before Twilio's ``start``."""
+    has_all = asyncio.Event()
+
+    async def speak(bot: Bot):
+        await bot.worker.queue_frames([*speech(0.3), EndFrame()])
+        await bot.before.wait_for(EndFrame)
+        has_all.set()
+
+    async with listening(behaviour=speak) as (url, bots):
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+            await has_all.wait()
+            await time_passes(1)
+            await Wire(socket).begin()
+            heard = b""
+            async for message in socket:
+                told = json.loads(message.data)
+                if told["event"] == "media":
+                    heard += base64.b64decode(told["media"]["payload"])
+        bot = await bots.get()
+        assert await bot.end_reason() == "bot hung up"
+
+    assert encode_mulaw(tone(0.3)) in heard
 
 
 async def test_stopped_speaking_follows_the_ear(phone: Phone):

@@ -95,8 +95,8 @@ class MediaConnection:
         """Told what the stream has been left for."""
         self.detour: DetourFrame | None = None
         """What the stream has been left for; None while the call is on one."""
-        self.is_open = self.is_away = False
-        """Whether messages can be sent; whether the call is on a detour, or about to be."""
+        self.is_open = self.is_away = self.is_over = False
+        """Whether messages can be sent; the call is on a detour, or about to be; it has ended."""
         self._ordered: DetourFrame | None = None
         self._away_since = 0.0
         self._back = asyncio.Event()
@@ -213,7 +213,7 @@ class MediaConnection:
     def _stands(self) -> None:
         """Notes how the call stands, whenever that may have changed."""
         goes_on, is_here = self.end_reason is None, self.left_for is None
-        self.is_away = goes_on and not is_here
+        self.is_away, self.is_over = goes_on and not is_here, not goes_on
         self.is_open = goes_on and is_here and self.stream.state is StreamState.STARTED
 
     @property
