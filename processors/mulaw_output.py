@@ -197,9 +197,18 @@ class MulawOutput(BaseOutputTransport):
             kind = report_unforeseen(error, "a mixer that was to be started")
             await self.push_error(f"{kind} in the mixer: the call goes on without it")
 
-    def hold_speech(self, is_held: bool = True) -> None:
-        """Keeps what the bot says from being heard, at once and until it is told otherwise."""
-        self._pacer.shut(is_held)
+    def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
+        """Keeps what the bot says from being heard, at once and until it is told otherwise.
+
+        Args:
+            is_held: False to let it be heard.
+            by: Who keeps it, if more than one may: it is heard when nobody does.
+        """
+        self._pacer.shut(is_held, by)
+
+    async def heard_out(self) -> None:
+        """Waits until what was sent has been heard, in bounded time; while speech is held."""
+        await self._pacer.heard_out()
 
     async def say_first(self, frame: SpeakClipFrame) -> None:
         """Says a clip as soon as the line lets it, whether or not the pipeline is up."""

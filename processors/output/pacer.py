@@ -5,6 +5,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ _STALL_SECS = 0.03
 _STALLS_REMEMBERED = 60.0
 _LONGEST_LEAD = 1.5
 _LONGEST_CUT = 1.0
+_LATE_SECS = 0.5
+"""By how much later than usual the last mark may come: a busy loop reads it late."""
 # Of where a cut is.
 _DOUBT_BYTES = 24
 # Of a background, which no word may wait for; Pipecat's own transport is as far ahead.
@@ -82,7 +85,7 @@ class OutputPacer:
         self.deliver, self.on_sent = deliver, on_sent
         self.on_heard: Callable[[HeardAudio], Awaitable[None]] | None = on_heard
         """None where nobody makes anything of it."""
-        self._is_shut = False
+        self._shut_by = set[str]()
         self._line = line
         self._timing = timing
         self._background = background
@@ -110,10 +113,17 @@ class OutputPacer:
         longest = max((stall for _, stall in self._stalls), default=0.0)
         return max(self._timing.lead_secs, min(1.5 * longest, _LONGEST_LEAD))
 
-    def shut(self, is_shut: bool) -> None:
-        """Keeps all that is queued, and will be, until it is told otherwise."""
-        self._is_shut = is_shut
+    def shut(self, is_shut: bool, by: str = "") -> None:
+        """Keeps all that is queued, and will be, until whoever does so lets go of it."""
+        (self._shut_by.add if is_shut else self._shut_by.discard)(by)
         self._wake.set()
+
+    async def heard_out(self) -> None:
+        """Waits until what was sent has been heard and told, in bounded time; where it is shut."""
+        playback = self._line.playback
+        limit = max(time.monotonic(), playback.ends_at) + playback.round_trip + _LATE_SECS
+        while self.queue.heard < self.queue.sent and await self._has_news(until=limit):
+            await self._deliver_heard(is_late=self._marks_are_lost)
 
     def _line_ended(self) -> None:
         """Finds out what was heard last, by the clock: no mark comes any more."""
@@ -163,7 +173,7 @@ class OutputPacer:
                 for thing in queue.sent_things():
                     await self.deliver(thing)
             now = time.monotonic()
-            is_kept = (self.is_held or self._is_shut) and self._keeps_queue
+            is_kept = (self.is_held or self._shut_by) and self._keeps_queue
             if queue.sent >= queue.length or is_kept or (queue.has_barrier and queue.is_barred):
                 wait = await self._send_background(now) if self._background.goes_on else None
                 if wait != 0.0:
@@ -205,7 +215,7 @@ class OutputPacer:
     @property
     def _keeps_queue(self) -> bool:
         is_held = self.is_held and not (self.is_held_ahead and self.queue.is_protected)
-        return is_held or self._is_shut
+        return is_held or bool(self._shut_by)
 
     async def _send_background(self, now: float) -> float | None:
         """Sends the background alone, not far ahead: the next word comes behind it."""
@@ -387,13 +397,8 @@ class OutputPacer:
             return
         playback = self._line.playback
         limit = time.monotonic() + min(_LONGEST_CUT, 0.1 + 2 * playback.round_trip)
-        while playback.is_cutting and (left := limit - time.monotonic()) > 0:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._wake.wait()
-            except TimeoutError:
-                break
+        while playback.is_cutting and await self._has_news(until=limit):
+            pass
         playback.settle()
         async with self._delivering:
             if not self._is_cutting:
@@ -402,6 +407,14 @@ class OutputPacer:
             things = self.queue.hear(self._hear_line(position))
             self._end_cut()
             await self._hand_on(things)
+
+    async def _has_news(self, *, until: float) -> bool:
+        """Waits for news; False if there was none by then."""
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until - time.monotonic()):
+                return await self._wake.wait()
+        return False
 
     def _end_cut(self) -> None:
         self._is_cutting = False

@@ -1,5 +1,6 @@
 """What is kept of a call, and what a bot makes of it that goes on."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from tests.waiting import time_passes
-from twilio_frames.call.keeping import CallKeeper
+from twilio_frames.call.keeping import CallKeeper, Place
 from twilio_frames.call.resuming import CallState, Resumed
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.words import HeardTextFrame
@@ -43,9 +44,16 @@ RUNS = [
 
 
 class Line:
-    """A line that can be closed."""
+    """A line that can be closed, and on which speech can be kept back."""
 
     end_reason: CallEndReason | None = None
+    is_held = False
+
+    def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
+        self.is_held = is_held
+
+    async def heard_out(self) -> None:
+        assert self.is_held
 
     async def close(self, reason: CallEndReason, _: str) -> None:
         self.end_reason = reason
@@ -59,13 +67,15 @@ class Kept:
         self.progress = b""
         self.snapshots = 0
         self.is_gone = False
+        self.line = Line()
         self.state = CallState()
         self.context = LLMContext(list(messages))
-        self.keeper = CallKeeper("CA1", {"from": "somebody"}, self.state, self._save)
+        self.places = [Place(save=self._save, is_found=lambda: True)]
+        self.keeper = CallKeeper("CA1", {"from": "somebody"}, self.state, self.places)
         self._source = FrameProcessor()
         self.keeper.begin(self.context)
 
-    async def _save(self, snapshot: bytes | None, progress: bytes) -> bool:
+    async def _save(self, snapshot: bytes | None, progress: bytes, _: int) -> bool:
         if self.is_gone:
             return False
         self.snapshots += snapshot is not None
@@ -73,6 +83,10 @@ class Kept:
         return True
 
     async def happens(self, *frames: Frame) -> None:
+        self.observe(*frames)
+        await time_passes(0.2)
+
+    def observe(self, *frames: Frame) -> None:
         for frame in frames:
             for _ in range(2):
                 self.keeper.observe(
@@ -84,12 +98,12 @@ class Kept:
                         timestamp=0,
                     )
                 )
-        await time_passes(0.2)
 
     async def handed_over(self, within_secs: float) -> bool:
-        line: Any = Line()
+        line: Any = self.line
         handed_over = await self.keeper.hand_over(line, within_secs)
         assert handed_over is (line.end_reason is CallEndReason.HANDED_OVER)
+        assert handed_over is line.is_held
         return handed_over
 
     async def resumed(self) -> Resumed:
@@ -190,6 +204,41 @@ async def test_a_hand_over_waits_for_the_end_of_a_sentence_but_not_for_ever():
     assert await kept.handed_over(2.0)
     resumed = await kept.resumed()
     assert (resumed.rest, resumed.is_planned) == ("coffee.", True)
+
+
+async def test_what_a_bot_says_next_is_kept_back_as_soon_as_it_has_said_something():
+    kept = Kept(GREETED)
+    await kept.happens(TTSSpeakFrame("One two."), *heard("One"))
+    handing_over = asyncio.create_task(kept.handed_over(5.0))
+    await kept.happens()
+    assert not kept.line.is_held
+    # It says on at once, before anybody else has had a turn.
+    kept.observe(*heard("two."))
+    assert kept.line.is_held
+    kept.observe(TTSSpeakFrame("Three."))
+    assert await handing_over
+    resumed = await kept.resumed()
+    assert (resumed.heard, resumed.rest, resumed.is_planned) == ("One two.", "Three.", True)
+
+
+async def test_a_place_that_is_slow_holds_up_no_other():
+    kept = Kept(ASKED)
+    asked = 0
+
+    async def hang(*_: object) -> bool:
+        nonlocal asked
+        asked += 1
+        return await asyncio.Event().wait()
+
+    places = [Place(save=hang, is_found=lambda: True), *kept.places]
+    keeper = kept.keeper = CallKeeper("CA1", {}, kept.state, places)
+    keeper.begin(kept.context)
+    await kept.happens(*reply("One two."), *heard("One"))
+    assert json.loads(kept.progress)["heard"] == 1
+    await kept.happens(*heard("two."))
+    assert json.loads(kept.progress)["heard"] == 2
+    assert asked == 1
+    await keeper.close()
 
 
 async def test_what_cannot_be_kept_is_kept_with_the_next_word_and_not_handed_over():

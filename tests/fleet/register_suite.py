@@ -135,30 +135,44 @@ class RegisterSuite:
 
     async def test_whoever_lost_a_call_may_neither_write_nor_end_it(self, register: Register):
         first = await taken(register)
-        assert await register.save("CA1", first, b"first")
+        assert await register.save("CA1", first, b"first", b"", 1)
         second = await taken(register, worker=SECOND.name)
         assert second > first
-        assert not await register.save("CA1", first, b"late")
+        assert not await register.save("CA1", first, b"late", b"", 2)
         assert not await register.end("CA1", first, "late", goes_on=False, has_failed=True)
         standing = await register.standing("CA1")
         assert standing is not None
         assert (standing.owner, standing.ended, standing.failures) == (SECOND.name, "", 0)
+        await register.issue(ticket(kind=StreamKind.RESUME), 60)
+        standing = await register.standing("CA1")
+        assert standing is not None
+        assert (standing.owner, standing.named) == (SECOND.name, FIRST.name)
         assert standing.has_snapshot
         assert await register.renew(FIRST, {"CA1": first}, 60) == {"CA1"}
         assert await register.renew(SECOND, {"CA1": second}, 60) == set()
-        assert not await register.save("CA-unknown", 1, b"")
+        assert not await register.save("CA-unknown", 1, b"", b"", 1)
 
     async def test_the_next_owner_gets_what_the_one_before_wrote(self, register: Register):
         fence = await taken(register)
         snapshot = bytes(range(256))
-        assert await register.save("CA1", fence, b"older")
-        assert await register.save("CA1", fence, snapshot, b"one word")
-        assert await register.save("CA1", fence, None, b"two words")
+        assert await register.save("CA1", fence, b"older", b"", 1)
+        assert await register.save("CA1", fence, snapshot, b"one word", 2)
+        assert await register.save("CA1", fence, None, b"two words", 4)
+        # One that was late, and is carried out behind it.
+        assert await register.save("CA1", fence, b"older", b"one word", 3)
         await register.issue(ticket(kind=StreamKind.RESUME, worker=SECOND.name), 60)
         claim = await register.redeem("token-of-CA1", "CA1", SECOND.name)
         assert claim is not None
         assert (claim.kind, claim.snapshot, claim.fence) == (StreamKind.RESUME, snapshot, fence + 1)
-        assert claim.progress == b"two words"
+        assert (claim.progress, claim.saved) == (b"two words", 4)
+
+    async def test_a_token_is_good_for_the_fence_at_which_it_was_issued(self, register: Register):
+        fence = await taken(register)
+        await register.issue(ticket(kind=StreamKind.RESUME, worker=SECOND.name), 60)
+        # The call goes on without it, as where the register was gone.
+        await register.renew(FIRST, {"CA1": fence + 1}, 60)
+        assert await register.redeem("token-of-CA1", "CA1", SECOND.name) is None
+        assert await register.renew(FIRST, {"CA1": fence + 1}, 60) == set()
 
     async def test_the_next_owner_knows_how_long_nobody_has_heard_of_the_one_before(
         self, register: Register
@@ -182,7 +196,7 @@ class RegisterSuite:
 
     async def test_how_a_call_ended_is_known_until_it_is_forgotten(self, register: Register):
         fence = await taken(register)
-        await register.save("CA1", fence, b"kept")
+        await register.save("CA1", fence, b"kept", b"", 1)
         assert await register.end("CA1", fence, "error", goes_on=True, has_failed=True)
         standing = await register.standing("CA1")
         assert standing is not None
@@ -232,8 +246,8 @@ class RegisterSuite:
 
     async def test_what_is_too_large_or_too_many_is_not_kept(self, register: Register):
         fence = await taken(register)
-        await register.save("CA1", fence, b"fits")
-        assert await register.save("CA1", fence, bytes(LARGEST_SNAPSHOT + 1))
+        await register.save("CA1", fence, b"fits", b"", 1)
+        assert await register.save("CA1", fence, bytes(LARGEST_SNAPSHOT + 1), b"", 2)
         assert not await register.note("CA1", "large", bytes(LARGEST_NOTE + 1))
         for number in range(MOST_NOTES):
             assert await register.note("CA1", str(number), b"")
@@ -248,5 +262,5 @@ class RegisterSuite:
         standing = await register.standing("CA1")
         assert standing is not None
         assert (standing.owner, standing.fence) == (FIRST.name, 4)
-        assert await register.save("CA1", 4, b"kept")
+        assert await register.save("CA1", 4, b"kept", b"", 1)
         assert await taken(register, worker=SECOND.name) == 5

@@ -24,7 +24,7 @@ class TestMemory(RegisterSuite):
             await taken(register, f"CA{number}")
             await time_passes(KEEP_SECS / 2)
         assert list(register._calls) == ["CA1", "CA2"]  # type: ignore[reportPrivateUsage]
-        await register.save("CA1", 1, b"kept")
+        await register.save("CA1", 1, b"kept", b"", 1)
         await time_passes(KEEP_SECS * 0.75)
         await register.renew(FIRST, {}, 4.0)
         assert list(register._calls) == ["CA1"]  # type: ignore[reportPrivateUsage]

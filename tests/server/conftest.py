@@ -7,8 +7,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from loguru import logger
 
 from tests.server.dialing_rig import FakeApi
+from tests.server.fleet_of_sites import Fleet
 from tests.server.site import TOKEN, Open, RecordingBot, Site
-from twilio_frames.server import ServerSettings, create_app
+from tests.waiting import time_passes
+from twilio_frames.fleet.memory import MemoryRegister
+from twilio_frames.server import FleetSettings, ServerSettings, create_app
 from twilio_frames.server.state import STATE
 from twilio_frames.transport import TwilioParams
 
@@ -33,6 +36,22 @@ async def open_site() -> AsyncIterator[Open]:
     for site in sites:
         await site.state.switchboard.cancel()
         await site.client.close()
+
+
+@pytest.fixture
+def open_fleet(open_site: Open) -> Fleet:
+    async def open_all(workers: int = 2, **changes: Any) -> list[Site]:
+        settings: dict[str, Any] = {"register": MemoryRegister(), **changes}
+        most_calls = settings.pop("max_calls", 10)
+        fleet = FleetSettings(**settings)
+        sites = [
+            await open_site(fleet=fleet, max_calls=most_calls, drain_secs=0.0)
+            for _ in range(workers)
+        ]
+        await time_passes(2 * fleet.lease_secs)
+        return sites
+
+    return open_all
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Several servers that carry calls together, in one process."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -11,60 +9,19 @@ import pytest
 from aiohttp import WSCloseCode, WSServerHandshakeError
 from pipecat.frames.frames import Frame
 
+from tests.server.fleet_of_sites import Broken, Fleet, carriers, far_of, path_of, token_of, up
 from tests.server.site import FORM, Open, Site
 from tests.server.test_console import write_log
 from tests.waiting import time_passes, until
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.fleet.memory import MemoryRegister
-from twilio_frames.fleet.register import Claim, RegisterError, StreamKind, Ticket
+from twilio_frames.fleet.register import Claim, StreamKind, Ticket
 from twilio_frames.frames import CallEndReason, RecordingFrame
 from twilio_frames.server import FleetSettings, ServerSettings
 from twilio_frames.server.fleet.membership import Membership
 from twilio_frames.server.fleet.winding_down import wind_down
 from twilio_frames.server.webhooks.connecting import GOES_ON
-
-Fleet = Callable[..., Awaitable[list[Site]]]
-
-
-@pytest.fixture
-def open_fleet(open_site: Open) -> Fleet:
-    async def open_all(workers: int = 2, **changes: Any) -> list[Site]:
-        settings: dict[str, Any] = {"register": MemoryRegister(), **changes}
-        most_calls = settings.pop("max_calls", 10)
-        fleet = FleetSettings(**settings)
-        sites = [
-            await open_site(fleet=fleet, max_calls=most_calls, drain_secs=0.0)
-            for _ in range(workers)
-        ]
-        await time_passes(2 * fleet.lease_secs)
-        return sites
-
-    return open_all
-
-
-def token_of(twiml: ElementTree.Element) -> dict[str, str]:
-    return {one.attrib["name"]: one.attrib["value"] for one in twiml[0][0]}
-
-
-def path_of(twiml: ElementTree.Element) -> str:
-    return urlsplit(twiml[0][0].attrib["url"]).path
-
-
-def carriers(sites: list[Site], twiml: ElementTree.Element) -> tuple[Site, Site]:
-    """Who is to carry a call by its TwiML, and one who is not, if there is one."""
-    name = path_of(twiml).split("/")[2]
-    named = next(site for site in sites if site.state.fleet.name == name)
-    return named, next((site for site in sites if site is not named), named)
-
-
-async def up(sites: list[Site], call_sid: str = "CA1") -> tuple[Site, Site]:
-    """Brings a call up; gives who has it, and another worker."""
-    twiml = await sites[0].ask("/twiml", FORM | {"CallSid": call_sid})
-    owner, other = carriers(sites, twiml)
-    await owner.start(token_of(twiml), call_sid, path=path_of(twiml))
-    await owner.bot.arrived.wait()
-    return owner, other
 
 
 async def test_a_call_goes_to_the_worker_that_has_fewer(open_fleet: Fleet):
@@ -281,17 +238,17 @@ async def test_a_register_that_knows_too_little_is_no_reason_to_take_workers_awa
     sites = await open_fleet()
     await sites[0].ask()
     await time_passes(1.5)
-    fleet = sites[0].state.fleet
-    shared = fleet._shared  # type: ignore[reportPrivateUsage]
+    far = far_of(sites[0])
+    shared = far.register
     told = await figures(sites[0])
 
     async def status() -> int:
         return (await sites[0].client.get("/fleet")).status
 
     for instead in (Broken(), MemoryRegister()):
-        fleet._shared = instead  # type: ignore[assignment]
+        far.register = instead  # type: ignore[assignment]
         assert await status() == 503
-        fleet._shared = shared  # type: ignore[reportPrivateUsage]
+        far.register = shared
         # The others may not have told it yet that they live.
         await time_passes(1.5)
         assert await status() == (503 if isinstance(instead, Broken) else 200)
@@ -344,7 +301,7 @@ async def test_a_worker_that_is_to_stop_hands_its_calls_over(open_fleet: Fleet):
 async def test_the_last_worker_lets_its_calls_end_for_as_long_as_it_may(open_fleet: Fleet):
     (site,) = await open_fleet(1)
     await up([site, site])
-    assert await wind_down(site.state, 5.0) == 1
+    assert await wind_down(site.state, 4.0) == 1
     assert site.bot.calls[0].end_reason is None
 
 
@@ -425,76 +382,6 @@ async def test_a_call_that_is_lost_wherever_it_is_taken_is_given_up(open_fleet: 
     assert tags == ["Connect", "Connect", "Connect", "Say"]
 
 
-async def test_without_the_register_each_worker_goes_on_alone(open_fleet: Fleet):
-    sites = await open_fleet()
-    owner, _ = await up(sites)
-    for site in sites:
-        site.state.fleet._shared = Broken()  # type: ignore[assignment]
-    twiml = await sites[0].ask("/twiml", FORM | {"CallSid": "CA2"})
-    named, other = carriers(sites, twiml)
-    named.bot.arrived.clear()
-    await other.start(token_of(twiml), "CA2", path=path_of(twiml))
-    await named.bot.arrived.wait()
-    assert owner.bot.calls[0].end_reason is None
-
-
-async def test_a_call_that_is_lost_while_the_register_is_gone_waits_for_it(open_fleet: Fleet):
-    sites = await open_fleet()
-    _, other = await up(sites)
-    await time_passes(0.5)
-    fleet = other.state.fleet
-    fleet._others.clear()  # type: ignore[reportPrivateUsage]
-    register, fleet._shared = fleet._shared, Broken()  # type: ignore[assignment]
-    waiting = await other.ask("/after-stream", FORM | {"CallStatus": "in-progress"})
-    assert [verb.tag for verb in waiting] == ["Pause", "Redirect"]
-    again = urlsplit(waiting[-1].text or "")
-    fleet._shared = register  # type: ignore[reportPrivateUsage]
-    await time_passes(1.5)
-    goes_on = await other.ask(f"{again.path}?{again.query}", FORM | {"CallStatus": "in-progress"})
-    assert goes_on[0].tag == "Connect"
-
-
-async def test_no_call_is_handed_over_while_the_register_is_gone(open_fleet: Fleet):
-    sites = await open_fleet(hand_over_secs=3.0)
-    owner, _ = await up(sites)
-    owner.state.fleet._shared = Broken()  # type: ignore[assignment]
-    assert await wind_down(owner.state, 3.0) == 1
-    assert owner.bot.calls[0].end_reason is None
-
-
-async def test_a_call_that_was_taken_while_the_register_was_gone_is_told_to_it(open_fleet: Fleet):
-    sites = await open_fleet()
-    shared = sites[0].state.fleet._shared  # type: ignore[reportPrivateUsage]
-    for site in sites:
-        site.state.fleet._shared = Broken()  # type: ignore[assignment]
-    owner, other = await up(sites)
-    owner.bot.calls[0].state["order"] = "tea"
-    for site in sites:
-        site.state.fleet._shared = shared  # type: ignore[reportPrivateUsage]
-    await time_passes(2.5)
-    owner.bot.calls[0].state["cups"] = 2
-    await time_passes(0.5)
-    standing = await other.state.fleet.standing("CA1")
-    assert standing is not None
-    assert (standing.owner, standing.has_snapshot) == (owner.state.fleet.name, True)
-    assert owner.bot.calls[0].end_reason is None
-
-
-async def test_no_call_is_resumed_by_whoever_cannot_ask_the_register(open_fleet: Fleet):
-    sites = await open_fleet()
-    fleet = sites[0].state.fleet
-    fleet._shared = Broken()  # type: ignore[assignment]
-    assert await fleet.issue("CA1", StreamKind.RESUME, "", room=None) is None
-    assert await fleet.issue("CA1", StreamKind.NEW, "", room=None) is not None
-
-
-class Broken:
-    """A register that nobody reaches."""
-
-    def __getattr__(self, name: str) -> object:
-        raise RegisterError(name)
-
-
 async def test_without_the_register_new_calls_hear_busy_where_that_is_wished(
     open_site: Open, tmp_path: Path
 ):
@@ -510,6 +397,7 @@ async def test_without_the_register_new_calls_hear_busy_where_that_is_wished(
     "wrong",
     [
         {"register": "mysql://host"},
+        {"near_register": "redis://host"},
         {"register_key": "short"},
         {"worker": "a/b"},
         {"when_full": "music"},
@@ -542,7 +430,8 @@ async def test_what_the_register_holds_of_a_call_is_sealed_by_a_key(tmp_path: Pa
     token = await member.issue("CA1", StreamKind.NEW, "http://x", room=1)
     assert token is not None
     await member.redeem(token, "CA1")
-    await member.save("CA1", b"what was said")
+    for place in member.places("CA1"):
+        assert await place.save(b"what was said", b"", 1)
     await member.note("CA1", "key", b"who calls")
     other = Membership(settings, token_secs=60.0)
     token = await other.issue("CA1", StreamKind.RESUME, "http://x", room=1)
@@ -569,10 +458,11 @@ async def test_no_call_goes_on_with_what_was_said_on_another():
         return claim
 
     _, thief = [await taken(members[0], sid, StreamKind.NEW) for sid in ("CA1", "CA2")]
-    await members[0].save("CA1", b"a card's number", b"how far")
+    for place in members[0].places("CA1"):
+        assert await place.save(b"a card's number", b"how far", 1)
     sealed = await stolen(register, "CA1")
     # Whoever can write to the register puts it where their own call's was.
-    assert await register.save("CA2", thief.fence, sealed.snapshot, sealed.progress)
+    assert await register.save("CA2", thief.fence, sealed.snapshot, sealed.progress, 1)
     resumed = await taken(members[1], "CA2", StreamKind.RESUME)
     assert (resumed.snapshot, resumed.progress) == (None, b"")
 

@@ -16,7 +16,7 @@ from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.server import FleetSettings, ServerSettings, create_app
-from twilio_frames.testing import Caller, Phone, SimulatedTwilio
+from twilio_frames.testing import Caller, CallerOptions, LineConditions, Phone, SimulatedTwilio
 from twilio_frames.testing.known_speech import said, sound
 
 TEXT = "Balo deti fumo gana, kilo. Mano pesu rita sobe tuva."
@@ -140,17 +140,22 @@ async def test_a_line_that_is_lost_is_taken_up_again(phone: Phone):
     assert bot.reasons == [CallEndReason.LINE_LOST, CallEndReason.BOT_HUNG_UP]
 
 
-async def test_a_call_is_handed_over_between_two_sentences(phone: Phone):
+@pytest.mark.parametrize(("within_secs", "delay"), [(10.0, 0.0), (0.1, 0.15)])
+async def test_a_call_is_handed_over_and_no_word_is_lost_or_said_twice(
+    phone: Phone, within_secs: float, delay: float
+):
     async def hands_over(call: Call) -> None:
         await asyncio.sleep(1.3)
-        await call.hand_over(10.0)
+        assert await call.hand_over(within_secs)
 
     async def says_one_more(call: Call) -> None:
         await call.say(QUESTION)
         await call.hang_up()
 
     bot = TalkingBot(hands_over, says_one_more)
-    async with phone.call(served(bot), keep_errors=True) as caller:
+    line = LineConditions(delay_to_bot=delay, delay_from_bot=delay)
+    options = CallerOptions(line=line)
+    async with phone.call(served(bot), keep_errors=True, options=options) as caller:
         await caller.wait_for_end(seconds=60)
     assert heard(caller, TEXT, QUESTION, ASK) == [*TEXT.split(), *QUESTION.split()]
     assert bot.remembered() == [*TEXT.split(), *QUESTION.split()]

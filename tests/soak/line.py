@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urldefrag
 from xml.etree import ElementTree
 
 import aiohttp
@@ -137,7 +138,8 @@ class Line:
             self.streams += 1
             stream_sid = f"MZ{self.call_sid}n{self.streams}"
             await self.stream(noun.attrib["url"], stream_sid, self.last_parameters)
-        action = verb.attrib["action"].removeprefix(PUBLIC_URL)
+        # How persistently it asks, the fragment says; it is not asked for.
+        action = urldefrag(verb.attrib["action"])[0].removeprefix(PUBLIC_URL)
         if self.has_hung_up:
             self.status = "completed"
             self._start_beside(self._fetch(action))

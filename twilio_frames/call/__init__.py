@@ -18,7 +18,7 @@ from twilio_frames.call.answering.actions import Answers
 from twilio_frames.call.caller import Attestation, KnownCaller, Withheld
 from twilio_frames.call.digits import DigitsOutcome, DigitsResult
 from twilio_frames.call.digits.keyed import KeyedCall
-from twilio_frames.call.keeping import CallKeeper, Save
+from twilio_frames.call.keeping import CallKeeper, Place
 from twilio_frames.call.limits import SilencePolicy, TimeLimit, watched
 from twilio_frames.call.overhearing import OverheardCall
 from twilio_frames.call.plans import DetourResult
@@ -146,9 +146,9 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         self.observers.append(log)
         return log
 
-    def keep(self, save: Save) -> None:
+    def keep(self, *places: Place) -> None:
         """Has what another bot would need to go on with the call kept; before ``run()``."""
-        self.keeper = CallKeeper(self.call_sid, self.parameters, self.state, save)
+        self.keeper = CallKeeper(self.call_sid, self.parameters, self.state, places)
         if self.resumed is None:
             # What the bot before has written stands until this one has its memory.
             self.keeper.begin(None)

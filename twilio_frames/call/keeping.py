@@ -5,15 +5,21 @@ Theory of operation
 While a call is up, its *keeper* writes each time that something changes: a *snapshot* with each
 turn (memory, parameters, the bot's own state, functions that are running), and *progress* with each
 word: what is being said, and how much of it was heard. It is told of each frame at once, as a
-call's log is, and one write is under way at a time. Text counts as being said until it stands in
-the memory.
+call's log is. It writes to each place at that one's own pace, one write at a time: one that is slow
+or gone holds up no other. Text counts as being said until it stands in the memory.
+
+A call is handed over in silence: where nobody says anything, or at once if that does not come, what
+is to be said is kept back, what was sent is heard to its end, and only then is it written down how
+the call stands, and the line closed. So it is known exactly what was heard.
 """
 
 import asyncio
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from loguru import logger
@@ -39,19 +45,51 @@ from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.processors.words.progress import behind_words, words_in
 from twilio_frames.transport import TwilioTransport
 
-__all__ = ["CallKeeper", "Save"]
+__all__ = ["CallKeeper", "Place"]
 
 _LARGEST_BYTES = 160 * 1024
 """Of a snapshot's memory: beyond it, the oldest turns are left out. Sealed, it is a third more."""
 
-Save = Callable[[bytes | None, bytes], Awaitable[bool]]
-"""Keeps a snapshot, or the one before where there is none, and progress; False if it could not."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a call is kept.
+
+    Parameters:
+        save: Keeps a snapshot, or the one before where there is none, and progress; told how many
+            saves there were before. False if it could not.
+        is_found: Whether another worker would find it there.
+    """
+
+    save: Callable[[bytes | None, bytes, int], Awaitable[bool]]
+    is_found: Callable[[], bool]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Copy:
+    """What a place has.
+
+    Parameters:
+        place: Where.
+        edition: Of the snapshot that is there.
+        wake: Set when there is more to write.
+        hurry: Set when that must not wait.
+        one_at_a_time: Held by a write.
+    """
+
+    place: Place
+    edition: int = 0
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
 
 _TELLING = (
     *(FunctionCallInProgressFrame, FunctionCallResultFrame, HeardTextFrame, InterruptionFrame),
     *(LLMContextFrame, LLMFullResponseEndFrame, LLMFullResponseStartFrame, LLMTextFrame),
     *(SpeakClipFrame, TTSSpeakFrame, UserStartedSpeakingFrame),
 )
+_LEAVING = "leaving"
 _FRAMES_KEPT = 64
 """A frame is told of by each processor that it passes."""
 
@@ -63,18 +101,26 @@ class CallKeeper(BaseObserver):
         call_sid: The call.
         parameters: Its parameters.
         state: What its bot wants kept.
-        save: Keeps it.
+        places: Where it is kept.
     """
 
     _PAUSE_SECS: float = 0.05
-    """Between two writes: a word takes some 0.3 s."""
+    """Between two writes, unless a word was heard: the model writes some fifty pieces a second."""
+    _AGAIN_SECS: float = 1.0
+    """Until a place is tried again that could not keep it."""
 
-    def __init__(self, call_sid: str, parameters: Mapping[str, str], state: CallState, save: Save):
+    def __init__(
+        self,
+        call_sid: str,
+        parameters: Mapping[str, str],
+        state: CallState,
+        places: Sequence[Place],
+    ):
         super().__init__(observe_every_push=False)
         self._call_sid = call_sid
         self._parameters = dict(parameters)
         self._state = state
-        self._save = save
+        self._copies = [_Copy(place=place) for place in places]
         self._context: LLMContext | None = None
         self._telling: dict[type, bool] = {}
         self._seen: OrderedDict[int, None] = OrderedDict()
@@ -85,15 +131,14 @@ class CallKeeper(BaseObserver):
         self._caller_spoke = False
         self._is_planned = False
         self._is_over = False
-        self.is_handed_over = asyncio.Event()
-        """Set when another bot has all that it needs to go on."""
         self._turns = 0
         self._is_stale = True
-        self._wake = asyncio.Event()
-        self._wake.set()
+        self._kept = b""
+        self._edition = self._saves = 0
         self._moved = asyncio.Event()
-        self._writing: asyncio.Task[None] | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._on_silence: Callable[[], None] | None = None
+        self._writing: list[asyncio.Task[None]] = []
+        self._there_is_more()
         state.changed = self._state_changed
 
     def begin(self, context: LLMContext | None) -> None:
@@ -104,8 +149,11 @@ class CallKeeper(BaseObserver):
         """
         self._context = context
         self._turns = len(context.messages) if context is not None else 0
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_on(), name="call-keeper")
+        if not self._writing:
+            self._writing = [
+                asyncio.create_task(self._write_on(copy), name="call-keeper")
+                for copy in self._copies
+            ]
 
     def line_ended(self) -> None:
         """Nothing more is heard: what a pipeline does at its end changes nothing."""
@@ -113,9 +161,16 @@ class CallKeeper(BaseObserver):
 
     async def close(self) -> None:
         """Writes no more."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait({self._writing})
+        for writing in self._writing:
+            writing.cancel()
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+    def _there_is_more(self, *, in_a_hurry: bool = False) -> None:
+        for copy in self._copies:
+            copy.wake.set()
+            if in_a_hurry:
+                copy.hurry.set()
 
     @property
     def is_between_sentences(self) -> bool:
@@ -129,20 +184,6 @@ class CallKeeper(BaseObserver):
         messages = self._context.messages if self._context is not None else []
         return bool(messages) and role_of(messages[-1]) in ("user", "tool")
 
-    async def is_ready_to_hand_over(self, within_secs: float) -> bool:
-        """Waits until nobody says anything, and sees whether all is kept.
-
-        Args:
-            within_secs: How long it waits.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_secs):
-                while not self.is_between_sentences:
-                    self._moved.clear()
-                    await self._moved.wait()
-        self._is_stale = True
-        return await self._write()
-
     async def hand_over(self, transport: TwilioTransport, within_secs: float) -> bool:
         """Closes a line, for another bot to go on; not where what that needs cannot be kept.
 
@@ -150,24 +191,45 @@ class CallKeeper(BaseObserver):
             transport: The call's.
             within_secs: How long it waits until nobody says anything.
         """
-        if not await self.is_ready_to_hand_over(within_secs) or transport.end_reason is not None:
+        self._on_silence = partial(transport.hold_speech, by=_LEAVING)
+        try:
+            self._look_for_silence()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_secs):
+                    while not self.is_between_sentences:
+                        self._moved.clear()
+                        await self._moved.wait()
+        finally:
+            self._on_silence = None
+        transport.hold_speech(by=_LEAVING)
+        await transport.heard_out()
+        self._is_planned = self._is_stale = True
+        if not await self._is_kept() or transport.end_reason is not None:
+            self._is_planned = False
+            transport.hold_speech(False, by=_LEAVING)
             return False
-        self._is_planned = True
         await transport.close(CallEndReason.HANDED_OVER, "another worker goes on")
-        # With the words that were heard until then.
-        self._is_stale = True
-        await self._write()
-        self.is_handed_over.set()
         return True
+
+    def _look_for_silence(self) -> None:
+        """Keeps back what is said next, as soon as nobody says anything."""
+        if self._on_silence is not None and self.is_between_sentences:
+            self._on_silence()
+
+    async def _is_kept(self) -> bool:
+        """Writes, and gives whether another worker finds it."""
+        kept = await asyncio.gather(*map(self._write, self._copies))
+        both = zip(kept, self._copies, strict=True)
+        return any(is_kept and copy.place.is_found() for is_kept, copy in both)
 
     def say(self, text: str) -> None:
         """Notes what is said beside the pipeline."""
         self._add(text, " ")
-        self._wake.set()
+        self._there_is_more()
 
     def _state_changed(self) -> None:
         self._is_stale = True
-        self._wake.set()
+        self._there_is_more()
 
     def observe(self, data: FramePushed) -> None:
         """Takes a frame. Quick: most frames tell nothing."""
@@ -180,7 +242,8 @@ class CallKeeper(BaseObserver):
             if len(self._seen) > _FRAMES_KEPT:
                 self._seen.popitem(last=False)
             self._take(data.frame)
-            self._wake.set()
+            self._look_for_silence()
+            self._there_is_more(in_a_hurry=isinstance(data.frame, HeardTextFrame))
 
     def _take(self, frame: Frame) -> None:
         match frame:
@@ -208,28 +271,42 @@ class CallKeeper(BaseObserver):
             self._said, self._heard, self._is_cut = "", 0, False
         self._said += (between if self._said else "") + text
 
-    async def _write_on(self) -> None:
+    async def _write_on(self, copy: _Copy) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            is_kept = False
+            await copy.wake.wait()
             try:
-                await self._write()
+                is_kept = await self._write(copy)
             except Exception as error:
                 # Whatever a bot keeps in its memory: the next turn may be kept.
                 logger.bind(call_sid=self._call_sid).warning(
                     f"{self._call_sid}: no snapshot: {type(error).__name__}"
                 )
-            await asyncio.sleep(self._PAUSE_SECS)
+            pause = self._PAUSE_SECS if is_kept else self._AGAIN_SECS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(copy.hurry.wait(), pause)
+            if not is_kept:
+                copy.wake.set()
 
-    async def _write(self) -> bool:
-        async with self._one_at_a_time:
+    async def _write(self, copy: _Copy) -> bool:
+        """Writes how the call stands to one place."""
+        async with copy.one_at_a_time:
+            copy.wake.clear()
+            copy.hurry.clear()
             self._follow_memory()
             self._moved.set()
-            snapshot = self._snapshot() if self._is_stale else None
-            self._is_stale = False
-            is_kept = await self._save(snapshot, self._progress())
-            # What could not be kept is kept with the next word.
-            self._is_stale |= snapshot is not None and not is_kept
+            if self._is_stale:
+                self._kept, self._edition, self._is_stale = (
+                    self._snapshot(),
+                    self._edition + 1,
+                    False,
+                )
+            edition = self._edition
+            self._saves += 1
+            snapshot = None if copy.edition == edition else self._kept
+            is_kept = await copy.place.save(snapshot, self._progress(), self._saves)
+            if is_kept:
+                copy.edition = edition
             return is_kept
 
     def _follow_memory(self) -> None:

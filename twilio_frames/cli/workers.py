@@ -30,7 +30,8 @@ async def run_workers(options: argparse.Namespace) -> int:
     console, dial_key = Console(), dial_key_of(settings)
     sockets = await open_sockets(options.host, options.port)
     with tempfile.TemporaryDirectory(prefix="twilio-frames-") as folder:
-        register = os.environ.get("TWILIO_FRAMES_REGISTER") or f"sqlite://{folder}/register.db"
+        near = os.environ.get("TWILIO_FRAMES_NEAR_REGISTER") or f"sqlite://{folder}/register.db"
+        given = os.environ.get("TWILIO_FRAMES_REGISTER")
         measured = shared_folder(f"{folder}/metrics")
         more = ["--host", options.host, "--no-softphone"]
         more += ["--show-errors"] if options.show_errors else []
@@ -39,7 +40,9 @@ async def run_workers(options: argparse.Namespace) -> int:
             options.workers,
             sockets=sockets,
             environment={
-                "TWILIO_FRAMES_REGISTER": register,
+                # What many machines share may be gone for a while.
+                **({"TWILIO_FRAMES_NEAR_REGISTER": near} if given else {}),
+                "TWILIO_FRAMES_REGISTER": given or near,
                 "TWILIO_FRAMES_DIAL_KEY": dial_key or "",
                 FOLDER: measured,
             },

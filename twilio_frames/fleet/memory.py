@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from twilio_frames.fleet.register import (
     KEEP_SECS,
@@ -26,6 +27,7 @@ __all__ = ["MemoryRegister"]
 @dataclass(slots=True, kw_only=True)
 class _Call:
     owner: str = ""
+    named: str = ""
     fence: int = 0
     ended: str = ""
     failures: int = 0
@@ -33,8 +35,15 @@ class _Call:
     taken_at: float = 0.0
     snapshot: bytes | None = None
     progress: bytes = b""
+    saved: int = 0
     notes: dict[str, bytes] = field(default_factory=dict[str, bytes])
     until: float = 0.0
+
+
+class _Ticket(NamedTuple):
+    ticket: Ticket
+    fence: int
+    until: float
 
 
 class MemoryRegister:
@@ -52,7 +61,7 @@ class MemoryRegister:
         self._capacity = capacity
         self._clock = clock
         self._leases: dict[str, tuple[Lease, float]] = {}
-        self._tickets: OrderedDict[str, tuple[Ticket, float]] = OrderedDict()
+        self._tickets: OrderedDict[str, _Ticket] = OrderedDict()
         self._calls: OrderedDict[str, _Call] = OrderedDict()
 
     async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
@@ -88,25 +97,29 @@ class MemoryRegister:
         while len(self._tickets) >= self._capacity:
             self._tickets.popitem(last=False)
         kept = replace(ticket, token=digest(ticket.token))
-        self._tickets[ticket.call_sid] = kept, self._clock() + secs
+        call = self._open(ticket.call_sid)
+        call.named = ticket.worker
+        self._tickets[ticket.call_sid] = _Ticket(kept, call.fence, self._clock() + secs)
         return True
 
     async def reserved(self, worker: str) -> int:
         """How many streams are on their way."""
         now = self._clock()
-        for call_sid in [sid for sid, (_, until) in self._tickets.items() if until <= now]:
+        for call_sid in [sid for sid, held in self._tickets.items() if held.until <= now]:
             del self._tickets[call_sid]
         return sum(
-            ticket.worker == worker and ticket.kind is not StreamKind.BACK
-            for ticket, _ in self._tickets.values()
+            held.ticket.worker == worker and held.ticket.kind is not StreamKind.BACK
+            for held in self._tickets.values()
         )
 
     async def redeem(self, token: str, call_sid: str, worker: str) -> Claim | None:
         """Use a token up, and take its call."""
-        ticket, until = self._tickets.get(call_sid, (None, 0.0))
-        if ticket is None or until <= self._clock() or ticket.token != digest(token):
+        held = self._tickets.get(call_sid)
+        if held is None or held.until <= self._clock() or held.ticket.token != digest(token):
             return None
-        call = self._open(call_sid)
+        ticket, call = held.ticket, self._open(call_sid)
+        if held.fence != call.fence:
+            return None
         if ticket.kind is StreamKind.BACK and call.owner != worker:
             return None
         del self._tickets[call_sid]
@@ -128,6 +141,7 @@ class MemoryRegister:
             fence=call.fence,
             snapshot=call.snapshot,
             progress=call.progress,
+            saved=call.saved,
             notes=notes,
             silent_secs=silent_secs,
         )
@@ -140,14 +154,14 @@ class MemoryRegister:
         self._tickets.pop(call_sid, None)
 
     async def save(
-        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes, number: int
     ) -> bool:
         """Keep a snapshot."""
         if (call := self._owned(call_sid, fence)) is None:
             return False
-        if fits(snapshot, progress):
+        if fits(snapshot, progress) and number > call.saved:
             call.snapshot = call.snapshot if snapshot is None else snapshot
-            call.progress = progress
+            call.progress, call.saved = progress, number
         return True
 
     async def end(
@@ -179,6 +193,7 @@ class MemoryRegister:
             failures=call.failures,
             quick_losses=call.quick_losses if self._is_quick(call) else 0,
             has_snapshot=call.snapshot is not None,
+            named=call.named,
         )
 
     async def note(self, call_sid: str, key: str, body: bytes) -> bool:

@@ -66,7 +66,10 @@ local takes_slot = ARGV[4] ~= 'back'
 if takes_slot and ARGV[6] ~= '' and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then
   return 0
 end
-redis.call('HSET', KEYS[1], 'token', ARGV[2], 'worker', ARGV[3], 'kind', ARGV[4], 'base', ARGV[8])
+redis.call('HSET', KEYS[1], 'token', ARGV[2], 'worker', ARGV[3], 'kind', ARGV[4], 'base', ARGV[8],
+           'fence', redis.call('HGET', KEYS[3], 'fence') or 0)
+redis.call('HSET', KEYS[3], 'named', ARGV[3])
+if redis.call('PTTL', KEYS[3]) < 0 then redis.call('PEXPIRE', KEYS[3], ARGV[9]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 if takes_slot then
   redis.call('ZADD', KEYS[2], now + ARGV[5], ARGV[1])
@@ -85,16 +88,19 @@ return redis.call('ZCARD', KEYS[1])
 _REDEEM = (
     _NOW
     + """
-local ticket = redis.call('HMGET', KEYS[1], 'token', 'worker', 'kind', 'base')
+local ticket = redis.call('HMGET', KEYS[1], 'token', 'worker', 'kind', 'base', 'fence')
 if ticket[1] ~= ARGV[2] then return false end
+if ticket[5] and ticket[5] ~= (redis.call('HGET', KEYS[2], 'fence') or '0') then return false end
 local is_back = ticket[3] == 'back'
 if is_back and redis.call('HGET', KEYS[2], 'owner') ~= ARGV[3] then return false end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', ARGV[6] .. ticket[2], ARGV[1])
 if is_back then
-  return {ticket[3], ticket[4], tonumber(redis.call('HGET', KEYS[2], 'fence')), false, '', {}, 0}
+  return {ticket[3], ticket[4], tonumber(redis.call('HGET', KEYS[2], 'fence')), false, '', 0,
+          {}, 0}
 end
-local call = redis.call('HMGET', KEYS[2], 'fence', 'taken', 'quick', 'snapshot', 'progress')
+local call = redis.call('HMGET', KEYS[2],
+                        'fence', 'taken', 'quick', 'snapshot', 'progress', 'saved')
 local fence, quick, silent = tonumber(call[1] or 0), 0, 0
 if fence > 0 then silent = ARGV[4] - redis.call('PTTL', KEYS[2]) end
 if fence > 0 and now - tonumber(call[2] or 0) < tonumber(ARGV[5]) then
@@ -105,7 +111,8 @@ redis.call('HSET', KEYS[2], 'owner', ARGV[3], 'fence', fence + 1, 'ended', '', '
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 local notes = redis.call('LRANGE', KEYS[3], 0, -1)
 redis.call('DEL', KEYS[3], KEYS[4])
-return {ticket[3], ticket[4], fence + 1, call[4], call[5] or '', notes, silent}
+return {ticket[3], ticket[4], fence + 1, call[4], call[5] or '', tonumber(call[6] or 0), notes,
+        silent}
 """
 )
 _VOID = """
@@ -115,9 +122,10 @@ redis.call('DEL', unpack(KEYS))
 """
 _SAVE = """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[2]) end
-if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'progress', ARGV[3]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
+if tonumber(redis.call('HGET', KEYS[1], 'saved') or 0) >= tonumber(ARGV[6]) then return 1 end
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'snapshot', ARGV[2]) end
+if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'progress', ARGV[3], 'saved', ARGV[6]) end
 return 1
 """
 _END = """
@@ -131,9 +139,10 @@ return 1
 _STANDING = (
     _NOW
     + """
-local call = redis.call('HMGET', KEYS[1], 'owner', 'fence', 'ended', 'failures', 'quick', 'taken')
-if now - tonumber(call[6] or 0) >= tonumber(ARGV[1]) then call[5] = 0 end
-call[6] = redis.call('HEXISTS', KEYS[1], 'snapshot')
+local call = redis.call('HMGET', KEYS[1],
+                        'owner', 'fence', 'ended', 'failures', 'quick', 'named', 'taken')
+if now - tonumber(call[7] or 0) >= tonumber(ARGV[1]) then call[5] = 0 end
+call[7] = redis.call('HEXISTS', KEYS[1], 'snapshot')
 return call
 """
 )
@@ -236,6 +245,7 @@ class RedisRegister:
         keys = [
             self._key("ticket", ticket.call_sid),
             self._key("reserved", ticket.worker),
+            self._key("call", ticket.call_sid),
         ]
         issued = await self._run(
             _ISSUE,
@@ -266,13 +276,14 @@ class RedisRegister:
         )
         if found is None:
             return None
-        kind, base_url, fence, snapshot, progress, notes, silent_ms = found
+        kind, base_url, fence, snapshot, progress, saved, notes, silent_ms = found
         return Claim(
             kind=StreamKind(kind.decode()),
             base_url=base_url.decode(),
             fence=int(fence),
             snapshot=snapshot,
             progress=progress,
+            saved=int(saved),
             notes=tuple(notes),
             silent_secs=int(silent_ms) / 1000,
         )
@@ -283,12 +294,12 @@ class RedisRegister:
         await self._run(_VOID, keys, call_sid, self._key("reserved", ""))
 
     async def save(
-        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes, number: int
     ) -> bool:
         """Keep a snapshot."""
         is_kept = fits(snapshot, progress)
         kept = (snapshot or b"", progress) if is_kept else (b"", b"")
-        given = (fence, *kept, int(is_kept), _KEEP_MS)
+        given = (fence, *kept, int(is_kept), _KEEP_MS, number)
         return bool(await self._run(_SAVE, [self._key("call", call_sid)], *given))
 
     async def end(
@@ -307,7 +318,7 @@ class RedisRegister:
     async def standing(self, call_sid: str) -> Standing | None:
         """How a call stands."""
         found = await self._run(_STANDING, [self._key("call", call_sid)], _ms(QUICK_SECS))
-        owner, fence, ended, failures, quick, has_snapshot = found
+        owner, fence, ended, failures, quick, named, has_snapshot = found
         if not int(fence or 0):
             return None
         return Standing(
@@ -317,6 +328,7 @@ class RedisRegister:
             failures=int(failures or 0),
             quick_losses=int(quick or 0),
             has_snapshot=bool(has_snapshot),
+            named=(named or b"").decode(),
         )
 
     async def note(self, call_sid: str, key: str, body: bytes) -> bool:

@@ -7,6 +7,10 @@ than :data:`KEEP_SECS` beyond the last sign of life of whom it belongs to, and n
 Each time a call is taken, its *fence* grows: whoever took it before may neither write its snapshot
 nor end it any more, so that no two workers ever own a call. Of a token a digest is kept alone, by
 which nobody can open a stream.
+
+A step that nobody waits for any more, since it was late, may be carried out all the same, behind
+later ones. So a token is good for the fence alone that its call had when it was issued, and saves
+are numbered: what is late changes nothing.
 """
 
 import hashlib
@@ -125,6 +129,7 @@ class Claim:
         fence: What the owner shows with each change; greater each time a call is taken.
         snapshot: What the owner before has written; None if nothing.
         progress: How far that one had come since.
+        saved: The number of the save by which these were kept; 0 for none.
         notes: The callbacks that came while it had no owner, in order.
         silent_secs: For how long nobody has heard of the owner before.
     """
@@ -134,6 +139,7 @@ class Claim:
     fence: int = 1
     snapshot: bytes | None = field(default=None, repr=False)
     progress: bytes = field(default=b"", repr=False)
+    saved: int = 0
     notes: tuple[bytes, ...] = field(default=(), repr=False)
     silent_secs: float = 0.0
 
@@ -149,6 +155,7 @@ class Standing:
         failures: How often a bot of it has failed.
         quick_losses: How often in a row it was lost within seconds of having been taken.
         has_snapshot: Whether another worker can go on with it.
+        named: Whom its latest ticket named, which need not be who has taken it.
     """
 
     owner: str
@@ -157,6 +164,7 @@ class Standing:
     failures: int = 0
     quick_losses: int = 0
     has_snapshot: bool = False
+    named: str = ""
 
     @property
     def has_begun(self) -> bool:
@@ -206,7 +214,8 @@ class Register(Protocol):
     async def redeem(self, token: str, call_sid: str, worker: str) -> Claim | None:
         """Use a token up, and take its call; None if it is not that call's.
 
-        A call that comes back from a detour can be taken by its owner alone.
+        A call that was taken since its token was issued is not that token's any more. One that
+        comes back from a detour can be taken by its owner alone.
         """
         ...
 
@@ -215,7 +224,7 @@ class Register(Protocol):
         ...
 
     async def save(
-        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes, number: int
     ) -> bool:
         """Keep what another worker needs to go on with a call; False if it is another's now.
 
@@ -224,6 +233,8 @@ class Register(Protocol):
             fence: The owner's.
             snapshot: What changes with each turn; None for what was kept before.
             progress: What changes with each word, and is small.
+            number: Grows with each save, of this owner and of those before; what comes behind a
+                later one changes nothing.
         """
         ...
 

@@ -32,15 +32,24 @@ _Value = TypeVar("_Value")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, lease BLOB, until REAL);
 CREATE TABLE IF NOT EXISTS tickets (
-    sid TEXT PRIMARY KEY, token TEXT, worker TEXT, kind TEXT, base_url TEXT, until REAL);
+    sid TEXT PRIMARY KEY, token TEXT, worker TEXT, kind TEXT, base_url TEXT, until REAL,
+    fence INTEGER DEFAULT 0);
 CREATE INDEX IF NOT EXISTS tickets_by_worker ON tickets (worker);
 CREATE TABLE IF NOT EXISTS calls (
     sid TEXT PRIMARY KEY, owner TEXT DEFAULT '', fence INTEGER DEFAULT 0, ended TEXT DEFAULT '',
     failures INTEGER DEFAULT 0, quick_losses INTEGER DEFAULT 0, taken_at REAL DEFAULT 0,
-    snapshot BLOB, progress BLOB DEFAULT x'', until REAL);
+    snapshot BLOB, progress BLOB DEFAULT x'', until REAL, saved INTEGER DEFAULT 0,
+    named TEXT DEFAULT '');
 CREATE TABLE IF NOT EXISTS notes (
     number INTEGER PRIMARY KEY AUTOINCREMENT, sid TEXT, key TEXT, body BLOB, UNIQUE (sid, key));
 """
+
+
+_ADDED = (
+    "tickets ADD fence INTEGER DEFAULT 0",
+    "calls ADD saved INTEGER DEFAULT 0",
+    "calls ADD named TEXT DEFAULT ''",
+)
 
 
 class SqliteRegister:
@@ -140,9 +149,15 @@ class SqliteRegister:
             if not has_slot and _reserved(db, ticket.worker, now) >= (room or 0):
                 return False
             token = digest(ticket.token)
+            _open(db, ticket.call_sid, now)
+            db.execute("UPDATE calls SET named = ? WHERE sid = ?", (ticket.worker, ticket.call_sid))
             db.execute(
-                "INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?)",
-                (ticket.call_sid, token, ticket.worker, ticket.kind, ticket.base_url, now + secs),
+                "INSERT INTO tickets (sid, token, worker, kind, base_url, until, fence)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(ticket.call_sid, token, ticket.worker, ticket.kind, ticket.base_url),
+                    *(now + secs, _fence(db, ticket.call_sid)),
+                ),
             )
             return True
 
@@ -158,17 +173,21 @@ class SqliteRegister:
         def step(db: sqlite3.Connection) -> Claim | None:
             now = time.time()
             found = db.execute(
-                "SELECT kind, base_url FROM tickets WHERE sid = ? AND token = ? AND until > ?",
+                "SELECT kind, base_url, fence FROM tickets"
+                " WHERE sid = ? AND token = ? AND until > ?",
                 (call_sid, digest(token), now),
             ).fetchone()
             if found is None:
                 return None
             kind, base_url = StreamKind(found[0]), found[1]
             _open(db, call_sid, now)
-            owner, fence, snapshot, progress, taken_at, until = db.execute(
-                "SELECT owner, fence, snapshot, progress, taken_at, until FROM calls WHERE sid = ?",
+            owner, fence, snapshot, progress, saved, taken_at, until = db.execute(
+                "SELECT owner, fence, snapshot, progress, saved, taken_at, until FROM calls"
+                " WHERE sid = ?",
                 (call_sid,),
             ).fetchone()
+            if fence != found[2]:
+                return None
             if kind is StreamKind.BACK and owner != worker:
                 return None
             db.execute("DELETE FROM tickets WHERE sid = ?", (call_sid,))
@@ -187,6 +206,7 @@ class SqliteRegister:
                 fence=fence + 1,
                 snapshot=snapshot,
                 progress=progress,
+                saved=saved,
                 notes=_take_notes(db, call_sid),
                 silent_secs=KEEP_SECS - (until - now) if fence else 0.0,
             )
@@ -198,16 +218,21 @@ class SqliteRegister:
         await self._step(lambda db: db.execute("DELETE FROM tickets WHERE sid = ?", (call_sid,)))
 
     async def save(
-        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes = b""
+        self, call_sid: str, fence: int, snapshot: bytes | None, progress: bytes, number: int
     ) -> bool:
         """Keep a snapshot."""
-        kept = (snapshot, progress) if fits(snapshot, progress) else (None, None)
+        number = number if fits(snapshot, progress) else 0
 
         def step(db: sqlite3.Connection) -> bool:
             changed = db.execute(
-                "UPDATE calls SET snapshot = coalesce(?, snapshot),"
-                " progress = coalesce(?, progress), until = ? WHERE sid = ? AND fence = ?",
-                (*kept, time.time() + KEEP_SECS, call_sid, fence),
+                "UPDATE calls SET until = ?,"
+                " snapshot = CASE WHEN saved < ? THEN coalesce(?, snapshot) ELSE snapshot END,"
+                " progress = CASE WHEN saved < ? THEN ? ELSE progress END,"
+                " saved = max(saved, ?) WHERE sid = ? AND fence = ?",
+                (
+                    *(time.time() + KEEP_SECS, number, snapshot, number, progress, number),
+                    *(call_sid, fence),
+                ),
             )
             return changed.rowcount > 0
 
@@ -253,7 +278,8 @@ class SqliteRegister:
             now = time.time()
             row = db.execute(
                 "SELECT owner, fence, ended, failures,"
-                " CASE WHEN ? - taken_at < ? THEN quick_losses ELSE 0 END, snapshot IS NOT NULL"
+                " CASE WHEN ? - taken_at < ? THEN quick_losses ELSE 0 END, snapshot IS NOT NULL,"
+                " named"
                 " FROM calls WHERE sid = ? AND fence > 0 AND until > ?",
                 (now, QUICK_SECS, call_sid, now),
             ).fetchone()
@@ -266,6 +292,7 @@ class SqliteRegister:
                 failures=row[3],
                 quick_losses=row[4],
                 has_snapshot=bool(row[5]),
+                named=row[6],
             )
 
         return await self._step(step)
@@ -315,6 +342,10 @@ def _prepare(db: sqlite3.Connection, patience_secs: float) -> None:
     db.execute("PRAGMA synchronous=OFF")
     # In one go, as two workers may begin at once.
     db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+    for added in _ADDED:
+        # A file of an earlier version lacks them.
+        with contextlib.suppress(sqlite3.OperationalError):
+            db.execute(f"ALTER TABLE {added}")
 
 
 def _open(db: sqlite3.Connection, call_sid: str, now: float) -> None:

@@ -278,6 +278,7 @@ _VARIABLES: _Variables = {
 
 _FLEET_VARIABLES: _Variables = {
     "register": ("TWILIO_FRAMES_REGISTER", _text),
+    "near_register": ("TWILIO_FRAMES_NEAR_REGISTER", _text),
     "register_key": ("TWILIO_FRAMES_REGISTER_KEY", _text),
     "worker": ("TWILIO_FRAMES_WORKER", _text),
     "worker_url": ("TWILIO_FRAMES_WORKER_URL", _text),

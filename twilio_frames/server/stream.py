@@ -18,6 +18,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.metrics.call import CallMetrics
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.calls.preparing import ComingCall
+from twilio_frames.server.fleet.passing import named_worker
 from twilio_frames.server.incoming import check_upgrade, problem, source
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.server.webhooks.callbacks import take_note
@@ -58,7 +59,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if state.strangers.wait_secs(whose):
         params.start_timeout_secs = min(params.start_timeout_secs, _STRANGERS_START_SECS)
     opened = MediaConnection(media_socket(websocket), params)
-    match await _admit(state, opened):
+    match await _admit(state, opened, named_worker(request)):
         case Start() as start, Claim(kind=StreamKind.BACK):
             if not await _go_on(state, websocket, start):
                 await _close(websocket)
@@ -98,7 +99,7 @@ async def _carry(
         prepared = state.preparations.take(start.call_sid)
         call = Call(transport, start, rest=state.rest, prepared=prepared, resumed=resumed)
         if state.settings.fleet.does_resume:
-            call.keep(partial(state.fleet.save, start.call_sid))
+            call.keep(*state.fleet.places(start.call_sid))
         record = state.records.open(start.call_sid)
         # Where another worker was asked for the TwiML, only the ticket knows.
         record.base_url = record.base_url or claim.base_url
@@ -163,7 +164,9 @@ def _keep_log(state: ServerState, call: Call) -> CallLog | None:
     return call.keep_log(path, words=settings.log_words, digits=settings.log_digits)
 
 
-async def _admit(state: ServerState, opened: MediaConnection) -> tuple[Start, Claim] | None:
+async def _admit(
+    state: ServerState, opened: MediaConnection, named: str
+) -> tuple[Start, Claim] | None:
     """Wait for a stream to begin, and take its call by its token; None if it may not."""
     try:
         start = await opened.wait_for_start()
@@ -171,7 +174,7 @@ async def _admit(state: ServerState, opened: MediaConnection) -> tuple[Start, Cl
         state.refusals.note("a stream that never started", str(error))
         return None
     token = start.custom_parameters.get(TOKEN_PARAMETER, "")
-    claim = await state.fleet.redeem(token, start.call_sid)
+    claim = await state.fleet.redeem(token, start.call_sid, named)
     if claim is not None:
         logger.bind(call_sid=start.call_sid).info(f"{start.call_sid}: stream {start.stream_sid}")
         return start, claim

@@ -172,13 +172,18 @@ class TwilioTransport(BaseTransport):
         frame.interruptible = interruptible
         await self._output.say_first(frame)
 
-    def hold_speech(self, is_held: bool = True) -> None:
+    def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
         """Keeps what the bot says from being heard until it is told otherwise.
 
         Args:
             is_held: False to let it be heard.
+            by: Who keeps it, if more than one may: it is heard when nobody does.
         """
-        self._output.hold_speech(is_held)
+        self._output.hold_speech(is_held, by=by)
+
+    async def heard_out(self) -> None:
+        """Waits until what was sent has been heard, in bounded time; while speech is held."""
+        await self._output.heard_out()
 
     async def close(
         self, reason: CallEndReason = CallEndReason.BOT_HUNG_UP, detail: str = "closed"

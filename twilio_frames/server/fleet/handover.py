@@ -56,6 +56,8 @@ async def hand_over(request: web.Request, path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as way:
         way.setblocking(False)
         has_left = False
+        # What Twilio says to the other worker is not for this one, which has the socket for longer.
+        transport.pause_reading()
         try:
             async with asyncio.timeout(_PATIENCE_SECS):
                 await loop.sock_connect(way, path)
@@ -72,6 +74,8 @@ async def hand_over(request: web.Request, path: str) -> bool:
     if has_left:
         # This closes the descriptor of this process alone.
         transport.abort()
+    else:
+        transport.resume_reading()
     return has_left
 
 

@@ -62,9 +62,10 @@ async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:
     record = state.records.get(call_sid)
     if record is not None and record.call is not None:
         return None
-    standing = await state.fleet.standing(call_sid) if call_sid else None
+    named = named_worker(request)
+    standing = await state.fleet.standing(call_sid, named) if call_sid else None
     owner = standing.owner if standing is not None else ""
-    for name in dict.fromkeys((owner, named_worker(request))):
+    for name in dict.fromkeys((owner, named)):
         if name == state.fleet.name:
             return None
         lease = state.fleet.find(name)

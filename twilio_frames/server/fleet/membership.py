@@ -1,21 +1,32 @@
-"""One worker's part in its fleet: its name, its calls' fences, and what it asks of the register.
+"""One worker's part in its fleet: its name, its calls' fences, and what it asks of registers.
 
-The register may be slow, or gone. Whoever asks it here gets an answer in bounded time: where there
-is none, what this worker knows by itself. Nothing that a call does waits for it.
+Theory of operation
+-------------------
+What all workers have in common stands in the *far* register, which may be slow, or gone. Beside it
+there is a *near* one: of the workers of this machine where they share a file, else of this worker
+alone. Whoever asks here gets an answer in bounded time, and nothing that a call does waits for it.
+
+What a call's owner keeps is kept in both, each with a number that grows; so is who owns it. A
+stream's ticket stands in one: in the far register, or in the near one while that is gone. Whoever
+takes a call takes it in both, and goes on with what was kept last. While the far register is gone,
+the near one knows alone whether a call may go on here. It may know of less than has happened, where
+another machine has had the call since; so it is believed if it knows of the call's last stream, by
+the worker whom that one's TwiML named, and whom Twilio's address for what comes next still names.
+Nothing more is needed for a call to have one owner: Twilio has one stream of it at a time, and asks
+what comes next when that has ended; a fence keeps an owner before, which does not know yet that its
+stream is gone, from writing on.
 """
 
-import asyncio
 import contextlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
-from loguru import logger
-
-from twilio_frames.fleet.memory import MemoryRegister
+from twilio_frames.call.keeping import Place
 from twilio_frames.fleet.register import (
     Claim,
     Lease,
@@ -26,16 +37,17 @@ from twilio_frames.fleet.register import (
     Ticket,
 )
 from twilio_frames.fleet.sealing import Seal
+from twilio_frames.server.fleet.reach import Reach
 from twilio_frames.server.fleet.settings import FleetSettings
 
 __all__ = ["Membership"]
 
 _Value = TypeVar("_Value")
 
-_GONE_SECS = 1.0
-"""How long nobody asks a register that has failed."""
 _MOST_UNTOLD = 1000
 """Calls of which it is to be told, when it is back, how they have ended."""
+_SAVES_BITS = 24
+"""Of a save's number, for the owner's own count; above them stands its fence."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,19 +55,17 @@ class Owned:
     """A call of this worker's.
 
     Parameters:
-        fence: What proves it to the register.
-        register: The one that gave it.
-        snapshot: What was saved last, sealed.
+        fence: What proves it to a register.
+        snapshot: What was kept last.
         progress: Likewise.
-        is_behind: Whether the register does not have that.
+        count: How many saves there were.
         ended: Why it has ended, whether it goes on, whether its bot has failed.
     """
 
     fence: int
-    register: Register = field(repr=False)
     snapshot: bytes | None = field(default=None, repr=False)
     progress: bytes = field(default=b"", repr=False)
-    is_behind: bool = False
+    count: int = 0
     ended: tuple[str, bool, bool] = "", True, False
 
 
@@ -75,24 +85,26 @@ class Membership:
         self.lag_secs = 0.0
         self._token_secs = token_secs
         self._seal = Seal(settings.register_key)
-        # What this worker alone knows, where the register is gone, or there is none.
-        self._own = MemoryRegister()
-        self._shared = settings.open_register() if settings.is_shared else None
-        self._gone_until = 0.0
-        self._whole_from = 0.0
+        self._near = Reach(settings.open_near_register(), settings.register_secs)
+        self._far: Reach | None = None
+        if settings.is_shared:
+            self._far = Reach(settings.open_register(), settings.register_secs)
+        self._lease = Lease(name=self.name)
         self._owned: dict[str, Owned] = {}
         self._untold: OrderedDict[str, Owned] = OrderedDict()
         self._others: dict[str, Lease] = {}
+        # The workers that this machine has had.
+        self._seen_here = set[str]()
 
     @property
     def is_alone(self) -> bool:
         """Whether there are no other workers, and never will be."""
-        return self._shared is None
+        return self._far is None
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Whether the register has not answered lately."""
-        return self._gone_until > 0.0
+        """Whether the far register has not answered lately."""
+        return self._far is not None and self._far.is_gone
 
     @property
     def others(self) -> Sequence[Lease]:
@@ -105,9 +117,12 @@ class Membership:
         That is while it is gone, while it is just back, before each has told it that it lives, and
         while it knows nothing of this one, since somebody has emptied it.
         """
-        known = await self._ask(lambda r: r.workers(), None)
+        if self._far is None:
+            return None
+        known = await self._far.ask(lambda r: r.workers(), None)
         is_whole = known is not None and any(one.name == self.name for one in known)
-        return known if is_whole and time.monotonic() >= self._whole_from else None
+        whole_from = self._far.back_at + self.settings.lease_secs
+        return known if is_whole and time.monotonic() >= whole_from else None
 
     def find(self, worker: str) -> Lease | None:
         """Another worker that lives; None if it is gone, or this one."""
@@ -140,50 +155,87 @@ class Membership:
             kind=kind,
             base_url=base_url,
         )
-        issued = None
-        if not await self.has_alone(call_sid):
-            issued = await self._ask(lambda r: r.issue(ticket, self._token_secs, room), None)
-        if issued is None:
-            if not self.is_alone and not await self._may_issue_alone(call_sid, kind):
-                return None
-            await self._tell_own(call_sid)
-            # Whoever has not answered may know the other one all the same.
-            ticket = replace(ticket, token=secrets.token_urlsafe(32))
-            issued = await self._own.issue(ticket, self._token_secs, room)
-        return ticket.token if issued else None
+        # Whoever has not answered may know its ticket all the same: the other one gets its own.
+        near = replace(ticket, token=secrets.token_urlsafe(32))
+        issued, (here, there) = None, await self._standings(call_sid)
+        if not _is_ahead(here, there):
+            issued = await self._ask_far(lambda r: r.issue(ticket, self._token_secs, room), None)
+        if issued is not None:
+            if issued and here is not None and there is not None and here.fence == there.fence:
+                # Nobody has this token, and it holds no slot: it tells whom the TwiML names.
+                near = replace(near, kind=StreamKind.BACK)
+                await self._near.ask(lambda r: r.issue(near, self._token_secs), False)
+            return ticket.token if issued else None
+        if not self.is_alone and not await self._may_issue_alone(call_sid, kind):
+            return None
+        issued = await self._near.ask(lambda r: r.issue(near, self._token_secs, room), False)
+        return near.token if issued else None
 
     async def _may_issue_alone(self, call_sid: str, kind: StreamKind) -> bool:
         if kind is StreamKind.RESUME:
-            # Who has any other call, and by which fence, the register alone knows.
+            # Who has any other call, and by which fence, the far register alone knows.
             return await self.has_alone(call_sid)
         return kind is not StreamKind.NEW or self.settings.without_register != "busy"
 
     async def has_alone(self, call_sid: str) -> bool:
-        """Whether all that another bot would need is kept here alone.
+        """Whether all that another bot would need is kept here, and not where all workers find it.
 
-        So it is with a call that was taken while the register was gone, until that is told of it.
+        So it is with a call that was taken while the far register was gone, until that is told of
+        it; and as far as anybody here can tell with all calls while it is.
         """
-        own = None if self.is_alone else await self._own.standing(call_sid)
-        return own is not None and own.has_begun
+        return _is_ahead(*await self._standings(call_sid))
 
-    async def _tell_own(self, call_sid: str) -> None:
-        """What comes back comes back to its owner alone, as the fleet's register knows."""
-        if (owned := self._owned.get(call_sid)) is not None:
-            lease = Lease(name=self.name)
-            await self._own.renew(lease, {call_sid: owned.fence}, self.settings.lease_secs)
+    async def _standings(self, call_sid: str) -> tuple[Standing | None, Standing | None]:
+        """How a call stands in the near register and in the far one; nothing without that."""
+        if self._far is None:
+            return None, None
+        near = await self._near.ask(lambda r: r.standing(call_sid), None)
+        return near, await self._ask_far(lambda r: r.standing(call_sid), None)
 
-    async def redeem(self, token: str, call_sid: str) -> Claim | None:
-        """Takes a call by its token; None if it is not that call's, or was used."""
-        register: Register = self._own
-        claim = await self._own.redeem(token, call_sid, self.name)
-        if claim is None and self._shared is not None:
-            register = self._shared
-            claim = await self._ask(lambda r: r.redeem(token, call_sid, self.name), None)
+    async def redeem(self, token: str, call_sid: str, named: str = "") -> Claim | None:
+        """Takes a call by its token; None if it is not that call's, or was used.
+
+        Args:
+            token: The token.
+            call_sid: The call.
+            named: Whom the stream's address names; empty: this worker.
+        """
+        claim = await self._near.ask(lambda r: r.redeem(token, call_sid, self.name), None)
+        if claim is None:
+            claim = await self._redeem_far(token, call_sid, named or self.name)
         if claim is None:
             return None
         if claim.kind is not StreamKind.BACK:
-            self._owned[call_sid] = Owned(fence=claim.fence, register=register)
+            self._owned[call_sid] = Owned(fence=claim.fence)
+            self._untold.pop(call_sid, None)
         return self._opened(claim, call_sid)
+
+    async def _redeem_far(self, token: str, call_sid: str, named: str) -> Claim | None:
+        claim = await self._ask_far(lambda r: r.redeem(token, call_sid, self.name), None)
+        if claim is None or claim.kind is StreamKind.BACK:
+            return claim
+        near = await self._take_near(call_sid, named)
+        merged = _merged(claim, near) if near is not None else claim
+        if self._far is not None and claim.fence < merged.fence:
+            await self._tell(self._far, call_sid, merged.fence)
+        if near is not None and near.fence < merged.fence:
+            await self._tell(self._near, call_sid, merged.fence)
+        return merged
+
+    async def _take_near(self, call_sid: str, named: str) -> Claim | None:
+        token = secrets.token_urlsafe(16)
+        ticket = Ticket(call_sid=call_sid, token=token, worker=named, kind=StreamKind.RESUME)
+
+        async def take(near: Register) -> Claim | None:
+            await near.issue(ticket, self._token_secs)
+            return await near.redeem(token, call_sid, self.name)
+
+        return await self._near.ask(take, None)
+
+    async def _tell(self, reach: Reach, call_sid: str, fence: int) -> None:
+        """Tells a register that a call is this worker's, by a fence that another one gave."""
+        calls, secs = {call_sid: fence}, self.settings.lease_secs
+        await reach.ask(lambda r: r.renew(self._lease, calls, secs), frozenset[str]())
 
     def _opened(self, claim: Claim, call_sid: str) -> Claim:
         def opened(sealed: bytes | None, kind: str) -> bytes | None:
@@ -200,84 +252,129 @@ class Membership:
 
     async def reserved(self) -> int:
         """How many streams are on their way here."""
-        shared = await self._ask(lambda r: r.reserved(self.name), 0)
-        return shared + await self._own.reserved(self.name)
+        near = await self._near.ask(lambda r: r.reserved(self.name), 0)
+        return near + await self._ask_far(lambda r: r.reserved(self.name), 0)
 
     async def void(self, call_sid: str) -> None:
         """No stream of a call is to come."""
-        await self._own.void(call_sid)
-        await self._ask(lambda r: r.void(call_sid), None)
+        await self._near.ask(lambda r: r.void(call_sid), None)
+        await self._ask_far(lambda r: r.void(call_sid), None)
 
-    async def standing(self, call_sid: str) -> Standing | None:
-        """How a call stands; None if nobody knows."""
-        known = None
+    async def standing(self, call_sid: str, named: str | None = None) -> Standing | None:
+        """How a call stands; None if nobody knows.
+
+        Args:
+            call_sid: The call.
+            named: Whom the address of what Twilio asks names; None where that does not matter.
+        """
         await self._tell_of_ends(call_sid)
-        if not await self.has_alone(call_sid):
-            known = await self._ask(lambda r: r.standing(call_sid), None)
-        return known or await self._own.standing(call_sid)
+        far = await self._ask_far(lambda r: r.standing(call_sid), None)
+        near = await self._near.ask(lambda r: r.standing(call_sid), None)
+        if named is not None and self.is_out_of_reach and near is not None:
+            near = near if near.named == named else None
+        known = [one for one in (far, near) if one is not None]
+        # What has happened while the far one was gone, the near one may know alone.
+        return max(known, key=_recency, default=None)
 
     async def has_begun(self, call_sid: str) -> bool:
         """Whether a call has had a bot, as far as anybody knows."""
         standing = await self.standing(call_sid)
         return standing is not None and standing.has_begun
 
-    async def save(self, call_sid: str, snapshot: bytes | None, progress: bytes = b"") -> bool:
-        """Keeps what another worker needs to go on with a call of this one's.
+    def places(self, call_sid: str) -> Sequence[Place]:
+        """Where what another worker needs to go on with a call of this one's is kept."""
+        near = Place(
+            save=partial(self._save, self._near, call_sid),
+            is_found=lambda: self.is_alone or self._has_sibling,
+        )
+        if self._far is None:
+            return [near]
+        return [near, Place(save=partial(self._save, self._far, call_sid), is_found=lambda: True)]
 
-        Returns:
-            Whether it is kept where others find it.
-        """
+    @property
+    def _has_sibling(self) -> bool:
+        """Whether another worker of this machine would go on with a call."""
+        return any(self.is_near(one.name) and not one.is_draining for one in self.others)
+
+    def is_near(self, worker: str) -> bool:
+        """Whether a worker knows what this one keeps near by."""
+        return worker in self._seen_here
+
+    async def _save(
+        self, reach: Reach, call_sid: str, snapshot: bytes | None, progress: bytes, count: int
+    ) -> bool:
         if (owned := self._owned.get(call_sid)) is None:
             return False
-        if snapshot is not None:
-            sealed = self._seal.close(snapshot, f"snapshot {call_sid}")
-            owned.snapshot, owned.is_behind = sealed, True
-        kept = owned.snapshot if owned.is_behind else None
-        far = self._seal.close(progress, f"progress {call_sid}") if progress else b""
-        owned.progress = far
-        is_kept = await self._tell(owned, lambda r: r.save(call_sid, owned.fence, kept, far))
-        owned.is_behind &= not is_kept
-        return bool(is_kept) and (self.is_alone or owned.register is not self._own)
+        owned.snapshot = owned.snapshot if snapshot is None else snapshot
+        owned.progress, owned.count = progress, max(owned.count, count)
+        return bool(await self._send(reach, call_sid, owned.fence, snapshot, progress, count))
+
+    async def _send(
+        self,
+        reach: Reach,
+        call_sid: str,
+        fence: int,
+        snapshot: bytes | None,
+        progress: bytes,
+        count: int,
+    ) -> bool | None:
+        """Keeps something in one register; None where that does not answer."""
+        kept = self._seal.close(snapshot, f"snapshot {call_sid}") if snapshot is not None else None
+        told = self._seal.close(progress, f"progress {call_sid}") if progress else b""
+        number = (fence << _SAVES_BITS) + count
+        return await reach.ask(lambda r: r.save(call_sid, fence, kept, told, number), None)
 
     async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
         """A call of this worker's has ended, and may go on elsewhere, or may not."""
         if (owned := self._owned.pop(call_sid, None)) is None:
             return
         owned.ended = reason, goes_on, has_failed
-        if not await self._is_told_of_end(call_sid, owned):
+        await self._tell_of_end(self._near, call_sid, owned)
+        if self._far is not None and not await self._tell_of_end(self._far, call_sid, owned):
             self._untold[call_sid] = owned
             while len(self._untold) > _MOST_UNTOLD:
                 self._untold.popitem(last=False)
 
-    async def _is_told_of_end(self, call_sid: str, owned: Owned) -> bool:
-        """Tells how a call has ended, and what was said last; False where nobody answers."""
+    async def _tell_of_end(self, reach: Reach, call_sid: str, owned: Owned) -> bool:
+        """Tells how a call has ended, and what was kept last; False where nobody answers."""
         fence, (reason, goes_on, has_failed) = owned.fence, owned.ended
-        last = owned.snapshot if owned.is_behind else None, owned.progress
-        if goes_on and await self._tell(owned, lambda r: r.save(call_sid, fence, *last)) is None:
+        if goes_on and await self._tell_all(reach, call_sid, owned) is None:
             return False
-        told = await self._tell(
-            owned,
-            lambda r: r.end(call_sid, fence, reason, goes_on=goes_on, has_failed=has_failed),
+        told = await reach.ask(
+            lambda r: r.end(call_sid, fence, reason, goes_on=goes_on, has_failed=has_failed), None
         )
         return told is not None
 
+    async def _tell_all(self, reach: Reach, call_sid: str, owned: Owned) -> bool | None:
+        """Keeps in a register what was kept last, should that not have it."""
+        if not owned.count:
+            return True
+        # It changes nothing where that is there.
+        last = owned.snapshot, owned.progress, owned.count
+        return await self._send(reach, call_sid, owned.fence, *last)
+
     async def _tell_of_ends(self, *call_sids: str) -> None:
-        """The register is there, and may not know how calls have ended while it was gone."""
+        """The far register may be back, and not know how calls have ended meanwhile."""
         for call_sid in call_sids:
             owned = self._untold.get(call_sid)
-            if owned is not None and await self._is_told_of_end(call_sid, owned):
+            if owned is None or self._far is None:
+                continue
+            if await self._tell_of_end(self._far, call_sid, owned):
                 self._untold.pop(call_sid, None)
 
     async def forget(self, call_sid: str) -> None:
         """A call is over."""
         self._untold.pop(call_sid, None)
-        await self._own.forget(call_sid)
-        await self._ask(lambda r: r.forget(call_sid), None)
+        await self._near.ask(lambda r: r.forget(call_sid), None)
+        await self._ask_far(lambda r: r.forget(call_sid), None)
 
     async def note(self, call_sid: str, key: str, body: bytes) -> bool:
         """Keeps a callback for a call's next owner."""
         sealed = self._seal.close(body, f"note {call_sid}")
-        return await self._ask(lambda r: r.note(call_sid, key, sealed), False)
+        noted = await self._ask_far(lambda r: r.note(call_sid, key, sealed), None)
+        if noted is None:
+            noted = await self._near.ask(lambda r: r.note(call_sid, key, sealed), False)
+        return noted
 
     async def renew(self, lease: Lease) -> frozenset[str]:
         """Says that this worker lives, and learns who else does.
@@ -285,65 +382,73 @@ class Membership:
         Returns:
             Its calls that others have taken meanwhile: they are no longer its own.
         """
-        calls = {sid: owned.fence for sid, owned in self._owned.items()}
-        secs = self.settings.lease_secs
-        lost = await self._ask(lambda r: r.renew(lease, calls, secs), frozenset[str]())
-        living = await self._ask(lambda r: r.workers(), None)
-        if living is not None:
-            await self._tell_of_own()
-            await self._tell_of_ends(*self._untold)
-            self._others = {one.name: one for one in living if one.name != self.name}
-        for call_sid in lost:
+        self._lease, nothing = lease, (frozenset[str](), None)
+
+        async def renew(register: Register) -> "tuple[frozenset[str], Sequence[Lease] | None]":
+            calls = {sid: owned.fence for sid, owned in self._owned.items()}
+            lost = await register.renew(lease, calls, self.settings.lease_secs)
+            return lost, await register.workers()
+
+        near_lost, near = await self._near.ask(renew, nothing, is_probe=True)
+        far_lost, far = nothing
+        if self._far is not None:
+            was_gone = self._far.is_gone
+            far_lost, far = await self._far.ask(renew, nothing, is_probe=True)
+            if far is not None:
+                await self._tell_of_ends(*self._untold)
+            if far is not None and was_gone:
+                for call_sid, owned in list(self._owned.items()):
+                    await self._tell_all(self._far, call_sid, owned)
+        self._note_others(near, far)
+        for call_sid in near_lost | far_lost:
             self._owned.pop(call_sid, None)
-        return lost
+        return near_lost | far_lost
 
-    async def _tell_of_own(self) -> None:
-        """The register is there, and knows of the calls that were taken while it was gone."""
-        assert self._shared is not None  # noqa: S101 - it has answered
-        alone = [(sid, one) for sid, one in self._owned.items() if one.register is self._own]
-        for call_sid, owned in alone:
-            if await self._is_told(call_sid, owned):
-                owned.register = self._shared
-                await self._own.forget(call_sid)
-
-    async def _is_told(self, call_sid: str, owned: Owned) -> bool:
-        snapshot = owned.snapshot
-        if not await self._ask(
-            lambda r: r.save(call_sid, owned.fence, snapshot, owned.progress), False
-        ):
-            return False
-        owned.is_behind = owned.snapshot is not snapshot
-        return True
+    def _note_others(self, near: Sequence[Lease] | None, far: Sequence[Lease] | None) -> None:
+        others = self._others if far is None else _by_name(far)
+        if near is not None:
+            # Of those of this machine the near register alone knows when they are gone.
+            elsewhere = {n: one for n, one in others.items() if n not in self._seen_here}
+            others = {**elsewhere, **_by_name(near)}
+            self._seen_here.update(one.name for one in near)
+        self._others = {name: one for name, one in others.items() if name != self.name}
 
     async def leave(self) -> None:
         """Says that this worker is gone."""
-        await self._ask(lambda r: r.leave(self.name), None)
-        if self._shared is not None:
+        for reach in filter(None, (self._near, self._far)):
+            await reach.ask(lambda r: r.leave(self.name), None)
             with contextlib.suppress(RegisterError):
-                await self._shared.close()
+                await reach.register.close()
 
-    async def _tell(self, owned: Owned, step: Callable[[Register], Awaitable[bool]]) -> bool | None:
-        if owned.register is self._own:
-            return await step(self._own)
-        return await self._ask(step, None)
-
-    async def _ask(
+    async def _ask_far(
         self, step: "Callable[[Register], Awaitable[_Value]]", otherwise: _Value
     ) -> _Value:
-        """What the register says; or something else where it says nothing in time."""
-        register = self._shared
-        if register is None or time.monotonic() < self._gone_until:
-            return otherwise
-        try:
-            async with asyncio.timeout(self.settings.register_secs):
-                value = await step(register)
-        except (RegisterError, TimeoutError) as error:
-            if self._gone_until == 0.0:
-                logger.error(f"the register is gone, and this worker goes on alone: {error}")
-            self._gone_until = time.monotonic() + _GONE_SECS
-            return otherwise
-        if self._gone_until:
-            logger.info("the register is back")
-            self._gone_until = 0.0
-            self._whole_from = time.monotonic() + self.settings.lease_secs
-        return value
+        return await self._far.ask(step, otherwise) if self._far is not None else otherwise
+
+
+def _merged(far: Claim, near: Claim) -> Claim:
+    """A call that was taken in two registers."""
+    newer = max(far, near, key=lambda claim: claim.saved)
+    return replace(
+        newer,
+        kind=far.kind,
+        base_url=far.base_url,
+        fence=max(far.fence, near.fence),
+        notes=(*far.notes, *near.notes),
+        silent_secs=min((one.silent_secs for one in (far, near) if one.fence > 1), default=0.0),
+    )
+
+
+def _is_ahead(near: Standing | None, far: Standing | None) -> bool:
+    """Whether the near register knows of a bot of a call's of which the far one does not."""
+    if near is None or not near.has_begun:
+        return False
+    return far is None or (far.fence, far.has_begun) < (near.fence, True)
+
+
+def _recency(standing: Standing) -> tuple[int, bool, bool]:
+    return standing.fence, bool(standing.ended), standing.has_snapshot
+
+
+def _by_name(leases: Sequence[Lease]) -> Mapping[str, Lease]:
+    return {lease.name: lease for lease in leases}

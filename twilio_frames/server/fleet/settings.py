@@ -27,10 +27,13 @@ class FleetSettings:
             one machine, ``redis://host:6379/0`` (``rediss://``, ``unix://``) for those of many
             (``TWILIO_FRAMES_REGISTER``); or a :class:`~twilio_frames.fleet.register.Register` of
             your own. None: in this process, which is alone.
+        near_register: Where the workers of one machine keep what they know in common beside that:
+            ``sqlite:///path`` (``TWILIO_FRAMES_NEAR_REGISTER``; ``serve --workers`` has one). While
+            ``register`` is gone, they go on by it as a fleet of their own. None: each by itself.
         register_key: A secret of 16 characters or more; with it, snapshots and callbacks are
             encrypted in the register (``TWILIO_FRAMES_REGISTER_KEY``).
-        register_secs: How long the register may take to answer. Then it counts as gone for a
-            second, in which nobody waits for it.
+        register_secs: How long the register may take to answer. Then it counts as gone, and
+            nobody waits for it, until it has answered one of its workers' questions, one a second.
         without_register: What new calls get while the register is gone: ``alone``, each worker
             takes them as if it was alone; or ``busy``. Those that are up go on in any case.
         worker: How a balancer names this worker, a pod's name say (``TWILIO_FRAMES_WORKER``); its
@@ -52,6 +55,7 @@ class FleetSettings:
     """
 
     register: str | Register | None = field(default=None, repr=False)
+    near_register: str | Register | None = None
     register_key: str | None = field(default=None, repr=False)
     register_secs: float = 0.5
     without_register: Literal["alone", "busy"] = "alone"
@@ -70,6 +74,11 @@ class FleetSettings:
             raise ConfigurationError(
                 "expected a register such as sqlite:///var/lib/bot/register.db or "
                 "redis://host:6379/0, got something else: TWILIO_FRAMES_REGISTER names it"
+            )
+        if isinstance(self.near_register, str) and _scheme(self.near_register) != "sqlite":
+            raise ConfigurationError(
+                "expected a file such as sqlite:///run/bot/near.db for the workers of one machine, "
+                "got something else: TWILIO_FRAMES_NEAR_REGISTER names it"
             )
         if self.register_key is not None and len(self.register_key) < 16:
             raise ConfigurationError(
@@ -116,16 +125,23 @@ class FleetSettings:
         Raises:
             MissingExtraError: What it takes is not installed.
         """
-        if self.register is None:
+        return self._opened(self.register)
+
+    def open_near_register(self) -> Register:
+        """What the workers of this machine share, or what this one has by itself."""
+        return self._opened(self.near_register)
+
+    def _opened(self, register: str | Register | None) -> Register:
+        if register is None:
             return MemoryRegister()
-        if not isinstance(self.register, str):
-            return self.register
-        if _scheme(self.register) == "sqlite":
-            path = Path(urlsplit(self.register).path)
+        if not isinstance(register, str):
+            return register
+        if _scheme(register) == "sqlite":
+            path = Path(urlsplit(register).path)
             return SqliteRegister(path, patience_secs=self.register_secs)
         from twilio_frames.fleet.redis import RedisRegister
 
-        return RedisRegister(self.register, patience_secs=self.register_secs)
+        return RedisRegister(register, patience_secs=self.register_secs)
 
 
 _SCHEMES = ("sqlite", "redis", "rediss", "unix")

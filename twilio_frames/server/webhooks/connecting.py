@@ -13,7 +13,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.fleet.leading import other_workers
-from twilio_frames.server.fleet.passing import FULL, RESUME, is_passed_on
+from twilio_frames.server.fleet.passing import FULL, RESUME, is_passed_on, named_worker
 from twilio_frames.server.incoming import own_url
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Pause, Redirect, connect_stream, respond
@@ -26,6 +26,10 @@ _SETTLE_SECS = 2.0
 _ASK_AGAIN_SECS = 1
 _LONGEST_WAIT_SECS = 60
 """How long a call waits that may go on, while the register cannot say so."""
+_PERSISTENTLY = "#rc=4&rp=ct,5xx"
+"""Has Twilio ask again where the worker that it reached dies with the question unanswered, or the
+balancer in front still takes a dead one for alive: then nobody else would be asked, and the call
+ends. See https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides."""
 _WAITED = "waited"
 _MOST_FAILURES = 1
 """A bot that raises is given another chance, and no third."""
@@ -57,7 +61,7 @@ async def connect(
             websocket_url(named) + "/stream",
             parameters=parameters | {TOKEN_PARAMETER: token},
             status_callback=named + "/status",
-            action=named + "/after-stream",
+            action=f"{named}/after-stream" + ("" if state.fleet.is_alone else _PERSISTENTLY),
         )
     )
 
@@ -85,21 +89,19 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
         if record.stream_end in (None, CallEndReason.ERROR):
             # Whether it has failed stands in the register when it has settled.
             await ended_well(record)
-        keeper = record.call.keeper if record.call is not None else None
-        if keeper is not None and record.stream_end is CallEndReason.HANDED_OVER:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(keeper.is_handed_over.wait(), _SETTLE_SECS)
         if record.ended_well and record.stream_end not in GOES_ON:
             return None
-    standing = await state.fleet.standing(call_sid)
+    standing = await state.fleet.standing(call_sid, named_worker(request))
     if standing is None and state.fleet.is_out_of_reach:
         return _asked_again(request)
     if standing is None or not _may_go_on(standing):
         return None
-    # What is kept here alone no other one can go on with.
-    is_led = is_passed_on(request, RESUME) or await state.fleet.has_alone(call_sid)
-    if not is_led and await state.is_full():
+    if not is_passed_on(request, RESUME) and await state.is_full():
+        # What is kept here alone those of other machines cannot go on with.
+        stays_near = await state.fleet.has_alone(call_sid)
         async for lease in other_workers(state):
+            if stays_near and not state.fleet.is_near(lease.name):
+                continue
             answer = await state.workers.pass_on(request, lease, RESUME)
             if answer is not None and FULL not in answer.headers:
                 return answer
@@ -116,7 +118,9 @@ def _asked_again(request: web.Request) -> web.Response | None:
     if waited_secs >= _LONGEST_WAIT_SECS:
         return None
     query = urlencode({**request.query, _WAITED: waited_secs + _ASK_AGAIN_SECS})
-    again = Redirect(url=f"{own_url(request)}/after-stream?{query}")
+    # Who had it last, the call's own address tells.
+    named = f"/w/{worker}" if (worker := named_worker(request)) else ""
+    again = Redirect(url=f"{own_url(request)}{named}/after-stream?{query}{_PERSISTENTLY}")
     return written(respond(Pause(seconds=_ASK_AGAIN_SECS), again))
 
 

@@ -1,0 +1,63 @@
+"""The way to a register, which may be slow or gone."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from loguru import logger
+
+from twilio_frames.fleet.register import Register, RegisterError
+
+__all__ = ["Reach"]
+
+_Value = TypeVar("_Value")
+
+_GONE_SECS = 3.0
+"""How long nobody asks a register that has failed, but for the probes, which come oftener."""
+
+
+class Reach:
+    """Asks a register, and knows whether it answers.
+
+    Args:
+        register: The register.
+        secs: How long an answer may take.
+    """
+
+    def __init__(self, register: Register, secs: float):
+        self.register = register
+        self._secs = secs
+        self._gone_until = 0.0
+        self.back_at = -math.inf
+        """When it had been gone, and answered again."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has not answered lately; then only probes wait for it."""
+        return self._gone_until > 0.0
+
+    async def ask(
+        self,
+        step: "Callable[[Register], Awaitable[_Value]]",
+        otherwise: _Value,
+        *,
+        is_probe: bool = False,
+    ) -> _Value:
+        """What the register says; or something else where it says nothing in time."""
+        if time.monotonic() < self._gone_until and not is_probe:
+            return otherwise
+        try:
+            async with asyncio.timeout(self._secs):
+                value = await step(self.register)
+        except (RegisterError, TimeoutError) as error:
+            if not self.is_gone:
+                kind = type(self.register).__name__
+                logger.error(f"{kind} is gone, and this worker goes on without: {error!r}")
+            self._gone_until = time.monotonic() + _GONE_SECS
+            return otherwise
+        if self.is_gone:
+            logger.info(f"{type(self.register).__name__} is back")
+            self._gone_until, self.back_at = 0.0, time.monotonic()
+        return value
