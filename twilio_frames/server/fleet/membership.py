@@ -21,7 +21,7 @@ import contextlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -405,11 +405,11 @@ class Membership:
         return near_lost | far_lost
 
     def _note_others(self, near: Sequence[Lease] | None, far: Sequence[Lease] | None) -> None:
-        others = self._others if far is None else _by_name(far)
+        others = self._others if far is None else {one.name: one for one in far}
         if near is not None:
             # Of those of this machine the near register alone knows when they are gone.
             elsewhere = {n: one for n, one in others.items() if n not in self._seen_here}
-            others = {**elsewhere, **_by_name(near)}
+            others = elsewhere | {one.name: one for one in near}
             self._seen_here.update(one.name for one in near)
         self._others = {name: one for name, one in others.items() if name != self.name}
 
@@ -448,7 +448,3 @@ def _is_ahead(near: Standing | None, far: Standing | None) -> bool:
 
 def _recency(standing: Standing) -> tuple[int, bool, bool]:
     return standing.fence, bool(standing.ended), standing.has_snapshot
-
-
-def _by_name(leases: Sequence[Lease]) -> Mapping[str, Lease]:
-    return {lease.name: lease for lease in leases}
