@@ -102,10 +102,8 @@ __all__ = ["MulawOutput"]
 _BOT_SPEAKING_SECS = 1.0
 _NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
-
-
-class _Finished:
-    """Falls due when the last thing has been said."""
+_FINISHED = object()
+"""Falls due when the last thing has been said."""
 
 
 class MulawOutput(BaseOutputTransport):
@@ -165,7 +163,7 @@ class MulawOutput(BaseOutputTransport):
         self._has_words, self._is_followed = False, True
         self._leaving = Leaving(self, line, self._pacer)
         self._first_words: list[SpeakClipFrame] = []
-        self._told_speaking_at = 0.0
+        self._speaking_due_at = 0.0
 
     async def setup(self, setup: FrameProcessorSetup):
         """Looks at what stands ahead of it."""
@@ -223,7 +221,7 @@ class MulawOutput(BaseOutputTransport):
         """Says what is queued, waits until it has been heard, and closes the line."""
         await self._writer.flush()
         self._queue.add_audio(mulaw_silence(self._end_silence_secs))
-        self._queue.add(_Finished(), is_protected=True)
+        self._queue.add(_FINISHED, is_protected=True)
         self._pacer.wake()
         while not (self._line.is_over or self._finished.is_set()):
             with suppress(TimeoutError):
@@ -261,10 +259,15 @@ class MulawOutput(BaseOutputTransport):
         """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
         # The base class would send and push by its own clock.
         await FrameProcessor.process_frame(self, frame, direction)
-        is_voice = isinstance(frame, TTSAudioRawFrame | TTSTextFrame)
         is_upstream = direction is FrameDirection.UPSTREAM
-        if is_voice and not (is_upstream or isinstance(frame, SystemFrame)):
-            await self._lay(frame)
+        is_other = is_upstream or isinstance(frame, SystemFrame | SpeakClipFrame)
+        if not is_other and isinstance(frame, TTSAudioRawFrame | TTSTextFrame):
+            if isinstance(frame, TTSTextFrame):
+                self._writer.lay_text(frame)
+            else:
+                await self._writer.lay_speech(frame)
+            if self._owed_words.waiting:
+                self._owed_words.note()
             return
         match frame:
             case StartFrame():
@@ -332,8 +335,7 @@ class MulawOutput(BaseOutputTransport):
             self._has_left_out = True
             logger.warning(
                 f"a media stream carries no messages of a program's own; {type(frame).__name__} is "
-                "left out, this one and all others. For a mark there is SendMarkFrame; what your "
-                "own software should know goes another way"
+                "left out, this one and all others. For a mark there is SendMarkFrame"
             )
 
     async def _interrupt(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
@@ -377,8 +379,6 @@ class MulawOutput(BaseOutputTransport):
         await self._writer.lay(frame)
         if self._owed_words.waiting:
             self._owed_words.note()
-        if self._queue.has_news:
-            self._pacer.wake()
         if isinstance(frame, TTSStoppedFrame | LLMFullResponseEndFrame):
             await self._say_again.settle(self._writer.take_unsounded())
 
@@ -402,10 +402,10 @@ class MulawOutput(BaseOutputTransport):
         if not self._is_speaking:
             self._is_speaking = True
             await self.broadcast_frame(BotStartedSpeakingFrame)
-        now = time.monotonic()
-        if now - self._told_speaking_at > _BOT_SPEAKING_SECS:
-            self._told_speaking_at = now
+        if (now := time.monotonic()) >= self._speaking_due_at:
+            self._speaking_due_at = now + _BOT_SPEAKING_SECS
             await self.broadcast_frame(BotSpeakingFrame)
+        self._pacer.tells_sent_at = self._speaking_due_at
 
     async def _audio_heard(self, audio: HeardAudio) -> None:
         # Whoever stands behind a transport takes the time at which audio comes for its own.
@@ -415,7 +415,7 @@ class MulawOutput(BaseOutputTransport):
     async def _stopped_speaking(self, *, surely: bool = True) -> None:
         # Behind one utterance the next may be heard without a pause.
         if self._is_speaking and (surely or not self._queue.speaks_on):
-            self._is_speaking = False
+            self._is_speaking, self._pacer.tells_sent_at = False, 0.0
             await self.broadcast_frame(BotStoppedSpeakingFrame)
 
     async def _due(self, thing: object) -> None:
@@ -425,7 +425,9 @@ class MulawOutput(BaseOutputTransport):
                 self._has_words = self._has_words or thing.append_to_context
                 if self._rounds.rounds:
                     self._rounds.note(thing)
-                await self._pusher.push(thing)
+                # It is a system frame already: nothing but a kept end goes ahead of it.
+                push = self.push_frame if self._pusher.reply_end is None else self._pusher.push
+                await push(thing)
             case SendMarkFrame():
                 await self._set_mark(thing)
             case SaidSoFarFrame():
@@ -446,7 +448,7 @@ class MulawOutput(BaseOutputTransport):
                 await self._pusher.push(thing)
                 if isinstance(thing, LLMFullResponseEndFrame):
                     await self.push_frame(ReplyHeardFrame(), FrameDirection.UPSTREAM)
-            case _Finished():
+            case _ if thing is _FINISHED:
                 self._finished.set()
             case _:
                 await self._stopped_speaking(surely=False)

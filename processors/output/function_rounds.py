@@ -11,7 +11,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 
-from twilio_frames.processors.words.text_layer import HeardTextFrame
+from twilio_frames.processors.words import HeardTextFrame
 
 __all__ = ["FunctionRounds", "FunctionRoundsOverFrame"]
 

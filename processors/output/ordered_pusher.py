@@ -55,7 +55,8 @@ class OrderedPusher:
         self._protected: dict[str | None, TTSStartedFrame] = {}
         self._reopened: set[str | None] = set()
         self._is_interrupting = False
-        self._reply_end: Frame | None = None
+        self.reply_end: Frame | None = None
+        """The end of a reply that waits for what comes behind it."""
 
     def expect(self, frame: FunctionCallsStartedFrame) -> None:
         """Notes function calls that fall due later."""
@@ -74,11 +75,11 @@ class OrderedPusher:
 
     async def push(self, frame: Frame) -> None:
         """Hands on what fell due."""
-        if (end := self._reply_end) is not None:
-            self._reply_end = None
+        if (end := self.reply_end) is not None:
+            self.reply_end = None
             await self._push(_in_order(end))
         if self._is_interrupting and isinstance(frame, LLMFullResponseEndFrame):
-            self._reply_end = frame
+            self.reply_end = frame
             return
         await self._push(frame if isinstance(frame, SystemFrame) else _in_order(frame))
         match frame:
@@ -104,7 +105,7 @@ class OrderedPusher:
 
     async def interrupted(self) -> None:
         """It has been handed on: opens a message for what is heard in spite of it."""
-        self._is_interrupting, self._reply_end = False, None
+        self._is_interrupting, self.reply_end = False, None
         for started in self._protected.values():
             self._reopened.add(started.context_id)
             await self._push(_in_order(_again(started)))

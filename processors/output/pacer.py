@@ -85,6 +85,8 @@ class OutputPacer:
         self.deliver, self.on_sent = deliver, on_sent
         self.on_heard: Callable[[HeardAudio], Awaitable[None]] | None = on_heard
         """None where nobody makes anything of it."""
+        self.tells_sent_at = 0.0
+        """From when on ``on_sent`` is told of pieces again, ``time.monotonic()``."""
         self._shut_by = set[str]()
         self._line = line
         self._timing = timing
@@ -92,8 +94,8 @@ class OutputPacer:
         self._silent_until = self._queue_ends_at = 0.0
         self._heard_audio: list[HeardAudio] = []
         self._wake = asyncio.Event()
-        self.wake = self._wake.set
-        """Says that there is news: of what was laid in the output queue, say."""
+        self._may_send = True
+        self.queue.on_news = self.wake
         self._delivering = asyncio.Lock()
         self._sent = SentAudio()
         self._stalls: deque[tuple[float, float]] = deque()
@@ -102,9 +104,14 @@ class OutputPacer:
         self._marks_are_lost = False
         self._line_heard = self._heard_last = 0
         self._short_messages = 0
-        line.on_echo = line.on_open = self._wake.set
+        line.on_echo, line.on_open = self._wake.set, self.wake
         line.on_end = self._line_ended
         line.on_left = self._line_left
+
+    def wake(self) -> None:
+        """Says that there is news: of what was laid in the output queue, say."""
+        self._may_send = True
+        self._wake.set()
 
     def _lead(self, now: float) -> float:
         """Seconds Twilio is kept ahead: the parameter, or more after stalls that were longer."""
@@ -116,7 +123,7 @@ class OutputPacer:
     def shut(self, is_shut: bool, by: str = "") -> None:
         """Keeps all that is queued, and will be, until whoever does so lets go of it."""
         (self._shut_by.add if is_shut else self._shut_by.discard)(by)
-        self._wake.set()
+        self.wake()
 
     async def heard_out(self) -> None:
         """Waits until what was sent has been heard and told, in bounded time; where it is shut."""
@@ -131,15 +138,13 @@ class OutputPacer:
             playback = self._line.playback
             position = playback.position(time.monotonic() - playback.round_trip)
             self._heard_last = self._hear_line(position)
-        self.queue.has_news = True
-        self._wake.set()
+        self.queue.tell_news()
 
     def _line_left(self) -> None:
         """Takes for heard what Twilio still has: it is played before anything else."""
         self._end_cut()
         self._heard_last = self._hear_line(self._line.playback.sent)
-        self.queue.has_news = True
-        self._wake.set()
+        self.queue.tell_news()
 
     async def run(self, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Sends and delivers until it is cancelled.
@@ -148,22 +153,31 @@ class OutputPacer:
             goes_on: Asked at each step whether there is to be another.
         """
         loop, playback = asyncio.get_running_loop(), self._line.playback
+        self._may_send, sends_at = True, math.inf
         while goes_on():
             self._wake.clear()
             now = time.monotonic()
             is_late = self._marks_are_lost or now > self._queue_ends_at + playback.round_trip
             if is_late or playback.heard > self._line_heard or self.queue.has_news:
                 await self._deliver_heard(is_late=is_late)
-            wait, now = await self._send_due(), time.monotonic()
+            # A mark that is back lets nothing be sent, unless something waited for it.
+            if self._may_send or self.queue.has_barrier or now >= sends_at:
+                self._may_send = False
+                wait, now = await self._send_due(), time.monotonic()
+                sends_at = math.inf if wait is None else now + wait
+            else:
+                now = time.monotonic()
+            wait = sends_at - now
             if self.queue.heard < self.queue.length or self.queue.is_waiting:
-                wait = min(_LONGEST_REST, math.inf if wait is None else wait)
-            timer = None if wait is None else loop.call_later(wait, self._wake.set)
+                wait = min(_LONGEST_REST, wait)
+            timer = None if wait == math.inf else loop.call_later(wait, self._wake.set)
             await self._wake.wait()
-            if timer is not None and wait is not None:
+            if timer is not None:
                 timer.cancel()
                 late = time.monotonic() - now - wait
                 if late > _STALL_SECS:
                     self._stalls.append((now, late))
+                    self._may_send = True
 
     async def _send_due(self) -> float | None:
         """Sends all that is due; gives the seconds until more is, None for nothing."""
@@ -209,7 +223,8 @@ class OutputPacer:
         stretch = Stretch(0, piece.begin, audio, 0.0, piece.is_speech)
         if await self._send_stretch(stretch) and piece.is_speech:
             self.spoke_at = stretch.plays_at if self.spoke_at is None else self.spoke_at
-            await self.on_sent(piece)
+            if now >= self.tells_sent_at:
+                await self.on_sent(piece)
         return True
 
     @property
@@ -256,21 +271,27 @@ class OutputPacer:
                 on_line = self._heard_on_line() if is_late else line.playback.heard
                 heard = self._hear_line(on_line)
             # A line that is left is left once: what waits for the next time stays where it lies.
-            while things := self.queue.hear(heard, passes_barrier=not line.is_away):
-                await self._hand_on(things)
-                if not self.queue.has_news:
-                    return
-            await self._hand_on(())
+            goes_on = True
+            while goes_on:
+                things = self.queue.hear(heard, passes_barrier=not line.is_away)
+                if self._heard_audio:
+                    await self._tell_audio()
+                for thing in things:
+                    await self.deliver(thing)
+                goes_on = bool(things) and self.queue.has_news
 
     async def _hand_on(self, things: Iterable[object]) -> None:
         """Tells of the audio that was heard, and then of what fell due by it."""
+        await self._tell_audio()
+        for thing in things:
+            await self.deliver(thing)
+
+    async def _tell_audio(self) -> None:
         heard, self._heard_audio = self._heard_audio, []
         for is_speech, parts in groupby(heard, key=lambda part: part.is_speech):
             if self.on_heard is not None:
                 mulaw = b"".join(part.mulaw for part in parts)
                 await self.on_heard(HeardAudio(mulaw, is_speech))
-        for thing in things:
-            await self.deliver(thing)
 
     def _heard_on_line(self) -> int:
         """Up to where the line's audio has been heard: by marks, by the clock if they are lost."""
@@ -332,13 +353,13 @@ class OutputPacer:
         self.queue.rewind(cut.bound if cut else 0)
         self._fades_in = True
         self.is_held = False
-        self._wake.set()
+        self.wake()
 
     def _release_ahead(self) -> None:
         if self.is_held_ahead:
             # Nothing was cut, so there is nothing to go back to.
             self.is_held = self.is_held_ahead = False
-            self._wake.set()
+            self.wake()
 
     async def interrupt(self) -> tuple[bool, list[object]]:
         """Drops what was not heard, after what was heard has been delivered.
@@ -362,7 +383,7 @@ class OutputPacer:
             await self._hand_on(self.queue.hear(self._heard_last))
             survivors = self.queue.drop()
             self.is_held = False
-        self._wake.set()
+        self.wake()
         return was_cut, survivors
 
     async def _cut(self) -> None:

@@ -80,7 +80,7 @@ class QueueWriter:
         self._stream_silence = math.inf
         self._params = params
         self._is_speaking = is_speaking
-        self._words = WordAligner(self._lay_text, queue.audio)
+        self._words = WordAligner(self._lay_due, queue.audio)
         self._utterances = UtteranceAudio()
         self._utterances_open: set[str | None] = set()
         self._closing: LLMAssistantPushAggregationFrame | None = None
@@ -140,7 +140,9 @@ class QueueWriter:
             case SpeakClipFrame():
                 await self._lay_clip(frame)
             case TTSAudioRawFrame():
-                await self._lay_speech(frame)
+                await self.lay_speech(frame)
+            case TTSTextFrame():
+                self.lay_text(frame)
             case LLMAssistantPushAggregationFrame():
                 # Comes ahead of the end of the utterance, which places its last word.
                 self._closing = frame
@@ -155,9 +157,6 @@ class QueueWriter:
             case _ if isinstance(frame, SOUND_CONTROLS):
                 await self._sound.control(frame)
                 self._add(frame)
-            case TTSTextFrame():
-                if not self._params.audio_out_enabled or not self._words.text(frame):
-                    self._lay_text(heard_text(frame, frame.text), self._queue.length)
             case WordBrokenOffFrame():
                 await self.flush()
                 self._words.word_broken_off(frame.context_id)
@@ -229,7 +228,7 @@ class QueueWriter:
         if self._live.is_live(time.monotonic(), len(mulaw) / SAMPLE_RATE):
             self._background.add(mulaw)
             # It has to be sent where nothing else is.
-            self._queue.has_news = True
+            self._queue.tell_news()
         else:
             self._queue.add_audio(mulaw, is_protected=not frame.interruptible, is_speech=False)
 
@@ -245,24 +244,37 @@ class QueueWriter:
         )
         self._queue.add(PAUSE)
 
-    async def _lay_speech(self, frame: TTSAudioRawFrame) -> None:
+    def lay_text(self, frame: TTSTextFrame) -> None:
+        """Lays what a voice says of a word, or of a sentence, where its sound ends."""
+        if self._closing is not None:
+            self._close()
+        if not self._params.audio_out_enabled or not self._words.text(frame):
+            self._lay_due(heard_text(frame, frame.text), self._queue.length)
+
+    async def lay_speech(self, frame: TTSAudioRawFrame) -> None:
+        """Lays audio of a voice."""
+        if self._closing is not None:
+            self._close()
         if not self._params.audio_out_enabled:
             return
         if frame.sample_rate != SAMPLE_RATE:
             advise_on_speech(self._output, frame.sample_rate)
         ready = frame.mulaw if isinstance(frame, MulawOutputFrame) and self._sound.is_plain else b""
         mulaw = ready or await self._sound.mulaw_of(frame)
-        begin = self._queue.length
-        if mulaw and self._is_speaking() and self._queue.heard >= begin:
+        if not mulaw:
+            return
+        queue, context_id, begin = self._queue, frame.context_id, self._queue.length
+        if queue.heard >= begin and self._is_speaking():
             self.gaps += 1
-        self._queue.add_audio(mulaw, is_protected=not frame.interruptible)
-        if mulaw:
-            now = self._output.get_clock().get_time()
-            self._words.audio(frame.context_id, begin, self._queue.length, now)
-            if frame.interruptible:
-                self._utterances.add(
-                    frame.context_id, begin, self._queue.length, heard=self._queue.heard
-                )
+        queue.add_audio(mulaw, is_protected=not frame.interruptible)
+        self._words.audio(context_id, begin, queue.length, self._output.get_clock().get_time())
+        if not frame.interruptible:
+            return
+        last = self._utterances.last
+        if last is not None and last.context_id == context_id and last.end == begin:
+            last.end = queue.length
+        else:
+            self._utterances.add(context_id, begin, queue.length, heard=queue.heard)
 
     async def _lay_clip(self, frame: SpeakClipFrame) -> None:
         if not self._params.audio_out_enabled:
@@ -273,11 +285,11 @@ class QueueWriter:
         self._queue.add_audio(mulaw, is_protected=is_protected)
         for due, at in frames_on(frame):
             if isinstance(due, HeardTextFrame):
-                self._lay_text(due, begin + at)
+                self._lay_due(due, begin + at)
             else:
                 self._queue.add(due, at=begin + at, is_protected=is_protected)
 
-    def _lay_text(self, frame: AggregatedTextFrame, end: int) -> None:
+    def _lay_due(self, frame: AggregatedTextFrame, end: int) -> None:
         is_word = isinstance(frame, HeardTextFrame)
         self.words_unheard += is_word and frame.append_to_context
         self._queue.add(
@@ -290,23 +302,27 @@ class QueueWriter:
 
 
 @dataclass(slots=True)
-class _Stretch:
+class UtteranceStretch:
+    """Audio of one utterance without a gap."""
+
     context_id: str | None
     begin: int
     end: int
     before: int
-    """How much of the same utterance lies before it."""
+    """How much audio of the same utterance lies before it."""
 
 
 class UtteranceAudio:
     """Follows utterances along the queue; tells how much of each was heard when they are cut."""
 
     def __init__(self) -> None:
-        self._stretches: deque[_Stretch] = deque()
-        self._lengths: dict[str | None, int] = {}
+        self.last: UtteranceStretch | None = None
+        """The last stretch, if its utterance goes on: audio right behind it prolongs it."""
+        self._stretches: deque[UtteranceStretch] = deque()
+        self._going_on: dict[str | None, UtteranceStretch] = {}
 
     def add(self, context_id: str | None, begin: int, end: int, *, heard: int) -> None:
-        """Notes audio.
+        """Notes audio that does not go on where the last ended.
 
         Args:
             context_id: The utterance it belongs to.
@@ -316,18 +332,16 @@ class UtteranceAudio:
         """
         while self._stretches and self._stretches[0].end <= heard:
             self._stretches.popleft()
-        last = self._stretches[-1] if self._stretches else None
-        length = self._lengths.get(context_id, 0)
-        goes_on = last is not None and (last.context_id, last.end) == (context_id, begin)
-        if last is not None and goes_on and length:
-            last.end = end
-        else:
-            self._stretches.append(_Stretch(context_id, begin, end, length))
-        self._lengths[context_id] = length + end - begin
+        earlier = self._going_on.get(context_id)
+        before = earlier.before + earlier.end - earlier.begin if earlier else 0
+        self.last = UtteranceStretch(context_id, begin, end, before)
+        self._stretches.append(self.last)
+        self._going_on[context_id] = self.last
 
     def over(self, context_id: str | None) -> None:
         """Notes that an utterance has no more audio."""
-        self._lengths.pop(context_id, None)
+        if self._going_on.pop(context_id, None) is self.last:
+            self.last = None
 
     def cut(self, heard: int) -> dict[str | None, int]:
         """Forgets everything; gives what was not heard to its end.
@@ -343,5 +357,6 @@ class UtteranceAudio:
             if stretch.end > heard and stretch.context_id not in cuts:
                 cuts[stretch.context_id] = stretch.before + max(0, heard - stretch.begin)
         self._stretches.clear()
-        self._lengths.clear()
+        self._going_on.clear()
+        self.last = None
         return cuts

@@ -32,21 +32,15 @@ go on from the first audio of all, and the first of them says which.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
 from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.audio.mulaw import NEARLY_SILENT
 from twilio_frames.processors.words.progress import NANOSECONDS, SecondsBefore, baseline_of
-from twilio_frames.processors.words.sounding import end_of_sound
-from twilio_frames.processors.words.text_layer import (
-    HeardTextFrame,
-    Lay,
-    Sound,
-    TextLayer,
-    heard_text,
-)
-from twilio_frames.processors.words.utterance import Utterance
+from twilio_frames.processors.words.sounding import BLOCK
+from twilio_frames.processors.words.text_layer import Lay, Sound, TextLayer
+from twilio_frames.processors.words.utterance import HeardTextFrame, Utterance, heard_text
 
 __all__ = [
     "HeardTextFrame",
@@ -307,18 +301,22 @@ class WordAligner:
 
     def _settle(self, utterance: Utterance) -> None:
         """Lays the words whose end is known: where the next one begins, or the audio ends."""
-        self._place_waiting(utterance)
-        # Words that share a time share the stretch up to the next.
-        groups = [
-            (begin, [frame for _, frame in group])
-            for begin, group in groupby(utterance.placed, key=lambda placed: placed[0])
-        ]
-        ends = [begin for begin, _ in groups[1:]]
-        if utterance.is_over:
-            ends.append(utterance.end)
-        for (begin, frames), end in zip(groups, ends, strict=False):
+        if utterance.waiting:
+            self._place_waiting(utterance)
+        placed = utterance.placed
+        while placed and (len(placed) > 1 or utterance.is_over):
+            begin, end = placed[0][0], placed[-1][0]
+            # Words that share a time share the stretch up to the next.
+            count = next((n for n, (place, _) in enumerate(placed) if place != begin), len(placed))
+            if count < len(placed):
+                end = placed[count][0]
+            elif utterance.is_over:
+                end = utterance.end
+            else:
+                break
             if end > utterance.end:
                 break
+            frames = [frame for _, frame in placed[:count]]
             is_end = utterance.is_over and end == utterance.end
             if is_end or (utterance.skipped and utterance.has_skipped(frames)):
                 self._lay_end(frames, begin, end, utterance)
@@ -326,22 +324,34 @@ class WordAligner:
                 self._lay_group(frames, begin, end)
                 utterance.told += [frame.text for frame in frames]
                 utterance.told_end = end
-            del utterance.placed[: len(frames)]
+            del placed[:count]
 
     def _place_waiting(self, utterance: Utterance, *, is_last: bool = False) -> None:
         """Places what waits; a text that may have been skipped, once the word behind it is here."""
-        waits = utterance.take_placeable(is_last=is_last) if utterance.begin is not None else []
-        for frame in waits:
-            place = self._place(utterance, frame)
+        if utterance.begin is None:
+            return
+        for frame in utterance.take_placeable(is_last=is_last):
+            place, pts = utterance.begin, frame.pts or utterance.last_pts
+            if pts:
+                if utterance.baseline is None:
+                    utterance.baseline = baseline_of(
+                        pts,
+                        began_at=utterance.began_at,
+                        follows_pts=utterance.follows_pts,
+                        seconds_before=utterance.seconds_before,
+                    )
+                self._last_pts = utterance.last_pts = max(self._last_pts, pts)
+                if utterance.is_protected:
+                    self._protected_pts = self._last_pts
+                place += round((pts - utterance.baseline) * SAMPLE_RATE / NANOSECONDS)
             if frame.id not in utterance.skipped:
                 utterance.placed.append((place, frame))
             elif utterance.placed:
                 # It is between the word before it and the one behind, if it is anywhere.
                 utterance.placed.append((utterance.placed[-1][0], frame))
             else:
-                self._leave_out(
-                    self._texts.lay_whole([frame], utterance.begin or 0, place), utterance
-                )
+                left = self._texts.lay_whole([frame], utterance.begin, place)
+                self._leave_out(left, utterance)
 
     def _lay_last(self, utterance: Utterance) -> None:
         """Lays the words behind which no audio came any more, if their sound had come to an end.
@@ -356,22 +366,6 @@ class WordAligner:
         end = self._end_of_sound(begin, utterance.end)
         if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frames[-1])):
             self._lay_group(frames, begin, end)
-
-    def _place(self, utterance: Utterance, frame: AggregatedTextFrame) -> int:
-        begin, pts = utterance.begin or 0, frame.pts or utterance.last_pts
-        if not pts:
-            return begin
-        if utterance.baseline is None:
-            utterance.baseline = baseline_of(
-                pts,
-                began_at=utterance.began_at,
-                follows_pts=utterance.follows_pts,
-                seconds_before=utterance.seconds_before,
-            )
-        self._last_pts = utterance.last_pts = max(self._last_pts, pts)
-        if utterance.is_protected:
-            self._protected_pts = self._last_pts
-        return begin + round((pts - utterance.baseline) * SAMPLE_RATE / NANOSECONDS)
 
     def _lay_group(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:
         word, *others = frames
@@ -409,9 +403,10 @@ class WordAligner:
             self._unsounded += [text.text for text in texts if isinstance(text, TTSTextFrame)]
 
     def _end_of_sound(self, begin: int, end: int) -> int:
-        """Where the last sound before a place ends; there if there is none."""
+        """Where the last block ends that holds sound before a place; there if there is none."""
         sound = self._sound(begin, end)
-        return end - (len(sound) - end_of_sound(sound)) if sound else end
+        loud = len(sound.rstrip(NEARLY_SILENT))
+        return end - max(0, len(sound) - -(-loud // BLOCK) * BLOCK) if loud else end
 
     def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
         self._texts.lay_over(texts, begin, end)

@@ -7,13 +7,11 @@ from itertools import accumulate
 import numpy as np
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
-from twilio_frames.audio.mulaw import loudest_amplitude, ulaw2lin
 
 __all__ = [
     "BLOCK",
     "SPEAKING_RATE",
     "SpeakingRate",
-    "end_of_sound",
     "estimate_range",
     "letters_of",
     "loud_blocks",
@@ -76,15 +74,6 @@ def loud_blocks(mulaw: bytes) -> np.ndarray:
     loud = samples[:whole].reshape(-1, BLOCK).max(axis=1) > _SILENT_BELOW
     rest = samples[whole:]
     return np.append(loud, rest.max() > _SILENT_BELOW) if len(rest) else loud
-
-
-def end_of_sound(mulaw: bytes) -> int:
-    """Where the last block that holds sound ends; at the end of all if none does."""
-    for begin in range((len(mulaw) - 1) // BLOCK * BLOCK, -1, -BLOCK):
-        block = mulaw[begin : begin + BLOCK]
-        if loudest_amplitude(ulaw2lin(block, 2), 2) > _SILENT_BELOW:
-            return begin + len(block)
-    return len(mulaw)
 
 
 def sounding_bytes(mulaw: bytes | bytearray) -> int:

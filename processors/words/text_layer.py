@@ -1,12 +1,13 @@
 """Texts whose words have no times, laid on the audio that came for them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from pipecat.frames.frames import AggregatedTextFrame, SystemFrame, TTSTextFrame
+from pipecat.frames.frames import AggregatedTextFrame, TTSTextFrame
 
 from twilio_frames.processors.words.sounding import SPEAKING_RATE, sounding_bytes
+from twilio_frames.processors.words.utterance import heard_text
 from twilio_frames.processors.words.word_places import (
     SpeechPace,
     silent_texts,
@@ -14,7 +15,7 @@ from twilio_frames.processors.words.word_places import (
     word_ends,
 )
 
-__all__ = ["DOUBT", "HeardTextFrame", "Lay", "Sound", "TextLayer", "heard_text"]
+__all__ = ["DOUBT", "Lay", "Sound", "TextLayer"]
 
 Lay = Callable[[AggregatedTextFrame, int], None]
 Sound = Callable[[int, int], bytes]
@@ -24,41 +25,8 @@ _NEXT_LETTERS = SPEAKING_RATE.digit_letters
 DOUBT = 240
 """Bytes, 30 ms: by how much a word may end ahead of where it is estimated to, or behind. With 40 ms
 hardly fewer moments are wrong (``bench/word_places.py``), and words are some 250 ms."""
-_GIVEN = tuple(one.name for one in fields(TTSTextFrame) if one.init and one.name != "text")
 # A word that nobody knows, as long as words are.
 _NEXT_WORD = TTSTextFrame("0", "word")
-
-
-@dataclass
-class HeardTextFrame(SystemFrame, TTSTextFrame):
-    """A word the caller has heard.
-
-    A system frame, so that it reaches the assistant's memory before an interruption that follows it
-    does (a data frame is overtaken, and then counts for the next reply).
-
-    Parameters:
-        doubt: By how many bytes its sound may end ahead of its place or behind it.
-    """
-
-    doubt: int = 0
-
-
-def heard_text(source: TTSTextFrame, text: str) -> HeardTextFrame:
-    """The frame of a word from a service's text frame.
-
-    Args:
-        source: What the service pushed.
-        text: The word.
-    """
-    frame = HeardTextFrame(text=text, **{name: getattr(source, name) for name in _GIVEN})
-    frame.append_to_context = source.append_to_context
-    frame.includes_inter_frame_spaces = source.includes_inter_frame_spaces
-    frame.transport_destination = source.transport_destination
-    frame.interruptible = source.interruptible
-    if text != source.text:
-        frame.raw_text = None
-        frame.includes_inter_frame_spaces = False
-    return frame
 
 
 @dataclass(frozen=True, slots=True)

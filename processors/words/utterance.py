@@ -1,12 +1,51 @@
-"""One stretch of the bot's speech, and the texts that wait for their place on it."""
+"""One stretch of the bot's speech, the texts that wait for their place on it, and a word of it."""
 
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 
-from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    SystemFrame,
+    TTSStartedFrame,
+    TTSTextFrame,
+)
+
+_GIVEN = tuple(one.name for one in fields(TTSTextFrame) if one.init and one.name != "text")
+
+
+@dataclass
+class HeardTextFrame(SystemFrame, TTSTextFrame):
+    """A word the caller has heard.
+
+    A system frame, so that it reaches the assistant's memory before an interruption that follows it
+    does (a data frame is overtaken, and then counts for the next reply).
+
+    Parameters:
+        doubt: By how many bytes its sound may end ahead of its place or behind it.
+    """
+
+    doubt: int = 0
+
+
+def heard_text(source: TTSTextFrame, text: str) -> HeardTextFrame:
+    """The frame of a word from a service's text frame.
+
+    Args:
+        source: What the service pushed.
+        text: The word.
+    """
+    frame = HeardTextFrame(text=text, **{name: getattr(source, name) for name in _GIVEN})
+    frame.append_to_context = source.append_to_context
+    frame.includes_inter_frame_spaces = source.includes_inter_frame_spaces
+    frame.transport_destination = source.transport_destination
+    frame.interruptible = source.interruptible
+    if text != source.text:
+        frame.raw_text = None
+        frame.includes_inter_frame_spaces = False
+    return frame
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from tests.processors.words_rig import MILLISECOND, Audio, near
 from twilio_frames.processors.output.function_rounds import FunctionRounds
 from twilio_frames.processors.output.unsounded import SayAgain
-from twilio_frames.processors.words.text_layer import HeardTextFrame
+from twilio_frames.processors.words import HeardTextFrame
 
 LETTER = 0.07
 """Seconds that a voice takes for a letter."""

@@ -16,6 +16,7 @@ No I/O happens here, and no clock is read.
 
 from bisect import bisect_right, insort
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Generic, TypeVar
@@ -69,6 +70,8 @@ class OutputQueue(Generic[T]):
         """Up to where audio has been heard."""
         self.has_news = False
         """Whether something was laid that may be due at once; whoever acts on it takes it back."""
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when such a thing was laid."""
         self.has_barrier = self.has_sending = False
         """Whether a barrier is laid on it; whether something falls due when audio is sent."""
         self._restarts: deque[int] = deque([0], maxlen=2)
@@ -90,7 +93,8 @@ class OutputQueue(Generic[T]):
         self._pieces.append(piece)
         self.length = end
         # What is sent waits for its time, and with it what lies behind.
-        self.has_news = self.has_news or self.sent == begin
+        if self.sent == begin:
+            self.tell_news()
 
     def add(
         self,
@@ -119,9 +123,15 @@ class OutputQueue(Generic[T]):
         position = self.length if at is None else at
         self.has_barrier = self.has_barrier or is_barrier
         self.has_sending = self.has_sending or when_sent
-        self.has_news = self.has_news or position <= (self.sent if when_sent else self.heard)
         due = _Due(position, thing, is_protected, is_boundary, doubt, is_barrier)
         insort(self._sending if when_sent else self._due, due, key=_position)
+        if position <= (self.sent if when_sent else self.heard):
+            self.tell_news()
+
+    def tell_news(self) -> None:
+        """Says that something may be due at once."""
+        self.has_news = True
+        self.on_news()
 
     @property
     def is_barred(self) -> bool:
@@ -355,6 +365,8 @@ class SentAudio:
 
     def __init__(self) -> None:
         self._stretches: deque[Stretch] = deque()
+        self.add = self._stretches.append
+        """Notes audio, behind all that was noted before."""
 
     def __len__(self) -> int:
         """How many stretches have not been heard to their ends."""
@@ -364,10 +376,6 @@ class SentAudio:
     def ends_in_speech(self) -> bool:
         """Whether the last that was sent is speech, and has not been heard to its end."""
         return bool(self._stretches) and self._stretches[-1].is_speech
-
-    def add(self, stretch: Stretch) -> None:
-        """Notes audio, behind all that was noted before."""
-        self._stretches.append(stretch)
 
     def forget(self) -> None:
         """Forgets what was not heard: it was thrown away."""
