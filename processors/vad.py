@@ -146,6 +146,8 @@ class PhoneVAD(VADProcessor):
     """How much longer it has to be silent."""
     _SPEECH_STEP_SECS: float = 0.04
     """How much of speech goes on together: what recognisers ask for, and two of Twilio's pieces."""
+    _IDLE_SECS: float = 1.0
+    """How long no audio may come while the caller speaks, before it counts as silence."""
     _ACTIVITY_SECS: float = 1.0
     """How often those who wait for the caller to be idle are told that they speak."""
 
@@ -200,8 +202,11 @@ class PhoneVAD(VADProcessor):
         self._wake = asyncio.Event()
         self._catching_up: asyncio.Task[None] | None = None
         self._context: Context | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._heard = 0
         # Without queues and tasks of its own: what is heard is judged beside the pipeline.
-        direct = {"enable_direct_mode": True} if self._analyzer is not None else {}
+        ours = self._analyzer is not None
+        direct = {"enable_direct_mode": True, "audio_idle_timeout": 0.0} if ours else {}
         self.is_direct: bool = kwargs.get("enable_direct_mode", self._analyzer is not None)
         """Whether it hears the transport's audio without a queue between them."""
         kwargs = {"speech_activity_period": self._ACTIVITY_SECS, **direct, **kwargs}
@@ -225,6 +230,8 @@ class PhoneVAD(VADProcessor):
     async def cleanup(self):
         """Lets go of the analyzers."""
         await super().cleanup()
+        if self._idle is not None:
+            self._idle.cancel()
         task, self._catching_up = self._catching_up, None
         if task is not None and not task.done():
             await self.cancel_task(task)
@@ -298,6 +305,7 @@ class PhoneVAD(VADProcessor):
         else:
             await self.push_frame(frame)
         is_plain = frame.sample_rate == SAMPLE_RATE
+        self._heard += 1
         self._pcm = frame.audio if is_plain else self._line_audio(frame)
         self._is_judging = self._holds = True
         if not analyzer.hear(self._pcm, self._judged):
@@ -362,8 +370,25 @@ class PhoneVAD(VADProcessor):
         if not self._is_quiet(analyzer):
             await follow_vad_state(self, _NO_AUDIO)
             await self._tell(analyzer)
+            if analyzer.is_certain and self._idle is None:
+                self._look_soon()
         if (news := self._turns.hear(self._pcm)) is not None:
             await self.push_frame(news)
+
+    def _look_soon(self) -> None:
+        self._idle = asyncio.get_running_loop().call_later(self._IDLE_SECS, self._look, self._heard)
+
+    def _look(self, heard: int) -> None:
+        """Takes what did not come for silence, where a line falls dumb in the middle of speech."""
+        self._idle = None
+        if (analyzer := self._analyzer) is None or not analyzer.is_certain:
+            return
+        if heard == self._heard and not self._holds:
+            self._pcm = bytes(2 * round(self._IDLE_SECS * SAMPLE_RATE))
+            analyzer.bot, self._was_quiet = None, False
+            self._is_judging = self._holds = True
+            analyzer.hear(self._pcm, self._judged)
+        self._look_soon()
 
     async def _tell(self, heard: PhoneVADAnalyzer) -> None:
         speech_secs, silence_secs = heard.speech_secs, heard.silence_secs

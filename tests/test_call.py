@@ -13,8 +13,10 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from twilio_frames.call import Call, phone_worker
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallEndReason, CallStartedFrame
+from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.rest import Credentials, TwilioRest
 from twilio_frames.rest.client import CallState
+from twilio_frames.stopping import FRAME_TASKS
 from twilio_frames.transport import TwilioParams, TwilioTransport
 
 Play = Callable[[Call], Awaitable[object]]
@@ -310,3 +312,26 @@ async def test_transfer_in_flight_is_finished(phone: Phone, way: str):
     assert (await phone.outcome()).result() is False
     await stopping
     assert rest.updated == ["CA1"]
+
+
+async def test_a_call_at_rest_has_one_task_of_ours_beside_the_one_that_reads(phone: Phone):
+    names: list[str] = []
+
+    async def play(call: Call) -> None:
+        ear, before = Ear(), asyncio.all_tasks()
+        parts = [call.transport.input(), PhoneVAD(), ear, call.transport.output()]
+        running = asyncio.create_task(call.run(Pipeline(parts)), name="bot")
+        await ear.started.wait()
+        await asyncio.sleep(0.5)
+        names.extend(task.get_name() for task in asyncio.all_tasks() - before)
+        await call.hang_up()
+        await running
+
+    await phone.ring(play)
+    await phone.outcome()
+
+    # Of queues, Pipecat has two at each processor that is not in direct mode.
+    others = [name.rpartition("::")[2] for name in names if not name.endswith(FRAME_TASKS)]
+    pipecats = ["_process_push_queue", "pipeline-run", "task_PipelineWorker"]
+    assert sorted(name.partition("#")[0] for name in others) == sorted(["bot", "run", *pipecats])
+    assert len(names) - len(others) == 4

@@ -16,7 +16,7 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.tests.utils import run_test
+from pipecat.tests.utils import SleepFrame, run_test
 
 from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
 from twilio_frames.audio import Resampler, decode_mulaw, encode_mulaw
@@ -399,3 +399,17 @@ async def test_silence_goes_on_in_long_steps_and_speech_in_short_ones(sentence: 
     assert b"".join(f.mulaw for f in heard if isinstance(f, MulawInputFrame)) == line
     assert audio[:5] == [800] * 5
     assert {len(f.mulaw) for f in heard[onset:] if isinstance(f, MulawInputFrame)} <= {160, 320}
+
+
+async def test_line_that_falls_dumb_in_the_middle_of_speech_ends_it(sentence: bytes):
+    speech = sentence[: 2 * 12000]
+    vad = PhoneVAD(params=PARAMS)
+    down, _ = await run_test(
+        vad,
+        frames_to_send=[*pushed_in(speech), SleepFrame(sleep=2.5), *pushed_in(bytes(3200))],
+    )
+
+    kinds = [type(frame) for frame in down if not isinstance(frame, SpeechControlParamsFrame)]
+    ends = kinds.index(VADUserStoppedSpeakingFrame)
+    assert kinds.index(VADUserStartedSpeakingFrame) < ends
+    assert InputAudioRawFrame in kinds[ends:], "the end was told before the line came back"
