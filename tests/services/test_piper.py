@@ -58,9 +58,9 @@ def pcm(frames: Sequence[Frame]) -> np.ndarray:
 
 async def test_each_word_stands_ahead_of_its_sound_at_the_lines_rate():
     voice = FakeVoice()
-    down, up = await run(service(voice), TTSSpeakFrame("two of the best. ok -"))
+    down, up = await run(service(voice), TTSSpeakFrame("two of the best. Ok -"))
 
-    assert words(down) == ["two", "of", "the", "best.", "ok", "-"]
+    assert words(down) == ["two", "of", "the", "best.", "Ok", "-"]
     places, samples = [], 0
     for frame in down:
         if isinstance(frame, TTSAudioRawFrame):
@@ -82,6 +82,17 @@ async def test_long_first_sentence_is_begun_at_its_first_comma():
     assert voice.spoken == [long[:26], long[26:]]
 
     assert [p.phonemes for p in phrases(voice, "yes, of course.")] == [list("yes, of course.")]
+
+
+def test_title_ends_no_sentence():
+    text = "It is for Mr. Jones. He has paid."
+    found = phrases(FakeVoice(), text)
+    assert ["".join(phrase.phonemes) for phrase in found] == [
+        "It is for Mr Jones.",
+        "He has paid.",
+    ]
+    assert [word for phrase in found for word, _ in phrase.words] == text.split()
+    assert [phrase.pause_secs for phrase in found] == [0.25, 0.0]
 
 
 def test_text_without_end_is_parted_at_blanks():

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from pipecat.utils.string import match_endofsentence
+
 from twilio_frames.audio.voices import speakable
 from twilio_frames.services.piper.voice import PiperVoice
 
@@ -54,15 +56,15 @@ class Phrase:
 def phrases(voice: PiperVoice, text: str) -> list[Phrase]:
     """The pieces of a text; none of one that makes no sound."""
     sentences = [sentence for sentence in voice.phonemes(_said(text)) if sentence]
-    pieces = [
-        (piece, index == len(parts) - 1)
-        for number, sentence in enumerate(sentences)
-        for parts in [_parted(sentence, is_first=number == 0)]
-        for index, piece in enumerate(parts)
-    ]
     words = text.split()
     alone = [[sign for part in voice.phonemes(_said(word)) for sign in part] for word in words]
     places = word_places(alone, [sign for sentence in sentences for sign in sentence])
+    pieces = [
+        (piece, index == len(parts) - 1)
+        for number, sentence in enumerate(_whole(sentences, text, places))
+        for parts in [_parted(sentence, is_first=number == 0)]
+        for index, piece in enumerate(parts)
+    ]
     found: list[Phrase] = []
     begin = 0
     for number, (piece, ends_sentence) in enumerate(pieces):
@@ -76,6 +78,33 @@ def phrases(voice: PiperVoice, text: str) -> list[Phrase]:
         found.append(Phrase(phonemes=piece, words=within, pause_secs=pause))
         begin = end
     return found
+
+
+def _whole(
+    sentences: Sequence[Sequence[str]], text: str, places: Sequence[int]
+) -> list[Sequence[str]]:
+    """The sentences, without those breaks that are none: Piper ends one behind "Mr."."""
+    ends = _sentence_ends(text)
+    whole: list[Sequence[str]] = []
+    begin = 0
+    for sentence in sentences:
+        words_before = sum(place < begin for place in places)
+        if whole and words_before not in ends and whole[-1][-1] == ".":
+            whole[-1] = [*whole[-1][:-1], " ", *sentence]
+        else:
+            whole.append(sentence)
+        begin += len(sentence)
+    return whole
+
+
+def _sentence_ends(text: str) -> set[int]:
+    """Behind how many words a sentence of the text ends, by what Pipecat parts sentences with."""
+    ends, words = set[int](), 0
+    while end := match_endofsentence(text):
+        words += len(text[:end].split())
+        ends.add(words)
+        text = text[end:]
+    return ends
 
 
 def word_places(alone: Sequence[Sequence[str]], spoken: Sequence[str]) -> list[int]:
