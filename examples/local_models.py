@@ -13,7 +13,6 @@ this machine, Ollama say (``ollama pull llama3.2``). Ears and voice are fetched 
 import os
 
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.processors.aggregators.llm_context import LLMContext
 
 from twilio_frames.call import Call
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -24,18 +23,15 @@ from twilio_frames.services.piper import PhonePiperTTSService
 from twilio_frames.services.whisper import PhoneWhisperSTTService
 
 URL = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")  # Ollama's
-MODEL = os.environ.get("OPENAI_MODEL", "llama3.2")
 EARS = os.environ.get("WHISPER_MODEL", "base")
 VOICE = os.environ.get("PIPER_VOICE", "en_US-ljspeech-medium")
-INSTRUCTIONS = "You are on the telephone. Answer in one or two short sentences, without markup."
-
-
-def voice() -> PhonePiperTTSService:
-    """Speaks."""
-    return PhonePiperTTSService(settings=PhonePiperTTSService.Settings(voice=VOICE))
-
-
-GREETING = Greeting("Hello! What shall we talk about?", voice)
+SPEAKING = PhonePiperTTSService.Settings(voice=VOICE)
+HEARING = PhoneWhisperSTTService.Settings(model=EARS)
+THINKING = PhoneOpenAILLMService.Settings(
+    model=os.environ.get("OPENAI_MODEL", "llama3.2"),
+    system_instruction="You are on the telephone. Answer in a short sentence, without markup.",
+)
+GREETING = Greeting("Hello! Let us talk.", lambda: PhonePiperTTSService(settings=SPEAKING))
 
 
 async def warm_up() -> None:
@@ -47,19 +43,15 @@ async def warm_up() -> None:
 
 async def bot(call: Call) -> None:
     """Talks with one caller."""
-    context = PhoneContextAggregator(LLMContext())
-    llm = PhoneOpenAILLMService(
-        base_url=URL,
-        settings=PhoneOpenAILLMService.Settings(model=MODEL, system_instruction=INSTRUCTIONS),
-        policy=ReplyPolicy(answer_secs=20.0),  # the first answer may wait for the model to load
-    )
+    context = PhoneContextAggregator()
+    patience = ReplyPolicy(answer_secs=20.0)  # the first answer may wait for the model to load
     pipeline = Pipeline([
         call.transport.input(),
         PhoneVAD(),
-        PhoneWhisperSTTService(settings=PhoneWhisperSTTService.Settings(model=EARS)),
+        PhoneWhisperSTTService(settings=HEARING),
         context.user(),
-        llm,
-        voice(),
+        PhoneOpenAILLMService(base_url=URL, settings=THINKING, policy=patience),
+        PhonePiperTTSService(settings=SPEAKING),
         call.transport.output(),
         context.assistant(),
     ])  # fmt: skip

@@ -34,8 +34,8 @@ async def test_caller_is_heard_answered_and_remembered(
 
     assert voice.spoken[-1] == "It scatters."
     asked = [(one["role"], one["content"]) for one in server.asked[0].messages]
-    assert asked[0] == ("system", local_models.INSTRUCTIONS)
+    assert asked[0] == ("system", local_models.THINKING.system_instruction)
     assert asked[1:] == [
-        ("assistant", "Hello! What shall we talk about?"),
+        ("assistant", "Hello! Let us talk."),
         ("user", "Why is the sky blue?"),
     ]

@@ -34,6 +34,7 @@ SMALL = (
     "function_calls",
     "google_speech",
     "langchain_bot",
+    "local_models",
     "telephone.outbound_voicemail",
     "own_llm",
     "own_stt",
