@@ -118,6 +118,20 @@ async def test_how_a_call_ended_while_the_register_was_gone_it_is_told_then(
     assert (await taken(other, StreamKind.RESUME)).snapshot == b"kept later"
 
 
+async def test_whether_more_was_said_while_the_register_was_gone_nobody_knows(
+    register: LossyRegister,
+):
+    worker, other = member(register), member(register, "w2")
+    await taken(worker)
+    await saved(worker, b"kept")
+    assert (await taken(worker, StreamKind.RESUME)).silent_secs < 1.0
+    register.is_gone = True
+    assert await other.standing("CA1") is None
+    await is_back(register)
+    await other.renew(Lease(name=other.name))
+    assert (await taken(other, StreamKind.RESUME)).silent_secs > 4.0
+
+
 async def test_whoever_lost_a_call_does_not_end_it_when_the_register_is_back(
     register: LossyRegister,
 ):

@@ -14,6 +14,8 @@ __all__ = ["Ledger", "Run", "Talk"]
 
 _TWO_SECS = 3.0
 """How long a bot may live on beside the next one: its worker learns at the next renewal."""
+_TOLD_SECS = 4.0
+"""How long a bot may take to learn of a callback, where the call has to find another one."""
 _LATE_WORDS_SECS = 0.5
 """So much of what was heard ahead of a loss may come again: it was on its way to the register."""
 
@@ -57,6 +59,8 @@ class Talk:
         crashes: How often its bot raised.
         two_since: Since when two bots have it.
         recordings: Recordings that were told of.
+        taken: What of them was told to a worker, and when.
+        excuse: Why it may have been lost.
     """
 
     line: Line
@@ -68,6 +72,9 @@ class Talk:
     crashes: int = 0
     two_since: float | None = None
     recordings: list[str] = field(default_factory=list[str])
+    taken: list[tuple[tuple[str, str], float]] = field(
+        default_factory=list[tuple[tuple[str, str], float]]
+    )
     excuse: str = ""
 
     @property
@@ -96,6 +103,9 @@ class Ledger:
     def note(self, event: str, *what: object) -> None:
         """Writes something down."""
         self.counts[event] += 1
+        if event == "callback taken":
+            sid, recording, status = map(str, what)
+            self.talks[sid].taken.append(((recording, status), self.now))
         self.events.append(f"{self.now:9.3f}  {event}  {' '.join(map(str, what))}")
 
     def is_wrong(self, what: str) -> None:
@@ -106,6 +116,10 @@ class Ledger:
     def is_troubled(self, since: float, until: float) -> bool:
         """Whether there was trouble of the register's, or a halt, in some time."""
         return any(begin <= until and since <= end for begin, end in self.troubles)
+
+    def is_one_trouble(self, since: float, until: float) -> bool:
+        """Whether one and the same trouble lasted from one moment to another."""
+        return any(begin <= since and until <= end for begin, end in self.troubles)
 
     def look(self) -> None:
         """Sees whether any call has two bots."""
@@ -174,6 +188,11 @@ class Ledger:
                 if count > 1:
                     self.is_wrong(f"{sid}: a bot is told of {told} {count} times")
         told = [one for run in talk.runs for one in run.bot.told]
+        last = talk.runs[-1] if talk.runs else None
+        for one, at in talk.taken:
+            lasted = last is not None and (last.ended_at or self.now) > at + _TOLD_SECS
+            if one not in told and lasted and not self.is_troubled(at - 6.0, at + _TOLD_SECS):
+                self.is_wrong(f"{sid}: no bot is told of {one}, taken at {at:.2f}")
         for recording in talk.recordings:
             order = [status for sid_, status in told if sid_ == recording]
             if order and _out_of_order(order):

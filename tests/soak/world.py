@@ -278,6 +278,8 @@ class World:
         for talk in self.ledger.talks.values():
             if talk.runs and talk.runs[-1].worker is worker and talk.runs[-1].ended_at is None:
                 talk.losses.append(self.ledger.now)
+                if self.ledger.is_one_trouble(talk.runs[-1].began_at, self.ledger.now):
+                    talk.excuse = "nobody else could know of it"
         await asyncio.sleep(choose.uniform(0.5, 4.0))
         await self._fleet.begin()
 

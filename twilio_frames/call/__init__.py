@@ -300,7 +300,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         begin_with: Sequence[Frame],
         answering: AnswerPolicy | None,
     ) -> None:
-        self.began(worker)
+        await self.began(worker)
         add_observers(worker, self.observers)
         if answering is not None:
             greetings = [] if greeting is None else [greeting]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
@@ -30,6 +31,9 @@ class RunningCall:
     _SAID_SECS: float = 60.0
     """How long it waits for the end of what is being said: longer than anybody listens to."""
 
+    _MOST_UNTOLD: int = 64
+    """Frames for a pipeline that does not run yet."""
+
     _RUNS_WITHIN_SECS: float = 5.0
     """How long it waits for the pipeline to run."""
 
@@ -44,11 +48,15 @@ class RunningCall:
         """The worker of the call's pipeline, while that runs."""
         self._runs = asyncio.Event()
         self._requests: set[asyncio.Task[Any]] = set()
+        self._has_run = False
+        self._untold: deque[Frame] = deque(maxlen=self._MOST_UNTOLD)
 
-    def began(self, worker: PipelineWorker) -> None:
+    async def began(self, worker: PipelineWorker) -> None:
         """Take the worker of a pipeline that begins to run."""
-        self.worker = worker
+        self.worker, self._has_run = worker, True
         name_trace(worker, self.call_sid)
+        await worker.queue_frames(self._untold)
+        self._untold.clear()
         self._runs.set()
 
     def stopped(self) -> None:
@@ -78,9 +86,11 @@ class RunningCall:
         return self.worker
 
     async def tell(self, frame: Frame) -> None:
-        """Put a frame into the pipeline, where one runs."""
+        """Put a frame into the pipeline, as soon as it runs; not behind its end."""
         if self.worker is not None:
             await self.worker.queue_frame(frame)
+        elif not self._has_run:
+            self._untold.append(frame)
 
     async def say(self, text: str) -> None:
         """Say something behind what is being said, by the pipeline's TTS service.

@@ -170,10 +170,11 @@ class MemoryRegister:
         """A call's bot has ended."""
         if (call := self._owned(call_sid, fence)) is None:
             return False
+        # It may be told again by whoever has got no answer.
+        call.failures += has_failed and not call.ended
         call.ended = reason
         if not goes_on:
             call.snapshot, call.progress = None, b""
-        call.failures += has_failed
         return True
 
     async def forget(self, call_sid: str) -> None:

@@ -130,8 +130,10 @@ return 1
 """
 _END = """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
+if (redis.call('HGET', KEYS[1], 'ended') or '') == '' then
+  redis.call('HINCRBY', KEYS[1], 'failures', ARGV[4])
+end
 redis.call('HSET', KEYS[1], 'ended', ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'failures', ARGV[4])
 if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], 'snapshot', 'progress') end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1

@@ -131,7 +131,7 @@ class Claim:
         progress: How far that one had come since.
         saved: The number of the save by which these were kept; 0 for none.
         notes: The callbacks that came while it had no owner, in order.
-        silent_secs: For how long nobody has heard of the owner before.
+        silent_secs: For how long nobody has heard of the owner before; infinite where nobody knows.
     """
 
     kind: StreamKind

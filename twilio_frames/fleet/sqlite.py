@@ -245,13 +245,14 @@ class SqliteRegister:
 
         def step(db: sqlite3.Connection) -> bool:
             changed = db.execute(
-                "UPDATE calls SET ended = ?, failures = failures + ?, until = ?,"
+                "UPDATE calls SET ended = ?, until = ?,"
+                " failures = failures + (? AND ended = ''),"
                 " snapshot = CASE WHEN ? THEN snapshot END,"
                 " progress = CASE WHEN ? THEN progress ELSE x'' END WHERE sid = ? AND fence = ?",
                 (
                     reason,
-                    has_failed,
                     time.time() + KEEP_SECS,
+                    has_failed,
                     goes_on,
                     goes_on,
                     call_sid,

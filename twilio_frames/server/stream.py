@@ -112,6 +112,8 @@ async def _carry(
         measures = CallMetrics(state.metrics, transport) if state.metrics.is_on else None
         told = partial(_ended, state, start.call_sid, measures)
         carried = asyncio.ensure_future(state.switchboard.carry(call, record, told))
+        # Then the record has the call, which is told of what came while there was none.
+        await asyncio.sleep(0)
         for note in claim.notes:
             await take_note(state, record, note)
         await carried

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from twilio_frames.fleet.choice import by_choice
-from twilio_frames.fleet.register import Lease
+from twilio_frames.fleet.register import Lease, Standing
 from twilio_frames.server.fleet.handover import hand_over
 from twilio_frames.server.fleet.joining import own_lease
 from twilio_frames.server.fleet.passing import FULL, callback_key, is_passed_on, named_worker
@@ -36,46 +36,70 @@ class Note:
     Parameters:
         name: Its path's last name.
         form: What it says.
+        key: The same each time that it is told.
     """
 
     name: str
     form: Form
+    key: str
 
     def encoded(self) -> bytes:
         """As a register keeps it."""
-        return json.dumps([self.name, self.form]).encode()
+        return json.dumps([self.name, self.form, self.key]).encode()
 
     @classmethod
     def decoded(cls, text: bytes) -> "Note":
         """What :meth:`encoded` made."""
-        name, form = json.loads(text)
-        return cls(name=name, form=[(key, value) for key, value in form])
+        name, form, key = json.loads(text)
+        return cls(name=name, form=[(name, value) for name, value in form], key=key)
 
 
 async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:
     """What a call's owner answers to a webhook; None if this worker is to carry it out."""
     state = request.app[STATE]
-    if state.fleet.is_alone or is_passed_on(request):
+    if state.fleet.is_alone:
         return None
     form = await read_signed_form(request)
     call_sid = request.query.get("call") or dict(form).get("CallSid", "")
-    record = state.records.get(call_sid)
-    if record is not None and record.call is not None:
+    if _is_here(state, call_sid) or not call_sid:
         return None
-    named = named_worker(request)
-    standing = await state.fleet.standing(call_sid, named) if call_sid else None
+    standing = await state.fleet.standing(call_sid, named_worker(request))
+    if (answer := await _passed_on(request, standing)) is not None:
+        return answer
+    name = request.path.rstrip("/").rpartition("/")[2]
+    if name not in _TELL or standing is None or not _may_have_another(standing):
+        return None
+    note = Note(name=name, form=form, key=callback_key(request, form))
+    await state.fleet.note(call_sid, note.key, note.encoded())
+    # Whoever has taken the call meanwhile has taken what was noted until then.
+    now = await state.fleet.standing(call_sid)
+    if now is None or now.fence == standing.fence or _is_here(state, call_sid):
+        return None
+    return await _passed_on(request, now)
+
+
+def _is_here(state: ServerState, call_sid: str) -> bool:
+    record = state.records.get(call_sid)
+    return record is not None and record.call is not None
+
+
+def _may_have_another(standing: Standing) -> bool:
+    return standing.has_snapshot or not standing.ended
+
+
+async def _passed_on(request: web.Request, standing: Standing | None) -> web.StreamResponse | None:
+    """What the owner of a call answers, or whoever is named; None if that is nobody else."""
+    if is_passed_on(request):
+        return None
+    state = request.app[STATE]
     owner = standing.owner if standing is not None else ""
-    for name in dict.fromkeys((owner, named)):
+    for name in dict.fromkeys((owner, named_worker(request))):
         if name == state.fleet.name:
             return None
         lease = state.fleet.find(name)
         answer = await state.workers.pass_on(request, lease) if lease is not None else None
         if answer is not None:
             return answer
-    name = request.path.rstrip("/").rpartition("/")[2]
-    if standing is not None and (standing.has_snapshot or not standing.ended) and name in _TELL:
-        note = Note(name=name, form=form)
-        await state.fleet.note(call_sid, callback_key(request, form), note.encoded())
     return None
 
 

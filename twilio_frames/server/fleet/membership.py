@@ -18,6 +18,7 @@ stream is gone, from writing on.
 """
 
 import contextlib
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -214,6 +215,12 @@ class Membership:
         claim = await self._ask_far(lambda r: r.redeem(token, call_sid, self.name), None)
         if claim is None or claim.kind is StreamKind.BACK:
             return claim
+        if (
+            self._far is not None
+            and time.monotonic() < self._far.back_at + self.settings.lease_secs
+        ):
+            # Late steps of the owner before may have been its last signs of life.
+            claim = replace(claim, silent_secs=math.inf)
         near = await self._take_near(call_sid, named)
         merged = _merged(claim, near) if near is not None else claim
         if self._far is not None and claim.fence < merged.fence:

@@ -29,8 +29,8 @@ async def recording(request: web.Request) -> web.Response:
     """``POST /recording``: how Twilio's recording of a call stands."""
     form = await read_signed_form(request)
     record = request.app[STATE].records.get(read_sid(form))
-    if record is not None and record.hears(callback_key(request, form)):
-        await _note_recording(record, form)
+    if record is not None:
+        await _note_recording(record, form, callback_key(request, form))
     return web.Response(status=204)
 
 
@@ -58,12 +58,16 @@ async def status(request: web.Request) -> web.Response:
 
 async def take_note(state: ServerState, record: CallRecord, body: bytes) -> None:
     """Takes a callback that came while the call had no owner."""
-    note = Note.decoded(body)
+    try:
+        note = Note.decoded(body)
+    except ValueError:
+        # Another version's.
+        return
     match note.name:
         case "amd":
             note_verdict(record, note.form)
         case "recording":
-            await _note_recording(record, note.form)
+            await _note_recording(record, note.form, note.key)
         case "status":
             await _note_status(state, record, dict(note.form))
         case _:
@@ -94,9 +98,9 @@ async def _note_status(state: ServerState, record: CallRecord, fields: dict[str,
             await state.fleet.forget(record.call_sid)
 
 
-async def _note_recording(record: CallRecord, form: Form) -> None:
+async def _note_recording(record: CallRecord, form: Form, key: str) -> None:
     told = dict(form)
-    if record.call is None or "RecordingStatus" not in told:
+    if record.call is None or "RecordingStatus" not in told or not record.hears(key):
         return
     length = told.get("RecordingDuration", "")
     await record.call.tell(
