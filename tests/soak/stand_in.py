@@ -67,9 +67,15 @@ class StandIn:
         self._heard_at_ear = heard
         self._heard: list[str] = []
         self._said_by_caller: asyncio.Queue[str] = asyncio.Queue(64)
+        # What came ahead of it waits for a pipeline.
+        for frame in call._untold:  # type: ignore[reportPrivateUsage]
+            self._take(frame)
         call.tell = self._tell
 
     async def _tell(self, frame: Frame) -> None:
+        self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
         if isinstance(frame, RecordingFrame):
             self.told.append((frame.recording_sid, frame.status))
 
