@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.waiting import until
@@ -93,6 +94,16 @@ def begun(folder: Path) -> list[int]:
     return [int(each.name.partition(".")[0]) for each in folder.glob("*.CA*")]
 
 
+async def metrics_of(url: str) -> dict[str, float]:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url.replace("/twiml", "/metrics")) as answer:
+            lines = (await answer.text()).splitlines()
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    }
+
+
 async def test_calls_of_a_worker_that_is_killed_go_on_at_the_other(tmp_path: Path):
     words = [word for text in SENTENCES for word in said(text)]
 
@@ -106,6 +117,10 @@ async def test_calls_of_a_worker_that_is_killed_go_on_at_the_other(tmp_path: Pat
         await until(lambda: len(begun(tmp_path)) == 4, seconds=90)
         await asyncio.sleep(2)
         ((carrier, _),) = Counter(begun(tmp_path)).most_common(1)
+        carried = Counter(begun(tmp_path))[carrier]
         os.kill(carrier, signal.SIGKILL)
         heard = await asyncio.gather(*calls)
+        told = await metrics_of(url)
+    # Those that it had are told of by whoever went on with them.
+    assert told["twilio_frames_takeovers_total"] == carried
     assert all(count == 1 for counts in heard for count in counts), heard

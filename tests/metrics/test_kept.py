@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, values
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.values import MutexValue
 
 from twilio_frames.fleet.workers import PLACE
 from twilio_frames.metrics import METRICS, Kind
-from twilio_frames.metrics.kept import FOLDER, KeptMetrics, forget_worker, shared_folder
+from twilio_frames.metrics.kept import FOLDER, KeptMetrics, forget_worker, shared_folder, take_place
+from twilio_frames.server import ServerSettings
 
 PROCESS = """
 import sys
@@ -82,30 +84,48 @@ def samples(text: str) -> dict[str, float]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="such a file cannot be read there")
-def test_what_a_killed_process_had_counted_stays(tmp_path: Path):
-    folder = shared_folder(str(tmp_path / "figures"))
-    with processes(0, 1, folder=Path(folder)) as (first, second):
+def test_what_a_killed_process_had_counted_stays():
+    with shared_folder() as folder, processes(0, 1, folder=Path(folder)) as (first, second):
         first.count(3)
         second.count(2)
         first.kill()
         forget_worker(first.place, folder)
+        # One that was killed as it began.
+        (Path(folder) / "counter_7.db").touch()
         # Whoever is started in its place counts on.
         with processes(0, folder=Path(folder)) as (third,):
             third.count(1)
             found = samples(third.close())
+        sizes = {path.name: path.stat().st_size for path in Path(folder).glob("*_0.db")}
 
     assert found["twilio_frames_holds_total"] == 6
     assert found["twilio_frames_calls_ended_total/error"] == 6
     assert found["twilio_frames_answer_seconds_count"] == 6
     assert found["twilio_frames_answer_seconds_bucket/0.8"] == 6
     assert found["twilio_frames_calls_up"] == 3
-    assert len(list(Path(folder).glob("counter_*.db"))) == 2
+    # Nothing has to grow, for which there might be no room.
+    assert set(sizes.values()) == {1 << 18}
+    assert not Path(folder).exists()
 
 
-def test_what_was_true_in_another_run_is_forgotten(tmp_path: Path):
+def test_without_room_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A page without room would kill the process that writes to it."""
+    monkeypatch.setenv("TWILIO_FRAMES_METRICS", "1")
+    monkeypatch.setenv(PLACE, "0")
+    (tmp_path / "counter_0.new").mkdir()
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    take_place()
+
+    assert not ServerSettings.from_environment().metrics
+    assert values.ValueClass is MutexValue
+
+
+def test_what_was_true_in_another_run_is_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "gauge_livesum_0.db").touch()
     (tmp_path / "counter_0.db").touch()
-    shared_folder(str(tmp_path))
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    with shared_folder() as folder:
+        assert folder == str(tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["counter_0.db"]
 

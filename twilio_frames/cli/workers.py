@@ -29,10 +29,12 @@ async def run_workers(options: argparse.Namespace) -> int:
     check_address(settings, options.host)
     console, dial_key = Console(), dial_key_of(settings)
     sockets = await open_sockets(options.host, options.port)
-    with tempfile.TemporaryDirectory(prefix="twilio-frames-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="twilio-frames-") as folder,
+        shared_folder() as measured,
+    ):
         near = os.environ.get("TWILIO_FRAMES_NEAR_REGISTER") or f"sqlite://{folder}/register.db"
         given = os.environ.get("TWILIO_FRAMES_REGISTER")
-        measured = shared_folder(f"{folder}/metrics")
         more = ["--host", options.host, "--no-softphone"]
         more += ["--show-errors"] if options.show_errors else []
         workers = WorkerProcesses(

@@ -6,14 +6,23 @@ What a process had counted stays in its file when it is killed, so that no sum f
 only as long as it lived is forgotten by whoever started it. Each has a *place*, a small number; one
 that is started for one that is gone takes its place, and counts on in its file: there are never
 more files than there were processes at one time.
+
+These files are mapped into memory. Where the disk has no room for a page that is written to, the
+system kills the process (SIGBUS), and its calls with it; where it is busy writing the page, the
+process waits. So they lie in memory where the system has such a folder, and have all their room
+before anything is written to them.
 """
 
+import contextlib
 import functools
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from loguru import logger
 
 from twilio_frames.fleet.workers import PLACE
 from twilio_frames.metrics import METRICS, Kind, Metric
@@ -27,6 +36,11 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder, to prometheus-client, which looks at it when it is imported."""
 
 
+_ROOM = 1 << 18
+"""Bytes of a file: room for a thousand series, of which there are some hundred."""
+_MEMORY = "/dev/shm"  # noqa: S108 - what is made there has a name that nobody can guess
+
+
 def is_available() -> bool:
     """Whether prometheus-client is installed."""
     return find_spec("prometheus_client") is not None
@@ -34,25 +48,45 @@ def is_available() -> bool:
 
 def take_place() -> None:
     """Has this process count in its place's files, before anything is counted."""
-    place = os.environ.get(PLACE, "")
-    if not place or FOLDER not in os.environ or not is_available():
+    place, folder = os.environ.get(PLACE, ""), os.environ.get(FOLDER, "")
+    if not place or not folder or not is_available():
+        return
+    try:
+        _make_room(Path(folder), place)
+    except OSError as error:
+        logger.error(f"there is no room for metrics, and none are kept: {error.strerror}")
+        os.environ["TWILIO_FRAMES_METRICS"] = "0"
         return
     from prometheus_client import values
 
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: place)
 
 
-def shared_folder(otherwise: str) -> str:
+def _make_room(folder: Path, place: str) -> None:
+    for kind in ("counter", "gauge_livesum", "histogram"):
+        path = folder / f"{kind}_{place}.db"
+        if not path.exists():
+            # Whoever reads them all at this moment finds it whole, or not at all.
+            new = path.with_suffix(".new")
+            new.write_bytes(bytes(_ROOM))
+            new.rename(path)
+
+
+@contextlib.contextmanager
+def shared_folder() -> Iterator[str]:
     """Makes ready the folder of processes that are about to be started, and gives its path.
 
-    Args:
-        otherwise: The one that is used where the environment names none.
+    It goes with them, unless the environment names one.
     """
-    folder = os.environ.get(FOLDER) or otherwise
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    # Those of another run are gone.
-    forget_worker("*", folder)
-    return folder
+    if folder := os.environ.get(FOLDER):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        # Those of another run are gone.
+        forget_worker("*", folder)
+        yield folder
+        return
+    memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="twilio-frames-", dir=memory) as folder:
+        yield folder
 
 
 def forget_worker(place: int | str, folder: str) -> None:
@@ -119,14 +153,34 @@ class KeptMetrics:
             accept: Which kinds whoever asks can read, as in HTTP.
         """
         from prometheus_client import CollectorRegistry, exposition
-        from prometheus_client.multiprocess import MultiProcessCollector
 
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry, self._folder)
+            registry.register(_Files(Path(self._folder)))
         write, kind = exposition.choose_encoder(accept)
         return write(registry or CollectorRegistry()), kind
+
+
+class _Files:
+    """Adds up what all processes have in their files."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def collect(self) -> Iterable[Any]:
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        files = [str(path) for path in self._folder.glob("*.db") if _has_begun(path)]
+        return MultiProcessCollector.merge(files)
+
+
+def _has_begun(path: Path) -> bool:
+    """Whether there is anything in a file: prometheus-client fails at one that was just opened."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _make(metric: Metric, registry: "CollectorRegistry") -> Any:
