@@ -29,7 +29,7 @@ _LONGEST_REST = 0.25
 _STALL_SECS = 0.03
 _STALLS_REMEMBERED = 60.0
 _LONGEST_LEAD = 1.5
-_LONGEST_CUT = 1.0
+_LONGEST_CUT = 2.0
 _LATE_SECS = 0.5
 """By how much later than usual the last mark may come: a busy loop reads it late."""
 # Of where a cut is.
@@ -135,9 +135,8 @@ class OutputPacer:
     def _line_ended(self) -> None:
         """Finds out what was heard last, by the clock: no mark comes any more."""
         if not self._is_cutting:
-            playback = self._line.playback
-            position = playback.position(time.monotonic() - playback.round_trip)
-            self._heard_last = self._hear_line(position)
+            heard = self._line.playback.heard_at_end(time.monotonic())
+            self._heard_last = self._hear_line(heard)
         self.queue.tell_news()
 
     def _line_left(self) -> None:
@@ -302,7 +301,9 @@ class OutputPacer:
         # A background goes on behind the output queue.
         is_due = self.queue.heard < self.queue.sent
         ends_at = self._queue_ends_at if is_due else playback.ends_at
-        if now - ends_at - playback.round_trip > patience:
+        # Where nothing comes at all it is the line that is lost, and not a mark.
+        is_alone = playback.last_received > ends_at or self._marks_are_lost
+        if is_alone and now - ends_at - playback.round_trip > patience:
             if not playback.echoed and not self._marks_are_lost:
                 self._marks_are_lost = True
                 logger.warning(_NO_MARKS)
@@ -417,7 +418,10 @@ class OutputPacer:
         if not self._is_cutting:
             return
         playback = self._line.playback
-        limit = time.monotonic() + min(_LONGEST_CUT, 0.1 + 2 * playback.round_trip)
+        now = time.monotonic()
+        # Marks that are late tell of a line that has become slower.
+        late = max(playback.round_trip, playback.overdue(now))
+        limit = now + min(_LONGEST_CUT, 0.1 + 2 * late)
         while playback.is_cutting and await self._has_news(until=limit):
             pass
         playback.settle()

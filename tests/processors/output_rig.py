@@ -1,6 +1,7 @@
 """A bot's voice on a line that keeps what is sent."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ class FakeLine:
         self.on_open: Callable[[], None] = lambda: None
         self.is_away = False
         self.heard = b""
+        self.playback.last_received = math.inf  # the caller's audio, all the time
         self.overhearing: Sequence[object] = [self]
         self._echoes = echoes
 

@@ -1,4 +1,5 @@
 # The far end of a fake line has nothing to await.
+import math
 import time
 from itertools import accumulate, pairwise
 
@@ -308,23 +309,43 @@ async def test_end_does_not_wait_for_lost_marks():
     assert line.closed_for is CallEndReason.BOT_HUNG_UP
 
 
-async def test_words_heard_before_the_line_ended_are_remembered():
-    """The last marks never come back; the clock says what was heard."""
+@pytest.mark.parametrize(
+    ("answers", "remembered"), [(False, ["one", "two", "three"]), (True, ["one"])]
+)
+async def test_words_heard_before_the_line_ended_are_remembered(
+    answers: bool, remembered: list[str]
+):
+    """No mark ever comes back: the clock tells. Or they stop to: so did the line."""
     line = FakeLine(echoes=False)
     async with speaking(line) as (worker, tap):
-        start, audio, _ = speech(0.8)
+        start, audio, _ = speech(1.6)
         assert isinstance(audio, TTSAudioRawFrame)
         audio.context_id = "c"
         words: list[TTSTextFrame] = []
-        for number, text in enumerate(("one", "two")):
+        for number, text in enumerate(("one", "two", "three", "four")):
             word = TTSTextFrame(text, "word")
             word.context_id, word.pts = "c", 1 + number * 300_000_000
             words.append(word)
         heard = words_heard(worker)
         await worker.queue_frames([start, audio, *words])
         await tap.wait_for(BotStartedSpeakingFrame)
-        await time_passes(0.5)
+        if answers:
+            line.echo_first()
+        await time_passes(1.1)
         await line.close(CallEndReason.LINE_LOST, "gone")
         await time_passes(0.1)
 
-    assert heard == ["one"]
+    assert heard == remembered
+
+
+async def test_silence_of_the_whole_line_is_no_lost_mark():
+    line = FakeLine(echoes=False)
+    async with speaking(line, TwilioParams(playout_timeout_secs=0.2)) as (worker, tap):
+        await worker.queue_frames(speech(0.3))
+        await tap.wait_for(BotStartedSpeakingFrame)
+        line.echo_first()
+        line.playback.last_received = time.monotonic()
+        await time_passes(2.0)
+        assert not tap.frames(BotStoppedSpeakingFrame)
+        line.playback.last_received = math.inf
+        await tap.wait_for(BotStoppedSpeakingFrame)

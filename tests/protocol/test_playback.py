@@ -87,6 +87,23 @@ def test_burst_that_never_comes_is_settled_without():
     assert not playback.is_playing(2.0)
 
 
+def test_echoes_that_come_before_the_burst_tell_of_what_was_played():
+    """A line that has become slower: the ``clear`` is still under way."""
+    playback = Playback()
+    playback.mark_sent("0", now=0.0)
+    for position in (2000, 4000, 6000):
+        playback.audio_sent(2000, now=0.0, mark=f"{position}")
+    playback.media_received(0)
+    playback.mark_echoed("0", now=0.02)
+    playback.clear_sent(["fence"], now=0.6)
+    playback.media_received(250)
+    playback.mark_echoed("2000", now=0.65)
+
+    assert [echo.flushed for echo in playback.settle()] == [False, False, True]
+    assert playback.cut is not None
+    assert playback.cut.position == 4800
+
+
 def test_doubled_and_unknown_echoes_do_no_harm():
     playback = Playback()
     playback.audio_sent(800, now=0.0)

@@ -262,7 +262,7 @@ async def test_listener_that_raises_hears_what_was_kept():
 
 async def after(one: Line, seconds: float) -> bool:
     """Whether the call goes on when nothing has come for so long."""
-    one.connection.checks.last_received -= seconds
+    one.connection.playback.last_received -= seconds
     one.connection.checks._asked_at -= seconds  # pyright: ignore[reportPrivateUsage]
     goes_on = one.connection.check_line()
     await asyncio.sleep(0.001)
@@ -279,9 +279,9 @@ async def test_silent_line_is_asked_and_lives():
     async with line() as one:
         one.twilio.answers_marks = True
         for _ in range(10):
-            before = one.connection.checks.last_received
+            before = one.connection.playback.last_received
             assert await after(one, 3.0)
-            await until(lambda: one.connection.checks.last_received > before - 3.0)  # noqa: B023 - awaited here
+            await until(lambda: one.connection.playback.last_received > before - 3.0)  # noqa: B023 - awaited here
             assert await after(one, 2.0)
 
     asked = [message for message in one.twilio.got if isinstance(message, SendMark)]
@@ -300,6 +300,17 @@ async def test_dead_line_is_asked_once_and_ends():
         assert one.connection.end_reason is CallEndReason.LINE_LOST
 
     assert len([message for message in one.twilio.got if isinstance(message, SendMark)]) == 1
+
+
+async def test_line_that_dies_while_the_bot_speaks_is_noticed_before_it_has_spoken():
+    async with line() as one:
+        playback, now = one.connection.playback, time.monotonic()
+        playback.audio_sent(80, now - 5.0, mark="heard")
+        playback.mark_echoed("heard", now - 4.9)
+        playback.audio_sent(80, now - 4.0, mark="not heard")
+        playback.audio_sent(80_000, now)
+        assert await after(one, 3.0)
+        assert not await after(one, 3.0)
 
 
 async def test_question_waits_for_what_is_being_said():

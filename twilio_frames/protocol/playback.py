@@ -176,6 +176,8 @@ class Playback:
         """Whether what is sent is played at all: a one-way stream takes it, and throws it away."""
         self.round_trip = 0.0
         """Seconds to Twilio and back, as the latest marks tell; 0.0 before the first."""
+        self.last_received = 0.0
+        """When anything came from Twilio last."""
         self.cut: Cut | None = None
         """Where the last ``clear`` cut; None before the first."""
         self._outstanding: deque[_Mark] = deque(maxlen=_MOST_MARKS)
@@ -285,29 +287,34 @@ class Playback:
             cutting.fenced.append(fence.dated.moved(cutting.sent - fence.position))
         if fence.name != cutting.fences[-1]:
             return []
-        echoes = self._settled(cutting)
+        echoes = self._settled(cutting, is_in=True)
         self.heard = max(self.heard, fence.position)
         return echoes
 
     def settle(self) -> list[MarkEcho]:
         """Ends the wait for echoes that do not come: what is known has to do."""
-        return self._settled(self._cutting) if self._cutting else []
+        return self._settled(self._cutting, is_in=False) if self._cutting else []
 
-    def _settled(self, cutting: _Cutting) -> list[MarkEcho]:
-        """Corrects the calculation by what the echoes say; gives them their meaning."""
+    def _settled(self, cutting: _Cutting, *, is_in: bool) -> list[MarkEcho]:
+        """Corrects the calculation by what the echoes say; gives them their meaning.
+
+        Args:
+            cutting: The ``clear``.
+            is_in: Whether its burst has been in. If not, what has come back was played.
+        """
         self._cutting = None
-        self.cut = cut = self._corrected(cutting)
+        self.cut = cut = self._corrected(cutting, is_in=is_in)
         self.heard = max(self.heard, cutting.sent)
         marks = cutting.echoes + [mark for mark in self._outstanding if mark.is_cut]
         left = (mark for mark in self._outstanding if not mark.is_cut)
         self._outstanding = deque(left, maxlen=_MOST_MARKS)
         return [_echo(mark, flushed=mark.position > cut.position) for mark in marks]
 
-    def _corrected(self, cutting: _Cutting) -> Cut:
-        happened = cutting.happened()
+    def _corrected(self, cutting: _Cutting, *, is_in: bool) -> Cut:
+        happened = cutting.happened() if is_in else None
         surely_heard = self.heard
         for mark in cutting.echoes:
-            if happened and mark.dated and mark.dated.end < happened.end:
+            if not is_in or (happened and mark.dated and mark.dated.end < happened.end):
                 surely_heard = max(surely_heard, mark.position)
                 mark.date_run()
         position, bound = cutting.cut.position, cutting.cut.bound
@@ -336,6 +343,20 @@ class Playback:
     def is_playing(self, now: float) -> bool:
         """Whether audio is still to be played, as far as is known."""
         return self.ends_at > now or (self.heard < self.sent and not self.is_cutting)
+
+    def heard_at_end(self, now: float) -> int:
+        """Up to where audio was heard on a line that has ended.
+
+        One whose marks had stopped coming was dead by then: Twilio has played what it was sent
+        before that, and no more.
+        """
+        position = self.position(now - self.round_trip)
+        if not self.overdue(now):
+            return position
+        died_at = self._outstanding[0].due_at
+        return min(
+            position, max(mark.position for mark in self._outstanding if mark.sent_at <= died_at)
+        )
 
     def overdue(self, now: float) -> float:
         """Seconds by which the oldest mark out is late; 0.0 if none is.

@@ -178,7 +178,7 @@ class MediaConnection:
             if not await self._next_stream():
                 self._ended_by_peer()
                 return None
-        self.checks.last_received = now = time.monotonic()
+        self.playback.last_received = now = time.monotonic()
         is_new = self.checks.started_at == math.inf and self.stream.state is StreamState.IDLE
         if is_new and (start := start_of_later_message(data)) is not None:
             self.adopt(start)
@@ -293,7 +293,7 @@ class MediaConnection:
                 self._count("unknown event", "it has a name this package does not know")
             case Start():
                 self._stands()
-                self.checks.started_at = self.checks.last_received
+                self.checks.started_at = self.playback.last_received
                 self.taps.started_secs = self.checks.started_at - self.opened_at
                 self.on_open()
             case Stop():

@@ -37,8 +37,7 @@ class LineChecks:
         self._ends_since: float | None = None
         self.started_at = math.inf
         """When the first stream began."""
-        self.last_received = opened_at
-        """When something arrived last."""
+        playback.last_received = opened_at
         self.away_until: float | None = None
         """Until when the call may be away from its stream; None while it is on it."""
         self.pipeline_is_up = False
@@ -56,7 +55,7 @@ class LineChecks:
     def come_back(self, now: float) -> None:
         """The call is on another stream; what it was away for was nobody's lateness."""
         self.away_until = None
-        self.last_received, self._asked_at = now, -math.inf
+        self._playback.last_received, self._asked_at = now, -math.inf
         if self._ends_since is not None:
             self._ends_since = now
 
@@ -84,20 +83,22 @@ class LineChecks:
 
     def is_to_be_asked(self, now: float) -> bool:
         """Whether the line has been silent for so long that it is asked; once for each silence."""
-        if self._asked_at > self.last_received or self._playback.is_cutting:
+        if self._asked_at > self._playback.last_received or self._playback.is_cutting:
             return False
-        if now - self.last_received <= self._params.media_timeout_secs / 2:
+        if now - self._playback.last_received <= self._params.media_timeout_secs / 2:
             return False
         self._asked_at = now
         return True
 
     def _is_dead(self, now: float) -> bool:
         """Whether a line that was asked has not answered."""
-        if self._asked_at <= self.last_received:
+        if self._asked_at <= self._playback.last_received:
             return False
         limit = self._params.media_timeout_secs
+        # What has been sent is played first, and each piece of it sends a mark.
         asked_for = now - max(self._asked_at, self._playback.ends_at)
-        return now - self.last_received > limit and asked_for > limit / 2
+        waits_for = max(asked_for, self._playback.overdue(now))
+        return now - self._playback.last_received > limit and waits_for > limit / 2
 
     def _is_dead_air(self, now: float) -> bool:
         limit = self._params.pipeline_timeout_secs
