@@ -20,8 +20,9 @@ from pipecat.pipeline.worker import PipelineWorker
 
 from twilio_frames.frames import MarkReachedFrame, SendMarkFrame, ServiceStopFrame
 
-__all__ = ["Goodbye"]
+__all__ = ["Goodbye", "is_goodbye"]
 
+_NAME = "goodbye "
 _NUMBERS = itertools.count(1)
 
 
@@ -119,4 +120,9 @@ class Goodbye(BaseObserver):
 
 
 def _mark() -> SendMarkFrame:
-    return SendMarkFrame(mark=f"goodbye {next(_NUMBERS)}")
+    return SendMarkFrame(mark=f"{_NAME}{next(_NUMBERS)}")
+
+
+def is_goodbye(frame: SendMarkFrame) -> bool:
+    """Whether a mark lies behind last words."""
+    return frame.mark.startswith(_NAME)

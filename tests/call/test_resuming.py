@@ -24,6 +24,7 @@ from tests.waiting import time_passes
 from twilio_frames.call.keeping import CallKeeper, Place
 from twilio_frames.call.resuming import CallState, Resumed
 from twilio_frames.frames import CallEndReason
+from twilio_frames.processors.replies.goodbye import Goodbye
 from twilio_frames.processors.words import HeardTextFrame
 
 GREETED: list[dict[str, Any]] = [
@@ -114,6 +115,18 @@ class Kept:
         return resumed
 
 
+class Worker:
+    """Runs nothing."""
+
+    async def add(self, _: object) -> None:
+        return
+
+    def add_observer(self, _: object) -> None:
+        return
+
+    remove_observer = add
+
+
 def heard(*words: str) -> list[HeardTextFrame]:
     return [HeardTextFrame(word, "word") for word in words]
 
@@ -158,6 +171,27 @@ async def test_what_was_interrupted_is_not_said_again():
     resumed = await kept.resumed()
     assert (resumed.heard, resumed.rest, resumed.caller_spoke) == ("One", "", True)
     assert texts(resumed.frames("Again?", has_memory=True)) == ["Again?"]
+
+
+@pytest.mark.parametrize(
+    ("then", "is_ending", "says"),
+    [
+        (heard("Good"), True, ["bye."]),
+        (heard("Good", "bye."), True, []),
+        ([InterruptionFrame()], False, ["LLMRunFrame"]),
+    ],
+)
+async def test_a_bot_that_was_about_to_hang_up_says_what_is_left_and_does(
+    then: Sequence[Frame], is_ending: bool, says: list[str]
+):
+    kept = Kept(ASKED)
+    worker: Any = Worker()
+    goodbye = Goodbye(worker, worker.add, push=worker.add)
+    await kept.happens(TTSSpeakFrame("Good bye."), goodbye.mark, *then)
+    await goodbye.forget()
+    resumed = await kept.resumed()
+    assert resumed.is_ending is is_ending
+    assert texts(resumed.go_on(LLMContext(), "Again?")) == says
 
 
 async def test_a_reply_that_was_still_coming_is_gone_on_with_by_the_model():

@@ -268,10 +268,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         )
         if silence_watch is not None:
             self.transport.add_watcher(silence_watch)
-        if isinstance(pipeline, PipelineWorker):
-            worker = pipeline
-        else:
-            worker = phone_worker(pipeline, **options)
+        is_worker = isinstance(pipeline, PipelineWorker)
+        worker = pipeline if is_worker else phone_worker(pipeline, **options)
         if (frames := self._resume(worker, ask_again)) is not None:
             greeting, begin_with, answering = None, frames, None
         await self._begin_pipeline(worker, greeting, begin_with, answering)
@@ -285,10 +283,11 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         """Gives what a bot begins with that goes on for another one; None for any other bot."""
         context, frames = context_in(worker.pipeline), None
         if self.resumed is not None and self.resumed.has_begun:
-            if context is not None:
-                self.resumed.restore(context)
-            frames = self.resumed.frames(ask_again, has_memory=context is not None)
+            frames = self.resumed.go_on(context, ask_again)
             self._first_frames.clear()
+            if self.resumed.is_ending:
+                self._goodbye = Goodbye(worker, self.hang_up, push=worker.queue_frame)
+                frames.append(self._goodbye.mark)
         if self.keeper is not None:
             self.keeper.begin(context)
         return frames

@@ -39,8 +39,9 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from twilio_frames.call.resuming import VERSION, CallState, calls_in, role_of
-from twilio_frames.frames import CallEndReason
+from twilio_frames.frames import CallEndReason, SendMarkFrame
 from twilio_frames.processors.clips import SpeakClipFrame
+from twilio_frames.processors.replies.goodbye import is_goodbye
 from twilio_frames.processors.words import HeardTextFrame
 from twilio_frames.processors.words.progress import behind_words, words_in
 from twilio_frames.transport import TwilioTransport
@@ -87,7 +88,7 @@ class _Copy:
 _TELLING = (
     *(FunctionCallInProgressFrame, FunctionCallResultFrame, HeardTextFrame, InterruptionFrame),
     *(LLMContextFrame, LLMFullResponseEndFrame, LLMFullResponseStartFrame, LLMTextFrame),
-    *(SpeakClipFrame, TTSSpeakFrame, UserStartedSpeakingFrame),
+    *(SendMarkFrame, SpeakClipFrame, TTSSpeakFrame, UserStartedSpeakingFrame),
 )
 _LEAVING = "leaving"
 _FRAMES_KEPT = 64
@@ -130,6 +131,7 @@ class CallKeeper(BaseObserver):
         self._is_generating = False
         self._caller_spoke = False
         self._is_planned = False
+        self._is_ending = False
         self._is_over = False
         self._turns = 0
         self._is_stale = True
@@ -257,6 +259,9 @@ class CallKeeper(BaseObserver):
                 self._add(frame.clip.text, " ")
             case InterruptionFrame():
                 self._is_cut, self._is_generating = bool(self._said), False
+                self._is_ending = False
+            case SendMarkFrame():
+                self._is_ending = self._is_ending or is_goodbye(frame)
             case LLMFullResponseStartFrame():
                 self._is_generating = True
             case LLMFullResponseEndFrame():
@@ -344,6 +349,7 @@ class CallKeeper(BaseObserver):
             "generating": self._is_generating,
             "caller": self._caller_spoke,
             "planned": self._is_planned,
+            "ending": self._is_ending,
         }
         return json.dumps({name: value for name, value in told.items() if value}).encode()
 

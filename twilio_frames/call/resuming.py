@@ -85,6 +85,7 @@ class Resumed:
         is_planned: Whether the call was handed over on purpose, between two sentences.
         is_late: Whether more was said since, of which nothing is known, as nobody had heard of the
             bot's worker for some time.
+        is_ending: Whether the bot was saying goodbye, and about to hang up.
         functions: What was running.
     """
 
@@ -97,6 +98,7 @@ class Resumed:
     caller_spoke: bool = False
     is_planned: bool = False
     is_late: bool = False
+    is_ending: bool = False
     functions: tuple[OpenFunction, ...] = ()
 
     @classmethod
@@ -120,6 +122,7 @@ class Resumed:
             is_generating=bool(told.get("generating")) and not told.get("cut"),
             caller_spoke=bool(told.get("caller")),
             is_planned=bool(told.get("planned")),
+            is_ending=bool(told.get("ending")) and not told.get("cut"),
             functions=tuple(_open_functions(kept["messages"], call_sid)),
         )
 
@@ -128,6 +131,12 @@ class Resumed:
         """Whether anything was heard of either side."""
         spoken = any(role_of(one) in ("user", "assistant") for one in self.messages)
         return bool(self.heard or spoken or self.caller_spoke or self.is_planned)
+
+    def go_on(self, context: LLMContext | None, ask_again: str | None) -> list[Frame]:
+        """Fills the memory of a pipeline that has one, and gives what it goes on with."""
+        if context is not None:
+            self.restore(context)
+        return self.frames(ask_again, has_memory=context is not None)
 
     def restore(self, context: LLMContext) -> None:
         """Fills a memory with what was heard."""
@@ -153,8 +162,8 @@ class Resumed:
             return [TTSSpeakFrame(text) for text in (rest, ask_again) if text]
         if has_memory and self.is_generating:
             return [LLMRunFrame()]
-        if self.rest:
-            return [TTSSpeakFrame(self.rest)]
+        if self.rest or self.is_ending:
+            return [TTSSpeakFrame(self.rest)] if self.rest else []
         is_due = has_memory and not self.heard and self.messages
         if is_due and role_of(self.messages[-1]) in ("user", "tool") and not self.caller_spoke:
             return [LLMRunFrame()]
