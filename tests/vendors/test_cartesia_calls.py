@@ -281,7 +281,7 @@ async def test_hang_in_mid_reply_is_got_over():
 
 @bad_day("cartesia", "hangs for ever", "The apology once, for each outage; the call goes on.")
 async def test_hang_for_ever_ends_in_an_apology():
-    cartesia = CartesiaServer(faults=[Hang()] * 3)
+    cartesia = CartesiaServer(faults=[Hang()] * 2)
     policy = RetryPolicy(answer_secs=0.3, give_up_secs=0.7)
     async with call(cartesia, policy=policy, apology_audio=SORRY) as bot:
         await bot.reply(FIRST)

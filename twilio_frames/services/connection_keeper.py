@@ -141,6 +141,7 @@ class ConnectionKeeper(Generic[C]):
         self._opened_at = 0.0
         self._used_at = 0.0
         self._is_broken_off = False
+        self._lag_secs = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.Task[None] | None = None
         self.connection: C | None = None
@@ -164,10 +165,14 @@ class ConnectionKeeper(Generic[C]):
         if was_out:
             await self._owner.on_recovery()
 
-    def break_off(self) -> None:
-        """Ends a connection that is of no use, without a goodbye; another one is opened."""
+    def break_off(self, lag_secs: float = 0.0) -> None:
+        """Ends a connection that is of no use, without a goodbye; another one is opened.
+
+        Args:
+            lag_secs: How long it took to notice that.
+        """
         if self.connection is not None:
-            self._is_broken_off = True
+            self._is_broken_off, self._lag_secs = True, lag_secs
             self.connection.break_off()
 
     async def run(self) -> None:
@@ -192,9 +197,11 @@ class ConnectionKeeper(Generic[C]):
 
     async def _be_connected(self) -> Failure | None:
         """Opens a connection and has it carried; gives why there is none any more."""
+        began = time.monotonic()
         try:
             self._take_up(await self._owner.dial())
         except Exception as error:
+            self._lag_secs = time.monotonic() - began
             return self._failure_of(error)
         try:
             await self._owner.on_open()
@@ -232,7 +239,8 @@ class ConnectionKeeper(Generic[C]):
             await self._tell(self._owner.on_lost(failure))
 
     async def _take_failure(self, failure: Failure) -> None:
-        pause = self._retries.note_failure(wish_secs=failure.wish_secs, lag_secs=failure.lag_secs)
+        lag_secs, self._lag_secs = failure.lag_secs or self._lag_secs, 0.0
+        pause = self._retries.note_failure(wish_secs=failure.wish_secs, lag_secs=lag_secs)
         await self._tell(self._owner.on_failure(failure))
         is_too_much = failure.is_outage or self._retries.are_spent
         if is_too_much and not (self.is_out and self._owner.is_idle):

@@ -13,6 +13,7 @@ from pipecat.frames.frames import (
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
+    UserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
 
@@ -52,8 +53,8 @@ class PartialSpeechTTSService(RedactingTTSService):
     context ends for words whose times a vendor forgot to tell.
 
     Args:
-        apology_audio: Mu-law audio that is played when something cannot be said: once, until
-            :meth:`speaks_again`.
+        apology_audio: Mu-law audio that is played when something cannot be said: once for each
+            turn of the caller's, until :meth:`speaks_again`.
         **kwargs: Passed on.
     """
 
@@ -137,6 +138,12 @@ class PartialSpeechTTSService(RedactingTTSService):
         ):
             await self.append_to_audio_context(context_id, frame)
         await self.remove_audio_context(context_id)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Takes frames; to a caller who goes on another apology is due, rather than silence."""
+        if isinstance(frame, UserStoppedSpeakingFrame):
+            self._apology.begin_anew()
+        await super().process_frame(frame, direction)
 
     async def push_frame(
         self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM

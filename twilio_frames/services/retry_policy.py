@@ -27,12 +27,12 @@ class RetryPolicy:
         well_after_secs: A connection that has lasted so long was well, whatever came before it.
     """
 
-    open_secs: float = 5.0
+    open_secs: float = 3.0
     answer_secs: float = 3.0
-    give_up_secs: float = 10.0
+    give_up_secs: float = 5.0
     at_once: int = 1
     first_pause_secs: float = 0.25
-    longest_pause_secs: float = 4.0
+    longest_pause_secs: float = 2.0
     longest_wish_secs: float = 10.0
     well_after_secs: float = 5.0
 
@@ -123,7 +123,6 @@ class ReplyPolicy(RetryPolicy):
         longest_wish_secs: The most that is kept of a pause that the vendor asks for.
     """
 
-    open_secs: float = 3.0
     answer_secs: float = 6.0
     next_words_secs: float = 4.0
     reply_secs: float = 60.0

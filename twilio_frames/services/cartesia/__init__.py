@@ -63,7 +63,8 @@ class PhoneCartesiaTTSService(CartesiaConnection):
         api_key: Cartesia's.
         policy: How long to wait for Cartesia, and how often to ask again.
         **kwargs: Passed to Pipecat's service: ``settings`` with the voice, ``url`` …; and
-            ``apology_audio``, mu-law that is played once when something cannot be said.
+            ``apology_audio``, mu-law that is played when something cannot be said, once for each
+            turn of the caller's.
 
     Raises:
         ConfigurationError: If another encoding or sample rate is asked for.
@@ -286,7 +287,7 @@ class PhoneCartesiaTTSService(CartesiaConnection):
             await self._break_off(speech.context_id)
         elif speech.ask_id is not None and now - speech.last_heard_at > self.policy.answer_secs:
             logger.warning(f"{self}: Cartesia said nothing for {self.policy.answer_secs:g} s")
-            self.keeper.break_off()
+            self.keeper.break_off(self.policy.answer_secs)
 
     async def _take_refusal(self, event: Refused, speech: CartesiaSpeech | None) -> None:
         if event.ask_id is not None:

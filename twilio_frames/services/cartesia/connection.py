@@ -20,6 +20,8 @@ __all__ = ["CartesiaConnection"]
 
 # Cartesia closes a connection that was idle for 300 s.
 _RENEW_SECS = 240.0
+# Its first audio takes tenths of a second, and it is asked twice before the caller is told.
+_ANSWER_SECS = 2.0
 _REFUSED = (400, 401, 402, 403, 404)
 _TODO = "check the key, the plan and the URL"
 
@@ -43,7 +45,7 @@ class CartesiaConnection(
             kwargs, instead="CartesiaTTSService", encoding="pcm_mulaw", container="raw"
         )
         super().__init__(api_key=api_key, **kwargs)
-        self.policy = policy or RetryPolicy()
+        self.policy = policy or RetryPolicy(answer_secs=_ANSWER_SECS)
         self.keeper = ConnectionKeeper(
             self, self.policy, name="a connection to Cartesia", renew_secs=_RENEW_SECS
         )

@@ -11,8 +11,13 @@ from google.cloud.texttospeech_v1.services.text_to_speech.transports import (
     TextToSpeechGrpcAsyncIOTransport,
 )
 from loguru import logger
-from pipecat.frames.frames import Frame, TTSStoppedFrame, TTSTextFrame
-from pipecat.processors.frame_processor import FrameProcessorSetup
+from pipecat.frames.frames import (
+    Frame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 from pipecat.services.google.tts import GoogleTTSService
 
 from twilio_frames.audio import SAMPLE_RATE
@@ -54,7 +59,8 @@ class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
         credentials_path: A file with it.
         location: A region's endpoint; None for the global one.
         target: ``host:port`` of another server that speaks as Google does, without TLS.
-        apology_audio: Mu-law audio that is played, once, when something cannot be said.
+        apology_audio: Mu-law audio that is played when something cannot be said, once for each
+            turn of the caller's.
         time_limit: Seconds that each piece of audio may take.
         attempts: How often a text is asked for at most.
         **kwargs: Passed to Pipecat's service: ``settings`` with the voice …
@@ -105,6 +111,12 @@ class PhoneGoogleTTSService(RedactingTTSService, GoogleTTSService):
         if self._opening is not None:
             await self.cancel_task(self._opening)
         await self._google.close()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Takes frames; to a caller who goes on another apology is due, rather than silence."""
+        if isinstance(frame, UserStoppedSpeakingFrame):
+            self._apology.begin_anew()
+        await super().process_frame(frame, direction)
 
     async def _open(self) -> None:
         location = google_location(self)
