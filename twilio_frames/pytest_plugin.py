@@ -42,14 +42,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Takes the time over before a ``conftest.py`` imports who keeps a clock."""
+    if early_config.getini("twilio_frames_time") == "virtual":
+        from twilio_frames.testing.virtual_time import take_over_time
+
+        take_over_time()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Has coroutine tests run in the time that was asked for."""
     config.addinivalue_line("markers", "real_time: runs in real time though others do not")
     match config.getini("twilio_frames_time"):
         case "virtual":
-            from twilio_frames.testing.virtual_time import take_over_time
-
-            take_over_time()
             config.pluginmanager.register(_VirtualTime(), "twilio_frames_virtual_time")
         case "real":
             pass

@@ -9,7 +9,7 @@ import pytest
 from tests.fleet.register_suite import FIRST, SECOND, RegisterSuite, taken, ticket
 from tests.waiting import time_passes
 from twilio_frames.fleet.memory import MemoryRegister
-from twilio_frames.fleet.register import KEEP_SECS, Register, RegisterError
+from twilio_frames.fleet.register import KEEP_SECS, Lease, Register, RegisterError
 from twilio_frames.fleet.sqlite import SqliteRegister
 
 
@@ -36,6 +36,11 @@ class TestSqlite(RegisterSuite):
         made = SqliteRegister(tmp_path / "register.db")
         yield made
         await made.close()
+
+
+def test_what_is_no_lease_hides_no_other():
+    kept = [b"{", FIRST.encoded(), b"[]", b'{"calls": 1}', SECOND.encoded()]
+    assert Lease.decoded(kept) == [FIRST, SECOND]
 
 
 async def test_a_file_is_shared_by_those_who_open_it(tmp_path: Path):

@@ -48,7 +48,8 @@ def open_fleet(open_site: Open) -> Fleet:
             await open_site(fleet=fleet, max_calls=most_calls, drain_secs=0.0)
             for _ in range(workers)
         ]
-        await time_passes(2 * fleet.lease_secs)
+        # Between two renewals of each.
+        await time_passes(2 * fleet.lease_secs + 0.4)
         return sites
 
     return open_all

@@ -240,7 +240,7 @@ class RedisRegister:
             return []
         keys = [self._key("worker", name.decode()) for name in names]
         leases = await self._run("return redis.call('MGET', unpack(KEYS))", keys)
-        return [Lease.decoded(lease) for lease in leases if lease]
+        return Lease.decoded(lease for lease in leases if lease)
 
     async def issue(self, ticket: Ticket, secs: float, room: int | None = None) -> bool:
         """Let a stream come."""

@@ -13,8 +13,9 @@ later ones. So a token is good for the fence alone that its call had when it was
 are numbered: what is late changes nothing.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -75,6 +76,8 @@ class Lease:
         handover: The socket on which it takes connections over from others of its machine; empty
             if it does not.
         calls: How many calls it has, those that are about to come among them.
+        call_sids: Those that are up.
+        base_url: Where Twilio reaches it for them.
         most_calls: How many it may have.
         lag_secs: How late its event loop is, p95 of the last seconds.
         is_draining: Whether it takes no more.
@@ -85,6 +88,8 @@ class Lease:
     address: str = ""
     handover: str = ""
     calls: int = 0
+    call_sids: tuple[str, ...] = ()
+    base_url: str = ""
     most_calls: int = 1
     lag_secs: float = 0.0
     is_draining: bool = False
@@ -95,9 +100,13 @@ class Lease:
         return msgspec.json.encode(asdict(self))
 
     @classmethod
-    def decoded(cls, text: bytes) -> "Lease":
-        """What :meth:`encoded` made."""
-        return msgspec.json.decode(text, type=cls)
+    def decoded(cls, texts: Iterable[bytes]) -> "list[Lease]":
+        """What :meth:`encoded` made; what something else has written is left out."""
+        leases: list[Lease] = []
+        for text in texts:
+            with contextlib.suppress(msgspec.DecodeError):
+                leases.append(msgspec.json.decode(text, type=cls))
+        return leases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

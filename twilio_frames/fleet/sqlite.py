@@ -135,7 +135,7 @@ class SqliteRegister:
 
         def step(db: sqlite3.Connection) -> list[Lease]:
             rows = db.execute("SELECT lease FROM workers WHERE until > ?", (time.time(),))
-            return [Lease.decoded(row[0]) for row in rows]
+            return Lease.decoded(row[0] for row in rows)
 
         return await self._step(step)
 

@@ -89,6 +89,7 @@ class ServerState:
         metrics: What is measured.
         lag: How late the event loop is, where somebody asks.
         campaigns: How far the campaigns are that a console shows, by their names.
+        rescues: Those that are under way of the calls of workers that are gone.
         is_served_here: Whether a :class:`~twilio_frames.server.Server` serves it, which lets its
             calls end before it closes their connections.
         dial_key: What places calls from elsewhere; None if nothing does.
@@ -118,6 +119,7 @@ class ServerState:
     lag: LoopLag = field(default_factory=LoopLag)
     records: CallRecords = field(default_factory=CallRecords)
     campaigns: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    rescues: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     is_served_here: bool = False
 
     async def lines_taken(self) -> int:

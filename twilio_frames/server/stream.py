@@ -18,7 +18,9 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.metrics.call import CallMetrics
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.calls.preparing import ComingCall
+from twilio_frames.server.fleet.joining import renew_lease
 from twilio_frames.server.fleet.passing import named_worker
+from twilio_frames.server.fleet.rescuing import rescue_if_dead
 from twilio_frames.server.incoming import check_upgrade, problem, source
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.server.webhooks.callbacks import take_note
@@ -116,7 +118,10 @@ async def _carry(
         await asyncio.sleep(0)
         for note in claim.notes:
             await take_note(state, record, note)
-        await carried
+        if not state.fleet.is_alone:
+            # Should this worker be gone in a moment, the others are to know of the call.
+            await renew_lease(state)
+        await asyncio.gather(carried, rescue_if_dead(state, call, record))
     finally:
         await transport.close()
         if call is not None and (unused := call.take_prepared()) is not None:

@@ -50,6 +50,7 @@ class CallRecord:
         coming: The parameters of a call whose first stream is to come here; None once it has begun.
         refused: How often that stream was turned away.
         settled: Set while no stream is up.
+        asked: Set where Twilio has asked what comes behind the last stream.
         began_at: When this server heard of it first, seconds since 1970.
         ended_at: When its stream ended here, or Twilio said that it is over; None before.
         direction: ``inbound``, or ``outbound-api`` for a call that was placed.
@@ -74,6 +75,7 @@ class CallRecord:
     verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    asked: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     # Looked up at each call, since a clock of tests may take its place.
     began_at: float = field(default_factory=lambda: time.time())
     ended_at: float | None = None
@@ -131,6 +133,7 @@ class CallRecord:
         self.direction = call.direction or self.direction
         self.coming = None
         self.settled.clear()
+        self.asked.clear()
         if self.verdict is not None:
             call.answers.take_verdict(self.verdict)
 

@@ -13,9 +13,10 @@ from loguru import logger
 
 from twilio_frames.fleet.register import Lease
 from twilio_frames.server.fleet.handover import Handovers
+from twilio_frames.server.fleet.rescuing import rescue_calls_of
 from twilio_frames.server.state import STATE, ServerState
 
-__all__ = ["fleet_figures", "member", "own_lease"]
+__all__ = ["fleet_figures", "member", "own_lease", "renew_lease"]
 
 _RENEWALS = 4
 """How often a lease is renewed before it would run out: three may fail."""
@@ -84,12 +85,14 @@ async def _listen(runner: web.AppRunner, state: ServerState) -> None:
 
 async def own_lease(state: ServerState, lag_secs: float = 0.0) -> Lease:
     """How this worker is."""
-    fleet = state.fleet
+    fleet, latest = state.fleet, state.records.latest()
     return Lease(
         name=fleet.name,
         address=fleet.address,
         handover=fleet.handover,
         calls=await state.lines_taken(),
+        call_sids=tuple(record.call_sid for record in latest if record.call is not None),
+        base_url=next((record.base_url for record in latest if record.base_url), ""),
         most_calls=state.settings.max_calls,
         lag_secs=round(lag_secs, 3),
         is_draining=state.switchboard.draining,
@@ -114,6 +117,21 @@ async def fleet_figures(state: ServerState) -> dict[str, int] | None:
     }
 
 
+async def renew_lease(state: ServerState) -> None:
+    """Says that this worker lives and which calls it has, and sees to those of who does not."""
+    before = state.fleet.others
+    try:
+        await _renew(state)
+    except Exception as error:
+        # Whatever it is, the lease has to be renewed the next time.
+        logger.error(f"the lease was not renewed: {type(error).__name__}")
+    known = {lease.name for lease in state.fleet.others}
+    for gone in (lease for lease in before if lease.name not in known):
+        rescue = asyncio.create_task(rescue_calls_of(state, gone), name="rescue")
+        state.rescues.add(rescue)
+        rescue.add_done_callback(state.rescues.discard)
+
+
 async def _renew(state: ServerState) -> None:
     state.fleet.lag_secs = state.lag.p95_secs
     lost = await state.fleet.renew(await own_lease(state, state.fleet.lag_secs))
@@ -128,8 +146,4 @@ async def _keep_lease(state: ServerState) -> None:
     every = state.settings.fleet.lease_secs / _RENEWALS
     while True:
         await asyncio.sleep(every)
-        try:
-            await _renew(state)
-        except Exception as error:
-            # Whatever it is, the lease has to be renewed.
-            logger.error(f"the lease was not renewed: {type(error).__name__}")
+        await renew_lease(state)

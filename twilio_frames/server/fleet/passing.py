@@ -23,6 +23,7 @@ FULL = "X-Twilio-Frames-Full"
 RESUME = "resume"
 """A webhook was passed on since its call is to go on here."""
 
+_ALIVE_SECS = 1.0
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length"}
 )
@@ -74,14 +75,12 @@ class Passing:
         """
         if not to.address:
             return None
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._limits, trust_env=False)
         headers = {n: v for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP}
         headers[_PASSED_ON] = why
         # The path as it was spelled: it is signed.
         path = request.raw_path if request.raw_path.startswith("/") else request.path_qs
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 request.method,
                 URL(to.address + path, encoded=True),
                 headers=headers,
@@ -92,6 +91,21 @@ class Passing:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.debug(f"worker {to.name} could not be reached: {type(error).__name__}")
             return None
+
+    async def answers(self, worker: Lease) -> bool:
+        """Whether another worker answers at all, in a second."""
+        try:
+            async with self._opened().get(
+                URL(worker.address) / "healthz", timeout=aiohttp.ClientTimeout(total=_ALIVE_SECS)
+            ) as answer:
+                return answer.status < 500
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return False
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._limits, trust_env=False)
+        return self._session
 
     async def close(self) -> None:
         """Closes the connections to other workers."""

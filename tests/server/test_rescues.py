@@ -1,0 +1,72 @@
+"""Calls whose line is dead, of which Twilio knows nothing."""
+
+from typing import Any
+
+import pytest
+
+from tests.server.fleet_of_sites import Fleet, Silent, far_of, up
+from tests.server.site import FORM, Open
+from tests.waiting import time_passes
+from twilio_frames.fleet.register import Lease
+from twilio_frames.transport import TwilioParams
+
+
+class Rest:
+    """Takes down which calls are given which webhook."""
+
+    def __init__(self) -> None:
+        self.updated: list[tuple[str, str]] = []
+
+    async def update(self, call_sid: str, *, url: str) -> None:
+        self.updated.append((call_sid, url))
+
+    async def close(self) -> None:
+        return
+
+
+@pytest.mark.parametrize("owner_is", ["dead", "alive", "handed over"])
+async def test_calls_of_a_worker_that_is_gone_without_a_word_are_fetched_back(
+    open_fleet: Fleet, owner_is: str
+):
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    rest: Any = Rest()
+    other.state.rest = rest
+    await time_passes(1.5)
+    # As a process that stands still, or whose machine has no power.
+    register: Any = far_of(other).register
+    silent: Any = Silent()
+    far_of(owner).register = silent
+    if owner_is != "alive":
+        other.state.workers.answers = deaf  # type: ignore[method-assign]
+    if owner_is == "handed over":
+        await register.end("CA1", 1, "handed over", goes_on=True, has_failed=False)
+    await time_passes(7.0)
+    expected = f"{sites[0].url('/w')}/{other.state.fleet.name}/after-stream"
+    assert rest.updated == ([("CA1", expected)] if owner_is == "dead" else [])
+
+
+async def deaf(_: Lease) -> bool:
+    return False
+
+
+async def test_a_line_that_dies_without_a_word_is_left_by_rest(open_site: Open):
+    site = await open_site(transport=TwilioParams(media_timeout_secs=2.0))
+    rest: Any = Rest()
+    site.state.rest = rest
+    await site.start(await site.parameters())
+    await site.bot.arrived.wait()
+    await time_passes(6.0)
+    assert rest.updated == [("CA1", site.url("/after-stream"))]
+
+
+async def test_a_line_whose_loss_twilio_knows_is_not_left_by_rest(open_site: Open):
+    site = await open_site()
+    rest: Any = Rest()
+    site.state.rest = rest
+    websocket = await site.start(await site.parameters())
+    await site.bot.arrived.wait()
+    await websocket.close()
+    await site.ask("/after-stream", FORM | {"CallStatus": "in-progress"})
+    await time_passes(3.0)
+    assert rest.updated == []

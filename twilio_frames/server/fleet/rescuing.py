@@ -1,0 +1,63 @@
+"""Fetches callers back from lines that are dead without Twilio's knowing.
+
+A machine that loses power, a process that stands still or a network that is parted says no
+goodbye: to Twilio the stream is up, and the caller would wait on it in silence. Whoever notices
+asks Twilio's REST API to leave the stream for the webhook that says what comes behind it. There
+the call goes on as after any loss, or is apologised for.
+"""
+
+import asyncio
+import contextlib
+
+from loguru import logger
+
+from twilio_frames.call import Call
+from twilio_frames.errors import RestError
+from twilio_frames.fleet.register import Lease
+from twilio_frames.frames import CallEndReason
+from twilio_frames.server.calls.records import CallRecord
+from twilio_frames.server.state import ServerState
+
+__all__ = ["rescue_calls_of", "rescue_if_dead"]
+
+_ASKS_WITHIN_SECS = 1.0
+"""How long Twilio takes to ask what comes behind a stream whose end it has noticed."""
+
+
+async def rescue_if_dead(state: ServerState, call: Call, record: CallRecord) -> None:
+    """Fetches one of this worker's own calls back, if its line turns out to be dead."""
+    await call.line_ended()
+    if call.end_reason is not CallEndReason.LINE_LOST:
+        return
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(record.asked.wait(), _ASKS_WITHIN_SECS)
+    standing = await state.fleet.standing(call.call_sid)
+    is_elsewhere = standing is not None and standing.owner != state.fleet.name
+    if not (record.asked.is_set() or record.is_over or is_elsewhere):
+        await _rescue(state, call.call_sid, record.base_url)
+
+
+async def rescue_calls_of(state: ServerState, lost: Lease) -> None:
+    """Fetches the calls back of a worker that has not renewed its lease, unless it answers.
+
+    One that cannot reach the register carries its calls all the same. Of several that notice, the
+    first by name sees to it.
+    """
+    names = [state.fleet.name, *(lease.name for lease in state.fleet.others)]
+    if not lost.call_sids or state.fleet.name != min(names) or await state.workers.answers(lost):
+        return
+    for call_sid in lost.call_sids:
+        standing = await state.fleet.standing(call_sid)
+        if standing is not None and standing.owner == lost.name and not standing.ended:
+            await _rescue(state, call_sid, lost.base_url)
+
+
+async def _rescue(state: ServerState, call_sid: str, base_url: str | None) -> None:
+    if state.rest is None or not base_url:
+        return
+    log = logger.bind(call_sid=call_sid)
+    try:
+        await state.rest.update(call_sid, url=state.fleet.named(base_url) + "/after-stream")
+        log.warning(f"{call_sid}: its line is dead, and Twilio was asked to leave it")
+    except RestError as error:
+        log.info(f"{call_sid}: its line is dead, and Twilio did not leave it: {error}")
