@@ -93,10 +93,10 @@ def test_echoes_that_come_before_the_burst_tell_of_what_was_played():
     playback.mark_sent("0", now=0.0)
     for position in (2000, 4000, 6000):
         playback.audio_sent(2000, now=0.0, mark=f"{position}")
-    playback.media_received(0)
+    playback.caller_at = 0
     playback.mark_echoed("0", now=0.02)
     playback.clear_sent(["fence"], now=0.6)
-    playback.media_received(250)
+    playback.caller_at = 250
     playback.mark_echoed("2000", now=0.65)
 
     assert [echo.flushed for echo in playback.settle()] == [False, False, True]
