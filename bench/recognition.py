@@ -43,7 +43,7 @@ from loguru import logger
 from recognition_calls import Heard, Listen, through_calls
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
-from twilio_frames.errors import TwilioFramesError
+from twilio_frames.errors import ConfigurationError, TwilioFramesError
 from twilio_frames.examples.coffee_shop.understanding import UNINTELLIGIBLE, understand
 
 _ATTEMPTS = 3
@@ -144,9 +144,12 @@ def main() -> None:
 
 def _measured(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     module, _, factory = name.partition(":")
-    make = getattr(import_module(module), factory)
-    with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
-        return runner.run(_count(arguments, make))
+    try:
+        make = getattr(import_module(module), factory)
+        with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
+            return runner.run(_count(arguments, make))
+    except (ImportError, AttributeError, ConfigurationError) as error:
+        raise SystemExit(f"--stt {name}: {error}") from None
 
 
 async def _count(arguments: argparse.Namespace, make: Callable[[], Any]) -> dict[str, Any]:

@@ -92,9 +92,15 @@ async def through_calls(make_stt: Callable[[], Any]) -> AsyncIterator[Listen]:
     """
     ears: asyncio.Queue[tuple[Heard, _Ends]] = asyncio.Queue()
 
+    async def made() -> Any:
+        stt = make_stt()
+        return await stt if inspect.isawaitable(stt) else stt
+
+    # What it lacks is said before there are calls, and what all calls share is loaded.
+    await made()
+
     async def bot(call: Call) -> None:
-        made = make_stt()
-        stt = await made if inspect.isawaitable(made) else made
+        stt = await made()
         heard = Heard()
         ends = _Ends(heard)
         parts = [PhoneVAD(), ends, stt, _Ear(heard, ends)]
@@ -109,7 +115,8 @@ async def through_calls(make_stt: Callable[[], Any]) -> AsyncIterator[Listen]:
 
         async def listen(pcm: bytes) -> Heard:
             async with twilio.call(f"{server.url}/twiml") as caller:
-                heard, ends = await ears.get()
+                async with asyncio.timeout(_UNTIL_RECOGNISED):
+                    heard, ends = await ears.get()
                 await caller.wait(0.5)
                 await caller.say(encode_mulaw(pcm))
                 await caller.wait(1.5)  # until the VAD is sure
