@@ -146,9 +146,12 @@ def _measured(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     module, _, factory = name.partition(":")
     try:
         make = getattr(import_module(module), factory)
+    except (ImportError, AttributeError) as error:
+        raise SystemExit(f"--stt {name}: {error}") from None
+    try:
         with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
             return runner.run(_count(arguments, make))
-    except (ImportError, AttributeError, ConfigurationError) as error:
+    except ConfigurationError as error:
         raise SystemExit(f"--stt {name}: {error}") from None
 
 
