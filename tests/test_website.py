@@ -217,3 +217,25 @@ def test_log_lines_are_the_ones_that_are_written():
         unknown += [one for one in pieces if not any(one.strip() in text for text in said)]
 
     assert unknown == []
+
+
+def test_tables_and_code_are_for_those_who_do_not_see_or_point():
+    empty = "<table><thead>\n<tr>\n<th></th>\n<th style='a'> </th>\n</tr>\n</thead>\n<tbody>"
+    half = "<thead><tr><th></th><th><code>a</code></th></tr></thead>"
+    code = "<pre><span></span><code><a id='1'></a>x = 1</code></pre><p><code>y</code></p>"
+
+    assert pages().reachable(empty) == "<table><tbody>"
+    assert pages().reachable(half) == half.replace("<th></th>", "<td></td>")
+    assert pages().reachable(code) == code.replace("<code><a", '<code tabindex="0"><a')
+
+
+def test_menus_and_search_have_names():
+    label = '<label class="md-nav__title" for="a">\n<span class="md-icon"></span>\n{}\n</label>'
+    menu = '<nav class="md-nav" data-md-level="1" aria-{}="{}" aria-expanded="false">\n'
+
+    given = '<div role="dialog">' + menu.format("labelledby", "a_label") + label.format("Vendors")
+    assert pages().labelled(given) == (
+        '<div role="dialog" aria-label="Search">'
+        + menu.format("label", "Vendors")
+        + label.format("Vendors")
+    )

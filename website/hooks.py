@@ -14,8 +14,10 @@ from pages import (
     command_page,
     completed,
     example_pages,
+    labelled,
     llms_txt,
     public_names,
+    reachable,
     reference_pages,
     reference_text,
     summary,
@@ -97,14 +99,14 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
         return f'<div class="picture-frame" tabindex="0">{picture}</div>'
 
     html = re.sub(r'<img [^>]*src="([^":]+\.svg)"[^>]*>', drawn, html)
-    return with_crossings(html)
+    return reachable(with_crossings(html))
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
     """Refuses a page that would fetch anything from elsewhere."""
     if found := _FROM_ELSEWHERE.search(output):
         raise PluginError(f"expected {page.file.src_uri} to need no network, got {found[0]}")
-    return output
+    return labelled(output)
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -21,8 +21,10 @@ __all__ = [
     "command_page",
     "completed",
     "example_pages",
+    "labelled",
     "llms_txt",
     "public_names",
+    "reachable",
     "reference_pages",
     "reference_text",
     "summary",
@@ -229,6 +231,36 @@ def with_crossings(html: str) -> str:
         return f'<autoref identifier="{found[1]}" optional><code>{short}</code></autoref>'
 
     return _CROSSING.sub(link, html).replace("::</p>", ":</p>")
+
+
+_HEADINGS = re.compile(r"<thead>.*?</thead>\s*", re.S)
+_CODE = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code)(?=>)")
+
+
+def reachable(html: str) -> str:
+    """Has a page's tables and code be read and reached by those who see and point at nothing.
+
+    A heading without words is none, and code that is wider than its page is moved by keys.
+    """
+
+    def heading(found: re.Match[str]) -> str:
+        if not re.search(r"<th\b[^>]*>\s*[^<\s]|<th\b[^>]*>\s*<(?!/th)", found[0]):
+            return ""
+        return re.sub(r"<th\b([^>]*)>\s*</th>", r"<td\1></td>", found[0])
+
+    return _CODE.sub(r'\1 tabindex="0"', _HEADINGS.sub(heading, html))
+
+
+_MENU = re.compile(
+    r'(<nav class="md-nav" data-md-level="\d+") aria-labelledby="[^"]*"'
+    r'([^>]*>\s*<label class="md-nav__title"[^>]*>(?:\s*<span[^>]*></span>)?\s*([^<]*?)\s*</label>)'
+)
+
+
+def labelled(html: str) -> str:
+    """Gives the theme's search and menus the names that they lack for those who do not see them."""
+    html = html.replace('role="dialog"', 'role="dialog" aria-label="Search"', 1)
+    return _MENU.sub(r'\1 aria-label="\3"\2', html)
 
 
 def summary(text: str) -> str:
