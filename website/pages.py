@@ -234,7 +234,7 @@ def with_crossings(html: str) -> str:
 
 
 _HEADINGS = re.compile(r"<thead>.*?</thead>\s*", re.S)
-_CODE = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code)(?=>)")
+_CODE = re.compile(r"<pre(?=[^>]*>(?:<span></span>)?<code>)")
 
 
 def reachable(html: str) -> str:
@@ -248,7 +248,7 @@ def reachable(html: str) -> str:
             return ""
         return re.sub(r"<th\b([^>]*)>\s*</th>", r"<td\1></td>", found[0])
 
-    return _CODE.sub(r'\1 tabindex="0"', _HEADINGS.sub(heading, html))
+    return _CODE.sub('<pre tabindex="0"', _HEADINGS.sub(heading, html))
 
 
 _MENU = re.compile(
