@@ -64,8 +64,8 @@ _CALLS, _PAST_CALLS = 200, 60
 _TRIES = 3
 _SLOWDOWN = 4.0
 _PHONE_INDEX = 375
-"""Lighthouse takes the machine for a fast desktop, of an index of 1500, and a telephone for a fourth
-of that (its docs/throttling.md). A slower machine, or one with other work, is slowed down less."""
+"""Lighthouse takes the machine for a fast desktop, of an index of 1500, and a telephone for a
+fourth of that (its docs/throttling.md). A machine that is slower, or busy, is slowed down less."""
 _LIGHTHOUSE = """
     import lighthouse from "lighthouse";
     import { throttling as known } from "lighthouse/core/config/constants.js";
