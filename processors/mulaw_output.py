@@ -131,6 +131,7 @@ class MulawOutput(BaseOutputTransport):
             on_sent=self._piece_sent,
             on_heard=self._audio_heard,
         )
+        self.heard_out, self.words_ahead = self._pacer.heard_out, self._pacer.words_ahead
         self._early_start = EarlyStart(self._pacer, line)
         self._pusher = OrderedPusher(self.push_frame)
         self._queue = self._pacer.queue
@@ -196,17 +197,8 @@ class MulawOutput(BaseOutputTransport):
             await self.push_error(f"{kind} in the mixer: the call goes on without it")
 
     def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
-        """Keeps what the bot says from being heard, at once and until it is told otherwise.
-
-        Args:
-            is_held: False to let it be heard.
-            by: Who keeps it, if more than one may: it is heard when nobody does.
-        """
+        """Keeps what the bot says from being heard until it is told otherwise, by whoever does."""
         self._pacer.shut(is_held, by)
-
-    async def heard_out(self) -> None:
-        """Waits until what was sent has been heard, in bounded time; while speech is held."""
-        await self._pacer.heard_out()
 
     async def say_first(self, frame: SpeakClipFrame) -> None:
         """Says a clip as soon as the line lets it, whether or not the pipeline is up."""

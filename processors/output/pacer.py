@@ -125,6 +125,15 @@ class OutputPacer:
         (self._shut_by.add if is_shut else self._shut_by.discard)(by)
         self.wake()
 
+    def words_ahead(self) -> list[tuple[float, object]]:
+        """The words that Twilio has, and when each is heard to its end, ``time.monotonic()``."""
+        if self.is_held or self._is_cutting:
+            return []
+        queue, ends_at = self.queue, self._queue_ends_at
+        return [
+            (ends_at - (queue.sent - at) / SAMPLE_RATE, word) for at, word in queue.words_sent()
+        ]
+
     async def heard_out(self) -> None:
         """Waits until what was sent has been heard and told, in bounded time; where it is shut."""
         playback = self._line.playback

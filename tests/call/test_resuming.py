@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,9 @@ class Kept:
         self.state = CallState()
         self.context = LLMContext(list(messages))
         self.places = [Place(save=self._save, is_found=lambda: True)]
-        self.keeper = CallKeeper("CA1", {"from": "somebody"}, self.state, self.places)
+        self.ahead: list[tuple[float, object]] = []
+        given = "CA1", {"from": "somebody"}, self.state
+        self.keeper = CallKeeper(*given, self.places, lambda: self.ahead)
         self._source = FrameProcessor()
         self.keeper.begin(self.context)
 
@@ -255,6 +258,32 @@ async def test_what_a_bot_says_next_is_kept_back_as_soon_as_it_has_said_somethin
     assert (resumed.heard, resumed.rest, resumed.is_planned) == ("One two.", "Three.", True)
 
 
+@pytest.mark.parametrize(
+    ("ends_after", "words"), [(None, 1), (0.2, 1), (0.4, 2), (0.7, 2), (0.9, 3)]
+)
+async def test_what_twilio_had_was_heard_until_the_stream_ended(
+    ends_after: float | None, words: int
+):
+    kept = Kept(ASKED)
+    said = ["One", "two", "three", "four."]
+    kept.ahead = [
+        (time.monotonic() + secs, word)
+        for secs, word in zip((0.3, 0.8), heard("two", "three"), strict=True)
+    ]
+    ended_at = time.time() + ends_after if ends_after is not None else None
+    await kept.happens(*reply(" ".join(said)), *heard("One"))
+    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", ended_at)
+    assert resumed is not None
+    assert (resumed.heard.split(), resumed.rest.split()) == (said[:words], said[words:])
+    # What is cut is not heard.
+    kept.ahead = []
+    await kept.happens(InterruptionFrame())
+    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", time.time() + 9)
+    assert resumed is not None
+    assert (resumed.heard, resumed.rest) == ("One", "")
+    await kept.keeper.close()
+
+
 async def test_a_place_that_is_slow_holds_up_no_other():
     kept = Kept(ASKED)
     asked = 0
@@ -265,7 +294,7 @@ async def test_a_place_that_is_slow_holds_up_no_other():
         return await asyncio.Event().wait()
 
     places = [Place(save=hang, is_found=lambda: True), *kept.places]
-    keeper = kept.keeper = CallKeeper("CA1", {}, kept.state, places)
+    keeper = kept.keeper = CallKeeper("CA1", {}, kept.state, places, lambda: [])
     keeper.begin(kept.context)
     await kept.happens(*reply("One two."), *heard("One"))
     assert json.loads(kept.progress)["heard"] == 1

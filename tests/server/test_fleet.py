@@ -19,6 +19,7 @@ from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import Claim, StreamKind, Ticket
 from twilio_frames.frames import CallEndReason, RecordingFrame
 from twilio_frames.server import FleetSettings, ServerSettings
+from twilio_frames.server.fleet.leading import Note, stream_ended_at
 from twilio_frames.server.fleet.membership import Membership
 from twilio_frames.server.fleet.winding_down import wind_down
 from twilio_frames.server.webhooks.connecting import GOES_ON
@@ -135,6 +136,22 @@ async def test_callbacks_of_a_call_without_owner_come_to_the_next_one_in_order_a
 
 def status_of(status: str, number: int) -> dict[str, str]:
     return {"CallSid": "CA1", "CallStatus": status, "SequenceNumber": str(number)}
+
+
+@pytest.mark.parametrize(
+    ("event", "at", "ended_at"),
+    [
+        ("stream-error", "1970-01-02T00:00:01.250000123Z", 86401.25),
+        ("stream-stopped", "1970-01-02T00:00:01Z", 86401.0),
+        ("stream-started", "1970-01-02T00:00:01Z", None),
+        ("stream-error", "yesterday", None),
+    ],
+)
+def test_when_a_stream_ended_its_callback_tells(event: str, at: str, ended_at: float | None):
+    form = [("CallSid", "CA1"), ("StreamEvent", event), ("Timestamp", at)]
+    other = Note(name="amd", form=[("AnsweredBy", "human")])
+    notes = [other.encoded(), Note(name="status", form=form).encoded()]
+    assert stream_ended_at(notes) == ended_at
 
 
 async def test_a_callback_that_comes_twice_is_told_once(open_fleet: Fleet):

@@ -148,7 +148,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
 
     def keep(self, *places: Place) -> None:
         """Has what another bot would need to go on with the call kept; before ``run()``."""
-        self.keeper = CallKeeper(self.call_sid, self.parameters, self.state, places)
+        ahead = self.transport.words_ahead
+        self.keeper = CallKeeper(self.call_sid, self.parameters, self.state, places, ahead)
         if self.resumed is None:
             # What the bot before has written stands until this one has its memory.
             self.keeper.begin(None)

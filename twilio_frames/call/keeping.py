@@ -16,6 +16,7 @@ the call stands, and the line closed. So it is known exactly what was heard.
 import asyncio
 import contextlib
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,6 +104,7 @@ class CallKeeper(BaseObserver):
         parameters: Its parameters.
         state: What its bot wants kept.
         places: Where it is kept.
+        ahead: Gives the words that Twilio has, and when each is heard, ``time.monotonic()``.
     """
 
     _PAUSE_SECS: float = 0.05
@@ -116,11 +118,13 @@ class CallKeeper(BaseObserver):
         parameters: Mapping[str, str],
         state: CallState,
         places: Sequence[Place],
+        ahead: Callable[[], Sequence[tuple[float, object]]],
     ):
         super().__init__(observe_every_push=False)
         self._call_sid = call_sid
         self._parameters = dict(parameters)
         self._state = state
+        self._words_ahead = ahead
         self._copies = [_Copy(place=place) for place in places]
         self._context: LLMContext | None = None
         self._telling: dict[type, bool] = {}
@@ -350,8 +354,18 @@ class CallKeeper(BaseObserver):
             "caller": self._caller_spoke,
             "planned": self._is_planned,
             "ending": self._is_ending,
+            "ahead": self._ahead(),
         }
         return json.dumps({name: value for name, value in told.items() if value}).encode()
+
+    def _ahead(self) -> list[tuple[float, int]]:
+        """When how many more words will have been heard, if nothing comes between, UTC."""
+        since_1970 = time.time() - time.monotonic()
+        return [
+            (round(since_1970 + heard_at, 3), words_in(word.text))
+            for heard_at, word in self._words_ahead()
+            if isinstance(word, HeardTextFrame)
+        ]
 
     def _snapshot(self) -> bytes:
         messages = list(self._context.messages) if self._context is not None else []

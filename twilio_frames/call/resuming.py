@@ -102,8 +102,22 @@ class Resumed:
     functions: tuple[OpenFunction, ...] = ()
 
     @classmethod
-    def read(cls, snapshot: bytes | None, progress: bytes, call_sid: str) -> "Resumed | None":
-        """What was kept of a call; None if nothing can be read."""
+    def read(
+        cls,
+        snapshot: bytes | None,
+        progress: bytes,
+        call_sid: str,
+        ended_at: float | None = None,
+    ) -> "Resumed | None":
+        """What was kept of a call; None if nothing can be read.
+
+        Args:
+            snapshot: What its keeper wrote.
+            progress: Likewise.
+            call_sid: The call.
+            ended_at: When its stream ended at Twilio, seconds since 1970; None where that is not
+                known. What the bot had sent was heard until then, whoever was there to see it.
+        """
         try:
             kept = json.loads(snapshot or b"")
             told = json.loads(progress or b"{}")
@@ -112,6 +126,8 @@ class Resumed:
         except (ValueError, KeyError, TypeError):
             return None
         said, words = str(told.get("said", "")), int(told.get("heard", 0))
+        ahead = told.get("ahead", ()) if ended_at is not None else ()
+        words += sum(count for heard_at, count in ahead if heard_at <= (ended_at or 0.0))
         rest, _ = behind_words(said, words)
         return cls(
             parameters=kept["parameters"],

@@ -209,6 +209,13 @@ class OutputQueue(Generic[T]):
             if number == 0 or piece.begin < self.sent
         )
 
+    def words_sent(self) -> list[tuple[int, T]]:
+        """Where the words end that have been sent to their ends, and are still to be heard."""
+        return [(due.position, due.thing) for due in self._due if self._is_sent_word(due)]
+
+    def _is_sent_word(self, due: _Due[T]) -> bool:
+        return due.is_boundary and due.position <= self.sent
+
     @property
     def is_waiting(self) -> bool:
         """Whether anything is still to be heard, or to fall due."""

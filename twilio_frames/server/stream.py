@@ -19,6 +19,7 @@ from twilio_frames.metrics.call import CallMetrics
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.calls.preparing import ComingCall
 from twilio_frames.server.fleet.joining import renew_lease
+from twilio_frames.server.fleet.leading import stream_ended_at
 from twilio_frames.server.fleet.passing import named_worker
 from twilio_frames.server.fleet.rescuing import rescue_if_dead
 from twilio_frames.server.incoming import check_upgrade, problem, source
@@ -136,7 +137,8 @@ def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
     if claim.kind is not StreamKind.RESUME:
         return None
     state.metrics.count(metrics.TAKEOVERS)
-    resumed = Resumed.read(claim.snapshot, claim.progress, call_sid) or Resumed()
+    ended_at = stream_ended_at(claim.notes)
+    resumed = Resumed.read(claim.snapshot, claim.progress, call_sid, ended_at) or Resumed()
     is_late = claim.silent_secs > state.settings.fleet.lease_secs
     resumed = replace(resumed, is_late=is_late)
     coming = ComingCall(call_sid=call_sid, parameters=dict(resumed.parameters))

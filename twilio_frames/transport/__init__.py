@@ -181,6 +181,10 @@ class TwilioTransport(BaseTransport):
         """
         self._output.hold_speech(is_held, by=by)
 
+    def words_ahead(self) -> list[tuple[float, object]]:
+        """The words that Twilio has, and when each is heard to its end, ``time.monotonic()``."""
+        return self._output.words_ahead()
+
     async def heard_out(self) -> None:
         """Waits until what was sent has been heard, in bounded time; while speech is held."""
         await self._output.heard_out()

@@ -1,8 +1,10 @@
 """Leads what Twilio asks to the worker that it is for."""
 
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiohttp import web
 
@@ -19,12 +21,14 @@ __all__ = [
     "asked_of_owner",
     "other_workers",
     "owner_elsewhere",
+    "stream_ended_at",
     "taken_elsewhere",
     "taken_over",
 ]
 
 _MOST_TRIES = 3
 """Workers that are asked to take a call before this one does, or turns it away."""
+_STREAM_ENDS = frozenset({"stream-error", "stream-stopped"})
 _TELL = frozenset({"amd", "recording", "status"})
 """Callbacks that are for a call's next owner where it has none."""
 
@@ -52,6 +56,20 @@ class Note:
         """What :meth:`encoded` made."""
         name, form, key = json.loads(text)
         return cls(name=name, form=[(name, value) for name, value in form], key=key)
+
+
+def stream_ended_at(notes: Sequence[bytes]) -> float | None:
+    """When a call's stream ended by Twilio's clock, seconds since 1970, as its callback told.
+
+    Args:
+        notes: What came while the call had no owner.
+    """
+    ended_at = None
+    for told in (dict(Note.decoded(note).form) for note in notes):
+        if told.get("StreamEvent") in _STREAM_ENDS:
+            with contextlib.suppress(ValueError):
+                ended_at = datetime.fromisoformat(told.get("Timestamp", "")).timestamp()
+    return ended_at
 
 
 async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:

@@ -1,6 +1,7 @@
 """A stream carried out: a call is connected to a server until one side ends it."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 from twilio_frames.protocol import INBOUND, OUTBOUND, Start
@@ -152,11 +153,12 @@ class StreamConnection:
         self._call.log.note(event, stream_sid=self.sid)
         if not self._verb.status_callback:
             return
+        now = datetime.fromtimestamp(time.time(), UTC)
         parameters = {
             "AccountSid": self._call.exchange.account_sid,
             "CallSid": self._call.sid,
             "StreamEvent": event,
-            "Timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z"),
+            "Timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%f000Z"),
         } | self.parameters()
         if error:
             parameters["StreamError"] = error
