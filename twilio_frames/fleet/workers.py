@@ -68,6 +68,8 @@ class WorkerProcesses:
     _YOUNG_SECS = 10.0
     """One that dies sooner is not started again at once."""
     _LONGEST_WAIT_SECS = 30.0
+    _TAKEOVER_SECS = 1.0
+    """For the others to go on with its calls: beside a process that begins they would be slow."""
 
     def __init__(
         self,
@@ -207,7 +209,8 @@ class WorkerProcesses:
             if worker.is_ending or self._is_stopping:
                 return
             lived = asyncio.get_running_loop().time() - worker.began_at
-            wait = 0.0 if lived > self._YOUNG_SECS else min(2 * wait + 1, self._LONGEST_WAIT_SECS)
+            is_young = lived <= self._YOUNG_SECS
+            wait = min(2 * wait + 1, self._LONGEST_WAIT_SECS) if is_young else self._TAKEOVER_SECS
             self._announce(f"worker {worker.slot} is gone ({_why(status)}), and is replaced")
             await asyncio.sleep(wait)
             if self._is_stopping:
