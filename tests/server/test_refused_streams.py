@@ -1,11 +1,13 @@
 """Streams of new calls that come when the register is gone, or the server about to stop."""
 
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from tests.fleet.lossy import LossyRegister
 from tests.server.site import FORM, Open, Site
 from twilio_frames.server import FleetSettings
+from twilio_frames.server.fleet.membership import Membership
 
 UP = FORM | {"CallStatus": "in-progress"}
 
@@ -56,3 +58,19 @@ async def test_a_stream_that_was_asked_for_is_taken_by_a_server_that_is_about_to
     await site.state.switchboard.drain(0.0)
     await opened(site, twiml)
     await site.bot.arrived.wait()
+
+
+async def test_a_call_that_another_worker_has_begun_is_not_begun_anew(open_site: Open):
+    register: Any = LossyRegister()
+    site = await open_site(fleet=FleetSettings(register=register))
+    other = Membership(FleetSettings(register=register, worker="w2"), token_secs=60.0)
+    first = await site.ask()
+    token = {one.attrib["name"]: one.attrib["value"] for one in first[0][0]}["token"]
+    assert await other.redeem(token, "CA1", site.state.fleet.name) is not None
+    for place in other.places("CA1"):
+        await place.save(b"kept", b"", 1)
+    goes_on = await site.ask(f"/w/{site.state.fleet.name}/after-stream", UP)
+    register.is_gone = True
+    assert not await opened(site, goes_on)
+    waits = await site.ask(f"/w/{site.state.fleet.name}/after-stream", UP)
+    assert [verb.tag for verb in waits] == ["Pause", "Redirect"]

@@ -16,13 +16,14 @@ from pathlib import Path
 
 from loguru import logger
 
+from tests.soak.whole import soak_whole_calls
 from tests.soak.world import Outcome, soak
 
 
-def carry_out(seed: int, kind: str) -> Outcome:
+def carry_out(seed: int, kind: str, *, whole: bool = False) -> Outcome:
     """One run."""
     with tempfile.TemporaryDirectory() as folder:
-        return soak(seed, Path(folder), kind=kind)
+        return (soak_whole_calls if whole else soak)(seed, Path(folder), kind=kind)
 
 
 def _say(*lines: str) -> None:
@@ -37,19 +38,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=50, help="how many runs")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--register", choices=("memory", "sqlite"), default="memory")
+    parser.add_argument("--whole", action="store_true", help="with pipelines: 6 calls a run")
     parser.add_argument("--log", action="store_true", help="print what the workers log")
     given = parser.parse_args()
     if not given.log:
         logger.remove()
         logging.disable()
     if given.seed is not None:
-        outcome = carry_out(given.seed, given.register)
+        outcome = carry_out(given.seed, given.register, whole=given.whole)
         _say(*outcome.events, *outcome.wrong, outcome.digest)
         return int(bool(outcome.wrong))
     counts: Counter[str] = Counter()
     wrong, began = 0, time.process_time()
     for seed in range(given.first, given.first + given.seeds):
-        outcome = carry_out(seed, given.register)
+        outcome = carry_out(seed, given.register, whole=given.whole)
         counts += outcome.counts
         wrong += bool(outcome.wrong)
         for line in outcome.wrong:

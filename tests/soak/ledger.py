@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 
 from tests.soak.line import Line
 from tests.soak.stand_in import ASK, StandIn
@@ -14,6 +14,8 @@ __all__ = ["Ledger", "Run", "Talk"]
 
 _TWO_SECS = 3.0
 """How long a bot may live on beside the next one: its worker learns at the next renewal."""
+_UNTOLD_SECS = 0.15
+"""From the first sound of the caller's until the register knows that they speak."""
 _TOLD_SECS = 4.0
 """How long a bot may take to learn of a callback, where the call has to find another one."""
 _LATE_WORDS_SECS = 0.5
@@ -93,6 +95,8 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.troubles: list[tuple[float, float]] = []
         """When the register was in trouble, or a worker was halted."""
+        self.emptied: list[tuple[float, float]] = []
+        """When it had lost everything, and was not told all of it again."""
         self._began_at = asyncio.get_running_loop().time()
 
     @property
@@ -176,6 +180,9 @@ class Ledger:
         asked = [run.began_at for run in talk.runs if run.bot.asks]
         ended_at = talk.ear[-1][1] if talk.ear else 0.0
         for text, at in talk.said:
+            if any(at <= loss < at + _UNTOLD_SECS for loss in talk.losses):
+                # Its bot has not had the time to note that the caller speaks.
+                continue
             if known[text] > 1:
                 self.is_wrong(f"{sid} remembers {text} {known[text]} times")
             is_lost = not known[text] and not any(again > at for again in asked)
@@ -193,10 +200,10 @@ class Ledger:
             lasted = last is not None and (last.ended_at or self.now) > at + _TOLD_SECS
             if one not in told and lasted and not self.is_troubled(at - 6.0, at + _TOLD_SECS):
                 self.is_wrong(f"{sid}: no bot is told of {one}, taken at {at:.2f}")
-        for recording in talk.recordings:
-            order = [status for sid_, status in told if sid_ == recording]
-            if order and _out_of_order(order):
-                self.is_wrong(f"{sid}: bots are told of {recording}: {order}")
+        for run, recording in product(talk.runs, talk.recordings):
+            order = [status for name, status in run.bot.told if name == recording]
+            if _out_of_order(order):
+                self.is_wrong(f"{sid}: a bot is told of {recording}: {order}")
 
 
 def _out_of_order(order: Iterable[str]) -> bool:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urldefrag
+from urllib.parse import parse_qsl, urldefrag
 from xml.etree import ElementTree
 
 import aiohttp
@@ -138,8 +138,7 @@ class Line:
             self.streams += 1
             stream_sid = f"MZ{self.call_sid}n{self.streams}"
             await self.stream(noun.attrib["url"], stream_sid, self.last_parameters)
-        # How persistently it asks, the fragment says; it is not asked for.
-        action = urldefrag(verb.attrib["action"])[0].removeprefix(PUBLIC_URL)
+        action = verb.attrib["action"].removeprefix(PUBLIC_URL)
         if self.has_hung_up:
             self.status = "completed"
             self._start_beside(self._fetch(action))
@@ -234,11 +233,16 @@ class Line:
 
     async def _fetch(self, path: str) -> ElementTree.Element | None:
         """Asks a webhook what to do, and the fallback where that fails."""
+        path, how = urldefrag(path)
+        # How often it is asked again, the fragment says; as Twilio does, for what is no answer.
+        tries = 1 + int(dict(parse_qsl(how)).get("rc", "0"))
         if self._choose.random() < self._disorder.twice:
             # Its answer was lost on the way.
             self._start_beside(self._post(path, self._form()))
             await asyncio.sleep(self._choose.uniform(0.0, 1.0))
-        text = await self._post(path, self._form())
+        text = None
+        while text is None and tries:
+            text, tries = await self._post(path, self._form()), tries - 1
         if text is None:
             self._tell("asks the fallback", self.call_sid, path.partition("?")[0])
             text = await self._post("/fallback", {**self._form(), "ErrorCode": _RETRIEVAL_FAILED})

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twilio_frames.testing.virtual_time import VirtualEventLoop
@@ -75,12 +76,16 @@ def _catch_up(due: _Due) -> None:
 
 
 class SoakLoop(VirtualEventLoop):
-    """An event loop in virtual time whose callbacks belong to processes."""
+    """An event loop in virtual time whose callbacks belong to processes.
 
-    def __init__(self) -> None:
+    Args:
+        has_threads: Whether anything is done on threads; there are no sockets in any case.
+    """
+
+    def __init__(self, *, has_threads: bool) -> None:
         super().__init__()
-        # There are no sockets, and no threads.
-        self._selector.select = self._jump  # type: ignore[reportAttributeAccessIssue]
+        if not has_threads:
+            self._selector.select = self._jump  # type: ignore[reportAttributeAccessIssue]
         self.processes: list[Process] = []
         self.set_task_factory(_kept_task)  # type: ignore[reportArgumentType]
 
@@ -133,9 +138,12 @@ def _kept_task(
     return task
 
 
-def run_soak(work: Callable[[SoakLoop], Coroutine[Any, Any, Any]]) -> Any:
+def run_soak(
+    work: Callable[[SoakLoop], Coroutine[Any, Any, Any]], *, has_threads: bool = False
+) -> Any:
     """Runs something in such a loop, and has all that is left end then."""
-    with asyncio.Runner(loop_factory=SoakLoop) as runner:
+    made = partial(SoakLoop, has_threads=has_threads)
+    with asyncio.Runner(loop_factory=made) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, SoakLoop)
         try:

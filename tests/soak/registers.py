@@ -13,7 +13,7 @@ from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import Register, RegisterError
 from twilio_frames.fleet.sqlite import SqliteRegister
 
-__all__ = ["FaultyRegister", "held_by", "open_register"]
+__all__ = ["FaultyRegister", "open_register"]
 
 _STEPS = frozenset(name for name in vars(Register) if not name.startswith("_")) - {"close"}
 _USUAL_SECS = 0.002
@@ -25,22 +25,28 @@ class FaultyRegister:
     """Carries each step out in a process of its own, whoever has given up or died meanwhile.
 
     Args:
-        register: What keeps it all.
+        open_one: Opens what keeps it all.
         loop: Where.
         choose: Says how long each step takes.
     """
 
-    def __init__(self, register: Register, loop: SoakLoop, choose: random.Random):
-        self._register = register
+    def __init__(self, open_one: Callable[[], Register], loop: SoakLoop, choose: random.Random):
+        self._open = open_one
+        self._register = open_one()
         self._process = loop.new_process("register")
         self._choose = choose
         self._is_there = asyncio.Event()
         self._is_there.set()
         self.mood = ""
-        """What is wrong: ``slow``, ``hangs``, ``refuses``, ``late``; empty for nothing."""
+        """What is wrong: ``slow``, ``hangs``, ``refuses``, ``late``; empty for nothing.
+
+        One that ``forgets`` refuses, and comes back without anything.
+        """
 
     def be(self, mood: str) -> None:
         """From now on something is wrong with it, or nothing is."""
+        if self.mood == "forgets":
+            self._register = self._open()
         self.mood = mood
         if mood == "hangs":
             self._is_there.clear()
@@ -52,7 +58,7 @@ class FaultyRegister:
             raise AttributeError(name)
 
         async def asked(*args: Any, **more: Any) -> Any:
-            if self.mood == "refuses":
+            if self.mood in ("refuses", "forgets"):
                 raise RegisterError("refused")
             loop = asyncio.get_running_loop()
             answer: asyncio.Future[Any] = loop.create_future()
@@ -90,6 +96,10 @@ class FaultyRegister:
             if not answer.done():
                 answer.set_exception(error)
 
+    def held(self) -> dict[str, int]:
+        """How much it holds, of each kind."""
+        return held_by(self._register)
+
     async def close(self) -> None:
         """It goes on for the others."""
 
@@ -110,6 +120,8 @@ def open_register(kind: str, folder: Path) -> Register:
     """A register of a kind: ``memory`` or ``sqlite``."""
     if kind == "memory":
         return MemoryRegister()
+    for file in folder.glob("register.db*"):
+        file.unlink()
     register = SqliteRegister(folder / "register.db")
     register._thread = _AtOnce()  # type: ignore[reportPrivateUsage]
     return register

@@ -25,7 +25,7 @@ from twilio_frames.transport import TwilioParams
 __all__ = ["AUTH_TOKEN", "PUBLIC_URL", "Fleet", "Worker", "seeded"]
 
 AUTH_TOKEN = "secret-auth-token"
-PUBLIC_URL = "http://bot.example.com"
+PUBLIC_URL = "https://bot.example.com"
 DRAIN_SECS = 12.0
 _NO_AUDIO = TwilioParams(
     close_timeout_secs=0.1, media_timeout_secs=86_400.0, pipeline_timeout_secs=None
@@ -60,6 +60,7 @@ class Worker:
         """Begins, within its process."""
         fleet = self._fleet
         register: Any = fleet.register
+        near: Any = fleet.near
         settings = ServerSettings(
             auth_token=AUTH_TOKEN,
             public_url=PUBLIC_URL,
@@ -68,7 +69,10 @@ class Worker:
             transport=_NO_AUDIO,
             warm=False,
             fleet=FleetSettings(
-                register=register, worker=self.name, worker_url=f"http://{self.name}"
+                register=register,
+                near_register=near,
+                worker=self.name,
+                worker_url=f"http://{self.name}",
             ),
         )
         app = create_app(self._answer, settings)
@@ -102,6 +106,7 @@ class Fleet:
     Args:
         loop: Where they run.
         register: What they know in common.
+        near: What they know in common as workers of one machine; None where each has its own.
         answer: Their bot.
         choose: Says which of them a request comes to.
         most_calls: How many calls each has.
@@ -111,6 +116,7 @@ class Fleet:
         self,
         loop: SoakLoop,
         register: FaultyRegister,
+        near: FaultyRegister | None,
         answer: Answer,
         choose: random.Random,
         *,
@@ -118,6 +124,7 @@ class Fleet:
     ):
         self.network = Network()
         self.register = register
+        self.near = near
         self.answer = answer
         self.most_calls = most_calls
         self.strays = 0.0

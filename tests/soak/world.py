@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,16 @@ from tests.soak.ledger import Ledger, Run, Talk
 from tests.soak.line import Disorder, Line
 from tests.soak.network import Connector
 from tests.soak.processes import SoakLoop, run_soak
-from tests.soak.registers import FaultyRegister, held_by, open_register
+from tests.soak.registers import FaultyRegister, open_register
 from tests.soak.stand_in import StandIn, utterance
 from tests.soak.workers import PUBLIC_URL, Fleet, Worker, seeded
 from twilio_frames.call import Call
+from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import KEEP_SECS, QUICK_SECS
 
-__all__ = ["Outcome", "Plan", "soak"]
+__all__ = ["Outcome", "Plan", "World", "outcome_of", "soak"]
 
-_MOODS = ("slow", "hangs", "refuses", "late")
+_MOODS = ("slow", "hangs", "refuses", "late", "forgets")
 _LONGEST_TROUBLE_SECS = 15.0
 _QUICK_SECS = QUICK_SECS + 2.0
 """A little more than that, as a new stream takes a moment."""
@@ -42,6 +45,7 @@ class Plan:
         deploy_secs: One is replaced.
         trouble_secs: The register is in trouble for some seconds.
         moods: What kind of trouble.
+        is_near: Whether all workers are of one machine.
         break_secs: A stream breaks.
         crash_secs: A bot raises.
         strays: Share of requests that come to another worker than the one named.
@@ -56,6 +60,7 @@ class Plan:
     deploy_secs: float = 0.0
     trouble_secs: float = 0.0
     moods: tuple[str, ...] = _MOODS
+    is_near: bool = False
     break_secs: float = 0.0
     crash_secs: float = 0.0
     strays: float = 0.0
@@ -78,6 +83,7 @@ class Plan:
             trouble_secs=maybe(15, 40),
             break_secs=maybe(3, 10),
             crash_secs=maybe(5, 20),
+            is_near=choose.random() < 0.4,
             strays=choose.choice((0.0, 0.0, 0.1)),
             disorder=Disorder(
                 twice=choose.choice((0.0, 0.1)),
@@ -111,15 +117,19 @@ class World:
         self._loop = loop
         self._choose = random.Random(seed)
         self._plan = plan or Plan.by(self._choose)
-        self._kept = open_register(kind, folder)
-        self._register = FaultyRegister(self._kept, loop, self._part())
-        self._fleet = Fleet(loop, self._register, self._answer, self._part(), most_calls=1000)
+        opened = partial(open_register, kind, folder)
+        self._register = FaultyRegister(opened, loop, self._part())
+        near = FaultyRegister(MemoryRegister, loop, self._part()) if self._plan.is_near else None
+        self._fleet = Fleet(loop, self._register, near, self._answer, self._part(), most_calls=1000)
         self._fleet.strays = self._plan.strays
         self.ledger = Ledger()
-        self._deploying = False
 
     def _part(self) -> random.Random:
         return random.Random(self._choose.random())
+
+    def connector(self) -> Connector:
+        """Leads to the balancer."""
+        return Connector(self._fleet.network, self._fleet.by_balancer, keeps=False)
 
     async def run(self) -> None:
         """Does all of it."""
@@ -133,8 +143,7 @@ class World:
         for _ in range(plan.workers):
             await self._fleet.begin()
         await asyncio.sleep(2.0)
-        connector = Connector(self._fleet.network, self._fleet.by_balancer, keeps=False)
-        async with aiohttp.ClientSession(connector=connector) as session:
+        async with aiohttp.ClientSession(connector=self.connector()) as session:
             faults = [asyncio.create_task(work) for work in self._faults()]
             looking = asyncio.create_task(self._look())
             calls: list[asyncio.Task[None]] = []
@@ -278,10 +287,15 @@ class World:
         for talk in self.ledger.talks.values():
             if talk.runs and talk.runs[-1].worker is worker and talk.runs[-1].ended_at is None:
                 talk.losses.append(self.ledger.now)
-                if self.ledger.is_one_trouble(talk.runs[-1].began_at, self.ledger.now):
+                if not self._plan.is_near and self._is_known_here_alone(talk.runs[-1]):
                     talk.excuse = "nobody else could know of it"
         await asyncio.sleep(choose.uniform(0.5, 4.0))
         await self._fleet.begin()
+
+    def _is_known_here_alone(self, run: Run) -> bool:
+        now, began_at = self.ledger.now, run.began_at
+        has_forgotten = any(begin <= now <= end for begin, end in self.ledger.emptied)
+        return has_forgotten or self.ledger.is_one_trouble(began_at, now)
 
     def _halt(self, worker: Worker, is_halted: bool) -> None:
         if is_halted:
@@ -316,6 +330,9 @@ class World:
         self.ledger.note("register", mood, f"{secs:.1f}")
         # What hung or was late comes behind.
         self.ledger.troubles.append((self.ledger.now, self.ledger.now + secs + 4))
+        if mood == "forgets":
+            # A little behind it the owners have told it again.
+            self.ledger.emptied.append((self.ledger.now, self.ledger.now + secs + 3.0))
         self._register.be(mood)
         await asyncio.sleep(secs)
         self._register.be("")
@@ -363,7 +380,7 @@ class World:
             if any(left.values()):
                 self.ledger.is_wrong(f"{worker.name} still holds {left}")
         await asyncio.sleep(KEEP_SECS)
-        held = held_by(self._kept)
+        held = self._register.held()
         if any(held[name] for name in held if name != "workers"):
             self.ledger.is_wrong(f"the register still holds {held}")
         if held["workers"] != len(self._fleet.living):
@@ -372,9 +389,16 @@ class World:
 
 def soak(seed: int, folder: Path, *, kind: str = "memory", plan: Plan | None = None) -> Outcome:
     """Does one run."""
+    return outcome_of(lambda loop: World(loop, seed, plan, kind, folder), seed)
+
+
+def outcome_of(
+    make: Callable[[SoakLoop], World], seed: int, *, has_threads: bool = False
+) -> Outcome:
+    """What comes of a run."""
 
     async def work(loop: SoakLoop) -> Outcome:
-        world = World(loop, seed, plan, kind, folder)
+        world = make(loop)
         with seeded(random.Random(seed)):
             await world.run()
         ledger = world.ledger
@@ -386,4 +410,4 @@ def soak(seed: int, folder: Path, *, kind: str = "memory", plan: Plan | None = N
             digest=hashlib.sha256(text.encode()).hexdigest()[:12],
         )
 
-    return run_soak(work)
+    return run_soak(work, has_threads=has_threads)

@@ -136,7 +136,7 @@ async def _resume(request: web.Request, state: ServerState, call_sid: str) -> we
     if record.is_over:
         return None
     logger.bind(call_sid=call_sid).warning(f"{call_sid}: its bot is gone, another one goes on")
-    record.phase = StreamPhase.AWAITED
+    record.phase, record.coming = StreamPhase.AWAITED, None
     record.base_url = own_url(request)
     # Whoever is on the line already is let in, full or not.
     return await connect(state, record, StreamKind.RESUME, {})
