@@ -45,13 +45,11 @@ from pipecat.frames.frames import (
     StartFrame,
     SystemFrame,
     TTSAudioRawFrame,
-    TTSSpeakFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.transports.base_output import BaseOutputTransport
-from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, mulaw_silence
 from twilio_frames.frames import (
@@ -102,6 +100,7 @@ __all__ = ["MulawOutput"]
 _BOT_SPEAKING_SECS = 1.0
 _NEXT_KEY_SECS = 0.25
 _BYTES_A_MILLISECOND = SAMPLE_RATE // 1000
+_DOWN = FrameDirection.DOWNSTREAM
 _FINISHED = object()
 """Falls due when the last thing has been said."""
 
@@ -160,7 +159,7 @@ class MulawOutput(BaseOutputTransport):
             self._hold.fall_silent, lambda: self._writer.awaits_words(self._pacer.position)
         )
         self._rounds = FunctionRounds(params.function_rounds_limit)
-        self._say_again = SayAgain(self._speak, self._report_silence)
+        self._say_again = SayAgain(self)
         self._has_words, self._is_followed = False, True
         self._leaving = Leaving(self, line, self._pacer)
         self._first_words: list[SpeakClipFrame] = []
@@ -251,9 +250,8 @@ class MulawOutput(BaseOutputTransport):
         """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
         # The base class would send and push by its own clock.
         await FrameProcessor.process_frame(self, frame, direction)
-        is_upstream = direction is FrameDirection.UPSTREAM
-        is_other = is_upstream or isinstance(frame, SystemFrame | SpeakClipFrame)
-        if not is_other and isinstance(frame, TTSAudioRawFrame | TTSTextFrame):
+        is_voice = isinstance(frame, TTSAudioRawFrame | TTSTextFrame)
+        if is_voice and direction is _DOWN and not isinstance(frame, SystemFrame | SpeakClipFrame):
             if isinstance(frame, TTSTextFrame):
                 self._writer.lay_text(frame)
             else:
@@ -302,7 +300,7 @@ class MulawOutput(BaseOutputTransport):
                 self._rounds.note(frame)
                 await self.push_frame(frame, direction)
                 await self._hold.follow(frame)
-            case _ if is_upstream:
+            case _ if direction is not _DOWN:
                 await self.push_frame(frame, direction)
             case MixerControlFrame():
                 await self._background.control(frame)
@@ -373,17 +371,6 @@ class MulawOutput(BaseOutputTransport):
             self._owed_words.note()
         if isinstance(frame, TTSStoppedFrame | LLMFullResponseEndFrame):
             await self._say_again.settle(self._writer.take_unsounded())
-
-    async def _speak(self, text: str) -> None:
-        # Whichever TTS service is in use takes it on its way up.
-        await self.push_frame(TTSSpeakFrame(text), FrameDirection.UPSTREAM)
-
-    async def _report_silence(self) -> None:
-        await self.push_error(
-            "expected the TTS service to speak a text, got no sound, at the second time either: "
-            "the caller has not heard it, and it is not remembered. Look at the service's errors",
-            category=ErrorCategory.UNKNOWN,
-        )
 
     @property
     def underruns(self) -> int:

@@ -2,7 +2,11 @@
 
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+
+from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.utils.errors import ErrorCategory
 
 __all__ = ["SayAgain"]
 
@@ -13,15 +17,11 @@ class SayAgain:
     """Texts that were to be spoken and made no sound: each is asked for once more.
 
     Args:
-        say: Has a text spoken, by whichever voice is in use by now.
-        report: Called when a text made no sound at the second time either.
+        output: Behind the voice; pushes what asks for them, and reports what stays silent.
     """
 
-    def __init__(
-        self, say: Callable[[str], Awaitable[None]], report: Callable[[], Awaitable[None]]
-    ):
-        self._say = say
-        self._report = report
+    def __init__(self, output: FrameProcessor):
+        self._output = output
         self._asked: deque[str] = deque(maxlen=8)
 
     async def settle(self, texts: Sequence[str]) -> None:
@@ -35,9 +35,15 @@ class SayAgain:
         if again:
             text = " ".join(again)
             self._asked.append(text)
-            await self._say(text)
+            # Whichever TTS service is in use takes it on its way up.
+            await self._output.push_frame(TTSSpeakFrame(text), FrameDirection.UPSTREAM)
         if len(again) < len(wanted):
-            await self._report()
+            await self._output.push_error(
+                "expected the TTS service to speak a text, got no sound, at the second time "
+                "either: the caller has not heard it, and it is not remembered. Look at the "
+                "service's errors",
+                category=ErrorCategory.UNKNOWN,
+            )
 
     def forget(self) -> None:
         """Nothing of what was said so far matters any more: the caller has interrupted."""

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import pytest
 from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
     FunctionCallResultFrame,
     LLMContextFrame,
+    TTSSpeakFrame,
     TTSStartedFrame,
     TTSTextFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from tests.processors.words_rig import MILLISECOND, Audio, near
 from twilio_frames.processors.output.function_rounds import FunctionRounds
@@ -262,16 +265,25 @@ def test_what_was_cut_is_not_missed():
     assert audio.layer.take_unsounded() == []
 
 
-class Voice:
+class Voice(FrameProcessor):
+    """Stands in for the output, behind a voice."""
+
     def __init__(self):
+        super().__init__()
         self.asked: list[str] = []
         self.reported = 0
-        self.again = SayAgain(self._say, self._report)
+        self.again = SayAgain(self)
 
-    async def _say(self, text: str) -> None:
-        self.asked.append(text)
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        assert isinstance(frame, TTSSpeakFrame)
+        assert direction is FrameDirection.UPSTREAM
+        self.asked.append(frame.text)
 
-    async def _report(self) -> None:
+    async def push_error_frame(
+        self, error: ErrorFrame, force_treat_as_permanent: bool = False
+    ) -> None:
         self.reported += 1
 
 
