@@ -53,9 +53,9 @@ class Told:
 
     def __init__(self, now: float):
         registry = CollectorRegistry()
-        kept = KeptMetrics(registry)
+        self.kept = KeptMetrics(registry)
         self.line = FakeTransport(now)
-        self.call = CallMetrics(kept, cast("TwilioTransport", self.line))
+        self.call = CallMetrics(self.kept, cast("TwilioTransport", self.line))
         self._counted = Counted(registry)
 
     async def passes(self, *frames: Frame, after: float = 0.0) -> None:
@@ -178,6 +178,14 @@ async def test_first_audio_may_be_ahead_of_the_pipeline(told: Told):
     await told.passes(BotStartedSpeakingFrame(), BotStoppedSpeakingFrame(), after=1.5)
 
     assert told.times(metrics.FIRST_AUDIO) == (1, 0.3)
+
+
+async def test_first_audio_of_a_call_that_goes_on_was_before(told: Told):
+    call = CallMetrics(told.kept, cast("TwilioTransport", told.line), is_resumed=True)
+    call.passed(BotStartedSpeakingFrame())
+    call.passed(BotStoppedSpeakingFrame())
+
+    assert told.times(metrics.FIRST_AUDIO) == (0, 0.0)
 
 
 async def test_what_came_on_the_line_is_counted(told: Told):

@@ -16,7 +16,7 @@ class LoopLag:
 
     def __init__(self) -> None:
         self.follow: Callable[[float], None] | None = None
-        """Is told each time by how many seconds; before :meth:`start`."""
+        """Is told for each step by how many seconds; set it before :meth:`start`."""
         self._late: deque[float] = deque(maxlen=_STEPS)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -32,10 +32,16 @@ class LoopLag:
 
     def _look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         now = loop.time()
-        self._late.append(now - due)
-        if self.follow is not None:
-            self.follow(now - due)
+        late = now - due
+        # Who would have come in the steps that were missed would have been late, too.
+        for missed in range(min(int(late / _STEP_SECS), _STEPS - 1) + 1):
+            self._note(late - missed * _STEP_SECS)
         self._set(loop, now + _STEP_SECS)
+
+    def _note(self, late: float) -> None:
+        self._late.append(late)
+        if self.follow is not None:
+            self.follow(late)
 
     @property
     def p95_secs(self) -> float:

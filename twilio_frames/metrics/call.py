@@ -32,15 +32,17 @@ class CallMetrics:
     Args:
         kept: Where it is kept.
         transport: The call's.
+        is_resumed: Whether another bot had the call before, and has said the first word.
     """
 
-    def __init__(self, kept: KeptMetrics, transport: TwilioTransport):
+    def __init__(self, kept: KeptMetrics, transport: TwilioTransport, *, is_resumed: bool = False):
         self._kept = kept
         self._transport = transport
         self._answers = AnswerTimes()
         self._onset = self._held_at = self._cut_at = 0.0
         self._underruns = 0
-        self._caller_speaks = self._has_spoken = self._is_over = False
+        self._caller_speaks = self._is_over = False
+        self._has_spoken = is_resumed
         self._at_ear: list[tuple[Metric, float]] = []
         self._output = transport.follow(self)
 

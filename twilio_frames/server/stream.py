@@ -112,7 +112,7 @@ async def _carry(
         call.consults = state.consults
         call.recording.needs_consent = state.settings.recording_needs_consent
         log = _keep_log(state, call)
-        measures = CallMetrics(state.metrics, transport) if state.metrics.is_on else None
+        measures = CallMetrics(state.metrics, transport, is_resumed=resumed is not None)
         told = partial(_ended, state, start.call_sid, measures)
         carried = asyncio.ensure_future(state.switchboard.carry(call, record, told))
         # Then the record has the call, which is told of what came while there was none.
@@ -149,12 +149,11 @@ def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
 async def _ended(
     state: ServerState,
     call_sid: str,
-    measures: CallMetrics | None,
+    measures: CallMetrics,
     reason: CallEndReason,
     has_failed: bool,
 ) -> None:
-    if measures is not None:
-        measures.ended(reason)
+    measures.ended(reason)
     goes_on = reason in GOES_ON
     await state.fleet.end(call_sid, reason.value, goes_on=goes_on, has_failed=has_failed)
 
