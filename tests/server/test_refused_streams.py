@@ -4,8 +4,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.fleet.lossy import LossyRegister
 from tests.server.site import FORM, Open, Site
+from tests.waiting import time_passes
 from twilio_frames.server import FleetSettings
 from twilio_frames.server.fleet.membership import Membership
 
@@ -74,3 +77,33 @@ async def test_a_call_that_another_worker_has_begun_is_not_begun_anew(open_site:
     assert not await opened(site, goes_on)
     waits = await site.ask(f"/w/{site.state.fleet.name}/after-stream", UP)
     assert [verb.tag for verb in waits] == ["Pause", "Redirect"]
+
+
+async def test_one_that_came_to_nobody_is_asked_for_again_as_soon_as_that_is_known(
+    open_site: Open,
+):
+    register: Any = LossyRegister()
+    site = await open_site(fleet=FleetSettings(register=register))
+    register.is_gone = True
+    first = await site.ask()
+    assert first[0].tag == "Connect"
+    path = f"/w/{site.state.fleet.name}/after-stream"
+    waits = await site.ask(path, UP)
+    assert [verb.tag for verb in waits] == ["Pause", "Redirect"]
+    register.is_gone = False
+    await time_passes(3.5)
+    await opened(site, await site.ask(path, UP))
+    await site.bot.arrived.wait()
+    assert site.bot.calls[0].resumed is None
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "tag"),
+    [("11200", "ringing", "Connect"), ("12100", "ringing", "Say"), ("11205", "in-progress", "Say")],
+)
+async def test_a_call_whose_first_question_nobody_has_answered_is_taken(
+    open_site: Open, code: str, status: str, tag: str
+):
+    site = await open_site()
+    told = await site.ask("/fallback", FORM | {"ErrorCode": code, "CallStatus": status})
+    assert told[0].tag == tag

@@ -379,6 +379,8 @@ class World:
             }
             if any(left.values()):
                 self.ledger.is_wrong(f"{worker.name} still holds {left}")
+        for worker in self._fleet.living[1:]:
+            self._fleet.kill(worker)
         await asyncio.sleep(KEEP_SECS)
         held = self._register.held()
         if any(held[name] for name in held if name != "workers"):

@@ -188,7 +188,7 @@ async def _admit(
         return start, claim
     record = state.records.get(start.call_sid)
     if record is not None and not await state.fleet.has_begun(start.call_sid):
-        record.refused += 1
+        record.is_refused = True
     if token and state.fleet.is_alone and record is None:
         state.refusals.note(
             "a stream whose webhook was answered by another process",

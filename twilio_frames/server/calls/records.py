@@ -48,7 +48,8 @@ class CallRecord:
         listeners: How many listen in.
         bot: What carries this call alone; None for the server's bot.
         coming: The parameters of a call whose first stream is to come here; None once it has begun.
-        refused: How often that stream was turned away.
+        is_refused: Whether that stream was turned away.
+        again: How often it was asked for again.
         settled: Set while no stream is up.
         asked: Set where Twilio has asked what comes behind the last stream.
         began_at: When this server heard of it first, seconds since 1970.
@@ -71,7 +72,8 @@ class CallRecord:
     listeners: int = 0
     bot: Callable[[Call], Awaitable[None]] | None = field(default=None, repr=False)
     coming: Mapping[str, str] | None = field(default=None, repr=False)
-    refused: int = 0
+    is_refused: bool = False
+    again: int = 0
     verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)

@@ -37,8 +37,11 @@ _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
 _MOST_SIP_HEADERS = 20
 _WAITED = "twilio-frames-waited"
 """In a query: how many seconds a call has waited for a line."""
-_MOST_REFUSALS = 3
-"""A stream of a new call that is turned away so often does not get another one."""
+_NO_ANSWER = 112
+"""How the codes begin by which Twilio says that a webhook has not answered, or not by HTTP:
+https://www.twilio.com/docs/api/errors."""
+_MOST_AGAIN = 3
+"""A new call whose stream does not come about so often gets no other one."""
 
 
 async def twiml(request: web.Request) -> web.Response:
@@ -124,15 +127,22 @@ async def after_stream(request: web.Request) -> web.Response:
 
 
 async def _connect_again(request: web.Request, record: CallRecord | None) -> web.Response | None:
-    """Connects a new call anew whose stream was turned away.
+    """Connects a new call anew whose stream was turned away, or did not come to anybody.
 
     So it is where the register answered at its webhook, and did not at its stream.
     """
     state = request.app[STATE]
-    if record is None or record.coming is None or not 0 < record.refused <= _MOST_REFUSALS:
+    if record is None or record.coming is None or record.is_over or record.again >= _MOST_AGAIN:
+        return None
+    if state.fleet.is_alone:
+        # There is nobody else to whom it may have gone, and nothing that did not answer.
         return None
     if await state.fleet.has_begun(record.call_sid):
         return None
+    if not record.is_refused and state.fleet.is_out_of_reach:
+        # It may have come to somebody else.
+        return None
+    record.again += 1
     record.phase = StreamPhase.AWAITED
     return await _connect_new(state, record)
 
@@ -176,7 +186,7 @@ async def fallback(request: web.Request) -> web.Response:
     """``POST /fallback``: Twilio could not do what it was told; it is told why by a code.
 
     Set it as the number's fallback URL. A call that is away comes back, and its detour has failed;
-    any other hears the apology.
+    one that nobody has answered yet is taken; any other hears the apology.
     """
     form = await read_signed_form(request)
     state = request.app[STATE]
@@ -189,6 +199,9 @@ async def fallback(request: web.Request) -> web.Response:
         return await connect_back(state, record)
     if (connected := await gone_on(request, call_sid)) is not None:
         return connected
+    if number // 100 == _NO_ANSWER and dict(form).get("CallStatus") == "ringing":
+        # Whoever was asked who takes it has died over the question.
+        return await take_call(request, form)
     return written(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
 
 
