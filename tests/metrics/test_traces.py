@@ -1,9 +1,11 @@
 """A call's trace: which spans it has, whose they are, and by what they are found."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from loguru import logger
 from pipecat.frames.frames import EndFrame, Frame, LLMTextFrame, TextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -67,9 +69,16 @@ def told(span: ReadableSpan) -> Mapping[str, Any]:
 
 
 async def test_a_call_has_spans_of_all_that_is_done(phone: Phone, exported: InMemorySpanExporter):
+    sids = Counter[str | None]()
+
+    def note(message: Any) -> None:
+        sids[message.record["extra"].get("call_sid")] += "pipecat" in message.record["name"]
+
     async def bot(call: Call) -> None:
         worker = phone_worker(parts(call), enable_tracing=True)
+        sink = logger.add(note, level="DEBUG")
         await call.run(worker, greeting="hello there")
+        logger.remove(sink)
 
     async def talk(caller: Caller) -> None:
         await caller.wait_for_bot()
@@ -85,6 +94,9 @@ async def test_a_call_has_spans_of_all_that_is_done(phone: Phone, exported: InMe
     work = {name: of(spans, name) for name in ("stt", "llm", "tts", "playout")}
 
     assert told(call)["conversation.id"] == result.call_sid
+    # Its lines in the log, Pipecat's own too.
+    assert sids.keys() == {result.call_sid}
+    assert sids[result.call_sid] > 10
     assert {name: len(made) for name, made in work.items()} == {
         "stt": 2, "llm": 2, "tts": 3, "playout": 3,
     }  # fmt: skip

@@ -70,7 +70,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
             # Its bot has hung up meanwhile, or nobody can read what it has left.
             await _close(websocket)
         case Start() as start, claim:
-            await _carry(state, websocket, start, claim)
+            # What Pipecat and the bot log of it is found by it as well.
+            with logger.contextualize(call_sid=start.call_sid):
+                await _carry(state, websocket, start, claim)
         case _:
             state.strangers.note(whose)
             await _close(websocket)
