@@ -207,6 +207,7 @@ async def run(plan: Plan) -> tuple[dict[str, Any], str]:
             account = {
                 "TWILIO_ACCOUNT_SID": twilio.account_sid,
                 "TWILIO_AUTH_TOKEN": twilio.auth_token,
+                "TWILIO_FRAMES_API_URL": twilio.rest_url,
                 "TWILIO_FRAMES_TRUST_PROXIES": "1",
             }
             async with fleet.running(account):
