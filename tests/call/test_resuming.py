@@ -107,7 +107,7 @@ class Kept:
         line: Any = self.line
         handed_over = await self.keeper.hand_over(line, within_secs)
         assert handed_over is (line.end_reason is CallEndReason.HANDED_OVER)
-        assert handed_over is line.is_held
+        assert not line.is_held
         return handed_over
 
     async def resumed(self) -> Resumed:

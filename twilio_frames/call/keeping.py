@@ -215,6 +215,8 @@ class CallKeeper(BaseObserver):
             transport.hold_speech(False, by=_LEAVING)
             return False
         await transport.close(CallEndReason.HANDED_OVER, "another worker goes on")
+        # Nobody hears it any more, and whoever waits for its end is not to wait.
+        transport.hold_speech(False, by=_LEAVING)
         return True
 
     def _look_for_silence(self) -> None:

@@ -213,7 +213,8 @@ class WorkerProcesses:
             wait = min(2 * wait + 1, self._LONGEST_WAIT_SECS) if is_young else self._TAKEOVER_SECS
             self._announce(f"worker {worker.slot} is gone ({_why(status)}), and is replaced")
             await asyncio.sleep(wait)
-            if self._is_stopping:
+            if worker.is_ending or self._is_stopping:
+                # It was about to be replaced in its turn, and has been meanwhile.
                 return
             worker = self._workers[worker.slot] = await self._start(worker.slot)
 

@@ -45,6 +45,9 @@ __all__ = ["Membership"]
 
 _Value = TypeVar("_Value")
 
+_NEAR_SECS = 2.0
+"""How long the near register may take: it is slow where the whole machine is, and nobody else has
+what it holds."""
 _MOST_UNTOLD = 1000
 """Calls of which it is to be told, when it is back, how they have ended."""
 _SAVES_BITS = 24
@@ -86,7 +89,7 @@ class Membership:
         self.lag_secs = 0.0
         self._token_secs = token_secs
         self._seal = Seal(settings.register_key)
-        self._near = Reach(settings.open_near_register(), settings.register_secs)
+        self._near = Reach(settings.open_near_register(), _NEAR_SECS)
         self._far: Reach | None = None
         if settings.is_shared:
             self._far = Reach(settings.open_register(), settings.register_secs)
