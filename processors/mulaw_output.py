@@ -122,7 +122,7 @@ class MulawOutput(BaseOutputTransport):
         self._line = line
         self._timing: OutputTiming = params
         self._background = Background(getattr(params, "audio_out_mixer", None))
-        self._pacer = OutputPacer(
+        self.pacer = OutputPacer(
             line,
             params,
             self._background,
@@ -130,10 +130,10 @@ class MulawOutput(BaseOutputTransport):
             on_sent=self._piece_sent,
             on_heard=self._audio_heard,
         )
-        self.heard_out, self.words_ahead = self._pacer.heard_out, self._pacer.words_ahead
-        self._early_start = EarlyStart(self._pacer, line)
+        self.heard_out, self.words_ahead = self.pacer.heard_out, self.pacer.words_ahead
+        self._early_start = EarlyStart(self.pacer, line)
         self._pusher = OrderedPusher(self.push_frame)
-        self._queue = self._pacer.queue
+        self._queue = self.pacer.queue
         self._sound = LineSound(
             getattr(params, "audio_out_filter", None), getattr(params, "audio_out_volume", 1.0)
         )
@@ -151,17 +151,17 @@ class MulawOutput(BaseOutputTransport):
         self._finished = asyncio.Event()
         self._hold = Hold(
             self,
-            self._pacer,
+            self.pacer,
             hold_secs=params.hold_secs if params.holds else None,
             left_secs=self._writer.left_secs,
         )
         self._owed_words = OwedWords(
-            self._hold.fall_silent, lambda: self._writer.awaits_words(self._pacer.position)
+            self._hold.fall_silent, lambda: self._writer.awaits_words(self.pacer.position)
         )
         self._rounds = FunctionRounds(params.function_rounds_limit)
         self._say_again = SayAgain(self)
         self._has_words, self._is_followed = False, True
-        self._leaving = Leaving(self, line, self._pacer)
+        self._leaving = Leaving(self, line, self.pacer)
         self._first_words: list[SpeakClipFrame] = []
         self._speaking_due_at = 0.0
 
@@ -197,7 +197,7 @@ class MulawOutput(BaseOutputTransport):
 
     def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
         """Keeps what the bot says from being heard until it is told otherwise, by whoever does."""
-        self._pacer.shut(is_held, by)
+        self.pacer.shut(is_held, by)
 
     async def say_first(self, frame: SpeakClipFrame) -> None:
         """Says a clip as soon as the line lets it, whether or not the pipeline is up."""
@@ -213,7 +213,7 @@ class MulawOutput(BaseOutputTransport):
         await self._writer.flush()
         self._queue.add_audio(mulaw_silence(self._end_silence_secs))
         self._queue.add(_FINISHED, is_protected=True)
-        self._pacer.wake()
+        self.pacer.wake()
         while not (self._line.is_over or self._finished.is_set()):
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.25):
@@ -244,7 +244,7 @@ class MulawOutput(BaseOutputTransport):
 
     async def say_on(self) -> None:
         """Says on what was held for a line that was to be left."""
-        await self._pacer.resume()
+        await self.pacer.resume()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Lays what comes down the pipeline in the output queue; acts on the rest at once."""
@@ -334,7 +334,7 @@ class MulawOutput(BaseOutputTransport):
         was_unfinished = self._writer.cut()
         self._owed_words.note()
         self._pusher.interrupting()
-        was_cut, survivors = await self._pacer.interrupt()
+        was_cut, survivors = await self.pacer.interrupt()
         await self._tell_cuts(self._queue.sent if is_protected else self._queue.heard)
         self._writer.follow_cut()
         is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
@@ -375,7 +375,7 @@ class MulawOutput(BaseOutputTransport):
     @property
     def underruns(self) -> int:
         """How often the caller heard a hole in a sentence because its audio came too late."""
-        return self._pacer.underruns + self._writer.gaps
+        return self.pacer.underruns + self._writer.gaps
 
     async def _piece_sent(self, piece: Piece) -> None:
         if not self._is_speaking:
@@ -384,7 +384,7 @@ class MulawOutput(BaseOutputTransport):
         if (now := time.monotonic()) >= self._speaking_due_at:
             self._speaking_due_at = now + _BOT_SPEAKING_SECS
             await self.broadcast_frame(BotSpeakingFrame)
-        self._pacer.tells_sent_at = self._speaking_due_at
+        self.pacer.tells_sent_at = self._speaking_due_at
 
     async def _audio_heard(self, audio: HeardAudio) -> None:
         # Whoever stands behind a transport takes the time at which audio comes for its own.
@@ -394,7 +394,7 @@ class MulawOutput(BaseOutputTransport):
     async def _stopped_speaking(self, *, surely: bool = True) -> None:
         # Behind one utterance the next may be heard without a pause.
         if self._is_speaking and (surely or not self._queue.speaks_on):
-            self._is_speaking, self._pacer.tells_sent_at = False, 0.0
+            self._is_speaking, self.pacer.tells_sent_at = False, 0.0
             await self.broadcast_frame(BotStoppedSpeakingFrame)
 
     async def _due(self, thing: object) -> None:

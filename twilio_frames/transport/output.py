@@ -63,12 +63,12 @@ class TwilioOutput(MulawOutput):
     @property
     def is_held(self) -> bool:
         """Whether the bot is silent since the caller may want to speak."""
-        return self._pacer.is_held
+        return self.pacer.is_held
 
     @property
     def spoke_at(self) -> float | None:
         """When the bot's first speech began to play, but for the line's delay; None before."""
-        return self._pacer.spoke_at
+        return self.pacer.spoke_at
 
     async def setup(self, setup: FrameProcessorSetup):
         """Attends to the pipeline's start."""
