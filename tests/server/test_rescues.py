@@ -1,10 +1,11 @@
 """Calls whose line is dead, of which Twilio knows nothing."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.server.fleet_of_sites import Fleet, Silent, far_of, up
+from tests.server.fleet_of_sites import Fleet, Silent, far_of, killed, up
 from tests.server.site import FORM, Open
 from tests.waiting import time_passes
 from twilio_frames.fleet.register import Lease
@@ -70,3 +71,20 @@ async def test_a_line_whose_loss_twilio_knows_is_not_left_by_rest(open_site: Ope
     await site.ask("/after-stream", FORM | {"CallStatus": "in-progress"})
     await time_passes(3.0)
     assert rest.updated == []
+
+
+async def test_streams_that_do_not_come_any_more_end_in_an_apology(open_fleet: Fleet):
+    """The webhooks are reached, and the streams are not."""
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    await time_passes(0.5)
+    await killed(owner)
+    path, tags = f"/w/{owner.state.fleet.name}/after-stream", list[str]()
+    while not tags or tags[-1] != "Say":
+        answer = await other.ask(path, FORM | {"CallStatus": "in-progress"})
+        tags.append(answer[0].tag)
+        target = answer[-1].text if tags[-1] == "Pause" else answer[0].get("action")
+        path = "?".join(filter(None, urlsplit(target or "")[2:4]))
+        assert len(tags) < 20
+    assert tags == ["Connect", "Connect", *["Pause", "Connect"] * 3, "Pause", "Say"]
+    assert not await other.state.fleet.reserved()

@@ -52,6 +52,7 @@ class CallRecord:
         again: How often it was asked for again.
         settled: Set while no stream is up.
         asked: Set where Twilio has asked what comes behind the last stream.
+        promised: How many streams in a row it was led to that have not come.
         began_at: When this server heard of it first, seconds since 1970.
         ended_at: When its stream ended here, or Twilio said that it is over; None before.
         direction: ``inbound``, or ``outbound-api`` for a call that was placed.
@@ -78,6 +79,7 @@ class CallRecord:
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     asked: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    promised: int = 0
     # Looked up at each call, since a clock of tests may take its place.
     began_at: float = field(default_factory=lambda: time.time())
     ended_at: float | None = None
@@ -136,6 +138,7 @@ class CallRecord:
         self.coming = None
         self.settled.clear()
         self.asked.clear()
+        self.promised = 0
         if self.verdict is not None:
             call.answers.take_verdict(self.verdict)
 

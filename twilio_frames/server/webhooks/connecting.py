@@ -33,6 +33,8 @@ ends. See https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrid
 _WAITED = "waited"
 _MOST_FAILURES = 1
 """A bot that raises is given another chance, and no third."""
+_MOST_PROMISES = 5
+"""So many new streams in a row that do not come are too many: a second lies between them."""
 _MOST_QUICK_LOSSES = 3
 """A call that is lost so often as soon as it is taken may be what its workers die of."""
 
@@ -91,6 +93,8 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
             await ended_well(record)
         if record.ended_well and record.stream_end not in GOES_ON:
             return None
+        if record.promised > 1 and _WAITED not in request.query:
+            return _asked_again(request)
     standing = await state.fleet.standing(call_sid, named_worker(request))
     if standing is None and state.fleet.is_out_of_reach:
         return _asked_again(request)
@@ -133,7 +137,8 @@ def _may_go_on(standing: Standing) -> bool:
 
 async def _resume(request: web.Request, state: ServerState, call_sid: str) -> web.Response | None:
     record = state.records.open(call_sid)
-    if record.is_over:
+    record.promised += 1
+    if record.is_over or record.promised > _MOST_PROMISES:
         return None
     logger.bind(call_sid=call_sid).warning(f"{call_sid}: its bot is gone, another one goes on")
     record.phase, record.coming = StreamPhase.AWAITED, None
