@@ -14,7 +14,8 @@ _HEAD = """\
 
 Each line is a test of that name, in `tests`, which says what becomes of the call. For vendors each
 is a whole call: the vendor's real client against a local server that has the fault
-(`twilio_frames.testing.vendors`), rung by a simulated Twilio. Made by
+(`twilio_frames.testing.vendors`), rung by a simulated Twilio. What is heard where any part of a
+call fails, at any moment of it, is in [the matrix](fault-matrix.md). Made by
 `python -m tests.vendors.table`; do not edit it by hand.
 """
 
