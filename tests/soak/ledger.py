@@ -125,8 +125,13 @@ class Ledger:
         """Whether one and the same trouble lasted from one moment to another."""
         return any(begin <= since and until <= end for begin, end in self.troubles)
 
-    def look(self) -> None:
-        """Sees whether any call has two bots."""
+    def look(self, most_calls: int) -> None:
+        """Sees whether any call has two bots, or a worker has let in more than it may."""
+        living = [one for talk in self.talks.values() for one in talk.runs if one.lives]
+        let_in = Counter(one.worker.name for one in living if one.bot.call.resumed is None)
+        for name, count in let_in.items():
+            if count > most_calls:
+                self.is_wrong(f"{name} has let {count} calls in")
         for sid, talk in self.talks.items():
             living = [one for one in talk.runs if one.lives and not one.worker.process.is_halted]
             if len(living) < 2:

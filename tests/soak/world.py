@@ -39,6 +39,7 @@ class Plan:
     Parameters:
         calls: How many there are.
         workers: How many there are at once.
+        most_calls: How many calls a worker has.
         every_secs: From call to call.
         kill_secs: A worker is killed.
         halt_secs: One is halted for some seconds.
@@ -54,6 +55,7 @@ class Plan:
 
     calls: int = 40
     workers: int = 3
+    most_calls: int = 1000
     every_secs: float = 1.0
     kill_secs: float = 0.0
     halt_secs: float = 0.0
@@ -84,6 +86,7 @@ class Plan:
             break_secs=maybe(3, 10),
             crash_secs=maybe(5, 20),
             is_near=choose.random() < 0.4,
+            most_calls=choose.choice((1000, 1000, 5)),
             strays=choose.choice((0.0, 0.0, 0.1)),
             disorder=Disorder(
                 twice=choose.choice((0.0, 0.1)),
@@ -120,7 +123,14 @@ class World:
         opened = partial(open_register, kind, folder)
         self._register = FaultyRegister(opened, loop, self._part())
         near = FaultyRegister(MemoryRegister, loop, self._part()) if self._plan.is_near else None
-        self._fleet = Fleet(loop, self._register, near, self._answer, self._part(), most_calls=1000)
+        self._fleet = Fleet(
+            loop,
+            self._register,
+            near,
+            self._answer,
+            self._part(),
+            most_calls=self._plan.most_calls,
+        )
         self._fleet.strays = self._plan.strays
         self.ledger = Ledger()
 
@@ -184,6 +194,8 @@ class World:
         line = talk.line
         if line.outcome == "Hangup" and talk.runs and talk.runs[-1].bot.leave.is_set():
             line.outcome = "bot hung up"
+        if not talk.runs and line.outcome == "Reject" and self._plan.most_calls < self._plan.calls:
+            talk.excuse = "all lines were busy"
         if talk.crashes > 1:
             talk.excuse = "its bot raised twice"
         starts = [run.began_at for run in talk.runs]
@@ -237,6 +249,7 @@ class World:
             await run.bot.run()
         finally:
             run.ended_at = self.ledger.now
+            talk.losses.append(run.ended_at)
             self.ledger.note("bot ends", call.call_sid, worker.name, call.end_reason)
 
     def _heard(self, run: Run, talk: Talk, word: str) -> None:
@@ -247,7 +260,7 @@ class World:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(0.25)
-            self.ledger.look()
+            self.ledger.look(self._plan.most_calls)
             for talk in self.ledger.talks.values():
                 run = talk.runs[-1] if talk.runs else None
                 if (
@@ -354,7 +367,6 @@ class World:
             run = talk.run
             assert run is not None
             self.ledger.note("bot raises", talk.line.call_sid)
-            talk.losses.append(self.ledger.now)
             talk.crashes += 1
             run.bot.crash.set()
 

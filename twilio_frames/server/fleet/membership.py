@@ -111,6 +111,20 @@ class Membership:
         return self._far is not None and self._far.is_gone
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether what the far register does not know may be so all the same.
+
+        So it is while it is gone, and while it is just back, before each worker has told it what
+        it has.
+        """
+        return self.is_out_of_reach or not self._is_whole
+
+    @property
+    def _is_whole(self) -> bool:
+        back_at = self._far.back_at if self._far is not None else -math.inf
+        return time.monotonic() >= back_at + self.settings.lease_secs
+
+    @property
     def others(self) -> Sequence[Lease]:
         """The other workers that live, as they said lately."""
         return list(self._others.values())
@@ -125,8 +139,7 @@ class Membership:
             return None
         known = await self._far.ask(lambda r: r.workers(), None)
         is_whole = known is not None and any(one.name == self.name for one in known)
-        whole_from = self._far.back_at + self.settings.lease_secs
-        return known if is_whole and time.monotonic() >= whole_from else None
+        return known if is_whole and self._is_whole else None
 
     def find(self, worker: str) -> Lease | None:
         """Another worker that lives; None if it is gone, or this one."""
@@ -218,10 +231,7 @@ class Membership:
         claim = await self._ask_far(lambda r: r.redeem(token, call_sid, self.name), None)
         if claim is None or claim.kind is StreamKind.BACK:
             return claim
-        if (
-            self._far is not None
-            and time.monotonic() < self._far.back_at + self.settings.lease_secs
-        ):
+        if not self._is_whole:
             # Late steps of the owner before may have been its last signs of life.
             claim = replace(claim, silent_secs=math.inf)
         near = await self._take_near(call_sid, named)

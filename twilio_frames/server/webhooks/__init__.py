@@ -139,7 +139,7 @@ async def _connect_again(request: web.Request, record: CallRecord | None) -> web
         return None
     if await state.fleet.has_begun(record.call_sid):
         return None
-    if not record.is_refused and state.fleet.is_out_of_reach:
+    if not record.is_refused and state.fleet.is_in_doubt:
         # It may have come to somebody else.
         return None
     record.again += 1

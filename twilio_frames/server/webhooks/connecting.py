@@ -96,7 +96,7 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
         if record.promised > 1 and _WAITED not in request.query:
             return _asked_again(request)
     standing = await state.fleet.standing(call_sid, named_worker(request))
-    if standing is None and state.fleet.is_out_of_reach:
+    if standing is None and state.fleet.is_in_doubt:
         return _asked_again(request)
     if standing is None or not _may_go_on(standing):
         return None
