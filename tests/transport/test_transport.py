@@ -28,7 +28,7 @@ from twilio_frames.frames import (
     MulawOutputFrame,
     SendMarkFrame,
 )
-from twilio_frames.protocol import Connected, Media, Role, Start, Stop, Stream
+from twilio_frames.protocol import Connected, Mark, Media, Role, Start, Stop, Stream
 from twilio_frames.testing import CallerOptions, LineConditions, Phone
 from twilio_frames.transport import TwilioParams
 
@@ -107,12 +107,14 @@ async def test_end_waits_for_a_line_that_has_not_begun():
         async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
             await has_all.wait()
             await time_passes(1)
-            await Wire(socket).begin()
-            heard = b""
+            wire, heard = Wire(socket), b""
+            await wire.begin()
             async for message in socket:
                 told = json.loads(message.data)
                 if told["event"] == "media":
                     heard += base64.b64decode(told["media"]["payload"])
+                else:
+                    await socket.send_str(wire.twilio.send(Mark(name=told["mark"]["name"])))
         bot = await bots.get()
         assert await bot.end_reason() == "bot hung up"
 
