@@ -9,6 +9,7 @@ import pytest
 from tests.fleet.lossy import LossyRegister
 from tests.server.site import FORM, Open, Site
 from tests.waiting import time_passes
+from twilio_frames.fleet.register import StreamKind
 from twilio_frames.server import FleetSettings
 from twilio_frames.server.fleet.membership import Membership
 
@@ -107,6 +108,21 @@ async def test_one_that_came_to_nobody_is_asked_for_again_as_soon_as_that_is_kno
 async def test_a_call_whose_first_question_nobody_has_answered_is_taken(
     open_site: Open, code: str, status: str, tag: str
 ):
-    site = await open_site()
+    register: Any = LossyRegister()
+    site = await open_site(fleet=FleetSettings(register=register))
+    register.is_gone = code == "11200"
     told = await site.ask("/fallback", FORM | {"ErrorCode": code, "CallStatus": status})
     assert told[0].tag == tag
+
+
+async def test_a_call_of_which_nothing_is_left_is_apologised_for_by_whoever_is_asked(
+    open_site: Open,
+):
+    register: Any = LossyRegister()
+    site = await open_site(fleet=FleetSettings(register=register))
+    other = Membership(FleetSettings(register=register, worker="w2"), token_secs=60.0)
+    token = await other.issue("CA1", StreamKind.NEW, "", room=None)
+    assert await other.redeem(token or "", "CA1") is not None
+    assert [verb.tag for verb in await site.ask("/after-stream", UP)] == ["Say", "Hangup"]
+    await other.end("CA1", "bot hung up", goes_on=False, has_failed=False)
+    assert [verb.tag for verb in await site.ask("/after-stream", UP)] == ["Hangup"]

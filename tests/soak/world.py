@@ -298,7 +298,7 @@ class World:
         self.ledger.note("killed", worker.name)
         self._fleet.kill(worker)
         for talk in self.ledger.talks.values():
-            if talk.runs and talk.runs[-1].worker is worker and talk.runs[-1].ended_at is None:
+            if talk.runs and talk.runs[-1].worker is worker and not talk.line.outcome:
                 talk.losses.append(self.ledger.now)
                 if not self._plan.is_near and self._is_known_here_alone(talk.runs[-1]):
                     talk.excuse = "nobody else could know of it"

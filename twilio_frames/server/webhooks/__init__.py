@@ -21,6 +21,7 @@ from twilio_frames.server.incoming import Form, own_url, read_sid, read_signed_f
 from twilio_frames.server.state import ASK_AGAIN_SECS, STATE, ServerState
 from twilio_frames.server.webhooks.callbacks import expect_no_stream, note_verdict
 from twilio_frames.server.webhooks.connecting import (
+    GOES_ON,
     connect,
     connect_back,
     ended_well,
@@ -121,9 +122,16 @@ async def after_stream(request: web.Request) -> web.Response:
         return connected
     if not _is_over(form) and (connected := await gone_on(request, call_sid)) is not None:
         return connected
-    if record is None or state.settings.apology is None or await ended_well(record):
+    is_well = await (ended_well(record) if record else _ended_well_elsewhere(state, call_sid))
+    if is_well or state.settings.apology is None:
         return written(respond(Hangup()))
     return written(respond(Say(text=state.settings.apology), Hangup()))
+
+
+async def _ended_well_elsewhere(state: ServerState, call_sid: str) -> bool:
+    """Whether a call that this worker knows nothing of ended as somebody wanted, or is unknown."""
+    standing = await state.fleet.standing(call_sid)
+    return standing is None or standing.ended not in ("", *GOES_ON)
 
 
 async def _connect_again(request: web.Request, record: CallRecord | None) -> web.Response | None:
@@ -197,11 +205,11 @@ async def fallback(request: web.Request) -> web.Response:
     record = state.records.get(call_sid)
     if record is not None and record.call is not None and record.call.detours.refused(number):
         return await connect_back(state, record)
-    if (connected := await gone_on(request, call_sid)) is not None:
-        return connected
     if number // 100 == _NO_ANSWER and dict(form).get("CallStatus") == "ringing":
         # Whoever was asked who takes it has died over the question.
         return await take_call(request, form)
+    if (connected := await gone_on(request, call_sid)) is not None:
+        return connected
     return written(respond(Say(text=state.settings.apology or APOLOGY), Hangup()))
 
 
