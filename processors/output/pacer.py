@@ -311,7 +311,7 @@ class OutputPacer:
         is_due = self.queue.heard < self.queue.sent
         ends_at = self._queue_ends_at if is_due else playback.ends_at
         # Where nothing comes at all it is the line that is lost, and not a mark.
-        is_alone = playback.last_received > ends_at or self._marks_are_lost
+        is_alone = playback.last_received > ends_at or not playback.echoed
         if is_alone and now - ends_at - playback.round_trip > patience:
             if not playback.echoed and not self._marks_are_lost:
                 self._marks_are_lost = True

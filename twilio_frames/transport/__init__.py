@@ -24,7 +24,7 @@ from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.protocol import Playback, Start
 from twilio_frames.transport.attending import tell_failed, tell_made
 from twilio_frames.transport.bot_echo import BotEcho
-from twilio_frames.transport.connection import MediaConnection
+from twilio_frames.transport.connection import CLOSED, MediaConnection
 from twilio_frames.transport.handshake import start_kept_on
 from twilio_frames.transport.input import TwilioInput
 from twilio_frames.transport.output import SpeechFollower, TwilioOutput
@@ -116,6 +116,12 @@ class TwilioTransport(BaseTransport):
     def end_reason(self) -> CallEndReason | None:
         """Why the stream ended; None while it lasts."""
         return self._connection.end_reason
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the line was lost by its silence: nobody closed it, and Twilio may not know."""
+        ended = self._connection
+        return ended.end_reason is CallEndReason.LINE_LOST and ended.end_detail != CLOSED
 
     @property
     def violations(self) -> dict[str, int]:

@@ -48,7 +48,7 @@ from twilio_frames.transport.sockets import MediaSocket, close_in_time
 from twilio_frames.transport.taps import Audience, CallTaps, Failures, LineWatcher
 
 _FENCES = 13
-_CLOSED = "socket closed without stop"
+CLOSED = "socket closed without stop"
 PROBE_SILENCE = bytes([MULAW_SILENCE]) * 13
 CLEAR_BARRIER = f"{AUTO_MARK}cleared:"
 """What the names of the marks behind a ``clear`` begin with."""
@@ -318,7 +318,7 @@ class MediaConnection:
     def _ended_by_peer(self) -> None:
         if self.stream.start is None:
             self._end(CallEndReason.ERROR, "socket closed before start")
-        self._end(CallEndReason.LINE_LOST, _CLOSED)
+        self._end(CallEndReason.LINE_LOST, CLOSED)
 
     def _end(self, reason: CallEndReason, detail: str) -> None:
         if self.end_reason is None:
@@ -374,7 +374,7 @@ class MediaConnection:
             is_late = isinstance(error, TimeoutError)
             # One that was under way when the stream was left is nobody's loss.
             if self.detour is None and socket is self._socket:
-                detail = "a message was not taken in time" if is_late else _CLOSED
+                detail = "a message was not taken in time" if is_late else CLOSED
                 self._end(CallEndReason.LINE_LOST, detail)
             return False
         return True

@@ -51,7 +51,7 @@ class CallRecord:
         is_refused: Whether that stream was turned away.
         again: How often it was asked for again.
         settled: Set while no stream is up.
-        asked: Set where Twilio has asked what comes behind the last stream.
+        asked: Whether Twilio has asked what comes behind the last stream.
         promised: How many streams in a row it was led to that have not come.
         began_at: When this server heard of it first, seconds since 1970.
         ended_at: When its stream ended here, or Twilio said that it is over; None before.
@@ -78,7 +78,7 @@ class CallRecord:
     verdict: MachineVerdict | None = None
     call: Call | None = field(default=None, repr=False)
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
-    asked: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    asked: bool = False
     promised: int = 0
     # Looked up at each call, since a clock of tests may take its place.
     began_at: float = field(default_factory=lambda: time.time())
@@ -137,8 +137,7 @@ class CallRecord:
         self.direction = call.direction or self.direction
         self.coming = None
         self.settled.clear()
-        self.asked.clear()
-        self.promised = 0
+        self.asked, self.promised = False, 0
         if self.verdict is not None:
             call.answers.take_verdict(self.verdict)
 

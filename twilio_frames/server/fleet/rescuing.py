@@ -6,34 +6,25 @@ asks Twilio's REST API to leave the stream for the webhook that says what comes 
 the call goes on as after any loss, or is apologised for.
 """
 
-import asyncio
-import contextlib
-
 from loguru import logger
 
 from twilio_frames.call import Call
 from twilio_frames.errors import RestError
 from twilio_frames.fleet.register import Lease
-from twilio_frames.frames import CallEndReason
 from twilio_frames.server.calls.records import CallRecord
 from twilio_frames.server.state import ServerState
 
 __all__ = ["rescue_calls_of", "rescue_if_dead"]
 
-_ASKS_WITHIN_SECS = 1.0
-"""How long Twilio takes to ask what comes behind a stream whose end it has noticed."""
-
 
 async def rescue_if_dead(state: ServerState, call: Call, record: CallRecord) -> None:
     """Fetches one of this worker's own calls back, if its line turns out to be dead."""
     await call.line_ended()
-    if call.end_reason is not CallEndReason.LINE_LOST:
+    if not call.transport.is_dead:
         return
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(record.asked.wait(), _ASKS_WITHIN_SECS)
     standing = await state.fleet.standing(call.call_sid)
     is_elsewhere = standing is not None and standing.owner != state.fleet.name
-    if not (record.asked.is_set() or record.is_over or is_elsewhere):
+    if not (record.asked or record.is_over or is_elsewhere):
         await _rescue(state, call.call_sid, record.base_url)
 
 

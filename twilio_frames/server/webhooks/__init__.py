@@ -111,7 +111,7 @@ async def after_stream(request: web.Request) -> web.Response:
     call_sid = read_sid(form)
     record = state.records.get(call_sid)
     if record is not None:
-        record.asked.set()
+        record.asked = True
     if record is not None and record.call is not None:
         if _is_over(form):
             await record.call.detours.hung_up()
