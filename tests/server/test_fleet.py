@@ -150,7 +150,7 @@ def status_of(status: str, number: int) -> dict[str, str]:
 def test_when_a_stream_ended_its_callback_tells(event: str, at: str, ended_at: float | None):
     form = [("CallSid", "CA1"), ("StreamEvent", event), ("Timestamp", at)]
     other = Note(name="amd", key="1", form=[("AnsweredBy", "human")])
-    notes = [other.encoded(), Note(name="status", key="2", form=form).encoded()]
+    notes = [b"none of ours", other.encoded(), Note(name="status", key="2", form=form).encoded()]
     assert stream_ended_at(notes) == ended_at
 
 

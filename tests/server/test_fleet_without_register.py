@@ -185,3 +185,16 @@ async def test_a_call_goes_on_though_the_register_is_gone_since_its_twiml(open_f
     assert (await refused.receive()).type.name == "CLOSE"
     _, call = await resumed_at(other, other)
     assert call is not None
+
+
+async def test_a_call_whose_connection_is_given_up_has_not_been_hung_up(open_fleet: Fleet):
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    await time_passes(0.5)
+    no_callback = b'["status", [["StreamEvent", 5]], "key"]'
+    await far_of(other).register.note("CA1", "key", no_callback)
+    await killed(owner)
+    _, call = await resumed_at(other, owner)
+    assert call is not None
+    await time_passes(0.5)
+    assert call.end_reason is CallEndReason.LINE_LOST

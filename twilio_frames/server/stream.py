@@ -125,6 +125,10 @@ async def _carry(
             # Should this worker be gone in a moment, the others are to know of the call.
             await renew_lease(state)
         await asyncio.gather(carried, rescue_if_dead(state, call, record))
+    except BaseException:
+        # Nobody has hung up: where another worker can, it goes on.
+        await transport.close(CallEndReason.LINE_LOST, "its connection was given up")
+        raise
     finally:
         await transport.close()
         if call is not None and (unused := call.take_prepared()) is not None:

@@ -65,9 +65,11 @@ def stream_ended_at(notes: Sequence[bytes]) -> float | None:
         notes: What came while the call had no owner.
     """
     ended_at = None
-    for told in (dict(Note.decoded(note).form) for note in notes):
-        if told.get("StreamEvent") in _STREAM_ENDS:
-            with contextlib.suppress(ValueError):
+    for note in notes:
+        # Another version's note, or another time's, tells nothing.
+        with contextlib.suppress(ValueError):
+            told = dict(Note.decoded(note).form)
+            if told.get("StreamEvent") in _STREAM_ENDS:
                 ended_at = datetime.fromisoformat(told.get("Timestamp", "")).timestamp()
     return ended_at
 
