@@ -240,7 +240,7 @@ async def test_request_this_side_fails_at_is_told_without_its_text(
         raise RuntimeError("somebody's number is +14155550123")
 
     app = create_app(RecordingBot(), ServerSettings(warm=False))
-    monkeypatch.setattr("twilio_frames.server.dialing.placing.needs_key", fail)
+    monkeypatch.setattr("twilio_frames.server.console.pages.needs_key", fail)
     async with Server(app) as server:
         for _ in range(12):
             assert await status(server, "/") == 500

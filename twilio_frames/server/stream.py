@@ -108,6 +108,9 @@ async def _carry(
         record = state.records.open(start.call_sid)
         # Where another worker was asked for the TwiML, only the ticket knows.
         record.base_url = record.base_url or claim.base_url
+        record.from_number = call.from_number or record.from_number
+        record.to_number = call.to_number or record.to_number
+        record.direction = call.direction or record.direction
         named = state.fleet.named(record.base_url)
         call.detours.begin(named)
         call.recording.base_url = named

@@ -132,9 +132,6 @@ class CallRecord:
         """The stream has started and its bot runs."""
         self.phase, self.end_reason, self.call = StreamPhase.UP, None, call
         self.ended_at = None
-        self.from_number = call.from_number or self.from_number
-        self.to_number = call.to_number or self.to_number
-        self.direction = call.direction or self.direction
         self.coming = None
         self.settled.clear()
         self.asked, self.promised = False, 0
