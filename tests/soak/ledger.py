@@ -95,6 +95,8 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.troubles: list[tuple[float, float]] = []
         """When the register was in trouble, or a worker was halted."""
+        self.halts: list[tuple[float, float]] = []
+        """When a worker was halted."""
         self.emptied: list[tuple[float, float]] = []
         """When it had lost everything, and was not told all of it again."""
         self._began_at = asyncio.get_running_loop().time()
@@ -125,12 +127,12 @@ class Ledger:
         """Whether one and the same trouble lasted from one moment to another."""
         return any(begin <= since and until <= end for begin, end in self.troubles)
 
-    def look(self, most_calls: int) -> None:
+    def look(self, most_calls: int | None) -> None:
         """Sees whether any call has two bots, or a worker has let in more than it may."""
         living = [one for talk in self.talks.values() for one in talk.runs if one.lives]
         let_in = Counter(one.worker.name for one in living if one.bot.call.resumed is None)
         for name, count in let_in.items():
-            if count > most_calls:
+            if most_calls is not None and count > most_calls:
                 self.is_wrong(f"{name} has let {count} calls in")
         for sid, talk in self.talks.items():
             living = [one for one in talk.runs if one.lives and not one.worker.process.is_halted]
@@ -185,7 +187,7 @@ class Ledger:
         asked = [run.began_at for run in talk.runs if run.bot.asks]
         ended_at = talk.ear[-1][1] if talk.ear else 0.0
         for text, at in talk.said:
-            if any(at <= loss < at + _UNTOLD_SECS for loss in talk.losses):
+            if any(at <= loss < self._noted_at(at) for loss in talk.losses):
                 # Its bot has not had the time to note that the caller speaks.
                 continue
             if known[text] > 1:
@@ -193,6 +195,11 @@ class Ledger:
             is_lost = not known[text] and not any(again > at for again in asked)
             if is_lost and ended_at > at + 4.0 and text != talk.runs[-1].bot.pending:
                 self.is_wrong(f"{sid} has lost {text}, said at {at:.2f}, and does not ask")
+
+    def _noted_at(self, at: float) -> float:
+        """When it is known that a caller speaks who began at some moment."""
+        ends = [end for begin, end in self.halts if begin <= at + _UNTOLD_SECS and at <= end]
+        return max([at, *ends]) + _UNTOLD_SECS
 
     def _judge_recordings(self, sid: str, talk: Talk) -> None:
         for run in talk.runs:

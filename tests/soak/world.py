@@ -250,6 +250,8 @@ class World:
         finally:
             run.ended_at = self.ledger.now
             talk.losses.append(run.ended_at)
+            if worker.is_ending and call.end_reason is None and self._register.mood:
+                talk.excuse = "nobody could go on with it before its worker's time was up"
             self.ledger.note("bot ends", call.call_sid, worker.name, call.end_reason)
 
     def _heard(self, run: Run, talk: Talk, word: str) -> None:
@@ -260,7 +262,8 @@ class World:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(0.25)
-            self.ledger.look(self._plan.most_calls)
+            # What strays is taken where it comes, full or not.
+            self.ledger.look(None if self._plan.strays else self._plan.most_calls)
             for talk in self.ledger.talks.values():
                 run = talk.runs[-1] if talk.runs else None
                 if (
@@ -323,6 +326,7 @@ class World:
         secs = choose.choice((0.5, 2.0, 6.0))
         self.ledger.note("halted", worker.name, secs)
         self.ledger.troubles.append((self.ledger.now, self.ledger.now + secs + 2))
+        self.ledger.halts.append((self.ledger.now, self.ledger.now + secs))
         self._halt(worker, True)
         await asyncio.sleep(secs)
         self._halt(worker, False)
