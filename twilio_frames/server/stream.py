@@ -125,8 +125,11 @@ async def _carry(
         for note in claim.notes:
             await take_note(state, record, note)
         if not state.fleet.is_alone:
-            # Should this worker be gone in a moment, the others are to know of the call.
-            await renew_lease(state)
+            # Should this worker be gone in a moment, the others are to know of the call; beside it,
+            # since a register that is slow is no reason to end it.
+            renewing = asyncio.create_task(renew_lease(state), name="renew-lease")
+            state.rescues.add(renewing)
+            renewing.add_done_callback(state.rescues.discard)
         await asyncio.gather(carried, rescue_if_dead(state, call, record))
     except BaseException:
         # Nobody has hung up: where another worker can, it goes on.
