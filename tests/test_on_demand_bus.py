@@ -3,10 +3,14 @@
 import asyncio
 
 import pytest
+from loguru import logger
 from pipecat.bus import BusCancelMessage, BusEndMessage, BusMessage, BusSubscriber
+from pipecat.pipeline.pipeline import Pipeline
 from pipecat.utils.asyncio.task_manager import TaskManager
 
+from twilio_frames.call import Call
 from twilio_frames.on_demand_bus import OnDemandBus
+from twilio_frames.testing import Phone
 
 
 class Reader(BusSubscriber):
@@ -120,3 +124,15 @@ async def test_nothing_is_told_behind_the_end(bus: OnDemandBus, *, leaves: bool)
 
     assert one.read == ["a"]
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_no_task_is_left_where_a_call_has_ended(phone: Phone):
+    async def bot(call: Call) -> None:
+        await call.run(Pipeline([call.transport.input(), call.transport.output()]))
+
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="WARNING", format="{message}")
+    async with phone.call(bot) as caller:
+        await caller.wait(0.2)
+    logger.remove(sink)
+    assert not [line for line in lines if "dangling" in line]

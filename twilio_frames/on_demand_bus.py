@@ -39,6 +39,9 @@ class OnDemandBus(WorkerBus):
         self._is_open = False
         for box in self._boxes.values():
             await self._close(box)
+        # Pipecat's runner stops its bus in the last step of its worker's task, and looks behind it
+        # for tasks that nobody ended: that one ends first.
+        await asyncio.sleep(0)
 
     async def subscribe(self, subscriber: BusSubscriber) -> None:
         """Has a subscriber get what is sent from now on."""
