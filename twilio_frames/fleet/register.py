@@ -16,7 +16,7 @@ are numbered: what is late changes nothing.
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -152,6 +152,19 @@ class Claim:
     notes: tuple[bytes, ...] = field(default=(), repr=False)
     silent_secs: float = 0.0
 
+    def beside(self, near: "Claim") -> "Claim":
+        """The same call, taken in another register too: with what either knew last."""
+        newer = max(self, near, key=lambda claim: claim.saved)
+        silences = [one.silent_secs for one in (self, near) if one.fence > 1]
+        return replace(
+            newer,
+            kind=self.kind,
+            base_url=self.base_url,
+            fence=max(self.fence, near.fence),
+            notes=(*self.notes, *near.notes),
+            silent_secs=min(silences, default=0.0),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -179,6 +192,16 @@ class Standing:
     def has_begun(self) -> bool:
         """Whether a bot has talked to the caller."""
         return self.has_snapshot or self.ended != ""
+
+    @property
+    def recency(self) -> tuple[int, bool, bool]:
+        """Greater in the register that knows more of the call."""
+        return self.fence, bool(self.ended), self.has_snapshot
+
+    def is_ahead_of(self, other: "Standing | None") -> bool:
+        """Whether this register knows of a bot of the call's of which the other does not."""
+        is_newer = other is None or (other.fence, other.has_begun) < (self.fence, True)
+        return self.has_begun and is_newer
 
 
 class Register(Protocol):

@@ -175,7 +175,7 @@ class Membership:
         # Whoever has not answered may know its ticket all the same: the other one gets its own.
         near = replace(ticket, token=secrets.token_urlsafe(32))
         issued, (here, there) = None, await self._standings(call_sid)
-        if not _is_ahead(here, there):
+        if here is None or not here.is_ahead_of(there):
             issued = await self._ask_far(lambda r: r.issue(ticket, self._token_secs, room), None)
         if issued is not None:
             if issued and here is not None and there is not None and here.fence == there.fence:
@@ -200,7 +200,8 @@ class Membership:
         So it is with a call that was taken while the far register was gone, until that is told of
         it; and as far as anybody here can tell with all calls while it is.
         """
-        return _is_ahead(*await self._standings(call_sid))
+        here, there = await self._standings(call_sid)
+        return here is not None and here.is_ahead_of(there)
 
     async def _standings(self, call_sid: str) -> tuple[Standing | None, Standing | None]:
         """How a call stands in the near register and in the far one; nothing without that."""
@@ -235,7 +236,7 @@ class Membership:
             # Late steps of the owner before may have been its last signs of life.
             claim = replace(claim, silent_secs=math.inf)
         near = await self._take_near(call_sid, named)
-        merged = _merged(claim, near) if near is not None else claim
+        merged = claim.beside(near) if near is not None else claim
         if self._far is not None and claim.fence < merged.fence:
             await self._tell(self._far, call_sid, merged.fence)
         if near is not None and near.fence < merged.fence:
@@ -294,7 +295,7 @@ class Membership:
             near = near if near.named == named else None
         known = [one for one in (far, near) if one is not None]
         # What has happened while the far one was gone, the near one may know alone.
-        return max(known, key=_recency, default=None)
+        return max(known, key=lambda one: one.recency, default=None)
 
     async def has_begun(self, call_sid: str) -> bool:
         """Whether a call has had a bot, as far as anybody knows."""
@@ -444,27 +445,3 @@ class Membership:
         self, step: "Callable[[Register], Awaitable[_Value]]", otherwise: _Value
     ) -> _Value:
         return await self._far.ask(step, otherwise) if self._far is not None else otherwise
-
-
-def _merged(far: Claim, near: Claim) -> Claim:
-    """A call that was taken in two registers."""
-    newer = max(far, near, key=lambda claim: claim.saved)
-    return replace(
-        newer,
-        kind=far.kind,
-        base_url=far.base_url,
-        fence=max(far.fence, near.fence),
-        notes=(*far.notes, *near.notes),
-        silent_secs=min((one.silent_secs for one in (far, near) if one.fence > 1), default=0.0),
-    )
-
-
-def _is_ahead(near: Standing | None, far: Standing | None) -> bool:
-    """Whether the near register knows of a bot of a call's of which the far one does not."""
-    if near is None or not near.has_begun:
-        return False
-    return far is None or (far.fence, far.has_begun) < (near.fence, True)
-
-
-def _recency(standing: Standing) -> tuple[int, bool, bool]:
-    return standing.fence, bool(standing.ended), standing.has_snapshot
