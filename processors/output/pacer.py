@@ -9,10 +9,10 @@ from contextlib import suppress
 from itertools import groupby
 from typing import NamedTuple
 
-import numpy as np
 from loguru import logger
 
-from twilio_frames.audio import SAMPLE_RATE, decode_mulaw, encode_mulaw
+from twilio_frames.audio import SAMPLE_RATE
+from twilio_frames.audio.mulaw import faded_in
 from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.line_face import Line, Timing
 from twilio_frames.protocol.output_queue import OutputQueue, Piece, SentAudio, Stretch
@@ -25,18 +25,13 @@ _MESSAGE_BYTES = 739
 # The first of what plays without a break are shorter, each a tenth of 20 ms longer than 20 ms: by
 # then it is known when it began, to 2 ms, and where a cut was.
 _FIRST_BYTES, _FIRST_MESSAGES = 176, 10
-_LONGEST_REST = 0.25
-_STALL_SECS = 0.03
-_STALLS_REMEMBERED = 60.0
-_LONGEST_LEAD = 1.5
-_LONGEST_CUT = 2.0
+_LONGEST_REST, _LONGEST_LEAD, _LONGEST_CUT = 0.25, 1.5, 2.0
+_STALL_SECS, _STALLS_REMEMBERED = 0.03, 60.0
 _LATE_SECS = 0.5
 """By how much later than usual the last mark may come: a busy loop reads it late."""
-# Of where a cut is.
-_DOUBT_BYTES = 24
+_DOUBT_BYTES = 24  # Of where a cut is.
 # Of a background, which no word may wait for; Pipecat's own transport is as far ahead.
 _BACKGROUND_LEAD = 0.04
-
 
 _NO_MARKS = (
     "no mark has come back of what the bot said: on a one-way stream (<Start><Stream>) nobody "
@@ -223,7 +218,7 @@ class OutputPacer:
             self.underruns += piece.begin > queue.heard
         audio = piece.audio
         if self._fades_in or self._background.goes_on:
-            audio = await self._background.under(_faded_in(audio) if self._fades_in else audio)
+            audio = await self._background.under(faded_in(audio) if self._fades_in else audio)
             if self._keeps_queue or queue.sent != piece.end:
                 # Cut, or dropped, while the background was mixed in.
                 return True
@@ -453,11 +448,3 @@ class OutputPacer:
     def _end_cut(self) -> None:
         self._is_cutting = False
         self._sent.forget()
-
-
-def _faded_in(mulaw: bytes) -> bytes:
-    """Audio whose first 20 ms rise from silence, so that a voice taken up again does not click."""
-    samples = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.float32)
-    length = min(len(samples), SAMPLE_RATE // 50)
-    samples[:length] *= np.linspace(0.0, 1.0, length, dtype=np.float32)
-    return encode_mulaw(samples.astype(np.int16).tobytes())

@@ -8,6 +8,8 @@ C and is in the standard library up to Python 3.12; from 3.13 on Pipecat brings 
 import math
 import warnings
 
+import numpy as np
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
@@ -78,3 +80,11 @@ def pcm_level(pcm: bytes) -> float:
 def decibels(amplitude: float) -> float:
     """The level of a mean amplitude of 16-bit PCM, dB of full scale; minus infinity for none."""
     return 20 * math.log10(amplitude / 32768) if amplitude else -math.inf
+
+
+def faded_in(mulaw: bytes) -> bytes:
+    """Audio whose first 20 ms rise from silence, so that a voice taken up again does not click."""
+    samples = np.frombuffer(decode_mulaw(mulaw), dtype=np.int16).astype(np.float32)
+    length = min(len(samples), SAMPLE_RATE // 50)
+    samples[:length] *= np.linspace(0.0, 1.0, length, dtype=np.float32)
+    return encode_mulaw(samples.astype(np.int16).tobytes())
