@@ -127,6 +127,19 @@ def test_bot_that_cannot_be_loaded_is_explained(bot, reason, capsys):
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("how", ["raise RuntimeError from error", "raise RuntimeError", "raise"])
+def test_ctrl_c_while_the_bot_is_imported_is_no_error_of_the_bot(
+    how, tmp_path, monkeypatch, capsys
+):
+    name = f"halted_{len(how)}"
+    text = f"try:\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt as error:\n    {how}\n"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert main(["serve", f"{name}:bot"]) == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_dialing_needs_a_number_and_an_address(monkeypatch, capsys):
     monkeypatch.delenv("TWILIO_PHONE_NUMBER", raising=False)
 

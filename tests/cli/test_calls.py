@@ -55,6 +55,16 @@ async def test_calls_are_listed(twilio: SimulatedTwilio, server: Server, capsys,
     assert (call["call_sid"], call["stream"]) == (caller.call_sid, "up")
 
 
+async def test_call_that_is_over_is_said_to_be(twilio: SimulatedTwilio, server: Server, capsys):
+    async with twilio.call(f"{server.url}/twiml") as caller:
+        await caller.hang_up()
+        await server.drain(5)
+    assert await run("calls", "--server", server.url, "--key", KEY) == 0
+
+    told = capsys.readouterr().out
+    assert f"{caller.call_sid}  over, stream ended, caller hung up, began " in told
+
+
 async def test_no_calls_are_said(server: Server, capsys):
     assert await run("calls", "--server", server.url, "--key", KEY) == 0
     assert capsys.readouterr().out == "no calls\n"

@@ -19,6 +19,7 @@ from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import Claim, StreamKind, Ticket
 from twilio_frames.frames import CallEndReason, RecordingFrame
 from twilio_frames.server import FleetSettings, ServerSettings
+from twilio_frames.server.calls.records import StreamPhase
 from twilio_frames.server.fleet.leading import Note, stream_ended_at
 from twilio_frames.server.fleet.membership import Membership
 from twilio_frames.server.fleet.winding_down import wind_down
@@ -91,6 +92,10 @@ async def test_whoever_asks_about_a_call_may_ask_any_worker(open_fleet: Fleet):
     assert (await other.client.get("/calls/CA1", headers=named)).status == 403
     async with other.client.ws_connect("/calls/CA1/listen") as listening:
         assert (await listening.receive()).type.name == "TEXT"
+    # What is left of it at one that had it before is not what counts.
+    other.state.records.open("CA1").phase = StreamPhase.FAILED
+    for site in sites:
+        assert (await (await site.client.get("/calls")).json())["calls"] == [shown]
 
 
 async def test_console_of_any_worker_shows_all_calls_and_logs(open_fleet: Fleet, tmp_path: Path):

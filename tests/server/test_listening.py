@@ -88,6 +88,14 @@ def test_page_url_holds_key():
     assert server.page_url.startswith("http://127.0.0.1:8000/#key=")
 
 
+def test_whoever_starts_a_server_is_told_where_its_pages_are():
+    told = listening.welcome(ServerSettings(), "http://127.0.0.1:8000", "secret")
+    assert told[:2] == [
+        "page: http://127.0.0.1:8000/#key=secret",
+        "console: http://127.0.0.1:8000/console#key=secret",
+    ]
+
+
 async def test_missing_token_is_announced():
     serving = Serving()
     run = asyncio.create_task(serving.run(ServerSettings()))

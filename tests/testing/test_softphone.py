@@ -270,6 +270,20 @@ def test_answer_is_timed_from_the_last_word():
     assert answer_time(heard=0.4) is None  # the greeting
 
 
+def test_what_ended_before_anybody_listened_is_not_timed():
+    times = AnswerTimes(is_whole=False)
+    times.note({"kind": "turn_stopped", "t": 3.4})
+    assert times.heard(3.44) is None
+    for kind, t in (("turn_started", 5.0), ("vad_stopped", 6.0), ("turn_stopped", 6.4)):
+        times.note({"kind": kind, "t": t, "after": 0.2})
+    assert times.heard(6.6) == pytest.approx(0.8)
+
+    joined_in_the_turn = AnswerTimes(is_whole=False)
+    for kind, t in (("vad_stopped", 3.0), ("turn_stopped", 3.4)):
+        joined_in_the_turn.note({"kind": kind, "t": t, "after": 0.2})
+    assert joined_in_the_turn.heard(3.6) == pytest.approx(0.8)
+
+
 def test_lines_that_come_before_anybody_looks_are_not_lost():
     watch, seen = CallWatch(), list[Any]()
     watch.note({"kind": "call", "t": 0.0})

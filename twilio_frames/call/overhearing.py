@@ -51,7 +51,7 @@ class Overhearer(BaseObserver):
         """The call's zero, by ``time.monotonic()``."""
         self._words = words
         self._lines = FrameLines(LogPrivacy(words=words))
-        self._answers = AnswerTimes()
+        self._answers = AnswerTimes(is_whole=False)
         self._bot_ended = 0.0
         self._waiting: asyncio.Queue[bytes | dict[str, Any]] = asyncio.Queue(most)
         self._lost = 0

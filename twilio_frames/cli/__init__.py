@@ -53,11 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger.add(sys.stderr, level=level, filter=least)
     try:
         return options.run(options)
-    except TwilioFramesError as error:
-        sys.stderr.write(f"twilio-frames {options.command}: {error}\n")
-        return ExitStatus.FAILED
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
+    except Exception as error:
+        if _comes_of_interrupt(error):
+            return ExitStatus.INTERRUPTED
+        if not isinstance(error, TwilioFramesError):
+            raise
+        sys.stderr.write(f"twilio-frames {options.command}: {error}\n")
+        return ExitStatus.FAILED
+
+
+def _comes_of_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C is what an error came of: a class that is being made wraps it, say."""
+    chain: list[BaseException | None] = [error]
+    for each in chain:
+        if each is not None:
+            # An error may come to stand in its own chain.
+            chain += [one for one in (each.__cause__, each.__context__) if one not in chain]
+    return any(isinstance(each, KeyboardInterrupt) for each in chain)
 
 
 def parser() -> argparse.ArgumentParser:

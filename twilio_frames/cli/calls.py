@@ -174,14 +174,17 @@ async def _follow(server: _Asked, call_sid: str, console: Console) -> dict[str, 
         await asyncio.sleep(0.5)
 
 
+_FINAL = ("completed", "busy", "failed", "no-answer", "canceled")
+
+
 def _is_over(call: dict[str, Any]) -> bool:
     """Whether Twilio said so, or the stream has ended: of who calls in, it may say nothing."""
-    is_final = call["status"] in ("completed", "busy", "failed", "no-answer", "canceled")
-    return is_final or call["stream"] in ("ended", "failed")
+    return call["status"] in _FINAL or call["stream"] in ("ended", "failed")
 
 
 def _described(call: dict[str, Any]) -> str:
-    parts = [call["status"] or "up", f"stream {call['stream']}"]
+    is_told = call["status"] in _FINAL or not _is_over(call)
+    parts = [call["status"] or "up" if is_told else "over", f"stream {call['stream']}"]
     return ", ".join(parts + ([call["end_reason"]] if call["end_reason"] else []))
 
 

@@ -159,9 +159,15 @@ def _spoken_parts(
 
 
 class AnswerTimes:
-    """Tells how long the caller waited for each answer while a call goes on."""
+    """Tells how long the caller waited for each answer while a call goes on.
 
-    def __init__(self) -> None:
+    Args:
+        is_whole: Whether it is told of all from the call's beginning; else the first turn may have
+            begun, and the caller's voice ended, before anything was told.
+    """
+
+    def __init__(self, *, is_whole: bool = True) -> None:
+        self._is_whole = is_whole
         self._voice_ended = 0.0
         self._turn: tuple[float, float] | None = None
 
@@ -172,7 +178,9 @@ class AnswerTimes:
         elif line["kind"] == Kind.TURN_STARTED:
             self._turn = None
         elif line["kind"] == Kind.TURN_STOPPED:
-            self._turn = (self._voice_ended or line["t"], line["t"])
+            if self._voice_ended or self._is_whole:
+                self._turn = (self._voice_ended or line["t"], line["t"])
+            self._is_whole = True
 
     def heard(self, at: float) -> float | None:
         """The bot begins to be heard: seconds, if that is an answer."""

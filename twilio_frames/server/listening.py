@@ -298,7 +298,11 @@ def welcome(settings: ServerSettings, url: str, dial_key: str | None) -> list[st
         dial_key: What places calls from elsewhere; None if nothing does.
     """
     reached = settings.public_url.rstrip("/") if settings.public_url else url
-    lines = [f"page: {page_url(url, dial_key)}", f"voice webhook: {reached}/twiml"]
+    lines = [
+        f"page: {page_url(url, dial_key)}",
+        f"console: {page_url(url, dial_key, 'console')}",
+        f"voice webhook: {reached}/twiml",
+    ]
     if not settings.auth_token:
         lines.append(
             "TWILIO_AUTH_TOKEN is not set, so signatures cannot be checked: "

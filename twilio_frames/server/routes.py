@@ -83,7 +83,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_get(base + "/console/history", history.history)
         app.router.add_post(base + "/console/number", numbers.number)
         app.router.add_get(base + "/console/{name}", pages.part)
-        app.router.add_get(base + "/calls", dialing.call_list)
+        app.router.add_get(base + "/calls", news.call_list)
         app.router.add_get(base + "/calls/{sid}", _at_owner(dialing.call_state))
         app.router.add_get(base + "/calls/{sid}/listen", _at_owner(overhearing.listen))
         app.router.add_post(base + "/calls/{sid}/listen", _at_owner(overhearing.ticket))

@@ -10,11 +10,12 @@ from typing import Any
 from aiohttp import web
 
 from twilio_frames.processors.fallback.vendor_health import VENDORS
+from twilio_frames.server.calls.records import StreamPhase
 from twilio_frames.server.dialing.placing import check_key
 from twilio_frames.server.fleet.passing import is_passed_on
 from twilio_frames.server.state import STATE, ServerState
 
-__all__ = ["answers_elsewhere", "news", "read_json"]
+__all__ = ["answers_elsewhere", "call_list", "news", "read_json"]
 
 _SEEN = re.compile(r"([A-Za-z0-9._-]{1,80}):([0-9]{1,15})")
 
@@ -27,6 +28,20 @@ async def news(request: web.Request) -> web.Response:
     check_key(request, {})
     own = _own(request.app[STATE], dict(_SEEN.findall(request.query.get("since", ""))))
     return web.json_response(_together([own, *map(read_json, await answers_elsewhere(request))]))
+
+
+async def call_list(request: web.Request) -> web.Response:
+    """``GET /calls``: the calls that this server and its fleet remember, the newest first."""
+    check_key(request, {})
+    own = [dict(record.as_json()) for record in request.app[STATE].records.latest()]
+    told = [{"calls": own}, *map(read_json, await answers_elsewhere(request))]
+    calls: dict[str, dict[str, Any]] = {}
+    for call in _all(told, "calls"):
+        # One that a worker has taken over stands in both; that counts which has it.
+        if call["call_sid"] not in calls or call["stream"] == StreamPhase.UP:
+            calls[call["call_sid"]] = call
+    newest = sorted(calls.values(), key=lambda call: -call["began_at"])
+    return web.json_response({"calls": newest})
 
 
 def _own(state: ServerState, seen: Mapping[str, str]) -> dict[str, Any]:

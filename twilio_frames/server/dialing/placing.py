@@ -26,7 +26,6 @@ from twilio_frames.server.incoming import (
 from twilio_frames.server.state import STATE, ServerState
 
 __all__ = [
-    "call_list",
     "call_state",
     "check_key",
     "check_proof",
@@ -125,13 +124,6 @@ async def place(
     is_past = record.is_over or record.phase is not StreamPhase.NONE
     state.outgoing.placed(call_sid, has_line=is_past)
     return call_sid
-
-
-async def call_list(request: web.Request) -> web.Response:
-    """``GET /calls``: the calls this server remembers, the newest first."""
-    check_key(request, {})
-    latest = request.app[STATE].records.latest()
-    return web.json_response({"calls": [dict(record.as_json()) for record in latest]})
 
 
 async def call_state(request: web.Request) -> web.Response:
