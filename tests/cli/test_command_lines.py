@@ -26,6 +26,8 @@ from twilio_frames.testing import Phone
         ("serve my_bot:bot --port 99999", "expected a port, 0 to 65535, got '99999'"),
         ("serve my_bot:bot --port -1", "expected a port"),
         ("serve my_bot:bot --port http", "expected a port"),
+        ("serve my_bot:bot --workers 0", "expected 1 or more, got '0'"),
+        ("serve my_bot:bot --workers two", "expected 1 or more"),
         ("dial 12125", "with + and the country in front"),
         ("dial +0212555", "with + and the country in front"),
         ("dial 2125550123", "with + and the country in front"),

@@ -432,6 +432,13 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, object]):
         FleetSettings(**wrong)  # type: ignore[arg-type]
 
 
+def test_a_key_that_is_too_short_is_refused_by_its_variable():
+    with pytest.raises(ConfigurationError, match="TWILIO_FRAMES_REGISTER_KEY") as raised:
+        ServerSettings.from_environment({"TWILIO_FRAMES_REGISTER_KEY": "hello"})
+    assert "16 characters or more" in str(raised.value)
+    assert "hello" not in str(raised.value)
+
+
 def test_a_fleet_is_named_by_the_environment():
     environment = {
         "TWILIO_FRAMES_REGISTER": "redis://host:6379/0",

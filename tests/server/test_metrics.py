@@ -44,7 +44,7 @@ async def test_public_server_wants_the_key_of_this_machine_too(open_site: Open):
 
 
 @pytest.mark.parametrize(
-    ("is_available", "told"), [(True, "metrics=True"), (False, "pip install 'pipecat-twilio-")]
+    ("is_available", "told"), [(True, "metrics=True"), (False, "pip install '.[metrics]'")]
 )
 async def test_without_metrics_it_is_said_why(
     open_site: Open, monkeypatch: pytest.MonkeyPatch, is_available: bool, told: str

@@ -312,7 +312,7 @@ def _summarize(result: CallResult, options: argparse.Namespace, console: Console
         console.fact("Twilio would show", str(alert), "bad")
     console.fact("times are good to", f"{result.clock_late * 1000:.1f} ms (99 % of the clock's)")
     if not result.is_trustworthy:
-        console.fact("not to be trusted", result.timekeeping.warning, "bad")
+        console.fact("times", result.timekeeping.warning, "bad")
     for name, path in (("recording", options.record), ("log", options.log)):
         if path is not None:
             console.fact(name, str(path))

@@ -80,6 +80,13 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def worker_count(text: str) -> int:
+    """An argument that says how many processes there are to be."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
+    return int(text)
+
+
 def phone_keys(text: str) -> str:
     """An argument that names keys to press, with pauses."""
     if not text or set(text) - set(_PHONE_KEYS):

@@ -202,7 +202,7 @@ async def _call(
     _summarize(console, script, checks, None)
     result = caller.result
     if not result.is_trustworthy:
-        console.fact("not to be trusted", result.timekeeping.warning, "bad")
+        console.fact("times", result.timekeeping.warning, "bad")
     return ScriptedCall(script=script, checks=checks, result=result, files=kept)
 
 

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from twilio_frames.cli.exit_status import ExitStatus
-from twilio_frames.cli.options import Commands, port_number
+from twilio_frames.cli.options import Commands, port_number, worker_count
 from twilio_frames.cli.shown.console import Console, showing_errors
 from twilio_frames.cli.workers import run_workers
 from twilio_frames.errors import ConfigurationError, MissingExtraError
@@ -52,7 +52,9 @@ Coroutine functions beside the bot that are called if they are there: warm_up() 
 taken, which may raise a ConfigurationError for what is missing; prepare(coming_call) while a call's
 stream is still to come.
 
-More stands in twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time."""
+More stands in twilio_frames.server.ServerSettings. Ctrl-C lets calls end, for a bounded time.
+
+exit status: 0 it was told to stop, by Ctrl-C or SIGTERM, and has; 1 it could not serve."""
 
 _EXTRAS = {
     "cartesia": "cartesia",
@@ -89,7 +91,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=worker_count,
         default=1,
         metavar="N",
         help="processes that share the port and carry calls together (%(default)s); more than one "
@@ -104,8 +106,6 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves until it is told to stop; gives the exit status."""
-    if options.workers < 1:
-        raise ConfigurationError(f"expected --workers of at least 1, got {options.workers}")
     if options.workers > 1:
         return asyncio.run(run_workers(options))
     take_place()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from twilio_frames import __version__, metrics
+from twilio_frames.errors import MissingExtraError
 from twilio_frames.frames import CallEndReason, FailureKind, VendorRole
 from twilio_frames.metrics.kept import KeptMetrics, is_available
 from twilio_frames.processors.fallback import vendor_health
@@ -28,12 +29,16 @@ async def metrics_text(request: web.Request) -> web.Response:
     check_key(request, {})
     kept = request.app[STATE].metrics
     if not kept.is_on:
-        asked = "metrics=True (TWILIO_FRAMES_METRICS)" if is_available() else "prometheus-client"
-        more = "" if is_available() else ": run pip install 'pipecat-twilio-frames[metrics]'"
-        raise problem(web.HTTPNotFound, f"expected {asked} for /metrics, got none{more}")
+        raise problem(web.HTTPNotFound, _what_is_missing())
     # It reads the files of all processes, for which no call is to wait.
     text, kind = await asyncio.to_thread(kept.text, request.headers.get("Accept", ""))
     return web.Response(body=text, headers={"Content-Type": kind})
+
+
+def _what_is_missing() -> str:
+    if is_available():
+        return "expected metrics=True (TWILIO_FRAMES_METRICS) for /metrics, got none"
+    return str(MissingExtraError("prometheus_client", "metrics"))
 
 
 class _Vendors:

@@ -134,7 +134,7 @@ def show_result(console: Console, result: LoadResult, limits: QualityLimits) -> 
     for text in shortfalls:
         console.fact("fell short", text, "bad")
     if not limits.trusts(result):
-        console.fact("not to be trusted", time.warning, "bad")
+        console.fact("times", time.warning, "bad")
     elif not shortfalls:
         console.fact("quality", "held", "good")
 

@@ -82,7 +82,9 @@ class FleetSettings:
             )
         if self.register_key is not None and len(self.register_key) < 16:
             raise ConfigurationError(
-                f"expected a register key of at least 16 characters, got {len(self.register_key)}"
+                "expected a register key of 16 characters or more, got "
+                f"{len(self.register_key)}: give TWILIO_FRAMES_REGISTER_KEY a longer secret, the "
+                "same for all workers"
             )
         if self.worker is not None and not _NAME.fullmatch(self.worker):
             raise ConfigurationError(

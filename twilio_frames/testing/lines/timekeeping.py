@@ -46,8 +46,8 @@ class Timekeeping:
         """What to say about a run that is not to be trusted."""
         return (
             f"the simulator did not keep time ({1000 * self.p99:.1f} ms late in 1 % of its turns, "
-            f"{1000 * self.worst:.0f} ms at worst): do not trust these times, give it a core of "
-            "its own"
+            f"{1000 * self.worst:.0f} ms at worst), so its times are not to be trusted: give "
+            "it a core of its own"
         )
 
     def to_dict(self) -> dict[str, object]:
