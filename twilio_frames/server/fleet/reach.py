@@ -54,7 +54,11 @@ class Reach:
         except (RegisterError, TimeoutError) as error:
             if not self.is_gone:
                 kind = type(self.register).__name__
-                logger.error(f"{kind} is gone, and this worker goes on without: {error!r}")
+                logger.error(
+                    f"{kind} does not answer, and this worker goes on without ({error!r}): see "
+                    "that what TWILIO_FRAMES_REGISTER or TWILIO_FRAMES_NEAR_REGISTER names is up, "
+                    "and reached from here"
+                )
             self._gone_until = time.monotonic() + _GONE_SECS
             return otherwise
         if self.is_gone:
