@@ -14,7 +14,7 @@ from tests.waiting import others_run
 from twilio_frames.audio import decode_mulaw, encode_mulaw
 from twilio_frames.errors import ConfigurationError, MissingExtraError, RecognitionError
 from twilio_frames.examples.coffee_shop.hearing import coffee_recogniser
-from twilio_frames.examples.coffee_shop.understanding import understand
+from twilio_frames.examples.coffee_shop.understanding import Reading, understand
 from twilio_frames.local.recognition.recogniser import Recogniser
 from twilio_frames.local.synthesiser import CALLER_VOICE, Synthesiser
 
@@ -160,12 +160,11 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     ],
 )
 async def test_coffee_shop_understands_callers(text: str):
-    # espeak-ng's voice trembles, differently each time: who is not understood says it once more.
-    recogniser, meant = coffee_recogniser(), understand(text)
-    heard = understand((await recogniser.recognise(spoken(text))).text)
-    if heard != meant:
-        heard = understand((await recogniser.recognise(spoken(text))).text)
-    assert heard == meant
+    # espeak-ng's voice trembles, differently each time: who is not understood says it again.
+    recogniser, heard = coffee_recogniser(), list[Reading]()
+    while understand(text) not in heard and len(heard) < 6:
+        heard.append(understand((await recogniser.recognise(spoken(text))).text))
+    assert heard[-1] == understand(text)
 
 
 @with_recordings

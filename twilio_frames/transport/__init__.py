@@ -434,11 +434,10 @@ class TwilioTransport(BaseTransport):
     async def _ended(self, reason: CallEndReason) -> None:
         if self._connection.checks.was_dead_air:
             self._input.blame()
-        if count := self.underruns:
-            holes = "a hole" if count == 1 else f"{count} holes"
+        if self.underruns:
             logger.warning(
-                f"call {self._connection.call_sid}: the caller heard {holes} in the bot's "
-                "speech, because its audio came too late: the speech service is slower than "
+                f"call {self._connection.call_sid}: the caller heard {self.underruns} holes in the "
+                "bot's speech, because its audio came too late: the speech service is slower than "
                 "speech, or the event loop was blocked for longer than `lead_secs`"
             )
         await self._tell("on_call_ended", reason)
