@@ -307,11 +307,8 @@ class CallKeeper(BaseObserver):
             self._follow_memory()
             self._moved.set()
             if self._is_stale:
-                self._kept, self._edition, self._is_stale = (
-                    self._snapshot(),
-                    self._edition + 1,
-                    False,
-                )
+                self._kept, self._is_stale = self._snapshot(), False
+                self._edition += 1
             edition = self._edition
             self._saves += 1
             snapshot = None if copy.edition == edition else self._kept

@@ -80,7 +80,7 @@ def hear(model: WhisperModel, pcm: bytes, sample_rate: int, hearing: Hearing) ->
     secs = len(samples) / SAMPLE_RATE
     window = max(_BOUNDS.least_window_secs, math.ceil(secs + _BOUNDS.silence_secs))
     window = min(window, _BOUNDS.longest_window_secs)
-    task, prompt = task_tokens(model, hearing.language), prompt_tokens(model, hearing)
+    prompt = prompt_tokens(model, hearing)
     encoded = model.encode(log_mel(samples, secs=window, bands=model.bands))
     most_tokens = _BOUNDS.more_tokens + math.ceil(secs * _BOUNDS.tokens_per_sec)
     guess = model.guess(encoded, prompt, most_tokens)
@@ -89,7 +89,7 @@ def hear(model: WhisperModel, pcm: bytes, sample_rate: int, hearing: Hearing) ->
         guess = model.guess(encoded, prompt, most_tokens, no_repeats=True)
     score = guess.score
     if len(set(guess.tokens)) < _BOUNDS.telling_tokens:
-        score -= model.no_speech(encoded, task)
+        score -= model.no_speech(encoded, task_tokens(model, hearing.language))
     if score < hearing.least_score or not _SAYABLE.search(guess.text):
         return None
     return without_repeats(guess.text)
