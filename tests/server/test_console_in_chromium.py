@@ -145,6 +145,26 @@ async def test_call_is_heard_read_whispered_to_and_put_through(tmp_path: Path):
     assert page.complaints == []
 
 
+async def test_nothing_moves_on_a_telephone_when_the_calls_come():
+    app = create_app(wait, ServerSettings(warm=False))
+    for n in range(200):
+        app[STATE].records.open(f"CA{n:032x}").phase = StreamPhase.UP
+
+    async with Server(app) as server, browser() as page:
+        server.shows_campaign("spring.csv")(PROGRESS)
+        await page.looks(width=390, height=844)
+        await page.open(f"{server.url}/console")
+        await page.wait_until("document.querySelectorAll('#calls button').length === 200")
+        moved = await page.value("""
+            new Promise((done) => {
+                new PerformanceObserver((list) => done(list.getEntries().map((one) => one.value)))
+                    .observe({ type: 'layout-shift', buffered: true });
+                requestAnimationFrame(() => setTimeout(() => done([]), 300));
+            })
+        """)
+        assert moved == []
+
+
 async def test_one_of_two_hundred_calls_is_found(tmp_path: Path):
     write_log(tmp_path, "CAold", began="10:00")
     app = create_app(wait, ServerSettings(warm=False, call_logs=tmp_path))
@@ -154,6 +174,7 @@ async def test_one_of_two_hundred_calls_is_found(tmp_path: Path):
         record.phase = StreamPhase.UP if n < 200 else StreamPhase.FAILED
         record.end_reason = None if n < 200 else CallEndReason.LINE_LOST
         record.from_number = f"+1415555{n:04d}"
+        record.began_at -= 260 - n
 
     async with Server(app) as server, browser() as page:
         server.shows_campaign("spring.csv")(PROGRESS)

@@ -90,10 +90,14 @@ async function look() {
     complain(error.message);
     if (error.status === 401) await changeOfKey();
   }
+  unveil();
   setTimeout(look, LOOK_EVERY);
 }
 
+const unveil = () => document.querySelector("main").removeAttribute("aria-busy");
+
 function changeOfKey() {
+  unveil();
   return new Promise((done) => {
     byId("key").addEventListener("change", done, { once: true });
     addEventListener("hashchange", done, { once: true });
