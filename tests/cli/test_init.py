@@ -1,18 +1,22 @@
 """A project that is begun by a command works before anything in it is changed."""
 
 import itertools
+import json
+import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
 
-from twilio_frames.cli import main
-from twilio_frames.cli.init import project_files
+from twilio_frames.cli import main, parser
+from twilio_frames.cli.init import project_files, source_of
 from twilio_frames.testing import Phone
 
 ROOT = Path(__file__).parents[2]
@@ -52,9 +56,10 @@ async def test_bot_of_vendors_passes_its_test(
     await tests.test_hours_are_told(phone, monkeypatch)
 
 
+@pytest.mark.parametrize("is_on_index", [True, False], ids=["index", "elsewhere"])
 @pytest.mark.parametrize("chosen", MIXTURES, ids=lambda chosen: "-".join(chosen.values()))
-def test_every_mixture_is_well_formed(chosen: Mapping[str, str]):
-    written = project_files("My Bot!", chosen)
+def test_every_mixture_is_well_formed(chosen: Mapping[str, str], is_on_index: bool):
+    written = project_files("My Bot!", chosen, is_on_index=is_on_index)
 
     for name in ("bot.py", "test_bot.py"):
         compile(written[name], name, "exec")
@@ -64,7 +69,10 @@ def test_every_mixture_is_well_formed(chosen: Mapping[str, str]):
     extras = wanted.partition("[")[2].partition("]")[0].split(",")
     assert project["name"] == "my-bot"
     assert set(extras) == set(chosen.values()) <= set(ours["optional-dependencies"])
-    assert not [text for text in written.values() if "#if" in text or "{{" in text]
+    assert not [text for text in written.values() if re.search(r"^#(if|else|end)|{{", text, re.M)]
+    from_wheels = {name for name, text in written.items() if "--find-links wheels" in text}
+    expected = {"README.md", "Dockerfile", ".github/workflows/test.yml"}
+    assert from_wheels == (set() if is_on_index else expected)
     assert yaml.safe_load(written["compose.yaml"])["services"].keys() == {"bot"}
     assert "test" in yaml.safe_load(written[".github/workflows/test.yml"])["jobs"]
 
@@ -79,6 +87,46 @@ def test_nothing_is_overwritten(name: str, tmp_path: Path, capsys: pytest.Captur
     assert f"got {name} in" in capsys.readouterr().err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
     assert mine.read_text() == "mine"
+
+
+def test_readme_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "README.md").write_text("mine")
+    told = tmp_path / "told.json"
+
+    assert main(["init", str(tmp_path), "--json", str(told)]) == 0
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert "README.md was there and is kept" in capsys.readouterr().out
+    found = json.loads(told.read_text())
+    assert found["kept"] == ["README.md"]
+    assert {*found["files"]} == {*project_files("bot", MIXTURES[0])} - {"README.md"}
+
+
+def test_commands_of_the_readme_are_taken():
+    text = project_files("bot", MIXTURES[0])["README.md"]
+    commands = re.findall(r"^(twilio-frames .*?)(?:  #.*)?$", text, re.M)
+
+    assert len(commands) == 2
+    for command in commands:
+        parser().parse_args(shlex.split(command)[1:])
+
+
+GIT = {"url": "https://example.com/r.git", "vcs_info": {"vcs": "git", "commit_id": "ab12"}}
+
+
+@pytest.mark.parametrize(
+    ("noted", "source"),
+    [
+        ({"url": "file:///home/my%20clone", "dir_info": {}}, "/home/my clone"),
+        ({"url": "file:///tmp/p-0.1.0-py3-none-any.whl"}, "/tmp/p-0.1.0-py3-none-any.whl"),
+        (
+            {"url": "https://example.com/p.tar.gz", "archive_info": {}},
+            "https://example.com/p.tar.gz",
+        ),
+        (GIT, "git+https://example.com/r.git@ab12"),
+    ],
+)
+def test_package_is_taken_from_where_it_came(noted: Mapping[str, Any], source: str):
+    assert source_of(noted) == source
 
 
 def test_folder_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -18,6 +18,18 @@ def test_an_address_that_is_none_of_redis_is_refused():
         RedisRegister("http://127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("rediss://user:secret@redis.example.com:6380/3", "redis.example.com:6380, database 3"),
+        ("redis://:secret@10.0.0.5", "10.0.0.5:6379, database 0"),
+        ("unix://user:secret@/run/redis.sock?db=2", "/run/redis.sock, database 2"),
+    ],
+)
+def test_it_says_where_it_is_and_keeps_its_credentials(url: str, named: str):
+    assert str(RedisRegister(url)) == f"Redis at {named}"
+
+
 async def test_a_redis_that_is_not_there_is_an_error_at_once(tmp_path: Path):
     register = RedisRegister(f"unix://{tmp_path}/nothing")
     with pytest.raises(RegisterError):

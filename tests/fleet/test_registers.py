@@ -3,14 +3,17 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+from loguru import logger
 
 from tests.fleet.register_suite import FIRST, SECOND, RegisterSuite, taken, ticket
 from tests.waiting import time_passes
 from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import KEEP_SECS, Lease, Register, RegisterError
 from twilio_frames.fleet.sqlite import SqliteRegister
+from twilio_frames.server.fleet.reach import Reach
 
 
 class TestMemory(RegisterSuite):
@@ -64,6 +67,25 @@ async def test_a_file_that_cannot_be_opened_is_an_error_of_the_registers(tmp_pat
     with pytest.raises(RegisterError):
         await register.workers()
     await register.close()
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "somebody's own"])
+async def test_the_log_says_which_register_does_not_answer(is_named: bool, tmp_path: Path):
+    errors: list[str] = []
+    sink = logger.add(errors.append, level="ERROR", format="{message}")
+
+    class Own:
+        async def workers(self) -> NoReturn:
+            raise RegisterError("gone")
+
+    (tmp_path / "file").write_text("")
+    register: Any = SqliteRegister(tmp_path / "file" / "calls.db") if is_named else Own()
+    await Reach(register, 1.0).ask(lambda one: one.workers(), otherwise=[])
+    logger.remove(sink)
+
+    (told,) = errors
+    expected = f"the register's file '{tmp_path}/file/calls.db'" if is_named else "Own"
+    assert told.startswith(f"{expected} does not answer, and this worker goes on without")
 
 
 async def test_a_file_that_others_were_at_is_opened_when_they_are_done(tmp_path: Path):

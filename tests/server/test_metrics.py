@@ -7,14 +7,15 @@ import pytest
 
 from tests.metrics.counted import Counted
 from tests.server.dialing_rig import KEY
-from tests.server.site import FORM, Open, Site
+from tests.server.site import FORM, Open, RecordingBot, Site
 from tests.waiting import time_passes
 from twilio_frames import metrics
+from twilio_frames.errors import MissingExtraError
 from twilio_frames.frames import FailureKind, VendorRole
 from twilio_frames.metrics import METRICS
 from twilio_frames.processors.fallback import vendor_health
 from twilio_frames.processors.fallback.vendor_health import VendorList
-from twilio_frames.server import FleetSettings
+from twilio_frames.server import FleetSettings, ServerSettings, state
 from twilio_frames.server import metrics as served
 
 ELSEWHERE = {"X-Real-IP": "1.2.3.4"}
@@ -54,6 +55,19 @@ async def test_without_metrics_it_is_said_why(
 
     assert answer.status == 404
     assert told in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize("wanted", [{"TWILIO_FRAMES_METRICS": "1"}, {}], ids=["asked for", "not"])
+def test_metrics_that_are_asked_for_and_cannot_be_are_an_error(
+    wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(state, "is_available", lambda: False)
+    settings = ServerSettings.from_environment(wanted)
+    if wanted:
+        with pytest.raises(MissingExtraError, match=re.escape("pip install '.[metrics]'")):
+            state.make_state(RecordingBot(), settings)
+    else:
+        assert not state.make_state(RecordingBot(), settings).metrics.is_on
 
 
 async def test_a_server_shows_how_it_stands(open_site: Open):

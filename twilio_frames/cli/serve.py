@@ -45,7 +45,7 @@ environment:
   TWILIO_FRAMES_CALL_LOGS       a folder for a log of each call; see twilio-frames report
   TWILIO_FRAMES_LOG_WORDS       1 for the words that were said in them
   TWILIO_FRAMES_LOG_DIGITS      1 for the keys that were pressed
-  TWILIO_FRAMES_METRICS         0 to keep no figures for /metrics
+  TWILIO_FRAMES_METRICS         0 to keep no figures for /metrics, 1 to end where that cannot be
   TWILIO_FRAMES_RECORDING_NEEDS_CONSENT 1 to record only with consent
 
 Coroutine functions beside the bot that are called if they are there: warm_up() before calls are

@@ -204,6 +204,12 @@ class RedisRegister:
         self._redis: Any = client.Redis.from_pool(pool)
         self._scripts: dict[str, Any] = {}
 
+    def __str__(self) -> str:
+        """Its place, without user and password."""
+        known: Mapping[str, Any] = self._redis.connection_pool.connection_kwargs
+        host = f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
+        return f"Redis at {known.get('path') or host}, database {known.get('db', 0)}"
+
     async def _run(self, script: str, keys: Sequence[str], *given: object) -> Any:
         known = self._scripts.get(script)
         if known is None:

@@ -70,6 +70,9 @@ class SqliteRegister:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="register")
         self._opened: sqlite3.Connection | None = None
 
+    def __str__(self) -> str:
+        return f"the register's file {str(self._path)!r}"
+
     async def _step(self, step: "Callable[[sqlite3.Connection], _Value]") -> _Value:
         """Carries one step out, whole or not at all."""
 

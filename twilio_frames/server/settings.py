@@ -75,8 +75,8 @@ class ServerSettings:
             (``TWILIO_FRAMES_CALL_LOGS``); None for no logs.
         log_words: Whether what was said is in the logs (``TWILIO_FRAMES_LOG_WORDS``).
         log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
-        metrics: Whether ``/metrics`` is kept and served, where prometheus-client is installed
-            (``TWILIO_FRAMES_METRICS``); see ``docs/metrics.md``.
+        metrics: Whether ``/metrics`` is kept and served (``TWILIO_FRAMES_METRICS``); left out, it
+            is where the ``metrics`` extra is installed. See ``docs/metrics.md``.
         recording_needs_consent: Whether a caller has to have agreed before Twilio records the call
             (``TWILIO_FRAMES_RECORDING_NEEDS_CONSENT``).
         callers: Who may call, how often, and what the others hear.
@@ -113,7 +113,7 @@ class ServerSettings:
     call_logs: Path | None = None
     log_words: bool = False
     log_digits: bool = False
-    metrics: bool = True
+    metrics: bool | None = None
     recording_needs_consent: bool = False
     callers: CallerRules = field(default_factory=CallerRules)
     fleet: FleetSettings = field(default_factory=FleetSettings)

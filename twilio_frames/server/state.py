@@ -13,6 +13,7 @@ from aiohttp import web
 
 from twilio_frames import metrics
 from twilio_frames.call.transfers.consulting import Consults
+from twilio_frames.errors import MissingExtraError
 from twilio_frames.fleet.lag import LoopLag
 from twilio_frames.metrics.kept import KeptMetrics, is_available
 from twilio_frames.private_files import close_unchosen_folder
@@ -171,11 +172,19 @@ def dial_key_of(settings: ServerSettings) -> str | None:
     return settings.dial_key
 
 
+def _kept_metrics(is_wanted: bool | None) -> KeptMetrics:
+    if is_wanted and not is_available():
+        raise MissingExtraError("prometheus_client", "metrics")
+    is_on = is_available() if is_wanted is None else is_wanted
+    return KeptMetrics.of_process() if is_on else KeptMetrics(None)
+
+
 def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = None) -> ServerState:
     """Build what the routes need from the settings.
 
     Raises:
         ConfigurationError: The account's credentials are incomplete.
+        MissingExtraError: The ``metrics`` extra is asked for, and not installed.
     """
     credentials = settings.credentials
     dial_key = dial_key_of(settings)
@@ -184,7 +193,7 @@ def make_state(bot: Bot, settings: ServerSettings, prepare: Prepare | None = Non
         validator = SignatureValidator(
             auth_token=settings.auth_token, shared_keys=settings.shared_keys
         )
-    kept = KeptMetrics.of_process() if settings.metrics and is_available() else KeptMetrics(None)
+    kept = _kept_metrics(settings.metrics)
     refusals = Refusals(counted=partial(kept.count, metrics.REFUSALS))
     records = CallRecords()
     return ServerState(

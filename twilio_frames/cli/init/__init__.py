@@ -1,10 +1,16 @@
 """``twilio-frames init [FOLDER]``: a bot of one's own, its tests, and what puts it on a server."""
 
 import argparse
+import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from twilio_frames import __version__
 from twilio_frames.cli.exit_status import ExitStatus
@@ -15,14 +21,17 @@ from twilio_frames.errors import ConfigurationError
 __all__ = ["add_to", "project_files"]
 
 _DESCRIPTION = """\
-Writes a bot that works at once, its tests, a Dockerfile, a Compose file and a workflow for GitHub.
-Nothing is asked, and no file is overwritten. The bot needs no key unless a vendor is named."""
+Writes a bot that works at once, its tests, a README, a Dockerfile, a Compose file and a workflow
+for GitHub. Nothing is asked, and no file is overwritten: a README.md that is there is kept. The bot
+needs no key unless a vendor is named."""
 
 _EPILOG = """\
-exit status: 0 written; 1 a file of one of these names is there already, or the folder cannot be
-written to."""
+exit status: 0 written; 1 a file of one of these names, but README.md, is there already, or the
+folder cannot be written to."""
 
+_README = "README.md"
 _FILES = {
+    _README: "README.md",
     "bot.py": "bot.py",
     "test_bot.py": "test_bot.py",
     "pyproject.toml": "pyproject.toml",
@@ -68,25 +77,52 @@ def run(options: argparse.Namespace) -> int:
     """Writes the files; gives the exit status."""
     folder: Path = options.folder
     chosen = {role: getattr(options, role) for role in _VENDORS}
-    written = project_files(folder.resolve().name, chosen)
+    source = installed_from()
+    written = project_files(folder.resolve().name, chosen, is_on_index=source is None)
+    kept = {_README} if (folder / _README).exists() else set[str]()
+    written = {name: text for name, text in written.items() if name not in kept}
     _refuse_to_overwrite(folder, written)
     for name, text in written.items():
         _write(folder / name, text)
     console = Console()
     console.say(f"{len(written)} files in {folder}: {', '.join(written)}")
+    for name in kept:
+        console.say(f"{name} was there and is kept as it is")
     console.say()
-    for line in _next_steps(folder):
+    for line in _next_steps(folder, source):
         console.say("  " + line)
-    write_json(options.json, "init", {"folder": str(folder), "files": [*written], **chosen})
+    found = {"folder": str(folder), "files": [*written], "kept": sorted(kept), **chosen}
+    write_json(options.json, "init", found)
     return ExitStatus.DONE
 
 
-def project_files(name: str, chosen: Mapping[str, str]) -> dict[str, str]:
+def installed_from() -> str | None:
+    """Where pip has this package from, in pip's own words; None for an index."""
+    try:
+        noted = distribution("pipecat-twilio-frames").read_text("direct_url.json")
+    except PackageNotFoundError:
+        noted = None
+    return source_of(json.loads(noted)) if noted else None
+
+
+def source_of(noted: Mapping[str, Any]) -> str:
+    """The folder, file or address by which pip finds what it has noted so (PEP 610)."""
+    url: str = noted["url"]
+    if code := noted.get("vcs_info"):
+        return f"{code['vcs']}+{url}@{code['commit_id']}"
+    return url2pathname(urlsplit(url).path) if url.startswith("file:") else url
+
+
+def project_files(
+    name: str, chosen: Mapping[str, str], *, is_on_index: bool = True
+) -> dict[str, str]:
     """The files of a project, by their paths in it.
 
     Args:
         name: The project's name; characters that a distribution's cannot have are replaced.
         chosen: Who hears (``stt``), thinks (``llm``) and speaks (``tts``): ``local``, or a vendor.
+        is_on_index: Whether pip finds this package by its name; else it is taken from a folder of
+            the project's.
     """
     vendors = [vendor for vendor in chosen.values() if vendor != "local"]
     values = {
@@ -96,6 +132,7 @@ def project_files(name: str, chosen: Mapping[str, str]) -> dict[str, str]:
         "version": __version__,
     }
     conditions = {f"{role}={vendor}" for role, vendor in chosen.items()}
+    conditions |= set() if is_on_index else {"package=elsewhere"}
     templates = files(__name__) / "templates"
     return {
         path: _filled((templates / f"{name}.template").read_text("utf-8"), conditions, values)
@@ -145,9 +182,12 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _next_steps(folder: Path) -> Iterator[str]:
+def _next_steps(folder: Path, source: str | None) -> Iterator[str]:
     if folder != Path():
-        yield f"cd {folder}"
+        yield f"cd {shlex.quote(str(folder))}"
     yield 'pip install ".[test]" && pytest'
     yield 'twilio-frames call bot:bot --say "When are you open?"'
     yield "twilio-frames serve bot:bot"
+    if source is not None:
+        wheel = f"pip wheel --no-deps --wheel-dir wheels {shlex.quote(source)}"
+        yield f"{wheel}  # for Dockerfile and workflow: no index has this package"

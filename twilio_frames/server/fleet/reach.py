@@ -53,15 +53,20 @@ class Reach:
                 value = await step(self.register)
         except (RegisterError, TimeoutError) as error:
             if not self.is_gone:
-                kind = type(self.register).__name__
                 logger.error(
-                    f"{kind} does not answer, and this worker goes on without ({error!r}): see "
-                    "that what TWILIO_FRAMES_REGISTER or TWILIO_FRAMES_NEAR_REGISTER names is up, "
-                    "and reached from here"
+                    f"{_named(self.register)} does not answer, and this worker goes on without "
+                    f"({error!r}): see that what TWILIO_FRAMES_REGISTER or "
+                    "TWILIO_FRAMES_NEAR_REGISTER names is up, and reached from here"
                 )
             self._gone_until = time.monotonic() + _GONE_SECS
             return otherwise
         if self.is_gone:
-            logger.info(f"{type(self.register).__name__} is back")
+            logger.info(f"{_named(self.register)} is back")
             self._gone_until, self.back_at = 0.0, time.monotonic()
         return value
+
+
+def _named(register: Register) -> str:
+    """What it calls itself, with its place; or its type, where it calls itself nothing."""
+    kind = type(register)
+    return kind.__name__ if kind.__str__ is object.__str__ else str(register)
