@@ -1,10 +1,14 @@
-.PHONY: check format test demo docs wheel
+.PHONY: check snippets format test demo docs wheel
 
 check: test
 	ruff format --check
 	ruff check
 	lint-imports
 	pyright
+	$(MAKE) snippets
+
+snippets:
+	python -m tests.snippets build/snippets && pyright build/snippets
 
 format:
 	ruff check --fix
