@@ -1,5 +1,6 @@
 """The README shows what the repository holds."""
 
+import html
 import re
 import tomllib
 from pathlib import Path
@@ -52,6 +53,27 @@ def test_extras_are_the_ones_there_are():
     told = README.partition("### Extras")[2].partition("\n## ")[0]
 
     assert set(re.findall(r"`(\w+)`", told)) == {*project["optional-dependencies"]} - {"lint"}
+
+
+def test_badges_are_true():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    version = "Programming Language :: Python :: "
+    named = [one.removeprefix(version) for one in project["classifiers"] if version in one]
+    (pipecat,) = [one for one in project["dependencies"] if one.startswith("pipecat-ai")]
+    expected = {
+        "licence": project["license"],
+        "Python": " | ".join(one for one in named if "." in one),
+        "Pipecat": pipecat.removeprefix("pipecat-ai"),
+        "types": "py.typed",
+    }
+    badges = (ROOT / "docs" / "pictures" / "badges.svg").read_text("utf-8")
+    texts = [html.unescape(one) for one in re.findall(r"<text [^>]*>([^<]*)<", badges)]
+
+    assert dict(zip(texts[::2], texts[1::2], strict=True)) == expected
+    told = "; ".join(f"{name}: {value}" for name, value in expected.items())
+    assert f"![{told}](docs/pictures/badges.svg)" in README
+    assert f"<title>{html.escape(told)}</title>" in badges
+    assert (ROOT / "twilio_frames" / "py.typed").is_file()
 
 
 def test_only_the_readme_says_how_to_install_extras():
