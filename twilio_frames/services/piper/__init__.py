@@ -9,7 +9,6 @@
     tts = PhonePiperTTSService()
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,13 +17,13 @@ from typing import Any, ClassVar
 
 from pipecat.frames.frames import StartFrame
 from pipecat.services.settings import TTSSettings
-from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import NOT_GIVEN, NotGiven, assert_given
 
 from twilio_frames.audio.voices import levelled
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.model_threads import ModelThreads, SharedModels
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk, SpokenWord
+from twilio_frames.services.model_loading import ModelLoading
 from twilio_frames.services.piper.phrases import Phrase, phrases
 from twilio_frames.services.piper.voice import LocalPiper, PiperVoice
 
@@ -98,7 +97,7 @@ class PhonePiperTTSService(PythonTTSService):
         super().__init__(settings=usual, pause_between_texts=pause_between_texts, **kwargs)
         # The object that Pipecat keeps and updates, by its own type.
         self._speaking = usual
-        self._loading: asyncio.Task[None] | None = None
+        self._loading = ModelLoading(self, self._mouth)
 
     @classmethod
     async def load(cls, voice: str | Path = _VOICE, *, threads: int | None = None) -> None:
@@ -119,14 +118,12 @@ class PhonePiperTTSService(PythonTTSService):
     async def start(self, frame: StartFrame) -> None:
         """Loads the voice beside the call, unless ``warm_up()`` has."""
         await super().start(frame)
-        self._loading = self.create_task(self._look_at_voice(), name="load")
+        self._loading.start()
 
     async def cleanup(self) -> None:
         """Waits for no voice any more."""
         await super().cleanup()
-        loading, self._loading = self._loading, None
-        if loading is not None:
-            await self.cancel_task(loading)
+        await self._loading.stop()
 
     async def synthesise(self, text: str) -> AsyncIterator[SpeechChunk]:
         """Speaks a text, piece by piece."""
@@ -145,20 +142,11 @@ class PhonePiperTTSService(PythonTTSService):
             _check(self._speaking)
         except ConfigurationError as error:
             self._speaking.speed = changed["speed"]
-            await self._report_configuration(error)
+            await self._loading.report(error)
         return changed
 
     async def _mouth(self) -> Mouth:
         return await self.models.get(str(assert_given(self._speaking.voice)))
-
-    async def _look_at_voice(self) -> None:
-        try:
-            await self._mouth()
-        except (ConfigurationError, TimeoutError) as error:
-            await self._report_configuration(error)
-
-    async def _report_configuration(self, error: Exception) -> None:
-        await self.push_error(str(error), exception=error, category=ErrorCategory.APPLICATION)
 
 
 def _check(settings: PhonePiperTTSSettings) -> None:

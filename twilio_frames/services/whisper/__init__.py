@@ -11,7 +11,6 @@
     )
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,12 +20,11 @@ from typing import Any, ClassVar
 from pipecat.frames.frames import StartFrame
 from pipecat.services.settings import STTSettings
 from pipecat.transcriptions.language import Language
-from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import NOT_GIVEN, NotGiven, assert_given
 
-from twilio_frames.errors import ConfigurationError
 from twilio_frames.model_threads import ModelThreads, SharedModels
 from twilio_frames.processors.stt import UtteranceSTTService
+from twilio_frames.services.model_loading import ModelLoading
 from twilio_frames.services.whisper.hearing import Hearing, hear, task_tokens
 from twilio_frames.services.whisper.model import LocalWhisper, WhisperModel
 
@@ -92,7 +90,7 @@ class PhoneWhisperSTTService(UtteranceSTTService):
         super().__init__(**{"ttfs_p99_latency": 1.5, **kwargs, "settings": usual})
         # The object that Pipecat keeps and updates, by its own type.
         self._hearing = usual
-        self._loading: asyncio.Task[None] | None = None
+        self._loading = ModelLoading(self, self._look_at_model)
 
     @classmethod
     async def load(cls, model: str | Path = _MODEL, *, threads: int | None = None) -> None:
@@ -113,14 +111,12 @@ class PhoneWhisperSTTService(UtteranceSTTService):
     async def start(self, frame: StartFrame) -> None:
         """Loads the model beside the call, unless ``warm_up()`` has."""
         await super().start(frame)
-        self._loading = self.create_task(self._look_at_model(), name="load")
+        self._loading.start()
 
     async def cleanup(self) -> None:
         """Waits for no model any more."""
         await super().cleanup()
-        loading, self._loading = self._loading, None
-        if loading is not None:
-            await self.cancel_task(loading)
+        await self._loading.stop()
 
     async def transcribe(self, pcm: bytes) -> str | None:
         """The words of one utterance, or None where there are none."""
@@ -139,7 +135,4 @@ class PhoneWhisperSTTService(UtteranceSTTService):
         return await self.models.get(str(assert_given(self._hearing.model)))
 
     async def _look_at_model(self) -> None:
-        try:
-            task_tokens((await self._ear()).model, self._told().language)
-        except (ConfigurationError, TimeoutError) as error:
-            await self.push_error(str(error), exception=error, category=ErrorCategory.APPLICATION)
+        task_tokens((await self._ear()).model, self._told().language)
