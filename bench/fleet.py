@@ -9,6 +9,9 @@ and how often. Meanwhile a worker is killed (SIGKILL) every few seconds, as soon
 are replaced once in turn (SIGHUP), the register is stopped for 30 s, and HAProxy is reloaded. A
 call is lost if it ended before its last word. Nothing of this was tried on the real line.
 
+Each call is judged as soon as it has ended, and said so on stderr. Interrupted (Ctrl-C, SIGTERM)
+it tells what it has: of calls that were up then, what was heard until their last word.
+
 One of two workers killed under 30 calls, and nothing else:
 
     python bench/fleet.py --calls 30 --workers 2 --kills 1 --seconds 30 --no-restart --no-stop
@@ -20,6 +23,7 @@ were says what the machine had to spare: of a driver that is late by 0.1 s, no f
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -37,13 +41,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fleet_bot import sentences_of
 from fleet_processes import Fleet, Plan
 from loguru import logger
-from truth_words import bare_word, said
+from truth_words import TAIL, bare_word, said
 
 from twilio_frames.fleet.lag import LoopLag
-from twilio_frames.testing import SimulatedTwilio
+from twilio_frames.testing import CallResult, SimulatedTwilio
 from twilio_frames.testing.calls.account import StartDelays
 
 SENTENCE_SECS = 2.6
@@ -58,7 +63,7 @@ class Heard:
     """What was heard on one call.
 
     Parameters:
-        is_whole: Whether its last word was.
+        is_whole: Whether its last word was, or the run was interrupted.
         words: How many there were to hear.
         missing: Words that were not heard.
         twice: Words that were heard more than once.
@@ -168,13 +173,41 @@ async def ring(twilio: SimulatedTwilio, fleet: Fleet, seed: int, sentences: int)
     began_at = time.monotonic()
     url = f"{fleet.url}?seed={seed}&sentences={sentences}"
     async with twilio.call(url) as caller:
-        await caller.wait_for_end(seconds=60 + 3 * SENTENCE_SECS * sentences)
+        is_cut = False
+        try:
+            await caller.wait_for_end(seconds=60 + 3 * SENTENCE_SECS * sentences)
+        except asyncio.CancelledError:
+            is_cut = True
         result = caller.result
-    words = [word for text in sentences_of(seed, sentences) for word in said(text)]
-    counts = [result.heard_bot.count(word.mulaw[-40:]) for word in words]
     kept = fleet.results / result.call_sid
-    texts = json.loads(kept.read_text())["texts"] if kept.exists() else []
-    remembered = [bare_word(token) for token in " ".join(texts).split()]
+    texts = json.loads(kept.read_text())["texts"] if kept.exists() else None
+    texts_said = sentences_of(seed, sentences)
+    return await asyncio.to_thread(judge, result, texts_said, texts, began_at, is_cut=is_cut)
+
+
+def judge(
+    result: CallResult,
+    texts_said: Sequence[str],
+    texts: Sequence[str] | None,
+    began_at: float,
+    *,
+    is_cut: bool,
+) -> Heard:
+    """What was heard on a call.
+
+    Args:
+        result: The call's.
+        texts_said: What its bots were to say.
+        texts: What they remembered; None where nobody has written it down.
+        began_at: When it began, ``time.monotonic()``.
+        is_cut: Whether it was cut off by whoever measures.
+    """
+    words = [word for text in texts_said for word in said(text)]
+    counts = times_heard(result.heard_bot, [word.mulaw[-TAIL:] for word in words])
+    if is_cut:
+        known = max((place for place, count in enumerate(counts, 1) if count), default=0)
+        words, counts = words[:known], counts[:known]
+    remembered = [bare_word(token) for token in " ".join(texts or ()).split()]
     wrong = Counter(remembered)
     wrong.subtract(word.text for word, count in zip(words, counts, strict=True) if count)
     spans = result.heard_spans
@@ -187,15 +220,24 @@ async def ring(twilio: SimulatedTwilio, fleet: Fleet, seed: int, sentences: int)
         if after.stream != before.stream
     ]
     return Heard(
-        is_whole=bool(counts and counts[-1]),
+        is_whole=is_cut or bool(counts and counts[-1]),
         words=len(words),
         missing=sum(count == 0 for count in counts),
         twice=sum(count > 1 for count in counts),
-        unlike=sum(map(abs, wrong.values())) if kept.exists() else 0,
+        unlike=sum(map(abs, wrong.values())) if texts is not None else 0,
         silences=tuple(silences),
         streams=1 + max((span.stream for span in spans), default=0),
         errors=tuple(str(alert) for alert in result.errors if alert.code != _STREAM_LOST),
     )
+
+
+def times_heard(ear: bytes, tails: Sequence[bytes]) -> list[int]:
+    """How often the end of each word is in what was heard; in one pass, however many they are."""
+    begins = np.zeros(1 << 16, dtype=bool)
+    begins[[int.from_bytes(tail[:2], "little") for tail in tails]] = True
+    pairs = np.ndarray((max(0, len(ear) - 1),), "<u2", ear or b"\0\0", strides=(1,))
+    counts = Counter(ear[place : place + TAIL] for place in np.flatnonzero(begins[pairs]))
+    return [counts[tail] for tail in tails]
 
 
 async def run(plan: Plan) -> tuple[dict[str, Any], str]:
@@ -219,12 +261,33 @@ async def run(plan: Plan) -> tuple[dict[str, Any], str]:
                 ]
                 await asyncio.sleep(plan.calls / 4 + 2)
                 beside.append(asyncio.create_task(trouble.make()))
-                heard = await asyncio.gather(*calls)
+                heard = await all_heard(calls)
                 for task in beside:
                     task.cancel()
                 await asyncio.wait(beside)
         figures = figures_of(heard, trouble) | late.figures()
         return figures, fleet.log.read_text(errors="replace")
+
+
+async def all_heard(calls: Sequence["asyncio.Task[Heard]"]) -> list[Heard]:
+    """What was heard on all of them, told as they end; of what there is, if interrupted."""
+    stopped, heard = asyncio.Event(), list[Heard]()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    stopping = asyncio.create_task(_when(stopped, calls))
+    for ended in asyncio.as_completed(calls):
+        with contextlib.suppress(asyncio.CancelledError):
+            heard.append(await ended)
+            lost = sum(not one.is_whole for one in heard)
+            print(f"{len(heard)} of {len(calls)} calls, {lost} lost", file=sys.stderr, flush=True)
+    stopping.cancel()
+    return heard
+
+
+async def _when(stopped: asyncio.Event, calls: Sequence["asyncio.Task[Heard]"]) -> None:
+    await stopped.wait()
+    for call in calls:
+        call.cancel()
 
 
 async def _begin(

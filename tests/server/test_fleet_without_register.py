@@ -55,6 +55,24 @@ async def test_a_call_that_is_lost_while_the_register_is_gone_waits_for_it(open_
     assert goes_on[0].tag == "Connect"
 
 
+async def test_a_call_waits_for_the_register_for_some_seconds_and_hears_why(
+    open_fleet: Fleet, log_lines: list[str]
+):
+    sites = await open_fleet(doubt_secs=3.0)
+    owner, other = await up(sites)
+    await time_passes(0.5)
+    await killed(owner)
+    put_far([other], Broken())
+    await time_passes(1.5)
+    path = f"/w/{owner.state.fleet.name}/after-stream"
+    asked = [await other.ask(f"{path}?waited={secs}", UP) for secs in (2, 3)]
+    assert [[verb.tag for verb in twiml] for twiml in asked] == [
+        ["Pause", "Redirect"],
+        ["Say", "Hangup"],
+    ]
+    assert any("TWILIO_FRAMES_NEAR_REGISTER" in line and "CA1" in line for line in log_lines)
+
+
 async def test_no_call_is_handed_over_while_the_register_is_gone(open_fleet: Fleet):
     sites = await open_fleet(hand_over_secs=3.0)
     owner, _ = await up(sites)
@@ -110,19 +128,21 @@ async def test_workers_of_one_machine_go_on_while_the_register_is_gone(open_flee
     await time_passes(0.5)
     await killed(owner)
     left = [site for site in sites if site is not owner]
-    _, call = await resumed_at(left[0], owner)
-    assert call is not None
-    assert dict(call.state) == {"cups": 2}
+    twiml = await left[0].ask(f"/w/{owner.state.fleet.name}/after-stream", UP)
+    second, third = carriers(left, twiml)
+    await second.start(token_of(twiml), path=path_of(twiml))
+    await second.bot.arrived.wait()
+    assert dict(second.bot.calls[-1].state) == {"cups": 2}
     # It is known there who has it now, when the next one is asked; and afterwards everywhere.
-    await killed(left[0])
-    put_far(left[1:], far)
-    _, call = await resumed_at(left[1], left[0])
+    await killed(second)
+    put_far([third], far)
+    _, call = await resumed_at(third, second)
     assert call is not None
     assert dict(call.state) == {"cups": 2}
     await time_passes(2.5)
     standing = await far.standing("CA1")
     assert standing is not None
-    assert (standing.owner, standing.fence) == (left[1].state.fleet.name, 3)
+    assert (standing.owner, standing.fence) == (third.state.fleet.name, 3)
     assert call.end_reason is None
 
 

@@ -72,6 +72,7 @@ class Worker:
                 register=register,
                 near_register=near,
                 worker=self.name,
+                doubt_secs=60.0,
                 worker_url=f"http://{self.name}",
             ),
         )

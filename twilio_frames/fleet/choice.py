@@ -15,12 +15,15 @@ _USUAL_LAG_SECS = 0.1
 """A loop that is so late now and then, at its start say, is no busier for it."""
 _FULL_LAG_SECS = 0.3
 """One that is so late is full: at a lead of 0.4 s, two such in a row are heard."""
+_BEGINNING = 3
+"""A call that begins takes as long, in that second, as so many that are up: of many that come at
+once, all workers get some, be one of them idle."""
 
 
 def load_of(lease: Lease) -> float:
     """How busy a worker is, from 0 to 1 for full."""
     late = (lease.lag_secs - _USUAL_LAG_SECS) / (_FULL_LAG_SECS - _USUAL_LAG_SECS)
-    return max(lease.calls / max(1, lease.most_calls), late)
+    return max((lease.calls + _BEGINNING * lease.beginning) / max(1, lease.most_calls), late)
 
 
 def has_room(lease: Lease, most_lag_secs: float | None = None) -> bool:

@@ -76,6 +76,7 @@ class Lease:
         handover: The socket on which it takes connections over from others of its machine; empty
             if it does not.
         calls: How many calls it has, those that are about to come among them.
+        beginning: How many of them are about to come, or came a moment ago.
         call_sids: Those that are up.
         base_url: Where Twilio reaches it for them.
         most_calls: How many it may have.
@@ -88,6 +89,7 @@ class Lease:
     address: str = ""
     handover: str = ""
     calls: int = 0
+    beginning: int = 0
     call_sids: tuple[str, ...] = ()
     base_url: str = ""
     most_calls: int = 1

@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from twilio_frames.errors import MissingExtraError
+from twilio_frames.fleet.register import Claim
 
 __all__ = ["Seal"]
 
@@ -55,6 +57,20 @@ class Seal:
             return None
         label = _label(about)
         return text[len(label) :] if text.startswith(label) else None
+
+    def open_claim(self, claim: Claim, call_sid: str) -> Claim:
+        """Decrypts what was kept of a call; what cannot be read is left out."""
+
+        def opened(sealed: bytes | None, kind: str) -> bytes | None:
+            return self.open(sealed, f"{kind} {call_sid}") if sealed else None
+
+        notes = [opened(note, "note") for note in claim.notes]
+        return replace(
+            claim,
+            snapshot=opened(claim.snapshot, "snapshot"),
+            progress=opened(claim.progress, "progress") or b"",
+            notes=tuple(note for note in notes if note is not None),
+        )
 
 
 def _label(about: str) -> bytes:

@@ -82,13 +82,14 @@ def create_app(
 def _served(state: ServerState, warm_up: WarmUp | None) -> web.Application:
     app = _routed(state)
     app.cleanup_ctx.append(measured)
-    app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state, is_door=True)))
     if warm_up is not None:
         own = OwnWarmUp(warm_up, patience=state.settings.warm_up_secs)
         app.cleanup_ctx.append(partial(_warm_up_own, own=own))
     app.cleanup_ctx.append(_warm_up)
     app.on_shutdown.append(_end_calls)
     app.cleanup_ctx.append(_close_clients)
+    # Others lead calls to a worker as soon as it is one of them: so it is warm by then.
+    app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state, is_door=True)))
     return app
 
 

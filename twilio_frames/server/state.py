@@ -125,10 +125,11 @@ class ServerState:
 
     async def lines_taken(self) -> int:
         """How many calls there are, those that are about to start counted in."""
-        return self._lines_held + await self.fleet.reserved()
+        return self.lines_held + await self.fleet.reserved()
 
     @property
-    def _lines_held(self) -> int:
+    def lines_held(self) -> int:
+        """How many calls are up, or were placed and are not answered yet."""
         return len(self.switchboard) + len(self.outgoing)
 
     async def is_full(self) -> bool:
@@ -154,7 +155,7 @@ class ServerState:
             return 0
         if is_held:
             return None
-        return 0 if self.is_late else max(0, self.settings.max_calls - self._lines_held)
+        return 0 if self.is_late else max(0, self.settings.max_calls - self.lines_held)
 
 
 ASK_AGAIN_SECS = 4

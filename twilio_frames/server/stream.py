@@ -18,7 +18,6 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.metrics.call import CallMetrics
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.calls.preparing import ComingCall
-from twilio_frames.server.fleet.joining import renew_lease
 from twilio_frames.server.fleet.leading import stream_ended_at
 from twilio_frames.server.fleet.passing import named_worker
 from twilio_frames.server.fleet.rescuing import rescue_if_dead
@@ -124,12 +123,7 @@ async def _carry(
         await asyncio.sleep(0)
         for note in claim.notes:
             await take_note(state, record, note)
-        if not state.fleet.is_alone:
-            # Should this worker be gone in a moment, the others are to know of the call; beside it,
-            # since a register that is slow is no reason to end it.
-            renewing = asyncio.create_task(renew_lease(state), name="renew-lease")
-            state.rescues.add(renewing)
-            renewing.add_done_callback(state.rescues.discard)
+        state.fleet.news.set()
         await asyncio.gather(carried, rescue_if_dead(state, call, record))
     except BaseException:
         # Nobody has hung up: where another worker can, it goes on.

@@ -37,6 +37,8 @@ class Switchboard:
         bot: What answers each call.
     """
 
+    _SET_UP_SECS = 1.0
+    """How long a call keeps a worker busier than it does later."""
     _WIND_UP_SECS = 20.0
     """How long a bot may go on behind the end of its line."""
     CANCEL_SECS = 8.0
@@ -49,7 +51,7 @@ class Switchboard:
 
     def __init__(self, bot: Bot):
         self._bot = bot
-        self._calls: dict[asyncio.Task[None], asyncio.Task[None]] = {}
+        self._calls: dict[asyncio.Task[None], _Carried] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
@@ -57,6 +59,12 @@ class Switchboard:
     def __len__(self) -> int:
         """How many calls are up."""
         return len(self._calls)
+
+    @property
+    def beginning(self) -> int:
+        """How many of them came a moment ago, and are being set up."""
+        lately = asyncio.get_running_loop().time() - self._SET_UP_SECS
+        return sum(carried.began_at > lately for carried in self._calls.values())
 
     async def carry(self, call: Call, record: CallRecord, told: "Told | None" = None) -> None:
         """Run the bot for a call until both have ended; what fails stays in this call.
@@ -74,7 +82,7 @@ class Switchboard:
             carried.compartment.run(self._answer(call, record)), name="bot"
         )
         carrier = asyncio.create_task(self._carry(carried), name="carrier")
-        self._calls[carrier] = carried.bot
+        self._calls[carrier] = carried
         self._idle.clear()
         record.begin_stream(call)
         carrier.add_done_callback(self._forget)
@@ -147,8 +155,8 @@ class Switchboard:
         """End every bot at once, without hanging up by REST."""
         self.draining = True
         calls = dict(self._calls)
-        for bot in calls.values():
-            bot.cancel()
+        for carried in calls.values():
+            carried.bot.cancel()
         if calls:
             await asyncio.wait(calls, timeout=self.CANCEL_SECS + 2.0)
 
@@ -160,6 +168,7 @@ class _Carried:
         self.call = call
         self.record = record
         self.told = told
+        self.began_at = asyncio.get_running_loop().time()
         self.bot: asyncio.Task[None]
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over = asyncio.Event()

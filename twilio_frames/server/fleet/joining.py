@@ -16,10 +16,12 @@ from twilio_frames.server.fleet.handover import Handovers
 from twilio_frames.server.fleet.rescuing import rescue_calls_of
 from twilio_frames.server.state import STATE, ServerState
 
-__all__ = ["fleet_figures", "member", "own_lease", "renew_lease"]
+__all__ = ["fleet_figures", "member", "own_lease"]
 
 _RENEWALS = 4
 """How often a lease is renewed before it would run out: three may fail."""
+_GATHER_SECS = 0.1
+"""How soon the others hear of a call that began here, should this worker be gone in a moment."""
 _LEAVE_SECS = 2.0
 
 
@@ -86,11 +88,13 @@ async def _listen(runner: web.AppRunner, state: ServerState) -> None:
 async def own_lease(state: ServerState, lag_secs: float = 0.0) -> Lease:
     """How this worker is."""
     fleet, latest = state.fleet, state.records.latest()
+    coming = await fleet.reserved()
     return Lease(
         name=fleet.name,
         address=fleet.address,
         handover=fleet.handover,
-        calls=await state.lines_taken(),
+        calls=state.lines_held + coming,
+        beginning=state.switchboard.beginning + coming + fleet.taking,
         call_sids=tuple(record.call_sid for record in latest if record.call is not None),
         base_url=next((record.base_url for record in latest if record.base_url), ""),
         most_calls=state.settings.max_calls,
@@ -117,7 +121,7 @@ async def fleet_figures(state: ServerState) -> dict[str, int] | None:
     }
 
 
-async def renew_lease(state: ServerState) -> None:
+async def _renew_lease(state: ServerState) -> None:
     """Says that this worker lives and which calls it has, and sees to those of who does not."""
     before = state.fleet.others
     try:
@@ -143,7 +147,12 @@ async def _renew(state: ServerState) -> None:
 
 
 async def _keep_lease(state: ServerState) -> None:
-    every = state.settings.fleet.lease_secs / _RENEWALS
+    every, news = state.settings.fleet.lease_secs / _RENEWALS, state.fleet.news
     while True:
-        await asyncio.sleep(every)
-        await renew_lease(state)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(every):
+                await news.wait()
+                # Of many calls that begin at once it tells together.
+                await asyncio.sleep(_GATHER_SECS)
+        news.clear()
+        await _renew_lease(state)

@@ -164,7 +164,6 @@ async def taken_elsewhere(request: web.Request, call_sid: str) -> web.Response |
     async for lease in other_workers(state):
         answer = await state.workers.pass_on(request, lease, "choice")
         if answer is not None and FULL not in answer.headers:
-            state.fleet.gave_call_to(lease.name)
             return answer
     return None
 
@@ -175,6 +174,7 @@ async def other_workers(state: ServerState) -> AsyncIterator[Lease]:
     most_lag_secs = fleet.settings.most_lag_secs
     leases = [await own_lease(state, fleet.lag_secs), *fleet.others]
     for tried, lease in enumerate(by_choice(leases, most_lag_secs=most_lag_secs)):
+        fleet.gave_call_to(lease.name)
         if lease.name == fleet.name or tried >= _MOST_TRIES:
             return
         yield lease

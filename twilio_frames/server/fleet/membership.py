@@ -17,6 +17,7 @@ what comes next when that has ended; a fence keeps an owner before, which does n
 stream is gone, from writing on.
 """
 
+import asyncio
 import contextlib
 import math
 import secrets
@@ -87,6 +88,9 @@ class Membership:
         self.address = settings.worker_url or ""
         self.handover = ""
         self.lag_secs = 0.0
+        self.taking = 0
+        self.news = asyncio.Event()
+        """Set when the others are to hear soon of a call that began here."""
         self._token_secs = token_secs
         self._seal = Seal(settings.register_key)
         self._near = Reach(settings.open_near_register(), _NEAR_SECS)
@@ -146,9 +150,12 @@ class Membership:
         return self._others.get(worker)
 
     def gave_call_to(self, worker: str) -> None:
-        """Counts a call that another worker has taken, until that one says itself how it is."""
+        """Counts a call that a worker is to take, until that is known of it otherwise."""
+        self.taking += worker == self.name
         if (lease := self._others.get(worker)) is not None:
-            self._others[worker] = replace(lease, calls=lease.calls + 1)
+            self._others[worker] = replace(
+                lease, calls=lease.calls + 1, beginning=lease.beginning + 1
+            )
 
     def named(self, base_url: str) -> str:
         """The address at which Twilio is to ask this worker, without a slash at the end."""
@@ -174,6 +181,13 @@ class Membership:
         )
         # Whoever has not answered may know its ticket all the same: the other one gets its own.
         near = replace(ticket, token=secrets.token_urlsafe(32))
+        try:
+            return await self._issue(ticket, near, room)
+        finally:
+            self.taking = max(0, self.taking - 1)
+
+    async def _issue(self, ticket: Ticket, near: Ticket, room: int | None) -> str | None:
+        call_sid, kind = ticket.call_sid, ticket.kind
         issued, (here, there) = None, await self._standings(call_sid)
         if here is None or not here.is_ahead_of(there):
             issued = await self._ask_far(lambda r: r.issue(ticket, self._token_secs, room), None)
@@ -226,7 +240,7 @@ class Membership:
         if claim.kind is not StreamKind.BACK:
             self._owned[call_sid] = Owned(fence=claim.fence)
             self._untold.pop(call_sid, None)
-        return self._opened(claim, call_sid)
+        return self._seal.open_claim(claim, call_sid)
 
     async def _redeem_far(self, token: str, call_sid: str, named: str) -> Claim | None:
         claim = await self._ask_far(lambda r: r.redeem(token, call_sid, self.name), None)
@@ -257,19 +271,6 @@ class Membership:
         """Tells a register that a call is this worker's, by a fence that another one gave."""
         calls, secs = {call_sid: fence}, self.settings.lease_secs
         await reach.ask(lambda r: r.renew(self._lease, calls, secs), frozenset[str]())
-
-    def _opened(self, claim: Claim, call_sid: str) -> Claim:
-        def opened(sealed: bytes | None, kind: str) -> bytes | None:
-            return self._seal.open(sealed, f"{kind} {call_sid}") if sealed else None
-
-        snapshot, progress = opened(claim.snapshot, "snapshot"), opened(claim.progress, "progress")
-        notes = [opened(note, "note") for note in claim.notes]
-        return replace(
-            claim,
-            snapshot=snapshot,
-            progress=progress or b"",
-            notes=tuple(note for note in notes if note is not None),
-        )
 
     async def reserved(self) -> int:
         """How many streams are on their way here."""
@@ -403,7 +404,7 @@ class Membership:
         Returns:
             Its calls that others have taken meanwhile: they are no longer its own.
         """
-        self._lease, nothing = lease, (frozenset[str](), None)
+        self._lease, self.taking, nothing = lease, 0, (frozenset[str](), None)
 
         async def renew(register: Register) -> "tuple[frozenset[str], Sequence[Lease] | None]":
             calls = {sid: owned.fence for sid, owned in self._owned.items()}

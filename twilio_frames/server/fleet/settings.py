@@ -36,6 +36,8 @@ class FleetSettings:
             nobody waits for it, until it has answered one of its workers' questions, one a second.
         without_register: What new calls get while the register is gone: ``alone``, each worker
             takes them as if it was alone; or ``busy``. Those that are up go on in any case.
+        doubt_secs: How long a call that has lost its worker waits in silence while the register
+            cannot tell whether it goes on; then it hears ``ServerSettings.apology``, and ends.
         worker: How a balancer names this worker, a pod's name say (``TWILIO_FRAMES_WORKER``); its
             own name is that, a dash, and eight more characters. None: machine and process.
         worker_url: Where other workers reach this one, such as ``http://10.0.0.7:8000``
@@ -59,6 +61,7 @@ class FleetSettings:
     register_key: str | None = field(default=None, repr=False)
     register_secs: float = 0.5
     without_register: Literal["alone", "busy"] = "alone"
+    doubt_secs: float = 8.0
     worker: str | None = None
     worker_url: str | None = None
     lease_secs: float = 4.0

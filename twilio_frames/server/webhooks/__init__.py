@@ -131,7 +131,9 @@ async def after_stream(request: web.Request) -> web.Response:
 async def _ended_well_elsewhere(state: ServerState, call_sid: str) -> bool:
     """Whether a call that this worker knows nothing of ended as somebody wanted, or is unknown."""
     standing = await state.fleet.standing(call_sid)
-    return standing is None or standing.ended not in ("", *GOES_ON)
+    if standing is None:
+        return not state.fleet.is_in_doubt
+    return standing.ended not in ("", *GOES_ON)
 
 
 async def _connect_again(request: web.Request, record: CallRecord | None) -> web.Response | None:

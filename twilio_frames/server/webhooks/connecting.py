@@ -24,8 +24,6 @@ GOES_ON = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR, CallEndReason
 """How a stream ends whose call another one may carry on."""
 _SETTLE_SECS = 2.0
 _ASK_AGAIN_SECS = 1
-_LONGEST_WAIT_SECS = 60
-"""How long a call waits that may go on, while the register cannot say so."""
 _PERSISTENTLY = "#rc=4&rp=ct,5xx"
 """Has Twilio ask again where the worker that it reached dies with the question unanswered, or the
 balancer in front still takes a dead one for alive: then nobody else would be asked, and the call
@@ -94,32 +92,48 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
         if record.ended_well and record.stream_end not in GOES_ON:
             return None
         if record.promised > 1 and _WAITED not in request.query:
-            return _asked_again(request)
+            return _asked_again(request, call_sid)
     standing = await state.fleet.standing(call_sid, named_worker(request))
     if standing is None and state.fleet.is_in_doubt:
-        return _asked_again(request)
+        return _asked_again(request, call_sid)
     if standing is None or not _may_go_on(standing):
         return None
-    if not is_passed_on(request, RESUME) and await state.is_full():
-        # What is kept here alone those of other machines cannot go on with.
-        stays_near = await state.fleet.has_alone(call_sid)
-        async for lease in other_workers(state):
-            if stays_near and not state.fleet.is_near(lease.name):
-                continue
-            answer = await state.workers.pass_on(request, lease, RESUME)
-            if answer is not None and FULL not in answer.headers:
-                return answer
+    if not is_passed_on(request, RESUME):
+        answer = await _gone_on_elsewhere(request, call_sid, standing.owner)
+        if answer is not None:
+            return answer
     connected = await _resume(request, state, call_sid)
     if connected is None and state.fleet.is_out_of_reach:
-        return _asked_again(request)
+        return _asked_again(request, call_sid)
     return connected
 
 
-def _asked_again(request: web.Request) -> web.Response | None:
+async def _gone_on_elsewhere(
+    request: web.Request, call_sid: str, owner: str
+) -> web.Response | None:
+    """What a worker answers that has less to do and goes on with a call; None if none has."""
+    state = request.app[STATE]
+    async for lease in other_workers(state):
+        # The owner was asked already; what is kept here alone other machines cannot go on with.
+        is_near = state.fleet.is_near(lease.name)
+        if lease.name == owner or not (is_near or not await state.fleet.has_alone(call_sid)):
+            continue
+        answer = await state.workers.pass_on(request, lease, RESUME)
+        if answer is not None and FULL not in answer.headers:
+            return answer
+    return None
+
+
+def _asked_again(request: web.Request, call_sid: str) -> web.Response | None:
     """Has a call wait for the register, which alone knows whether it goes on, for some time."""
     waited = request.query.get(_WAITED, "0")
     waited_secs = int(waited) if waited.isascii() and waited.isdecimal() and len(waited) < 4 else 0
-    if waited_secs >= _LONGEST_WAIT_SECS:
+    if waited_secs >= request.app[STATE].settings.fleet.doubt_secs:
+        logger.bind(call_sid=call_sid).error(
+            f"{call_sid}: its worker is gone, and for {waited_secs} s nobody here could tell "
+            "whether another one may go on: see that the register is up, or give the workers of "
+            "this machine one beside it (TWILIO_FRAMES_NEAR_REGISTER)"
+        )
         return None
     query = urlencode({**request.query, _WAITED: waited_secs + _ASK_AGAIN_SECS})
     # Who had it last, the call's own address tells.
