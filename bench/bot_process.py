@@ -32,7 +32,7 @@ class BenchProcess:
     ):
         self._arguments = arguments
         self._core = core
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {"LOGURU_LEVEL": "WARNING", **os.environ, **(environment or {})}
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -86,25 +86,66 @@ class BenchProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
+    async def next(self, event: str, number: int, *, seconds: float = 10.0) -> Note:
+        """The next note of an event, which a signal has it write.
+
+        Raises:
+            TimeoutError: If there is none in time.
+        """
+        told = len(self.of(event))
+        self.signal(number)
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(lambda: len(self.of(event)) > told)
+        return self.of(event)[-1]
+
     def of(self, event: str) -> Sequence[Note]:
         """All notes of an event so far."""
         return [note for note in self.notes if note["event"] == event]
 
     @property
     def _proc(self) -> Path:
+        return Path("/proc") / str(self.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its number among the processes."""
         assert self._process is not None
-        return Path("/proc") / str(self._process.pid)
+        return self._process.pid
 
     @property
     def cpu_secs(self) -> float:
         """Processor time used so far, all threads, in the kernel and out of it."""
-        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return _cpu_secs(self._proc / "stat")
+
+    @property
+    def loop_cpu_secs(self) -> float:
+        """The same of the first thread alone, which has the event loop."""
+        return _cpu_secs(self._proc / "task" / str(self.pid) / "stat")
+
+    @property
+    def open_files(self) -> int:
+        """How many files, sockets among them, it has open."""
+        return sum(1 for _ in (self._proc / "fd").iterdir())
+
+    @property
+    def threads(self) -> int:
+        """How many threads it has."""
+        return sum(1 for _ in (self._proc / "task").iterdir())
 
     @property
     def memory(self) -> float:
         """Resident memory, MB."""
-        for line in (self._proc / "status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("expected VmRSS in /proc, got none: is this Linux?")
+        return resident_mb(self.pid)
+
+
+def _cpu_secs(stat: Path) -> float:
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """A process's resident memory, MB."""
+    for line in (Path("/proc") / str(pid) / "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("expected VmRSS in /proc, got none: is this Linux?")

@@ -3,9 +3,9 @@
 What ``stock_bot.py`` is, and two lines: the transport, and who reads the stream's start.
 """
 
-import asyncio
 import sys
 
+import bot_loop
 import stock_bot
 from fastapi import WebSocket
 from loguru import logger
@@ -21,4 +21,4 @@ def phone_transport(websocket: WebSocket, _stream_sid: str, _call_sid: str) -> T
 if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
-    asyncio.run(stock_bot.serve(stock_bot.stand_ins, phone_transport))
+    bot_loop.run(stock_bot.serve(stock_bot.stand_ins, phone_transport))

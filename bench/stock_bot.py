@@ -1,14 +1,16 @@
 """A bot of Pipecat's own parts, as its telephony template puts them together.
 
 Silero in the user aggregator, 8 kHz both ways, metrics on, Pipecat's default observers; on FastAPI
-and uvicorn. The end of a turn is ``SpeechTimeoutUserTurnStopStrategy``: the template's default,
-Smart Turn, costs more still. Its port goes to stdout. With ``greet`` it speaks first.
+and uvicorn. The end of a turn is ``SpeechTimeoutUserTurnStopStrategy``; with ``--smart`` it is the
+template's default, Smart Turn, which costs more still. Its port goes to stdout. With ``greet`` it
+speaks first.
 """
 
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
 
+import bot_loop
 import uvicorn
 from fastapi import FastAPI, WebSocket
 from loguru import logger
@@ -85,10 +87,10 @@ def _transport(websocket: WebSocket, stream_sid: str, call_sid: str) -> FastAPIW
 
 
 def _user_params() -> LLMUserAggregatorParams:
-    return LLMUserAggregatorParams(
-        vad_analyzer=SileroVADAnalyzer(),
-        user_turn_strategies=UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()]),
-    )
+    turns = UserTurnStrategies()
+    if "--smart" not in sys.argv:
+        turns = UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()])
+    return LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=turns)
 
 
 async def _run(transport: BaseTransport, worker: PipelineWorker) -> None:
@@ -124,4 +126,4 @@ async def serve(services: Services, transport_of: Transports = _transport) -> No
 if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
-    asyncio.run(serve(stand_ins))
+    bot_loop.run(serve(stand_ins))

@@ -19,7 +19,6 @@ from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.services.deepgram.stt import DeepgramSTTService
 from pipecat.services.openai.llm import OpenAILLMService
 
-from twilio_frames.processors.warming import warm_up
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.services.deepgram import PhoneDeepgramSTTService
 from twilio_frames.services.openai import PhoneOpenAILLMService
@@ -63,12 +62,6 @@ def stock(_: str) -> Sequence[FrameProcessor]:
     )
 
 
-async def serve_ours() -> None:
-    """Serves as this package's server does, which warms up first."""
-    await warm_up()
-    await stand_ins.serve(partial(our_bot.talk, services=ours))
-
-
 async def watched(serving: Coroutine[Any, Any, None]) -> None:
     """Serves, and notes what blocks the event loop."""
     told = 0
@@ -91,7 +84,7 @@ def main() -> None:
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
     if sys.argv[1] == "ours":
-        asyncio.run(watched(serve_ours()))
+        asyncio.run(watched(our_bot.serve_warm(partial(our_bot.talk, services=ours))))
     else:
         asyncio.run(watched(stock_bot.serve(stock)))
 

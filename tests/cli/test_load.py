@@ -35,6 +35,7 @@ def progress(stage: str = "measuring", seconds: float = 1.0) -> LoadProgress:
         of_secs=10.0,
         up=9,
         calls=10,
+        made=10,
         failed=1,
         figures=found.figures,
         timekeeping=found.timekeeping,

@@ -86,6 +86,12 @@ def _add_amount(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how long they are measured then (%(default)g)",
     )
+    amount.add_argument(
+        "--call-secs",
+        type=positive_secs,
+        metavar="S",
+        help="how long a caller stays before hanging up and calling again (to the end)",
+    )
     amount.add_argument("--seed", type=int, default=0, help="draws all that callers do (0)")
 
 
@@ -255,6 +261,7 @@ async def _run(
         seconds=options.seconds,
         ramp=options.ramp,
         settling=options.settling,
+        call_secs=options.call_secs,
         behaviour=CallerBehaviour(interrupting=options.interrupting, patience=options.patience),
         parameters=dict(options.parameter),
         auth_token=options.auth_token,

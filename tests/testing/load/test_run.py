@@ -77,6 +77,17 @@ async def test_caller_calls_again_when_hung_up_on():
     assert result.failed == 0
 
 
+async def test_caller_who_stays_a_while_calls_again():
+    bot = AnsweringBot()
+    async with bot_url(bot) as url:
+        result = await load(url, calls=2, seconds=4.0, call_secs=0.4)
+
+    assert result.failed == 0
+    assert result.made == len(bot.starts) == bot.stops
+    # A call of 0.4 s, and a second between two.
+    assert 4 <= result.made <= 10
+
+
 async def test_refused_calls_have_failed():
     async with bot_url(AnsweringBot()) as url:
         result = await load(url.replace("/stream", "/nowhere"), calls=2)

@@ -60,6 +60,19 @@ async def test_largest_is_found_exactly(bears: int):
     assert found.is_bot_at_fault
 
 
+async def test_loads_are_compared_with_a_reference_from_elsewhere():
+    async def load(calls: int) -> LoadResult:
+        return result(calls, first_audio=0.5 if calls <= 6 else 0.9)
+
+    limits = QualityLimits()
+    few, many = result(1, first_audio=0.4), result(1, first_audio=0.5)
+
+    found = await search_largest(load, limits, most=16, exactness=0.0, reference=few)
+    assert (found.largest, found.broke_at) == (6, 7)
+    found = await search_largest(load, limits, most=16, reference=many)
+    assert (found.largest, found.broke_at) == (16, None)
+
+
 async def test_search_is_exact_enough():
     found = await search(100, exactness=0.1)
 

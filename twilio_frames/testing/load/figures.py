@@ -102,6 +102,7 @@ class LoadProgress:
         of_secs: How long it takes; None if that is not known.
         up: Calls that are connected.
         calls: Calls that there should be.
+        made: Calls that were made so far.
         failed: Calls that failed so far.
         figures: What the callers noticed so far.
         timekeeping: How well the simulator has kept time so far.
@@ -112,6 +113,7 @@ class LoadProgress:
     of_secs: float | None
     up: int
     calls: int
+    made: int
     failed: int
     figures: LoadFigures
     timekeeping: Timekeeping

@@ -28,6 +28,7 @@ SETTLING_SECS = 3.0
 
 _PROGRESS_SECS = 1.0
 _RING_AGAIN_AFTER = (0.5, 1.5)
+_STAYS = (0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class LoadPlan:
         ramp: Seconds over which they are made; None for two calls a second.
         settling: Seconds from when all are up until measuring begins: to set calls up costs a bot
             more than to have them up.
+        call_secs: How long a caller stays, on average, before hanging up and calling again; None
+            to the load's end.
         behaviour: How the callers behave.
         parameters: Custom parameters of a stream that is rung without TwiML.
         auth_token: Signs webhooks and upgrades.
@@ -54,6 +57,7 @@ class LoadPlan:
     seconds: float = 30.0
     ramp: float | None = None
     settling: float = SETTLING_SECS
+    call_secs: float | None = None
     behaviour: CallerBehaviour = field(default_factory=CallerBehaviour)
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth_token: str = field(default=DEFAULT_AUTH_TOKEN, repr=False)
@@ -74,7 +78,8 @@ async def run_load(
 ) -> LoadResult:
     """Makes calls, keeps them up for a while, and hangs up.
 
-    A caller whom the bot hangs up on calls again; one whose call fails does not.
+    A caller whom the bot hangs up on, or who has hung up, calls again; one whose call fails does
+    not.
 
     Args:
         plan: How many, how long, where.
@@ -173,11 +178,20 @@ class _Load:
 
         self._made += 1
         call = self._calls[number] = LoadCall(self._account, seed=seed, on_up=on_up)
+        hanging_up = self._hang_up_later(call, seed)
         try:
             return await call.run()
         finally:
+            if hanging_up is not None:
+                hanging_up.cancel()
             del self._calls[number]
             self._ended.append(call)
+
+    def _hang_up_later(self, call: LoadCall, seed: int) -> asyncio.TimerHandle | None:
+        if self._plan.call_secs is None:
+            return None
+        share = random.Random(seed).uniform(*_STAYS)  # noqa: S311  # protects nothing
+        return asyncio.get_running_loop().call_later(share * self._plan.call_secs, call.hang_up)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -259,6 +273,7 @@ class _Load:
             of_secs=of_secs,
             up=self._up,
             calls=self._plan.calls,
+            made=self._made,
             failed=self._failed,
             figures=self._figures(),
             timekeeping=self._wheel.lateness.timekeeping,

@@ -83,26 +83,29 @@ async def search_largest(
     first: int = 4,
     most: int = 512,
     exactness: float = 0.1,
+    reference: LoadResult | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> SearchResult:
     """Looks for the largest number of calls that keeps to the limits.
 
     Args:
         load: Makes so many calls, and gives what came of them; see :func:`run_load`.
-        limits: What is asked of the bot. The first load is the reference for the others.
+        limits: What is asked of the bot.
         first: How many calls the first load has.
         most: How many are tried at most.
         exactness: The share of the result by which it may be too small.
+        reference: What came of few calls, for :attr:`QualityLimits.times_slower`; None for the
+            first load.
         on_step: Is told after each load.
     """
     steps: list[Step] = []
 
     async def holds(calls: int) -> bool:
         result = await load(calls)
-        reference = steps[0].result if steps else None
+        compared = reference or (steps[0].result if steps else None)
         step = Step(
             result=result,
-            shortfalls=tuple(limits.shortfalls(result, reference)),
+            shortfalls=tuple(limits.shortfalls(result, compared)),
             is_trusted=limits.trusts(result),
         )
         steps.append(step)
