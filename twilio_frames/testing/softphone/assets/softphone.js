@@ -149,7 +149,7 @@ function listen(mine) {
 
 async function checkRunning(mine) {
   if (sound !== mine || mine.isRunning || await mine.resume() || sound !== mine) return;
-  showTrouble("The browser has stopped the sound", "Press the button to hear the bot.", ["Let me hear it", () => checkRunning(mine)]);
+  showTrouble("The browser has stopped the sound", "Press the button to hear the bot. Where that helps nothing, see that there is a loudspeaker or headphones.", ["Let me hear it", () => checkRunning(mine)]);
 }
 
 function hear(codes) {
