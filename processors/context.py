@@ -3,12 +3,14 @@
 from dataclasses import replace
 from enum import StrEnum
 
+from pipecat.frames.frames import Frame, FunctionCallResultFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     LLMAssistantAggregatorParams,
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.turns.user_start import (
     BaseUserTurnStartStrategy,
     TranscriptionUserTurnStartStrategy,
@@ -16,7 +18,11 @@ from pipecat.turns.user_start import (
 )
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from twilio_frames.processors.turns.attention import DigitsMuteStrategy, IdleWhileAway
+from twilio_frames.processors.turns.attention import (
+    DigitsMuteStrategy,
+    EndsUnderMute,
+    IdleTimer,
+)
 from twilio_frames.processors.turns.bounds import bounded_params
 from twilio_frames.processors.turns.eager import EagerReplyStopStrategy, PhoneTurnStopStrategy
 from twilio_frames.processors.turns.given_strategies import (
@@ -115,4 +121,13 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
             self.context, user_params=params, assistant_params=assistant_params, **kwargs
         )
         digits.serve(self.user())
-        IdleWhileAway(self.user(), params.user_idle_timeout)
+        IdleTimer(self.user(), params.user_idle_timeout)
+        EndsUnderMute(self.user())
+        self.assistant().add_event_handler("on_before_process_frame", _name_empty_result)
+
+
+def _name_empty_result(_: FrameProcessor, frame: Frame) -> None:
+    """Has the model told of an empty list, 0 or False: Pipecat takes them for no result at all."""
+    is_result = isinstance(frame, FunctionCallResultFrame)
+    if is_result and not frame.result and frame.result is not None:
+        frame.result = {"result": frame.result}

@@ -272,8 +272,7 @@ class MulawOutput(BaseOutputTransport):
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
             case OutputDTMFUrgentFrame() | OutputDTMFFrame():
-                if frame.button is not None:
-                    await self._press(frame.button.value)
+                await self._press(frame.to_string())
             case OutputTransportMessageUrgentFrame() | OutputTransportMessageFrame():
                 self._leave_out(frame)
             case _ if self._rounds.are_over(frame, direction):
@@ -307,9 +306,9 @@ class MulawOutput(BaseOutputTransport):
             case _:
                 await self._lay(frame)
 
-    async def _press(self, key: str) -> None:
-        """Has Twilio press a key, with those that were asked for right before it."""
-        keys = self._leaving.press(key)
+    async def _press(self, digits: str) -> None:
+        """Has Twilio press keys, with those that were asked for right before them."""
+        keys = self._leaving.press(digits)
         if keys is not None:
             # Keys of one number come one by one: they are pressed together.
             silence = mulaw_silence(_NEXT_KEY_SECS)

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.frames.frames import Frame, InputAudioRawFrame, STTMuteFrame, TranscriptionFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import SegmentedSTTService
@@ -91,10 +91,21 @@ class UtteranceSTTService(SegmentedSTTService):
         else:
             yield NoWordsFrame()
 
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Forgets what came before an utterance if the caller is muted in between."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, STTMuteFrame) and not is_in_utterance(self):
+            utterance_so_far(self).clear()
+
     async def process_audio_frame(
         self, frame: InputAudioRawFrame, direction: FrameDirection
     ) -> None:
-        """Keeps the audio of the utterance, and a little of the time before the next one."""
+        """Keeps the audio of the utterance, and a little of the time before the next one.
+
+        Of a caller who is muted (``STTMuteFrame``) none is kept.
+        """
+        if self.is_muted:
+            return
         await super().process_audio_frame(frame, direction)
         if is_in_utterance(self):
             del utterance_so_far(self)[self._bytes(self._longest_secs) :]

@@ -64,13 +64,13 @@ class Leaving:
         if action is not None and not self._line.act(action):
             await self._output.push_error(_NO_CALL)
 
-    def press(self, key: str) -> DetourFrame | None:
-        """The detour by which Twilio presses a key; None if an earlier one, not begun, takes it."""
+    def press(self, digits: str) -> DetourFrame | None:
+        """The detour by which Twilio presses keys; None if an earlier one, not begun, does."""
         keys = self._keys
         if keys is not None and keys.verbs and not keys.has_begun:
             (before,) = keys.verbs
             assert isinstance(before, PlayDigits)  # noqa: S101 - it is made below
-            keys.verbs = (PlayDigits(digits=before.digits + key),)
+            keys.verbs = (PlayDigits(digits=before.digits + digits),)
             return None
-        self._keys = DetourFrame(verbs=(PlayDigits(digits=key),))
+        self._keys = DetourFrame(verbs=(PlayDigits(digits=digits),))
         return self._keys

@@ -30,6 +30,7 @@ class FakeLine:
         self.on_left: Callable[[], None] = lambda: None
         self.on_open: Callable[[], None] = lambda: None
         self.is_away = False
+        self.left_for: list[object] = []
         self.heard = b""
         self.playback.last_received = math.inf  # the caller's audio, all the time
         self.overhearing: Sequence[object] = [self]
@@ -91,6 +92,7 @@ class FakeLine:
 
     async def leave(self, detour: DetourFrame) -> bool:
         self.is_away = True
+        self.left_for.append(detour.verbs)
         self.on_left()
         self.playback.begin_anew(time.monotonic())
         return True

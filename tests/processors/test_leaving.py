@@ -2,7 +2,12 @@
 
 import asyncio
 
-from pipecat.frames.frames import VADUserStartedSpeakingFrame
+import pytest
+from pipecat.frames.frames import (
+    OutputDTMFFrame,
+    OutputDTMFUrgentFrame,
+    VADUserStartedSpeakingFrame,
+)
 from pipecat.processors.frame_processor import FrameProcessor
 
 from tests.processors.output_rig import FakeLine, speaking
@@ -11,7 +16,7 @@ from tests.waiting import others_run, time_passes, until
 from twilio_frames.frames import CallBackFrame, DetourFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
 from twilio_frames.protocol import Clear, SendMedia
-from twilio_frames.twiml import Pause
+from twilio_frames.twiml import Pause, PlayDigits
 
 AWAY = DetourFrame(verbs=(Pause(seconds=1),))
 
@@ -66,3 +71,13 @@ async def test_rest_is_said_when_the_line_is_back():
         line.come_back()
         await tap.push_frame(CallBackFrame(detour=AWAY))
         await until(lambda: len(line.audio()) > sent, seconds=3)
+
+
+@pytest.mark.parametrize("kind", [OutputDTMFFrame, OutputDTMFUrgentFrame])
+async def test_keys_of_one_frame_and_of_the_next_are_pressed_together(kind):
+    line = FakeLine()
+    async with speaking(line) as (worker, _):
+        await worker.queue_frames([kind.from_string("415*"), kind.from_string("6#")])
+        await until(lambda: line.is_away, seconds=3)
+
+    assert line.left_for == [(PlayDigits(digits="415*6#"),)]

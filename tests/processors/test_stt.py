@@ -7,6 +7,7 @@ from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
     InputAudioRawFrame,
+    STTMuteFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -174,3 +175,19 @@ async def test_pocketsphinx_answers_in_words(said: str, text: str | None):
     )
     recogniser.close()
     assert texts(down) == ([text] if text else [])
+
+
+async def test_what_is_said_while_muted_is_not_heard():
+    listener = Listener()
+    muted, heard = STTMuteFrame(mute=True), STTMuteFrame(mute=False)
+    await run(listener, *audio(bytes(8000)), muted, *utterance(), heard, *utterance(0.6))
+
+    assert [len(each) for each in listener.utterances] == [0.6 * 16000]
+
+
+async def test_utterance_in_which_a_mute_begins_is_heard_up_to_there():
+    listener = Listener()
+    speaks, *sound, falls_silent = utterance(0.8)
+    await run(listener, speaks, *sound[:20], STTMuteFrame(mute=True), *sound[20:], falls_silent)
+
+    assert [len(each) for each in listener.utterances] == [0.4 * 16000]

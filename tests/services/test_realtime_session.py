@@ -9,6 +9,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.realtime import events
 
 from twilio_frames.frames import SpeechCutFrame
+from twilio_frames.services.realtime.function_results import FunctionResults
 from twilio_frames.services.realtime.orders import Do, Push, Send
 from twilio_frames.services.realtime.session import RealtimeSession
 
@@ -152,3 +153,14 @@ def test_answer_that_was_given_up_is_not_ordered_of_the_next_session():
     configured(session, 20.0)
 
     assert "response.create" not in sent(session)
+
+
+def test_function_that_found_nothing_is_told_as_it_is():
+    results = FunctionResults()
+    call = events.ConversationItem(type="function_call", call_id="1", name="free_tables")
+    results.announced(call)
+    results.called("1", "{}")
+
+    item = results.came(frames.FunctionCallResultFrame("free_tables", "1", {}, result=[]))
+
+    assert (item.type, item.output) == ("function_call_output", "[]")

@@ -49,7 +49,8 @@ class FunctionResults:
 
     def came(self, frame: FunctionCallResultFrame) -> events.ConversationItem:
         """The item that tells a result as it comes."""
-        result = json.dumps(frame.result, ensure_ascii=False) if frame.result else "COMPLETED"
+        is_told = frame.result is not None
+        result = json.dumps(frame.result, ensure_ascii=False) if is_told else "COMPLETED"
         is_final = frame.properties.is_final if frame.properties else True
         self._told.add(frame.tool_call_id)
         self.await_response = True
