@@ -1,8 +1,9 @@
 """How many calls one core bears, and what a call costs: ours, as a drop-in, and stock Pipecat's.
 
     python bench/calls_per_core.py                   # a quarter of an hour
-    python bench/calls_per_core.py --quick           # three minutes, for a first look
+    python bench/calls_per_core.py --quick           # three minutes: a few parts, not exact
     python bench/calls_per_core.py --only search --seconds 30
+    python bench/calls_per_core.py --smart           # with Smart Turn on every side, throughout
     python bench/calls_per_core.py --long            # five minutes more of each side
     python bench/calls_per_core.py --before FOLDER   # beside another checkout of this package
     python bench/calls_per_core.py --json FILE --write README.md --picture docs/calls-per-core.png
@@ -20,7 +21,7 @@ Where they are late again there is no verdict. Parts, for ``--only``:
 - ``steady``: the same few calls to each side, in rounds;
 - ``search``: the largest number of calls;
 - ``churn``: callers who hang up after some 20 s and call again;
-- ``smart``: with Smart Turn on every side (it is off elsewhere);
+- ``smart``: with Smart Turn on every side, which is off elsewhere;
 - ``logs``: ours with a call log and without, in turn;
 - ``profile``: what ours spends its time on (py-spy, if it is installed).
 """
@@ -84,7 +85,8 @@ class Plan:
     exactness: float = 0.1
 
 
-QUICK = Plan(seconds=6.0, calls=4, rounds=1, set_ups=10, driver_calls=50, exactness=0.4)
+QUICK = Plan(seconds=6.0, calls=4, rounds=1, set_ups=6, driver_calls=50, exactness=1.0)
+QUICK_PARTS = ("driver", "setup", "steady", "search", "profile")
 
 
 class Measurement:
@@ -189,7 +191,7 @@ class Measurement:
 
     async def _one(self, name: str, bot: Bot) -> None:
         # Half a dozen answers are what twice is the limit of.
-        load = await bot.fair_load(1, max(20.0, self._plan.seconds))
+        load = await bot.fair_load(1, min(20.0, 1.5 * self._plan.seconds))
         bot.reference = load.result
         self._keep(name, "one", load)
 
@@ -294,11 +296,16 @@ async def measure(options: argparse.Namespace) -> Figures:
     sides = dict(SIDES)
     if options.before:
         sides["ours before"] = replace(SIDES[OURS], package=options.before.resolve())
-    parts = tuple(options.only or PARTS) + (("long",) if options.long else ())
+    if options.smart:
+        sides = {name: replace(side, arguments=("--smart",)) for name, side in sides.items()}
+    parts = tuple(options.only or (QUICK_PARTS if options.quick else PARTS))
+    parts += ("long",) if options.long else ()
     plan = QUICK if options.quick else Plan()
     given = {name: getattr(options, name) for name in ("seconds", "calls", "rounds")}
     plan = replace(plan, **{name: value for name, value in given.items() if value})
-    return await Measurement(plan, parts, sides, phrase_set).run()
+    found = await Measurement(plan, parts, sides, phrase_set).run()
+    found["about"]["smart"] = options.smart
+    return found
 
 
 def main() -> None:
@@ -308,6 +315,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="three minutes, and less exact")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts alone")
+    parser.add_argument("--smart", action="store_true", help="Smart Turn everywhere")
     parser.add_argument("--long", action="store_true", help="and five minutes at the largest")
     parser.add_argument("--seconds", type=float, help="length of each load (15)")
     parser.add_argument("--calls", type=int, help="where it is not the most (8)")

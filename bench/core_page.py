@@ -17,6 +17,7 @@ from picture import draw_bars
 Figures = dict[str, Any]
 _PLACE = re.compile(r"(<!-- calls_per_core -->\n).*?(<!-- /calls_per_core -->)", re.S)
 _LATE = "callers late"
+_MEMORY = "memory_call_mb"
 NONE = "–"  # noqa: RUF001 - as in the other tables
 
 
@@ -86,7 +87,7 @@ def draw(found: Figures, path: Path) -> None:
         "calls on a core at quality": lambda side: _number(side.get("search"), "largest"),
         "CPU of a call, % of the core": _cpu("steady"),
         "CPU to set a call up, ms": lambda side: _number(side.get("set_up"), "set_up_ms"),
-        "memory of a further call, MB": _bot("steady", "memory_call_mb"),
+        "memory of a further call, MB": _bot("steady", _MEMORY),
     }
     draw_bars(
         {
@@ -113,8 +114,9 @@ def tables(found: Figures) -> Iterator[Table]:
 
 
 def _title(about: Figures) -> str:
+    turns = ", Smart Turn throughout" if about.get("smart") else ""
     return (
-        f"{about['date']}, Python {about['python']}, {about['loop']}, 8 kHz, one core of "
+        f"{about['date']}, Python {about['python']}, {about['loop']}, 8 kHz{turns}, one core of "
         f"{about['cores']} for the bot and one for the callers, loads of {about['seconds']:g} s:"
     )
 
@@ -139,39 +141,39 @@ def _profile_table(profile: Figures, shares: dict[str, float]) -> Table:
 Cell = Callable[[Figures], str]
 
 
-def _rows(calls: int, churn_secs: float) -> list[tuple[str, Cell]]:
-    return [
-        ("calls on a core at quality", _largest),
-        (f"CPU of a call, {calls} at once, % of the core", _shown(_cpu("steady"), 2)),
-        ("the same, CPU-seconds a call-minute", _shown(_cpu("steady"), 2, times=0.6)),
-        ("CPU of a call at the largest number, % of the core", _shown(_at_most("cpu"), 2)),
-        ("memory of a further call, MB", _shown(_bot("steady", "memory_call_mb"), 1)),
-        ("asyncio tasks of a call", _shown(_bot("steady", "tasks"), 0)),
-        ("CPU to set a call up, ms", lambda side: _plain(side.get("set_up"), "set_up_ms")),
-        (
-            "longest step of the loop meanwhile, ms",
-            lambda side: _plain(side.get("set_up"), "longest_step_ms"),
-        ),
-        ("first audio p50/p95, ms, one call", _times("one", "first_audio")),
-        (f"the same, {calls} calls", _times("steady", "first_audio")),
-        ("the same, at the largest number", _times("search", "first_audio")),
-        (f"caller's onset to silence p50/p95, ms, {calls} calls", _times("steady", "barge_in")),
-        ("the same, at the largest number", _times("search", "barge_in")),
-        ("event loop late p99/worst, ms, at the largest number", _loop("search")),
-        *_mode_rows("steady", f"{calls} calls"),
-        *_mode_rows("churn", f"{calls} callers who stay some {churn_secs:g} s"),
-        *_mode_rows("long", "five minutes at the largest number"),
-        *_mode_rows("smart", f"{calls} calls with Smart Turn"),
-        ("the same, memory of a further call, MB", _shown(_bot("smart", "memory_call_mb"), 1)),
-        ("the same, first audio p50/p95, ms", _times("smart", "first_audio")),
-        (f"CPU of a call, % of the core, {calls} without logs", _shown(_cpu("without_logs"), 2)),
-        (f"the same, {calls} with logs", _shown(_cpu("with_logs"), 2)),
-    ]
+def _rows(calls: int, churn_secs: float) -> Iterator[tuple[str, Cell]]:
+    largest = "at the largest number"
+    yield "calls on a core at quality", _largest
+    yield f"CPU of a call, % of the core, {calls} calls", _shown(_cpu("steady"), 2)
+    yield f"CPU-seconds a call-minute, {calls} calls", _shown(_cpu("steady"), 2, times=0.6)
+    yield f"CPU of a call, % of the core, {largest}", _shown(_cpu("search"), 2)
+    yield "memory of a further call, MB", _shown(_bot("steady", _MEMORY), 1)
+    yield "asyncio tasks of a call", _shown(_bot("steady", "tasks"), 0)
+    yield "CPU to set a call up, ms", lambda side: _plain(side.get("set_up"), "set_up_ms")
+    yield (
+        "longest step of the loop in setting up, ms",
+        lambda side: _plain(side.get("set_up"), "longest_step_ms"),
+    )
+    for part, what in (("one", "1 call"), ("steady", f"{calls} calls"), ("search", largest)):
+        yield f"first audio p50 / p95, ms, {what}", _times(part, "first_audio")
+    for part, what in (("steady", f"{calls} calls"), ("search", largest)):
+        yield f"caller's onset to silence p50 / p95, ms, {what}", _times(part, "barge_in")
+    yield f"event loop late p99 / worst, ms, {largest}", _loop("search")
+    yield f"gaps over 60 ms a minute of speech, {calls} calls", _gaps("steady")
+    yield from _mode_rows("churn", f"{calls} who stay some {churn_secs:g} s")
+    yield from _mode_rows("long", f"five minutes {largest}")
+    yield from _mode_rows("smart", f"{calls} with Smart Turn")
+    yield (
+        f"memory of a further call, MB, {calls} with Smart Turn",
+        _shown(_bot("smart", _MEMORY), 1),
+    )
+    for part, what in (("without_logs", "without logs"), ("with_logs", "with logs")):
+        yield f"CPU of a call, % of the core, {calls} {what}", _shown(_cpu(part), 2)
 
 
 def _mode_rows(part: str, what: str) -> Iterator[tuple[str, Cell]]:
-    if part != "steady":
-        yield f"CPU of a call, % of the core, {what}", _shown(_cpu(part), 2)
+    yield f"CPU of a call, % of the core, {what}", _shown(_cpu(part), 2)
+    yield f"first audio p50 / p95, ms, {what}", _times(part, "first_audio")
     yield f"gaps over 60 ms a minute of speech, {what}", _gaps(part)
 
 
@@ -212,7 +214,7 @@ def _value(side: Figures, part: str, name: str) -> float:
 
 def _bot(part: str, name: str) -> Callable[[Figures], float]:
     # Memory that is resident stays so: the first load of a kind is the one that tells.
-    if name == "memory_call_mb":
+    if name == _MEMORY:
         return lambda side: _first(side, part, name)
     return lambda side: _value(side, part, name)
 
@@ -224,10 +226,6 @@ def _first(side: Figures, part: str, name: str) -> float:
 
 def _cpu(part: str) -> Callable[[Figures], float]:
     return _bot(part, "cpu")
-
-
-def _at_most(name: str) -> Callable[[Figures], float]:
-    return _bot("search", name)
 
 
 def _shown(value: Callable[[Figures], float], digits: int, *, times: float = 1.0) -> Cell:

@@ -204,7 +204,7 @@ class Bot:
             load,
             LIMITS,
             first=first,
-            most=4 * first,
+            most=8 * first,
             exactness=exactness,
             reference=self.reference,
             on_step=told,

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from twilio_frames.fleet.loop_watch import LoopBlock
 from twilio_frames.processors.warming import warm_up
 from twilio_frames.testing import LoopWatch
-from twilio_frames.testing.loop_watch import LoopBlock
 
 _VENDORS = tuple(
     f"twilio_frames.services.{vendor}" for vendor in ("cartesia", "deepgram", "openai", "realtime")

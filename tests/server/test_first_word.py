@@ -17,6 +17,7 @@ from tests.transport.bots import tone
 from tests.waiting import until
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.call import Call
+from twilio_frames.fleet.loop_watch import LoopWatch
 from twilio_frames.processors.clips import Clip
 from twilio_frames.processors.clips.store import ClipStore
 from twilio_frames.processors.context import PhoneContextAggregator
@@ -30,7 +31,6 @@ from twilio_frames.server import ServerSettings
 from twilio_frames.services.cartesia import PhoneCartesiaTTSService
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.known_speech import said, sound
-from twilio_frames.testing.loop_watch import LoopWatch
 from twilio_frames.testing.vendors import CartesiaServer, Hang
 
 TEXT = "Hello, who is there?"

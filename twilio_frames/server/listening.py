@@ -22,6 +22,7 @@ from twilio_frames.server.calls.switchboard import Bot, Switchboard, describe
 from twilio_frames.server.calls.warm_up import WarmUp
 from twilio_frames.server.connections import Listener, listening_sockets
 from twilio_frames.server.fleet.winding_down import can_hand_over, wind_down
+from twilio_frames.server.loop_blocks import told_of_blocks
 from twilio_frames.server.refusals import Refusals
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import STATE
@@ -277,7 +278,10 @@ async def serve(
     app = create_app(bot, settings, warm_up=warm_up, prepare=prepare)
     if extend is not None:
         extend(app)
-    async with Server(app, host=host, port=port, sockets=sockets) as server:
+    async with (
+        Server(app, host=host, port=port, sockets=sockets) as server,
+        told_of_blocks(settings.blocked_secs),
+    ):
         with signals.caught():
             for line in welcome(settings, server.url, app[STATE].dial_key):
                 announce(line)

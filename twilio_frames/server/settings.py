@@ -77,6 +77,8 @@ class ServerSettings:
         log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
         metrics: Whether ``/metrics`` is kept and served (``TWILIO_FRAMES_METRICS``); left out, it
             is where the ``metrics`` extra is installed. See ``docs/metrics.md``.
+        blocked_secs: From how long on a block of the event loop is logged with its stack, by
+            ``serve()`` (``TWILIO_FRAMES_BLOCKED_SECONDS``); 0: none is.
         recording_needs_consent: Whether a caller has to have agreed before Twilio records the call
             (``TWILIO_FRAMES_RECORDING_NEEDS_CONSENT``).
         callers: Who may call, how often, and what the others hear.
@@ -114,6 +116,7 @@ class ServerSettings:
     log_words: bool = False
     log_digits: bool = False
     metrics: bool | None = None
+    blocked_secs: float = 0.05
     recording_needs_consent: bool = False
     callers: CallerRules = field(default_factory=CallerRules)
     fleet: FleetSettings = field(default_factory=FleetSettings)
@@ -143,6 +146,10 @@ class ServerSettings:
             )
         if self.request_secs <= 0 or self.keep_alive_secs <= 0:
             raise ConfigurationError("expected request_secs and keep_alive_secs above 0")
+        if not self.blocked_secs >= 0:
+            raise ConfigurationError(
+                f"expected blocked_secs of at least 0, got {self.blocked_secs:g}"
+            )
         if self.drain_secs < 0 or self.token_seconds <= 0:
             raise ConfigurationError("expected drain_secs and token_seconds that are positive")
 
@@ -273,6 +280,7 @@ _VARIABLES: _Variables = {
     "log_words": ("TWILIO_FRAMES_LOG_WORDS", _flag),
     "log_digits": ("TWILIO_FRAMES_LOG_DIGITS", _flag),
     "metrics": ("TWILIO_FRAMES_METRICS", _flag),
+    "blocked_secs": ("TWILIO_FRAMES_BLOCKED_SECONDS", _number(float)),
     "recording_needs_consent": ("TWILIO_FRAMES_RECORDING_NEEDS_CONSENT", _flag),
 }
 

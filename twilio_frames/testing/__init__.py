@@ -5,6 +5,7 @@ back when they are played or cleared, query strings of stream URLs are lost, a s
 is not opened again. What it measures is what the caller's ear would have heard.
 """
 
+from twilio_frames.fleet.loop_watch import LoopWatch
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.parties import Voicemail
 from twilio_frames.testing.calls.account import AccountRules, StartDelays
@@ -13,7 +14,6 @@ from twilio_frames.testing.calls.ringing import CallerOptions
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.lines.conditions import LineConditions
 from twilio_frames.testing.lines.route import Stall
-from twilio_frames.testing.loop_watch import LoopWatch
 from twilio_frames.testing.phone import Desk, Phone
 from twilio_frames.testing.phone.call import UnexpectedCallError
 from twilio_frames.testing.replay import read_replay

@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Self
 
-_BEAT_SECS = 0.005
+__all__ = ["LoopBlock", "LoopWatch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +53,23 @@ class LoopWatch:
         assert not watch.blocks, watch.worst
 
     Args:
-        limit: Seconds from which on a block is kept.
+        limit: Seconds from which on a block counts.
+        beat_secs: How often is looked; a block may be longer by this than it is found to be.
+        tell: Is given each block, on the loop; None to keep them in :attr:`blocks`.
     """
 
-    def __init__(self, *, limit: float = 0.02):
+    def __init__(
+        self,
+        *,
+        limit: float = 0.02,
+        beat_secs: float = 0.005,
+        tell: Callable[[LoopBlock], None] | None = None,
+    ):
         self.blocks: list[LoopBlock] = []
-        """The blocks that were found, in order."""
+        """The blocks that were found, in order; none where they are told."""
         self._limit = limit
+        self._beat_secs = beat_secs
+        self._tell = tell or self.blocks.append
         self._beat = (0.0, 0.0)
         self._seen: tuple[float, str] = (0.0, "")
         self._collecting_since: float | None = None
@@ -95,7 +106,7 @@ class LoopWatch:
             await asyncio.to_thread(self._thread.join)
 
     def _schedule(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_BEAT_SECS, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(self._beat_secs, self._tick)
 
     def _tick(self) -> None:
         self._note()
@@ -111,11 +122,11 @@ class LoopWatch:
     def _note(self) -> None:
         (began, cpu_began), self._beat = self._beat, (time.monotonic(), time.thread_time())
         collecting, self._collected_for = self._collected_for, 0.0
-        seconds = self._beat[0] - began - _BEAT_SECS
+        seconds = self._beat[0] - began - self._beat_secs
         if seconds < self._limit:
             return
         seen_at, stack = self._seen
-        self.blocks.append(
+        self._tell(
             LoopBlock(
                 at=began,
                 seconds=seconds,
@@ -126,9 +137,9 @@ class LoopWatch:
         )
 
     def _look(self, loop_thread: int) -> None:
-        while not self._over.wait(_BEAT_SECS):
+        while not self._over.wait(self._beat_secs):
             began, _ = self._beat
-            late = time.monotonic() - began - _BEAT_SECS
+            late = time.monotonic() - began - self._beat_secs
             if late >= self._limit and self._seen[0] != began:
                 frame = sys._current_frames().get(loop_thread)  # pyright: ignore[reportPrivateUsage]
                 self._seen = (began, _stack_of(frame))

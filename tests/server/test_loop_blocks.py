@@ -1,0 +1,66 @@
+"""What blocks the loop of a server is logged with its place, and not again and again."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.server.test_listening import Serving
+from tests.waiting import time_passes
+from twilio_frames.errors import ConfigurationError
+from twilio_frames.fleet.loop_watch import LoopBlock
+from twilio_frames.server import ServerSettings
+from twilio_frames.server.loop_blocks import BlockLog
+
+BLOCK = LoopBlock(at=0.0, seconds=0.2, cpu_secs=0.15, collecting_secs=0.05, stack="  in dawdle\n")
+
+
+def dawdle() -> None:
+    time.sleep(0.2)
+
+
+async def served_and_dawdled(**settings) -> None:
+    serving = Serving()
+    running = asyncio.create_task(serving.run(ServerSettings(warm=False, **settings)))
+    await serving.up
+    await asyncio.sleep(0.1)
+    dawdle()
+    await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.real_time
+async def test_server_logs_what_blocks_its_loop(log_lines):
+    await served_and_dawdled()
+
+    (line,) = [text for text in log_lines if "the event loop was blocked" in text]
+    assert "in dawdle" in line
+    assert "0 ms of it computing" in line
+
+
+@pytest.mark.real_time
+async def test_server_can_be_told_not_to(log_lines):
+    await served_and_dawdled(blocked_secs=0.0)
+
+    assert [text for text in log_lines if "the event loop was blocked" in text] == []
+
+
+async def test_blocks_are_told_once_a_minute(log_lines):
+    blocks = BlockLog()
+    for pause in (0.0, 1.0, 58.0, 2.0, 1.0):
+        await time_passes(pause)
+        blocks.tell(BLOCK)
+
+    first, second = log_lines
+    assert "200 ms, 150 ms of it computing, 50 ms collecting garbage\n  in dawdle" in first
+    assert "; 2 others before it were not told of" in second
+
+
+def test_limit_is_a_time():
+    with pytest.raises(ConfigurationError, match="expected blocked_secs of at least 0, got -1"):
+        ServerSettings(blocked_secs=-1)
+    assert (
+        ServerSettings.from_environment({"TWILIO_FRAMES_BLOCKED_SECONDS": "0.2"}).blocked_secs
+        == 0.2
+    )
