@@ -87,7 +87,7 @@ class AudioSteps(Generic[Piece]):
             return self.rest()
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(2 * self.secs, self._flush)
+            self._timer = loop.call_later(2 * step, self._flush)
         return []
 
     def rest(self) -> list[Piece]:
@@ -266,6 +266,16 @@ class PhoneVAD(VADProcessor):
         analyzer = self._analyzer
         is_idle = analyzer is not None and analyzer.is_quiet and self._told_secs == 0.0
         return self._steps.secs if is_idle else 0.0
+
+    @property
+    def speech_patience_secs(self) -> float:
+        """How much sound may come together by now: in the middle of speech, what goes on together.
+
+        A pause begins up to one piece later by it, and ends speech no later.
+        """
+        analyzer = self._analyzer
+        is_amid = analyzer is not None and analyzer.is_certain and analyzer.silence_secs == 0.0
+        return self._SPEECH_STEP_SECS if is_amid else 0.0
 
     async def _forward(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, VADParamsUpdateFrame):

@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.tests.utils import SleepFrame, run_test
 
 from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
@@ -250,6 +251,32 @@ async def test_audio_of_another_rate_is_judged_as_the_lines(sentence: bytes, rat
 
     assert len(stretches(at_rate)) == 2
     assert stretches(at_rate) == pytest.approx(stretches(as_usual), abs=0.1)
+
+
+class PatienceNotes(PhoneVAD):
+    """Notes how much sound may wait where speech goes on, and where it pauses."""
+
+    def __init__(self) -> None:
+        super().__init__(params=PARAMS)
+        self.speaking, self.paused = set[float](), set[float]()
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        if isinstance(frame, CallerSpeakingFrame):
+            self.speaking.add(self.speech_patience_secs if frame.is_certain else -1.0)
+            assert frame.is_certain or self.speech_patience_secs == 0.0
+        elif isinstance(frame, CallerPausedFrame):
+            self.paused.add(self.speech_patience_secs)
+        await super().push_frame(frame, direction)
+
+
+async def test_only_sound_in_the_middle_of_speech_may_wait(sentence: bytes):
+    vad = PatienceNotes()
+    await run_test(vad, frames_to_send=pushed_in(sentence))
+
+    assert vad.speaking == {-1.0, 0.04}
+    assert vad.paused == {0.0}
 
 
 async def test_pause_is_told_window_by_window(sentence: bytes):

@@ -70,12 +70,16 @@ class PatientVAD(PhoneVAD):
 
     def __init__(self, ear: Ear):
         super().__init__()
-        self.patience = 0.1
+        self.patience, self.speech_patience = 0.1, 0.0
         self._ear = ear
 
     @property
     def patience_secs(self) -> float:
         return self.patience
+
+    @property
+    def speech_patience_secs(self) -> float:
+        return self.speech_patience
 
     async def hear(self, frame: InputAudioRawFrame) -> None:
         self._ear.note(frame)
@@ -152,6 +156,20 @@ async def test_silence_comes_in_steps_and_sound_at_once():
         await caller.heard("20", "20")
 
     assert ear.mulaw == QUIET * 6 + LOUD + QUIET * 5
+
+
+async def test_middle_of_speech_comes_in_steps_and_its_pauses_at_once():
+    async with line(has_vad=True) as (caller, vad, ear):
+        vad.patience, vad.speech_patience = 0.0, 0.04
+        caller.says(LOUD, LOUD, LOUD)
+        await caller.heard("40")
+        caller.says(QUIET, QUIET)
+        await caller.heard("40", "20")
+        caller.says(LOUD)
+        await asyncio.sleep(0.1)
+        await caller.heard("20")
+
+    assert ear.mulaw == LOUD * 3 + QUIET * 2 + LOUD
 
 
 async def test_what_is_missing_or_came_before_leaves_the_steps_in_order():

@@ -287,10 +287,11 @@ class TwilioInput(BaseInputTransport, LineListener):
 
     def _patience(self, media: Media) -> float:
         """How much audio may wait for what comes behind it, seconds."""
+        is_sound = media.payload.translate(None, NEARLY_SILENT)
         if self._vad is None:
             return math.inf
-        # What may be speech does not wait.
-        return 0.0 if media.payload.translate(None, NEARLY_SILENT) else self._vad.patience_secs
+        # What may be the beginning of speech does not wait.
+        return self._vad.speech_patience_secs if is_sound else self._vad.patience_secs
 
     async def _flush(self, pieces: Sequence[Media]) -> None:
         """Pushes audio that waited."""
