@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pipecat.frames.frames import Frame, InputAudioRawFrame, InputDTMFFrame
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    InputDTMFFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
@@ -197,3 +203,19 @@ async def test_two_pieces_are_a_frame_without_a_vad():
         await caller.heard("20", "key")
 
     assert ear.mulaw == LOUD + QUIET + LOUD
+
+
+async def test_silence_comes_in_steps_where_another_vad_takes_the_caller_for_silent():
+    async with line(has_vad=False) as (caller, _, ear):
+        caller.says(*[QUIET] * 2)
+        await caller.heard("40")
+        await ear.broadcast_frame(VADUserStoppedSpeakingFrame)
+        caller.says(*[QUIET] * 8)
+        await caller.heard("100")
+        caller.says(LOUD, LOUD, LOUD)
+        await caller.heard("80", "40")
+        await ear.broadcast_frame(VADUserStartedSpeakingFrame)
+        caller.says(LOUD, QUIET, QUIET)
+        await caller.heard("40")
+
+    assert ear.mulaw == QUIET * 10 + LOUD * 4 + QUIET

@@ -19,6 +19,8 @@ from pipecat.frames.frames import (
     StartFrame,
     StopFrame,
     TTSSpeakFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.transports.base_input import BaseInputTransport
@@ -57,6 +59,8 @@ LONGEST_SECS = 30.0
 _ASK_SECS = 5.0
 _LOOK_SECS = 1.0
 _QUIET_SECS = 0.1
+_STILL_SECS = 0.1
+"""How much silence may come together while a VAD takes the caller for silent, at least."""
 
 
 class TwilioInput(BaseInputTransport, LineListener):
@@ -117,7 +121,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._held_up: ErrorFrame | None = None
         self._ended = False
         self._deaf = False
-        self._is_behind = False
+        self._is_behind = self._is_still = False
         self.take_key: Callable[[str], bool] = lambda _: False
         """Is offered each key that is pressed; what it takes goes into no pipeline."""
 
@@ -148,7 +152,8 @@ class TwilioInput(BaseInputTransport, LineListener):
             self._vad, self._steps.secs = self.next, self.next.patience_secs
             self._hand_on = self._vad.hear if self._vad.is_direct else self.push_frame
         else:
-            self._vad, self._steps.secs = None, self._step_secs
+            secs = self._step_secs
+            self._vad, self._steps.secs = None, max(secs, _STILL_SECS) if secs else 0.0
         if self._beginning is None:
             self._beginning = self.create_task(self._begin())
             EmptyReplies.behind(self, self._apology)
@@ -183,7 +188,9 @@ class TwilioInput(BaseInputTransport, LineListener):
     async def process_frame(self, frame: Frame, direction: FrameDirection):
         """Takes a frame; apologises where nobody else has for an LLM that says nothing."""
         await super().process_frame(frame, direction)
-        if isinstance(frame, FunctionRoundsOverFrame):
+        if isinstance(frame, VADUserStartedSpeakingFrame | VADUserStoppedSpeakingFrame):
+            self._is_still = isinstance(frame, VADUserStoppedSpeakingFrame)
+        elif isinstance(frame, FunctionRoundsOverFrame):
             await self.push_error(frame.reproach, category=ErrorCategory.APPLICATION)
             if self._apology:
                 await self.push_frame(TTSSpeakFrame(self._apology))
@@ -289,7 +296,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         """How much audio may wait for what comes behind it, seconds."""
         is_sound = media.payload.translate(None, NEARLY_SILENT)
         if self._vad is None:
-            return math.inf
+            return self._step_secs if is_sound or not self._is_still else math.inf
         # What may be the beginning of speech does not wait.
         return self._vad.speech_patience_secs if is_sound else self._vad.patience_secs
 
