@@ -12,6 +12,7 @@ from twilio_frames.fleet.register import (
     MOST_NOTES,
     Lease,
     Register,
+    Renewal,
     StreamKind,
     Ticket,
 )
@@ -148,8 +149,8 @@ class RegisterSuite:
         assert standing is not None
         assert (standing.owner, standing.named) == (SECOND.name, FIRST.name)
         assert standing.has_snapshot
-        assert await register.renew(FIRST, {"CA1": first}, 60) == {"CA1"}
-        assert await register.renew(SECOND, {"CA1": second}, 60) == set()
+        assert (await register.renew(FIRST, {"CA1": first}, 60)).lost == {"CA1"}
+        assert await register.renew(SECOND, {"CA1": second}, 60) == Renewal()
         assert not await register.save("CA-unknown", 1, b"", b"", 1)
 
     async def test_the_next_owner_gets_what_the_one_before_wrote(self, register: Register):
@@ -172,7 +173,7 @@ class RegisterSuite:
         # The call goes on without it, as where the register was gone.
         await register.renew(FIRST, {"CA1": fence + 1}, 60)
         assert await register.redeem("token-of-CA1", "CA1", SECOND.name) is None
-        assert await register.renew(FIRST, {"CA1": fence + 1}, 60) == set()
+        assert await register.renew(FIRST, {"CA1": fence + 1}, 60) == Renewal()
 
     async def test_the_next_owner_knows_how_long_nobody_has_heard_of_the_one_before(
         self, register: Register
@@ -245,6 +246,32 @@ class RegisterSuite:
         assert claim.notes == (b"first", b"second")
         await taken_again(register)
 
+    async def test_an_owner_that_was_not_found_gets_callbacks_with_its_renewal_until_struck(
+        self, register: Register
+    ):
+        fence = await taken(register)
+        await register.note("CA1", "a", b"first")
+        await register.note("CA1", "b", b"second")
+        await register.note("CA2", "a", b"of another")
+        for _ in ("told", "the answer was lost"):
+            told = await register.renew(FIRST, {"CA1": fence}, 60)
+            assert told == Renewal(notes={"CA1": (b"first", b"second")})
+        await register.strike("CA1", [b"first"])
+        await register.strike("CA1", [b"first"])
+        told = await register.renew(FIRST, {"CA1": fence}, 60)
+        assert told.notes == {"CA1": (b"second",)}
+        await register.strike("CA1", [b"second"])
+        await register.strike("CA3", [b"of nobody"])
+        assert await register.renew(FIRST, {"CA1": fence}, 60) == Renewal()
+        # Who has lost the call gets none, and the next owner what is left.
+        await register.note("CA1", "c", b"third")
+        await register.issue(ticket(worker=SECOND.name), 60)
+        claim = await register.redeem("token-of-CA1", "CA1", SECOND.name)
+        assert claim is not None
+        assert claim.notes == (b"third",)
+        await register.note("CA1", "d", b"fourth")
+        assert await register.renew(FIRST, {"CA1": fence}, 60) == Renewal(lost=frozenset({"CA1"}))
+
     async def test_what_is_too_large_or_too_many_is_not_kept(self, register: Register):
         fence = await taken(register)
         await register.save("CA1", fence, b"fits", b"", 1)
@@ -259,7 +286,7 @@ class RegisterSuite:
         assert claim.snapshot == b"fits"
 
     async def test_a_register_that_lost_everything_is_told_by_the_owners(self, register: Register):
-        assert await register.renew(FIRST, {"CA1": 4}, 60) == set()
+        assert await register.renew(FIRST, {"CA1": 4}, 60) == Renewal()
         standing = await register.standing("CA1")
         assert standing is not None
         assert (standing.owner, standing.fence) == (FIRST.name, 4)

@@ -15,7 +15,7 @@ from tests.server.test_console import write_log
 from tests.waiting import time_passes, until
 from twilio_frames.answering import MachineVerdict
 from twilio_frames.fleet.memory import MemoryRegister
-from twilio_frames.fleet.register import StreamKind
+from twilio_frames.fleet.register import Lease, StreamKind
 from twilio_frames.frames import CallEndReason, RecordingFrame
 from twilio_frames.server import FleetSettings
 from twilio_frames.server.calls.records import StreamPhase
@@ -135,6 +135,22 @@ async def test_callbacks_of_a_call_without_owner_come_to_the_next_one_in_order_a
     assert record is not None
     await until(lambda: record.sequence == 2)
     assert (record.verdict, record.status) == (MachineVerdict.HUMAN, "in-progress")
+
+
+async def test_an_owner_whom_nobody_found_hears_what_came_meanwhile(open_fleet: Fleet):
+    sites = await open_fleet()
+    owner, other = await up(sites)
+    await time_passes(0.5)
+    # Its lease has run out, as where its process stood still; it carries its call all the same.
+    other.state.fleet._others.clear()  # type: ignore[reportPrivateUsage]
+    await other.post("/amd", {"CallSid": "CA1", "AnsweredBy": "human"})
+    await other.post("/status", status_of("in-progress", 2))
+    record = owner.state.records.get("CA1")
+    assert record is not None
+    assert (record.verdict, record.status) == (None, None)
+    await time_passes(1.5)
+    assert (record.verdict, record.status) == (MachineVerdict.HUMAN, "in-progress")
+    assert not (await far_of(owner).register.renew(Lease(name="x"), {"CA1": 1}, 1.0)).notes
 
 
 def status_of(status: str, number: int) -> dict[str, str]:

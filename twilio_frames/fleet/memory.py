@@ -14,6 +14,7 @@ from twilio_frames.fleet.register import (
     QUICK_SECS,
     Claim,
     Lease,
+    Renewal,
     Standing,
     StreamKind,
     Ticket,
@@ -64,11 +65,11 @@ class MemoryRegister:
         self._tickets: OrderedDict[str, _Ticket] = OrderedDict()
         self._calls: OrderedDict[str, _Call] = OrderedDict()
 
-    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
+    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> Renewal:
         """A worker lives, and has these calls."""
         self._leases[lease.name] = lease, self._clock() + secs
         self._forget_old()
-        lost: set[str] = set()
+        lost, notes = set[str](), dict[str, tuple[bytes, ...]]()
         for call_sid, fence in calls.items():
             call = self._open(call_sid)
             if call.fence > fence:
@@ -76,7 +77,9 @@ class MemoryRegister:
                 continue
             call.owner, call.fence = lease.name, fence
             self._keep(call_sid, call)
-        return frozenset(lost)
+            if call.notes:
+                notes[call_sid] = tuple(call.notes.values())
+        return Renewal(lost=frozenset(lost), notes=notes)
 
     async def leave(self, worker: str) -> None:
         """A worker is gone."""
@@ -204,6 +207,11 @@ class MemoryRegister:
             return False
         notes[key] = body
         return True
+
+    async def strike(self, call_sid: str, notes: Sequence[bytes]) -> None:
+        """Keep these callbacks no longer."""
+        if (call := self._calls.get(call_sid)) is not None:
+            call.notes = {key: body for key, body in call.notes.items() if body not in notes}
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -16,6 +16,7 @@ from twilio_frames.fleet.register import (
     Claim,
     Lease,
     RegisterError,
+    Renewal,
     Standing,
     StreamKind,
     Ticket,
@@ -39,18 +40,21 @@ _RENEW = (
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
-local lost = {}
+local lost, notes = {}, {}
 for i = 3, #KEYS do
-  local fence = tonumber(ARGV[i + 2])
-  local known = tonumber(redis.call('HGET', KEYS[i], 'fence') or 0)
-  if known > fence then
+  local fence = tonumber(ARGV[i + 3])
+  local known = redis.call('HMGET', KEYS[i], 'fence', 'noted')
+  if tonumber(known[1] or 0) > fence then
     lost[#lost + 1] = i - 3
   else
     redis.call('HSET', KEYS[i], 'owner', ARGV[1], 'fence', fence)
     redis.call('PEXPIRE', KEYS[i], ARGV[4])
+    if known[2] then
+      notes[#notes + 1] = {i - 3, redis.call('LRANGE', ARGV[5] .. known[2], 0, -1)}
+    end
   end
 end
-return lost
+return {lost, notes}
 """
 )
 _ISSUE = (
@@ -108,6 +112,7 @@ if fence > 0 and now - tonumber(call[2] or 0) < tonumber(ARGV[5]) then
 end
 redis.call('HSET', KEYS[2], 'owner', ARGV[3], 'fence', fence + 1, 'ended', '', 'taken', now,
            'quick', quick)
+redis.call('HDEL', KEYS[2], 'noted')
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 local notes = redis.call('LRANGE', KEYS[3], 0, -1)
 redis.call('DEL', KEYS[3], KEYS[4])
@@ -154,7 +159,14 @@ if redis.call('SADD', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('RPUSH', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
+-- Its owner, should there be one, sees it there with each renewal.
+redis.call('HSET', KEYS[3], 'noted', ARGV[5])
+if redis.call('PTTL', KEYS[3]) < 0 then redis.call('PEXPIRE', KEYS[3], ARGV[4]) end
 return 1
+"""
+_STRIKE = """
+for _, note in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, note) end
+if redis.call('LLEN', KEYS[1]) == 0 then redis.call('HDEL', KEYS[2], 'noted') end
 """
 
 
@@ -222,14 +234,18 @@ class RedisRegister:
     def _key(self, kind: str, name: str) -> str:
         return f"{self._prefix}{kind}:{name}"
 
-    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
+    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> Renewal:
         """A worker lives, and has these calls."""
         sids = list(calls)
         keys = [self._key("worker", lease.name), self._prefix + "workers"]
         keys += [self._key("call", sid) for sid in sids]
-        given = [lease.name, lease.encoded(), _ms(secs), _KEEP_MS, *calls.values()]
-        lost = await self._run(_RENEW, keys, *given)
-        return frozenset(sids[int(index)] for index in lost)
+        notes = self._key("notes", "")
+        given = [lease.name, lease.encoded(), _ms(secs), _KEEP_MS, notes, *calls.values()]
+        lost, noted = await self._run(_RENEW, keys, *given)
+        return Renewal(
+            lost=frozenset(sids[int(index)] for index in lost),
+            notes={sids[int(index)]: tuple(bodies) for index, bodies in noted if bodies},
+        )
 
     async def leave(self, worker: str) -> None:
         """A worker is gone."""
@@ -343,8 +359,13 @@ class RedisRegister:
         """Keep a callback."""
         if len(body) > LARGEST_NOTE:
             return False
-        keys = [self._key("notes", call_sid), self._key("notekeys", call_sid)]
-        return bool(await self._run(_NOTE, keys, key, body, MOST_NOTES, _KEEP_MS))
+        keys = [self._key(kind, call_sid) for kind in ("notes", "notekeys", "call")]
+        return bool(await self._run(_NOTE, keys, key, body, MOST_NOTES, _KEEP_MS, call_sid))
+
+    async def strike(self, call_sid: str, notes: Sequence[bytes]) -> None:
+        """Keep these callbacks no longer."""
+        keys = [self._key("notes", call_sid), self._key("call", call_sid)]
+        await self._run(_STRIKE, keys, *notes)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -32,6 +32,7 @@ __all__ = [
     "Lease",
     "Register",
     "RegisterError",
+    "Renewal",
     "Standing",
     "StreamKind",
     "Ticket",
@@ -169,6 +170,20 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What a worker is told when it says that it lives.
+
+    Parameters:
+        lost: Those of its calls that others have taken since.
+        notes: The callbacks that came for others of its calls while it was not found, in order.
+            They stay until :meth:`Register.strike`: this answer may come too late.
+    """
+
+    lost: frozenset[str] = frozenset()
+    notes: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict[str, tuple[bytes, ...]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """How a call stands.
 
@@ -212,12 +227,8 @@ class Register(Protocol):
     Each method raises a :class:`RegisterError` if the register cannot be asked.
     """
 
-    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
-        """A worker lives, and has these calls, by their fences; for so many seconds.
-
-        Returns:
-            The calls that others have taken since.
-        """
+    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> Renewal:
+        """A worker lives, and has these calls, by their fences; for so many seconds."""
         ...
 
     async def leave(self, worker: str) -> None:
@@ -296,6 +307,10 @@ class Register(Protocol):
 
     async def note(self, call_sid: str, key: str, body: bytes) -> bool:
         """Keep a callback for a call's next owner; False if it was there, or there are too many."""
+        ...
+
+    async def strike(self, call_sid: str, notes: Sequence[bytes]) -> None:
+        """Keep these callbacks no longer: the call's owner has them."""
         ...
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ from twilio_frames.fleet.register import (
     Claim,
     Lease,
     RegisterError,
+    Renewal,
     Standing,
     StreamKind,
     Ticket,
@@ -109,10 +110,10 @@ class SqliteRegister:
             self._opened = opened
         return self._opened
 
-    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> frozenset[str]:
+    async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> Renewal:
         """A worker lives, and has these calls."""
 
-        def step(db: sqlite3.Connection) -> frozenset[str]:
+        def step(db: sqlite3.Connection) -> Renewal:
             now = time.time()
             _forget_old(db, now)
             db.execute(
@@ -125,7 +126,12 @@ class SqliteRegister:
                     "UPDATE calls SET owner = ?, fence = ?, until = ? WHERE sid = ? AND fence <= ?",
                     (lease.name, fence, now + KEEP_SECS, call_sid, fence),
                 )
-            return frozenset(sid for sid, fence in calls.items() if _fence(db, sid) > fence)
+            lost = frozenset(sid for sid, fence in calls.items() if _fence(db, sid) > fence)
+            notes: dict[str, tuple[bytes, ...]] = {}
+            for sid, body in db.execute("SELECT sid, body FROM notes ORDER BY number"):
+                if sid in calls and sid not in lost:
+                    notes[sid] = (*notes.get(sid, ()), body)
+            return Renewal(lost=lost, notes=notes)
 
         return await self._step(step)
 
@@ -318,6 +324,15 @@ class SqliteRegister:
             return added.rowcount > 0
 
         return await self._step(step)
+
+    async def strike(self, call_sid: str, notes: Sequence[bytes]) -> None:
+        """Keep these callbacks no longer."""
+
+        def step(db: sqlite3.Connection) -> None:
+            struck = [(call_sid, body) for body in notes]
+            db.executemany("DELETE FROM notes WHERE sid = ? AND body = ?", struck)
+
+        await self._step(step)
 
     async def close(self) -> None:
         """Close the file."""

@@ -21,6 +21,7 @@ from twilio_frames.server.metrics import measured
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
 from twilio_frames.server.state import IS_DOOR, STATE, ServerState, make_state
+from twilio_frames.server.webhooks.callbacks import take_note
 
 __all__ = ["create_app"]
 
@@ -76,6 +77,7 @@ def create_app(
     prepare = prepare or getattr(bot, "prepare", None)
     state = make_state(bot, settings or ServerSettings.from_environment(), prepare)
     state.consults.place = partial(place_consult, state)
+    state.fleet.take_note = partial(take_note, state)
     return _served(state, warm_up or getattr(bot, "warm_up", None))
 
 

@@ -122,7 +122,7 @@ async def _carry(
         # Then the record has the call, which is told of what came while there was none.
         await asyncio.sleep(0)
         for note in claim.notes:
-            await take_note(state, record, note)
+            await take_note(state, start.call_sid, note)
         state.fleet.news.set()
         await asyncio.gather(carried, rescue_if_dead(state, call, record))
     except BaseException:

@@ -24,7 +24,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -34,44 +34,26 @@ from twilio_frames.fleet.register import (
     Lease,
     Register,
     RegisterError,
+    Renewal,
     Standing,
     StreamKind,
     Ticket,
 )
 from twilio_frames.fleet.sealing import Seal
+from twilio_frames.server.fleet.owned import Owned
 from twilio_frames.server.fleet.reach import Reach
 from twilio_frames.server.fleet.settings import FleetSettings
 
 __all__ = ["Membership"]
 
 _Value = TypeVar("_Value")
+TakeNote = Callable[[str, bytes], Awaitable[None]]
 
 _NEAR_SECS = 2.0
 """How long the near register may take: it is slow where the whole machine is, and nobody else has
 what it holds."""
 _MOST_UNTOLD = 1000
 """Calls of which it is to be told, when it is back, how they have ended."""
-_SAVES_BITS = 24
-"""Of a save's number, for the owner's own count; above them stands its fence."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Owned:
-    """A call of this worker's.
-
-    Parameters:
-        fence: What proves it to a register.
-        snapshot: What was kept last.
-        progress: Likewise.
-        count: How many saves there were.
-        ended: Why it has ended, whether it goes on, whether its bot has failed.
-    """
-
-    fence: int
-    snapshot: bytes | None = field(default=None, repr=False)
-    progress: bytes = field(default=b"", repr=False)
-    count: int = 0
-    ended: tuple[str, bool, bool] = "", True, False
 
 
 class Membership:
@@ -91,6 +73,8 @@ class Membership:
         self.taking = 0
         self.news = asyncio.Event()
         """Set when the others are to hear soon of a call that began here."""
+        self.take_note: TakeNote | None = None
+        """Told of a call's callbacks that came while this worker was not found."""
         self._token_secs = token_secs
         self._seal = Seal(settings.register_key)
         self._near = Reach(settings.open_near_register(), _NEAR_SECS)
@@ -238,7 +222,7 @@ class Membership:
         if claim is None:
             return None
         if claim.kind is not StreamKind.BACK:
-            self._owned[call_sid] = Owned(fence=claim.fence)
+            self._owned[call_sid] = Owned(call_sid=call_sid, seal=self._seal, fence=claim.fence)
             self._untold.pop(call_sid, None)
         return self._seal.open_claim(claim, call_sid)
 
@@ -270,7 +254,7 @@ class Membership:
     async def _tell(self, reach: Reach, call_sid: str, fence: int) -> None:
         """Tells a register that a call is this worker's, by a fence that another one gave."""
         calls, secs = {call_sid: fence}, self.settings.lease_secs
-        await reach.ask(lambda r: r.renew(self._lease, calls, secs), frozenset[str]())
+        await reach.ask(lambda r: r.renew(self._lease, calls, secs), None)
 
     async def reserved(self) -> int:
         """How many streams are on their way here."""
@@ -325,55 +309,19 @@ class Membership:
     async def _save(
         self, reach: Reach, call_sid: str, snapshot: bytes | None, progress: bytes, count: int
     ) -> bool:
-        if (owned := self._owned.get(call_sid)) is None:
-            return False
-        owned.snapshot = owned.snapshot if snapshot is None else snapshot
-        owned.progress, owned.count = progress, max(owned.count, count)
-        return bool(await self._send(reach, call_sid, owned.fence, snapshot, progress, count))
-
-    async def _send(
-        self,
-        reach: Reach,
-        call_sid: str,
-        fence: int,
-        snapshot: bytes | None,
-        progress: bytes,
-        count: int,
-    ) -> bool | None:
-        """Keeps something in one register; None where that does not answer."""
-        kept = self._seal.close(snapshot, f"snapshot {call_sid}") if snapshot is not None else None
-        told = self._seal.close(progress, f"progress {call_sid}") if progress else b""
-        number = (fence << _SAVES_BITS) + count
-        return await reach.ask(lambda r: r.save(call_sid, fence, kept, told, number), None)
+        owned = self._owned.get(call_sid)
+        return owned is not None and bool(await owned.save(reach, snapshot, progress, count))
 
     async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
         """A call of this worker's has ended, and may go on elsewhere, or may not."""
         if (owned := self._owned.pop(call_sid, None)) is None:
             return
         owned.ended = reason, goes_on, has_failed
-        await self._tell_of_end(self._near, call_sid, owned)
-        if self._far is not None and not await self._tell_of_end(self._far, call_sid, owned):
+        await owned.tell_of_end(self._near)
+        if self._far is not None and not await owned.tell_of_end(self._far):
             self._untold[call_sid] = owned
             while len(self._untold) > _MOST_UNTOLD:
                 self._untold.popitem(last=False)
-
-    async def _tell_of_end(self, reach: Reach, call_sid: str, owned: Owned) -> bool:
-        """Tells how a call has ended, and what was kept last; False where nobody answers."""
-        fence, (reason, goes_on, has_failed) = owned.fence, owned.ended
-        if goes_on and await self._tell_all(reach, call_sid, owned) is None:
-            return False
-        told = await reach.ask(
-            lambda r: r.end(call_sid, fence, reason, goes_on=goes_on, has_failed=has_failed), None
-        )
-        return told is not None
-
-    async def _tell_all(self, reach: Reach, call_sid: str, owned: Owned) -> bool | None:
-        """Keeps in a register what was kept last, should that not have it."""
-        if not owned.count:
-            return True
-        # It changes nothing where that is there.
-        last = owned.snapshot, owned.progress, owned.count
-        return await self._send(reach, call_sid, owned.fence, *last)
 
     async def _tell_of_ends(self, *call_sids: str) -> None:
         """The far register may be back, and not know how calls have ended meanwhile."""
@@ -381,7 +329,7 @@ class Membership:
             owned = self._untold.get(call_sid)
             if owned is None or self._far is None:
                 continue
-            if await self._tell_of_end(self._far, call_sid, owned):
+            if await owned.tell_of_end(self._far):
                 self._untold.pop(call_sid, None)
 
     async def forget(self, call_sid: str) -> None:
@@ -404,27 +352,39 @@ class Membership:
         Returns:
             Its calls that others have taken meanwhile: they are no longer its own.
         """
-        self._lease, self.taking, nothing = lease, 0, (frozenset[str](), None)
+        self._lease, self.taking, nothing = lease, 0, (Renewal(), None)
 
-        async def renew(register: Register) -> "tuple[frozenset[str], Sequence[Lease] | None]":
+        async def renew(register: Register) -> "tuple[Renewal, Sequence[Lease] | None]":
             calls = {sid: owned.fence for sid, owned in self._owned.items()}
-            lost = await register.renew(lease, calls, self.settings.lease_secs)
-            return lost, await register.workers()
+            told = await register.renew(lease, calls, self.settings.lease_secs)
+            return told, await register.workers()
 
-        near_lost, near = await self._near.ask(renew, nothing, is_probe=True)
-        far_lost, far = nothing
+        here, near = await self._near.ask(renew, nothing, is_probe=True)
+        there, far = nothing
         if self._far is not None:
             was_gone = self._far.is_gone
-            far_lost, far = await self._far.ask(renew, nothing, is_probe=True)
+            there, far = await self._far.ask(renew, nothing, is_probe=True)
             if far is not None:
                 await self._tell_of_ends(*self._untold)
             if far is not None and was_gone:
-                for call_sid, owned in list(self._owned.items()):
-                    await self._tell_all(self._far, call_sid, owned)
+                for owned in list(self._owned.values()):
+                    await owned.tell_all(self._far)
         self._note_others(near, far)
-        for call_sid in near_lost | far_lost:
+        lost = here.lost | there.lost
+        for call_sid in lost:
             self._owned.pop(call_sid, None)
-        return near_lost | far_lost
+        for call_sid, notes in (*here.notes.items(), *there.notes.items()):
+            if call_sid in self._owned and self.take_note is not None:
+                await self._take_notes(call_sid, notes, self.take_note)
+        return lost
+
+    async def _take_notes(self, call_sid: str, notes: Sequence[bytes], take: TakeNote) -> None:
+        try:
+            for note in filter(None, (self._seal.open(n, f"note {call_sid}") for n in notes)):
+                await take(call_sid, note)
+        finally:
+            await self._near.ask(lambda r: r.strike(call_sid, notes), None)
+            await self._ask_far(lambda r: r.strike(call_sid, notes), None)
 
     def _note_others(self, near: Sequence[Lease] | None, far: Sequence[Lease] | None) -> None:
         others = self._others if far is None else {one.name: one for one in far}

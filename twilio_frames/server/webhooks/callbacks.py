@@ -56,8 +56,9 @@ async def status(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def take_note(state: ServerState, record: CallRecord, body: bytes) -> None:
-    """Takes a callback that came while the call had no owner."""
+async def take_note(state: ServerState, call_sid: str, body: bytes) -> None:
+    """Takes a callback that came while the call had no owner, or that was not found."""
+    record = state.records.open(call_sid)
     try:
         note = Note.decoded(body)
     except ValueError:

@@ -141,8 +141,7 @@ class Softphone:
                 f"expected fewer than {_MOST_CALLS} calls from this page, got as many: end one",
             )
         await self._open()
-        name = secrets.token_hex(8)
-        ticket = f"{name}.{self._tickets.issue(name)}"
+        ticket = self._tickets.issue(_PROTOCOL)
         return web.json_response({"ticket": ticket, "protocol": _PROTOCOL}, status=201)
 
     def _check_origin(self, request: web.Request) -> None:
@@ -153,8 +152,8 @@ class Softphone:
         """``GET /phone/line``: the call; its ticket is named as a second protocol."""
         self._check_origin(request)
         offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
-        name, _, token = offered[-1].strip().partition(".")
-        if self._exchange is None or not self._tickets.redeem(token, name):
+        ticket = offered[-1].strip()
+        if self._exchange is None or not self._tickets.redeem(ticket, _PROTOCOL):
             raise problem(
                 web.HTTPForbidden, "expected a ticket for one call, got none or a used one"
             )
