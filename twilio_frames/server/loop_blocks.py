@@ -31,19 +31,21 @@ async def told_of_blocks(limit: float) -> AsyncIterator[None]:
 
 
 class BlockLog:
-    """Tells of blocks, at most once a minute."""
+    """Tells of blocks: of one a minute, and of those that are twice as long as the last told."""
 
     def __init__(self) -> None:
         self._told_at = float("-inf")
+        self._told_secs = 0.0
         self._untold = 0
 
     def tell(self, block: LoopBlock) -> None:
-        """Logs a block with its stack, unless one was just before."""
-        if time.monotonic() - self._told_at < _QUIET_SECS:
+        """Logs a block with its stack, unless one like it was just before."""
+        is_soon = time.monotonic() - self._told_at < _QUIET_SECS
+        if is_soon and block.seconds < 2 * self._told_secs:
             self._untold += 1
             return
         more = f"; {self._untold} others before it were not told of" if self._untold else ""
-        self._told_at, self._untold = time.monotonic(), 0
+        self._told_at, self._told_secs, self._untold = time.monotonic(), block.seconds, 0
         logger.warning(
             f"the event loop was blocked, and every call with it: {block.seconds * 1000:.0f} ms, "
             f"{block.cpu_secs * 1000:.0f} ms of it computing, {block.collecting_secs * 1000:.0f} "
