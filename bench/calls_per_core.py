@@ -4,6 +4,7 @@
     python bench/calls_per_core.py --quick           # three minutes: a few parts, not exact
     python bench/calls_per_core.py --only search --seconds 30
     python bench/calls_per_core.py --smart           # with Smart Turn on every side, throughout
+    python bench/calls_per_core.py --vendors         # with the vendors' clients, beside Pipecat's
     python bench/calls_per_core.py --long            # five minutes more of each side
     python bench/calls_per_core.py --before FOLDER   # beside another checkout of this package
     python bench/calls_per_core.py --json FILE --write README.md --picture docs/calls-per-core.png
@@ -21,6 +22,7 @@ Where they are late again there is no verdict. Parts, for ``--only``:
 - ``steady``: the same few calls to each side, in rounds;
 - ``search``: the largest number of calls;
 - ``churn``: callers who hang up after some 20 s and call again;
+- ``burst``: the few calls, while 20 others arrive within a second;
 - ``smart``: with Smart Turn on every side, which is off elsewhere;
 - ``logs``: ours with a call log and without, in turn;
 - ``profile``: what ours spends its time on (py-spy, if it is installed).
@@ -36,8 +38,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,9 +59,16 @@ SIDES = {
     "ours as a drop-in": Side(file="drop_in_bot.py"),
     "stock Pipecat": Side(file="stock_bot.py"),
 }
-PARTS = ("driver", "setup", "steady", "search", "churn", "smart", "logs", "profile")
+VENDOR_SIDES = {
+    OURS: Side(file="vendor_bot.py", arguments=("ours",)),
+    "stock Pipecat": Side(file="vendor_bot.py", arguments=("stock",)),
+}
+VENDOR_PARTS = ("steady", "search", "churn", "burst", "profile")
+PARTS = ("driver", "setup", "steady", "search", "churn", "burst", "smart", "logs", "profile")
+_ADDRESSES = ("DEEPGRAM_BASE_URL", "OPENAI_BASE_URL", "CARTESIA_BASE_URL")
 CHURN_SECS = 20.0
 LONG_SECS = 300.0
+NEWCOMERS = 20
 _FULL = 0.7
 """The share of a core that the calls may take with which a search begins, by what a few cost."""
 
@@ -80,9 +89,9 @@ class Plan:
     seconds: float = 15.0
     calls: int = 8
     rounds: int = 2
-    set_ups: int = 25
+    set_ups: int = 15
     driver_calls: int = 150
-    exactness: float = 0.1
+    exactness: float = 0.12
 
 
 QUICK = Plan(seconds=6.0, calls=4, rounds=1, set_ups=6, driver_calls=50, exactness=1.0)
@@ -169,7 +178,7 @@ class Measurement:
 
         Which side goes first changes from round to round.
         """
-        if {"steady", "search", "churn"} & {*self._parts}:
+        if {"steady", "search", "churn", "burst"} & {*self._parts}:
             for name, bot in bots.items():
                 set_up = self.found[name].get("set_up")
                 if set_up is not None:
@@ -184,6 +193,11 @@ class Measurement:
         if "churn" in self._parts:
             for name, bot in bots.items():
                 await self._load(name, "churn", bot, self._plan.calls, call_secs=CHURN_SECS)
+        if "burst" in self._parts:
+            for name, bot in bots.items():
+                load, came = await bot.burst(self._plan.calls, self._plan.seconds, NEWCOMERS)
+                self._keep(name, "burst", load)
+                self.found[name]["newcomers"] = came.to_dict()
         if "long" in self._parts:
             for name, bot in bots.items():
                 calls = self._largest(name) or self._plan.calls
@@ -288,23 +302,37 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+@asynccontextmanager
+async def vendors() -> AsyncIterator[None]:
+    """Deepgram, OpenAI and Cartesia on the callers' core, over sockets; bots learn where."""
+    (core,) = os.sched_getaffinity(0)
+    async with BenchProcess("vendor_servers.py", core=core) as servers:
+        serving = await servers.wait_for("serving")
+        os.environ.update({name: serving[name] for name in _ADDRESSES})
+        yield
+
+
 async def measure(options: argparse.Namespace) -> Figures:
     """Measures what is asked for."""
     phrase_set = await prepare()
     gc.collect()
     gc.freeze()
-    sides = dict(SIDES)
+    sides = dict(VENDOR_SIDES if options.vendors else SIDES)
     if options.before:
         sides["ours before"] = replace(SIDES[OURS], package=options.before.resolve())
     if options.smart:
         sides = {name: replace(side, arguments=("--smart",)) for name, side in sides.items()}
     parts = tuple(options.only or (QUICK_PARTS if options.quick else PARTS))
+    if options.vendors:
+        parts = tuple(part for part in parts if part in VENDOR_PARTS)
     parts += ("long",) if options.long else ()
     plan = QUICK if options.quick else Plan()
     given = {name: getattr(options, name) for name in ("seconds", "calls", "rounds")}
     plan = replace(plan, **{name: value for name, value in given.items() if value})
-    found = await Measurement(plan, parts, sides, phrase_set).run()
-    found["about"]["smart"] = options.smart
+    measurement = Measurement(plan, parts, sides, phrase_set)
+    async with vendors() if options.vendors else AsyncExitStack():
+        found = await measurement.run()
+    found["about"] |= {"smart": options.smart, "vendors": options.vendors}
     return found
 
 
@@ -315,6 +343,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="three minutes, and less exact")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts alone")
+    parser.add_argument("--vendors", action="store_true", help="the vendors' clients")
     parser.add_argument("--smart", action="store_true", help="Smart Turn everywhere")
     parser.add_argument("--long", action="store_true", help="and five minutes at the largest")
     parser.add_argument("--seconds", type=float, help="length of each load (15)")

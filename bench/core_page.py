@@ -115,6 +115,7 @@ def tables(found: Figures) -> Iterator[Table]:
 
 def _title(about: Figures) -> str:
     turns = ", Smart Turn throughout" if about.get("smart") else ""
+    turns += ", the clients of Deepgram, OpenAI and Cartesia" if about.get("vendors") else ""
     return (
         f"{about['date']}, Python {about['python']}, {about['loop']}, 8 kHz{turns}, one core of "
         f"{about['cores']} for the bot and one for the callers, loads of {about['seconds']:g} s:"
@@ -161,6 +162,8 @@ def _rows(calls: int, churn_secs: float) -> Iterator[tuple[str, Cell]]:
     yield f"event loop late p99 / worst, ms, {largest}", _loop("search")
     yield f"gaps over 60 ms a minute of speech, {calls} calls", _gaps("steady")
     yield from _mode_rows("churn", f"{calls} who stay some {churn_secs:g} s")
+    yield f"gaps over 60 ms a minute of speech, {calls} while 20 arrive in 1 s", _gaps("burst")
+    yield "of those 20: failed, unanswered, gaps", _newcomers
     yield from _mode_rows("long", f"five minutes {largest}")
     yield from _mode_rows("smart", f"{calls} with Smart Turn")
     yield (
@@ -175,6 +178,15 @@ def _mode_rows(part: str, what: str) -> Iterator[tuple[str, Cell]]:
     yield f"CPU of a call, % of the core, {what}", _shown(_cpu(part), 2)
     yield f"first audio p50 / p95, ms, {what}", _times(part, "first_audio")
     yield f"gaps over 60 ms a minute of speech, {what}", _gaps(part)
+
+
+def _newcomers(side: Figures) -> str:
+    came = side.get("newcomers")
+    if came is None:
+        return NONE
+    if not came["is_trustworthy"]:
+        return _LATE
+    return f"{came['failed']}, {came['unanswered']}, {came['gaps']['count']}"
 
 
 def _loads(side: Figures, part: str) -> list[Figures] | None:
@@ -316,5 +328,5 @@ def _every(found: Figures) -> Iterator[Figures]:
         for part, loads in side.items():
             if part == "search":
                 yield from loads["steps"]
-            elif part != "set_up":
+            elif part not in ("set_up", "newcomers"):
                 yield from loads

@@ -27,6 +27,7 @@ from twilio_frames.testing.load import (
 )
 from twilio_frames.testing.load.figures import LoadProgress
 from twilio_frames.testing.load.phrases import PhraseSet
+from twilio_frames.testing.load.run import SETTLING_SECS
 from twilio_frames.testing.load.search import SearchResult, Step
 
 LIMITS = QualityLimits(gaps_per_minute=0.0)
@@ -153,12 +154,11 @@ class Bot:
 
     async def load(self, calls: int, seconds: float, *, call_secs: float | None = None) -> Load:
         """So many calls, for so long once they are all up."""
-        a_second = min(_MOST_A_SECOND, _SET_UP_SHARE / self.set_up_secs)
         plan = LoadPlan(
             url=self.url,
             calls=calls,
             seconds=seconds,
-            ramp=calls / a_second,
+            ramp=self._ramp(calls),
             call_secs=call_secs,
             behaviour=CallerBehaviour(interrupting=_INTERRUPTING),
         )
@@ -177,6 +177,25 @@ class Bot:
 
     def _shortfalls(self, result: LoadResult) -> tuple[str, ...]:
         return tuple(LIMITS.shortfalls(result, self.reference))
+
+    async def burst(self, calls: int, seconds: float, newcomers: int) -> tuple[Load, LoadResult]:
+        """What so many calls notice while others arrive within a second, and what those do."""
+        steady = asyncio.create_task(self.load(calls, seconds))
+        await asyncio.sleep(self._ramp(calls) + SETTLING_SECS + 1.0)
+        plan = LoadPlan(
+            url=self.url,
+            calls=newcomers,
+            seconds=max(1.0, seconds - 5.0),
+            ramp=1.0,
+            settling=0.1,
+            behaviour=CallerBehaviour(interrupting=_INTERRUPTING),
+            seed=1,
+        )
+        came = await run_load(plan, phrase_set=self._phrase_set)
+        return await steady, came
+
+    def _ramp(self, calls: int) -> float:
+        return calls / min(_MOST_A_SECOND, _SET_UP_SHARE / self.set_up_secs)
 
     async def fair_load(self, calls: int, seconds: float) -> Load:
         """A load that gets a second chance where the callers, or the machine, may be to blame."""

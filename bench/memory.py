@@ -1,6 +1,6 @@
 """Whether memory stays flat: over thousands of short calls, and in one that lasts an hour.
 
-    python bench/memory.py --picture memory.png              # 10,000 calls, ten minutes
+    python bench/memory.py --picture memory.png              # 10,000 calls, eleven minutes
     python bench/memory.py --calls 1000
     python bench/memory.py --hour --picture hour.png         # in virtual time, some minutes
 
@@ -114,8 +114,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--calls", type=int, default=10_000, help="to be made (10000)")
-    parser.add_argument("--at-once", type=int, default=60, help="callers (60)")
-    parser.add_argument("--call-secs", type=float, default=2.0, help="of a call, on average (2)")
+    parser.add_argument("--at-once", type=int, default=30, help="callers (30)")
+    parser.add_argument("--call-secs", type=float, default=1.0, help="of a call, on average (1)")
     parser.add_argument("--hour", action="store_true", help="one call of an hour")
     parser.add_argument("--secs", type=float, default=_HOUR_SECS, help="of that call (3600)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the points to a file")

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+import bot_loop
 import our_bot
 import stand_ins
 import stock_bot
@@ -84,9 +85,9 @@ def main() -> None:
     logger.remove()
     logger.add(sys.stderr, level="ERROR")
     if sys.argv[1] == "ours":
-        asyncio.run(watched(our_bot.serve_warm(partial(our_bot.talk, services=ours))))
+        bot_loop.run(watched(our_bot.serve_warm(partial(our_bot.talk, services=ours))))
     else:
-        asyncio.run(watched(stock_bot.serve(stock)))
+        bot_loop.run(watched(stock_bot.serve(stock)))
 
 
 if __name__ == "__main__":
