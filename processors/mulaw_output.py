@@ -404,7 +404,8 @@ class MulawOutput(BaseOutputTransport):
                 if self._rounds.rounds:
                     self._rounds.note(thing)
                 # It is a system frame already: nothing but a kept end goes ahead of it.
-                push = self.push_frame if self._pusher.reply_end is None else self._pusher.push
+                # A word tells a subclass nothing of who begins and ends to speak.
+                push = super().push_frame if self._pusher.reply_end is None else self._pusher.push
                 await push(thing)
             case SendMarkFrame():
                 await self._set_mark(thing)

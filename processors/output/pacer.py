@@ -97,7 +97,7 @@ class OutputPacer:
         self._is_cutting = False
         self._fades_in = False
         self._marks_are_lost = False
-        self._line_heard = self._heard_last = 0
+        self._heard_last = 0
         self._short_messages = 0
         line.on_echo, line.on_open = self._wake.set, self.wake
         line.on_end = self._line_ended
@@ -140,13 +140,13 @@ class OutputPacer:
         """Finds out what was heard last, by the clock: no mark comes any more."""
         if not self._is_cutting:
             heard = self._line.playback.heard_at_end(time.monotonic())
-            self._heard_last = self._hear_line(heard)
+            self._heard_last = self._sent.hear(heard, self._tell_heard)
         self.queue.tell_news()
 
     def _line_left(self) -> None:
         """Takes for heard what Twilio still has: it is played before anything else."""
         self._end_cut()
-        self._heard_last = self._hear_line(self._line.playback.sent)
+        self._heard_last = self._sent.hear(self._line.playback.sent, self._tell_heard)
         self.queue.tell_news()
 
     async def run(self, goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -161,7 +161,7 @@ class OutputPacer:
             self._wake.clear()
             now = time.monotonic()
             is_late = self._marks_are_lost or now > self._queue_ends_at + playback.round_trip
-            if is_late or playback.heard > self._line_heard or self.queue.has_news:
+            if is_late or playback.heard > self._sent.line_heard or self.queue.has_news:
                 await self._deliver_heard(is_late=is_late)
             # A mark that is back lets nothing be sent, unless something waited for it.
             if self._may_send or self.queue.has_barrier or now >= sends_at:
@@ -223,11 +223,14 @@ class OutputPacer:
                 # Cut, or dropped, while the background was mixed in.
                 return True
             self._fades_in = False
-        stretch = Stretch(0, piece.begin, audio, 0.0, piece.is_speech)
-        if await self._send_stretch(stretch) and piece.is_speech:
-            self.spoke_at = stretch.plays_at if self.spoke_at is None else self.spoke_at
-            if now >= self.tells_sent_at:
-                await self.on_sent(piece)
+        plays_at = max(playback.ends_at, time.monotonic())
+        self._sent.add(Stretch(playback.sent, piece.begin, audio, plays_at, piece.is_speech))
+        if await self._line.send_audio(audio):
+            self._queue_ends_at = playback.ends_at
+            if piece.is_speech:
+                self.spoke_at = plays_at if self.spoke_at is None else self.spoke_at
+                if now >= self.tells_sent_at:
+                    await self.on_sent(piece)
         return True
 
     @property
@@ -245,20 +248,10 @@ class OutputPacer:
         if not audio:
             self._silent_until = now + _BACKGROUND_LEAD
         elif self.is_held_ahead or not self.is_held:
-            stretch = Stretch(0, self.queue.sent, audio, 0.0, is_speech=False, is_queued=False)
-            await self._send_stretch(stretch)
+            place, plays_at = self.queue.sent, max(playback.ends_at, time.monotonic())
+            self._sent.add(Stretch(playback.sent, place, audio, plays_at, False, is_queued=False))
+            await self._line.send_audio(audio)
         return 0
-
-    async def _send_stretch(self, stretch: Stretch) -> bool:
-        playback = self._line.playback
-        stretch.line, stretch.plays_at = playback.sent, playback.ends_at
-        self._sent.add(stretch)
-        if not await self._line.send_audio(stretch.audio):
-            return False
-        stretch.plays_at = playback.ends_at - len(stretch.audio) / SAMPLE_RATE
-        if stretch.is_queued:
-            self._queue_ends_at = playback.ends_at
-        return True
 
     async def _deliver_heard(self, *, is_late: bool) -> None:
         """Tells what has been heard by now.
@@ -272,7 +265,8 @@ class OutputPacer:
             line, heard = self._line, self._heard_last
             if line.is_open:
                 on_line = self._heard_on_line() if is_late else line.playback.heard
-                heard = self._hear_line(on_line)
+                is_overheard = line.overhearing or self.on_heard is not None
+                heard = self._sent.hear(on_line, self._tell_heard if is_overheard else None)
             # A line that is left is left once: what waits for the next time stays where it lies.
             goes_on = True
             while goes_on:
@@ -314,17 +308,11 @@ class OutputPacer:
             return playback.sent
         return playback.position(now) if self._marks_are_lost else playback.heard
 
-    def _hear_line(self, line_position: int) -> int:
-        """Up to where the queue is heard when the line is; tells who listens in at the line."""
-        self._line_heard = line_position
-        position = self.queue.heard
-        for stretch in self._sent.hear(line_position):
-            position = stretch.queue + len(stretch.audio) * stretch.is_queued
-            if self._line.overhearing:
-                self._line.bot_heard(stretch.audio, stretch.plays_at)
-            if stretch.is_queued and self.on_heard is not None:
-                self._heard_audio.append(HeardAudio(stretch.audio, stretch.is_speech))
-        return position
+    def _tell_heard(self, stretch: Stretch) -> None:
+        if self._line.overhearing:
+            self._line.bot_heard(stretch.audio, stretch.plays_at)
+        if stretch.is_queued and self.on_heard is not None:
+            self._heard_audio.append(HeardAudio(stretch.audio, stretch.is_speech))
 
     async def hold(self) -> bool:
         """Falls silent at once, and keeps what was not heard; False if nothing is being said."""
@@ -433,7 +421,7 @@ class OutputPacer:
             if not self._is_cutting:
                 return
             position = playback.cut.position if playback.cut else playback.heard
-            things = self.queue.hear(self._hear_line(position))
+            things = self.queue.hear(self._sent.hear(position, self._tell_heard))
             self._end_cut()
             await self._hand_on(things)
 

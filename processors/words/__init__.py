@@ -38,7 +38,6 @@ from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextF
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.audio.mulaw import NEARLY_SILENT
 from twilio_frames.processors.words.progress import NANOSECONDS, SecondsBefore, baseline_of
-from twilio_frames.processors.words.sounding import BLOCK
 from twilio_frames.processors.words.text_layer import Lay, Sound, TextLayer
 from twilio_frames.processors.words.utterance import HeardTextFrame, Utterance, heard_text
 
@@ -166,7 +165,12 @@ class WordAligner:
         utterance = self._utterances.get(frame.context_id) or self._utterance(frame.context_id)
         # Zero where the service has told of no word since the call began.
         if frame.pts is not None:
-            utterance.take_timed(frame)
+            utterance.is_timed, utterance.last_word = True, frame.text
+            utterance.words_timed += len(frame.text.split())
+            if utterance.announced:
+                # What is to be shown ahead of the word goes with it.
+                utterance.waiting += utterance.take_shown()
+            utterance.waiting.append(frame)
             self._settle(utterance)
             return True
         if not utterance.is_known:
@@ -228,7 +232,7 @@ class WordAligner:
         if utterance.placed and spoken_words:
             begin = utterance.placed[0][0]
             last = [frame for place, frame in utterance.placed if place == begin]
-            self._lay_group(last, begin, utterance.end)
+            self._lay_over(last, begin, utterance.end)
         for text in () if utterance.is_timed else utterance.leading:
             words = text.text.split()[:spoken_words]
             spoken_words -= len(words)
@@ -318,19 +322,28 @@ class WordAligner:
                 break
             frames = [frame for _, frame in placed[:count]]
             is_end = utterance.is_over and end == utterance.end
-            if is_end or (utterance.skipped and utterance.has_skipped(frames)):
-                self._lay_end(frames, begin, end, utterance)
-            else:
-                self._lay_group(frames, begin, end)
+            is_end = is_end or bool(utterance.skipped and utterance.has_skipped(frames))
+            if not is_end:
                 utterance.told += [frame.text for frame in frames]
                 utterance.told_end = end
             del placed[:count]
+            sound, word = self._sound(begin, end), frames[0]
+            end -= len(sound) - len(sound.rstrip(NEARLY_SILENT) or sound)
+            if count == 1 and isinstance(word, TTSTextFrame) and len(word.text.split()) < 2:
+                self._lay(heard_text(word, word.text), end)
+            elif is_end:
+                self._lay_end(frames, begin, end, utterance)
+            else:
+                self._lay_over(frames, begin, end)
 
     def _place_waiting(self, utterance: Utterance, *, is_last: bool = False) -> None:
         """Places what waits; a text that may have been skipped, once the word behind it is here."""
-        if utterance.begin is None:
+        if utterance.begin is None or not utterance.waiting:
             return
-        for frame in utterance.take_placeable(is_last=is_last):
+        waiting, utterance.waiting = utterance.waiting, []
+        if len(waiting) > 1 or utterance.announced or len(waiting[0].text.split()) > 1:
+            waiting, utterance.waiting = utterance.placeable(waiting, is_last=is_last)
+        for frame in waiting:
             place, pts = utterance.begin, frame.pts or utterance.last_pts
             if pts:
                 if utterance.baseline is None:
@@ -363,16 +376,10 @@ class WordAligner:
         begin = utterance.placed[0][0]
         frames = [frame for place, frame in utterance.placed if place == begin]
         frames = [frame for frame in frames if not utterance.has_skipped([frame])]
-        end = self._end_of_sound(begin, utterance.end)
+        sound = self._sound(begin, utterance.end)
+        end = utterance.end - (len(sound) - len(sound.rstrip(NEARLY_SILENT) or sound))
         if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frames[-1])):
-            self._lay_group(frames, begin, end)
-
-    def _lay_group(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:
-        word, *others = frames
-        if not others and isinstance(word, TTSTextFrame) and len(word.text.split()) < 2:
-            self._lay(heard_text(word, word.text), self._end_of_sound(begin, end))
-        else:
-            self._lay_over(frames, begin, self._end_of_sound(begin, end))
+            self._lay_over(frames, begin, end)
 
     def _lay_end(
         self, frames: list[AggregatedTextFrame], begin: int, end: int, utterance: Utterance
@@ -381,13 +388,9 @@ class WordAligner:
 
         Pipecat gives all that a service has not told of the time of the last word that it has.
         """
-        if len(frames) > 1 or len(frames[0].text.split()) > 1:
-            end = self._end_of_sound(begin, end)
-            told = sum(not utterance.may_be_rest(frame) for frame in frames)
-            left = self._texts.lay_whole(frames, begin, end, begun=frames[0], told=told)
-            self._leave_out(left, utterance)
-        else:
-            self._lay_group(frames, begin, end)
+        told = sum(not utterance.may_be_rest(frame) for frame in frames)
+        left = self._texts.lay_whole(frames, begin, end, begun=frames[0], told=told)
+        self._leave_out(left, utterance)
 
     def _lay_whole(self, texts: Sequence[AggregatedTextFrame], utterance: Utterance) -> None:
         """Lays texts over the sound that has come for them, and not for those before them."""
@@ -401,12 +404,6 @@ class WordAligner:
         """Notes what made no sound, if a voice was to speak it, for the memory."""
         if utterance.was_announced and utterance.is_remembered:
             self._unsounded += [text.text for text in texts if isinstance(text, TTSTextFrame)]
-
-    def _end_of_sound(self, begin: int, end: int) -> int:
-        """Where the last block ends that holds sound before a place; there if there is none."""
-        sound = self._sound(begin, end)
-        loud = len(sound.rstrip(NEARLY_SILENT))
-        return end - max(0, len(sound) - -(-loud // BLOCK) * BLOCK) if loud else end
 
     def _lay_over(self, texts: Iterable[AggregatedTextFrame], begin: int, end: int) -> None:
         self._texts.lay_over(texts, begin, end)

@@ -235,33 +235,26 @@ class Utterance:
         self.text_leads = True
         self.came_at[frame.id] = 0 if self.begin is None else self.end - self.segment
 
-    def take_timed(self, frame: TTSTextFrame) -> None:
-        """Notes a word with a time; what is to be shown ahead of it goes with it."""
-        self.is_timed, self.last_word = True, frame.text
-        self.words_timed += len(frame.text.split())
-        if self.announced:
-            self.waiting += self.take_shown()
-        self.waiting.append(frame)
-
-    def take_placeable(self, *, is_last: bool) -> list[AggregatedTextFrame]:
-        """What waits for its place and can have one.
+    def placeable(
+        self, waiting: list[AggregatedTextFrame], *, is_last: bool
+    ) -> tuple[list[AggregatedTextFrame], list[AggregatedTextFrame]]:
+        """What of that which waits for its place can have one, and what is to wait on.
 
         A service that goes on with the next text has Pipecat give the rest of the one before the
         time of the next one's first word, which is told right behind it. More than that has one
         time where an utterance is over, and nothing was told of it.
 
         Args:
+            waiting: What waits.
             is_last: Whether no word will be told any more.
         """
         before = self.last_pts
-        for frame, behind in pairwise(self.waiting):
+        for frame, behind in pairwise(waiting):
             if frame.pts != before and self._is_rest_of_another(frame, behind):
                 self.skipped.add(frame.id)
             before = frame.pts
-        keeps_last = bool(self.waiting) and not is_last and self.may_be_rest(self.waiting[-1])
-        waiting = self.waiting[:-1] if keeps_last else self.waiting
-        self.waiting = self.waiting[len(waiting) :]
-        return waiting
+        count = len(waiting) - (not is_last and self.may_be_rest(waiting[-1]))
+        return waiting[:count], waiting[count:]
 
     def may_be_rest(self, frame: AggregatedTextFrame) -> bool:
         """Whether several words came with one time, or the only one of a text."""

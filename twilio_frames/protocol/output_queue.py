@@ -361,16 +361,14 @@ class Stretch:
     is_speech: bool = True
     is_queued: bool = True
 
-    @property
-    def queue_end(self) -> int:
-        """Up to where in the output queue it goes."""
-        return self.queue + len(self.audio) * self.is_queued
-
 
 class SentAudio:
     """What has been sent and not been heard, in the order of the line."""
 
     def __init__(self) -> None:
+        self.line_heard = 0
+        """Up to where the line has been heard."""
+        self._queue_heard = 0
         self._stretches: deque[Stretch] = deque()
         self.add = self._stretches.append
         """Notes audio, behind all that was noted before."""
@@ -399,25 +397,26 @@ class SentAudio:
                 return stretch.queue + (line - stretch.line) * stretch.is_queued
         return None
 
-    def hear(self, line: int) -> list[Stretch]:
-        """Takes what has been heard by now, and was not taken before.
+    def hear(self, line: int, tell: Callable[[Stretch], None] | None = None) -> int:
+        """Forgets what has been heard by now.
 
         Args:
             line: Up to where the line has been heard.
+            tell: Told what was heard, in order, a message cut in two where need be; nothing twice.
 
         Returns:
-            What was heard, in order, a message cut in two where need be; nothing twice.
+            Up to where that is in the output queue.
         """
-        heard: list[Stretch] = []
+        self.line_heard = line
         while self._stretches and line > self._stretches[0].line:
-            first = self._stretches[0]
-            length = line - first.line
-            if length < len(first.audio):
-                heard.append(_part(first, 0, length))
-                self._stretches[0] = _part(first, length, len(first.audio))
-                break
-            heard.append(self._stretches.popleft())
-        return heard
+            heard = self._stretches.popleft()
+            if (length := line - heard.line) < len(heard.audio):
+                self._stretches.appendleft(_part(heard, length, len(heard.audio)))
+                heard = _part(heard, 0, length)
+            self._queue_heard = heard.queue + len(heard.audio) * heard.is_queued
+            if tell is not None:
+                tell(heard)
+        return self._queue_heard
 
 
 def _part(stretch: Stretch, begin: int, end: int) -> Stretch:

@@ -37,6 +37,7 @@ from twilio_frames.protocol.messages import BYTES_PER_SECOND
 _CLOCK_SECS = 0.002
 _DELAYS_KEPT = 16
 _MOST_MARKS = 4000
+_MOST_PLAYED = 100
 _FRAME_SAMPLES = 160
 # What is sent with less than this ahead of it may find the buffer empty at Twilio: one message is
 # taken to be slower than another by no more than this.
@@ -107,10 +108,25 @@ class _Run:
     """Audio that plays without a break.
 
     Its first byte, counted from the stream's begin, would have played at ``began`` if all of it
-    had been in this run.
+    had been in this run, by the marks that were played and have been looked at.
     """
 
     began: Interval | None = None
+    played: list[tuple[int, Interval]] = field(default_factory=list[tuple[int, Interval]])
+
+    def began_by_now(self) -> Interval | None:
+        """When it began, by all marks.
+
+        Playback may stand still, but never runs ahead: what says so says nothing.
+        """
+        for position, dated in self.played:
+            begin, end = dated.begin - position, dated.end - position
+            if (known := self.began) is not None and begin <= known.end:
+                begin, end = max(begin, known.begin), min(end, known.end)
+            if begin <= end:
+                self.began = Interval(begin, end)
+        self.played.clear()
+        return self.began
 
 
 @dataclass(slots=True)
@@ -122,20 +138,6 @@ class _Mark:
     run: _Run
     is_cut: bool = False
     dated: Interval | None = None
-
-    def date_run(self) -> None:
-        """Tells the audio around it when it began to play; this mark was played.
-
-        Playback may stand still, but never runs ahead: what says so says nothing.
-        """
-        if self.dated is None:
-            return
-        begin, end = self.dated.begin - self.position, self.dated.end - self.position
-        if (known := self.run.began) is not None and begin <= known.end:
-            begin, end = max(begin, known.begin), min(end, known.end)
-            if begin > end or (begin, end) == (known.begin, known.end):
-                return
-        self.run.began = Interval(begin, end)
 
 
 @dataclass(slots=True)
@@ -278,7 +280,11 @@ class Playback:
             return self._fence_echoed(self._cutting, mark)
         self._delays.append(now - mark.due_at)
         self.round_trip = min(self._delays)
-        mark.date_run()
+        if mark.dated is not None:
+            # Where a cut was is asked seldom, and all of them may tell then.
+            mark.run.played.append((mark.position, mark.dated))
+            if len(mark.run.played) == _MOST_PLAYED:
+                mark.run.began_by_now()
         self.heard = max(self.heard, mark.position)
         return [] if is_own else [_echo(mark, flushed=False)]
 
@@ -316,9 +322,10 @@ class Playback:
         for mark in cutting.echoes:
             if not is_in or (happened and mark.dated and mark.dated.end < happened.end):
                 surely_heard = max(surely_heard, mark.position)
-                mark.date_run()
+                if mark.dated is not None:
+                    mark.run.played.append((mark.position, mark.dated))
         position, bound = cutting.cut.position, cutting.cut.bound
-        began = cutting.run.began
+        began = cutting.run.began_by_now()
         if began is not None and happened is not None:
             reached = Interval(happened.begin - began.end, happened.end - began.begin)
             if bound > reached.length:

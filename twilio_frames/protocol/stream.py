@@ -23,8 +23,10 @@ what goes on.
 No I/O happens here, and no clock is read.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 from twilio_frames.errors import LocalProtocolError
 from twilio_frames.protocol.messages import (
@@ -120,6 +122,12 @@ class Stream:
         self._next_sequence: int | None = None
         self._next_timestamp: dict[str, int] = {}
         self._pieces_behind: dict[str, tuple[int, int]] = {}
+        self.send_audio: Callable[[bytes, str], tuple[str, str]] = self._send_apart
+        """Gives the texts of audio and of the mark behind it, by name, as :meth:`send` does.
+
+        Raises:
+            LocalProtocolError: If our role may not send this, or not yet, or no longer.
+        """
 
     @property
     def start(self) -> Start | None:
@@ -164,15 +172,8 @@ class Stream:
         self._enter(next_state, message)
         return text
 
-    def send_audio(self, mulaw: bytes, mark: str) -> tuple[str, str]:
-        """The texts of audio and of the mark behind it, as :meth:`send` gives them.
-
-        Raises:
-            LocalProtocolError: If our role may not send this, or not yet, or no longer.
-        """
-        if self.state is not _STARTED or self.our_role is not _BOT:
-            return self.send(SendMedia(payload=mulaw)), self.send(SendMark(name=mark))
-        return encode_audio(mulaw, mark, self._stream_sid)
+    def _send_apart(self, mulaw: bytes, mark: str) -> tuple[str, str]:
+        return self.send(SendMedia(payload=mulaw)), self.send(SendMark(name=mark))
 
     def receive(self, data: str | bytes) -> list[Event]:
         """The events something that arrived amounts to, in order; never empty, never raises.
@@ -238,6 +239,10 @@ class Stream:
         if isinstance(message, Start):
             self._start = message
             self._stream_sid = message.stream_sid
+        self.send_audio = self._send_apart
+        if state is _STARTED and self.our_role is _BOT:
+            # Ten times a second and call, whose turn it is is known.
+            self.send_audio = partial(encode_audio, stream_sid=self._stream_sid)
 
     def _check_stream(self, stream_sid: str) -> None:
         if stream_sid != self._stream_sid:

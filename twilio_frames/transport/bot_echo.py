@@ -1,6 +1,7 @@
 """Where the bot's echo would be in what the caller says."""
 
 import time
+from collections import deque
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.audio.echo import BotAtEar, EchoReference
@@ -12,6 +13,8 @@ __all__ = ["BotEcho", "EvenArrival"]
 _DRIFT = 2e-4
 # What is further off is no lateness, but another clock: a timestamp beyond reason, say.
 _ANOTHER_CLOCK = 10.0
+# More than a minute of messages: no echo is older, and nobody may be listening.
+_MOST_SENT = 1000
 
 
 class BotEcho:
@@ -30,10 +33,21 @@ class BotEcho:
         self._playback = playback
         self.reference = EchoReference()
         """What was sent, and when it is played, but for the line's delay."""
+        self._sent = deque[tuple[bytes, float]](maxlen=_MOST_SENT)
+        self.note_sent = self._sent.append
+        """Notes audio that is sent, and when it begins to play but for the line's delay.
+
+        It is looked at when the caller's audio comes, in which its echo may be.
+        """
         self._evenly = EvenArrival()
+
+    def _look_at_sent(self) -> None:
+        while self._sent:
+            self.reference.note(*self._sent.popleft())
 
     def clear_sent(self, now: float) -> None:
         """Takes note of a ``clear``: what is on its way is played until that is there."""
+        self._look_at_sent()
         self.reference.cut(now + self._playback.round_trip)
 
     def begin_anew(self) -> None:
@@ -51,6 +65,8 @@ class BotEcho:
             None if it was silent.
         """
         until = self._evenly.arrived(timestamp, length, time.monotonic())
+        if self._sent:
+            self._look_at_sent()
         if not self.reference.audible:
             return None
         way = min(self._playback.round_trip, self.LONGEST_WAY_SECS)

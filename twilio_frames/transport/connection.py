@@ -361,7 +361,7 @@ class MediaConnection:
             messages = SendMedia(payload=mulaw), SendMark(name=name)
             return await self._send_texts([*texts, *map(self._noted_text, messages)])
         texts += self.stream.send_audio(mulaw, name)
-        self._echo.reference.note(mulaw, max(playback.ends_at, now))
+        self._echo.note_sent((mulaw, max(playback.ends_at, now)))
         playback.audio_sent(len(mulaw), now, mark=name)
         return await self._send_texts(texts)
 
@@ -386,7 +386,7 @@ class MediaConnection:
             self.watchers.tell("sending", message, self.playback, now)
         match message:
             case SendMedia():
-                self._echo.reference.note(message.payload, max(self.playback.ends_at, now))
+                self._echo.note_sent((message.payload, max(self.playback.ends_at, now)))
                 self.playback.audio_sent(len(message.payload), now)
             case SendMark():
                 self.playback.mark_sent(message.name, now)
