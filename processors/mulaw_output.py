@@ -82,10 +82,9 @@ from twilio_frames.processors.output.line_sound import LineSound
 from twilio_frames.processors.output.ordered_pusher import OrderedPusher
 from twilio_frames.processors.output.owed_words import OwedWords
 from twilio_frames.processors.output.pacer import HeardAudio, OutputPacer
-from twilio_frames.processors.output.queue_writer import QueueWriter
+from twilio_frames.processors.output.queue_writer import QueueWriter, SayAgain
 from twilio_frames.processors.output.speech_gate import SpeechGateFrame
 from twilio_frames.processors.output.switched_voices import SwitchedVoices
-from twilio_frames.processors.output.unsounded import SayAgain
 from twilio_frames.processors.pipeline.audio_warnings import advise_on_audio, advise_on_recognisers
 from twilio_frames.processors.pipeline.gates import is_followed
 from twilio_frames.processors.turns.muted_keys import MutedKeys

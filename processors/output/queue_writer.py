@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,12 +17,14 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
+    TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
-from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BOT_VAD_STOP_SECS
+from pipecat.utils.errors import ErrorCategory
 
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.frames import (
@@ -38,6 +40,7 @@ from twilio_frames.processors.output.background import Background, LiveSound
 from twilio_frames.processors.output.line_sound import SOUND_CONTROLS, LineSound
 from twilio_frames.processors.pipeline.audio_warnings import advise_on_speech
 from twilio_frames.processors.words import HeardTextFrame, WordAligner, heard_text
+from twilio_frames.processors.words.progress import is_speakable
 from twilio_frames.protocol.output_queue import OutputQueue
 
 PAUSE = object()
@@ -360,3 +363,41 @@ class UtteranceAudio:
         self._going_on.clear()
         self.last = None
         return cuts
+
+
+class SayAgain:
+    """Texts that were to be spoken and made no sound: each is asked for once more.
+
+    Args:
+        output: Behind the voice; pushes what asks for them, and reports what stays silent.
+    """
+
+    def __init__(self, output: FrameProcessor):
+        self._output = output
+        self._asked: deque[str] = deque(maxlen=8)
+
+    async def settle(self, texts: Sequence[str]) -> None:
+        """Acts on texts that made no sound.
+
+        Args:
+            texts: What nobody heard, in order.
+        """
+        wanted = [text for text in texts if is_speakable(text)]
+        # What is left of a text ends as it does.
+        again = [one for one in wanted if not any(asked.endswith(one) for asked in self._asked)]
+        if again:
+            text = " ".join(again)
+            self._asked.append(text)
+            # Whichever TTS service is in use takes it on its way up.
+            await self._output.push_frame(TTSSpeakFrame(text), FrameDirection.UPSTREAM)
+        if len(again) < len(wanted):
+            await self._output.push_error(
+                "expected the TTS service to speak a text, got no sound, at the second time "
+                "either: the caller has not heard it, and it is not remembered. Look at the "
+                "service's errors",
+                category=ErrorCategory.UNKNOWN,
+            )
+
+    def forget(self) -> None:
+        """Nothing of what was said so far matters any more: the caller has interrupted."""
+        self._asked.clear()

@@ -18,7 +18,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from tests.processors.words_rig import MILLISECOND, Audio, near
 from twilio_frames.processors.output.function_rounds import FunctionRounds
-from twilio_frames.processors.output.unsounded import SayAgain
+from twilio_frames.processors.output.queue_writer import SayAgain
 from twilio_frames.processors.words import HeardTextFrame
 
 LETTER = 0.07

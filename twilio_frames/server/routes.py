@@ -11,7 +11,7 @@ from twilio_frames.processors.fallback.vendor_health import VENDORS
 from twilio_frames.server import stream, webhooks
 from twilio_frames.server.addresses import is_local, is_twilios
 from twilio_frames.server.calls import overhearing
-from twilio_frames.server.console import history, news, numbers, pages
+from twilio_frames.server.console import history, news, pages
 from twilio_frames.server.dialing import consulting
 from twilio_frames.server.dialing import placing as dialing
 from twilio_frames.server.fleet.handover import given_away, hand_over
@@ -81,7 +81,7 @@ def add_routes(app: web.Application, public_url: str | None) -> None:
         app.router.add_get(base + "/console", pages.console)
         app.router.add_get(base + "/console/news", news.news)
         app.router.add_get(base + "/console/history", history.history)
-        app.router.add_post(base + "/console/number", numbers.number)
+        app.router.add_post(base + "/console/number", pages.number)
         app.router.add_get(base + "/console/{name}", pages.part)
         app.router.add_get(base + "/calls", news.call_list)
         app.router.add_get(base + "/calls/{sid}", _at_owner(dialing.call_state))
