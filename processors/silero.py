@@ -148,8 +148,10 @@ class SileroBatch:
                 try:
                     found = await _found([r.state for r in batch], [r.windows for r in batch])
                 except BaseException as error:
+                    # A cancellation of this task is none of the calls that wait for it.
+                    told = error if isinstance(error, Exception) else _no_answer(error)
                     for request in batch:
-                        request.failed(error)
+                        request.failed(told)
                     if not isinstance(error, Exception):
                         raise
                     continue
@@ -163,6 +165,10 @@ class SileroBatch:
         if pause > 0 and len(self._waiting) < _BATCHING.largest:
             await asyncio.sleep(pause)
         self._next_batch_at = loop.time() + _BATCHING.interval_secs
+
+
+def _no_answer(error: BaseException) -> Exception:
+    return RuntimeError(f"expected the voice model's answer, got {type(error).__name__}")
 
 
 def _behind(known: list[float], done: Callable[[list[float]], None], found: list[float]) -> None:

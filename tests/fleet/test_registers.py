@@ -61,6 +61,24 @@ async def test_a_file_is_shared_by_those_who_open_it(tmp_path: Path):
         await one.workers()
 
 
+async def test_whoever_asks_a_file_does_not_wait_for_those_who_write(tmp_path: Path):
+    path = tmp_path / "register.db"
+    register = SqliteRegister(path, patience_secs=0.01)
+    await register.renew(FIRST, {}, 60)
+    fence = await taken(register)
+    await register.issue(ticket("CA2"), 60)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        standing = await register.standing("CA1")
+        assert standing is not None
+        assert standing.owner == FIRST.name
+        assert await register.reserved(FIRST.name) == 1
+        assert list(await register.workers()) == [FIRST]
+        with pytest.raises(RegisterError):
+            await register.save("CA1", fence, b"kept", b"", 1)
+    await register.close()
+
+
 async def test_a_file_that_cannot_be_opened_is_an_error_of_the_registers(tmp_path: Path):
     (tmp_path / "file").write_text("")
     register = SqliteRegister(tmp_path / "file" / "register.db")

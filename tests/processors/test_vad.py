@@ -175,14 +175,17 @@ async def test_late_audio_goes_in_few_batches(sentence: bytes, monkeypatch: pyte
     assert [p for found in requests for p in found] == pytest.approx(one_by_one, abs=1e-5)
 
 
-async def test_failing_run_fails_only_its_own_batch(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("error", [RuntimeError("no model"), asyncio.CancelledError()])
+async def test_failing_run_fails_only_its_own_batch_and_cancels_no_call(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
     def broken(*_: object) -> list[float]:
-        raise RuntimeError("no model")
+        raise error
 
     batch, window = SileroBatch(), np.ones(WINDOW, dtype=np.int16)
     with monkeypatch.context() as patch:
         patch.setattr(silero_model, "probabilities", broken)
-        with pytest.raises(RuntimeError, match="no model"):
+        with pytest.raises(RuntimeError, match=r"no model|got CancelledError"):
             await batch.judge(StreamState(), [window])
 
     assert (await batch.judge(StreamState(), [window]))[0] < 0.5

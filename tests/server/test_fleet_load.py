@@ -71,6 +71,20 @@ async def test_the_calls_of_a_worker_that_was_killed_go_to_all_others(open_more:
     assert sorted(await resumed_by(others[0], others, 8)) in ([4, 4], [3, 5])
 
 
+async def test_a_call_does_not_wait_for_a_worker_that_has_too_much_to_do(
+    open_more: More, monkeypatch: pytest.MonkeyPatch
+):
+    owner = await one_with_calls(open_more, 6)
+    asked, hung = others = await open_more(2)
+    await killed(owner)
+    forever = asyncio.Event()
+    monkeypatch.setattr(hung.state.fleet, "standing", lambda *_: forever.wait())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await resumed_by(asked, others, 6) == [6, 0]
+    assert 0.5 < loop.time() - began < 1.5
+
+
 async def test_of_many_at_once_an_idle_worker_does_not_get_all(open_more: More):
     owner = await one_with_calls(open_more, 12)
     (busy, idle) = others = await open_more(2)

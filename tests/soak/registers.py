@@ -123,7 +123,7 @@ def open_register(kind: str, folder: Path) -> Register:
     for file in folder.glob("register.db*"):
         file.unlink()
     register = SqliteRegister(folder / "register.db")
-    register._thread = _AtOnce()  # type: ignore[reportPrivateUsage]
+    register._thread = register._reader = _AtOnce()  # type: ignore[reportPrivateUsage]
     return register
 
 
@@ -136,7 +136,7 @@ def held_by(register: Register) -> dict[str, int]:
             "calls": len(register._calls),  # type: ignore[reportPrivateUsage]
         }
     assert isinstance(register, SqliteRegister)
-    db = register._connection()  # type: ignore[reportPrivateUsage]
+    db = register._connect()  # type: ignore[reportPrivateUsage]
     return {table: _count(db, table) for table in ("workers", "tickets", "calls", "notes")}
 
 

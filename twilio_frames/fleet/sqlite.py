@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS notes (
 """
 
 
+_ALL_OF_IT = """
+SELECT tickets.fence, calls.saved, calls.named FROM workers, tickets, calls, notes LIMIT 0
+"""
 _ADDED = (
     "tickets ADD fence INTEGER DEFAULT 0",
     "calls ADD saved INTEGER DEFAULT 0",
@@ -56,9 +59,9 @@ _ADDED = (
 class SqliteRegister:
     """See :class:`~twilio_frames.fleet.register.Register`.
 
-    A thread of its own asks the file, so that the event loop never waits for the disk. What is
-    written survives the end of any worker; it need not survive that of the machine, so nothing is
-    flushed.
+    Threads of its own ask the file, so that the event loop never waits for the disk: one writes, in
+    turn with the other workers; one reads, and waits for nobody. What is written survives the end
+    of any worker; it need not survive that of the machine, so nothing is flushed.
 
     Args:
         path: The file; made, for this user alone, if it is not there. Not on a network drive.
@@ -69,16 +72,30 @@ class SqliteRegister:
         self._path = path
         self._patience = patience_secs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="register")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="register-reader")
         self._opened: sqlite3.Connection | None = None
+        self._reading: sqlite3.Connection | None = None
 
     def __str__(self) -> str:
         return f"the register's file {str(self._path)!r}"
+
+    async def _read(self, step: "Callable[[sqlite3.Connection], _Value]") -> _Value:
+        """Looks something up by one statement, ahead of what is to be written."""
+
+        def run() -> _Value:
+            if self._reading is None:
+                self._reading = self._connect()
+            return step(self._reading)
+
+        return await self._run(self._reader, run)
 
     async def _step(self, step: "Callable[[sqlite3.Connection], _Value]") -> _Value:
         """Carries one step out, whole or not at all."""
 
         def run() -> _Value:
-            opened = self._connection()
+            if self._opened is None:
+                self._opened = self._connect()
+            opened = self._opened
             try:
                 opened.execute("BEGIN IMMEDIATE")
                 value = step(opened)
@@ -89,26 +106,27 @@ class SqliteRegister:
                 raise
             return value
 
+        return await self._run(self._thread, run)
+
+    async def _run(self, thread: Executor, work: "Callable[[], _Value]") -> _Value:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+            return await asyncio.get_running_loop().run_in_executor(thread, work)
         except (sqlite3.Error, OSError, RuntimeError) as error:
             raise RegisterError(f"the register's file: {type(error).__name__}") from error
 
-    def _connection(self) -> sqlite3.Connection:
-        if self._opened is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-            opened = sqlite3.connect(
-                self._path, timeout=self._patience, isolation_level=None, check_same_thread=False
-            )
-            try:
-                _prepare(opened, self._patience)
-            except BaseException:
-                # The next step opens it anew.
-                opened.close()
-                raise
-            self._opened = opened
-        return self._opened
+    def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        opened = sqlite3.connect(
+            self._path, timeout=self._patience, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(opened, self._patience)
+        except BaseException:
+            # The next step opens it anew.
+            opened.close()
+            raise
+        return opened
 
     async def renew(self, lease: Lease, calls: Mapping[str, int], secs: float) -> Renewal:
         """A worker lives, and has these calls."""
@@ -146,7 +164,7 @@ class SqliteRegister:
             rows = db.execute("SELECT lease FROM workers WHERE until > ?", (time.time(),))
             return Lease.decoded(row[0] for row in rows)
 
-        return await self._step(step)
+        return await self._read(step)
 
     async def issue(self, ticket: Ticket, secs: float, room: int | None = None) -> bool:
         """Let a stream come."""
@@ -174,7 +192,7 @@ class SqliteRegister:
 
     async def reserved(self, worker: str) -> int:
         """How many streams are on their way."""
-        return await self._step(lambda db: _reserved(db, worker, time.time()))
+        return await self._read(lambda db: _reserved(db, worker, time.time()))
 
     async def redeem(self, token: str, call_sid: str, worker: str) -> Claim | None:
         """Use a token up, and take its call."""
@@ -305,7 +323,7 @@ class SqliteRegister:
                 named=row[6],
             )
 
-        return await self._step(step)
+        return await self._read(step)
 
     async def note(self, call_sid: str, key: str, body: bytes) -> bool:
         """Keep a callback."""
@@ -338,16 +356,23 @@ class SqliteRegister:
         """Close the file."""
 
         def close() -> None:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+            for opened in filter(None, (self._reading, self._opened)):
+                opened.close()
+            self._reading = self._opened = None
 
-        with contextlib.suppress(RuntimeError):
-            await asyncio.get_running_loop().run_in_executor(self._thread, close)
-        self._thread.shutdown(wait=False)
+        with contextlib.suppress(RegisterError):
+            await self._run(self._reader, lambda: None)
+            await self._run(self._thread, close)
+        for thread in (self._reader, self._thread):
+            thread.shutdown(wait=False)
 
 
 def _prepare(db: sqlite3.Connection, patience_secs: float) -> None:
+    db.execute("PRAGMA synchronous=OFF")
+    with contextlib.suppress(sqlite3.OperationalError):
+        # Whoever finds all of it waits for nobody.
+        db.execute(_ALL_OF_IT)
+        return
     until = time.monotonic() + patience_secs
     while True:
         try:
@@ -358,7 +383,6 @@ def _prepare(db: sqlite3.Connection, patience_secs: float) -> None:
             if time.monotonic() >= until:
                 raise
             time.sleep(0.01)
-    db.execute("PRAGMA synchronous=OFF")
     # In one go, as two workers may begin at once.
     db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
     for added in _ADDED:
@@ -379,9 +403,9 @@ def _fence(db: sqlite3.Connection, call_sid: str) -> int:
 
 
 def _reserved(db: sqlite3.Connection, worker: str, now: float) -> int:
-    db.execute("DELETE FROM tickets WHERE until <= ?", (now,))
     return db.execute(
-        "SELECT count(*) FROM tickets WHERE worker = ? AND kind != 'back'", (worker,)
+        "SELECT count(*) FROM tickets WHERE worker = ? AND kind != 'back' AND until > ?",
+        (worker, now),
     ).fetchone()[0]
 
 

@@ -64,7 +64,11 @@ class Passing:
         self._session: aiohttp.ClientSession | None = None
 
     async def pass_on(
-        self, request: web.Request, to: Lease, why: str = "owner"
+        self,
+        request: web.Request,
+        to: Lease,
+        why: str = "owner",
+        within_secs: float | None = None,
     ) -> web.Response | None:
         """What another worker answers; None if it does not.
 
@@ -72,12 +76,16 @@ class Passing:
             request: Twilio's.
             to: The worker.
             why: What for.
+            within_secs: How long it may take; None for as long as any.
         """
         if not to.address:
             return None
         headers = {n: v for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP}
         headers[_PASSED_ON] = why
         # The path as it was spelled: it is signed.
+        limits = aiohttp.ClientTimeout(
+            total=within_secs or self._limits.total, connect=self._limits.connect
+        )
         path = request.raw_path if request.raw_path.startswith("/") else request.path_qs
         try:
             async with self._opened().request(
@@ -86,6 +94,7 @@ class Passing:
                 headers=headers,
                 data=await request.read(),
                 allow_redirects=False,
+                timeout=limits,
             ) as answer:
                 return await _copied(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

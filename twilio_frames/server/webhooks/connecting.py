@@ -29,6 +29,8 @@ _PERSISTENTLY = "#rc=4&rp=ct,5xx"
 balancer in front still takes a dead one for alive: then nobody else would be asked, and the call
 ends. See https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides."""
 _WAITED = "waited"
+_RESUME_SECS = 1.0
+"""How long another worker may take to say that it goes on with a call."""
 _MOST_FAILURES = 1
 """A bot that raises is given another chance, and no third."""
 _MOST_PROMISES = 5
@@ -111,14 +113,19 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
 async def _gone_on_elsewhere(
     request: web.Request, call_sid: str, owner: str
 ) -> web.Response | None:
-    """What a worker answers that has less to do and goes on with a call; None if none has."""
+    """What a worker answers that has less to do and goes on with a call; None if none has.
+
+    Its caller hears nothing meanwhile: one that does not answer at once has too much to do.
+    """
     state = request.app[STATE]
     async for lease in other_workers(state):
         # The owner was asked already; what is kept here alone other machines cannot go on with.
         is_near = state.fleet.is_near(lease.name)
         if lease.name == owner or not (is_near or not await state.fleet.has_alone(call_sid)):
             continue
-        answer = await state.workers.pass_on(request, lease, RESUME)
+        answer = await state.workers.pass_on(request, lease, RESUME, _RESUME_SECS)
+        if answer is None and not await state.is_full():
+            return None
         if answer is not None and FULL not in answer.headers:
             return answer
     return None
@@ -150,6 +157,9 @@ def _may_go_on(standing: Standing) -> bool:
 
 
 async def _resume(request: web.Request, state: ServerState, call_sid: str) -> web.Response | None:
+    if request.transport is None or request.transport.is_closing():
+        # Whoever has asked has asked somebody else meanwhile, whose ticket this one would void.
+        return None
     record = state.records.open(call_sid)
     record.promised += 1
     if record.is_over or record.promised > _MOST_PROMISES:
