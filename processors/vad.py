@@ -16,9 +16,13 @@ from typing import Any, Generic, TypeVar
 from pipecat.audio.turn.base_turn_analyzer import BaseTurnAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
     CancelFrame,
     Frame,
     InputAudioRawFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
     VADParamsUpdateFrame,
 )
 from pipecat.processors.audio.vad_processor import VADProcessor
@@ -112,7 +116,8 @@ class PhoneVAD(VADProcessor):
     Besides Pipecat's frames, and unless it has another analyzer, it pushes a
     :class:`twilio_frames.frames.CallerSpeakingFrame` as soon as speech is likely, when it is
     certain and after each tenth of a second of it,
-    :class:`twilio_frames.frames.CallerPausedFrame` while the caller pauses, and a
+    :class:`twilio_frames.frames.CallerPausedFrame` while the caller pauses, both less often once
+    the turn is the caller's and the bot is silent, and a
     :class:`twilio_frames.frames.TurnLikelyOverFrame` when they are likely done.
 
     It says when speech is over, so that the recogniser behind it gives its words then; a turn that
@@ -144,6 +149,8 @@ class PhoneVAD(VADProcessor):
     """How much more has to be spoken to be told of."""
     _SILENCE_SECS: float = 0.06
     """How much longer it has to be silent."""
+    _TURN_SECS: float = 0.5
+    """How much more of either it takes where the turn is the caller's, and nothing hangs on it."""
     _SPEECH_STEP_SECS: float = 0.04
     """How much of speech goes on together: what recognisers ask for, and two of Twilio's pieces."""
     _IDLE_SECS: float = 1.0
@@ -191,7 +198,8 @@ class PhoneVAD(VADProcessor):
         )
         self._told_secs = 0.0
         self._told_silence = 0.0
-        self._told_certain = False
+        self._told_certain = self._told_pause = False
+        self._in_turn = self._bot_is_heard = False
         self._pcm = b""
         self._resampler: Resampler | None = None
         self._was_quiet = True
@@ -285,9 +293,16 @@ class PhoneVAD(VADProcessor):
             await super().process_frame(frame, direction)
             if analyzer is not None:
                 self._turns.note(frame)
+                self._note_turn(frame)
             return
         await FrameProcessor.process_frame(self, frame, direction)
         await self._hear(frame, analyzer)
+
+    def _note_turn(self, frame: Frame) -> None:
+        if isinstance(frame, UserStartedSpeakingFrame | UserStoppedSpeakingFrame):
+            self._in_turn = isinstance(frame, UserStartedSpeakingFrame)
+        elif isinstance(frame, BotStartedSpeakingFrame | BotStoppedSpeakingFrame):
+            self._bot_is_heard = isinstance(frame, BotStartedSpeakingFrame)
 
     async def hear(self, frame: InputAudioRawFrame) -> None:
         """Takes a piece of the caller's audio, where :attr:`is_direct`.
@@ -406,19 +421,29 @@ class PhoneVAD(VADProcessor):
             await self._tell_over(silence_secs)
         elif self._is_news(speech_secs, is_certain=heard.is_certain):
             self._told_secs, self._told_certain = speech_secs, heard.is_certain
+            self._told_pause = False
             await self.push_frame(CallerSpeakingFrame(speech_secs, heard.is_certain))
+        is_first = self._told_silence == 0.0
         if not heard.is_certain or silence_secs < self._told_silence:
             self._told_silence = 0.0
-        elif silence_secs - self._told_silence >= self._SILENCE_SECS:
-            self._told_silence = silence_secs
+        elif silence_secs - self._told_silence >= self._step(self._SILENCE_SECS, is_first):
+            self._told_silence, self._told_pause = silence_secs, True
+            if self._step(0.0, False):
+                # Nothing of it is left to be told once the caller speaks on.
+                self._told_secs = speech_secs
             await self.push_frame(CallerPausedFrame(speech_secs, silence_secs))
 
     def _is_news(self, speech_secs: float, *, is_certain: bool) -> bool:
         return (
             self._told_secs == 0.0
             or is_certain is not self._told_certain
-            or speech_secs - self._told_secs >= self._PROGRESS_SECS
+            or speech_secs - self._told_secs >= self._step(self._PROGRESS_SECS, self._told_pause)
         )
+
+    def _step(self, usual_secs: float, is_first: bool) -> float:
+        """How much more it takes to be told of; the first of a pause, or behind one, hurries."""
+        is_settled = self._in_turn and not (is_first or self._bot_is_heard)
+        return self._TURN_SECS if is_settled else usual_secs
 
     async def _tell_over(self, silence_secs: float) -> None:
         if self._told_secs > 0.0 and not self._told_certain:

@@ -9,14 +9,17 @@ import pytest
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams, VADState
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
     ErrorFrame,
     Frame,
     InputAudioRawFrame,
     SpeechControlParamsFrame,
+    UserStartedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.tests.utils import SleepFrame, run_test
 
 from tests.pipecat_versions import OLDER_MODEL, unless_pipecat_112
@@ -280,6 +283,50 @@ async def test_only_sound_in_the_middle_of_speech_may_wait(sentence: bytes):
 
     assert vad.speaking == {-1.0, 0.04}
     assert vad.paused == {0.0}
+
+
+class TurnTaker(FrameProcessor):
+    """Gives the caller the turn as soon as they speak, whether or not the bot is heard."""
+
+    def __init__(self, *, is_bot_heard: bool) -> None:
+        super().__init__()
+        self._is_bot_heard = is_bot_heard
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            await self.push_frame(UserStartedSpeakingFrame(), FrameDirection.UPSTREAM)
+            if self._is_bot_heard:
+                await self.push_frame(BotStartedSpeakingFrame(), FrameDirection.UPSTREAM)
+
+
+@pytest.mark.parametrize("is_bot_heard", [False, True])
+async def test_little_is_told_where_the_turn_is_the_callers(sentence: bytes, is_bot_heard: bool):
+    taker = TurnTaker(is_bot_heard=is_bot_heard)
+    pipeline = Pipeline([PhoneVAD(params=PARAMS), taker])
+    down, _ = await run_test(pipeline, frames_to_send=pushed_in(sentence))
+
+    news = [f for f in down if isinstance(f, CallerSpeakingFrame | CallerPausedFrame)]
+    last = next(n for n, f in reversed([*enumerate(news)]) if isinstance(f, CallerSpeakingFrame))
+    end = news[last + 1 :]
+    assert isinstance(end[0], CallerPausedFrame)
+    assert end[0].silence_secs == pytest.approx(0.064)
+    assert (len(news) > 20, len(end) > 5) == (is_bot_heard, is_bot_heard)
+    spoken = [f.speech_secs for f in news if isinstance(f, CallerSpeakingFrame)]
+    assert any(b - a >= 0.5 for a, b in pairwise(spoken)) is not is_bot_heard
+
+
+async def test_speech_behind_a_pause_is_told_soon(sentence: bytes):
+    twice = [*pushed_in(sentence[:-46000]), *pushed_in(sentence[6000:])]
+    taker = TurnTaker(is_bot_heard=False)
+    down, _ = await run_test(Pipeline([PhoneVAD(params=PARAMS), taker]), frames_to_send=twice)
+
+    news = [f for f in down if isinstance(f, CallerSpeakingFrame | CallerPausedFrame)]
+    behind = [(a, b) for a, b in pairwise(news) if isinstance(a, CallerPausedFrame)]
+    resumed = [b.speech_secs - a.speech_secs for a, b in behind if not isinstance(b, type(a))]
+    assert resumed
+    assert all(0.0 < secs <= 0.17 for secs in resumed)
 
 
 async def test_pause_is_told_window_by_window(sentence: bytes):

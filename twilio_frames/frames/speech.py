@@ -16,6 +16,9 @@ from pipecat.frames.frames import (
 class CallerSpeakingFrame(SystemFrame):
     """The caller goes on speaking. Pushed at the onset of speech and every tenth of a second of it.
 
+    In the caller's turn, while the bot is silent, it comes every half a second, and behind a pause
+    within the first tenth.
+
     The first one may come before the VAD is certain. If it never becomes so, a
     :class:`CallerPausedFrame` that is not certain either takes it back.
 
@@ -33,7 +36,8 @@ class CallerPausedFrame(SystemFrame):
     """The caller has fallen silent, for a moment or for good.
 
     Pushed some 15 times a second, until the caller speaks on or the VAD says that speech has ended;
-    once, where it was a sound too short for the VAD to say that speech began.
+    in the caller's turn, while the bot is silent, at once and then every half a second; and once,
+    where it was a sound too short for the VAD to say that speech began.
 
     Parameters:
         speech_secs: How much was spoken since the onset; pauses do not count.
