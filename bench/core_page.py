@@ -42,7 +42,8 @@ class Table:
 
     def text(self) -> str:
         """The table for a terminal."""
-        lines = [self.heads, *self.rows]
+        bare = (tuple(cell.strip("*") for cell in row) for row in self.rows)
+        lines = [self.heads, *bare]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         shown = (
             "  ".join(
