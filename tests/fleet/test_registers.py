@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from loguru import logger
 
 from tests.fleet.register_suite import FIRST, SECOND, RegisterSuite, taken, ticket
-from tests.waiting import time_passes
+from tests.waiting import others_run, time_passes
 from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import KEEP_SECS, Lease, Register, RegisterError
 from twilio_frames.fleet.sqlite import SqliteRegister
@@ -76,6 +77,32 @@ async def test_whoever_asks_a_file_does_not_wait_for_those_who_write(tmp_path: P
         assert list(await register.workers()) == [FIRST]
         with pytest.raises(RegisterError):
             await register.save("CA1", fence, b"kept", b"", 1)
+    await register.close()
+
+
+async def test_what_waits_is_written_in_one_go_and_what_is_wrong_with_one_hurts_no_other(
+    tmp_path: Path,
+):
+    register = SqliteRegister(tmp_path / "register.db")
+    await register.renew(FIRST, {}, 60)
+    goes, held = list[str](), threading.Event()
+    opened = register._opened  # type: ignore[reportPrivateUsage]
+    assert opened is not None
+    opened.set_trace_callback(goes.append)
+    register._thread.submit(held.wait)  # type: ignore[reportPrivateUsage]
+    issued = [asyncio.ensure_future(register.issue(ticket(f"CA{n}"), 60)) for n in range(20)]
+    given_up = asyncio.ensure_future(register.leave(FIRST.name))
+    await others_run()
+    given_up.cancel()
+    held.set()
+    assert await asyncio.gather(*issued) == [True] * 20
+    assert goes.count("COMMIT") == 1
+    assert list(await register.workers()) == [FIRST]
+    written = asyncio.gather(
+        register.void("CA1"), register.void("\udcff"), register.void("CA2"), return_exceptions=True
+    )
+    assert [type(one) for one in await written] == [type(None), UnicodeEncodeError, type(None)]
+    assert await register.reserved(FIRST.name) == 18
     await register.close()
 
 

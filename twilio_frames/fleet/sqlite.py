@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twilio_frames.fleet.register import (
     KEEP_SECS,
@@ -29,6 +30,9 @@ from twilio_frames.fleet.register import (
 __all__ = ["SqliteRegister"]
 
 _Value = TypeVar("_Value")
+_Step = Callable[[sqlite3.Connection], Any]
+_MOST_AT_ONCE = 64
+"""Steps that are written in one go."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS workers (name TEXT PRIMARY KEY, lease BLOB, until REAL);
@@ -73,6 +77,7 @@ class SqliteRegister:
         self._patience = patience_secs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="register")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="register-reader")
+        self._waiting: deque[tuple[_Step, Future[Any]]] = deque()
         self._opened: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
 
@@ -87,32 +92,48 @@ class SqliteRegister:
                 self._reading = self._connect()
             return step(self._reading)
 
-        return await self._run(self._reader, run)
+        return await self._answer(self._reader.submit, run)
 
     async def _step(self, step: "Callable[[sqlite3.Connection], _Value]") -> _Value:
-        """Carries one step out, whole or not at all."""
+        """Carries one step out, whole or not at all; in one go with others that wait."""
 
-        def run() -> _Value:
-            if self._opened is None:
-                self._opened = self._connect()
-            opened = self._opened
-            try:
-                opened.execute("BEGIN IMMEDIATE")
-                value = step(opened)
-                opened.execute("COMMIT")
-            except BaseException:
-                if opened.in_transaction:
-                    opened.execute("ROLLBACK")
-                raise
-            return value
+        def submit(one: "Callable[[sqlite3.Connection], _Value]") -> "Future[_Value]":
+            future: Future[_Value] = Future()
+            self._waiting.append((one, future))
+            self._thread.submit(self._carry_out)
+            return future
 
-        return await self._run(self._thread, run)
+        return await self._answer(submit, step)
 
-    async def _run(self, thread: Executor, work: "Callable[[], _Value]") -> _Value:
+    async def _answer(
+        self, submit: "Callable[[Callable[..., _Value]], Future[_Value]]", work: Any
+    ) -> _Value:
         try:
-            return await asyncio.get_running_loop().run_in_executor(thread, work)
+            return await asyncio.wrap_future(submit(work))
         except (sqlite3.Error, OSError, RuntimeError) as error:
             raise RegisterError(f"the register's file: {type(error).__name__}") from error
+
+    def _carry_out(self) -> None:
+        """Writes what waits: a turn among all who write costs more than what one has to write."""
+        waiting = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
+        self._write([one for one in waiting if one[1].set_running_or_notify_cancel()])
+
+    def _write(self, steps: "list[tuple[_Step, Future[Any]]]") -> None:
+        try:
+            if self._opened is None:
+                self._opened = self._connect()
+            values = _together(self._opened, [step for step, _ in steps])
+        except BaseException as error:
+            if len(steps) > 1 and not isinstance(error, sqlite3.OperationalError):
+                # What is wrong with one of them is none of the others' business.
+                for one in steps:
+                    self._write([one])
+                return
+            for _, told in steps:
+                told.set_exception(error)
+            return
+        for (_, told), value in zip(steps, values, strict=True):
+            told.set_result(value)
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -271,20 +292,13 @@ class SqliteRegister:
         """A call's bot has ended."""
 
         def step(db: sqlite3.Connection) -> bool:
+            until = time.time() + KEEP_SECS
             changed = db.execute(
                 "UPDATE calls SET ended = ?, until = ?,"
                 " failures = failures + (? AND ended = ''),"
                 " snapshot = CASE WHEN ? THEN snapshot END,"
                 " progress = CASE WHEN ? THEN progress ELSE x'' END WHERE sid = ? AND fence = ?",
-                (
-                    reason,
-                    time.time() + KEEP_SECS,
-                    has_failed,
-                    goes_on,
-                    goes_on,
-                    call_sid,
-                    fence,
-                ),
+                (reason, until, has_failed, goes_on, goes_on, call_sid, fence),
             )
             return changed.rowcount > 0
 
@@ -305,23 +319,17 @@ class SqliteRegister:
         def step(db: sqlite3.Connection) -> Standing | None:
             now = time.time()
             row = db.execute(
-                "SELECT owner, fence, ended, failures,"
-                " CASE WHEN ? - taken_at < ? THEN quick_losses ELSE 0 END, snapshot IS NOT NULL,"
-                " named"
+                "SELECT owner, fence, ended, failures, named, snapshot IS NOT NULL,"
+                " CASE WHEN ? - taken_at < ? THEN quick_losses ELSE 0 END"
                 " FROM calls WHERE sid = ? AND fence > 0 AND until > ?",
                 (now, QUICK_SECS, call_sid, now),
             ).fetchone()
             if row is None:
                 return None
-            return Standing(
-                owner=row[0],
-                fence=row[1],
-                ended=row[2],
-                failures=row[3],
-                quick_losses=row[4],
-                has_snapshot=bool(row[5]),
-                named=row[6],
-            )
+            names = ("owner", "fence", "ended", "failures", "named", "has_snapshot", "quick_losses")
+            known: dict[str, Any] = dict(zip(names, row, strict=True))
+            known["has_snapshot"] = bool(known["has_snapshot"])
+            return Standing(**known)
 
         return await self._read(step)
 
@@ -361,10 +369,24 @@ class SqliteRegister:
             self._reading = self._opened = None
 
         with contextlib.suppress(RegisterError):
-            await self._run(self._reader, lambda: None)
-            await self._run(self._thread, close)
+            await self._answer(self._reader.submit, lambda: None)
+            await self._answer(self._thread.submit, close)
         for thread in (self._reader, self._thread):
             thread.shutdown(wait=False)
+
+
+def _together(db: sqlite3.Connection, steps: "Sequence[_Step]") -> list[Any]:
+    if not steps:
+        return []
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        values = [step(db) for step in steps]
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return values
 
 
 def _prepare(db: sqlite3.Connection, patience_secs: float) -> None:

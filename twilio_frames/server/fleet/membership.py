@@ -77,7 +77,7 @@ class Membership:
         """Told of a call's callbacks that came while this worker was not found."""
         self._token_secs = token_secs
         self._seal = Seal(settings.register_key)
-        self._near = Reach(settings.open_near_register(), _NEAR_SECS)
+        self._near = Reach(settings.open_near_register(_NEAR_SECS), _NEAR_SECS)
         self._far: Reach | None = None
         if settings.is_shared:
             self._far = Reach(settings.open_register(), settings.register_secs)

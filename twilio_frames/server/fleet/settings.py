@@ -130,23 +130,23 @@ class FleetSettings:
         Raises:
             MissingExtraError: What it takes is not installed.
         """
-        return self._opened(self.register)
+        return self._opened(self.register, self.register_secs)
 
-    def open_near_register(self) -> Register:
+    def open_near_register(self, patience_secs: float) -> Register:
         """What the workers of this machine share, or what this one has by itself."""
-        return self._opened(self.near_register)
+        return self._opened(self.near_register, patience_secs)
 
-    def _opened(self, register: str | Register | None) -> Register:
+    def _opened(self, register: str | Register | None, patience_secs: float) -> Register:
         if register is None:
             return MemoryRegister()
         if not isinstance(register, str):
             return register
         if _scheme(register) == "sqlite":
             path = Path(urlsplit(register).path)
-            return SqliteRegister(path, patience_secs=self.register_secs)
+            return SqliteRegister(path, patience_secs=patience_secs)
         from twilio_frames.fleet.redis import RedisRegister
 
-        return RedisRegister(register, patience_secs=self.register_secs)
+        return RedisRegister(register, patience_secs=patience_secs)
 
 
 _SCHEMES = ("sqlite", "redis", "rediss", "unix")
