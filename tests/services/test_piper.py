@@ -95,6 +95,13 @@ def test_title_ends_no_sentence():
     assert [phrase.pause_secs for phrase in found] == [0.25, 0.0]
 
 
+@pytest.mark.parametrize("dots", ["...", " ... ", "\u2026", "...."])
+def test_dots_between_words_are_a_pause(dots: str):
+    (found,) = phrases(FakeVoice(), f"Let me see{dots} it is four...")
+
+    assert "".join(found.phonemes).split() == ["Let", "me", "see,", "it", "is", "four..."]
+
+
 def test_text_without_end_is_parted_at_blanks():
     found = phrases(FakeVoice(), "word " * 200)
     assert [len(phrase.phonemes) for phrase in found] == [300, 300, 300, 99]

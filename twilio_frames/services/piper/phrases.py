@@ -36,6 +36,8 @@ _CLAUSE_ENDS = frozenset(",;:")
 _STRESS = frozenset("\u02c8\u02cc")
 # Two of them would begin phonemes, not text.
 _BRACKETS = re.compile(r"\[+")
+# Piper makes one word of the two that dots part.
+_DOTS = re.compile(r"(?<=\S)\s*(?:\.{3,}|\u2026)(?=\s*\w)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +137,7 @@ def word_places(alone: Sequence[Sequence[str]], spoken: Sequence[str]) -> list[i
 
 
 def _said(text: str) -> str:
-    return _BRACKETS.sub("[", speakable(text))
+    return _BRACKETS.sub("[", _DOTS.sub(", ", speakable(text)))
 
 
 def _sounds(sign: str) -> bool:
