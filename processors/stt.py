@@ -5,7 +5,13 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from pipecat.frames.frames import Frame, InputAudioRawFrame, STTMuteFrame, TranscriptionFrame
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    STTMuteFrame,
+    TranscriptionFrame,
+    VADUserStoppedSpeakingFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import SegmentedSTTService
@@ -92,9 +98,14 @@ class UtteranceSTTService(SegmentedSTTService):
             yield NoWordsFrame()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Forgets what came before an utterance if the caller is muted in between."""
+        """Has no words of an utterance that was muted, and forgets what came before it."""
+        ends = self.is_muted and isinstance(frame, VADUserStoppedSpeakingFrame)
+        was_muted = ends and not utterance_so_far(self)
         await super().process_frame(frame, direction)
-        if isinstance(frame, STTMuteFrame) and not is_in_utterance(self):
+        if was_muted:
+            # Whoever waits for the words of a turn is not to wait in vain.
+            await self.push_frame(NoWordsFrame())
+        elif isinstance(frame, STTMuteFrame) and not is_in_utterance(self):
             utterance_so_far(self).clear()
 
     async def process_audio_frame(

@@ -180,9 +180,11 @@ async def test_pocketsphinx_answers_in_words(said: str, text: str | None):
 async def test_what_is_said_while_muted_is_not_heard():
     listener = Listener()
     muted, heard = STTMuteFrame(mute=True), STTMuteFrame(mute=False)
-    await run(listener, *audio(bytes(8000)), muted, *utterance(), heard, *utterance(0.6))
+    down, _ = await run(listener, *audio(bytes(8000)), muted, *utterance(), heard, *utterance(0.6))
 
     assert [len(each) for each in listener.utterances] == [0.6 * 16000]
+    answers = [frame for frame in down if isinstance(frame, NoWordsFrame | TranscriptionFrame)]
+    assert [type(frame) for frame in answers] == [NoWordsFrame, TranscriptionFrame]
 
 
 async def test_utterance_in_which_a_mute_begins_is_heard_up_to_there():
