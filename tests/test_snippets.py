@@ -116,6 +116,12 @@ def commands(page: Path) -> Iterator[list[str]]:
                     yield [_PLACEHOLDERS.get(word, word) for word in rest]
 
 
+def test_first_page_leads_from_hearing_to_a_bot_of_ones_own():
+    shown_first = [" ".join(words) for words in commands(ROOT / "docs" / "start.md")]
+
+    assert shown_first[:3] == ["demo", "demo --phone", "init my-bot"]
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if [*commands(page)]], ids=named)
 def test_commands_are_taken(
     page: Path,

@@ -229,6 +229,22 @@ def test_tables_and_code_are_for_those_who_do_not_see_or_point():
     assert pages().reachable(code) == code.replace("<pre>", '<pre tabindex="0">')
 
 
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<link href="https://example.com/a.css" rel="stylesheet">',
+        '<script src="//example.com/a.js">',
+        '<audio controls src="http://example.com/a.wav">',
+    ],
+)
+def test_page_fetches_nothing_from_elsewhere(tag: str):
+    # A page's own address stands in it once the site has one, and in `mkdocs serve`.
+    own = '<link rel="canonical" href="http://127.0.0.1:8000/a.html"><audio src="a.wav">'
+
+    assert pages().from_elsewhere(own) is None
+    assert pages().from_elsewhere(own + tag) == tag
+
+
 def test_menus_and_search_have_names():
     label = '<label class="md-nav__title" for="a">\n<span class="md-icon"></span>\n{}\n</label>'
     menu = '<nav class="md-nav" data-md-level="1" aria-{}="{}" aria-expanded="false">\n'

@@ -14,6 +14,7 @@ from pages import (
     command_page,
     completed,
     example_pages,
+    from_elsewhere,
     labelled,
     llms_txt,
     public_names,
@@ -28,9 +29,6 @@ from twilio_frames.cli import parser
 
 ROOT = Path(__file__).parents[1]
 _NAMES = public_names((ROOT / "docs" / "public-names.txt").read_text("utf-8"))
-_FROM_ELSEWHERE = re.compile(
-    r"<(?:script|link|img)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
-)
 
 _texts: dict[str, str] = {}
 _sections: dict[str, list[Page]] = {}
@@ -104,8 +102,8 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
     """Refuses a page that would fetch anything from elsewhere."""
-    if found := _FROM_ELSEWHERE.search(output):
-        raise PluginError(f"expected {page.file.src_uri} to need no network, got {found[0]}")
+    if found := from_elsewhere(output):
+        raise PluginError(f"expected {page.file.src_uri} to need no network, got {found}")
     return labelled(output)
 
 

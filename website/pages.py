@@ -21,6 +21,7 @@ __all__ = [
     "command_page",
     "completed",
     "example_pages",
+    "from_elsewhere",
     "labelled",
     "llms_txt",
     "public_names",
@@ -34,6 +35,11 @@ __all__ = [
 _INCLUDED = re.compile(r"^<!-- README: (.+?) -->$", re.M)
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
 _LINK = re.compile(r"(?<=\]\()([^)#\s]+)(#[^)\s]*)?(?=\))")
+_FROM_ELSEWHERE = re.compile(
+    # A canonical link says where the page is, and is not followed.
+    r"<(?:script|img|audio|link(?![^>]*\brel=[\"']?canonical))\b"
+    r"[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
+)
 
 
 def completed(text: str, page: str, root: Path) -> str:
@@ -235,6 +241,12 @@ def with_crossings(html: str) -> str:
 
 _HEADINGS = re.compile(r"<thead>.*?</thead>\s*", re.S)
 _CODE = re.compile(r"<pre(?=[^>]*>(?:<span></span>)?<code>)")
+
+
+def from_elsewhere(html: str) -> str | None:
+    """The first thing that a page would fetch from another server."""
+    found = _FROM_ELSEWHERE.search(html)
+    return found and found[0]
 
 
 def reachable(html: str) -> str:
