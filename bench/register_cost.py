@@ -5,7 +5,7 @@
 First some simulated calls talk for a while at two servers of this process, at real pace, while a
 Redis that runs for this alone counts what it is asked. The bots talk without a pause, so that each
 word that is heard is written down: few calls cost more. Then so many workers, with twelve calls
-each, renew their leases and ask who else is there, as they do each second.
+each, renew their leases, as they do each second, and ask who else is there, as often as they do.
 """
 
 import argparse
@@ -26,10 +26,11 @@ from loguru import logger
 from twilio_frames.fleet.redis import RedisRegister
 from twilio_frames.fleet.register import Lease, Ticket
 from twilio_frames.server import FleetSettings, Server, ServerSettings, create_app
+from twilio_frames.server.fleet.membership import renewals_between
 from twilio_frames.testing import SimulatedTwilio
 
 CALLS_A_WORKER = 12
-ROUNDS = 5
+ROUNDS = 2
 
 
 class Asked:
@@ -127,24 +128,25 @@ async def of_workers(url: str, asked: Asked, workers: int) -> dict[str, float]:
             await registers[0].redeem(sid, sid, lease.name)
         calls[lease.name] = dict.fromkeys(sids, 1)
 
-    async def live(register: RedisRegister, some: list[Lease]) -> None:
+    async def live(register: RedisRegister, some: list[Lease], *, asks: bool) -> None:
         for lease in some:
             await register.renew(lease, calls[lease.name], 60.0)
-            await register.workers()
+            if asks:
+                await register.workers()
 
-    async def all_live() -> None:
-        await asyncio.gather(
-            *(live(register, fleet[n :: len(registers)]) for n, register in enumerate(registers))
-        )
+    async def all_live(*, asks: bool) -> None:
+        shares = [(one, fleet[n :: len(registers)]) for n, one in enumerate(registers)]
+        await asyncio.gather(*(live(one, share, asks=asks) for one, share in shares))
 
-    await all_live()
+    await all_live(asks=False)
     await asked.begin()
-    for _ in range(ROUNDS):
-        await all_live()
+    rounds = ROUNDS * (1 + renewals_between(workers))
+    for number in range(rounds):
+        await all_live(asks=number < ROUNDS)
     spent = await asked.since()
     for register in registers:
         await register.close()
-    return {name: value / (ROUNDS * workers) for name, value in spent.items()}
+    return {name: value / (rounds * workers) for name, value in spent.items()}
 
 
 def show(what: str, figures: Mapping[str, float]) -> None:

@@ -132,6 +132,28 @@ async def test_whether_more_was_said_while_the_register_was_gone_nobody_knows(
     assert (await taken(other, StreamKind.RESUME)).silent_secs > 4.0
 
 
+@pytest.mark.parametrize(("workers", "asks"), [(50, 12), (250, 4)])
+async def test_many_workers_ask_less_often_for_all_others(
+    register: LossyRegister, workers: int, asks: int
+):
+    for number in range(workers):
+        await register.kept.renew(Lease(name=f"other-{number}"), {}, 60.0)
+    asked = 0
+    whole = register.kept.workers
+
+    async def counted() -> Any:
+        nonlocal asked
+        asked += 1
+        return await whole()
+
+    register.kept.workers = counted
+    worker = member(register)
+    for _ in range(12):
+        await worker.renew(Lease(name=worker.name))
+        assert len(worker.others) == workers
+    assert asked == asks
+
+
 async def test_whoever_lost_a_call_does_not_end_it_when_the_register_is_back(
     register: LossyRegister,
 ):

@@ -44,7 +44,7 @@ from twilio_frames.server.fleet.owned import Owned
 from twilio_frames.server.fleet.reach import Reach
 from twilio_frames.server.fleet.settings import FleetSettings
 
-__all__ = ["Membership"]
+__all__ = ["Membership", "renewals_between"]
 
 _Value = TypeVar("_Value")
 TakeNote = Callable[[str, bytes], Awaitable[None]]
@@ -52,8 +52,18 @@ TakeNote = Callable[[str, bytes], Awaitable[None]]
 _NEAR_SECS = 2.0
 """How long the near register may take: it is slow where the whole machine is, and nobody else has
 what it holds."""
+_READ_EACH_TIME = 100
+"""Other workers' leases: some 30 kB."""
 _MOST_UNTOLD = 1000
 """Calls of which it is to be told, when it is back, how they have ended."""
+
+
+def renewals_between(workers: int) -> int:
+    """How often a worker renews its lease without asking for those of all others.
+
+    Each reads as much in a second, however many they are.
+    """
+    return workers // _READ_EACH_TIME
 
 
 class Membership:
@@ -85,6 +95,7 @@ class Membership:
         self._owned: dict[str, Owned] = {}
         self._untold: OrderedDict[str, Owned] = OrderedDict()
         self._others: dict[str, Lease] = {}
+        self._asks_in = 0
         # The workers that this machine has had.
         self._seen_here = set[str]()
 
@@ -357,16 +368,19 @@ class Membership:
         async def renew(register: Register) -> "tuple[Renewal, Sequence[Lease] | None]":
             calls = {sid: owned.fence for sid, owned in self._owned.items()}
             told = await register.renew(lease, calls, self.settings.lease_secs)
-            return told, await register.workers()
+            return told, None if asks_later else await register.workers()
 
+        asks_later = False
         here, near = await self._near.ask(renew, nothing, is_probe=True)
         there, far = nothing
+        asks_later = self._asks_in > 0
         if self._far is not None:
             was_gone = self._far.is_gone
             there, far = await self._far.ask(renew, nothing, is_probe=True)
-            if far is not None:
+            self._asks_in = self._asks_in - 1 if far is None else renewals_between(len(far))
+            if not self._far.is_gone:
                 await self._tell_of_ends(*self._untold)
-            if far is not None and was_gone:
+            if was_gone and not self._far.is_gone:
                 for owned in list(self._owned.values()):
                     await owned.tell_all(self._far)
         self._note_others(near, far)
