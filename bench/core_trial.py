@@ -42,6 +42,9 @@ chance."""
 _SET_UP_SHARE = 0.3
 """The share of a core that setting calls up may take while others wait to be measured."""
 _MOST_A_SECOND = 10.0
+_REST_SECS, _MOST_RESTS = 0.5, 40
+_AT_REST = 0.1
+"""The share of a core that a bot without calls may take."""
 
 Figures = dict[str, Any]
 
@@ -154,6 +157,7 @@ class Bot:
 
     async def load(self, calls: int, seconds: float, *, call_secs: float | None = None) -> Load:
         """So many calls, for so long once they are all up."""
+        await self._rest()
         plan = LoadPlan(
             url=self.url,
             calls=calls,
@@ -177,6 +181,14 @@ class Bot:
 
     def _shortfalls(self, result: LoadResult) -> tuple[str, ...]:
         return tuple(LIMITS.shortfalls(result, self.reference))
+
+    async def _rest(self) -> None:
+        """Waits until the bot is done with the calls before: too many of them keep it busy."""
+        for _ in range(_MOST_RESTS):
+            began = self.process.cpu_secs
+            await asyncio.sleep(_REST_SECS)
+            if self.process.cpu_secs - began < _AT_REST * _REST_SECS:
+                return
 
     async def burst(self, calls: int, seconds: float, newcomers: int) -> tuple[Load, LoadResult]:
         """What so many calls notice while others arrive within a second, and what those do."""
