@@ -32,6 +32,7 @@ from pipecat.frames.frames import (
     Frame,
     FunctionCallCancelFrame,
     FunctionCallsStartedFrame,
+    InputAudioRawFrame,
     InterruptionFrame,
     LLMAssistantPushAggregationFrame,
     LLMFullResponseEndFrame,
@@ -294,6 +295,8 @@ class MulawOutput(BaseOutputTransport):
                 await self._leaving.act(frame.act)
             case CallerSpeakingFrame() | CallerPausedFrame() if not self._is_followed:
                 await self._hold.follow(frame)
+            case InputAudioRawFrame() if not self._is_followed and direction is _DOWN:
+                pass
             case SystemFrame():
                 self._rounds.note(frame)
                 await self.push_frame(frame, direction)

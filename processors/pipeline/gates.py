@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipecat.frames.frames import OutputAudioRawFrame
+from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 from pipecat.pipeline.pipeline import Pipeline, PipelineSink, PipelineSource
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.ai_service import AIService
@@ -58,13 +58,14 @@ def parts_around(
 def is_followed(output: FrameProcessor) -> bool:
     """Whether anybody behind an output may make something of what comes there again and again.
 
-    That is audio that was heard, and how the caller goes on. A memory does not, nor does what this
-    package has there. Whoever has the worker tell of frames that reached the pipeline's end does.
+    That is audio of the caller's, audio that was heard, and how the caller goes on. A memory does
+    not, nor does what this package has there. Whoever has the worker tell of frames that reached
+    the pipeline's end does.
 
     Args:
         output: Of a pipeline that is being started.
     """
-    kinds = (OutputAudioRawFrame, CallerSpeakingFrame, CallerPausedFrame)
+    kinds = (InputAudioRawFrame, OutputAudioRawFrame, CallerSpeakingFrame, CallerPausedFrame)
     told_of = output.pipeline_worker.reached_downstream_types
     if any(issubclass(kind, one) or issubclass(one, kind) for kind in kinds for one in told_of):
         return True

@@ -7,6 +7,7 @@ from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     Frame,
+    InputAudioRawFrame,
     InterruptionFrame,
     OutputAudioRawFrame,
     TTSAudioRawFrame,
@@ -118,20 +119,21 @@ async def told_on(*, to_end: bool, behind: list[FrameProcessor]) -> set[type[Fra
     runner = WorkerRunner(handle_sigint=False, handle_sigterm=False)
     await runner.add_workers(worker)
     running = asyncio.create_task(runner.run())
+    await worker.queue_frame(InputAudioRawFrame(bytes(320), 8000, 1))
     await worker.queue_frames([CallerSpeakingFrame(0.2), CallerPausedFrame(0.2, 0.1)])
     await worker.queue_frames(speech(0.3))
     await tap.wait_for(BotStoppedSpeakingFrame)
     await worker.cancel()
     await running
-    kinds = {HeardAudioFrame, CallerSpeakingFrame, CallerPausedFrame}
+    kinds = {InputAudioRawFrame, HeardAudioFrame, CallerSpeakingFrame, CallerPausedFrame}
     return kinds & {type(frame) for frame in pushed}
 
 
 async def test_what_comes_again_and_again_goes_on_where_anybody_may_take_it():
     assert not await told_on(to_end=False, behind=[])
-    assert len(await told_on(to_end=True, behind=[])) == 3
-    assert len(await told_on(to_end=False, behind=[AudioBufferProcessor()])) == 3
-    assert len(await told_on(to_end=False, behind=[Pipeline([IdentityFilter()])])) == 3
+    assert len(await told_on(to_end=True, behind=[])) == 4
+    assert len(await told_on(to_end=False, behind=[AudioBufferProcessor()])) == 4
+    assert len(await told_on(to_end=False, behind=[Pipeline([IdentityFilter()])])) == 4
 
 
 async def test_clip_is_told_of_once():
