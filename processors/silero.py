@@ -339,11 +339,16 @@ class PhoneVADAnalyzer(VADAnalyzer):
             self._unsure.append(probability)
             return
         waiting, self._unsure = self._unsure, []
+        confidence = self.params.confidence
         for earlier in [*waiting, probability]:
-            speech = heard is Heard.CALLER and earlier >= self.params.confidence
+            speech = heard is Heard.CALLER and earlier >= confidence
+            if self.is_quiet and not speech:
+                # Nothing begins, and there is nothing to end: most of a call is so.
+                self._silent += 1
+                continue
             self._guess(speech=speech, is_sure=earlier >= self._likely_confidence)
             self._move_on(speech=speech)
-        self.is_quiet = self._state is VADState.QUIET and not self._is_likely
+            self.is_quiet = self._state is VADState.QUIET and not self._is_likely
 
     def _whose(self, window: bytes, probability: float, samples_behind: int) -> Heard:
         if self._gate is None:

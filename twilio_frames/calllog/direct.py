@@ -62,12 +62,13 @@ class _Distributor(WorkerObserver):
 
     def __init__(self, pipeline: str, others: WorkerObserver):
         super().__init__(observers=list(observers_of(others)))
+        self._others = observers_of(self)
         self.logs: list[AtOnce] = []
         self._failures = Failures(lambda: pipeline)
 
     def __bool__(self) -> bool:
         """Whether anybody observes: a processor asks before it makes a record."""
-        return bool(self.logs or observers_of(self))
+        return bool(self.logs or self._others)
 
     async def on_push_frame(self, data: FramePushed) -> None:
         for log in self.logs:

@@ -13,7 +13,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import Any
 
 from loguru import logger
@@ -169,9 +168,11 @@ class MediaConnection:
         A mark comes as what its echo says; one that is not out is dropped, as are this end's own.
         """
         while True:
-            socket, data = self._socket, None
-            with suppress(Exception):
+            socket = self._socket
+            try:
                 data = await socket.receive()
+            except Exception:
+                data = None
             # What comes late on a stream that was left says nothing of the one that followed.
             if data is not None and socket is self._socket:
                 break
