@@ -243,6 +243,19 @@ async def test_a_hand_over_waits_for_the_end_of_a_sentence_but_not_for_ever():
     assert (resumed.rest, resumed.is_planned) == ("coffee.", True)
 
 
+async def test_a_call_whose_line_ends_first_is_not_handed_over_and_nothing_more_is_kept():
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One coffee."), *heard("One"))
+    before = kept.progress
+    handing_over = asyncio.create_task(kept.handed_over(60.0))
+    await kept.happens()
+    kept.keeper.line_ended()
+    async with asyncio.timeout(1.0):
+        assert not await handing_over
+    assert kept.progress == before
+    await kept.keeper.close()
+
+
 async def test_what_a_bot_says_next_is_kept_back_as_soon_as_it_has_said_something():
     kept = Kept(GREETED)
     await kept.happens(TTSSpeakFrame("One two."), *heard("One"))

@@ -132,6 +132,20 @@ async def test_whether_more_was_said_while_the_register_was_gone_nobody_knows(
     assert (await taken(other, StreamKind.RESUME)).silent_secs > 4.0
 
 
+async def test_the_bot_before_writes_nothing_for_the_next_one_of_the_same_worker(
+    register: LossyRegister,
+):
+    worker = member(register)
+    await taken(worker)
+    before = worker.places("CA1")
+    await worker.end("CA1", "error", goes_on=True, has_failed=True)
+    await taken(worker, StreamKind.RESUME)
+    assert await saved(worker, b"later")
+    # Whoever was to hand the call over has waited for a pause meanwhile.
+    assert not any([await place.save(b"earlier", b"", 1000) for place in before])
+    assert (await taken(worker, StreamKind.RESUME)).snapshot == b"later"
+
+
 @pytest.mark.parametrize(("workers", "asks"), [(50, 12), (250, 4)])
 async def test_many_workers_ask_less_often_for_all_others(
     register: LossyRegister, workers: int, asks: int

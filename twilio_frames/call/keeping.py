@@ -164,6 +164,7 @@ class CallKeeper(BaseObserver):
     def line_ended(self) -> None:
         """Nothing more is heard: what a pipeline does at its end changes nothing."""
         self._is_over = True
+        self._moved.set()
 
     async def close(self) -> None:
         """Writes no more."""
@@ -202,11 +203,13 @@ class CallKeeper(BaseObserver):
             self._look_for_silence()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within_secs):
-                    while not self.is_between_sentences:
+                    while not (self.is_between_sentences or self._is_over):
                         self._moved.clear()
                         await self._moved.wait()
         finally:
             self._on_silence = None
+        if self._is_over:
+            return False
         transport.hold_speech(by=_LEAVING)
         await transport.heard_out()
         self._is_planned = self._is_stale = True

@@ -300,13 +300,15 @@ class Membership:
 
     def places(self, call_sid: str) -> Sequence[Place]:
         """Where what another worker needs to go on with a call of this one's is kept."""
+        # Whoever had it before, here too, may not write for whoever has it now.
+        owned = self._owned.get(call_sid)
         near = Place(
-            save=partial(self._save, self._near, call_sid),
+            save=partial(self._save, self._near, owned),
             is_found=lambda: self.is_alone or self._has_sibling,
         )
         if self._far is None:
             return [near]
-        return [near, Place(save=partial(self._save, self._far, call_sid), is_found=lambda: True)]
+        return [near, Place(save=partial(self._save, self._far, owned), is_found=lambda: True)]
 
     @property
     def _has_sibling(self) -> bool:
@@ -318,10 +320,11 @@ class Membership:
         return worker in self._seen_here
 
     async def _save(
-        self, reach: Reach, call_sid: str, snapshot: bytes | None, progress: bytes, count: int
+        self, reach: Reach, owned: Owned | None, snapshot: bytes | None, progress: bytes, count: int
     ) -> bool:
-        owned = self._owned.get(call_sid)
-        return owned is not None and bool(await owned.save(reach, snapshot, progress, count))
+        if owned is None or self._owned.get(owned.call_sid) is not owned:
+            return False
+        return bool(await owned.save(reach, snapshot, progress, count))
 
     async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
         """A call of this worker's has ended, and may go on elsewhere, or may not."""
