@@ -114,6 +114,9 @@ class StandIn:
             resumed.restore(self.context)
             frames = resumed.frames(ASK, has_memory=True)
             self.asks = any(isinstance(one, TTSSpeakFrame) and one.text == ASK for one in frames)
+        elif resumed is not None:
+            # Nobody who lives knows of anything: it begins anew, and greets.
+            self.asks = True
         keeper.begin(self.context)
         await asyncio.sleep(0.1)
         for frame in frames:
