@@ -4,10 +4,11 @@ Exit status: 0 done; 1 it could not be done, and why was said; 2 the command lin
 done, but not as it should be (each command says what that means); 130 interrupted by Ctrl-C.
 """
 
-import argparse
 import os
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from functools import partial
 
 from loguru import logger
 
@@ -74,9 +75,9 @@ def _comes_of_interrupt(error: BaseException) -> bool:
     return any(isinstance(each, KeyboardInterrupt) for each in chain)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """What reads the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="twilio-frames", description="Puts a Pipecat voice bot on a Twilio phone line."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -86,7 +87,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="log to stderr what happens on a call, without the words",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        parser_class=partial(ArgumentParser, formatter_class=RawDescriptionHelpFormatter),
+    )
     for command in (
         demo,
         init,

@@ -88,7 +88,6 @@ def add_to(commands: Commands) -> None:
         help="ring a bot on this machine or elsewhere",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING", steps=[])
     parser.add_argument("url", metavar="URL")

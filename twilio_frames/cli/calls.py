@@ -33,7 +33,6 @@ def add_to(commands: Commands) -> None:
         help="list, follow and end the calls of a server",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
     deeds = ("list", "follow", "listen", "hang-up")

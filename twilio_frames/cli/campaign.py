@@ -62,7 +62,6 @@ def add_to(commands: Commands) -> None:
         help="call many numbers",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
     parser.add_argument("calls", type=existing_file, metavar="CALLS", help="the CSV file")

@@ -47,7 +47,6 @@ def add_to(commands: Commands) -> None:
         help="let your shell complete the command line",
         description="Writes a script by which a shell completes commands, options and choices.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=partial(run, commands.choices), log_level="WARNING")
     parser.add_argument("shell", choices=[*_SCRIPTS])

@@ -9,8 +9,8 @@ from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import (
     Commands,
     Options,
+    add_parameters,
     file_to_write,
-    name_and_value,
     phone_number,
     write_json,
 )
@@ -33,7 +33,6 @@ def add_to(commands: Commands) -> None:
         help="place a real call",
         description="Has Twilio call a number and connect it to a bot that is being served.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
     parser.add_argument(
@@ -90,14 +89,7 @@ def add_call_options(group: Options) -> None:
     group.add_argument("--detection-callback", metavar="URL", help="is told the verdict then")
     group.add_argument("--record", metavar="CHANNELS", help="mono or dual: Twilio records the call")
     group.add_argument("--record-callback", metavar="URL", help="is told of the recording")
-    group.add_argument(
-        "--parameter",
-        type=name_and_value,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="what the bot finds in call.parameters",
-    )
+    add_parameters(group, "what the bot finds in call.parameters")
 
 
 def call_options(options: argparse.Namespace, **more: Any) -> "CallOptions":

@@ -48,7 +48,6 @@ def add_to(commands: Commands) -> None:
         help="call a bot many times at once",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
     parser.add_argument("urls", metavar="URL", nargs="+")

@@ -115,7 +115,7 @@ def positive_secs(text: str) -> float:
     return seconds
 
 
-def name_and_value(text: str) -> tuple[str, str]:
+def _name_and_value(text: str) -> tuple[str, str]:
     """An argument of the form NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not name or not equals:
@@ -123,16 +123,21 @@ def name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def add_account(group: Options) -> None:
-    """Adds the options that say in whose name the simulated Twilio rings, and with what."""
+def add_parameters(group: Options, what: str) -> None:
+    """Adds the option that gives a bot values by their names."""
     group.add_argument(
         "--parameter",
-        type=name_and_value,
+        type=_name_and_value,
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="custom parameter of a stream rung by its ws:// URL",
+        help=what,
     )
+
+
+def add_account(group: Options) -> None:
+    """Adds the options that say in whose name the simulated Twilio rings, and with what."""
+    add_parameters(group, "custom parameter of a stream rung by its ws:// URL")
     group.add_argument(
         "--auth-token", default=from_environment("TWILIO_AUTH_TOKEN", DEFAULT_AUTH_TOKEN)
     )

@@ -28,7 +28,6 @@ def add_to(commands: Commands) -> None:
         help="see what happened on a call",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
     parser.add_argument("log", type=existing_file, metavar="FILE", help="a call log, call.jsonl")

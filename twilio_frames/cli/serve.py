@@ -76,7 +76,6 @@ def add_to(commands: Commands) -> None:
         help="put a bot on the phone",
         description="Serves a bot: webhooks, streams and a page to call from.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="INFO")
     parser.add_argument("bot", metavar="MODULE:BOT", help="such as my_bot:bot")

@@ -61,7 +61,6 @@ def add_to(commands: Commands) -> None:
         description="Serves the coffee shop bot, rings it from a simulated Twilio, and lets a "
         "scripted caller order, change their mind while the bot is talking, and say goodbye.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="ERROR")
     caller = parser.add_mutually_exclusive_group()

@@ -30,7 +30,6 @@ def add_to(commands: Commands) -> None:
         help="see what keeps a bot from the phone",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="ERROR")
     parser.add_argument("--json", type=file_to_write, metavar="FILE", help="the findings")

@@ -55,7 +55,6 @@ def add_to(commands: Commands) -> None:
         help="begin a bot of your own",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, log_level="WARNING")
     parser.add_argument(
