@@ -8,7 +8,7 @@ import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 from loguru import logger
 
@@ -65,6 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.FAILED
 
 
+class _CommandParser(ArgumentParser):
+    """Shows what is said of a command as it is written."""
+
+    def __init__(self, **options: Any):
+        super().__init__(formatter_class=RawDescriptionHelpFormatter, **options)
+
+
 def _comes_of_interrupt(error: BaseException) -> bool:
     """Whether Ctrl-C is what an error came of: a class that is being made wraps it, say."""
     chain: list[BaseException | None] = [error]
@@ -91,7 +98,7 @@ def parser() -> ArgumentParser:
         dest="command",
         required=True,
         metavar="COMMAND",
-        parser_class=partial(ArgumentParser, formatter_class=RawDescriptionHelpFormatter),
+        parser_class=_CommandParser,
     )
     for command in (
         demo,

@@ -218,7 +218,7 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
             finally:
                 following.cancel()
         result = _conclude(caller, transcript, options, console)
-    if is_bot_heard(result):
+    if _is_bot_heard(result):
         return ExitStatus.DONE
     if any(
         each.details.get("close_code") == REFUSED for each in caller.log.events("stream_closed")
@@ -244,7 +244,7 @@ def _conclude(
     return result
 
 
-def is_bot_heard(result: CallResult) -> bool:
+def _is_bot_heard(result: CallResult) -> bool:
     """Whether the bot itself spoke, and not only the TwiML around it."""
     return any(
         turn.speaker == "bot" and span.began_at < turn.ended_at and span.ended_at > turn.began_at

@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _dial(options: argparse.Namespace, asked: "CallOptions") -> str:
-    async with rest_from_environment() as rest:
+    async with _rest_from_environment() as rest:
         return await rest.dial(
             options.number,
             options.from_number,
@@ -147,7 +147,7 @@ async def _dial(options: argparse.Namespace, asked: "CallOptions") -> str:
         )
 
 
-def rest_from_environment() -> "TwilioRest":
+def _rest_from_environment() -> "TwilioRest":
     """The REST API of the account that the environment names.
 
     Raises:

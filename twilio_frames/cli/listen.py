@@ -44,10 +44,10 @@ def audio_to(path: str | None) -> Sound | None:
     """Where the audio is to go: a WAV file, or ``-`` for stereo samples on standard output."""
     if path is None:
         return None
-    return LiveSound(sys.stdout.buffer) if path == "-" else WavSound(Path(path))
+    return LiveSound(sys.stdout.buffer) if path == "-" else _WavSound(Path(path))
 
 
-class WavSound:
+class _WavSound:
     """A stereo WAV file, the caller left, that can be read at every moment.
 
     Args:

@@ -191,11 +191,11 @@ def load_bot(name: str) -> "Bot":
             f"expected a module's name, got a file's in {name!r}: say {meant}:{attribute}"
         )
     bot = getattr(_imported(module_name), attribute, None)
-    check_bot(bot, f"{attribute} in {module_name}")
+    _check_bot(bot, f"{attribute} in {module_name}")
     return cast("Bot", bot)
 
 
-def check_bot(bot: object, name: str) -> None:
+def _check_bot(bot: object, name: str) -> None:
     """Sees whether something can answer a call.
 
     Raises:

@@ -45,7 +45,7 @@ _SURE_LEAD_SECS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class _Interval:
     """A stretch of time on Twilio's clock within which something happened.
 
     Parameters:
@@ -61,13 +61,13 @@ class Interval:
         """Samples from its begin to its end."""
         return self.end - self.begin
 
-    def moved(self, samples: int) -> "Interval":
+    def moved(self, samples: int) -> "_Interval":
         """The same, so much later."""
-        return Interval(self.begin + samples, self.end + samples)
+        return _Interval(self.begin + samples, self.end + samples)
 
-    def intersect(self, other: "Interval") -> "Interval | None":
+    def intersect(self, other: "_Interval") -> "_Interval | None":
         """What it has in common with another; None if that is nothing."""
-        both = Interval(max(self.begin, other.begin), min(self.end, other.end))
+        both = _Interval(max(self.begin, other.begin), min(self.end, other.end))
         return both if both.length >= 0 else None
 
 
@@ -111,10 +111,10 @@ class _Run:
     had been in this run, by the marks that were played and have been looked at.
     """
 
-    began: Interval | None = None
-    played: list[tuple[int, Interval]] = field(default_factory=list[tuple[int, Interval]])
+    began: _Interval | None = None
+    played: list[tuple[int, _Interval]] = field(default_factory=list[tuple[int, _Interval]])
 
-    def began_by_now(self) -> Interval | None:
+    def began_by_now(self) -> _Interval | None:
         """When it began, by all marks.
 
         Playback may stand still, but never runs ahead: what says so says nothing.
@@ -124,7 +124,7 @@ class _Run:
             if (known := self.began) is not None and begin <= known.end:
                 begin, end = max(begin, known.begin), min(end, known.end)
             if begin <= end:
-                self.began = Interval(begin, end)
+                self.began = _Interval(begin, end)
         self.played.clear()
         return self.began
 
@@ -137,7 +137,7 @@ class _Mark:
     due_at: float
     run: _Run
     is_cut: bool = False
-    dated: Interval | None = None
+    dated: _Interval | None = None
 
 
 @dataclass(slots=True)
@@ -149,9 +149,9 @@ class _Cutting:
     sent: int
     run: _Run
     echoes: list[_Mark] = field(default_factory=list[_Mark])
-    fenced: list[Interval] = field(default_factory=list[Interval])
+    fenced: list[_Interval] = field(default_factory=list[_Interval])
 
-    def happened(self) -> Interval | None:
+    def happened(self) -> _Interval | None:
         """When the ``clear`` took effect: when it sent the last mark back, and the fences agree."""
         windows = [mark.dated for mark in self.echoes[-1:] if mark.dated] + self.fenced
         if not windows:
@@ -272,7 +272,7 @@ class Playback:
         if self.caller_at is not None:
             # Behind the caller's latest audio, before the next.
             arrived = self.caller_at * BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
-            mark.dated = Interval(arrived, arrived + _FRAME_SAMPLES)
+            mark.dated = _Interval(arrived, arrived + _FRAME_SAMPLES)
         if mark.is_cut and self._cutting:
             self._cutting.echoes.append(mark)
             return []
@@ -327,7 +327,7 @@ class Playback:
         position, bound = cutting.cut.position, cutting.cut.bound
         began = cutting.run.began_by_now()
         if began is not None and happened is not None:
-            reached = Interval(happened.begin - began.end, happened.end - began.begin)
+            reached = _Interval(happened.begin - began.end, happened.end - began.begin)
             if bound > reached.length:
                 position = (reached.begin + reached.end) // 2
             position = max(reached.begin, min(reached.end, position))

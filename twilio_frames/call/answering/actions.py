@@ -218,7 +218,7 @@ class Answering:
         was_muted, self._mute.is_muted = self._mute.is_muted, False
         said = self._listener.decider.said
         first, self._first = self._first, ()
-        frames = [one if isinstance(one, Frame) else frame_of(one) for one in first]
+        frames = [one if isinstance(one, Frame) else _frame_of(one) for one in first]
         if was_muted and said:
             append = LLMMessagesAppendFrame([{"role": "user", "content": said}], run_llm=not frames)
             frames.insert(0, append)
@@ -283,7 +283,7 @@ class Answering:
         mark = SendMarkFrame(mark=f"answer {next(_NUMBERS)}")
         gate = SpeechGateFrame(is_open=True)
         # What somebody else has let be said meanwhile is not for a machine.
-        for frame in (InterruptionFrame(), gate, frame_of(what), mark):
+        for frame in (InterruptionFrame(), gate, _frame_of(what), mark):
             await self._push(frame)
 
         def talks_on() -> bool:
@@ -377,7 +377,7 @@ class Answers:
             self._is_known.set()
 
 
-def frame_of(what: Spoken) -> Frame:
+def _frame_of(what: Spoken) -> Frame:
     """What says it: a clip if there is one, else the pipeline's TTS service."""
     if isinstance(what, Greeting):
         if what.clip is None:

@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console()
     if options.phone:
         return _take_calls(options, console)
-    folder = prepare_folder(options.keep)
+    folder = _prepare_folder(options.keep)
     # Pipecat takes a second to import, which the other commands need not wait for.
     console.say("Opening the coffee shop ...")
     outcome = asyncio.run(_demonstrate(options, folder, console))
@@ -154,7 +154,7 @@ def _has_browser() -> bool:
     return sys.platform in ("win32", "darwin") or any(map(os.environ.get, names))
 
 
-def prepare_folder(wanted: Path | None) -> Path:
+def _prepare_folder(wanted: Path | None) -> Path:
     """The folder for recordings, logs and report, made if need be, without those of before.
 
     Raises:

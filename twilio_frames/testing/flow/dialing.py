@@ -55,12 +55,12 @@ async def sit(
     star: asyncio.Event | None = None,
 ) -> None:
     """Stays in a room until somebody else ends it, the time is up, or ``*`` was pressed."""
-    async with seated(call, room) as seat:
+    async with _seated(call, room) as seat:
         await first_of(seat.dismissed, star, seconds=seconds)
 
 
 @asynccontextmanager
-async def seated(call: SimulatedCall, room: Room) -> AsyncIterator[Seat]:
+async def _seated(call: SimulatedCall, room: Room) -> AsyncIterator[Seat]:
     """Connects the call to a room, and takes it out again."""
     seat = room.enter(call.line.clock)
     call.sit_down(seat)

@@ -54,10 +54,10 @@ _XML_TYPES = ("", "text/xml", "application/xml", "text/html")
 
 async def follow(switch: Switch, call: SimulatedCall, instructions: Instructions) -> CallEnd:
     """Has a call follow instructions to their end; gives the reason for which it is to end."""
-    return await Program(switch, call).run(instructions)
+    return await _Program(switch, call).run(instructions)
 
 
-class Program:
+class _Program:
     """Executes instructions for one call until they run out or are replaced.
 
     Args:
@@ -223,7 +223,7 @@ class Program:
 
     async def _hold(self, fetch: Fetch) -> CallEnd | Outcome:
         """Has the caller listen to what a queue plays; the queue decides what comes of it."""
-        return await Program(self._switch, self._call).follow(fetch)
+        return await _Program(self._switch, self._call).follow(fetch)
 
     async def _pick_up(self, answered: Answered) -> Fetch | Document:
         self._call.answer()
@@ -245,7 +245,7 @@ class Program:
         if enter.send_digits:
             await play_digits(call, enter.send_digits)
         if enter.whisper is not None:
-            whispered = await Program(self._switch, call).follow(enter.whisper)
+            whispered = await _Program(self._switch, call).follow(enter.whisper)
             if isinstance(whispered, CallEnd):
                 return whispered
         enter.entered.set()

@@ -25,7 +25,7 @@ from twilio_frames.testing.phone.mistakes import (
 from twilio_frames.transport.attending import AttendedTransport, attending
 
 
-class WitnessedCall:
+class _WitnessedCall:
     """What is known of one call's bot.
 
     Args:
@@ -69,7 +69,7 @@ class Witness:
     """What is known of the bots of a desk: an attendant of all calls in this process."""
 
     def __init__(self) -> None:
-        self._calls: list[WitnessedCall] = []
+        self._calls: list[_WitnessedCall] = []
         self._errors: list[BaseException] = []
 
     @contextmanager
@@ -86,7 +86,7 @@ class Witness:
 
     def transport_made(self, transport: AttendedTransport) -> None:
         """Attends to a call, and to what comes of the task that runs."""
-        call = WitnessedCall(transport)
+        call = _WitnessedCall(transport)
         call.compartment.enter()
         self._calls.append(call)
 
@@ -128,7 +128,7 @@ class Witness:
         """Raises the first mistake that was made on a call, if any was; see :func:`raise_first`."""
         raise_first(self.mistakes_of(call_sid))
 
-    def _of(self, call_sid: str) -> list[WitnessedCall]:
+    def _of(self, call_sid: str) -> list[_WitnessedCall]:
         return [call for call in self._calls if call.call_sid == call_sid]
 
 

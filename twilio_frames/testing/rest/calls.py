@@ -57,7 +57,7 @@ class CallsResource:
         placed = await self.place(await read_form(request))
         if isinstance(placed, web.Response):
             return placed
-        answer = web.json_response(resource_of(placed), status=201)
+        answer = web.json_response(_resource_of(placed), status=201)
         return _broken() if _loses_answer(self._switch) else answer
 
     async def place(self, form: Form) -> SimulatedCall | web.Response:
@@ -96,7 +96,7 @@ class CallsResource:
     async def _list(self, request: web.Request) -> web.Response:
         wanted = request.query
         calls = [
-            resource_of(call)
+            _resource_of(call)
             for call in reversed(self._switch.calls.values())
             if wanted.get("To") in (None, call.numbers.to_number)
             and wanted.get("From") in (None, call.numbers.from_number)
@@ -107,7 +107,7 @@ class CallsResource:
 
     async def _fetch(self, request: web.Request) -> web.Response:
         call = self._switch.calls.get(request.match_info["sid"])
-        return missing(request) if call is None else web.json_response(resource_of(call))
+        return missing(request) if call is None else web.json_response(_resource_of(call))
 
     async def _update(self, request: web.Request) -> web.Response:
         call = self._switch.calls.get(request.match_info["sid"])
@@ -131,17 +131,17 @@ class CallsResource:
             call.order(instructions)
         if _loses_answer(self._switch):
             return _broken()
-        return web.json_response(resource_of(call))
+        return web.json_response(_resource_of(call))
 
     def _end(self, call: SimulatedCall, status: str) -> web.Response:
         if status not in (CallStatus.COMPLETED.value, CallStatus.CANCELED.value):
             return error(400, 20001, "Status must be completed or canceled.")
         if not call.is_answered and self._dialer.cancel(call):
-            return web.json_response(resource_of(call))
+            return web.json_response(_resource_of(call))
         if status == CallStatus.CANCELED.value:
             return error(400, 21220, "Call is in-progress. Cannot be canceled.")
         call.order(CallEnd.BOT_HUNG_UP)
-        return web.json_response(resource_of(call) | {"status": status})
+        return web.json_response(_resource_of(call) | {"status": status})
 
 
 def _loses_answer(switch: Switch) -> bool:
@@ -153,7 +153,7 @@ def _broken() -> web.Response:
     return error(500, 20500, "An internal server error has occurred")
 
 
-def resource_of(call: SimulatedCall) -> dict[str, object]:
+def _resource_of(call: SimulatedCall) -> dict[str, object]:
     """The call as Twilio's JSON describes it."""
     account = call.exchange.account_sid
     path = f"/2010-04-01/Accounts/{account}/Calls/{call.sid}"

@@ -75,7 +75,7 @@ _KEYS: dict[str, tuple[_Read, tuple[str, ...]]] = {
 }
 
 
-def line_of(item: Located) -> LineConditions:
+def _line_of(item: Located) -> LineConditions:
     """What the line is like, as far as it is told."""
     given: dict[str, Any] = {}
     for name, value in item.mapping("line").items():
@@ -151,7 +151,7 @@ def _script(keys: Mapping[str, Located], name: str, item: Located, path: Path) -
         limits=_limits(keys["limits"]) if "limits" in keys else Limits(where=item.where),
         stop_on_failure=stop,
         voice=voice,
-        line=line_of(keys["line"]) if "line" in keys else None,
+        line=_line_of(keys["line"]) if "line" in keys else None,
         noise_level=level_of(keys["noise_db"], "noise_db") if "noise_db" in keys else None,
         parameters={key: str(value.value) for key, value in parameters.items()},
         from_number=numbers.get("from", ""),

@@ -214,7 +214,7 @@ class TextCall(Call):
     ) -> CallEndReason | None:
         """Runs the bot's pipeline, with what deals with sound taken out of it."""
         whole = pipeline.pipeline if isinstance(pipeline, PipelineWorker) else pipeline
-        take_sound_out(whole)
+        _take_sound_out(whole)
         _insert(self.line.end, whole.processors, len(whole.processors) - 1)
         self.context = next(_memories(whole), None)
         beginning = asyncio.create_task(self._begin())
@@ -237,7 +237,7 @@ class _TextIsTurn(BaseUserTurnStopStrategy):
         return ProcessFrameResult.CONTINUE
 
 
-def take_sound_out(pipeline: FrameProcessor) -> None:
+def _take_sound_out(pipeline: FrameProcessor) -> None:
     """Replaces a pipeline's VAD, STT and TTS, and has turns begin and end as the caller's texts do.
 
     What stands in a pipeline within it, a switcher of services say, is replaced as well. Do it
@@ -252,7 +252,7 @@ def take_sound_out(pipeline: FrameProcessor) -> None:
         elif isinstance(part, LLMUserAggregator | UserTurnProcessor):
             _take_turns_as_told(part)
         else:
-            take_sound_out(part)
+            _take_sound_out(part)
 
 
 def _insert(part: FrameProcessor, parts: list[FrameProcessor], place: int) -> None:

@@ -228,7 +228,7 @@ class GoogleServer:
         fault = await self._meet(context, "StreamingRecognize", speaks=False)
         first = await anext(requests)
         await self._refuse(fault, context)
-        if mistake := mistake_in_recognition(first):
+        if mistake := _mistake_in_recognition(first):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, mistake)
         stream = GoogleStream(config=first.streaming_config, recognizer=first.recognizer)
         self.streams.append(stream)
@@ -280,7 +280,7 @@ class GoogleServer:
     async def _speak(self, requests: AsyncIterator[Any], context: _Context) -> Any:
         fault = await self._meet(context, "StreamingSynthesize", speaks=True)
         first = await anext(requests)
-        if mistake := mistake_in_synthesis(first):
+        if mistake := _mistake_in_synthesis(first):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, mistake)
         text = "".join([request.input.text async for request in requests])
         await self._refuse(fault, context)
@@ -357,7 +357,7 @@ def _response(heard: GoogleHeard) -> cloud_speech.StreamingRecognizeResponse:
     return cloud_speech.StreamingRecognizeResponse(results=[result])
 
 
-def mistake_in_recognition(first: cloud_speech.StreamingRecognizeRequest) -> str:
+def _mistake_in_recognition(first: cloud_speech.StreamingRecognizeRequest) -> str:
     """What is wrong with a stream's first request; empty if nothing."""
     config = first.streaming_config.config
     decoding = config.explicit_decoding_config
@@ -380,7 +380,7 @@ def mistake_in_recognition(first: cloud_speech.StreamingRecognizeRequest) -> str
     return ""
 
 
-def mistake_in_synthesis(first: cloud_tts.StreamingSynthesizeRequest) -> str:
+def _mistake_in_synthesis(first: cloud_tts.StreamingSynthesizeRequest) -> str:
     """What is wrong with a stream's first request; empty if nothing."""
     config = first.streaming_config
     audio = config.streaming_audio_config
