@@ -232,7 +232,7 @@ class WordAligner:
         if utterance.placed and spoken_words:
             begin = utterance.placed[0][0]
             last = [frame for place, frame in utterance.placed if place == begin]
-            self._lay_over(last, begin, utterance.end)
+            self._lay_together(last, begin, utterance.end)
         for text in () if utterance.is_timed else utterance.leading:
             words = text.text.split()[:spoken_words]
             spoken_words -= len(words)
@@ -376,10 +376,22 @@ class WordAligner:
         begin = utterance.placed[0][0]
         frames = [frame for place, frame in utterance.placed if place == begin]
         frames = [frame for frame in frames if not utterance.has_skipped([frame])]
-        sound = self._sound(begin, utterance.end)
-        end = utterance.end - (len(sound) - len(sound.rstrip(NEARLY_SILENT) or sound))
+        end = self._end_of_sound(begin, utterance.end)
         if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frames[-1])):
+            self._lay_together(frames, begin, end)
+
+    def _lay_together(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:
+        end = self._end_of_sound(begin, end)
+        word = frames[0]
+        if len(frames) == 1 and isinstance(word, TTSTextFrame) and len(word.text.split()) < 2:
+            # Where its sound ends is known, and no estimate.
+            self._lay(heard_text(word, word.text), end)
+        else:
             self._lay_over(frames, begin, end)
+
+    def _end_of_sound(self, begin: int, end: int) -> int:
+        sound = self._sound(begin, end)
+        return end - (len(sound) - len(sound.rstrip(NEARLY_SILENT) or sound))
 
     def _lay_end(
         self, frames: list[AggregatedTextFrame], begin: int, end: int, utterance: Utterance
