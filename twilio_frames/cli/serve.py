@@ -41,6 +41,7 @@ environment:
   TWILIO_FRAMES_MAX_CALLS       how many calls may be up at once
   TWILIO_FRAMES_MAX_CONNECTIONS how many connections, by default half of the open files allowed
   TWILIO_FRAMES_DRAIN_SECONDS   how long calls may go on when the server is to end
+  TWILIO_FRAMES_BLOCKED_SECONDS from how long on a block of the event loop is logged; 0: none is
   TWILIO_FRAMES_APOLOGY         what is said when a bot fails; empty for nothing
   TWILIO_FRAMES_CALL_LOGS       a folder for a log of each call; see twilio-frames report
   TWILIO_FRAMES_LOG_WORDS       1 for the words that were said in them
