@@ -124,8 +124,9 @@ class Trouble:
         self.done: Counter[str] = Counter()
         self.events: list[tuple[float, str]] = []
 
-    async def make(self) -> None:
-        """Makes it, one kind after the other, for as long as calls talk."""
+    async def make(self, after: float) -> None:
+        """Makes it once all calls are up, one kind beside the other, for as long as they talk."""
+        await asyncio.sleep(after)
         plan, third = self._plan, self._plan.seconds / 3
         async with asyncio.TaskGroup() as troubles:
             if plan.kill_every:
@@ -259,8 +260,7 @@ async def run(plan: Plan) -> tuple[dict[str, Any], str]:
                     asyncio.create_task(_begin(twilio, fleet, seed, sentences, seed / 4))
                     for seed in range(plan.calls)
                 ]
-                await asyncio.sleep(plan.calls / 4 + 2)
-                beside.append(asyncio.create_task(trouble.make()))
+                beside.append(asyncio.create_task(trouble.make(plan.calls / 4 + 2)))
                 heard = await all_heard(calls)
                 for task in beside:
                     task.cancel()

@@ -15,6 +15,9 @@ from twilio_frames.server.state import STATE, ServerState
 __all__ = ["amd", "expect_no_stream", "leg", "note_verdict", "recording", "status", "take_note"]
 
 
+_FINAL_OF_RECORDINGS = frozenset({"completed", "absent", "failed"})
+
+
 async def leg(request: web.Request) -> web.Response:
     """``POST /leg``: how the call to somebody goes whom a detour calls."""
     form = await read_signed_form(request)
@@ -102,6 +105,12 @@ async def _note_status(state: ServerState, record: CallRecord, fields: dict[str,
 async def _note_recording(record: CallRecord, form: Form, key: str) -> None:
     told = dict(form)
     if record.call is None or "RecordingStatus" not in told or not record.hears(key):
+        return
+    over = f"{told.get('RecordingSid', '')[:64]} is over"
+    if told["RecordingStatus"] in _FINAL_OF_RECORDINGS:
+        record.hears(over)
+    elif over in record.heard:
+        # What came first was kept for a while, until this call's owner was found.
         return
     length = told.get("RecordingDuration", "")
     await record.call.tell(
