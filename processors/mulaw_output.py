@@ -263,11 +263,8 @@ class MulawOutput(BaseOutputTransport):
             case StartFrame():
                 await self.push_frame(frame, direction)
                 await self.start(frame)
-            case EndFrame():
-                await self.stop(frame)
-                await self.push_frame(frame, direction)
-            case CancelFrame():
-                await self.cancel(frame)
+            case EndFrame() | CancelFrame():
+                await (self.stop(frame) if isinstance(frame, EndFrame) else self.cancel(frame))
                 await self.push_frame(frame, direction)
             case InterruptionFrame():
                 await self._interrupt(frame, direction)
