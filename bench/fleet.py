@@ -244,6 +244,9 @@ def times_heard(ear: bytes, tails: Sequence[bytes]) -> list[int]:
 async def run(plan: Plan) -> tuple[dict[str, Any], str]:
     """Rings, and makes trouble; gives what was found, and the workers' log."""
     sentences = max(1, round(plan.seconds / SENTENCE_SECS))
+    if (own := asyncio.current_task()) is not None:
+        # What was started ends, too, if it is interrupted before its calls.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, own.cancel)
     with tempfile.TemporaryDirectory() as folder:
         fleet = Fleet(plan, Path(folder))
         async with SimulatedTwilio(delays=TWILIO) as twilio:

@@ -130,9 +130,10 @@ async def test_callbacks_of_a_call_without_owner_come_to_the_next_one_in_order_a
     await third.post("/status", status_of("ringing", 1))
     await other.post("/status", status_of("in-progress", 2))
     twiml = await other.ask("/after-stream", FORM | {"CallStatus": "in-progress"})
-    await other.start(token_of(twiml), path=path_of(twiml))
-    await other.bot.arrived.wait()
-    record = other.state.records.get("CA1")
+    next_one, _ = carriers([other, third], twiml)
+    await next_one.start(token_of(twiml), path=path_of(twiml))
+    await next_one.bot.arrived.wait()
+    record = next_one.state.records.get("CA1")
     assert record is not None
     await until(lambda: record.sequence == 2)
     assert (record.verdict, record.status) == (MachineVerdict.HUMAN, "in-progress")
