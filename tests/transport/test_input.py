@@ -207,15 +207,18 @@ async def test_two_pieces_are_a_frame_without_a_vad():
 
 async def test_silence_comes_in_steps_where_another_vad_takes_the_caller_for_silent():
     async with line(has_vad=False) as (caller, _, ear):
-        caller.says(*[QUIET] * 2)
-        await caller.heard("40")
         await ear.broadcast_frame(VADUserStoppedSpeakingFrame)
-        caller.says(*[QUIET] * 8)
-        await caller.heard("100")
-        caller.says(LOUD, LOUD, LOUD)
-        await caller.heard("80", "40")
+        caller.says(*[QUIET] * 32, LOUD, LOUD, LOUD)
+        await caller.heard(*["40"] * 12, "100", "80", "40")
         await ear.broadcast_frame(VADUserStartedSpeakingFrame)
         caller.says(LOUD, QUIET, QUIET)
         await caller.heard("40")
 
-    assert ear.mulaw == QUIET * 10 + LOUD * 4 + QUIET
+    assert ear.mulaw == QUIET * 32 + LOUD * 4 + QUIET
+
+
+async def test_silence_behind_a_short_sound_does_not_wait():
+    async with line(has_vad=False) as (caller, _, ear):
+        await ear.broadcast_frame(VADUserStoppedSpeakingFrame)
+        caller.says(*[QUIET] * 24, LOUD, LOUD, *[QUIET] * 4)
+        await caller.heard(*["40"] * 15)

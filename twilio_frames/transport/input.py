@@ -61,6 +61,8 @@ _LOOK_SECS = 1.0
 _QUIET_SECS = 0.1
 _STILL_SECS = 0.1
 """How much silence may come together while a VAD takes the caller for silent, at least."""
+_STILL_AFTER_SECS = 0.5
+"""Nothing has sounded for so long then: that a short sound is over is told at once, for a hold."""
 
 
 class TwilioInput(BaseInputTransport, LineListener):
@@ -122,6 +124,7 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._ended = False
         self._deaf = False
         self._is_behind = self._is_still = False
+        self._silent_secs = 0.0
         self.take_key: Callable[[str], bool] = lambda _: False
         """Is offered each key that is pressed; what it takes goes into no pipeline."""
 
@@ -296,7 +299,10 @@ class TwilioInput(BaseInputTransport, LineListener):
         """How much audio may wait for what comes behind it, seconds."""
         is_sound = media.payload.translate(None, NEARLY_SILENT)
         if self._vad is None:
-            return self._step_secs if is_sound or not self._is_still else math.inf
+            secs = len(media.payload) / SAMPLE_RATE
+            self._silent_secs = 0.0 if is_sound else self._silent_secs + secs
+            is_still = self._is_still and self._silent_secs > _STILL_AFTER_SECS
+            return math.inf if is_still else self._step_secs
         # What may be the beginning of speech does not wait.
         return self._vad.speech_patience_secs if is_sound else self._vad.patience_secs
 
