@@ -3,14 +3,12 @@
 from dataclasses import replace
 from enum import StrEnum
 
-from pipecat.frames.frames import Frame, FunctionCallResultFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     LLMAssistantAggregatorParams,
     LLMContextAggregatorPair,
     LLMUserAggregatorParams,
 )
-from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.turns.user_start import (
     BaseUserTurnStartStrategy,
     TranscriptionUserTurnStartStrategy,
@@ -123,11 +121,3 @@ class PhoneContextAggregator(LLMContextAggregatorPair):
         digits.serve(self.user())
         IdleTimer(self.user(), params.user_idle_timeout)
         EndsUnderMute(self.user())
-        self.assistant().add_event_handler("on_before_process_frame", _name_empty_result)
-
-
-def _name_empty_result(_: FrameProcessor, frame: Frame) -> None:
-    """Has the model told of an empty list, 0 or False: Pipecat takes them for no result at all."""
-    is_result = isinstance(frame, FunctionCallResultFrame)
-    if is_result and not frame.result and frame.result is not None:
-        frame.result = {"result": frame.result}

@@ -31,6 +31,7 @@ from pipecat.frames.frames import (
     EndFrame,
     Frame,
     FunctionCallCancelFrame,
+    FunctionCallResultFrame,
     FunctionCallsStartedFrame,
     InputAudioRawFrame,
     InterruptionFrame,
@@ -74,7 +75,11 @@ from twilio_frames.frames import (
 from twilio_frames.processors.clips import SpeakClipFrame
 from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.early_start import EarlyStart
-from twilio_frames.processors.output.function_rounds import FunctionRounds, FunctionRoundsOverFrame
+from twilio_frames.processors.output.function_rounds import (
+    FunctionRounds,
+    FunctionRoundsOverFrame,
+    named_result,
+)
 from twilio_frames.processors.output.heard_first import HeardFirst
 from twilio_frames.processors.output.hold import Hold
 from twilio_frames.processors.output.leaving import Leaving
@@ -364,6 +369,8 @@ class MulawOutput(BaseOutputTransport):
     async def _lay(self, frame: Frame) -> None:
         if isinstance(frame, LLMFullResponseStartFrame):
             await self.push_frame(ReplyStartedFrame(), FrameDirection.UPSTREAM)
+        elif isinstance(frame, FunctionCallResultFrame):
+            frame.result = named_result(frame.result)
         await self._writer.lay(frame)
         if self._owed_words.waiting:
             self._owed_words.note()

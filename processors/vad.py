@@ -196,8 +196,7 @@ class PhoneVAD(VADProcessor):
             learned=learned_pause or LearnedPause(PauseRange.around(analyzer.pause_secs)),
             analyzer=turn_analyzer,
         )
-        self._told_secs = 0.0
-        self._told_silence = 0.0
+        self._told_secs = self._told_silence = 0.0
         self._told_certain = self._told_pause = False
         self._in_turn = self._bot_is_heard = False
         self._pcm = b""
@@ -215,7 +214,7 @@ class PhoneVAD(VADProcessor):
         # Without queues and tasks of its own: what is heard is judged beside the pipeline.
         ours = self._analyzer is not None
         direct = {"enable_direct_mode": True, "audio_idle_timeout": 0.0} if ours else {}
-        self.is_direct: bool = kwargs.get("enable_direct_mode", self._analyzer is not None)
+        self.is_direct: bool = kwargs.get("enable_direct_mode", ours)
         """Whether it hears the transport's audio without a queue between them."""
         kwargs = {"speech_activity_period": self._ACTIVITY_SECS, **direct, **kwargs}
         super().__init__(vad_analyzer=vad_analyzer or analyzer, **kwargs)

@@ -1,6 +1,7 @@
-"""How often an LLM may call functions before the caller hears a word."""
+"""What came of an LLM's functions, and how often it may call some before a word is heard."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pipecat.frames.frames import (
     Frame,
@@ -13,7 +14,7 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from twilio_frames.processors.words import HeardTextFrame
 
-__all__ = ["FunctionRounds", "FunctionRoundsOverFrame"]
+__all__ = ["FunctionRounds", "FunctionRoundsOverFrame", "named_result"]
 
 
 @dataclass
@@ -37,6 +38,14 @@ class FunctionRoundsOverFrame(SystemFrame):
             "row: it is not asked again in this turn. Look at what the functions answer, and see "
             "`TwilioParams.function_rounds_limit`"
         )
+
+
+def named_result(result: Any) -> Any:
+    """A result that is none by its look alone, such as an empty list, 0 or False, by its name.
+
+    Pipecat's memory takes it for no result at all, and does not ask the LLM.
+    """
+    return result if result or result is None else {"result": result}
 
 
 class FunctionRounds:

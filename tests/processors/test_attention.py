@@ -17,13 +17,17 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
 from pipecat.tests.utils import SleepFrame, run_test
 from pipecat.turns.user_mute import BaseUserMuteStrategy, FirstSpeechUserMuteStrategy
 
+from tests.processors.output_rig import FakeLine
 from twilio_frames.frames import DigitsWantedFrame
 from twilio_frames.processors.context import PhoneContextAggregator
+from twilio_frames.processors.mulaw_output import MulawOutput
+from twilio_frames.transport import TwilioParams
 
 BOT_BEGINS, BOT_ENDS = BotStartedSpeakingFrame, BotStoppedSpeakingFrame
 SPEAKS, FALLS_SILENT = VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
@@ -113,7 +117,7 @@ async def test_function_that_found_nothing_has_the_model_say_so(result):
     context = LLMContext()
     _, up = await function_gives(result, context)
 
-    assert [type(frame) for frame in up] == [LLMContextFrame]
+    assert len(up) == 1
     assert last_told(context) == f'{{"result": {told(result)}}}'
 
 
@@ -138,8 +142,9 @@ def told(result: object) -> str:
 async def function_gives(result: object, context: LLMContext):
     call = FunctionCallFromLLM("free_tables", "1", {}, context)
     about = {"function_name": "free_tables", "tool_call_id": "1", "arguments": {}}
-    return await run_test(
-        PhoneContextAggregator(context).assistant(),
+    output = MulawOutput(FakeLine(), TwilioParams())
+    down, up = await run_test(
+        Pipeline([output, PhoneContextAggregator(context).assistant()]),
         frames_to_send=[
             FunctionCallsStartedFrame(function_calls=[call]),
             FunctionCallInProgressFrame(**about, cancel_on_interruption=True),
@@ -148,3 +153,4 @@ async def function_gives(result: object, context: LLMContext):
             waits(0.1),
         ],
     )
+    return down, [frame for frame in up if isinstance(frame, LLMContextFrame)]

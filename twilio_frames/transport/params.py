@@ -76,9 +76,9 @@ class TwilioParams(TransportParams):
         audio_in_step_secs: How much of the caller's audio a frame holds, at least: what Twilio
             sends in pieces of 20 ms goes through all of a pipeline that often. 0 makes every piece
             a frame by itself. Silence of half a second and more comes 100 ms together while a VAD
-            in the pipeline takes the caller for silent. A ``PhoneVAD`` directly behind the input takes its
-            own ``step_secs`` of what is nearly silent together, 40 ms in the middle of speech, and
-            everything else at once.
+            in the pipeline takes the caller for silent. A ``PhoneVAD`` directly behind the input
+            takes its own ``step_secs`` of what is nearly silent together, 40 ms in the middle of
+            speech, and everything else at once.
         longest_gap_secs: Holes in the caller's audio are filled with silence up to this length.
     """
 
