@@ -51,6 +51,12 @@ class Line:
     end_reason: CallEndReason | None = None
     is_held = False
 
+    def __init__(self) -> None:
+        self.ahead: list[tuple[float, object]] = []
+
+    def words_ahead(self) -> list[tuple[float, object]]:
+        return self.ahead
+
     def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
         self.is_held = is_held
 
@@ -73,9 +79,8 @@ class Kept:
         self.state = CallState()
         self.context = LLMContext(list(messages))
         self.places = [Place(save=self._save, is_found=lambda: True)]
-        self.ahead: list[tuple[float, object]] = []
-        given = "CA1", {"from": "somebody"}, self.state
-        self.keeper = CallKeeper(*given, self.places, lambda: self.ahead)
+        given: Any = "CA1", {"from": "somebody"}, self.state, self.places, self.line
+        self.keeper = CallKeeper(*given)
         self._source = FrameProcessor()
         self.keeper.begin(self.context)
 
@@ -104,10 +109,9 @@ class Kept:
                 )
 
     async def handed_over(self, within_secs: float) -> bool:
-        line: Any = self.line
-        handed_over = await self.keeper.hand_over(line, within_secs)
-        assert handed_over is (line.end_reason is CallEndReason.HANDED_OVER)
-        assert not line.is_held
+        handed_over = await self.keeper.hand_over(within_secs)
+        assert handed_over is (self.line.end_reason is CallEndReason.HANDED_OVER)
+        assert not self.line.is_held
         return handed_over
 
     async def resumed(self) -> Resumed:
@@ -234,6 +238,24 @@ async def test_a_call_that_was_handed_over_goes_on_without_a_word():
     assert resumed.frames("Again?", has_memory=True) == []
 
 
+async def test_what_is_said_into_a_line_that_has_ended_is_not_said_on():
+    """A bot that waits until each sentence was heard waits no longer then."""
+    kept = Kept(GREETED)
+    await kept.happens(TTSSpeakFrame("Hello."), *heard("Hello."))
+    assert await kept.handed_over(1.0)
+    await kept.happens(TTSSpeakFrame("One."), TTSSpeakFrame("Two."))
+    assert (await kept.resumed()).rest == ""
+
+
+async def test_sentences_that_are_laid_at_once_count_once():
+    kept = Kept(GREETED)
+    frames = [TTSSpeakFrame(f"{number}.") for number in range(100)]
+    # Each processor passes all of them before the next one has the first.
+    kept.observe(*frames)
+    await kept.happens(*frames)
+    assert (await kept.resumed()).rest.split() == [f"{number}." for number in range(100)]
+
+
 async def test_a_hand_over_waits_for_the_end_of_a_sentence_but_not_for_ever():
     kept = Kept(ASKED)
     await kept.happens(*reply("One coffee."), *heard("One"))
@@ -279,7 +301,7 @@ async def test_what_twilio_had_was_heard_until_the_stream_ended(
 ):
     kept = Kept(ASKED)
     said = ["One", "two", "three", "four."]
-    kept.ahead = [
+    kept.line.ahead = [
         (time.monotonic() + secs, word)
         for secs, word in zip((0.3, 0.8), heard("two", "three"), strict=True)
     ]
@@ -289,7 +311,7 @@ async def test_what_twilio_had_was_heard_until_the_stream_ended(
     assert resumed is not None
     assert (resumed.heard.split(), resumed.rest.split()) == (said[:words], said[words:])
     # What is cut is not heard.
-    kept.ahead = []
+    kept.line.ahead = []
     await kept.happens(InterruptionFrame())
     resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", time.time() + 9)
     assert resumed is not None
@@ -307,7 +329,8 @@ async def test_a_place_that_is_slow_holds_up_no_other():
         return await asyncio.Event().wait()
 
     places = [Place(save=hang, is_found=lambda: True), *kept.places]
-    keeper = kept.keeper = CallKeeper("CA1", {}, kept.state, places, lambda: [])
+    line: Any = kept.line
+    keeper = kept.keeper = CallKeeper("CA1", {}, kept.state, places, line)
     keeper.begin(kept.context)
     await kept.happens(*reply("One two."), *heard("One"))
     assert json.loads(kept.progress)["heard"] == 1

@@ -148,8 +148,8 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
 
     def keep(self, *places: Place) -> None:
         """Has what another bot would need to go on with the call kept; before ``run()``."""
-        ahead = self.transport.words_ahead
-        self.keeper = CallKeeper(self.call_sid, self.parameters, self.state, places, ahead)
+        kept = self.call_sid, self.parameters, self.state
+        self.keeper = CallKeeper(*kept, places, self.transport)
         if self.resumed is None:
             # What the bot before has written stands until this one has its memory.
             self.keeper.begin(None)
@@ -167,7 +167,7 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
         """
         if self.keeper is None or self.end_reason is not None:
             return False
-        return await self.keeper.hand_over(self.transport, within_secs)
+        return await self.keeper.hand_over(within_secs)
 
     async def prepared(self) -> Any:
         """What the server's ``prepare`` made for this call; from then on it is the bot's to close.

@@ -92,8 +92,8 @@ _TELLING = (
     *(SendMarkFrame, SpeakClipFrame, TTSSpeakFrame, UserStartedSpeakingFrame),
 )
 _LEAVING = "leaving"
-_FRAMES_KEPT = 64
-"""A frame is told of by each processor that it passes."""
+_FRAMES_KEPT = 256
+"""A frame is told of by each processor that it passes, behind all that was laid with it."""
 
 
 class CallKeeper(BaseObserver):
@@ -104,7 +104,7 @@ class CallKeeper(BaseObserver):
         parameters: Its parameters.
         state: What its bot wants kept.
         places: Where it is kept.
-        ahead: Gives the words that Twilio has, and when each is heard, ``time.monotonic()``.
+        line: Of which the words are asked for that Twilio has, and whether it has ended.
     """
 
     _PAUSE_SECS: float = 0.05
@@ -118,13 +118,13 @@ class CallKeeper(BaseObserver):
         parameters: Mapping[str, str],
         state: CallState,
         places: Sequence[Place],
-        ahead: Callable[[], Sequence[tuple[float, object]]],
+        line: TwilioTransport,
     ):
         super().__init__(observe_every_push=False)
         self._call_sid = call_sid
         self._parameters = dict(parameters)
         self._state = state
-        self._words_ahead = ahead
+        self._line = line
         self._copies = [_Copy(place=place) for place in places]
         self._context: LLMContext | None = None
         self._telling: dict[type, bool] = {}
@@ -191,14 +191,14 @@ class CallKeeper(BaseObserver):
         messages = self._context.messages if self._context is not None else []
         return bool(messages) and role_of(messages[-1]) in ("user", "tool")
 
-    async def hand_over(self, transport: TwilioTransport, within_secs: float) -> bool:
-        """Closes a line, for another bot to go on; not where what that needs cannot be kept.
+    async def hand_over(self, within_secs: float) -> bool:
+        """Closes the line, for another bot to go on; not where what that needs cannot be kept.
 
         Args:
-            transport: The call's.
             within_secs: How long it waits until nobody says anything.
         """
-        self._on_silence = partial(transport.hold_speech, by=_LEAVING)
+        line = self._line
+        self._on_silence = partial(line.hold_speech, by=_LEAVING)
         try:
             self._look_for_silence()
             with contextlib.suppress(TimeoutError):
@@ -210,16 +210,16 @@ class CallKeeper(BaseObserver):
             self._on_silence = None
         if self._is_over:
             return False
-        transport.hold_speech(by=_LEAVING)
-        await transport.heard_out()
+        line.hold_speech(by=_LEAVING)
+        await line.heard_out()
         self._is_planned = self._is_stale = True
-        if not await self._is_kept() or transport.end_reason is not None:
+        if not await self._is_kept() or line.end_reason is not None:
             self._is_planned = False
-            transport.hold_speech(False, by=_LEAVING)
+            line.hold_speech(False, by=_LEAVING)
             return False
-        await transport.close(CallEndReason.HANDED_OVER, "another worker goes on")
+        await line.close(CallEndReason.HANDED_OVER, "another worker goes on")
         # Nobody hears it any more, and whoever waits for its end is not to wait.
-        transport.hold_speech(False, by=_LEAVING)
+        line.hold_speech(False, by=_LEAVING)
         return True
 
     def _look_for_silence(self) -> None:
@@ -281,6 +281,9 @@ class CallKeeper(BaseObserver):
                 self._is_stale = True
 
     def _add(self, text: str, between: str) -> None:
+        if self._line.end_reason is not None:
+            # Nobody hears it, and a bot that waits for nothing any more may say all that it has.
+            return
         if self._is_cut:
             self._said, self._heard, self._is_cut = "", 0, False
         self._said += (between if self._said else "") + text
@@ -365,7 +368,7 @@ class CallKeeper(BaseObserver):
         since_1970 = time.time() - time.monotonic()
         return [
             (round(since_1970 + heard_at, 3), words_in(word.text))
-            for heard_at, word in self._words_ahead()
+            for heard_at, word in self._line.words_ahead()
             if isinstance(word, HeardTextFrame)
         ]
 
