@@ -7,7 +7,8 @@ import pytest
 
 from tests.fleet.lossy import LossyRegister
 from tests.waiting import time_passes
-from twilio_frames.fleet.register import Claim, Lease, StreamKind
+from twilio_frames.fleet.memory import MemoryRegister
+from twilio_frames.fleet.register import Claim, Lease, Standing, StreamKind
 from twilio_frames.server import FleetSettings
 from twilio_frames.server.fleet.membership import Membership
 
@@ -95,6 +96,31 @@ async def test_what_a_worker_knows_alone_others_know_as_soon_as_the_register_is_
     claim = await taken(other, StreamKind.RESUME)
     assert (claim.snapshot, claim.progress) == (b"kept", b"two words")
     assert await worker.renew(Lease(name=worker.name)) == {"CA1"}
+
+
+async def test_a_call_goes_on_though_the_register_comes_back_while_it_is_asked(
+    register: LossyRegister,
+):
+    class NearRegister(MemoryRegister):
+        """Another step of the same worker finds the far register back behind the first question."""
+
+        questions = 0
+
+        async def standing(self, call_sid: str) -> Standing | None:
+            self.questions += register.is_gone
+            if self.questions == 2:
+                register.is_gone = False
+                await worker.renew(Lease(name=worker.name))
+            return await super().standing(call_sid)
+
+    settings = FleetSettings(register=register, near_register=NearRegister(), worker="w1")
+    worker = Membership(settings, token_secs=60.0)
+    await taken(worker)
+    assert await saved(worker, b"kept")
+    register.is_gone = True
+    await worker.end("CA1", "line lost", goes_on=True, has_failed=False)
+    assert (await taken(worker, StreamKind.RESUME)).snapshot == b"kept"
+    assert not register.is_gone
 
 
 @pytest.mark.parametrize("is_asked_first", [False, True])

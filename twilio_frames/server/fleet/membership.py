@@ -177,7 +177,11 @@ class Membership:
         # Whoever has not answered may know its ticket all the same: the other one gets its own.
         near = replace(ticket, token=secrets.token_urlsafe(32))
         try:
-            return await self._issue(ticket, near, room)
+            token = await self._issue(ticket, near, room)
+            if token is None and kind is StreamKind.RESUME and not self.is_out_of_reach:
+                # The far register was gone at the first question, and answered the second.
+                token = await self._issue(ticket, near, room)
+            return token
         finally:
             self.taking = max(0, self.taking - 1)
 
