@@ -113,7 +113,8 @@ async def test_a_call_goes_on_though_the_register_comes_back_while_it_is_asked(
                 await worker.renew(Lease(name=worker.name))
             return await super().standing(call_sid)
 
-    settings = FleetSettings(register=register, near_register=NearRegister(), worker="w1")
+    far: Any = register
+    settings = FleetSettings(register=far, near_register=NearRegister(), worker="w1")
     worker = Membership(settings, token_secs=60.0)
     await taken(worker)
     assert await saved(worker, b"kept")
