@@ -6,6 +6,8 @@ asks Twilio's REST API to leave the stream for the webhook that says what comes 
 the call goes on as after any loss, or is apologised for.
 """
 
+import asyncio
+
 from loguru import logger
 
 from twilio_frames.call import Call
@@ -15,6 +17,9 @@ from twilio_frames.server.calls.records import CallRecord
 from twilio_frames.server.state import ServerState
 
 __all__ = ["rescue_calls_of", "rescue_if_dead"]
+
+_ON_ITS_WAY_SECS = 5.0
+"""For a stream that Twilio was told of: it takes 0.4 s, or 2 where a machine has too much to do."""
 
 
 async def rescue_if_dead(state: ServerState, call: Call, record: CallRecord) -> None:
@@ -37,10 +42,17 @@ async def rescue_calls_of(state: ServerState, lost: Lease) -> None:
     names = [state.fleet.name, *(lease.name for lease in state.fleet.others)]
     if not lost.call_sids or state.fleet.name != min(names) or await state.workers.answers(lost):
         return
-    for call_sid in lost.call_sids:
+    await asyncio.gather(*(_rescue_call_of(state, call_sid, lost) for call_sid in lost.call_sids))
+
+
+async def _rescue_call_of(state: ServerState, call_sid: str, lost: Lease) -> None:
+    standing = await state.fleet.standing(call_sid)
+    if standing is not None and standing.named not in ("", lost.name):
+        # Twilio was told of another worker's stream: to leave that would end the call.
+        await asyncio.sleep(_ON_ITS_WAY_SECS)
         standing = await state.fleet.standing(call_sid)
-        if standing is not None and standing.owner == lost.name and not standing.ended:
-            await _rescue(state, call_sid, lost.base_url)
+    if standing is not None and standing.owner == lost.name and not standing.ended:
+        await _rescue(state, call_sid, lost.base_url)
 
 
 async def _rescue(state: ServerState, call_sid: str, base_url: str | None) -> None:
