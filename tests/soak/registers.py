@@ -1,6 +1,7 @@
 """A register that is slow, hangs, or refuses, as one on the other side of a network may."""
 
 import asyncio
+import contextlib
 import random
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -46,6 +47,7 @@ class FaultyRegister:
     def be(self, mood: str) -> None:
         """From now on something is wrong with it, or nothing is."""
         if self.mood == "forgets":
+            self.let_go()
             self._register = self._open()
         self.mood = mood
         if mood == "hangs":
@@ -103,6 +105,13 @@ class FaultyRegister:
     async def close(self) -> None:
         """It goes on for the others."""
 
+    def let_go(self) -> None:
+        """Closes what it has open."""
+        if isinstance(register := self._register, SqliteRegister):
+            for opened in (register._reading, register._opened):  # type: ignore[reportPrivateUsage]
+                if opened is not None:
+                    opened.close()
+
 
 class _AtOnce(Executor):
     """Does what is to be done here and now, so that each run takes the same course."""
@@ -136,8 +145,8 @@ def held_by(register: Register) -> dict[str, int]:
             "calls": len(register._calls),  # type: ignore[reportPrivateUsage]
         }
     assert isinstance(register, SqliteRegister)
-    db = register._connect()  # type: ignore[reportPrivateUsage]
-    return {table: _count(db, table) for table in ("workers", "tickets", "calls", "notes")}
+    with contextlib.closing(register._connect()) as db:  # type: ignore[reportPrivateUsage]
+        return {table: _count(db, table) for table in ("workers", "tickets", "calls", "notes")}
 
 
 def _count(db: sqlite3.Connection, table: str) -> int:

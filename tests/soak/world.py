@@ -172,6 +172,7 @@ class World:
                 self._halt(worker, False)
             await asyncio.sleep(90.0)
             await self._see_what_is_left()
+            self._register.let_go()
 
     async def _call(self, sid: str, session: aiohttp.ClientSession) -> None:
         choose = self._part()
