@@ -62,7 +62,7 @@ _QUIET_SECS = 0.1
 _STILL_SECS = 0.1
 """How much silence may come together while a VAD takes the caller for silent, at least."""
 _STILL_AFTER_SECS = 0.5
-"""Nothing has sounded so long: that a short sound is over is told at once, for a hold."""
+"""For so long nothing has sounded; that a short sound is over is told at once, for a hold."""
 
 
 class TwilioInput(BaseInputTransport, LineListener):
