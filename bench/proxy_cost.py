@@ -19,7 +19,8 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.deploy.proxies import Proxy, free_port, in_front
+from tests.deploy.proxies import Proxy, in_front
+from tests.ports import free_port
 
 MESSAGE = "x" * 370
 EVERY_SECS = 0.02

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.ports import free_port, listens
 from tests.waiting import until
 
 __all__ = ["DEPLOY", "KUBERNETES", "Proxy", "free_port", "in_front", "needs"]
@@ -32,11 +33,6 @@ http {{
 
 def needs(program: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is not installed")
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.create_server((host, 0)) as listening:
-        return listening.getsockname()[1]
 
 
 class Proxy:
@@ -115,11 +111,7 @@ class Proxy:
         )
         self._stack.push_async_callback(_ended, self._process)
 
-        def listens() -> bool:
-            with socket.socket() as trying:
-                return trying.connect_ex(("127.0.0.1", self._port)) == 0
-
-        await until(listens)
+        await until(lambda: listens(self._port))
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

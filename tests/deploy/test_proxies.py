@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.deploy.proxies import DEPLOY, free_port, in_front, needs
+from tests.deploy.proxies import DEPLOY, in_front, needs
+from tests.ports import free_port
 from tests.server.site import FORM, TOKEN, RecordingBot
 from tests.waiting import until
 from twilio_frames.fleet.memory import MemoryRegister

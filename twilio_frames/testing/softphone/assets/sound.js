@@ -14,10 +14,13 @@ export class Trouble extends Error {
   }
 }
 
+const NONE = ["There is no microphone", "Plug one in, or call without: you hear the bot, and can press keys."];
 const TROUBLES = {
   NotAllowedError: ["The microphone may not be used", "Allow it for this page: the sign beside the address, or your system's settings for this browser. Then try again."],
   SecurityError: ["The microphone may not be used", "This browser is set so that no page may. Allow it, or try another browser."],
-  NotFoundError: ["There is no microphone", "Plug one in, or call without: you hear the bot, and can press keys."],
+  NotFoundError: NONE,
+  // WebKit's word for it, also where nothing is asked for that a device must have.
+  OverconstrainedError: NONE,
   NotReadableError: ["The microphone cannot be used", "Another program may have it, or it was unplugged. Close that program, and try again."],
   AbortError: ["The microphone cannot be used", "Something went wrong with the device. Unplug it, plug it in, and try again."],
 };
