@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
+from aiohttp import web
 
 from tests.server.fleet_of_sites import carriers, killed, path_of, token_of, up
 from tests.server.site import FORM, Open, Site
 from tests.waiting import time_passes
 from twilio_frames.call import Call
 from twilio_frames.fleet.memory import MemoryRegister
+from twilio_frames.fleet.register import Lease
 from twilio_frames.frames import CallEndReason
 from twilio_frames.server import FleetSettings
 from twilio_frames.server.fleet.joining import own_lease
@@ -69,6 +71,26 @@ async def test_the_calls_of_a_worker_that_was_killed_go_to_all_others(open_more:
     others = await open_more(2)
     await killed(owner)
     assert sorted(await resumed_by(others[0], others, 8)) in ([4, 4], [3, 5])
+
+
+async def test_a_new_call_goes_to_who_came_while_another_was_asked_in_vain(
+    open_more: More, monkeypatch: pytest.MonkeyPatch
+):
+    asked = await one_with_calls(open_more, 1)
+    (halted,) = await open_more(1)
+    passing, came = asked.state.workers, list[Site]()
+    pass_on = passing.pass_on
+
+    async def pass_on_late(request: web.Request, to: Lease, why: str = "") -> web.Response | None:
+        if to.name != halted.state.fleet.name:
+            return await pass_on(request, to, why)
+        came.extend(await open_more(1))
+        asked.state.switchboard.draining = True
+        return None
+
+    monkeypatch.setattr(passing, "pass_on", pass_on_late)
+    twiml = await asked.ask("/twiml", FORM | {"CallSid": "CA9"})
+    assert carriers([asked, halted, *came], twiml)[0] is came[0]
 
 
 async def test_a_call_does_not_wait_for_a_worker_that_has_too_much_to_do(

@@ -169,12 +169,20 @@ async def taken_elsewhere(request: web.Request, call_sid: str) -> web.Response |
 
 
 async def other_workers(state: ServerState) -> AsyncIterator[Lease]:
-    """The workers that are to be asked to take a call, ahead of this one."""
-    fleet = state.fleet
-    most_lag_secs = fleet.settings.most_lag_secs
-    leases = [await own_lease(state, fleet.lag_secs), *fleet.others]
-    for tried, lease in enumerate(by_choice(leases, most_lag_secs=most_lag_secs)):
-        fleet.gave_call_to(lease.name)
-        if lease.name == fleet.name or tried >= _MOST_TRIES:
+    """The workers that are to be asked to take a call, ahead of this one.
+
+    Each is chosen as they are by then: while one is asked in vain, others come, and this one may
+    begin to drain.
+    """
+    fleet, tried = state.fleet, set[str]()
+    while len(tried) < _MOST_TRIES:
+        leases = [await own_lease(state, fleet.lag_secs), *fleet.others]
+        left = [lease for lease in leases if lease.name not in tried]
+        lease = next(by_choice(left, most_lag_secs=fleet.settings.most_lag_secs), None)
+        if lease is None:
             return
+        fleet.gave_call_to(lease.name)
+        if lease.name == fleet.name:
+            return
+        tried.add(lease.name)
         yield lease
