@@ -39,6 +39,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.pipecat_internals import wrap_writes, write_waiting_words, writes_by_response
 from twilio_frames.processors.pipeline.gates import parts_around
+from twilio_frames.processors.pipeline.patience import waited_for
 
 __all__ = ["HeardFirst", "MemoryFenceFrame"]
 
@@ -133,10 +134,7 @@ class HeardFirst:
             return
         fence = MemoryFenceFrame(ends_message=ends_message)
         await self._user.push_frame(fence)
-        try:
-            async with asyncio.timeout(LONGEST_WAIT):
-                await fence.passed.wait()
-        except TimeoutError:
+        if not await waited_for(fence.passed.is_set, fence.passed, LONGEST_WAIT):
             logger.warning(
                 f"{self._user}: what was heard of the bot has not got to {self._assistant} in "
                 f"{LONGEST_WAIT} s, so the LLM is asked without; a processor between them blocks "

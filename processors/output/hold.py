@@ -130,7 +130,7 @@ class Hold:
 
     async def fall_silent(self) -> None:
         """An interruption is on its way; should it never come, the bot says on."""
-        await self._pacer.hold()
+        await self._pacer.hold_ahead()
         if self._pacer.is_held:
             await self._resume_in(LONGEST_HOLD)
 

@@ -17,6 +17,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.tts_service import TTSService
 
 from twilio_frames.processors.pipeline.gates import parts_around, parts_in
+from twilio_frames.processors.pipeline.patience import waited_for
 
 __all__ = ["OwedWords"]
 
@@ -67,18 +68,10 @@ class OwedWords:
             self._until = now + LONGEST_WAIT
         self.waiting += 1
         try:
-            await self._wait()
+            left = max(0.0, self._until - time.monotonic())
+            await waited_for(lambda: not self._is_awaiting(), self._told, left)
         finally:
             self.waiting -= 1
-
-    async def _wait(self) -> None:
-        while self._is_awaiting() and (left := self._until - time.monotonic()) > 0:
-            self._told.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._told.wait()
-            except TimeoutError:
-                break
 
 
 def _speaks(processor: FrameProcessor) -> bool:

@@ -15,6 +15,7 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.audio.mulaw import faded_in
 from twilio_frames.processors.output.background import Background
 from twilio_frames.processors.output.line_face import Line, Timing
+from twilio_frames.processors.pipeline.patience import waited_for
 from twilio_frames.protocol.output_queue import OutputQueue, Piece, SentAudio, Stretch
 
 AUTO_MARK = "heard:"
@@ -410,12 +411,10 @@ class OutputPacer:
         if not self._is_cutting:
             return
         playback = self._line.playback
-        now = time.monotonic()
         # Marks that are late tell of a line that has become slower.
-        late = max(playback.round_trip, playback.overdue(now))
-        limit = now + min(_LONGEST_CUT, 0.1 + 2 * late)
-        while playback.is_cutting and await self._has_news(until=limit):
-            pass
+        late = max(playback.round_trip, playback.overdue(time.monotonic()))
+        patience = min(_LONGEST_CUT, 0.1 + 2 * late)
+        await waited_for(lambda: not playback.is_cutting, self._wake, patience)
         playback.settle()
         async with self._delivering:
             if not self._is_cutting:

@@ -21,6 +21,7 @@ from pipecat.services.tts_service import TTSService
 
 from twilio_frames.pipecat_internals import take_kept_text
 from twilio_frames.processors.pipeline.gates import parts_around
+from twilio_frames.processors.pipeline.patience import waited_for
 
 __all__ = ["SwitchedVoices"]
 
@@ -88,10 +89,7 @@ class SwitchedVoices:
             return
         last = _LastFrame()
         await before.queue_frame(last)
-        try:
-            async with asyncio.timeout(LONGEST_WAIT):
-                await last.taken.wait()
-        except TimeoutError:
+        if not await waited_for(last.taken.is_set, last.taken, LONGEST_WAIT):
             last.is_late = True
             logger.warning(
                 f"{service}: {before}, which it has replaced, is still at a text after "

@@ -81,6 +81,7 @@ _WEIGHTS = _Weights()
 
 _SKIPPED_LETTER, _SKIPPED_PAUSE, _SKIPPED_SIGN = -8.0, -0.05, -3.0
 _SHARE_DOUBT, _LETTERS_DOUBT = 0.15, 1.5
+_AMID_A_LETTER = 0.5
 
 _WINDOW, _FFT = 200, 256
 _PREEMPHASIS = 0.9
@@ -271,13 +272,16 @@ class _Alignment:
         ends: list[int] = []
         for word in range(int(row.owners.max()) + 1):
             last = int(np.flatnonzero(row.owners == word)[-1])
-            beyond = int(row.done[last]) - done
-            if beyond > 0:
-                blocks = len(self._loud) + beyond * self._unknown / (total - done)
-                ends.append(round(blocks * BLOCK))
-                continue
             # What sounds of the pause behind a word is the word's, or the next one's.
             is_over = passed[:, last] + passed[:, last + 1] < 1.0
+            beyond = float(row.done[last]) - done
+            if beyond == 0 and self._unknown and not is_over.any():
+                # Its last letter is still being said where the known sound breaks off.
+                beyond = _AMID_A_LETTER
+            if beyond > 0:
+                blocks = len(self._loud) + beyond * self._unknown / max(beyond, total - done)
+                ends.append(round(blocks * BLOCK))
+                continue
             over_at = int(is_over.argmax()) if is_over.any() else len(self._loud)
             before = int(np.searchsorted(sounding, over_at))
             end = (int(sounding[before - 1]) + 1) * BLOCK if before else 0

@@ -1,6 +1,7 @@
 """Words that a voice has yet to place when it is interrupted."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -40,13 +41,25 @@ class SentenceTimesVoice(TTSService):
         pace: How many times faster than it is played speech is made.
         tells: Whether it does tell.
         silent: Sentences of which it makes no sound.
+        hangs_at: How much speech it makes before it hangs, once.
+        hangs_for: How long.
     """
 
-    def __init__(self, *, pace: float = 3.0, tells: bool = True, silent: Sequence[str] = ()):
+    def __init__(
+        self,
+        *,
+        pace: float = 3.0,
+        tells: bool = True,
+        silent: Sequence[str] = (),
+        hangs_at: float = math.inf,
+        hangs_for: float = 0.0,
+    ):
         super().__init__(push_text_frames=False, push_start_frame=True)
         self._pace = pace
         self._tells = tells
         self._silent = silent
+        self._hangs_at = hangs_at
+        self._hangs_for = hangs_for
         self._asked: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue(100)
         self._seconds = 0.0
         self._making: asyncio.Task[None] | None = None
@@ -82,6 +95,9 @@ class SentenceTimesVoice(TTSService):
     async def _speak(self, spoken: Sequence[str], context_id: str) -> None:
         began = self._seconds
         while self._seconds < began + WORD_SECS * len(spoken) - 0.01:
+            if self._seconds >= self._hangs_at:
+                self._hangs_at = math.inf
+                await asyncio.sleep(self._hangs_for)
             await asyncio.sleep(CHUNK_SECS / self._pace)
             self._seconds += CHUNK_SECS
             if not self.audio_context_available(context_id):
@@ -161,6 +177,14 @@ async def test_bot_is_silent_meanwhile():
         ((cleared_at, _),) = made.line.of(Clear)
         assert cleared_at - began < 0.05
         assert all(sent_at <= cleared_at for sent_at, _ in made.line.of(SendMedia))
+
+
+async def test_bot_stays_silent_where_all_it_had_was_heard_and_the_voice_goes_on_meanwhile():
+    voice = SentenceTimesVoice(hangs_at=0.75, hangs_for=0.7)
+    async with speaking(voice, heard=0.9) as made:
+        sent = made.line.audio()
+        assert await interrupt(made) == "Extraordinarily I —"
+        assert made.line.audio() == sent
 
 
 async def test_nothing_is_waited_for_where_the_words_are_known():

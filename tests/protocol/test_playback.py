@@ -104,6 +104,19 @@ def test_echoes_that_come_before_the_burst_tell_of_what_was_played():
     assert playback.cut.position == 4800
 
 
+def test_marks_that_are_thrown_back_are_not_heard_where_the_fence_never_comes():
+    playback = Playback()
+    for position in (2000, 4000, 6000):
+        playback.audio_sent(2000, now=0.0, mark=f"{position}")
+    playback.clear_sent(["fence"], now=0.25)
+    for position in (2000, 4000, 6000):
+        playback.mark_echoed(f"{position}", now=0.26)
+
+    assert [echo.flushed for echo in playback.settle()] == [False, True, True]
+    assert playback.cut is not None
+    assert playback.cut.position == 2000
+
+
 def test_doubled_and_unknown_echoes_do_no_harm():
     playback = Playback()
     playback.audio_sent(800, now=0.0)

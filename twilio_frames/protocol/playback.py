@@ -138,6 +138,7 @@ class _Mark:
     run: _Run
     is_cut: bool = False
     dated: _Interval | None = None
+    is_due: bool = False
 
 
 @dataclass(slots=True)
@@ -274,6 +275,8 @@ class Playback:
             arrived = self.caller_at * BYTES_PER_SECOND // 1000 + _FRAME_SAMPLES
             mark.dated = _Interval(arrived, arrived + _FRAME_SAMPLES)
         if mark.is_cut and self._cutting:
+            # One that comes before its audio can have been played was thrown back.
+            mark.is_due = now - mark.due_at > self.round_trip - _CLOCK_SECS
             self._cutting.echoes.append(mark)
             return []
         if self._cutting and name in self._cutting.fences:
@@ -306,7 +309,7 @@ class Playback:
 
         Args:
             cutting: The ``clear``.
-            is_in: Whether its burst has been in. If not, what has come back was played.
+            is_in: Whether its burst has been in. If not, what came back in its time was played.
         """
         self._cutting = None
         self.cut = cut = self._corrected(cutting, is_in=is_in)
@@ -320,7 +323,8 @@ class Playback:
         happened = cutting.happened() if is_in else None
         surely_heard = self.heard
         for mark in cutting.echoes:
-            if not is_in or (happened and mark.dated and mark.dated.end < happened.end):
+            is_before = happened and mark.dated and mark.dated.end < happened.end
+            if is_before if is_in else mark.is_due:
                 surely_heard = max(surely_heard, mark.position)
                 if mark.dated is not None:
                     mark.run.played.append((mark.position, mark.dated))
