@@ -7,20 +7,14 @@ Here ``HTTPS_PROXY`` is for ``https`` and ``wss``, ``HTTP_PROXY`` for ``http`` a
 runs on this machine is never reached through a proxy.
 """
 
-import inspect
 import ipaddress
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from websockets.asyncio.client import connect
-
-__all__ = ["is_this_machine", "proxy_for", "socket_proxy"]
+__all__ = ["is_this_machine", "proxy_for"]
 
 _ASKED = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
 _SECURE = ("https", "wss")
-# From websockets 15 on; before, there was no way through a proxy.
-_TAKES_PROXY = "proxy" in inspect.signature(connect.__init__).parameters
 
 
 def is_this_machine(host: str) -> bool:
@@ -60,8 +54,3 @@ def proxy_for(url: str) -> str | None:
 
 def _port(scheme: str) -> int:
     return 443 if scheme in _SECURE else 80
-
-
-def socket_proxy(url: str) -> dict[str, Any]:
-    """What to tell ``websockets`` about the proxy to a URL."""
-    return {"proxy": proxy_for(url)} if _TAKES_PROXY else {}

@@ -19,6 +19,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
+from tests.pipecat_versions import UNTOLD_SENTENCE, unless_pipecat_112
 from tests.vendors.faults import bad_day
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
@@ -189,6 +190,7 @@ async def test_first_sentence_that_fails_takes_no_other_ones_place():
     assert words_heard_of(ear, memory) == memory
 
 
+@unless_pipecat_112(UNTOLD_SENTENCE)
 @pytest.mark.parametrize("behind", [0, 1, 2])
 @pytest.mark.parametrize("timestamps", list(Timestamps))
 async def test_sentence_that_a_voice_with_word_times_left_out(timestamps: Timestamps, behind: int):

@@ -9,6 +9,7 @@ from pipecat.frames.frames import LLMRunFrame
 
 from tests.memory.conversation import CUT, Bot, Memory, Outcomes, Think, have_talk
 from tests.memory.voices import CountsAnew, NeverStops, Voice, speaker
+from tests.pipecat_versions import RESPONSE_END, unless_pipecat_112
 from twilio_frames.processors.fallback import TTSFallback
 from twilio_frames.processors.fallback.vendor_health import VendorList
 
@@ -45,7 +46,13 @@ async def test_slow_reply_is_remembered_whole(voices: Outcomes):
         assert outcome.lines == [f"assistant: {WHOLE}"], outcome.name
 
 
-@pytest.mark.parametrize("options", [{}, PATIENCE], ids=["in one", "begun again"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="in one"),
+        pytest.param(PATIENCE, id="begun again", marks=unless_pipecat_112(RESPONSE_END)),
+    ],
+)
 async def test_slow_reply_is_remembered_up_to_its_cut(options: dict[str, float]):
     async def talk(bot: Bot) -> None:
         bot.llm.replies.append([f"{FIRST} Muta", Think(1.4), LONG.removeprefix("Muta ")])
@@ -70,6 +77,7 @@ def _fallback(voice: Voice) -> TTSFallback:
     return TTSFallback(voices, names=["first", "second"], vendors=VendorList())
 
 
+@unless_pipecat_112(RESPONSE_END)
 @pytest.mark.parametrize(
     ("make_voice", "voices"),
     [

@@ -14,6 +14,7 @@ from pipecat.frames.frames import (
 
 from tests.pipecat.features import Side, feature
 from tests.pipecat.rig import Bot, ToneTTS, calling
+from tests.pipecat_versions import needs_output_sound
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.testing import Caller
 
@@ -57,6 +58,7 @@ class Hum(BaseAudioMixer):
 
 
 @feature("`audio_out_filter`, with its control frames", "the bot's audio goes through it")
+@needs_output_sound
 async def test_filter_is_heard(side: Side):
     bot = Bot(ahead=[ToneTTS()], params={"audio_out_filter": Half()})
     levels: list[int] = []
@@ -98,9 +100,7 @@ async def test_mixer_is_heard(side: Side):
     "`audio_out_volume`, `VolumeFrame`, `VolumeGainFrame`",
     "louder or softer, from the place of the frame on",
 )
-@pytest.mark.skipif(
-    not hasattr(pipecat_frames, "VolumeFrame"), reason="Pipecat knows volume since 1.14"
-)
+@needs_output_sound
 async def test_volume_is_heard(side: Side):
     bot = Bot(ahead=[ToneTTS()], params={"audio_out_volume": 0.5})
     changes = [

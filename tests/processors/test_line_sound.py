@@ -13,6 +13,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
 )
 
+from tests.pipecat_versions import needs_output_sound
 from tests.processors.output_rig import FakeLine, speaking
 from tests.transport.bots import listening, speech, tone
 from tests.waiting import until
@@ -80,12 +81,7 @@ async def said(params: TwilioParams, *before: Frame, mulaw: bool = False) -> np.
     return np.frombuffer(decode_mulaw(line.audio()), dtype=np.int16)
 
 
-has_volume = pytest.mark.skipif(
-    not hasattr(pipecat_frames, "VolumeFrame"), reason="Pipecat knows volume since 1.14"
-)
-
-
-@has_volume
+@needs_output_sound
 @pytest.mark.parametrize("mulaw", [False, True])
 async def test_volume_and_filter_of_pipecat_are_heard(mulaw: bool):
     gain = pipecat_frames.VolumeGainFrame(0.5)
@@ -100,7 +96,7 @@ async def test_volume_and_filter_of_pipecat_are_heard(mulaw: bool):
     assert np.corrcoef(plain, negative)[0, 1] == pytest.approx(-1.0)
 
 
-@has_volume
+@needs_output_sound
 @pytest.mark.parametrize("given", NO_SOUND)
 async def test_filter_that_fails_costs_no_word(given: Any):
     broken = Odd(given)
@@ -143,6 +139,7 @@ async def test_recogniser_that_takes_mulaw_hears_the_filtered_sound(phone: Phone
         assert LineAudio().mulaw_of(frame) == encode_mulaw(frame.audio)
 
 
+@needs_output_sound
 async def test_volume_frame_holds_from_there_on():
     line = FakeLine()
     async with speaking(line) as (worker, tap):

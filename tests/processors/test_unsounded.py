@@ -10,12 +10,12 @@ from pipecat.frames.frames import (
     LLMContextFrame,
     TTSSpeakFrame,
     TTSStartedFrame,
-    TTSTextFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from tests.pipecat_versions import UNTOLD_SENTENCE, told_word, unless_pipecat_112
 from tests.processors.words_rig import MILLISECOND, Audio, near
 from twilio_frames.processors.output.function_rounds import FunctionRounds
 from twilio_frames.processors.output.queue_writer import SayAgain
@@ -142,11 +142,12 @@ def test_words_that_nobody_timed_are_laid_over_their_sound():
 def skipped(audio: Audio, texts: Sequence[str], *, at: int) -> None:
     """As Pipecat tells of texts of which only the last one's first word has a time."""
     for segment, text in enumerate(texts):
-        frame = TTSTextFrame(text, "word", segment_id=1000 + segment)
+        frame = told_word(text, 1000 + segment)
         frame.pts, frame.context_id = at * MILLISECOND, "c"
         audio.layer.text(frame)
 
 
+@unless_pipecat_112(UNTOLD_SENTENCE)
 @pytest.mark.parametrize("begins", [False, True], ids=["in the middle", "first of all"])
 def test_sentence_that_a_voice_with_word_times_skips_is_missed(begins: bool):
     audio = Audio()
@@ -166,6 +167,7 @@ def test_sentence_that_a_voice_with_word_times_skips_is_missed(begins: bool):
     assert audio.layer.take_unsounded() == ["Bada gime lopu."]
 
 
+@unless_pipecat_112(UNTOLD_SENTENCE)
 def test_sentence_whose_times_alone_are_missing_is_laid_where_it_sounds():
     audio = Audio()
     audio.begin()
@@ -183,6 +185,7 @@ def test_sentence_whose_times_alone_are_missing_is_laid_where_it_sounds():
     assert audio.layer.take_unsounded() == []
 
 
+@unless_pipecat_112(UNTOLD_SENTENCE)
 def test_cut_does_not_lay_what_a_voice_skipped():
     audio = Audio()
     audio.begin()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pipecat.frames.frames import AggregatedTextFrame, TTSStartedFrame, TTSTextFrame
 
+from tests.pipecat_versions import told_word
 from tests.transport.bots import tone
 from twilio_frames.audio import encode_mulaw, mulaw_silence
 from twilio_frames.processors.words import WordAligner
@@ -40,7 +41,7 @@ class Audio:
         return frame.id
 
     def word(self, text: str, pts: int, *, context: str = "c", of: int | None = None) -> None:
-        frame = TTSTextFrame(text, "word", segment_id=of)
+        frame = told_word(text, of)
         frame.pts = pts * MILLISECOND
         frame.context_id = context
         self.layer.text(frame)

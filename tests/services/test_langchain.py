@@ -17,6 +17,7 @@ from pipecat.processors.frameworks.langchain import LangchainProcessor
 from pipecat.tests.utils import run_test
 from pipecat.utils.errors import ErrorCategory
 
+from tests.pipecat_versions import RESPONSE_END, unless_pipecat_112
 from tests.waiting import time_passes
 from twilio_frames.call import Call
 from twilio_frames.errors import MissingExtraError
@@ -193,6 +194,7 @@ async def test_chain_without_words_is_apologized_for(phone: Phone):
     assert error.error.startswith("expected the chain to say something, got no words")
 
 
+@unless_pipecat_112(RESPONSE_END)
 async def test_slow_chain_is_filled_once(phone: Phone):
     async def answer(_):
         await time_passes(0.6)

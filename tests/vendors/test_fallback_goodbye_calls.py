@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 from truth_services import Behaviour, TimedSpeaker  # pyright: ignore[reportMissingImports]
 
+from tests.pipecat_versions import RESPONSE_END, unless_pipecat_112
 from tests.processors.fallback_rig import ScriptedLLM
 from tests.vendors.fallback_bot import (
     BreakingSTT,
@@ -40,6 +41,7 @@ def openai(server: OpenAIServer) -> PhoneOpenAILLMService:
     return PhoneOpenAILLMService(base_url=server.base_url, warm_up=False)
 
 
+@unless_pipecat_112(RESPONSE_END)
 @bad_day("fallback", "all three fail in the turn that ends the call", "The goodbye, to its end.")
 async def test_goodbye_is_heard_where_all_three_are_taken_over(phone: Phone):
     async with OpenAIServer([BYE]) as server:

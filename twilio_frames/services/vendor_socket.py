@@ -14,7 +14,7 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
-from twilio_frames.hosts import socket_proxy
+from twilio_frames.hosts import proxy_for
 from twilio_frames.processors.warming import tls_for
 from twilio_frames.services.connection_keeper import Failure
 from twilio_frames.services.retry_policy import asked_pause
@@ -60,7 +60,7 @@ class VendorSocket:
             **options: More for ``websockets``.
         """
         # Speech does not get smaller by compression.
-        usual = {"compression": None, "close_timeout": 0.5, **socket_proxy(url)}
+        usual = {"compression": None, "close_timeout": 0.5, "proxy": proxy_for(url)}
         connection = await connect(
             url,
             additional_headers=dict(headers),
