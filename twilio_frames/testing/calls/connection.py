@@ -137,11 +137,11 @@ class StreamConnection:
         if end is StreamEnd.BROKEN:
             lost = Alert(code=31903, text="expected the bot to stay connected, lost the connection")
             self._call.alert(lost)
-            self._tell("stream-error", str(lost))
+            self._tell("stream-error", str(lost), at=stream.ended_at)
         else:
             if end is StreamEnd.CLOSED_BY_BOT:
                 self._call.alert_account(_closed_by_bot())
-            self._tell("stream-stopped")
+            self._tell("stream-stopped", at=stream.ended_at)
         self._call.log.note(
             "stream_closed",
             end=(end or StreamEnd.STOPPED).value,
@@ -149,11 +149,11 @@ class StreamConnection:
             unplayed_bytes=stream.playback.buffered_bytes,
         )
 
-    def _tell(self, event: str, error: str = "") -> None:
+    def _tell(self, event: str, error: str = "", *, at: float | None = None) -> None:
         self._call.log.note(event, stream_sid=self.sid)
         if not self._verb.status_callback:
             return
-        now = datetime.fromtimestamp(time.time(), UTC)
+        now = datetime.fromtimestamp(time.time() if at is None else at, UTC)
         parameters = {
             "AccountSid": self._call.exchange.account_sid,
             "CallSid": self._call.sid,
