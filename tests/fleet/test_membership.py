@@ -209,3 +209,37 @@ async def test_whoever_lost_a_call_does_not_end_it_when_the_register_is_back(
     standing = await other.standing("CA1")
     assert standing is not None
     assert (standing.owner, standing.ended) == (other.name, "")
+
+
+async def test_a_call_that_is_taken_near_by_is_taken_far_away_as_well(register: LossyRegister):
+    """So what came for its next owner there is heard of, and nobody else has it by that fence."""
+    worker, other = member(register), member(register, "w2")
+    await taken(worker)
+    await saved(worker, b"kept")
+    await worker.end("CA1", "line lost", goes_on=True, has_failed=False)
+    register.is_gone = True
+    token = await worker.issue("CA1", StreamKind.RESUME, "http://x", room=None)
+    await is_back(register)
+    await other.note("CA1", "key", b"the stream has ended")
+    assert token is not None
+    claim = await worker.redeem(token, "CA1")
+    assert claim is not None
+    assert (claim.notes, claim.snapshot) == ((b"the stream has ended",), b"kept")
+    standing = await register.standing("CA1")
+    assert standing is not None
+    assert (standing.owner, standing.fence) == (worker.name, claim.fence)
+
+
+async def test_what_others_have_gone_on_with_is_not_believed_without_the_register(
+    register: LossyRegister,
+):
+    worker, other = member(register), member(register, "w2")
+    for owner, kind in ((worker, StreamKind.NEW), (other, StreamKind.RESUME)):
+        await taken(owner, kind)
+        await saved(owner, b"kept")
+        await owner.end("CA1", "line lost", goes_on=True, has_failed=False)
+    # It answers until it is known how the call stands, and not when the token is issued.
+    register.is_gone = True
+    for named, is_issued in ((other.name, False), (worker.name, True)):
+        token = await worker.issue("CA1", StreamKind.RESUME, "http://x", room=None, named=named)
+        assert (token is not None) is is_issued

@@ -155,16 +155,16 @@ class Claim:
     notes: tuple[bytes, ...] = field(default=(), repr=False)
     silent_secs: float = 0.0
 
-    def beside(self, near: "Claim") -> "Claim":
+    def beside(self, other: "Claim") -> "Claim":
         """The same call, taken in another register too: with what either knew last."""
-        newer = max(self, near, key=lambda claim: claim.saved)
-        silences = [one.silent_secs for one in (self, near) if one.fence > 1]
+        newer = max(self, other, key=lambda claim: claim.saved)
+        silences = [one.silent_secs for one in (self, other) if one.fence > 1]
         return replace(
             newer,
             kind=self.kind,
             base_url=self.base_url,
-            fence=max(self.fence, near.fence),
-            notes=(*self.notes, *near.notes),
+            fence=max(self.fence, other.fence),
+            notes=(*self.notes, *other.notes),
             silent_secs=min(silences, default=0.0),
         )
 

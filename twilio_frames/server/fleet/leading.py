@@ -64,13 +64,14 @@ def stream_ended_at(notes: Sequence[bytes]) -> float | None:
     Args:
         notes: What came while the call had no owner.
     """
-    ended_at = None
+    ended_at: float | None = None
     for note in notes:
         # Another version's note, or another time's, tells nothing.
         with contextlib.suppress(ValueError):
             told = dict(Note.decoded(note).form)
             if told.get("StreamEvent") in _STREAM_ENDS:
-                ended_at = datetime.fromisoformat(told.get("Timestamp", "")).timestamp()
+                at = datetime.fromisoformat(told.get("Timestamp", "")).timestamp()
+                ended_at = max(at, ended_at or at)
     return ended_at
 
 

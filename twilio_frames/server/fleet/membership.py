@@ -157,7 +157,13 @@ class Membership:
         return base_url if self.is_alone else f"{base_url}/w/{self.name}"
 
     async def issue(
-        self, call_sid: str, kind: StreamKind, base_url: str, *, room: int | None
+        self,
+        call_sid: str,
+        kind: StreamKind,
+        base_url: str,
+        *,
+        room: int | None,
+        named: str | None = None,
     ) -> str | None:
         """The token of a call's next stream; None if there is no room for it.
 
@@ -166,6 +172,7 @@ class Membership:
             kind: What the stream is for.
             base_url: Where Twilio reaches this server.
             room: How many streams may be on their way here; None for any number.
+            named: Whom the address of what Twilio asks names; None where that does not matter.
         """
         ticket = Ticket(
             call_sid=call_sid,
@@ -177,15 +184,17 @@ class Membership:
         # Whoever has not answered may know its ticket all the same: the other one gets its own.
         near = replace(ticket, token=secrets.token_urlsafe(32))
         try:
-            token = await self._issue(ticket, near, room)
+            token = await self._issue(ticket, near, room, named)
             if token is None and kind is StreamKind.RESUME and not self.is_out_of_reach:
                 # The far register was gone at the first question, and answered the second.
-                token = await self._issue(ticket, near, room)
+                token = await self._issue(ticket, near, room, named)
             return token
         finally:
             self.taking = max(0, self.taking - 1)
 
-    async def _issue(self, ticket: Ticket, near: Ticket, room: int | None) -> str | None:
+    async def _issue(
+        self, ticket: Ticket, near: Ticket, room: int | None, named: str | None
+    ) -> str | None:
         call_sid, kind = ticket.call_sid, ticket.kind
         issued, (here, there) = None, await self._standings(call_sid)
         if here is None or not here.is_ahead_of(there):
@@ -196,15 +205,17 @@ class Membership:
                 near = replace(near, kind=StreamKind.BACK)
                 await self._near.ask(lambda r: r.issue(near, self._token_secs), False)
             return ticket.token if issued else None
-        if not self.is_alone and not await self._may_issue_alone(call_sid, kind):
+        if not self.is_alone and not await self._may_issue_alone(call_sid, kind, named):
             return None
         issued = await self._near.ask(lambda r: r.issue(near, self._token_secs, room), False)
         return near.token if issued else None
 
-    async def _may_issue_alone(self, call_sid: str, kind: StreamKind) -> bool:
+    async def _may_issue_alone(self, call_sid: str, kind: StreamKind, named: str | None) -> bool:
         if kind is StreamKind.RESUME:
             # Who has any other call, and by which fence, the far register alone knows.
-            return await self.has_alone(call_sid)
+            here, there = await self._standings(call_sid)
+            is_last = here is not None and (there is not None or named in (None, here.named))
+            return here is not None and is_last and here.is_ahead_of(there)
         return kind is not StreamKind.NEW or self.settings.without_register != "busy"
 
     async def has_alone(self, call_sid: str) -> bool:
@@ -231,40 +242,37 @@ class Membership:
             call_sid: The call.
             named: Whom the stream's address names; empty: this worker.
         """
-        claim = await self._near.ask(lambda r: r.redeem(token, call_sid, self.name), None)
-        if claim is None:
-            claim = await self._redeem_far(token, call_sid, named or self.name)
+        claim, beside = await self._redeem_in(self._near, token, call_sid), self._far
+        if claim is None and self._far is not None:
+            claim, beside = await self._redeem_in(self._far, token, call_sid), self._near
         if claim is None:
             return None
         if claim.kind is not StreamKind.BACK:
+            if beside is not None:
+                claim = await self._take_beside(claim, beside, call_sid, named or self.name)
             self._owned[call_sid] = Owned(call_sid=call_sid, seal=self._seal, fence=claim.fence)
             self._untold.pop(call_sid, None)
         return self._seal.open_claim(claim, call_sid)
 
-    async def _redeem_far(self, token: str, call_sid: str, named: str) -> Claim | None:
-        claim = await self._ask_far(lambda r: r.redeem(token, call_sid, self.name), None)
-        if claim is None or claim.kind is StreamKind.BACK:
-            return claim
-        if not self._is_whole:
+    async def _redeem_in(self, reach: Reach, token: str, call_sid: str) -> Claim | None:
+        claim = await reach.ask(lambda r: r.redeem(token, call_sid, self.name), None)
+        if claim is not None and reach is self._far and not self._is_whole:
             # Late steps of the owner before may have been its last signs of life.
             claim = replace(claim, silent_secs=math.inf)
-        near = await self._take_near(call_sid, named)
-        merged = claim.beside(near) if near is not None else claim
-        if self._far is not None and claim.fence < merged.fence:
-            await self._tell(self._far, call_sid, merged.fence)
-        if near is not None and near.fence < merged.fence:
-            await self._tell(self._near, call_sid, merged.fence)
-        return merged
+        return claim
 
-    async def _take_near(self, call_sid: str, named: str) -> Claim | None:
+    async def _take_beside(self, claim: Claim, reach: Reach, call_sid: str, named: str) -> Claim:
+        """Takes a call that was taken in one register in the other one as well."""
         token = secrets.token_urlsafe(16)
         ticket = Ticket(call_sid=call_sid, token=token, worker=named, kind=StreamKind.RESUME)
-
-        async def take(near: Register) -> Claim | None:
-            await near.issue(ticket, self._token_secs)
-            return await near.redeem(token, call_sid, self.name)
-
-        return await self._near.ask(take, None)
+        await reach.ask(lambda r: r.issue(ticket, self._token_secs), False)
+        taken = await self._redeem_in(reach, token, call_sid)
+        merged = claim.beside(taken) if taken is not None else claim
+        first = self._near if reach is self._far else self._far
+        for known, where in ((claim, first), (taken, reach)):
+            if known is not None and where is not None and known.fence < merged.fence:
+                await self._tell(where, call_sid, merged.fence)
+        return merged
 
     async def _tell(self, reach: Reach, call_sid: str, fence: int) -> None:
         """Tells a register that a call is this worker's, by a fence that another one gave."""

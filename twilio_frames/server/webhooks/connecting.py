@@ -51,19 +51,20 @@ async def connect(
     parameters: dict[str, str],
     *,
     room: int | None = None,
+    named: str | None = None,
 ) -> web.Response | None:
     """Connects a call to a stream here, by a token of its own; None if there is no room for it."""
     base = record.base_url or ""
-    token = await state.fleet.issue(record.call_sid, kind, base, room=room)
+    token = await state.fleet.issue(record.call_sid, kind, base, room=room, named=named)
     if token is None:
         return None
-    named = state.fleet.named(base)
+    own = state.fleet.named(base)
     return written(
         connect_stream(
-            websocket_url(named) + "/stream",
+            websocket_url(own) + "/stream",
             parameters=parameters | {TOKEN_PARAMETER: token},
-            status_callback=named + "/status",
-            action=f"{named}/after-stream" + ("" if state.fleet.is_alone else _PERSISTENTLY),
+            status_callback=own + "/status",
+            action=f"{own}/after-stream" + ("" if state.fleet.is_alone else _PERSISTENTLY),
         )
     )
 
@@ -168,4 +169,5 @@ async def _resume(request: web.Request, state: ServerState, call_sid: str) -> we
     record.phase, record.coming = StreamPhase.AWAITED, None
     record.base_url = own_url(request)
     # Whoever is on the line already is let in, full or not.
-    return await connect(state, record, StreamKind.RESUME, {})
+    named = named_worker(request)
+    return await connect(state, record, StreamKind.RESUME, {}, named=named)
