@@ -81,6 +81,8 @@ class OutputPacer:
         self.deliver, self.on_sent = deliver, on_sent
         self.on_heard: Callable[[HeardAudio], Awaitable[None]] | None = on_heard
         """None where nobody makes anything of it."""
+        self.on_word_sent: Callable[[], None] = lambda: None
+        """Called when Twilio has one more word to its end."""
         self.tells_sent_at = 0.0
         """From when on ``on_sent`` is told of pieces again, ``time.monotonic()``."""
         self._shut_by = set[str]()
@@ -122,13 +124,11 @@ class OutputPacer:
         self.wake()
 
     def words_ahead(self) -> list[tuple[float, object]]:
-        """The words that Twilio has, and when each is heard to its end, ``time.monotonic()``."""
+        """The words that Twilio has, and by when each is heard to its end, ``time.monotonic()``."""
         if self.is_held or self._is_cutting:
             return []
-        queue, ends_at = self.queue, self._queue_ends_at
-        return [
-            (ends_at - (queue.sent - at) / SAMPLE_RATE, word) for at, word in queue.words_sent()
-        ]
+        late, plays_at = self._line.playback.late_secs, self._sent.plays_at
+        return [(plays_at(at) + late, word) for at, word in self.queue.words_sent()]
 
     async def heard_out(self) -> None:
         """Waits until what was sent has been heard and told, in bounded time; where it is shut."""
@@ -228,6 +228,8 @@ class OutputPacer:
         self._sent.add(Stretch(playback.sent, piece.begin, audio, plays_at, piece.is_speech))
         if await self._line.send_audio(audio):
             self._queue_ends_at = playback.ends_at
+            if queue.is_word_end(piece.end):
+                self.on_word_sent()
             if piece.is_speech:
                 self.spoke_at = plays_at if self.spoke_at is None else self.spoke_at
                 if now >= self.tells_sent_at:

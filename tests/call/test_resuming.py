@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -56,6 +56,9 @@ class Line:
 
     def words_ahead(self) -> list[tuple[float, object]]:
         return self.ahead
+
+    def when_word_sent(self, tell: Callable[[], None]) -> None:
+        self.word_sent = tell
 
     def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
         self.is_held = is_held
@@ -316,6 +319,24 @@ async def test_what_twilio_had_was_heard_until_the_stream_ended(
     resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", time.time() + 9)
     assert resumed is not None
     assert (resumed.heard, resumed.rest) == ("One", "")
+    await kept.keeper.close()
+
+
+async def test_a_word_is_written_down_when_it_is_sent():
+    """So it is known however soon its worker is killed, be its mark on the way."""
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One two three."))
+    kept.line.ahead = [(time.monotonic() + 0.3, word) for word in heard("One")]
+    kept.line.word_sent()
+    await asyncio.sleep(0.1)
+    kept.line.ahead = [(time.monotonic() + 0.3, word) for word in heard("two")]
+    # The register learns of it with the next that is sent, and not by a write of its own.
+    written = kept.progress
+    await kept.happens(*heard("One"))
+    assert kept.progress == written
+    resumed = Resumed.read(kept.snapshot, written, "CA1", time.time() + 0.25)
+    assert resumed is not None
+    assert (resumed.heard, resumed.rest) == ("One", "two three.")
     await kept.keeper.close()
 
 

@@ -148,3 +148,13 @@ def test_what_is_sent_plays_on():
     queue.drop_unsent()
     assert (queue.sent, queue.length) == (60, 60)
     assert queue.hear(60) == ["word", "kept"]
+
+
+def test_a_word_ends_where_it_is_still_to_be_heard():
+    queue = queue_of(300)
+    for at in (100, 200):
+        queue.add("word", at=at, is_boundary=True)
+    queue.add("thing", at=150)
+    queue.take(ALL)
+    queue.hear(100)
+    assert [at for at in (100, 150, 200, 300) if queue.is_word_end(at)] == [200]

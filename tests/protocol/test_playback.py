@@ -404,3 +404,17 @@ def test_vernier_divides_what_the_caller_audio_leaves_open():
 
     assert statistics.median(offs) <= 6
     assert offs[135] <= 16
+
+
+def test_what_begins_late_at_twilio_plays_late():
+    """By the time that its first message took, whatever others took before."""
+    playback = Playback()
+    for place, late in enumerate((0.02, 0.12)):
+        playback.audio_sent(800, now=10.0 + place, mark=f"{place}")
+        playback.audio_sent(800, now=10.0 + place, mark=f"{place} too")
+        playback.mark_echoed(f"{place}", now=10.1 + place + late)
+        playback.mark_echoed(f"{place} too", now=10.2 + place + late + 0.03)
+        assert playback.late_secs == pytest.approx(late)
+    # Of what has just begun nobody knows yet.
+    playback.audio_sent(800, now=14.0, mark="new")
+    assert playback.late_secs == playback.round_trip == pytest.approx(0.02)

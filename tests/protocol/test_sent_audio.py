@@ -65,3 +65,13 @@ def test_what_is_sent_again_lies_where_it_did_in_the_queue():
     assert audio.queue_position(900) == 500
     assert audio.hear(1000) == 600
     assert audio.ends_in_speech
+
+
+def test_what_lies_behind_a_silence_plays_behind_it():
+    audio = SentAudio()
+    audio.add(Stretch(0, 0, bytes(800), 1.0))
+    audio.add(Stretch(800, 800, bytes(400), 1.1, is_queued=False))
+    audio.add(Stretch(1200, 800, bytes(800), 3.0))
+    assert [audio.plays_at(place) for place in (800, 1600)] == [1.1, 3.1]
+    audio.hear(1200)
+    assert audio.plays_at(800) == 0.0

@@ -4,9 +4,15 @@ Theory of operation
 -------------------
 While a call is up, its *keeper* writes each time that something changes: a *snapshot* with each
 turn (memory, parameters, the bot's own state, functions that are running), and *progress* with each
-word: what is being said, and how much of it was heard. It is told of each frame at once, as a
-call's log is. It writes to each place at that one's own pace, one write at a time: one that is slow
-or gone holds up no other. Text counts as being said until it stands in the memory.
+word: what is being said, how much of it was heard, and by when what Twilio has will have been. It
+is told of each frame at once, as a call's log is. It writes to each place at that one's own pace,
+one write at a time: one that is slow or gone holds up no other. Text counts as being said until it
+stands in the memory.
+
+A word is written down when it is sent, ahead of being heard by as much as Twilio is kept ahead; so
+whoever goes on knows it, however suddenly this ends. When the stream ended Twilio tells. What was
+heard just then nobody can tell, by the line's delay: it counts as not heard, and is said again.
+Better a word twice than never; and the memory has it once.
 
 A call is handed over in silence: where nobody says anything, or at once if that does not come, what
 is to be said is kept back, what was sent is heard to its end, and only then is it written down how
@@ -75,14 +81,12 @@ class _Copy:
         place: Where.
         edition: Of the snapshot that is there.
         wake: Set when there is more to write.
-        hurry: Set when that must not wait.
         one_at_a_time: Held by a write.
     """
 
     place: Place
     edition: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -108,7 +112,7 @@ class CallKeeper(BaseObserver):
     """
 
     _PAUSE_SECS: float = 0.05
-    """Between two writes, unless a word was heard: the model writes some fifty pieces a second."""
+    """Between two writes: the model writes some fifty pieces a second."""
     _AGAIN_SECS: float = 1.0
     """Until a place is tried again that could not keep it."""
 
@@ -146,6 +150,7 @@ class CallKeeper(BaseObserver):
         self._writing: list[asyncio.Task[None]] = []
         self._there_is_more()
         state.changed = self._state_changed
+        line.when_word_sent(self._there_is_more)
 
     def begin(self, context: LLMContext | None) -> None:
         """Writes from now on.
@@ -173,11 +178,9 @@ class CallKeeper(BaseObserver):
         if self._writing:
             await asyncio.wait(self._writing)
 
-    def _there_is_more(self, *, in_a_hurry: bool = False) -> None:
+    def _there_is_more(self) -> None:
         for copy in self._copies:
             copy.wake.set()
-            if in_a_hurry:
-                copy.hurry.set()
 
     @property
     def is_between_sentences(self) -> bool:
@@ -254,7 +257,9 @@ class CallKeeper(BaseObserver):
                 self._seen.popitem(last=False)
             self._take(data.frame)
             self._look_for_silence()
-            self._there_is_more(in_a_hurry=isinstance(data.frame, HeardTextFrame))
+            if not (isinstance(data.frame, HeardTextFrame) and self._line.words_ahead()):
+                # When a word is heard was written when it was sent, and is again with the next.
+                self._there_is_more()
 
     def _take(self, frame: Frame) -> None:
         match frame:
@@ -299,17 +304,16 @@ class CallKeeper(BaseObserver):
                 logger.bind(call_sid=self._call_sid).warning(
                     f"{self._call_sid}: no snapshot: {type(error).__name__}"
                 )
-            pause = self._PAUSE_SECS if is_kept else self._AGAIN_SECS
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(copy.hurry.wait(), pause)
+            await asyncio.sleep(self._PAUSE_SECS)
             if not is_kept:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(copy.wake.wait(), self._AGAIN_SECS)
                 copy.wake.set()
 
     async def _write(self, copy: _Copy) -> bool:
         """Writes how the call stands to one place."""
         async with copy.one_at_a_time:
             copy.wake.clear()
-            copy.hurry.clear()
             self._follow_memory()
             self._moved.set()
             if self._is_stale:

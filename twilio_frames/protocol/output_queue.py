@@ -14,7 +14,7 @@ where what was cleared is sent again. :class:`SentAudio` is the one place that k
 No I/O happens here, and no clock is read.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -216,6 +216,12 @@ class OutputQueue(Generic[T]):
     def _is_sent_word(self, due: _Due[T]) -> bool:
         return due.is_boundary and due.position <= self.sent
 
+    def is_word_end(self, position: int) -> bool:
+        """Whether a word ends at a place, and is still to be heard."""
+        begin = bisect_left(self._due, position, key=_position)
+        end = bisect_right(self._due, position, key=_position)
+        return any(due.is_boundary for due in self._due[begin:end])
+
     @property
     def is_waiting(self) -> bool:
         """Whether anything is still to be heard, or to fall due."""
@@ -385,6 +391,13 @@ class SentAudio:
     def forget(self) -> None:
         """Forgets what was not heard: it was thrown away."""
         self._stretches.clear()
+
+    def plays_at(self, position: int) -> float:
+        """When a place in the output queue plays, but for the line's delay; 0 where it has."""
+        for stretch in reversed(self._stretches):
+            if stretch.is_queued and stretch.queue < position:
+                return stretch.plays_at + (position - stretch.queue) / BYTES_PER_SECOND
+        return 0.0
 
     def queue_position(self, line: int) -> int | None:
         """Where in the output queue a place on the line lies; None if nothing was sent there.

@@ -28,6 +28,7 @@ burst come is no evidence: a busy event loop reads them as apart as it pleases.
 No I/O happens here; the time is passed in, in seconds of any monotonic clock.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -112,6 +113,8 @@ class _Run:
     """
 
     began: _Interval | None = None
+    late_secs: float = math.inf
+    """By how much its marks came behind this side's copy, at least."""
     played: list[tuple[int, _Interval]] = field(default_factory=list[tuple[int, _Interval]])
 
     def began_by_now(self) -> _Interval | None:
@@ -191,6 +194,12 @@ class Playback:
         around it are dated; None before the first. Whoever reads the stream sets it."""
         self._run = _Run()
         self._sent_at = 0.0
+
+    @property
+    def late_secs(self) -> float:
+        """By how much Twilio plays behind :meth:`position` at most, as far as marks have told."""
+        late = self._run.late_secs
+        return max(0.0, self.round_trip if late == math.inf else late)
 
     @property
     def is_cutting(self) -> bool:
@@ -283,6 +292,7 @@ class Playback:
             return self._fence_echoed(self._cutting, mark)
         self._delays.append(now - mark.due_at)
         self.round_trip = min(self._delays)
+        mark.run.late_secs = min(mark.run.late_secs, self._delays[-1])
         if mark.dated is not None:
             # Where a cut was is asked seldom, and all of them may tell then.
             mark.run.played.append((mark.position, mark.dated))

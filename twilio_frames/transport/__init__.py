@@ -188,8 +188,12 @@ class TwilioTransport(BaseTransport):
         self._output.hold_speech(is_held, by=by)
 
     def words_ahead(self) -> list[tuple[float, object]]:
-        """The words that Twilio has, and when each is heard to its end, ``time.monotonic()``."""
+        """The words that Twilio has, and by when each is heard to its end, ``time.monotonic()``."""
         return self._output.words_ahead()
+
+    def when_word_sent(self, tell: Callable[[], None]) -> None:
+        """Has somebody told when that is one more."""
+        self._output.pacer.on_word_sent = tell
 
     async def heard_out(self) -> None:
         """Waits until what was sent has been heard, in bounded time; while speech is held."""
