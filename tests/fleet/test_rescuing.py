@@ -19,7 +19,7 @@ async def fetched_back(*standings: Standing | None) -> list[str]:
         return left.pop(0)
 
     async def update(call_sid: str, *, url: str) -> None:
-        assert url == "https://bot.example/w/w2/after-stream"
+        assert url == "https://bot.example/w/w2/after-stream?fetched=1"
         asked.append(call_sid)
 
     async def answers(_: Lease) -> bool:

@@ -5,10 +5,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.server.fleet_of_sites import Fleet, Silent, far_of, killed, up
+from tests.server.fleet_of_sites import (
+    Fleet,
+    Silent,
+    carriers,
+    far_of,
+    killed,
+    path_of,
+    token_of,
+    up,
+)
 from tests.server.site import FORM, Open
 from tests.waiting import time_passes
 from twilio_frames.fleet.register import Lease
+from twilio_frames.frames import CallEndReason
 from twilio_frames.transport import TwilioParams
 
 
@@ -43,7 +53,7 @@ async def test_calls_of_a_worker_that_is_gone_without_a_word_are_fetched_back(
     if owner_is == "handed over":
         await register.end("CA1", 1, "handed over", goes_on=True, has_failed=False)
     await time_passes(7.0)
-    expected = f"{sites[0].url('/w')}/{other.state.fleet.name}/after-stream"
+    expected = f"{sites[0].url('/w')}/{other.state.fleet.name}/after-stream?fetched=1"
     assert rest.updated == ([("CA1", expected)] if owner_is == "dead" else [])
 
 
@@ -58,7 +68,34 @@ async def test_a_line_that_dies_without_a_word_is_left_by_rest(open_site: Open):
     await site.start(await site.parameters())
     await site.bot.arrived.wait()
     await time_passes(6.0)
-    assert rest.updated == [("CA1", site.url("/after-stream"))]
+    assert rest.updated == [("CA1", site.url("/after-stream?fetched=1"))]
+
+
+@pytest.mark.parametrize("asks", ["the rescuer", "the owner"])
+@pytest.mark.parametrize("query", ["?fetched=1", ""])
+async def test_a_stream_that_twilio_was_asked_to_leave_was_not_hung_up(
+    open_fleet: Fleet, asks: str, query: str
+):
+    """It came up while somebody fetched its caller back from the one before."""
+    sites = await open_fleet()
+    twiml = await sites[0].ask("/twiml", FORM)
+    owner, other = carriers(sites, twiml)
+    websocket = await owner.start(token_of(twiml), path=path_of(twiml))
+    await owner.bot.arrived.wait()
+    await time_passes(0.5)
+    await websocket.send_json({"event": "stop", "sequenceNumber": "9", "stop": {}})
+    await time_passes(1.0)
+    assert owner.bot.calls[0].end_reason is CallEndReason.CALLER_HUNG_UP
+    asked = other if asks == "the rescuer" else owner
+    form = FORM | {"CallStatus": "in-progress"}
+    answer = await asked.ask(f"/w/{other.state.fleet.name}/after-stream{query}", form)
+    assert answer[0].tag == ("Connect" if query else "Hangup")
+    if query:
+        carrier, _ = carriers(sites, answer)
+        carrier.bot.arrived.clear()
+        await carrier.start(token_of(answer), path=path_of(answer))
+        await carrier.bot.arrived.wait()
+        assert carrier.bot.calls[-1].resumed is not None
 
 
 async def test_a_line_whose_loss_twilio_knows_is_not_left_by_rest(open_site: Open):

@@ -160,7 +160,10 @@ async def _ended(
     has_failed: bool,
 ) -> None:
     measures.ended(reason)
-    goes_on = reason in GOES_ON
+    record = state.records.get(call_sid)
+    # What says that the caller hung up may be a stream that somebody has had Twilio leave.
+    is_left = reason is CallEndReason.CALLER_HUNG_UP and not (record and record.is_over)
+    goes_on = is_left or reason in GOES_ON
     await state.fleet.end(call_sid, reason.value, goes_on=goes_on, has_failed=has_failed)
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from twilio_frames.fleet.choice import by_choice
 from twilio_frames.fleet.register import Lease, Standing
+from twilio_frames.frames import CallEndReason
 from twilio_frames.server.fleet.handover import hand_over
 from twilio_frames.server.fleet.joining import own_lease
 from twilio_frames.server.fleet.passing import FULL, callback_key, is_passed_on, named_worker
@@ -105,7 +106,8 @@ def _is_here(state: ServerState, call_sid: str) -> bool:
 
 
 def _may_have_another(standing: Standing) -> bool:
-    return standing.has_snapshot or not standing.ended
+    is_hung_up = standing.ended == CallEndReason.CALLER_HUNG_UP
+    return not is_hung_up and (standing.has_snapshot or not standing.ended)
 
 
 async def _passed_on(request: web.Request, standing: Standing | None) -> web.StreamResponse | None:

@@ -14,12 +14,22 @@ from yarl import URL
 
 from twilio_frames.fleet.register import Lease
 
-__all__ = ["FULL", "RESUME", "Passing", "callback_key", "is_passed_on", "named_worker"]
+__all__ = [
+    "FETCHED",
+    "FULL",
+    "RESUME",
+    "Passing",
+    "callback_key",
+    "is_passed_on",
+    "named_worker",
+]
 
 _PASSED_ON = "X-Twilio-Frames-Passed-On"
 """Why a webhook was passed on; whoever sends it from outside is answered here, and no more."""
 FULL = "X-Twilio-Frames-Full"
 """Says in an answer that there was no room for a call."""
+FETCHED = "fetched"
+"""In a query: Twilio was asked to leave a stream for this webhook."""
 RESUME = "resume"
 """A webhook was passed on since its call is to go on here."""
 

@@ -4,6 +4,11 @@ A machine that loses power, a process that stands still or a network that is par
 goodbye: to Twilio the stream is up, and the caller would wait on it in silence. Whoever notices
 asks Twilio's REST API to leave the stream for the webhook that says what comes behind it. There
 the call goes on as after any loss, or is apologised for.
+
+The call's next stream may come up while that request is on its way. Then it is this one that
+Twilio leaves, and says ``stop`` as for a caller who hangs up. But whoever has hung up is not led to
+a webhook: where Twilio asks the one that it was sent to, and says that the call is in progress, it
+goes on.
 """
 
 import asyncio
@@ -14,6 +19,7 @@ from twilio_frames.call import Call
 from twilio_frames.errors import RestError
 from twilio_frames.fleet.register import Lease
 from twilio_frames.server.calls.records import CallRecord
+from twilio_frames.server.fleet.passing import FETCHED
 from twilio_frames.server.state import ServerState
 
 __all__ = ["rescue_calls_of", "rescue_if_dead"]
@@ -60,7 +66,8 @@ async def _rescue(state: ServerState, call_sid: str, base_url: str | None) -> No
         return
     log = logger.bind(call_sid=call_sid)
     try:
-        await state.rest.update(call_sid, url=state.fleet.named(base_url) + "/after-stream")
+        url = f"{state.fleet.named(base_url)}/after-stream?{FETCHED}=1"
+        await state.rest.update(call_sid, url=url)
         log.warning(f"{call_sid}: its line is dead, and Twilio was asked to leave it")
     except RestError as error:
         log.info(f"{call_sid}: its line is dead, and Twilio did not leave it: {error}")

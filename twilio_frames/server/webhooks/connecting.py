@@ -13,7 +13,13 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.server.addresses import websocket_url
 from twilio_frames.server.calls.records import CallRecord, StreamPhase
 from twilio_frames.server.fleet.leading import other_workers
-from twilio_frames.server.fleet.passing import FULL, RESUME, is_passed_on, named_worker
+from twilio_frames.server.fleet.passing import (
+    FETCHED,
+    FULL,
+    RESUME,
+    is_passed_on,
+    named_worker,
+)
 from twilio_frames.server.incoming import own_url
 from twilio_frames.server.state import STATE, ServerState
 from twilio_frames.twiml import Hangup, Pause, Redirect, connect_stream, respond
@@ -22,6 +28,8 @@ __all__ = ["GOES_ON", "connect", "connect_back", "ended_well", "gone_on", "writt
 
 GOES_ON = frozenset({CallEndReason.LINE_LOST, CallEndReason.ERROR, CallEndReason.HANDED_OVER})
 """How a stream ends whose call another one may carry on."""
+_SAYS_STOP = GOES_ON | {CallEndReason.CALLER_HUNG_UP}
+"""And where Twilio was asked to leave it: as if the caller had hung up."""
 _SETTLE_SECS = 2.0
 _ASK_AGAIN_SECS = 1
 _PERSISTENTLY = "#rc=4&rp=ct,5xx"
@@ -87,19 +95,20 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
     state = request.app[STATE]
     if not state.settings.fleet.does_resume:
         return None
+    ends = _SAYS_STOP if FETCHED in request.query else GOES_ON
     record = state.records.get(call_sid)
     if record is not None:
         if record.stream_end in (None, CallEndReason.ERROR):
             # Whether it has failed stands in the register when it has settled.
             await ended_well(record)
-        if record.ended_well and record.stream_end not in GOES_ON:
+        if record.ended_well and record.stream_end not in ends:
             return None
         if record.promised > 1 and _WAITED not in request.query:
             return _asked_again(request, call_sid)
     standing = await state.fleet.standing(call_sid, named_worker(request))
     if standing is None and state.fleet.is_in_doubt:
         return _asked_again(request, call_sid)
-    if standing is None or not _may_go_on(standing):
+    if standing is None or not _may_go_on(standing, ends):
         return None
     if not is_passed_on(request, RESUME):
         answer = await _gone_on_elsewhere(request, call_sid, standing.owner)
@@ -150,8 +159,8 @@ def _asked_again(request: web.Request, call_sid: str) -> web.Response | None:
     return written(respond(Pause(seconds=_ASK_AGAIN_SECS), again))
 
 
-def _may_go_on(standing: Standing) -> bool:
-    has_ended = standing.ended and standing.ended not in GOES_ON
+def _may_go_on(standing: Standing, ends: frozenset[CallEndReason]) -> bool:
+    has_ended = standing.ended and standing.ended not in ends
     if has_ended or not standing.has_snapshot or standing.failures > _MOST_FAILURES:
         return False
     return standing.quick_losses < _MOST_QUICK_LOSSES
