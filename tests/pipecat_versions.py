@@ -26,7 +26,7 @@ def unless_pipecat_112(lack: str) -> pytest.MarkDecorator:
 
 needs_output_sound = pytest.mark.skipif(
     not hasattr(frames, "VolumeFrame"),
-    reason="Pipecat knows the volume and the filter of the bot's sound since 1.14",
+    reason="Pipecat knows the volume and the filter of the bot's sound since 1.13",
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Unpack
 
 from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
     Frame,
     FunctionCallCancelFrame,
     FunctionCallInProgressFrame,
@@ -34,7 +35,6 @@ from twilio_frames.processors.replies.empty import is_answer, is_cut_off, is_spe
 from twilio_frames.processors.replies.filler import (
     FILLER_AFTER,
     FILLERS,
-    WITHDRAWAL,
     FillerFrame,
     FillsSilence,
 )
@@ -150,13 +150,13 @@ class LLMFallback(FillsSilence, Fallback, LLMSwitcher[FallbackStrategy]):
                     if self._replies[0].is_speculative:
                         self._replies[0].is_speculative = False
                         self._await_token()
-                case _ if isinstance(frame, WITHDRAWAL):
+                case EagerEndOfTurnCancelFrame():
                     if self._replies and self._replies[0].is_speculative:
                         self._forget()
         await super().process_frame(frame, direction)
 
     def _ask(self, frame: LLMContextFrame) -> None:
-        is_speculative = getattr(frame, "speculation", False)
+        is_speculative = frame.speculation
         self._has_given_up = False
         self._replies.append(_Reply(frame=frame, is_speculative=is_speculative))
         if len(self._replies) == 1 and not is_speculative:

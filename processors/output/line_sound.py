@@ -15,7 +15,7 @@ from twilio_frames.safe_logging import report_unforeseen
 
 SOUND_CONTROLS: tuple[type[Frame], ...] = (
     FilterControlFrame,
-    # Known to Pipecat since 1.14.
+    # Known to Pipecat since 1.13.
     *(
         getattr(pipecat_frames, name)
         for name in ("VolumeFrame", "VolumeGainFrame")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from pipecat.frames import frames as pipecat_frames
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     CancelFrame,
+    EagerEndOfTurnCancelFrame,
     EndFrame,
     Frame,
     FunctionCallCancelFrame,
@@ -38,9 +38,6 @@ FILLERS = ("One moment, please.", "Just a second.", "Let me see.")
 
 FILLER_AFTER = 1.8
 """Seconds of silence that callers bear; from about two on they ask whether anybody is there."""
-
-WITHDRAWAL: type[Frame] = getattr(pipecat_frames, "EagerEndOfTurnCancelFrame", InterruptionFrame)
-"""What withdraws a reply that was begun before the turn's end; known to Pipecat since 1.13."""
 
 _RESUMES_WITHIN = 1.0
 
@@ -142,7 +139,7 @@ class FillsSilence(FrameProcessor):
             case UserStartedSpeakingFrame() | InterruptionFrame() | EndFrame() | CancelFrame():
                 self._stop_waiting()
                 self._caller_is_heard = isinstance(frame, UserStartedSpeakingFrame)
-            case _ if isinstance(frame, WITHDRAWAL):
+            case EagerEndOfTurnCancelFrame():
                 self._stop_waiting()
             case UserStoppedSpeakingFrame():
                 self._caller_is_heard = False

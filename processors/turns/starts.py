@@ -379,7 +379,7 @@ class ConfirmedUserTurnStartStrategy(BaseUserTurnStartStrategy):
             await self._tell_backchannel(backchannel)
 
     async def _tell_backchannel(self, frame: TranscriptionFrame) -> None:
-        # Known to Pipecat since 1.14.
+        # Known to Pipecat since 1.13.
         try:
             from pipecat.frames.frames import UserBackchannelFrame
         except ImportError:

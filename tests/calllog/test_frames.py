@@ -113,7 +113,7 @@ def test_frame_becomes_line(frame: Frame, line: dict[str, Any]):
 
 
 @pytest.mark.skipif(
-    not hasattr(pipecat_frames, "UserBackchannelFrame"), reason="Pipecat knows them since 1.14"
+    not hasattr(pipecat_frames, "UserBackchannelFrame"), reason="Pipecat knows them since 1.13"
 )
 def test_backchannel_becomes_a_line():
     frame = pipecat_frames.UserBackchannelFrame(text="mhm", user_id="", timestamp="")

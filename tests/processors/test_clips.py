@@ -21,6 +21,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
+from tests.pipecat_versions import needs_output_sound
 from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap, tone
 from tests.waiting import time_passes, until
@@ -172,9 +173,7 @@ class Halved(BaseAudioFilter):
         return (np.frombuffer(audio, dtype=np.int16) // 2).tobytes()
 
 
-@pytest.mark.skipif(
-    "audio_out_filter" not in TwilioParams.model_fields, reason="known to Pipecat since 1.14"
-)
+@needs_output_sound
 async def test_clip_that_is_filtered_waits_for_the_pipeline():
     async with Voice(TwilioParams(audio_out_filter=Halved())) as voice:
         await voice.output.say_first(SpeakClipFrame(CLIP))

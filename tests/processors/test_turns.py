@@ -182,7 +182,7 @@ async def test_backchannel_stays_out_of_the_context():
 
 
 @pytest.mark.skipif(
-    not hasattr(frames, "UserBackchannelFrame"), reason="Pipecat knows backchannels since 1.14"
+    not hasattr(frames, "UserBackchannelFrame"), reason="Pipecat knows backchannels since 1.13"
 )
 async def test_backchannel_is_told_as_such():
     async with conversation() as call:

@@ -54,7 +54,7 @@ from twilio_frames.report.lines import Kind
 _NAME_LENGTH = 40
 _MOST_KNOWN = 256
 """Frames that are remembered, to tell those that come again."""
-# Known to Pipecat since 1.14.
+# Known to Pipecat since 1.13.
 _BACKCHANNEL: type = getattr(pipecat_frames, "UserBackchannelFrame", CallEndedFrame)
 
 _PLAIN: dict[type[Frame], Kind] = {
