@@ -24,7 +24,8 @@ async def open_site() -> AsyncIterator[Open]:
 
     async def open_one(**changes: Any) -> Site:
         bot = RecordingBot()
-        given: dict[str, Any] = {"auth_token": TOKEN, "transport": QUICK, **changes}
+        given: dict[str, Any] = {"auth_token": TOKEN, "transport": QUICK, "blocked_secs": 0.0}
+        given |= changes
         hooks = {name: given.pop(name, None) for name in ("warm_up", "prepare")}
         app = create_app(bot, ServerSettings(**given), **hooks)
         client = TestClient(TestServer(app))

@@ -17,6 +17,7 @@ from twilio_frames.server.dialing.consulting import place_consult
 from twilio_frames.server.fleet.joining import member
 from twilio_frames.server.fleet.winding_down import wind_down
 from twilio_frames.server.incoming import LARGEST_BODY, problem
+from twilio_frames.server.loop_blocks import served_elsewhere
 from twilio_frames.server.metrics import measured
 from twilio_frames.server.routes import add_routes, tells_twilio_why
 from twilio_frames.server.settings import ServerSettings
@@ -92,6 +93,7 @@ def _served(state: ServerState, warm_up: WarmUp | None) -> web.Application:
     app.cleanup_ctx.append(_close_clients)
     # Others lead calls to a worker as soon as it is one of them: so it is warm by then.
     app.cleanup_ctx.append(partial(member, make_door=partial(_routed, state, is_door=True)))
+    app.cleanup_ctx.append(served_elsewhere)
     return app
 
 

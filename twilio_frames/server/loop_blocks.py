@@ -4,11 +4,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from aiohttp import web
 from loguru import logger
 
 from twilio_frames.fleet.loop_watch import LoopBlock, LoopWatch
+from twilio_frames.server.state import STATE
 
-__all__ = ["BlockLog", "told_of_blocks"]
+__all__ = ["BlockLog", "served_elsewhere", "told_of_blocks"]
 
 _BEAT_SECS = 0.025
 """Half of what counts by default: twice as often costs an idle server over 1 % of a core."""
@@ -27,6 +29,13 @@ async def told_of_blocks(limit: float) -> AsyncIterator[None]:
         yield
         return
     async with LoopWatch(limit=limit, beat_secs=_BEAT_SECS, tell=BlockLog().tell):
+        yield
+
+
+async def served_elsewhere(app: web.Application) -> AsyncIterator[None]:
+    """Has what blocks the loop logged where nobody else does: under gunicorn, or web.run_app()."""
+    state = app[STATE]
+    async with told_of_blocks(0.0 if state.is_served_here else state.settings.blocked_secs):
         yield
 
 

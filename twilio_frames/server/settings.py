@@ -77,8 +77,8 @@ class ServerSettings:
         log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
         metrics: Whether ``/metrics`` is kept and served (``TWILIO_FRAMES_METRICS``); left out, it
             is where the ``metrics`` extra is installed. See ``docs/metrics.md``.
-        blocked_secs: From how long on a block of the event loop is logged with its stack, by
-            ``serve()`` (``TWILIO_FRAMES_BLOCKED_SECONDS``); 0: none is.
+        blocked_secs: From how long on a block of the event loop is logged with its stack
+            (``TWILIO_FRAMES_BLOCKED_SECONDS``); 0: none is. ``Server`` by itself logs none.
         recording_needs_consent: Whether a caller has to have agreed before Twilio records the call
             (``TWILIO_FRAMES_RECORDING_NEEDS_CONSENT``).
         callers: Who may call, how often, and what the others hear.
