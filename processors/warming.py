@@ -46,14 +46,21 @@ async def warm_up(*modules: str, freeze: bool = True) -> None:
     Raises:
         ConfigurationError: If a module cannot be imported.
     """
-    if modules not in _imported:
-        await asyncio.to_thread(_import, modules)
-        _imported.add(modules)
-    if not tls_context.cache_info().currsize:
-        await asyncio.to_thread(tls_context)
+    await asyncio.to_thread(import_ahead, *modules)
     await silero.warm_up()
     if freeze and not _frozen:
         await asyncio.to_thread(_freeze)
+
+
+def import_ahead(*modules: str) -> None:
+    """Does that part of :func:`warm_up` of which a copy of the process has the use as well.
+
+    It leaves no thread behind and no model; without arguments, it is for any bot.
+    """
+    if modules not in _imported:
+        _import(modules)
+        _imported.add(modules)
+    tls_context()
 
 
 @functools.cache

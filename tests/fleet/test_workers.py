@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import until
+from twilio_frames.fleet.forking import is_possible
 from twilio_frames.fleet.workers import WorkerProcesses
 
 pytestmark = [
@@ -19,11 +20,24 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="there are no such processes"),
 ]
 
+needs_copies = pytest.mark.skipif(not is_possible(), reason="processes cannot be copied here")
+
 WORKER = """
-import asyncio, os, signal
+import asyncio, os, signal, sys
+from pathlib import Path
+from twilio_frames.fleet.forking import copied_on_order
 from twilio_frames.fleet.workers import inherited_sockets, tell_ready, when_left_alone
 
+version = ""
+def import_ahead():
+    global version
+    version = Path(sys.argv[1]).read_text() if sys.argv[1:] else "-"
+
 async def main():
+    if not version:
+        import_ahead()
+    if version == "broken":
+        raise SystemExit(4)
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, over.set)
@@ -32,13 +46,14 @@ async def main():
 
     async def answer(reader, writer):
         name, place = os.environ["TWILIO_FRAMES_WORKER"], os.environ["TWILIO_FRAMES_PLACE"]
-        writer.write(f"{name} {os.getpid()} {place}".encode())
+        writer.write(f"{name} {os.getpid()} {place} {version} {os.environ['GIVEN']}".encode())
         writer.close()
 
     async with await asyncio.start_server(answer, sock=listening):
         tell_ready()
         await over.wait()
 
+copied_on_order(import_ahead)
 asyncio.run(main())
 """
 
@@ -54,7 +69,7 @@ class Run:
             command,
             workers,
             sockets=[self.socket],
-            environment={},
+            environment={"GIVEN": "so"},
             announce=self.said.append,
             stop_secs=5.0,
             on_gone=self.gone.append,
@@ -71,8 +86,8 @@ class Run:
 
 
 @asynccontextmanager
-async def running(workers: int = 2) -> AsyncIterator[Run]:
-    run = Run(workers, [sys.executable, "-c", WORKER])
+async def running(workers: int = 2, *arguments: str) -> AsyncIterator[Run]:
+    run = Run(workers, [sys.executable, "-c", WORKER, *arguments])
     task = asyncio.create_task(run.workers.run())
     try:
         await until(run.has_said(f"{workers} workers are up"), seconds=120)
@@ -84,17 +99,29 @@ async def running(workers: int = 2) -> AsyncIterator[Run]:
         run.socket.close()
 
 
+@pytest.fixture(params=[pytest.param(False, id="begun_anew"), pytest.param(True, id="copied")])
+def is_copied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How workers are started: where processes cannot be copied, each begins as a new one."""
+    if not request.param:
+        monkeypatch.setattr("twilio_frames.fleet.workers.is_possible", lambda: False)
+
+
+@pytest.mark.usefixtures("is_copied")
 async def test_one_that_is_killed_is_replaced_and_nobody_is_refused_meanwhile():
     async with running() as run:
         before = dict(run.workers.pids)
+        # Ctrl-C comes to whoever has started them alone, and from there to them: once.
+        assert os.getsid(0) not in map(os.getsid, before.values())
         os.kill(before["w1"], signal.SIGKILL)
         names = {(await run.answer()).split()[0] for _ in range(10)}
         assert names <= {"w1", "w2"}
         await until(lambda: run.workers.pids["w1"] != before["w1"], seconds=120)
         assert run.workers.pids["w2"] == before["w2"]
         assert "worker w1 is gone (SIGKILL), and is replaced" in run.said
+        answers = [(await run.answer()).split() for _ in range(10)]
         # Whoever replaces it has its place, which was given up before.
-        assert {(await run.answer()).split()[2] for _ in range(10)} <= {"0", "1"}
+        assert {answer[2] for answer in answers} <= {"0", "1"}
+        assert {answer[4] for answer in answers} == {"so"}
         assert run.gone == [0]
 
 
@@ -114,6 +141,51 @@ async def test_all_are_replaced_in_turn():
         assert not any("is gone" in line for line in run.said)
 
 
+@needs_copies
+async def test_new_code_is_taken_up_when_all_are_replaced_if_it_starts(tmp_path: Path):
+    code = tmp_path / "code"
+    code.write_text("first")
+    async with running(2, str(code)) as run:
+
+        async def answers_with(version: str) -> bool:
+            return {(await run.answer()).split()[3] for _ in range(8)} == {version}
+
+        code.write_text("second")
+        await killed_and_replaced(run, "w1")
+        assert await answers_with("first")
+        run.workers.order(signal.SIGHUP)
+        await until(run.has_said("all workers are replaced"), seconds=90)
+        assert await answers_with("second")
+        code.write_text("broken")
+        run.workers.order(signal.SIGHUP)
+        await until(run.has_said("does not start: the old ones stay"), seconds=90)
+        await killed_and_replaced(run, "w2")
+        assert await answers_with("second")
+
+
+@needs_copies
+async def test_workers_outlive_the_process_that_they_are_copies_of():
+    async with running() as run:
+        before = dict(run.workers.pids)
+        (copied,) = {parent_of(pid) for pid in before.values()}
+        os.kill(copied, signal.SIGKILL)
+        await until(lambda: parent_of(before["w1"]) != copied)
+        assert {int((await run.answer()).split()[1]) for _ in range(4)} <= set(before.values())
+        await killed_and_replaced(run, "w1")
+        assert run.workers.pids["w2"] == before["w2"]
+        assert run.has_said("worker w1 is gone (nobody knows why), and is replaced")()
+
+
+async def killed_and_replaced(run: Run, slot: str) -> None:
+    before = run.workers.pids[slot]
+    os.kill(before, signal.SIGKILL)
+    await until(lambda: run.workers.pids[slot] != before, seconds=90)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 async def test_what_cannot_start_is_not_tried_again_and_again():
     run = Run(2, [sys.executable, "-c", "raise SystemExit(3)"])
     assert await run.workers.run() == 3
@@ -127,7 +199,7 @@ import asyncio, socket, sys
 from twilio_frames.fleet.workers import WorkerProcesses
 def say(text): print(text, *workers.pids.values(), flush=True)
 workers = WorkerProcesses([sys.executable, "-c", {WORKER!r}], 2,
-    sockets=[socket.create_server(("127.0.0.1", 0))], environment={{}}, announce=say)
+    sockets=[socket.create_server(("127.0.0.1", 0))], environment={{"GIVEN": ""}}, announce=say)
 asyncio.run(workers.run())
 """
     starter = await asyncio.create_subprocess_exec(

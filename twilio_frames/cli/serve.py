@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, port_number, worker_count
 from twilio_frames.cli.shown.console import Console, showing_errors
-from twilio_frames.cli.workers import run_workers
+from twilio_frames.cli.workers import import_ahead, run_workers
 from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.fleet.forking import copied_on_order
 from twilio_frames.metrics.kept import take_place
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def run(options: argparse.Namespace) -> int:
     """Serves until it is told to stop; gives the exit status."""
     if options.workers > 1:
         return asyncio.run(run_workers(options))
+    copied_on_order(import_ahead)
     take_place()
     bot = load_bot(options.bot)
     # Pipecat takes a second to import, which the other commands need not wait for.

@@ -9,10 +9,23 @@ from functools import partial
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError
 
-__all__ = ["run_workers"]
+__all__ = ["import_ahead", "run_workers"]
 
 _STOP_MARGIN_SECS = 20.0
 """How much longer than its calls a worker may take to end."""
+
+
+def import_ahead() -> None:
+    """Imports what each worker needs but its bot.
+
+    A bot's module may start threads and open connections, which no copy of the process would have,
+    so each worker imports it anew.
+    """
+    from twilio_frames import server
+    from twilio_frames.processors import warming
+
+    del server
+    warming.import_ahead()
 
 
 async def run_workers(options: argparse.Namespace) -> int:

@@ -1,7 +1,9 @@
 """Starts workers as processes of their own, replaces those that die, and ends them in turn.
 
 The processes share the listening sockets, which the one that starts them has opened: what waits to
-be accepted is lost with none of them.
+be accepted is lost with none of them. Where the system allows it they are copies of one that has
+imported everything (``forking.py``), so that one that dies is replaced at little cost just when the
+others take up its calls. New code is taken up with a new one of these.
 """
 
 import asyncio
@@ -12,6 +14,8 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from twilio_frames.fleet.forking import ForkedProcess, ForkServer, is_possible
 
 __all__ = [
     "PLACE",
@@ -38,10 +42,10 @@ _ORDERS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTE
 @dataclass(slots=True, eq=False)
 class _Worker:
     slot: str
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | ForkedProcess
     began_at: float
     is_ending: bool = False
-    ended: "asyncio.Task[int]" = field(init=False)
+    ended: "asyncio.Task[int | None]" = field(init=False)
 
     def __post_init__(self) -> None:
         self.ended = asyncio.create_task(self.process.wait(), name=f"worker-{self.slot}")
@@ -55,7 +59,7 @@ class WorkerProcesses:
     """See the top of the module.
 
     Args:
-        command: What runs one worker.
+        command: What runs one worker, and calls :func:`copied_on_order` first.
         workers: How many.
         sockets: What they listen on.
         environment: Theirs, beside this process's own.
@@ -98,6 +102,9 @@ class WorkerProcesses:
         self._alive, self._alive_end = os.pipe()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self._fork_servers = list[ForkServer]()
+        """The last one is that of new workers; those before it end with their last worker."""
+        self._replacing_fork_server = asyncio.Lock()
 
     async def run(self) -> int:
         """Keeps the workers up until an order to stop; gives the exit status.
@@ -130,6 +137,7 @@ class WorkerProcesses:
 
     async def _start_all(self) -> int:
         """Starts the first of each slot; one that cannot start is not tried again."""
+        await self._fork_anew()
         started = await asyncio.gather(*(self._start(slot) for slot in self._slots))
         for worker in started:
             if worker.ended.done():
@@ -148,21 +156,12 @@ class WorkerProcesses:
         """Starts a worker, and waits until it is up, or is not."""
         ready, ready_end = os.pipe()
         place = self._take_place()
-        passed = [*(each.fileno() for each in self._sockets), ready_end, self._alive]
         own = {
-            LISTEN_FDS: ",".join(str(each.fileno()) for each in self._sockets),
-            READY_FD: str(ready_end),
-            ALIVE_FD: str(self._alive),
             PLACE: str(place),
             _NAME: f"{os.environ[_NAME]}-{slot}" if os.environ.get(_NAME) else slot,
         }
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                pass_fds=passed,
-                env={**os.environ, **self._environment, **own},
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+            process = await self._begin(own, ready_end)
         finally:
             os.close(ready_end)
         worker = _Worker(slot, process, asyncio.get_running_loop().time())
@@ -172,6 +171,44 @@ class WorkerProcesses:
         finally:
             os.close(ready)
         return worker
+
+    async def _begin(
+        self, own: Mapping[str, str], ready: int
+    ) -> asyncio.subprocess.Process | ForkedProcess:
+        if not is_possible():
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                pass_fds=[*self._passed, ready],
+                env={**self._shared_environment(), **own, READY_FD: str(ready)},
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        async with self._replacing_fork_server:
+            if self._fork_servers[-1].is_gone:
+                self._announce("the process that workers are copies of is gone, and is replaced")
+                await self._fork_anew()
+        return self._fork_servers[-1].fork(own, {READY_FD: ready})
+
+    async def _fork_anew(self) -> None:
+        """Has those workers that begin from now on be copies of a new process, with new code."""
+        if is_possible():
+            new = await ForkServer.start(
+                self._command, environment=self._shared_environment(), passed=self._passed
+            )
+            self._fork_servers = [one for one in self._fork_servers if not one.is_gone] + [new]
+
+    @property
+    def _passed(self) -> list[int]:
+        return [*(each.fileno() for each in self._sockets), self._alive]
+
+    def _shared_environment(self) -> dict[str, str]:
+        """That of all workers, those names left out that each has of its own."""
+        return {
+            **os.environ,
+            **self._environment,
+            LISTEN_FDS: ",".join(str(each.fileno()) for each in self._sockets),
+            ALIVE_FD: str(self._alive),
+        }
 
     def _take_place(self) -> int:
         place = min(set(range(len(self._places) + 1)) - self._places)
@@ -234,11 +271,14 @@ class WorkerProcesses:
 
     async def _replace_all(self) -> None:
         """Replaces each worker by a new one, which is up before the old one ends."""
+        await self._fork_anew()
         for slot in self._slots:
             new = await self._start(slot)
             if new.ended.done():
                 self._announce(f"the new worker {slot} does not start: the old ones stay")
-                return
+                # As does the code of those that are still to begin.
+                self._fork_servers[:] = self._fork_servers[-1:] + self._fork_servers[:-1]
+                break
             old = self._workers[slot]
             old.is_ending = True
             self._ending.add(old)
@@ -246,7 +286,10 @@ class WorkerProcesses:
             old.send(signal.SIGTERM)
             await self._ended_in_time([old])
             self._ending.discard(old)
-        self._announce("all workers are replaced")
+        else:
+            self._announce("all workers are replaced")
+        for left in self._fork_servers[:-1]:
+            left.close()
 
     async def _stop_all(self, order: int) -> None:
         workers = [*self._workers.values(), *self._ending]
@@ -284,11 +327,14 @@ class WorkerProcesses:
             worker.send(signal.SIGTERM)
         if left:
             await self._ended_in_time(left)
+        await asyncio.gather(*(each.closed() for each in self._fork_servers))
         if tasks:
             await asyncio.wait(tasks, timeout=5.0)
 
 
-def _why(status: int) -> str:
+def _why(status: int | None) -> str:
+    if status is None:
+        return "nobody knows why"
     if status >= 0:
         return f"exit status {status}"
     with contextlib.suppress(ValueError):
