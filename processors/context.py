@@ -65,7 +65,8 @@ def phone_turn_strategies(
         interrupt_by: What begins the turn while the bot is heard.
         confirmation: How speech is confirmed, by default a ``ConfirmedUserTurnStartStrategy`` as
             it comes.
-        min_words: How many words it takes where words do it.
+        min_words: How many words it takes where words do it, counted by their letters in a
+            language that is written without spaces.
         eager: Whether the LLM starts on the reply when the turn is likely over, and is stopped
             without a trace if the caller goes on. For the ``LLMService`` of Pipecat's alone. See
             :class:`twilio_frames.processors.turns.eager.EagerReplyStopStrategy`.

@@ -1,6 +1,7 @@
 """A turn that a number of words begins, and that late words begin as well."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 from pipecat.frames.frames import (
@@ -19,6 +20,13 @@ __all__ = ["PhoneMinWordsUserTurnStartStrategy"]
 
 PARTS_SECS = 2.0
 """Transcripts that follow each other within so long are parts of what was said in one breath."""
+
+
+# Japanese, Chinese, Thai, Lao, Burmese and Khmer are written without spaces: so many letters there
+# are about a word.
+_KANA, _HAN = "\u3041-\u30ff\uff66-\uff9f", "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_THAI = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+_WORD = re.compile(rf"[{_KANA}]{{1,3}}|[{_HAN}]{{1,2}}|[{_THAI}]{{1,4}}|[^\s{_KANA}{_HAN}{_THAI}]+")
 
 
 class PhoneMinWordsUserTurnStartStrategy(MinWordsUserTurnStartStrategy):
@@ -82,7 +90,7 @@ class PhoneMinWordsUserTurnStartStrategy(MinWordsUserTurnStartStrategy):
     async def _count(
         self, frame: TranscriptionFrame | InterimTranscriptionFrame
     ) -> ProcessFrameResult:
-        text = " ".join([*self._too_few, frame.text])
+        text = parted(" ".join([*self._too_few, frame.text]))
         result = await super().process_frame(replace(frame, text=text))
         if isinstance(frame, TranscriptionFrame) and result is not ProcessFrameResult.STOP:
             self._too_few.append(frame.text)
@@ -105,6 +113,11 @@ class PhoneMinWordsUserTurnStartStrategy(MinWordsUserTurnStartStrategy):
         if self._too_few:
             self._too_few.clear()
             await super().trigger_reset_aggregation()
+
+
+def parted(text: str) -> str:
+    """Parts words by spaces, as nearly as they can be told where they are written without."""
+    return " ".join(word for word in _WORD.findall(text) if any(map(str.isalnum, word)))
 
 
 def remembered(frame: TranscriptionFrame) -> LLMMessagesAppendFrame:
