@@ -5,9 +5,11 @@
 
 A simulated Twilio rings `twilio-frames serve --workers N` behind HAProxy, at real pace. Each bot
 says some minutes of words that each have a sound of their own, so the ear says which were heard,
-and how often. Meanwhile a worker is killed (SIGKILL) every few seconds, as soon as all are up, all
-are replaced once in turn (SIGHUP), the register is stopped for 30 s, and HAProxy is reloaded. A
-call is lost if it ended before its last word. Nothing of this was tried on the real line.
+and how often. Meanwhile a worker is killed (SIGKILL) every few seconds, all are replaced once in
+turn (SIGHUP), the register is stopped for 30 s, and HAProxy is reloaded. A kill that is due while
+fewer than two workers take calls waits for the second, and is left out, and said so, if the next is
+due by then. A call is lost if it ended before its last word. Nothing of this was tried on the real
+line.
 
 Each call is judged as soon as it has ended, and said so on stderr. Interrupted (Ctrl-C, SIGTERM)
 it tells what it has: of calls that were up then, what was heard until their last word.
@@ -54,6 +56,10 @@ from twilio_frames.testing.calls.account import StartDelays
 SENTENCE_SECS = 2.6
 """What one takes to say, with the pause behind it."""
 STOPPED_SECS = 30.0
+FEWEST = 2
+"""So many workers take calls when one is killed."""
+LOOKS_SECS = 0.25
+"""How often it is looked for them."""
 TWILIO = StartDelays.measured()
 _STREAM_LOST = 31903
 
@@ -117,7 +123,7 @@ class Trouble:
     """What befalls a fleet while its calls are up."""
 
     def __init__(self, plan: Plan, fleet: Fleet):
-        self._plan = plan
+        self.plan = plan
         self._fleet = fleet
         self._random = random.Random(1)
         self.began = time.monotonic()
@@ -127,10 +133,10 @@ class Trouble:
     async def make(self, after: float) -> None:
         """Makes it once all calls are up, one kind beside the other, for as long as they talk."""
         await asyncio.sleep(after)
-        plan, third = self._plan, self._plan.seconds / 3
+        plan, third = self.plan, self.plan.seconds / 3
         async with asyncio.TaskGroup() as troubles:
             if plan.kill_every:
-                troubles.create_task(self._kill(plan.seconds * 0.8))
+                troubles.create_task(self._kill())
             if plan.restarts:
                 troubles.create_task(self._later(third / 2, "replaced", self._fleet.replace_all))
             if plan.stops:
@@ -138,19 +144,24 @@ class Trouble:
             if plan.haproxy:
                 troubles.create_task(self._reload(1.8 * third))
 
-    async def _kill(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while loop.time() < until and self.done["killed"] != self._plan.kills:
-            await asyncio.sleep(self._plan.kill_every)
+    async def _kill(self) -> None:
+        loop, every = asyncio.get_running_loop(), self.plan.kill_every
+        began = loop.time()
+        for number in range(1, self.plan.kills_due + 1):
+            await asyncio.sleep(began + number * every - loop.time())
             # Register or none: whoever is killed while it is stopped is gone on for as well.
-            if pids := await self._fleet.worker_pids():
+            while len(pids := await self._fleet.taking_calls()) < FEWEST:
+                if loop.time() >= began + (number + 1) * every - LOOKS_SECS:
+                    self._note("kill left out", f": {len(pids)} took calls")
+                    break
+                await asyncio.sleep(LOOKS_SECS)
+            else:
                 self._note("killed")
                 os.kill(self._random.choice(pids), signal.SIGKILL)
 
-    def _note(self, what: str) -> None:
+    def _note(self, what: str, more: str = "") -> None:
         self.done[what] += 1
-        self.events.append((round(time.monotonic() - self.began, 1), what))
+        self.events.append((round(time.monotonic() - self.began, 1), what + more))
 
     async def _later(self, seconds: float, name: str, act: Any) -> None:
         await asyncio.sleep(seconds)
@@ -310,6 +321,7 @@ def figures_of(heard: Sequence[Heard], trouble: Trouble) -> dict[str, Any]:
     p95 = silences[min(len(silences) - 1, len(silences) * 95 // 100)] if silences else 0.0
     return {
         "calls": len(heard),
+        "kills_due": trouble.plan.kills_due,
         **{name.replace(" ", "_"): count for name, count in trouble.done.items()},
         "calls_lost": sum(not one.is_whole for one in heard),
         "streams": sum(one.streams for one in heard),

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from twilio_frames.fleet.register import Lease, Register, RegisterError
 from twilio_frames.server import FleetSettings
 
 __all__ = ["Fleet", "Plan"]
+
+_LISTENS = "0A"
+"""In the kernel's table of sockets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,14 @@ class Plan:
     restarts: bool
     stops: bool
     haproxy: bool
+
+    @property
+    def kills_due(self) -> int:
+        """How many there are to be; the last tenth of the calls is left in peace, to end."""
+        if not self.kill_every:
+            return 0
+        due = int(self.seconds * 0.9 / self.kill_every)
+        return due if self.kills is None else min(due, self.kills)
 
 
 class Process:
@@ -73,6 +84,27 @@ def free_port() -> int:
         return opened.getsockname()[1]
 
 
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that these have."""
+    with suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [one for child in map(int, children) for one in (child, *descendants(child))]
+    return []
+
+
+def ports_listened_on(pid: int) -> list[int]:
+    """The TCP ports on which a process listens at 127.0.0.1; none if it is gone."""
+    with suppress(OSError):
+        own = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+        rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+        return [
+            int(row[1].partition(":")[2], 16)
+            for row in rows
+            if row[3] == _LISTENS and f"socket:[{row[9]}]" in own
+        ]
+    return []
+
+
 class Fleet:
     """Workers, their register, and what stands in front."""
 
@@ -84,6 +116,8 @@ class Fleet:
         self._redis: Process | None = None
         self._known: Register
         self._haproxy: list[Process] = []
+        self._last: Sequence[Lease] = ()
+        self._pids = dict[int, int]()
         self.results = folder / "results"
         self.log = folder / "log"
 
@@ -180,14 +214,28 @@ class Fleet:
         except RegisterError:
             return ()
 
-    async def worker_pids(self) -> list[int]:
-        """The workers' processes, where all of them are up; else none."""
-        pid, up = self._serve.process.pid, await self.leases()
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()  # noqa: ASYNC240  # no disk
-        children = listed.split()
-        are_all_up = min(len(children), len(up)) >= self._plan.workers
-        # The newest may be one that is about to come up.
-        return sorted(map(int, children))[: len(up)] if are_all_up else []
+    async def taking_calls(self) -> list[int]:
+        """The processes of those workers that live and take new calls."""
+        # A register that cannot tell has told before.
+        self._last = await self.leases() or self._last
+        ports = [
+            int(one.address.rpartition(":")[2])
+            for one in self._last
+            if one.address and not one.is_draining
+        ]
+        if not self._pids.keys() >= set(ports):
+            self._pids |= await asyncio.to_thread(self._listening)
+        # A lease outlives who had it for some seconds.
+        pids = {self._pids[port] for port in ports if port in self._pids}
+        return sorted(pid for pid in pids if Path(f"/proc/{pid}/exe").exists())  # noqa: ASYNC240  # no disk
+
+    def _listening(self) -> dict[int, int]:
+        """The process of each port that this machine's workers listen on."""
+        return {
+            port: pid
+            for pid in descendants(self._serve.process.pid)
+            for port in ports_listened_on(pid)
+        }
 
     def replace_all(self) -> None:
         """Has all workers replaced in turn."""
