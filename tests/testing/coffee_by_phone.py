@@ -1,6 +1,8 @@
 """The demonstration's softphone, and somebody's voice at its microphone."""
 
 import asyncio
+import base64
+import json
 import os
 import re
 import signal
@@ -9,11 +11,39 @@ import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 from twilio_frames.audio import decode_mulaw, mulaw_silence
 from twilio_frames.testing.speech import to_utterance
 
-__all__ = ["recording", "shop"]
+__all__ = ["MOUTH", "recording", "shop", "speak"]
+
+MOUTH = """(() => {
+    navigator.mediaDevices.getUserMedia = async () => {
+        const context = new AudioContext(), made = context.createMediaStreamDestination();
+        window.speak = async (coded) => {
+            const bytes = Uint8Array.from(atob(coded), (one) => one.charCodeAt(0));
+            const source = context.createBufferSource();
+            source.buffer = await context.decodeAudioData(bytes.buffer);
+            source.connect(made);
+            source.start();
+        };
+        return made.stream;
+    };
+})()"""
+"""Gives a page a microphone that is silent until somebody is to ``speak``."""
+
+
+class Page(Protocol):
+    """A browser's."""
+
+    async def value(self, code: str, /) -> Any:
+        """What an expression is worth."""
+        ...
+
+    async def wait_until(self, condition: str, /) -> None:
+        """Waits until an expression is true."""
+        ...
 
 
 @asynccontextmanager
@@ -52,3 +82,21 @@ async def recording(path: Path, *parts: float | str) -> Path:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(decode_mulaw(audio))
     return path
+
+
+async def speak(page: Page, text: str, *, after: str, folder: Path) -> None:
+    """Says something at a page's microphone, however late the bot is.
+
+    Args:
+        page: It; it was given ``MOUTH``.
+        text: What is said.
+        after: Which words of the bot's are heard first.
+        folder: For the recording.
+    """
+    # Before those that are still to come, or were cut off.
+    await page.wait_until(
+        "[...document.querySelectorAll('#talk .words')]"
+        f".some((each) => each.firstChild?.data?.includes({json.dumps(after)}))"
+    )
+    spoken = (await recording(folder / "spoken.wav", text)).read_bytes()
+    await page.value(f"window.speak('{base64.b64encode(spoken).decode()}').then(() => 0)")

@@ -2,12 +2,13 @@
 
 import re
 import wave
+from functools import partial
 
 import pytest
 from pipecat.pipeline.pipeline import Pipeline
 
 from tests.chromium import Page, browser, needs_chromium
-from tests.testing.coffee_by_phone import recording, shop
+from tests.testing.coffee_by_phone import MOUTH, recording, shop, speak
 from tests.transport.bots import tone
 from tests.waiting import until
 from twilio_frames.audio import encode_mulaw
@@ -33,20 +34,21 @@ async def before_the_page(page: Page, code: str) -> None:
     ("rate", "is_over"), [(44100, False), (48000, True)], ids=["in turn", "over the bot"]
 )
 async def test_order_is_taken(rate: int, is_over: bool, tmp_path):
-    change = [3.5, "Actually, make it a large."] if is_over else []
-    wish = "A small cappuccino with honey, please."
-    said = [6.0, wish, *change, 13.0, "Yes, that's right.", 5.0]
-    microphone = await recording(tmp_path / "order.wav", *said)
-
-    async with shop(tmp_path / "calls") as url, browser(microphone=microphone) as page:
+    async with shop(tmp_path / "calls") as url, browser() as page:
         await before_the_page(
             page,
             "window.AudioContext = class extends AudioContext { constructor(options) "
             f"{{ super({{ ...options, sampleRate: {rate} }}); }} }};",
         )
         await page.open(url)
+        await page.value(MOUTH)
         await page.value("echo.checked = false")
         await page.click("#call")
+        say = partial(speak, page, folder=tmp_path)
+        await say("A small cappuccino with honey, please.", after="get you?")
+        if is_over:
+            await say("Actually, make it a large.", after="So that's a small")
+        await say("Yes, that's right.", after="Is that right?")
         await page.wait_until("state.textContent.startsWith('The bot hung up')", 60)
         await page.wait_until("!after.hidden", 30)
         words, median = await shown(page, "#talk"), await shown(page, "#median-answer")
