@@ -337,10 +337,10 @@ class MulawOutput(BaseOutputTransport):
         was_unfinished = self._writer.cut()
         self._owed_words.note()
         self._pusher.interrupting()
-        was_cut, survivors = await self.pacer.interrupt()
+        survivors = await self.pacer.interrupt()
         await self._tell_cuts(self._queue.sent if is_protected else self._queue.heard)
         self._writer.follow_cut()
-        is_cut = was_unfinished or (was_cut and self._writer.words_unheard)
+        is_cut = was_unfinished or self._writer.words_unheard
         if is_cut and not is_protected and self._timing.cut_mark and self._has_words:
             await self.push_frame(HeardTextFrame(self._timing.cut_mark, "word"))
         if not is_protected:

@@ -357,22 +357,21 @@ class OutputPacer:
             self.is_held = self.is_held_ahead = False
             self.wake()
 
-    async def interrupt(self) -> tuple[bool, list[object]]:
+    async def interrupt(self) -> list[object]:
         """Drops what was not heard, after what was heard has been delivered.
 
         Returns:
-            Whether something was cut off, and what is not dropped and has nothing to wait for.
+            What is not dropped and has nothing to wait for.
         """
         if self.queue.is_protected:
             self._release_ahead()
             self.queue.drop_unsent()
-            return False, []
+            return []
         if not self.is_held and self._is_speaking():
             self.is_held = True
             await self._cut()
         await self.settled()
         async with self._delivering:
-            was_cut = self.queue.heard < self.queue.length
             self._sent.forget()
             self.is_held_ahead = False
             # Words that were placed only now may lie on what has long been heard.
@@ -380,7 +379,7 @@ class OutputPacer:
             survivors = self.queue.drop()
             self.is_held = False
         self.wake()
-        return was_cut, survivors
+        return survivors
 
     async def _cut(self) -> None:
         """Clears Twilio's buffer; what was heard is delivered when that is settled."""

@@ -172,6 +172,7 @@ class WordAligner:
                 utterance.waiting += utterance.take_shown()
             utterance.waiting.append(frame)
             self._settle(utterance)
+            utterance.note_told(frame)
             return True
         if not utterance.is_known:
             del self._utterances[frame.context_id]
@@ -260,6 +261,7 @@ class WordAligner:
                 continue
             self._place_waiting(utterance, is_last=True)
             self._settle(utterance)
+            was_unfinished = was_unfinished or utterance.is_unfinished
             self._lay_last(utterance)
             utterance.take_silent()
             begins = utterance.begin is not None and utterance.segment < min(heard, utterance.end)
@@ -267,7 +269,6 @@ class WordAligner:
                 self._texts.lay_unfinished(
                     utterance.take_unlaid(), utterance.segment, utterance.end, utterance.came_at
                 )
-            was_unfinished = was_unfinished or utterance.is_unfinished
         self._utterances = protected
         self._paused.clear()
         self._unsounded.clear()
@@ -369,7 +370,8 @@ class WordAligner:
     def _lay_last(self, utterance: Utterance) -> None:
         """Lays the words behind which no audio came any more, if their sound had come to an end.
 
-        It had if silence follows, or if no more words than these were to be spoken.
+        It had if silence follows, or if no more words than these were to be spoken. Where a voice
+        that tells of words long behind their sound owes some, it can only be estimated.
         """
         if not utterance.placed:
             return
@@ -377,7 +379,11 @@ class WordAligner:
         frames = [frame for place, frame in utterance.placed if place == begin]
         frames = [frame for frame in frames if not utterance.has_skipped([frame])]
         end = self._end_of_sound(begin, utterance.end)
-        if begin < end and (end < utterance.end or utterance.awaits_nothing_behind(frames[-1])):
+        if utterance.owes_words and (rest := utterance.take_awaited()):
+            self._texts.lay_unfinished([*frames, *rest], begin, utterance.end)
+            return
+        is_over = self._texts.ends_in_silence(frames, begin, end, utterance.end)
+        if begin < end and (is_over or utterance.awaits_nothing_behind(frames[-1])):
             self._lay_together(frames, begin, end)
 
     def _lay_together(self, frames: list[AggregatedTextFrame], begin: int, end: int) -> None:

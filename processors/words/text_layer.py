@@ -6,7 +6,7 @@ from itertools import groupby
 
 from pipecat.frames.frames import AggregatedTextFrame, TTSTextFrame
 
-from twilio_frames.processors.words.sounding import SPEAKING_RATE, sounding_bytes
+from twilio_frames.processors.words.sounding import BLOCK, SPEAKING_RATE, sounding_bytes
 from twilio_frames.processors.words.utterance import heard_text
 from twilio_frames.processors.words.word_places import (
     SpeechPace,
@@ -25,6 +25,10 @@ _NEXT_LETTERS = SPEAKING_RATE.digit_letters
 DOUBT = 240
 """Bytes, 30 ms: by how much a word may end ahead of where it is estimated to, or behind. With 40 ms
 hardly fewer moments are wrong (``bench/word_places.py``), and words are some 250 ms."""
+# Bytes of silence that end a word: within one it is silent ahead of a ``t``, for less.
+_PAUSE = 800
+# Of a word's sound; behind so much of it what is silent is its end.
+_LAST_SHARE = 0.25
 # A word that nobody knows, as long as words are.
 _NEXT_WORD = TTSTextFrame("0", "word")
 
@@ -91,6 +95,22 @@ class TextLayer:
         silent = self._silent_among(texts, begin, end, told)
         words = _words_of((text for text in texts if text.id not in silent), came_at)
         return [*silent.values(), *self._lay_all(words, begin, end, begun)]
+
+    def ends_in_silence(
+        self, texts: Iterable[AggregatedTextFrame], begin: int, end: int, until: int
+    ) -> bool:
+        """Whether the silence behind words is behind the last of them, and not within it.
+
+        Args:
+            texts: The words.
+            begin: Where they begin.
+            end: Where their sound ends.
+            until: Where the silence ends, as far as is known.
+        """
+        letters = [word.letters for word in _words_of(texts)]
+        missing = self._missing(letters, self._sounding(begin, end))
+        is_said = missing < _LAST_SHARE * sum(letters) * self._pace.bytes_a_letter
+        return until - end >= (BLOCK if is_said else _PAUSE)
 
     def learn(self, texts: Iterable[str], begin: int, end: int) -> None:
         """Learns the pace of the voice from what it said wholly in a stretch."""

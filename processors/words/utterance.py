@@ -15,6 +15,9 @@ from pipecat.frames.frames import (
 
 _GIVEN = tuple(one.name for one in fields(TTSTextFrame) if one.init and one.name != "text")
 
+# Bytes of mu-law, as many as a long word has.
+_LATE = 4000
+
 
 @dataclass
 class HeardTextFrame(SystemFrame, TTSTextFrame):
@@ -79,6 +82,8 @@ class Utterance:
         last_heard_of: The last of the texts that were announced ahead of its last audio.
         broken_at: Where the last word broke off, to be begun anew; None if it did not.
         skipped: Texts by their ids of which no word had a time.
+        tells_late: Whether it has told of words long behind their sound.
+        told_until: Where its audio ended when the last word came with a time.
         goes_on_from: Where the sound begins of a text that an earlier part of this has begun.
         came_at: How much sound of this segment there was when each piece of running text came, by
             the ids of the pieces.
@@ -110,6 +115,8 @@ class Utterance:
     last_heard_of: int = 0
     broken_at: int | None = None
     skipped: set[int] = field(default_factory=set)
+    tells_late: bool = False
+    told_until: int = 0
     goes_on_from: int | None = None
     came_at: dict[int, int] = field(default_factory=dict)
 
@@ -197,6 +204,17 @@ class Utterance:
             told = self.placed[-1][0] if self.placed else self.told_end
             return place >= told and not self._ends_with(self.last_word)
         return place >= self.segment
+
+    def note_told(self, word: AggregatedTextFrame) -> None:
+        """Notes how far its audio was when a word came with a time."""
+        self.told_until = self.end
+        if self.placed and self.placed[-1][1] is word:
+            self.tells_late = self.tells_late or self.end - self.placed[-1][0] > _LATE
+
+    @property
+    def owes_words(self) -> bool:
+        """Whether there is audio of which it has not told yet, as it tells late."""
+        return self.tells_late and self.end > self.told_until
 
     def break_off_word(self) -> None:
         """Notes that the last word begins anew where the audio ends."""
@@ -327,6 +345,7 @@ class Utterance:
         self.end += shift
         self.placed = [(place + shift, frame) for place, frame in self.placed]
         self.told_end += shift
+        self.told_until += shift
         self.broken_at = None if self.broken_at is None else self.broken_at + shift
         return self.begin
 

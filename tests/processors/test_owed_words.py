@@ -188,6 +188,12 @@ async def test_bot_stays_silent_where_all_it_had_was_heard_and_the_voice_goes_on
         assert made.line.audio() == sent
 
 
+async def test_cut_is_marked_where_the_voice_hung_and_all_it_had_was_heard():
+    voice = SentenceTimesVoice(hangs_at=0.75, hangs_for=5.0)
+    async with speaking(voice, reply="One two three four five six.", heard=0.9) as made:
+        assert await interrupt(made) == "One two three —"
+
+
 async def test_nothing_is_waited_for_where_the_words_are_known():
     assert await kept_for(SentenceTimesVoice(pace=20.0), heard=0.75) < 0.05
 

@@ -219,6 +219,51 @@ def test_last_word_before_a_silence_is_laid():
     assert near(audio.laid, [("one", 3200)])
 
 
+@pytest.mark.parametrize(
+    ("said_secs", "silent_secs", "expected"),
+    [
+        (0.5, 0.001, ["one"]),  # the sound crosses zero
+        (0.4, 0.06, ["one"]),  # ahead of a "t"
+        (0.55, 0.06, ["one", "water,"]),
+        (0.4, 0.15, ["one", "water,"]),
+    ],
+)
+def test_silence_ends_a_word_where_it_is_long_or_the_word_has_sounded(
+    said_secs: float, silent_secs: float, expected: list[str]
+):
+    audio = Audio()
+    audio.announce("one water, three")
+    audio.say(said_secs, pause=silent_secs, at=500)
+    audio.word("one", 500)
+    audio.word("water,", 700)
+
+    audio.layer.cut(heard=len(audio.mulaw))
+
+    assert [word for word, _ in audio.laid] == expected
+
+
+@pytest.mark.parametrize("tells_late", [True, False])
+def test_more_words_may_have_sounded_where_a_voice_tells_of_them_late(tells_late: bool):
+    audio = Audio()
+    audio.announce("one two")
+    audio.announce("three four")
+    for say in (True, False) if tells_late else (False, True):
+        if say:
+            audio.say(0.8, at=500)
+        else:
+            audio.word("one", 500)
+            audio.word("two", 900)
+    audio.say(0.6, at=900)
+
+    audio.layer.cut(heard=len(audio.mulaw))
+
+    assert [word for word, _ in audio.laid] == ["one", "two", "three", "four"][
+        : 4 if tells_late else 1
+    ]
+    assert audio.laid[0][1] == 3200
+    assert all(place > 4800 for _, place in audio.laid[1:])
+
+
 def test_last_word_there_was_to_say_is_laid():
     audio = Audio()
     audio.announce("one two")
