@@ -184,7 +184,7 @@ class Measurement:
             for name, bot in bots.items():
                 set_up = self.found[name].get("set_up")
                 if set_up is not None:
-                    bot.set_up_secs = max(0.01, set_up["set_up_ms"] / 1000)
+                    bot.set_up_secs = max(0.01, set_up["short_call_ms"] / 1000)
                 await self._one(name, bot)
             for number in range(self._plan.rounds):
                 for name in list(bots)[:: -1 if number % 2 else 1]:

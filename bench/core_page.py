@@ -18,6 +18,7 @@ Figures = dict[str, Any]
 _PLACE = re.compile(r"(<!-- calls_per_core -->\n).*?(<!-- /calls_per_core -->)", re.S)
 _LATE = "callers late"
 _MEMORY = "memory_call_mb"
+_SHORT_CALL = "CPU of a call of half a second"
 NONE = "–"  # noqa: RUF001 - as in the other tables
 
 
@@ -87,7 +88,7 @@ def draw(found: Figures, path: Path) -> None:
     titles = {
         "calls on a core at quality": lambda side: _number(side.get("search"), "largest"),
         "CPU of a call, % of the core": _cpu("steady"),
-        "CPU to set a call up, ms": lambda side: _number(side.get("set_up"), "set_up_ms"),
+        f"{_SHORT_CALL}, ms": lambda side: _number(side.get("set_up"), "short_call_ms"),
         "memory of a further call, MB": _bot("steady", _MEMORY),
     }
     draw_bars(
@@ -151,7 +152,7 @@ def _rows(calls: int, churn_secs: float) -> Iterator[tuple[str, Cell]]:
     yield f"CPU of a call, % of the core, {largest}", _shown(_cpu("search"), 2)
     yield "memory of a further call, MB", _shown(_bot("steady", _MEMORY), 1)
     yield "asyncio tasks of a call", _shown(_bot("steady", "tasks"), 0)
-    yield "CPU to set a call up, ms", lambda side: _plain(side.get("set_up"), "set_up_ms")
+    yield f"{_SHORT_CALL}, ms", lambda side: _plain(side.get("set_up"), "short_call_ms")
     yield (
         "longest step of the loop in setting up, ms",
         lambda side: _plain(side.get("set_up"), "longest_step_ms"),

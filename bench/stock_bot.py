@@ -87,9 +87,9 @@ def _transport(websocket: WebSocket, stream_sid: str, call_sid: str) -> FastAPIW
 
 
 def _user_params() -> LLMUserAggregatorParams:
-    turns = UserTurnStrategies()
-    if "--smart" not in sys.argv:
-        turns = UserTurnStrategies(stop=[SpeechTimeoutUserTurnStopStrategy()])
+    # Without a stop of their own they load Smart Turn's model at once.
+    is_smart = "--smart" in sys.argv
+    turns = UserTurnStrategies(stop=None if is_smart else [SpeechTimeoutUserTurnStopStrategy()])
     return LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer(), user_turn_strategies=turns)
 
 

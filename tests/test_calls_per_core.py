@@ -32,7 +32,7 @@ def search(largest: int, broke_at: int | None, *, is_bot_at_fault: bool = True) 
 
 def measured() -> dict[str, Any]:
     side = {
-        "set_up": {"set_up_ms": 22.0, "longest_step_ms": 3.4},
+        "set_up": {"short_call_ms": 22.0, "longest_step_ms": 3.4},
         "one": [load(1)],
         "steady": [load(8, cpu=1.0), load(8, cpu=9.0, is_trusted=False), load(8, cpu=2.0)],
         "search": search(100, 110),
