@@ -34,10 +34,7 @@ from twilio_frames.testing.speech import to_utterance
 LONGEST_SILENCE = 1.2
 """Seconds that a sound may cost, behind its end."""
 # One sentence without a pause that could be taken for a hole.
-TEXT = (
-    "I have a small coffee and a large coffee and a small tea and a large tea and a small juice "
-    "and a large juice and a small cake"
-)
+TEXT = "I have a small coffee and a large coffee and a small tea and a large tea and a small juice"
 ANSWER = "We open at eight in the morning and we close at six in the evening."
 
 
@@ -160,7 +157,7 @@ async def talk_over(phone: Phone, bot: Bot, sound: bytes) -> float:
 
 
 def kinds_of_sounds() -> list[Any]:
-    """Each kind at one length, with each recogniser; with ``-m truth`` the other lengths."""
+    """Each kind at one length, the voices with each recogniser; with ``-m truth`` all others."""
     kinds = {"voice": 1.0, "child": 2.0, "tone": 0.6, "music": 2.0, "hum": 1.0, "cough": 0.6}
     ears: dict[str, Callable[[str | None], STTService]] = {
         "says so": Hears,
@@ -170,10 +167,12 @@ def kinds_of_sounds() -> list[Any]:
         pytest.param(
             ear, kind, seconds,
             id=f"{name}-{kind}-{seconds}",
-            marks=[] if seconds == length else pytest.mark.truth,
+            marks=[] if seconds == length and is_typical else pytest.mark.truth,
         )
         for name, ear in ears.items()
         for kind, length in kinds.items()
+        # What has no words of its own is one to who says nothing.
+        for is_typical in [ear is Hears or kind in ("voice", "child")]
         for seconds in (0.6, 1.0, 2.0)
     ]  # fmt: skip
 
@@ -358,14 +357,14 @@ async def answer_after(phone: Phone, sound: bytes, *, wait: float) -> tuple[floa
     "a sound without words while the LLM thinks",
     "The same answer, at most 1.2 s later.",
 )
-@pytest.mark.parametrize(("seconds", "wait"), [(0.35, 0.8), (0.35, 1.6), (1.5, 1.0)])
-async def test_sound_while_the_llm_thinks(phone: Phone, seconds: float, wait: float):
-    quiet, _ = await answer_after(phone, b"\xff" * int(8000 * seconds), wait=wait)
-    after, bot = await answer_after(phone, await babble(seconds), wait=wait)
+async def test_sound_while_the_llm_thinks(phone: Phone):
+    quiet, _ = await answer_after(phone, b"\xff" * 160, wait=0.8)
+    for seconds, wait in [(0.35, 0.8), (0.35, 1.6), (1.5, 1.0)]:
+        after, bot = await answer_after(phone, await babble(seconds), wait=wait)
 
-    assert after <= max(quiet, wait + seconds) + LONGEST_SILENCE
-    assert bot.llm.asked == 1
-    assert bot.remembered()[-2:] == ["when do you open", ANSWER]
+        assert after <= max(quiet, wait + seconds) + LONGEST_SILENCE
+        assert bot.llm.asked == 1
+        assert bot.remembered()[-2:] == ["when do you open", ANSWER]
 
 
 @bad_day(

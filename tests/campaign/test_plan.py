@@ -106,7 +106,7 @@ def outcomes_allow_another(policy: CampaignPolicy, before: list[Outcome]) -> boo
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(policy=policies(), data=st.data())
 def test_plan_keeps_to_the_policy(policy: CampaignPolicy, data: st.DataObject):
     numbers = data.draw(st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=6, unique=True))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import runpy
 import struct
 import subprocess
 import sys
@@ -228,10 +229,12 @@ def test_lines_that_nobody_sees_are_not_made(tmp_path: Path):
     assert not made
 
 
-def test_command_is_a_module_as_well():
-    command = [sys.executable, "-W", "ignore", "-m", "twilio_frames.cli", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("twilio-frames ")
+def test_command_is_a_module_as_well(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["twilio-frames", "--version"])
+    with pytest.raises(SystemExit) as raised:
+        runpy.run_module("twilio_frames.cli", run_name="__main__")
+    assert raised.value.code == 0
+    assert capsys.readouterr().out.startswith("twilio-frames ")
 
 
 @pytest.mark.parametrize(

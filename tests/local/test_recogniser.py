@@ -103,14 +103,13 @@ async def test_same_speech_gives_same_answer(calls: Recogniser):
 @pytest.mark.real_time
 async def test_event_loop_goes_on(calls: Recogniser):
     pcm = spoken("please ring my mother at home. please call the doctor at work.")
+    cpu = time.thread_time()
     recognition, ticks = asyncio.create_task(calls.recognise(pcm)), 0
     while not recognition.done():
         await asyncio.sleep(0.005)
         ticks += 1
     assert ticks > 10
     # Recognition takes some hundred milliseconds of processor time, none of it in this thread.
-    cpu = time.thread_time()
-    await calls.recognise(pcm)
     assert time.thread_time() - cpu < 0.1
 
 
@@ -152,11 +151,12 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     [
         "i would like a large latte with oat milk please",
         "make me a triple shot dark roast mocha with brown sugar",
-        "medium roast please",
         "no sugar",
         "yes",
-        "no thanks",
-        "repeat that",
+        *(
+            pytest.param(text, marks=pytest.mark.truth)
+            for text in ("medium roast please", "no thanks", "repeat that")
+        ),
     ],
 )
 async def test_coffee_shop_understands_callers(text: str):

@@ -41,6 +41,13 @@ SECOND = "Rito fesu dabo keni."
 THIRD = "Visa relo muta."
 FOURTH = "Bolu deri faso."
 
+# Each place with two kinds of voices; with ``-m truth`` the rest.
+PLACES = [
+    pytest.param(timestamps, behind, marks=pytest.mark.truth if (kind + behind) % 3 == 2 else [])
+    for kind, timestamps in enumerate(Timestamps)
+    for behind in (0, 1, 2)
+]
+
 QUESTION: LLMContextMessage = {"role": "user", "content": "Go on."}
 
 
@@ -191,8 +198,7 @@ async def test_first_sentence_that_fails_takes_no_other_ones_place():
 
 
 @unless_pipecat_112(UNTOLD_SENTENCE)
-@pytest.mark.parametrize("behind", [0, 1, 2])
-@pytest.mark.parametrize("timestamps", list(Timestamps))
+@pytest.mark.parametrize(("timestamps", "behind"), PLACES)
 async def test_sentence_that_a_voice_with_word_times_left_out(timestamps: Timestamps, behind: int):
     """One of three, of which there is sound when it is asked for again."""
     texts = [FIRST, SECOND, THIRD]
@@ -210,8 +216,7 @@ async def test_sentence_that_a_voice_with_word_times_left_out(timestamps: Timest
     assert words_heard_of(ear, memory) == memory
 
 
-@pytest.mark.parametrize("behind", [0, 1, 2])
-@pytest.mark.parametrize("timestamps", list(Timestamps))
+@pytest.mark.parametrize(("timestamps", "behind"), PLACES)
 async def test_sentences_in_a_row_that_a_voice_with_word_times_left_out(
     timestamps: Timestamps, behind: int
 ):
