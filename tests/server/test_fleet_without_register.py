@@ -18,6 +18,7 @@ from tests.server.fleet_of_sites import (
 )
 from tests.server.site import FORM, Open
 from tests.waiting import time_passes
+from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import StreamKind
 from twilio_frames.frames import CallEndReason
@@ -205,6 +206,25 @@ async def test_a_call_goes_on_though_the_register_is_gone_since_its_twiml(open_f
     assert (await refused.receive()).type.name == "CLOSE"
     _, call = await resumed_at(other, other)
     assert call is not None
+
+
+async def test_a_new_call_whose_token_was_used_up_for_nobody_is_connected_anew(open_fleet: Fleet):
+    """The register was gone as its stream came, and takes it for whoever has given up since."""
+    sites = await open_fleet()
+    twiml = await sites[0].ask("/twiml", FORM)
+    named, other = carriers(sites, twiml)
+    register = far_of(named).register
+    put_far(sites, Broken())
+    await time_passes(1.5)
+    token = token_of(twiml)[TOKEN_PARAMETER]
+    assert await register.redeem(token, "CA1", other.state.fleet.name) is not None
+    put_far(sites, register)
+    await time_passes(1.5)
+    path, tags = f"/w/{named.state.fleet.name}/after-stream", list[list[str]]()
+    for _ in range(2):
+        tags.append([verb.tag for verb in await named.ask(path, UP)])
+        await time_passes(6.0)
+    assert tags == [["Pause", "Redirect"], ["Connect", "Hangup"]]
 
 
 async def test_a_call_whose_connection_is_given_up_has_not_been_hung_up(open_fleet: Fleet):

@@ -155,7 +155,7 @@ class Ledger:
         if not is_well and not talk.excuse and not self._was_emptied_between(talk):
             self.is_wrong(f"{sid} is lost: {line.outcome!r} after {len(talk.runs)} bots")
         self._judge_words(sid, talk)
-        if talk.runs:
+        if talk.runs and not talk.excuse:
             self._judge_memory(sid, talk)
         self._judge_recordings(sid, talk)
 

@@ -65,6 +65,7 @@ class Line:
         """The stream that is open; empty for none."""
         self.streams = 0
         self.has_hung_up = False
+        self.last_url = ""
         self.last_parameters: dict[str, str] = {}
         self._session = session
         self._choose = choose
@@ -131,13 +132,14 @@ class Line:
             self._websocket._writer.transport.abort()  # type: ignore[reportPrivateUsage]
 
     async def _connect(self, verb: ElementTree.Element) -> ElementTree.Element | None:
-        await asyncio.sleep(CONNECT_SECS)
         noun = verb[0]
+        self.last_url = noun.attrib["url"]
         self.last_parameters = {one.attrib["name"]: one.attrib["value"] for one in noun}
+        await asyncio.sleep(CONNECT_SECS)
         if not self.has_hung_up:
             self.streams += 1
             stream_sid = f"MZ{self.call_sid}n{self.streams}"
-            await self.stream(noun.attrib["url"], stream_sid, self.last_parameters)
+            await self.stream(self.last_url, stream_sid, self.last_parameters)
         action = verb.attrib["action"].removeprefix(PUBLIC_URL)
         if self.has_hung_up:
             self.status = "completed"

@@ -306,6 +306,9 @@ class World:
                 talk.losses.append(self.ledger.now)
                 if not self._plan.is_near and self._is_known_here_alone(talk.runs[-1]):
                     talk.excuse = "nobody else could know of it"
+            is_coming = not talk.runs and f"/w/{worker.name}-" in talk.line.last_url
+            if is_coming and not self._plan.is_near and self._register.mood:
+                talk.excuse = "nobody else could know of it"
         await asyncio.sleep(choose.uniform(0.5, 4.0))
         await self._fleet.begin()
 

@@ -13,7 +13,13 @@ from twilio_frames.fleet.register import Lease, Standing
 from twilio_frames.frames import CallEndReason
 from twilio_frames.server.fleet.handover import hand_over
 from twilio_frames.server.fleet.joining import own_lease
-from twilio_frames.server.fleet.passing import FULL, callback_key, is_passed_on, named_worker
+from twilio_frames.server.fleet.passing import (
+    FULL,
+    OWNER,
+    callback_key,
+    is_passed_on,
+    named_worker,
+)
 from twilio_frames.server.incoming import Form, read_signed_form
 from twilio_frames.server.state import IS_DOOR, STATE, ServerState
 
@@ -88,6 +94,10 @@ async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:
     standing = await state.fleet.standing(call_sid, named_worker(request))
     if (answer := await _passed_on(request, standing)) is not None:
         return answer
+    is_begun = standing is None or standing.has_begun
+    if is_passed_on(request, OWNER) and not is_begun and state.records.get(call_sid) is None:
+        # The register took it for this worker, which had given up waiting for that.
+        return web.Response(status=503, headers={FULL: "1"})
     name = request.path.rstrip("/").rpartition("/")[2]
     if name not in _TELL or standing is None or not _may_have_another(standing):
         return None
@@ -121,7 +131,7 @@ async def _passed_on(request: web.Request, standing: Standing | None) -> web.Str
             return None
         lease = state.fleet.find(name)
         answer = await state.workers.pass_on(request, lease) if lease is not None else None
-        if answer is not None:
+        if answer is not None and FULL not in answer.headers:
             return answer
     return None
 

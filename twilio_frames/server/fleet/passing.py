@@ -17,6 +17,7 @@ from twilio_frames.fleet.register import Lease
 __all__ = [
     "FETCHED",
     "FULL",
+    "OWNER",
     "RESUME",
     "Passing",
     "callback_key",
@@ -27,7 +28,9 @@ __all__ = [
 _PASSED_ON = "X-Twilio-Frames-Passed-On"
 """Why a webhook was passed on; whoever sends it from outside is answered here, and no more."""
 FULL = "X-Twilio-Frames-Full"
-"""Says in an answer that there was no room for a call."""
+"""Says in an answer that there was no room for a call, or that it is not known here."""
+OWNER = "owner"
+"""A webhook was passed on since it is for who has its call."""
 FETCHED = "fetched"
 """In a query: Twilio was asked to leave a stream for this webhook."""
 RESUME = "resume"
@@ -77,7 +80,7 @@ class Passing:
         self,
         request: web.Request,
         to: Lease,
-        why: str = "owner",
+        why: str = OWNER,
         within_secs: float | None = None,
     ) -> web.Response | None:
         """What another worker answers; None if it does not.

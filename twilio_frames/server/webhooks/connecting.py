@@ -106,7 +106,7 @@ async def gone_on(request: web.Request, call_sid: str) -> web.Response | None:
         if record.promised > 1 and _WAITED not in request.query:
             return _asked_again(request, call_sid)
     standing = await state.fleet.standing(call_sid, named_worker(request))
-    if standing is None and state.fleet.is_in_doubt:
+    if state.fleet.is_in_doubt and not (standing is not None and standing.has_begun):
         return _asked_again(request, call_sid)
     if standing is None or not _may_go_on(standing, ends):
         return None
