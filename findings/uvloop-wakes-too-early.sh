@@ -59,7 +59,7 @@ async def seen_by(loop: str) -> tuple[int, int, list[float]]:
 print("uvloop", version("uvloop"))
 own = asyncio.run(seen_by("asyncio"))
 other = uvloop.run(seen_by("uvloop"))
-seen = own == (0, 0, [9.9, 10.0, 10.2]) and other[0] >= 10 and other[1] >= 20
+seen = own == (0, 0, [9.9, 10.0, 10.2]) and min(other[:2]) >= 1
 seen = seen and other[2] == [10.2, 10.0, 9.9]
 print("seen as described" if seen else "NOT as described")
 raise SystemExit(not seen)
