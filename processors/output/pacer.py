@@ -228,7 +228,7 @@ class OutputPacer:
         self._sent.add(Stretch(playback.sent, piece.begin, audio, plays_at, piece.is_speech))
         if await self._line.send_audio(audio):
             self._queue_ends_at = playback.ends_at
-            if queue.is_word_end(piece.end):
+            if piece.ends_word:
                 self.on_word_sent()
             if piece.is_speech:
                 self.spoke_at = plays_at if self.spoke_at is None else self.spoke_at

@@ -39,7 +39,7 @@ from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.audio.mulaw import NEARLY_SILENT
 from twilio_frames.processors.words.progress import NANOSECONDS, SecondsBefore, baseline_of
 from twilio_frames.processors.words.text_layer import Lay, Sound, TextLayer
-from twilio_frames.processors.words.utterance import HeardTextFrame, Utterance, heard_text
+from twilio_frames.processors.words.utterance import LATE, HeardTextFrame, Utterance, heard_text
 
 __all__ = [
     "HeardTextFrame",
@@ -171,8 +171,8 @@ class WordAligner:
                 # What is to be shown ahead of the word goes with it.
                 utterance.waiting += utterance.take_shown()
             utterance.waiting.append(frame)
+            utterance.told_until = utterance.end
             self._settle(utterance)
-            utterance.note_told(frame)
             return True
         if not utterance.is_known:
             del self._utterances[frame.context_id]
@@ -358,6 +358,7 @@ class WordAligner:
                 if utterance.is_protected:
                     self._protected_pts = self._last_pts
                 place += round((pts - utterance.baseline) * SAMPLE_RATE / NANOSECONDS)
+            utterance.tells_late = utterance.tells_late or utterance.told_until - place > LATE
             if frame.id not in utterance.skipped:
                 utterance.placed.append((place, frame))
             elif utterance.placed:

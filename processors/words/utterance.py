@@ -15,8 +15,8 @@ from pipecat.frames.frames import (
 
 _GIVEN = tuple(one.name for one in fields(TTSTextFrame) if one.init and one.name != "text")
 
-# Bytes of mu-law, as many as a long word has.
-_LATE = 4000
+LATE = 4000
+"""Bytes of mu-law, as many as a long word has: a voice that has made more of it tells late."""
 
 
 @dataclass
@@ -204,12 +204,6 @@ class Utterance:
             told = self.placed[-1][0] if self.placed else self.told_end
             return place >= told and not self._ends_with(self.last_word)
         return place >= self.segment
-
-    def note_told(self, word: AggregatedTextFrame) -> None:
-        """Notes how far its audio was when a word came with a time."""
-        self.told_until = self.end
-        if self.placed and self.placed[-1][1] is word:
-            self.tells_late = self.tells_late or self.end - self.placed[-1][0] > _LATE
 
     @property
     def owes_words(self) -> bool:

@@ -150,11 +150,13 @@ def test_what_is_sent_plays_on():
     assert queue.hear(60) == ["word", "kept"]
 
 
-def test_a_word_ends_where_it_is_still_to_be_heard():
+def test_piece_tells_whether_a_word_ends_with_it():
     queue = queue_of(300)
-    for at in (100, 200):
-        queue.add("word", at=at, is_boundary=True)
+    queue.add("word", at=100, is_boundary=True)
     queue.add("thing", at=150)
-    queue.take(ALL)
-    queue.hear(100)
-    assert [at for at in (100, 150, 200, 300) if queue.is_word_end(at)] == [200]
+    pieces = [queue.take(ALL) for _ in range(3)]
+    assert [(piece.end, piece.ends_word) for piece in pieces if piece] == [
+        (100, True),
+        (150, False),
+        (300, False),
+    ]

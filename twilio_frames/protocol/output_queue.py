@@ -39,6 +39,7 @@ class Piece:
         end: Where it ends in the output queue.
         is_protected: Whether an interruption may not cut it.
         is_speech: Whether the bot speaks in it.
+        ends_word: Whether a word ends with it, and is still to be heard.
     """
 
     audio: bytes = field(repr=False)
@@ -46,6 +47,7 @@ class Piece:
     end: int
     is_protected: bool
     is_speech: bool = True
+    ends_word: bool = False
 
 
 @dataclass(slots=True)
@@ -169,8 +171,16 @@ class OutputQueue(Generic[T]):
         if first is None:
             return None
         self.sent = end = begin + len(audio)
-        alike = first.is_protected, first.is_speech
-        return Piece(audio=audio, begin=begin, end=end, is_protected=alike[0], is_speech=alike[1])
+        at = bisect_left(self._due, end, key=_position)
+        ending = self._due[at : bisect_right(self._due, end, at, key=_position)]
+        return Piece(
+            audio=audio,
+            begin=begin,
+            end=end,
+            is_protected=first.is_protected,
+            is_speech=first.is_speech,
+            ends_word=any(due.is_boundary for due in ending),
+        )
 
     def sent_things(self) -> list[T]:
         """What falls due by what has been sent."""
@@ -215,12 +225,6 @@ class OutputQueue(Generic[T]):
 
     def _is_sent_word(self, due: _Due[T]) -> bool:
         return due.is_boundary and due.position <= self.sent
-
-    def is_word_end(self, position: int) -> bool:
-        """Whether a word ends at a place, and is still to be heard."""
-        begin = bisect_left(self._due, position, key=_position)
-        end = bisect_right(self._due, position, key=_position)
-        return any(due.is_boundary for due in self._due[begin:end])
 
     @property
     def is_waiting(self) -> bool:
