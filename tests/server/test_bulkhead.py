@@ -197,6 +197,9 @@ async def test_ctrl_c_ends_a_process_whose_bot_is_busy():
 import asyncio, os, signal
 from twilio_frames.bulkhead import Compartment
 
+# A shell's background jobs inherit that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 async def bot():
     def interrupt():
         os.kill(os.getpid(), signal.SIGINT)
