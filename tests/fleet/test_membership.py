@@ -243,3 +243,34 @@ async def test_what_others_have_gone_on_with_is_not_believed_without_the_registe
     for named, is_issued in ((other.name, False), (worker.name, True)):
         token = await worker.issue("CA1", StreamKind.RESUME, "http://x", room=None, named=named)
         assert (token is not None) is is_issued
+
+
+async def test_the_bot_before_ends_nothing_of_the_next_one_of_the_same_worker(
+    register: LossyRegister,
+):
+    """It may take some seconds to wind up, and its worker may have gone on with the call."""
+    worker = member(register)
+    before = await taken(worker)
+    await saved(worker, b"kept")
+    await taken(worker, StreamKind.RESUME)
+    await worker.end("CA1", "hung up", goes_on=True, has_failed=False, fence=before.fence)
+    assert await saved(worker, b"kept since")
+    standing = await worker.standing("CA1")
+    assert standing is not None
+    assert (standing.ended, standing.fence) == ("", before.fence + 1)
+
+
+async def test_what_could_not_be_kept_near_by_once_is_kept_with_the_next_word(
+    register: LossyRegister,
+):
+    far: Any = register
+    near: Any = LossyRegister()
+    fleet = FleetSettings(register=far, near_register=near, worker="w1")
+    worker = Membership(fleet, token_secs=60.0)
+    await taken(worker)
+    for is_gone in (True, False):
+        register.is_gone, near.is_gone = True, is_gone
+        await saved(worker, b"kept")
+    standing = await near.standing("CA1")
+    assert standing is not None
+    assert standing.has_snapshot

@@ -117,7 +117,7 @@ async def _carry(
         call.recording.needs_consent = state.settings.recording_needs_consent
         log = _keep_log(state, call)
         measures = CallMetrics(state.metrics, transport, is_resumed=resumed is not None)
-        told = partial(_ended, state, start.call_sid, measures)
+        told = partial(_ended, state, start.call_sid, claim.fence, measures)
         carried = asyncio.ensure_future(state.switchboard.carry(call, record, told))
         # Then the record has the call, which is told of what came while there was none.
         await asyncio.sleep(0)
@@ -155,6 +155,7 @@ def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
 async def _ended(
     state: ServerState,
     call_sid: str,
+    fence: int,
     measures: CallMetrics,
     reason: CallEndReason,
     has_failed: bool,
@@ -164,7 +165,9 @@ async def _ended(
     # What says that the caller hung up may be a stream that somebody has had Twilio leave.
     is_left = reason is CallEndReason.CALLER_HUNG_UP and not (record and record.is_over)
     goes_on = is_left or reason in GOES_ON
-    await state.fleet.end(call_sid, reason.value, goes_on=goes_on, has_failed=has_failed)
+    await state.fleet.end(
+        call_sid, reason.value, goes_on=goes_on, has_failed=has_failed, fence=fence
+    )
 
 
 def _params(state: ServerState) -> TwilioParams:

@@ -336,12 +336,21 @@ class Membership:
     ) -> bool:
         if owned is None or self._owned.get(owned.call_sid) is not owned:
             return False
-        return bool(await owned.save(reach, snapshot, progress, count))
+        # What is near by nobody else has, and only this waits for it.
+        is_near = reach is self._near
+        return bool(await owned.save(reach, snapshot, progress, count, is_probe=is_near))
 
-    async def end(self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool) -> None:
-        """A call of this worker's has ended, and may go on elsewhere, or may not."""
-        if (owned := self._owned.pop(call_sid, None)) is None:
+    async def end(
+        self, call_sid: str, reason: str, *, goes_on: bool, has_failed: bool, fence: int = 0
+    ) -> None:
+        """A bot of this worker's has ended, whose call may go on elsewhere, or may not.
+
+        Nothing is told where the next bot has the call by now, by another fence, here too.
+        """
+        owned = self._owned.get(call_sid)
+        if owned is None or fence not in (0, owned.fence):
             return
+        del self._owned[call_sid]
         owned.ended = reason, goes_on, has_failed
         await owned.tell_of_end(self._near)
         if self._far is not None and not await owned.tell_of_end(self._far):
