@@ -70,6 +70,12 @@ class _Distributor(WorkerObserver):
         """Whether anybody observes: a processor asks before it makes a record."""
         return bool(self.logs or self._others)
 
+    def add_observer(self, observer: BaseObserver) -> None:
+        super().add_observer(observer)
+        # Pipecat 1.12 tells nothing to one that comes to a running pipeline as its first.
+        if self._proxies is not None and observer not in self._proxies:
+            self._proxies[observer] = self._create_proxy(observer)
+
     async def on_push_frame(self, data: FramePushed) -> None:
         for log in self.logs:
             # Raised here, it would keep the frame from where it is going.
