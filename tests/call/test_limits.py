@@ -238,7 +238,7 @@ async def test_call_ends_in_time_with_a_warning(phone: Phone):
 
 async def test_last_words_do_not_wait_for_a_long_speech(phone: Phone):
     async def act(call: Call) -> None:
-        await call.say("One, two, three, four, five, six, seven, eight, nine, ten. " * 6)
+        await call.say("One, two, three, four, five, six, seven, eight, nine, ten. " * 3)
 
     limit = TimeLimit(secs=8.0, warn_secs=None, last_words="Time is up.")
     bot = QuietBot(act, time_limit=limit)

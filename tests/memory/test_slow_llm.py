@@ -82,7 +82,7 @@ def _fallback(voice: Voice) -> TTSFallback:
     ("make_voice", "voices"),
     [
         (partial(speaker, **PATIENCE), Voice),
-        (_fallback, Voice),
+        (_fallback, [Voice.TIMES_LAST, Voice.PYTHON, Voice.TEXT_LAST]),
         (lambda _: CountsAnew(**PATIENCE), [Voice.TIMES_FIRST]),
         (lambda _: NeverStops(**PATIENCE), [Voice.TIMES_FIRST]),
     ],
