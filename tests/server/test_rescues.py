@@ -17,6 +17,7 @@ from tests.server.fleet_of_sites import (
 )
 from tests.server.site import FORM, Open
 from tests.waiting import time_passes
+from twilio_frames.call import TOKEN_PARAMETER
 from twilio_frames.fleet.register import Lease
 from twilio_frames.frames import CallEndReason
 from twilio_frames.transport import TwilioParams
@@ -59,6 +60,25 @@ async def test_calls_of_a_worker_that_is_gone_without_a_word_are_fetched_back(
 
 async def deaf(_: Lease) -> bool:
     return False
+
+
+async def test_a_new_call_whose_worker_dies_as_it_takes_it_is_connected_anew(open_fleet: Fleet):
+    """With the parameters of its webhook, though nothing of it was kept."""
+    sites = await open_fleet()
+    twiml = await sites[0].ask("/twiml?language=fr&plan=a%26b", FORM)
+    owner, other = carriers(sites, twiml)
+    action = urlsplit(twiml[0].get("action") or "")
+    fleet = owner.state.fleet
+    assert await fleet.redeem(token_of(twiml)[TOKEN_PARAMETER], "CA1") is not None
+    await killed(owner)
+    form = FORM | {"CallStatus": "in-progress"}
+    answer = await other.ask(f"{action.path}?{action.query}", form)
+    other.bot.arrived.clear()
+    await other.start(token_of(answer), path=path_of(answer))
+    await other.bot.arrived.wait()
+    parameters = other.bot.calls[-1].parameters
+    assert (parameters["language"], parameters["plan"]) == ("fr", "a&b")
+    assert other.bot.calls[-1].resumed is None
 
 
 async def test_a_line_that_dies_without_a_word_is_left_by_rest(open_site: Open):

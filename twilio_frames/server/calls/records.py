@@ -48,6 +48,7 @@ class CallRecord:
         listeners: How many listen in.
         bot: What carries this call alone; None for the server's bot.
         coming: The parameters of a call whose first stream is to come here; None once it has begun.
+        query: What the webhook's own query said, for whoever has to connect it anew.
         is_refused: Whether that stream was turned away.
         again: How often it was asked for again.
         settled: Set while no stream is up.
@@ -73,6 +74,7 @@ class CallRecord:
     listeners: int = 0
     bot: Callable[[Call], Awaitable[None]] | None = field(default=None, repr=False)
     coming: Mapping[str, str] | None = field(default=None, repr=False)
+    query: str = field(default="", repr=False)
     is_refused: bool = False
     again: int = 0
     verdict: MachineVerdict | None = None

@@ -1,6 +1,6 @@
 """The webhooks that Twilio asks what to do with a call."""
 
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 from loguru import logger
@@ -38,6 +38,8 @@ _PASSED_ON = {"From": "from", "To": "to", "Direction": "direction"} | {
 _MOST_SIP_HEADERS = 20
 _WAITED = "twilio-frames-waited"
 """In a query: how many seconds a call has waited for a line."""
+_OWN_QUERY = "twilio-frames-query"
+"""In a query: what the voice webhook's said."""
 _NO_ANSWER = 112
 """How the codes begin by which Twilio says that a webhook has not answered, or not by HTTP:
 https://www.twilio.com/docs/api/errors."""
@@ -79,7 +81,9 @@ async def take_call(request: web.Request, form: Form, bot: Bot | None = None) ->
     record.base_url = own_url(request)
     record.bot = bot
     note_verdict(record, form)
-    record.coming = _parameters(request, form)
+    own = _own_query(request)
+    record.query = urlencode(own)
+    record.coming = _parameters(own, form)
     connected = await _connect_new(state, record, room)
     if connected is None:
         await expect_no_stream(state, call_sid)
@@ -94,7 +98,8 @@ async def _connect_new(
     state: ServerState, record: CallRecord, room: int | None = None
 ) -> web.Response | None:
     parameters = dict(record.coming or {})
-    connected = await connect(state, record, StreamKind.NEW, parameters, room=room)
+    query = f"?{urlencode({_OWN_QUERY: record.query})}" if record.query else ""
+    connected = await connect(state, record, StreamKind.NEW, parameters, room=room, query=query)
     if connected is not None and record.bot is None:
         state.preparations.begin(ComingCall(call_sid=record.call_sid, parameters=parameters))
     return connected
@@ -118,8 +123,10 @@ async def after_stream(request: web.Request) -> web.Response:
         elif (detour := record.call.detours.asked()) is not None:
             return written(detour)
     await expect_no_stream(state, call_sid)
-    if not _is_over(form) and (connected := await _connect_again(request, record)) is not None:
-        return connected
+    if not _is_over(form):
+        coming = record or await _taken_in_vain(request, form)
+        if (connected := await _connect_again(request, coming)) is not None:
+            return connected
     if not _is_over(form) and (connected := await gone_on(request, call_sid)) is not None:
         return connected
     is_well = await (ended_well(record) if record else _ended_well_elsewhere(state, call_sid))
@@ -134,6 +141,22 @@ async def _ended_well_elsewhere(state: ServerState, call_sid: str) -> bool:
     if standing is None:
         return not state.fleet.is_in_doubt
     return standing.ended not in ("", *GOES_ON)
+
+
+async def _taken_in_vain(request: web.Request, form: Form) -> CallRecord | None:
+    """A new call whose worker has died as it took it, and has kept nothing; None for any other."""
+    state, call_sid = request.app[STATE], read_sid(form)
+    standing = await state.fleet.standing(call_sid)
+    if standing is None or standing.has_begun or standing.owner == state.fleet.name:
+        return None
+    if not state.settings.fleet.does_resume:
+        # Nothing is kept of any call.
+        return None
+    record = state.records.open(call_sid)
+    own = _own_query(request)
+    record.base_url, record.query = own_url(request), urlencode(own)
+    record.coming = _parameters(own, form)
+    return record
 
 
 async def _connect_again(request: web.Request, record: CallRecord | None) -> web.Response | None:
@@ -262,16 +285,24 @@ def _waited_secs(request: web.Request) -> int:
     return int(waited) if waited.isascii() and waited.isdecimal() and len(waited) < 6 else 0
 
 
-def _parameters(request: web.Request, form: Form) -> dict[str, str]:
+def _own_query(request: web.Request) -> Form:
+    """What the voice webhook's own query says, or said.
+
+    Of the query of a GET, what begins with a capital letter is Twilio's own.
+    """
+    if (said := request.query.get(_OWN_QUERY)) is not None:
+        return parse_qsl(said)[:20]
+    is_get = request.method == "GET"
+    query = [(n, v) for n, v in request.query.items() if not (is_get and n[:1].isupper())]
+    return [(name, value) for name, value in query if name != _WAITED][:20]
+
+
+def _parameters(query: Form, form: Form) -> dict[str, str]:
     """What the bot is told: the webhook URL's query, and who calls whom.
 
-    A value that Twilio could not deliver is left out rather than letting the call fail. Of the
-    query of a GET, what begins with a capital letter is Twilio's own.
+    A value that Twilio could not deliver is left out rather than letting the call fail.
     """
-    query = request.query.items()
-    if request.method == "GET":
-        query = [(name, value) for name, value in query if not name[:1].isupper()]
-    asked = dict([(name, value) for name, value in query if name != _WAITED][:20])
+    asked = dict(query)
     told = {ours: value for name, value in form if value and (ours := _PASSED_ON.get(name))}
     headers = [(name, value) for name, value in form if name.startswith(SIP_HEADER)]
     told |= dict(headers[:_MOST_SIP_HEADERS])

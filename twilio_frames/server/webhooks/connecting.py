@@ -60,6 +60,7 @@ async def connect(
     *,
     room: int | None = None,
     named: str | None = None,
+    query: str = "",
 ) -> web.Response | None:
     """Connects a call to a stream here, by a token of its own; None if there is no room for it."""
     base = record.base_url or ""
@@ -72,7 +73,7 @@ async def connect(
             websocket_url(own) + "/stream",
             parameters=parameters | {TOKEN_PARAMETER: token},
             status_callback=own + "/status",
-            action=f"{own}/after-stream" + ("" if state.fleet.is_alone else _PERSISTENTLY),
+            action=f"{own}/after-stream{query}" + ("" if state.fleet.is_alone else _PERSISTENTLY),
         )
     )
 
