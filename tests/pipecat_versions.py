@@ -8,6 +8,7 @@ from pipecat.frames.frames import TTSTextFrame
 
 OLDER_MODEL = "carries an older Silero model, which is less certain of speech at first"
 UNTOLD_SENTENCE = "does not say of which sentence a word is, so none is known to be skipped"
+HELD_SETUP = "goes on setting up a pipeline that is cancelled, until its own time-out"
 RESPONSE_END = (
     "has a response end where a voice with word times falls silent: early at a pause or a filler, "
     "not at all where the voice fails"

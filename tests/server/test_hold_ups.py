@@ -20,6 +20,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
+from tests.pipecat_versions import HELD_SETUP, unless_pipecat_112
 from tests.server.test_bulkhead import CLOSED, site_of
 from tests.transport.bots import tone
 from tests.vendors.faults import bad_day
@@ -204,7 +205,16 @@ STARTS: dict[str, tuple[Callable[[], FrameProcessor], str]] = {
     "a pipeline that does not start",
     "Silence, for 10 s at most (`pipeline_timeout_secs`); then the apology.",
 )
-@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize(
+    "start",
+    [
+        "StartFrame",
+        *(
+            pytest.param(start, marks=unless_pipecat_112(HELD_SETUP))
+            for start in ("setup", "in a pipeline")
+        ),
+    ],
+)
 async def test_pipeline_that_does_not_start_is_no_long_silence(start: str, log_lines: list[str]):
     make, named = STARTS[start]
     async with asyncio.timeout(200):
