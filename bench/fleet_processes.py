@@ -93,16 +93,19 @@ def descendants(pid: int) -> list[int]:
 
 
 def ports_listened_on(pid: int) -> list[int]:
-    """The TCP ports on which a process listens at 127.0.0.1; none if it is gone."""
+    """The TCP ports on which a process listens; none if it is gone."""
+    own, rows = set[str](), list[list[str]]()
     with suppress(OSError):
-        own = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
         rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-        return [
-            int(row[1].partition(":")[2], 16)
-            for row in rows
-            if row[3] == _LISTENS and f"socket:[{row[9]}]" in own
-        ]
-    return []
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            # A busy process has closed some of them meanwhile.
+            with suppress(OSError):
+                own.add(str(each.readlink()))
+    return [
+        int(row[1].partition(":")[2], 16)
+        for row in rows
+        if row[3] == _LISTENS and f"socket:[{row[9]}]" in own
+    ]
 
 
 class Fleet:
