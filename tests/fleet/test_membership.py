@@ -1,5 +1,6 @@
 """What a worker knows by itself while the register is gone, and tells it then."""
 
+import asyncio
 from itertools import count
 from typing import Any
 
@@ -11,6 +12,7 @@ from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import Claim, Lease, Standing, StreamKind
 from twilio_frames.server import FleetSettings
 from twilio_frames.server.fleet.membership import Membership
+from twilio_frames.server.fleet.reach import Reach
 
 GONE_SECS = 3.5
 """Until a register that has failed is asked again."""
@@ -274,3 +276,35 @@ async def test_what_could_not_be_kept_near_by_once_is_kept_with_the_next_word(
     standing = await near.standing("CA1")
     assert standing is not None
     assert standing.has_snapshot
+
+
+class _CancelledWithResult(asyncio.CancelledError):
+    """As raised by the ``wait_for()`` that Pipecat puts in asyncio's place on Python 3.11."""
+
+
+async def _cancelled_as_it_answers(_: object) -> str:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError as error:
+        raise _CancelledWithResult from error
+    return "never"
+
+
+async def test_whoever_asks_lives_on_if_time_is_up_as_the_answer_comes():
+    # A worker's lease is renewed by a task that nobody begins anew.
+    reach = Reach(MemoryRegister(), 0.5)
+    assert await reach.ask(_cancelled_as_it_answers, "nothing", is_probe=True) == "nothing"
+    assert reach.is_gone
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+
+async def test_whoever_asks_is_cancelled_if_that_was_ordered():
+    reach = Reach(MemoryRegister(), 0.5)
+    asking = asyncio.create_task(reach.ask(_cancelled_as_it_answers, "nothing"))
+    await time_passes(0.1)
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+    assert not reach.is_gone

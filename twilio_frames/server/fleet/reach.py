@@ -49,8 +49,7 @@ class Reach:
         if time.monotonic() < self._gone_until and not is_probe:
             return otherwise
         try:
-            async with asyncio.timeout(self._secs):
-                value = await step(self.register)
+            value = await _in_time(step(self.register), self._secs)
         except (RegisterError, TimeoutError) as error:
             if not self.is_gone:
                 logger.error(
@@ -64,6 +63,26 @@ class Reach:
             logger.info(f"{_named(self.register)} is back")
             self._gone_until, self.back_at = 0.0, time.monotonic()
         return value
+
+
+async def _in_time(answer: "Awaitable[_Value]", secs: float) -> _Value:
+    """What comes of an answer within so many seconds.
+
+    Raises:
+        TimeoutError: Nothing has.
+    """
+    task = asyncio.current_task()
+    ordered = task.cancelling() if task is not None else 0
+    try:
+        async with asyncio.timeout(secs):
+            return await answer
+    except asyncio.CancelledError as error:
+        # On Python 3.11 Pipecat puts another ``wait_for()`` in asyncio's place. If time is up just
+        # as that has its result, it raises a kind of ``CancelledError`` that ``timeout()`` there
+        # does not know for its own: whoever asks would end, though nobody has cancelled it.
+        if task is None or task.cancelling() > ordered:
+            raise
+        raise TimeoutError from error
 
 
 def _named(register: Register) -> str:
