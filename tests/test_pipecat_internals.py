@@ -83,7 +83,7 @@ USED = {
 
 # What subclasses fill in, in the place where they do.
 FILLED_IN = {
-    "calllog.direct._Distributor": {"_create_proxy", "_proxy_task_handler"},
+    "calllog.direct._Distributor": {"_create_proxy", "_proxies", "_proxy_task_handler"},
     "local.tts.EspeakTTSService": {"_update_settings"},
     "processors.fallback.switch.Fallback": {"_make_pipeline_definitions"},
     "processors.turns.eager.PhoneTurnStopStrategy": {"_stop_secs_warned"},
