@@ -8,11 +8,15 @@ import pytest
 
 from tests.cli.command import run
 from tests.testing.bots import TinyBot, Webhook, serving, tone
+from tests.testing.test_measures import result
 from twilio_frames.audio import decode_mulaw
 from twilio_frames.call import Call
 from twilio_frames.cli import main
+from twilio_frames.cli.scripted import tell_timekeeping
+from twilio_frames.cli.shown.console import Console
 from twilio_frames.server import Server, ServerSettings, create_app
-from twilio_frames.testing.lines import timekeeping
+from twilio_frames.testing import Turn
+from twilio_frames.testing.lines.timekeeping import Timekeeping
 
 
 async def greet(bot: TinyBot):
@@ -54,17 +58,19 @@ async def test_script_is_done_in_order(tmp_path, capsys):
     assert events.index("answered") < events.index("dtmf") < events.index("ended")
 
 
-async def test_late_simulator_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(timekeeping, "LATE_P99", 0.0)
-    async with serving(TinyBot(greet)) as host:
-        await run("call", f"ws://{host}/stream", "--seconds", "0.3")
+@pytest.mark.parametrize("answered_after", [None, 0.5])
+def test_late_simulator_is_named_where_times_are_told(answered_after, capsys):
+    turn = Turn(speaker="caller", began_at=0.0, ended_at=1.0, answered_after=answered_after)
+    late = Timekeeping(turns=500, p50=0.01, p99=0.08, worst=0.2)
+    tell_timekeeping(result(turns=(turn,), timekeeping=late), Console())
 
-    assert "not to be trusted" in capsys.readouterr().out
+    assert ("not to be trusted" in capsys.readouterr().out) is (answered_after is not None)
 
 
-async def test_silent_bot_has_its_status():
+async def test_silent_bot_has_its_status(capsys):
     async with serving(TinyBot()) as host:
         assert await run("call", f"ws://{host}/stream", "--seconds", "0.3") == 3
+    assert "the bot was never heard: it sent no sound in 0.3 s" in capsys.readouterr().out
 
 
 async def test_webhook_is_told_the_numbers():
@@ -196,6 +202,9 @@ async def endless(call):
     await bot(call)
     await asyncio.Event().wait()
 
+async def hasty(call):
+    pass
+
 async def failing(call):
     raise ValueError("no price list")
 """
@@ -237,7 +246,23 @@ async def test_ones_own_bot_that_never_ends_is_not_waited_for():
 @pytest.mark.usefixtures("own_bots")
 async def test_what_ones_own_bot_raises_is_shown(capsys):
     assert await run("call", "speaking_bots:failing", "--seconds", "1") == 3
-    assert "ValueError: no price list" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "ValueError: no price list" in told.err
+    assert "the bot was never heard: it raised ValueError" in told.out
+
+
+@pytest.mark.usefixtures("own_bots")
+async def test_own_bot_that_returns_at_once_is_told(capsys):
+    assert await run("call", "speaking_bots:hasty", "--seconds", "1") == 3
+    assert "the bot was never heard: bot hung up after" in capsys.readouterr().out
+
+
+def test_bot_of_a_module_needs_its_name(capsys):
+    assert main(["call", "sync"]) == 1
+
+    told = capsys.readouterr()
+    assert "expected MODULE:BOT such as my_bot:bot, or a URL such as http" in told.err
+    assert "Ringing" not in told.out
 
 
 async def test_bot_that_is_not_there_is_told(capsys):

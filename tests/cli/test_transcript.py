@@ -27,6 +27,7 @@ class FakeCaller:
     bot_spells: list[Spell] = field(default_factory=list)
     hears_bot: bool = False
     is_connected: bool = True
+    understood: list[tuple[float, str]] | None = None
 
 
 @pytest.fixture
@@ -113,6 +114,17 @@ def test_lines_are_in_the_order_of_their_beginning(transcript: Transcript):
 
     assert [line["time"] for line in transcript.lines] == [0.5, 2.1, 2.45]
     assert [line.get("words") for line in transcript.lines] == ["Large?", "No!", None]
+
+
+def test_what_was_misunderstood_is_written_behind_what_was_said(output: StringIO):
+    transcript = Transcript(Console(output))
+    caller = FakeCaller(now=9.0, utterances=[Said("Two, please.", 1.0), Said("Bye.", 5.0)])
+    caller.understood = [(2.0, "2 please"), (6.0, "buy")]
+    show(transcript, caller)
+    show(transcript, caller)
+
+    told = [line[10:].strip() for line in output.getvalue().splitlines()]
+    assert told == ["caller  Two, please.", "caller  Bye.", "understood: buy"]
 
 
 @pytest.mark.parametrize("knows_words", [True, False])

@@ -10,12 +10,20 @@ from textwrap import dedent
 import pytest
 from aiohttp import web
 from fastapi import FastAPI, Response, WebSocket
-from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from tests.testing.bots import TinyBot, serving, tone
 from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.local.tts import EspeakTTSService
+from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.server import Call
 from twilio_frames.testing import (
     CallEnd,
@@ -55,6 +63,34 @@ async def test_words_of_a_bot_are_known(phone: Phone):
     words = [word.text for word in call.words]
     assert words == ["Your", "table", "for", "two", "is", "booked,", "thank", "you."]
     assert [turn.words for turn in call.result.turns] == [" ".join(words)]
+
+
+class Mishears(FrameProcessor):
+    """Takes whatever is said for one thing."""
+
+    _has_heard = False
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection):
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, InputAudioRawFrame) and not self._has_heard and max(frame.audio):
+            self._has_heard = True
+            await self.push_frame(TranscriptionFrame("a tree", "", ""))
+
+
+async def test_what_the_bot_understood_is_shown(phone: Phone):
+    async def bot(call: Call):
+        context = PhoneContextAggregator(LLMContext())
+        parts = [call.transport.input(), Mishears(), context.user(), call.transport.output()]
+        await call.run(Pipeline(parts))
+
+    async def say(caller: Caller):
+        await caller.say(tone(0.2))
+        await caller.wait(0.2)
+
+    call = await phone.ring(bot, say)
+
+    assert "(understood: a tree)" in repr(call)
 
 
 async def test_what_was_cut_off_was_not_heard(phone: Phone):

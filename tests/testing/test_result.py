@@ -7,7 +7,7 @@ from twilio_frames.audio import mulaw_silence
 from twilio_frames.testing.callers.ear import Ear, Spell
 from twilio_frames.testing.callers.hearing import HeardWord
 from twilio_frames.testing.callers.voice import FRAME_BYTES, Utterance, Voice
-from twilio_frames.testing.results.result import Turn, turns_of, with_words
+from twilio_frames.testing.results.result import Turn, turns_of, with_understood, with_words
 
 
 def said(mulaw: bytes, at: float) -> Utterance:
@@ -139,3 +139,22 @@ def test_word_behind_a_pause_is_in_the_turn_in_which_it_sounds():
     ]
 
     assert [turn.words for turn in with_words(turns, words)] == ["latte.", "Any special"]
+
+
+def test_what_was_understood_stands_with_its_turn():
+    turns = [
+        Turn(speaker="caller", began_at=1.0, ended_at=2.0, words="Two teas, please."),
+        Turn(speaker="bot", began_at=2.5, ended_at=3.0, words="Two trees?"),
+        Turn(speaker="caller", began_at=4.0, ended_at=5.0, words="No, teas."),
+        Turn(speaker="caller", began_at=8.0, ended_at=9.0, words="Hello?"),
+    ]
+
+    told = with_understood(turns, [(0.5, "?"), (2.2, "2 trees"), (2.4, "please"), (5.5, "no teas")])
+
+    assert [turn.told for turn in told] == [
+        "Two teas, please. (understood: 2 trees please)",
+        "Two trees?",
+        "No, teas.",
+        "Hello? (understood: nothing)",
+    ]
+    assert [turn.told for turn in with_understood(turns, None)] == [turn.words for turn in turns]

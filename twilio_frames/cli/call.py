@@ -1,7 +1,8 @@
-"""``twilio-frames call URL``: a simulated Twilio rings any Media Streams bot."""
+"""``twilio-frames call URL|MODULE:BOT``: a simulated Twilio rings any Media Streams bot."""
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ from twilio_frames.cli.options import (
     write_json,
 )
 from twilio_frames.cli.reaching import reached, words_in
-from twilio_frames.cli.scripted import call_scripted, refuse_mixture
+from twilio_frames.cli.scripted import call_scripted, refuse_mixture, tell_timekeeping
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.cli.shown.transcript import Transcript
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import (
+    CallEnd,
     Caller,
     CallerOptions,
     CallResult,
@@ -90,7 +92,7 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
     )
     parser.set_defaults(run=run, log_level="WARNING", steps=[])
-    parser.add_argument("url", metavar="URL")
+    parser.add_argument("url", metavar="URL|MODULE:BOT")
     _add_script(parser)
     _add_scripted(parser)
     _add_line(parser)
@@ -192,11 +194,11 @@ def run(options: argparse.Namespace) -> int:
 
 async def _call(options: argparse.Namespace, console: Console) -> int:
     replay = _replay(options, console)
-    console.say(f"Ringing {options.url}")
     sound = CallerOptions(record=options.record, log=options.log, noise_level=options.noise)
     numbers = Numbers(from_number=options.from_number, to_number=options.to_number)
     twilio = SimulatedTwilio(auth_token=options.auth_token, account_sid=options.account_sid)
     async with twilio, reached(options.url, twilio) as bot:
+        console.say(f"Ringing {options.url}")
         async with twilio.call(
             bot.url,
             parameters={**(replay.parameters if replay else {}), **dict(options.parameter)},
@@ -218,13 +220,24 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
             finally:
                 following.cancel()
         result = _conclude(caller, transcript, options, console)
-    if _is_bot_heard(result):
-        return ExitStatus.DONE
+        if _is_bot_heard(result):
+            return ExitStatus.DONE
+        raised = await bot.mistakes_of(caller)
     if any(
         each.details.get("close_code") == REFUSED for each in caller.log.events("stream_closed")
     ):
         raise CallFailedError(WHY_REFUSED)
+    console.say(f"  the bot was never heard: {_why_unheard(result, raised)}", "bad")
     return ExitStatus.NOT_AS_IT_SHOULD_BE
+
+
+def _why_unheard(result: CallResult, raised: Sequence[BaseException]) -> str:
+    if raised:
+        return f"it raised {type(raised[0]).__name__}"
+    if result.end in (CallEnd.CALLER_HUNG_UP, None):
+        what = "sent only silence" if result.heard_spans else "sent no sound"
+        return f"it {what} in {result.seconds:.1f} s"
+    return f"{result.end.value} after {result.seconds:.1f} s"
 
 
 def _conclude(
@@ -309,9 +322,7 @@ def _summarize(result: CallResult, options: argparse.Namespace, console: Console
         console.fact("bot cut off", f"{result.cut_off_secs:.1f} s were never heard", "bad")
     for alert in result.alerts:
         console.fact("Twilio would show", str(alert), "bad")
-    console.fact("times are good to", f"{result.clock_late * 1000:.1f} ms (99 % of the clock's)")
-    if not result.is_trustworthy:
-        console.fact("times", result.timekeeping.warning, "bad")
+    tell_timekeeping(result, console)
     for name, path in (("recording", options.record), ("log", options.log)):
         if path is not None:
             console.fact(name, str(path))

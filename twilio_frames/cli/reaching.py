@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from twilio_frames.cli.serve import load_bot
 from twilio_frames.cli.shown.console import showing_errors
+from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing import Caller, SimulatedTwilio
 
 if TYPE_CHECKING:
@@ -34,7 +35,14 @@ class Reached:
     def attend(self, caller: Caller) -> None:
         """Lets a caller know the words that are heard."""
         if self._witness is not None:
-            caller.hearing.known = self._witness.words_of(caller.call_sid)
+            self._witness.inform(caller.call_sid, caller.hearing)
+
+    async def mistakes_of(self, caller: Caller) -> list[BaseException]:
+        """What the bot raised on a call, as far as that is known."""
+        if self._witness is None:
+            return []
+        await self._witness.settle(caller.call_sid)
+        return self._witness.mistakes_of(caller.call_sid)
 
 
 def words_in(caller: Caller, began: float, ended: float) -> str:
@@ -54,7 +62,12 @@ async def reached(place: str, twilio: SimulatedTwilio) -> AsyncIterator[Reached]
     Raises:
         ConfigurationError: If there is no such bot.
     """
-    if "://" in place or ":" not in place:
+    if ":" not in place:
+        raise ConfigurationError(
+            "expected MODULE:BOT such as my_bot:bot, or a URL such as "
+            f"http://localhost:8000/twiml, got {place!r}"
+        )
+    if "://" in place:
         yield Reached(place)
         return
     bot = load_bot(place)

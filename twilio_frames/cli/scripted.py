@@ -89,7 +89,7 @@ class ScriptedCall:
 
 
 def _told(turn: Turn) -> str:
-    words = turn.words or f"speaks for {turn.ended_at - turn.began_at:.1f} s"
+    words = turn.told or f"speaks for {turn.ended_at - turn.began_at:.1f} s"
     return f"{turn.began_at:7.2f} s  {turn.speaker}: {words}"
 
 
@@ -201,8 +201,7 @@ async def _call(
     checks = tuple(performance.checks)
     _summarize(console, script, checks, None)
     result = caller.result
-    if not result.is_trustworthy:
-        console.fact("times", result.timekeeping.warning, "bad")
+    tell_timekeeping(result, console)
     return ScriptedCall(script=script, checks=checks, result=result, files=kept)
 
 
@@ -235,6 +234,12 @@ async def _perform(
     if follows:
         transcript.update(caller)
     return caller
+
+
+def tell_timekeeping(result: CallResult, console: Console) -> None:
+    """Says that the simulator was late, of a call of which times are told."""
+    if not result.is_trustworthy and (result.answer_times or result.silence_times):
+        console.fact("times", result.timekeeping.warning, "bad")
 
 
 def _own(path: Path, script: Script, scripts: Sequence[Script]) -> Path:

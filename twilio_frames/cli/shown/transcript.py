@@ -10,6 +10,7 @@ from typing import Any
 from twilio_frames.cli.shown.console import Console
 from twilio_frames.testing import Caller
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
+from twilio_frames.testing.callers.hearing import is_same_speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Transcript:
         self._knows_words = knows_words
         self._bot_words: deque[str] = deque(maxlen=100)
         self._understood: deque[tuple[float, str]] = deque(maxlen=100)
+        self._taken = 0
         self._utterances = 0
         self._spells = 0
         self._told_until: float | None = None
@@ -61,6 +63,15 @@ class Transcript:
         """Takes what the bot made of the caller's words; it is written behind them."""
         self._understood.append((self._now, text))
 
+    def _take_understood(self, caller: Caller) -> None:
+        """Takes what a bot of this process made of the caller's words, if it is something else."""
+        told = caller.understood or ()
+        for at, text in told[self._taken :]:
+            said = [each.label for each in caller.utterances if (each.speech_began_at or at) < at]
+            if not said or not is_same_speech(said[-1], text):
+                self._understood.append((at, text))
+        self._taken = len(told)
+
     async def follow(self, caller: Caller) -> None:
         """Writes until the call is over."""
         while caller.is_connected:
@@ -71,6 +82,7 @@ class Transcript:
     def update(self, caller: Caller) -> None:
         """Writes what is new and has nothing before it that is not whole yet."""
         self._now = caller.now
+        self._take_understood(caller)
         while (entries := self._entries(caller)) and self._write_first(entries):
             pass
 

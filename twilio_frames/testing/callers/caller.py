@@ -13,7 +13,13 @@ from twilio_frames.testing.callers.voice import Utterance
 from twilio_frames.testing.calls.call import SimulatedCall
 from twilio_frames.testing.calls.facts import Alert, CallEnd
 from twilio_frames.testing.logs.log import CallLog
-from twilio_frames.testing.results.result import CallResult, heard_spans_of, turns_of, with_words
+from twilio_frames.testing.results.result import (
+    CallResult,
+    heard_spans_of,
+    turns_of,
+    with_understood,
+    with_words,
+)
 from twilio_frames.testing.speech import CALLER_VOICE, Speech, to_utterance
 from twilio_frames.testing.stream import MediaStream
 
@@ -121,12 +127,13 @@ class Caller:
         """What came of the call so far; complete once it is over."""
         call, ear = self._call, self._line.ear
         streams = call.streams
+        turns = turns_of(self._line.voice.utterances, ear.spells)
         return CallResult(
             call_sid=call.sid,
             end=call.end,
             seconds=ear.now,
-            turns=with_words(
-                turns_of(self._line.voice.utterances, ear.spells), self.hearing.words(ear.audio)
+            turns=with_understood(
+                with_words(turns, self.hearing.words(ear.audio)), self.understood
             ),
             heard_bot=ear.audio,
             heard_spans=heard_spans_of([stream.playback for stream in streams]),
@@ -135,6 +142,12 @@ class Caller:
             cut_off_secs=sum(stream.cut_off_secs for stream in streams),
             timekeeping=self._line.lateness.timekeeping,
         )
+
+    @property
+    def understood(self) -> Sequence[tuple[float, str]] | None:
+        """When the bot has understood what, in seconds from the answer; None if nobody knows."""
+        told = self.hearing.understood()
+        return told and [(at - self.answered_at, text) for at, text in told]
 
     @property
     def heard_so_far(self) -> bytes:

@@ -85,6 +85,11 @@ def plain_words(text: str) -> list[str]:
     return [word.strip("'_") for word in words if word.strip("'_")]
 
 
+def is_same_speech(text: str, other: str) -> bool:
+    """Whether two texts are the same words when they are said."""
+    return plain_words(text) == plain_words(other)
+
+
 def contains(heard: Sequence[str], phrase: str) -> bool:
     """Whether words that were heard hold a phrase, word after word."""
     said = [plain for word in heard for plain in plain_words(word)]
@@ -249,6 +254,8 @@ class Hearing:
     Args:
         known: Gives the bot's words so far with their sounds; None, or giving None, if the bot is
             not in this process.
+        understood: Gives what the bot understood so far, each with its time on the event loop's
+            clock; None, or giving None, if that is not known.
         announced: Gives what Twilio itself read to the caller.
         bot_spans: Gives when the caller heard the bot's streams; None if all may be the bot's.
     """
@@ -257,10 +264,12 @@ class Hearing:
         self,
         known: Callable[[], Sequence[KnownWord] | None] | None = None,
         *,
+        understood: Callable[[], Sequence[tuple[float, str]] | None] = lambda: None,
         announced: Callable[[], Sequence[Announcement]] = lambda: (),
         bot_spans: Callable[[], Sequence[Span]] | None = None,
     ):
         self.known = known
+        self.understood = understood
         self._announced = announced
         self._bot_spans = bot_spans
         self._spotter: Spotter | None = None

@@ -107,7 +107,7 @@ class Desk:
             ) as caller:
                 call_sid = caller.call_sid
                 self._call_sids.add(call_sid)
-                caller.hearing.known = self._witness.words_of(call_sid)
+                self._witness.inform(call_sid, caller.hearing)
                 yield caller
         except Exception:
             await self._conclude(call_sid)

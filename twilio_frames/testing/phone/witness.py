@@ -1,4 +1,4 @@
-"""Attends to the bots in this process: which words are theirs, and what they raise.
+"""Attends to the bots in this process: their words, what they understand, and what they raise.
 
 Whatever application a bot lives in, if it speaks over a ``TwilioTransport`` in this process its
 words are known, and its mistakes are the test's: what it raises itself, or in its pipeline (see
@@ -6,15 +6,19 @@ words are known, and its mistakes are the test's: what it raises itself, or in i
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
-from pipecat.frames.frames import ErrorFrame, Frame
+from pipecat.frames.frames import ErrorFrame, Frame, StartFrame, TranscriptionFrame
+from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregator
 from pipecat.processors.frame_processor import FrameProcessor
 
 from twilio_frames.bulkhead import Compartment
+from twilio_frames.processors.pipeline.gates import parts_around
 from twilio_frames.stopping import cancel_until_done
-from twilio_frames.testing.callers.hearing import KnownWord
+from twilio_frames.testing.callers.hearing import Hearing, KnownWord
 from twilio_frames.testing.phone.bot_words import BotWords
 from twilio_frames.testing.phone.mistakes import (
     is_of_vendor,
@@ -23,6 +27,9 @@ from twilio_frames.testing.phone.mistakes import (
     tell_what_is_lost,
 )
 from twilio_frames.transport.attending import AttendedTransport, attending
+
+_MOST_UNDERSTOOD = 1000
+"""Of a call's texts, the last so many are kept."""
 
 
 class _WitnessedCall:
@@ -37,6 +44,7 @@ class _WitnessedCall:
         self.carrier = asyncio.current_task()
         self.words = BotWords(transport.output())
         self.errors: list[BaseException] = []
+        self.understood: deque[tuple[float, str]] | None = None
         self._seen: set[int] = set()
         self.compartment = Compartment(self.note, self._lost)
         for end in (transport.input(), transport.output()):
@@ -59,10 +67,23 @@ class _WitnessedCall:
             self.note(error)
 
     def _on_frame(self, processor: FrameProcessor, frame: Frame) -> None:
+        if isinstance(frame, StartFrame) and self.understood is None:
+            self._listen_behind(processor)
         if isinstance(frame, ErrorFrame) and frame.id not in self._seen:
             self._seen.add(frame.id)
             if (mistake := mistake_of(frame)) is not None:
                 self.note(mistake)
+
+    def _listen_behind(self, end: FrameProcessor) -> None:
+        """Has what a memory is told of the caller's words written down."""
+        for part in chain(*parts_around(end)):
+            if isinstance(part, LLMUserAggregator):
+                self.understood = deque(maxlen=_MOST_UNDERSTOOD)
+                part.add_event_handler("on_before_process_frame", self._on_words)
+
+    def _on_words(self, _: FrameProcessor, frame: Frame) -> None:
+        if isinstance(frame, TranscriptionFrame) and self.understood is not None:
+            self.understood.append((asyncio.get_running_loop().time(), frame.text))
 
 
 class Witness:
@@ -96,14 +117,21 @@ class Witness:
             if call.transport is transport:
                 call.note(error)
 
-    def words_of(self, call_sid: str) -> Callable[[], Sequence[KnownWord] | None]:
-        """Gives the words of a call, as they come; None while no bot of this process has it."""
+    def inform(self, call_sid: str, hearing: Hearing) -> None:
+        """Lets a hearing know what a call's bot says and understands, as it comes.
+
+        It knows of nothing while no bot of this process has the call.
+        """
 
         def words() -> Sequence[KnownWord] | None:
             calls = self._of(call_sid)
             return [word for call in calls for word in call.words.words()] if calls else None
 
-        return words
+        def understood() -> Sequence[tuple[float, str]] | None:
+            told = [call.understood for call in self._of(call_sid) if call.understood is not None]
+            return [each for texts in told for each in texts] if told else None
+
+        hearing.known, hearing.understood = words, understood
 
     async def settle(self, call_sid: str) -> None:
         """Lets a call's bot wind up, for a while: what it raises then is its mistake as well."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.protocol import Violation
 from twilio_frames.testing.callers.ear import Spell
-from twilio_frames.testing.callers.hearing import HeardWord
+from twilio_frames.testing.callers.hearing import HeardWord, is_same_speech
 from twilio_frames.testing.callers.voice import Utterance
 from twilio_frames.testing.calls.facts import Alert, CallEnd
 from twilio_frames.testing.lines.timekeeping import Timekeeping
@@ -32,6 +32,7 @@ class Turn:
             the bot's next; None if the bot said nothing before the caller spoke again.
         silenced_after: Of the caller's turns that began while the bot was heard: seconds from the
             first sound of it to the last of the bot's.
+        understood: Of the caller's turns: what the bot made of it; None where that is not known.
     """
 
     speaker: str
@@ -40,6 +41,14 @@ class Turn:
     words: str = ""
     answered_after: float | None = None
     silenced_after: float | None = None
+    understood: str | None = None
+
+    @property
+    def told(self) -> str:
+        """What was said, and what was understood where that is something else."""
+        if self.understood is None or is_same_speech(self.understood, self.words):
+            return self.words
+        return f"{self.words} (understood: {self.understood or 'nothing'})"
 
     def to_dict(self) -> dict[str, object]:
         """The turn for a JSON file; times in seconds."""
@@ -50,6 +59,7 @@ class Turn:
             "words": self.words,
             "answered_after": _rounded(self.answered_after),
             "silenced_after": _rounded(self.silenced_after),
+            "understood": self.understood,
         }
 
 
@@ -87,7 +97,7 @@ class CallResult:
     def outline(self) -> str:
         """What was said by whom, and how it ended, in a line."""
         said = "; ".join(
-            f"{turn.began_at:.1f} s {turn.speaker}: {turn.words or '(words not known)'}"
+            f"{turn.began_at:.1f} s {turn.speaker}: {turn.told or '(words not known)'}"
             for turn in self.turns
         )
         wrong = f", {', '.join(map(str, self.alerts))}" if self.alerts else ""
@@ -210,6 +220,30 @@ def with_words(turns: Sequence[Turn], words: Sequence[HeardWord] | None) -> tupl
         if words is not None and turn.speaker == BOT
         else turn
         for turn in turns
+    )
+
+
+def with_understood(
+    turns: Sequence[Turn], understood: Sequence[tuple[float, str]] | None
+) -> tuple[Turn, ...]:
+    """The turns with what the bot made of the caller's in them.
+
+    Args:
+        turns: Both sides'.
+        understood: When the bot understood what, in seconds from the answer; None if that is not
+            known.
+    """
+    if understood is None:
+        return tuple(turns)
+    of_turn: dict[int, list[str]] = {
+        place: [] for place, turn in enumerate(turns) if turn.speaker == CALLER
+    }
+    for at, text in understood:
+        if places := [place for place in of_turn if turns[place].began_at < at]:
+            of_turn[places[-1]].append(text)
+    return tuple(
+        replace(turn, understood=" ".join(of_turn[place])) if place in of_turn else turn
+        for place, turn in enumerate(turns)
     )
 
 
