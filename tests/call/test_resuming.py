@@ -27,6 +27,7 @@ from twilio_frames.call.resuming import CallState, Resumed
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.replies.goodbye import Goodbye
 from twilio_frames.processors.words import HeardTextFrame
+from twilio_frames.protocol import Start
 
 GREETED: list[dict[str, Any]] = [
     {"role": "system", "content": "You take orders."},
@@ -50,6 +51,7 @@ class Line:
 
     end_reason: CallEndReason | None = None
     is_held = False
+    start = Start(stream_sid="MZ1")
 
     def __init__(self) -> None:
         self.ahead: list[tuple[float, object]] = []
@@ -308,17 +310,28 @@ async def test_what_twilio_had_was_heard_until_the_stream_ended(
         (time.monotonic() + secs, word)
         for secs, word in zip((0.3, 0.8), heard("two", "three"), strict=True)
     ]
-    ended_at = time.time() + ends_after if ends_after is not None else None
+    ended = {"MZ1": time.time() + ends_after} if ends_after is not None else {}
     await kept.happens(*reply(" ".join(said)), *heard("One"))
-    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", ended_at)
+    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", ended)
     assert resumed is not None
     assert (resumed.heard.split(), resumed.rest.split()) == (said[:words], said[words:])
     # What is cut is not heard.
     kept.line.ahead = []
     await kept.happens(InterruptionFrame())
-    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", time.time() + 9)
+    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", {"MZ1": time.time() + 9})
     assert resumed is not None
     assert (resumed.heard, resumed.rest) == ("One", "")
+    await kept.keeper.close()
+
+
+async def test_the_end_of_a_later_stream_tells_nothing_of_what_an_earlier_one_carried():
+    """Its worker was killed as well, before it had written anything."""
+    kept = Kept(ASKED)
+    kept.line.ahead = [(time.monotonic() + 0.3, word) for word in heard("One")]
+    await kept.happens(*reply("One two."))
+    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", {"MZ2": time.time() + 9})
+    assert resumed is not None
+    assert (resumed.heard, resumed.rest) == ("", "One two.")
     await kept.keeper.close()
 
 
@@ -334,7 +347,7 @@ async def test_a_word_is_written_down_when_it_is_sent():
     written = kept.progress
     await kept.happens(*heard("One"))
     assert kept.progress == written
-    resumed = Resumed.read(kept.snapshot, written, "CA1", time.time() + 0.25)
+    resumed = Resumed.read(kept.snapshot, written, "CA1", {"MZ1": time.time() + 0.25})
     assert resumed is not None
     assert (resumed.heard, resumed.rest) == ("One", "two three.")
     await kept.keeper.close()

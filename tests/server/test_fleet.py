@@ -19,7 +19,7 @@ from twilio_frames.fleet.register import Lease, StreamKind
 from twilio_frames.frames import CallEndReason, RecordingFrame
 from twilio_frames.server import FleetSettings
 from twilio_frames.server.calls.records import StreamPhase
-from twilio_frames.server.fleet.leading import Note, stream_ended_at
+from twilio_frames.server.fleet.leading import Note, streams_ended
 from twilio_frames.server.fleet.winding_down import wind_down
 from twilio_frames.server.webhooks.callbacks import take_note
 from twilio_frames.server.webhooks.connecting import GOES_ON
@@ -169,10 +169,10 @@ def status_of(status: str, number: int) -> dict[str, str]:
     ],
 )
 def test_when_a_stream_ended_its_callback_tells(event: str, at: str, ended_at: float | None):
-    form = [("CallSid", "CA1"), ("StreamEvent", event), ("Timestamp", at)]
+    form = [("StreamSid", "MZ1"), ("StreamEvent", event), ("Timestamp", at)]
     other = Note(name="amd", key="1", form=[("AnsweredBy", "human")])
     notes = [b"none of ours", other.encoded(), Note(name="status", key="2", form=form).encoded()]
-    assert stream_ended_at(notes) == ended_at
+    assert streams_ended(notes) == ({"MZ1": ended_at} if ended_at else {})
 
 
 async def test_a_callback_that_comes_twice_is_told_once(open_fleet: Fleet):

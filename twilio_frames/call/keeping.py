@@ -364,6 +364,7 @@ class CallKeeper(BaseObserver):
             "planned": self._is_planned,
             "ending": self._is_ending,
             "ahead": self._ahead(),
+            "stream": self._line.start.stream_sid if self._line.start else "",
         }
         return json.dumps({name: value for name, value in told.items() if value}).encode()
 

@@ -107,7 +107,7 @@ class Resumed:
         snapshot: bytes | None,
         progress: bytes,
         call_sid: str,
-        ended_at: float | None = None,
+        ended: Mapping[str, float] | None = None,
     ) -> "Resumed | None":
         """What was kept of a call; None if nothing can be read.
 
@@ -115,8 +115,9 @@ class Resumed:
             snapshot: What its keeper wrote.
             progress: Likewise.
             call_sid: The call.
-            ended_at: When its stream ended at Twilio, seconds since 1970; None where that is not
-                known. What the bot had sent was heard until then, whoever was there to see it.
+            ended: When its streams ended at Twilio, seconds since 1970, by their sids. What the
+                bot had sent over the one that it wrote of was heard until then, whoever was there
+                to see it; a later stream, whose bot died before it wrote, tells nothing of it.
         """
         try:
             kept = json.loads(snapshot or b"")
@@ -126,8 +127,8 @@ class Resumed:
         except (ValueError, KeyError, TypeError):
             return None
         said, words = str(told.get("said", "")), int(told.get("heard", 0))
-        ahead = told.get("ahead", ()) if ended_at is not None else ()
-        words += sum(count for heard_at, count in ahead if heard_at <= (ended_at or 0.0))
+        ended_at = (ended or {}).get(str(told.get("stream")), 0.0)
+        words += sum(count for heard_at, count in told.get("ahead", ()) if heard_at <= ended_at)
         rest, _ = behind_words(said, words)
         return cls(
             parameters=kept["parameters"],

@@ -18,7 +18,7 @@ from twilio_frames.frames import CallEndReason
 from twilio_frames.metrics.call import CallMetrics
 from twilio_frames.protocol import MAX_MESSAGE, Start
 from twilio_frames.server.calls.preparing import ComingCall
-from twilio_frames.server.fleet.leading import stream_ended_at
+from twilio_frames.server.fleet.leading import streams_ended
 from twilio_frames.server.fleet.passing import named_worker
 from twilio_frames.server.fleet.rescuing import rescue_if_dead
 from twilio_frames.server.incoming import check_upgrade, problem, source
@@ -143,8 +143,8 @@ def _resumed(state: ServerState, call_sid: str, claim: Claim) -> Resumed | None:
     if claim.kind is not StreamKind.RESUME:
         return None
     state.metrics.count(metrics.TAKEOVERS)
-    ended_at = stream_ended_at(claim.notes)
-    resumed = Resumed.read(claim.snapshot, claim.progress, call_sid, ended_at) or Resumed()
+    ended = streams_ended(claim.notes)
+    resumed = Resumed.read(claim.snapshot, claim.progress, call_sid, ended) or Resumed()
     is_late = claim.silent_secs > state.settings.fleet.lease_secs
     resumed = replace(resumed, is_late=is_late)
     coming = ComingCall(call_sid=call_sid, parameters=dict(resumed.parameters))

@@ -28,7 +28,7 @@ __all__ = [
     "asked_of_owner",
     "other_workers",
     "owner_elsewhere",
-    "stream_ended_at",
+    "streams_ended",
     "taken_elsewhere",
     "taken_over",
 ]
@@ -65,21 +65,21 @@ class Note:
         return cls(name=name, form=[(name, value) for name, value in form], key=key)
 
 
-def stream_ended_at(notes: Sequence[bytes]) -> float | None:
-    """When a call's stream ended by Twilio's clock, seconds since 1970, as its callback told.
+def streams_ended(notes: Sequence[bytes]) -> dict[str, float]:
+    """When a call's streams ended by Twilio's clock, seconds since 1970, as its callbacks told.
 
     Args:
         notes: What came while the call had no owner.
     """
-    ended_at: float | None = None
+    ended = dict[str, float]()
     for note in notes:
         # Another version's note, or another time's, tells nothing.
         with contextlib.suppress(ValueError):
             told = dict(Note.decoded(note).form)
             if told.get("StreamEvent") in _STREAM_ENDS:
                 at = datetime.fromisoformat(told.get("Timestamp", "")).timestamp()
-                ended_at = max(at, ended_at or at)
-    return ended_at
+                ended[told.get("StreamSid", "")] = at
+    return ended
 
 
 async def asked_of_owner(request: web.Request) -> web.StreamResponse | None:
