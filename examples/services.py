@@ -21,7 +21,7 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError
 from twilio_frames.examples.coffee_shop.dialogue import Dialogue
 from twilio_frames.examples.coffee_shop.lines import GREETING
 from twilio_frames.processors.fallback import LLMFallback, STTFallback, TTSFallback
@@ -210,18 +210,14 @@ def _local_tts() -> TTSService:
 
 
 def _deepgram(keys: _Keys) -> STTService:
-    try:
-        from twilio_frames.services.deepgram import PhoneDeepgramSTTService
-    except ImportError:
-        raise MissingExtraError("deepgram", "deepgram") from None
+    from twilio_frames.services.deepgram import PhoneDeepgramSTTService
+
     return PhoneDeepgramSTTService(api_key=keys.deepgram, base_url=keys.deepgram_url)
 
 
 def _openai(keys: _Keys) -> LLMService[Any]:
-    try:
-        from twilio_frames.services.openai import PhoneOpenAILLMService
-    except ImportError:
-        raise MissingExtraError("openai", "openai") from None
+    from twilio_frames.services.openai import PhoneOpenAILLMService
+
     return PhoneOpenAILLMService(
         api_key=keys.openai,
         base_url=keys.openai_url,
@@ -230,10 +226,8 @@ def _openai(keys: _Keys) -> LLMService[Any]:
 
 
 def _cartesia(keys: _Keys) -> TTSService:
-    try:
-        from twilio_frames.services.cartesia import PhoneCartesiaTTSService
-    except ImportError:
-        raise MissingExtraError("cartesia", "cartesia") from None
+    from twilio_frames.services.cartesia import PhoneCartesiaTTSService
+
     return PhoneCartesiaTTSService(
         api_key=keys.cartesia,
         url=keys.cartesia_url,

@@ -22,6 +22,9 @@ What the *other* side does wrong on a stream is never an exception: it is a valu
 ``twilio_frames.protocol.Violation``.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 __all__ = [
     "BotFailedError",
     "CallFailedError",
@@ -60,6 +63,31 @@ class MissingExtraError(ConfigurationError):
         )
         self.module = module
         self.extra = extra
+
+
+@contextmanager
+def brought_by(extra: str) -> Generator[None]:
+    """Has imports that fail for want of a module name the extra that brings it.
+
+    Raises:
+        MissingExtraError: A module is missing.
+    """
+    try:
+        yield
+    except MissingExtraError:
+        raise
+    except Exception as error:
+        absence = absence_in(error)
+        if absence is None or (absence.name or "").startswith("twilio_frames."):
+            raise
+        raise MissingExtraError(absence.name or extra, extra) from error
+
+
+def absence_in(error: BaseException | None) -> ModuleNotFoundError | None:
+    """What says that a module is missing, be it what an error came of; Pipecat's do."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 class ProtocolError(TwilioFramesError):

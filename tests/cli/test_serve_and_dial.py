@@ -1,6 +1,7 @@
 """``twilio-frames serve`` in a process of its own, ``twilio-frames dial`` to a simulated Twilio."""
 
 import asyncio
+import importlib
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from tests.cli.command import run
 from tests.testing.bots import AUTH_TOKEN
 from twilio_frames.cli import main
+from twilio_frames.errors import MissingExtraError
 from twilio_frames.server import ServerSettings
 from twilio_frames.testing import CallEnd, Phone, SimulatedTwilio
 
@@ -77,7 +79,14 @@ async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
     [
         ("import no_such_thing.at_all", "no_such_thing, which needy_bot imports, got none"),
         ("import deepgram.nothing", "[deepgram]"),
-        # Pipecat's way of telling of it.
+        ("import needing_service", "no_such_thing, which needing_service imports, got none"),
+        ("from twilio_frames.services import function_calls", "pipecat-twilio-frames[openai]"),
+        # Pipecat's ways of telling of it.
+        (
+            "try:\n    import deepgram.nothing\nexcept ModuleNotFoundError as e:\n"
+            "    raise Exception('Missing module')",
+            "[deepgram]",
+        ),
         (
             "try:\n    import no_such_thing\nexcept ImportError as e:\n"
             "    raise ImportError('Missing module') from e",
@@ -87,10 +96,34 @@ async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
 )
 def test_what_a_bot_lacks_is_named(source, reason, monkeypatch, tmp_path, capsys):
     (tmp_path / "needy_bot.py").write_text(source)
+    (tmp_path / "needing_service.py").write_text("import no_such_thing")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    monkeypatch.delitem(sys.modules, "twilio_frames.services.function_calls", raising=False)
 
     assert main(["serve", "needy_bot:bot"]) == 1
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "extra"),
+    [
+        ("deepgram", "httpx", "deepgram"),
+        ("deepgram", "deepgram", "deepgram"),
+        ("deepgram.connection", "deepgram", "deepgram"),
+        ("function_calls", "referencing", "openai"),
+    ],
+)
+def test_plain_import_of_a_service_names_its_extra(module, missing, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in list(sys.modules):
+        if name.startswith(f"twilio_frames.services.{module.partition('.')[0]}"):
+            monkeypatch.delitem(sys.modules, name)
+
+    with pytest.raises(MissingExtraError) as error:
+        importlib.import_module(f"twilio_frames.services.{module}")
+
+    assert (error.value.module, error.value.extra) == (missing, extra)
 
 
 @pytest.mark.parametrize("name", ["warm_up", "prepare"])

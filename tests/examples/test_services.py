@@ -95,7 +95,8 @@ async def test_without_keys_nothing_is_asked():
 
 
 async def test_missing_vendor_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "twilio_frames.services.deepgram", None)
+    monkeypatch.delitem(sys.modules, "twilio_frames.services.deepgram", raising=False)
+    monkeypatch.setitem(sys.modules, "deepgram", None)
 
     with pytest.raises(MissingExtraError, match=r"pipecat-twilio-frames\[deepgram\]"):
         await choose_services(Dialogue(), KEYS)

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.cli.options import Commands, port_number, worker_count
 from twilio_frames.cli.shown.console import Console, showing_errors
 from twilio_frames.cli.workers import import_ahead, run_workers
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, MissingExtraError, absence_in
 from twilio_frames.fleet.forking import copied_on_order
 from twilio_frames.metrics.kept import take_place
 
@@ -68,7 +69,7 @@ _EXTRAS = {
     "langchain_openai": "langchain",
     "pocketsphinx": "local",
 }
-"""Which extra brings a module."""
+"""Which extra brings what a bot may import by itself; our own services say so where they do."""
 
 
 def add_to(commands: Commands) -> None:
@@ -233,8 +234,10 @@ def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        if isinstance(error, ImportError) and (missing := _missing_module(error)):
-            raise _absence(missing, name) from error
+        if isinstance(error, MissingExtraError):
+            raise
+        if (absence := absence_in(error)) is not None and absence.name:
+            raise _absence(absence, absence.name, name) from error
         raise ConfigurationError(
             f"expected the module {name} to be imported, got {type(error).__name__}: {error}"
             f"{_place_of(error)}"
@@ -249,14 +252,7 @@ def _place_of(error: BaseException) -> str:
     return f", at {last.filename}:{last.lineno}"
 
 
-def _missing_module(error: BaseException | None) -> str:
-    """The module that could not be found, be it named by the error that this one came of."""
-    while error is not None and not isinstance(error, ModuleNotFoundError):
-        error = error.__cause__
-    return (error and error.name) or ""
-
-
-def _absence(missing: str, module_name: str) -> ConfigurationError:
+def _absence(error: ModuleNotFoundError, missing: str, module_name: str) -> ConfigurationError:
     if f"{module_name}.".startswith(f"{missing}."):
         return ConfigurationError(
             f"expected the module {module_name}, got no module {missing}: "
@@ -265,5 +261,11 @@ def _absence(missing: str, module_name: str) -> ConfigurationError:
     if extra := _EXTRAS.get(missing.partition(".")[0]):
         return MissingExtraError(missing, extra)
     return ConfigurationError(
-        f"expected the module {missing}, which {module_name} imports, got none: install it"
+        f"expected the module {missing}, which {_importer(error)} imports, got none: install it"
     )
+
+
+def _importer(error: ModuleNotFoundError) -> str:
+    """The module that imports what is missing."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    return [name for name in frames if name.partition(".")[0] != "importlib"][-1]

@@ -7,7 +7,7 @@ a cluster keeps them together. Each step is a script, which Redis carries out wh
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, brought_by
 from twilio_frames.fleet.register import (
     KEEP_SECS,
     LARGEST_NOTE,
@@ -189,13 +189,11 @@ class RedisRegister:
     def __init__(
         self, url: str, *, prefix: str = "twilio-frames", patience_secs: float = 0.4
     ) -> None:
-        try:
+        with brought_by("redis"):
             import redis.asyncio as client
             from redis.asyncio.retry import Retry
             from redis.backoff import NoBackoff
             from redis.exceptions import RedisError
-        except ImportError as error:
-            raise MissingExtraError("redis", "redis") from error
         self._errors = (RedisError, OSError, TimeoutError)
         self._prefix = f"{{{prefix}}}:"
         try:

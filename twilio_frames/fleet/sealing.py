@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
-from twilio_frames.errors import MissingExtraError
+from twilio_frames.errors import brought_by
 from twilio_frames.fleet.register import Claim
 
 __all__ = ["Seal"]
@@ -25,10 +25,8 @@ class Seal:
         self._box: Any = None
         if secret is None:
             return
-        try:
+        with brought_by("sealed"):
             from cryptography.fernet import Fernet
-        except ImportError as error:
-            raise MissingExtraError("cryptography", "sealed") from error
         # A secret of any length; 600,000 rounds, as whoever has the register can guess at leisure.
         key = hashlib.pbkdf2_hmac("sha256", secret.encode(), b"twilio-frames register", 600_000)
         self._box = Fernet(base64.urlsafe_b64encode(key))

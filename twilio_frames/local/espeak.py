@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twilio_frames.errors import ConfigurationError, MissingExtraError, SynthesisError
+from twilio_frames.errors import ConfigurationError, SynthesisError, brought_by
 
 
 class _Header:
@@ -181,10 +181,8 @@ def library_files() -> tuple[Path, Path]:
     Raises:
         MissingExtraError: If the wheel is not installed.
     """
-    try:
+    with brought_by("local"):
         import espeakng_loader
-    except ImportError as error:
-        raise MissingExtraError("espeakng_loader", "local") from error
     return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
 
 

@@ -5,8 +5,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Generic
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, UnknownType, ValidationError, best_match
 from loguru import logger
 from pipecat.frames.frames import (
     Frame,
@@ -18,12 +16,17 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import FunctionCallRunnerItem, LLMService, TAdapter
 from pipecat.utils.errors import ErrorCategory
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
+from twilio_frames.errors import brought_by
 from twilio_frames.processors.llm import ApologyFrame
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.replies.apology import ReplyApology
+
+with brought_by("openai"):
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError, UnknownType, ValidationError, best_match
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
 __all__ = ["ChecksFunctionCalls", "mistake_in"]
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, Resampler, encode_mulaw
-from twilio_frames.errors import MissingExtraError
+from twilio_frames.errors import brought_by
 
 LOUD_CODES = np.array([code for code in range(256) if code & 0x7F < 0x40], dtype=np.uint8)
 """Both signs of the louder half of the mu-law scale: no code among them is silence."""
@@ -119,10 +119,8 @@ def espeak_voice(name: str = "en-us+klatt3", *, words_per_minute: int = 165) -> 
     Raises:
         MissingExtraError: If the ``local`` extra is not installed.
     """
-    try:
+    with brought_by("local"):
         from twilio_frames.local.synthesiser import Synthesiser
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "espeakng_loader", "local") from error
     synthesiser = Synthesiser(name, words_per_minute=words_per_minute)
 
     def say(text: str) -> list[SaidWord]:

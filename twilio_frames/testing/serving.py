@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, brought_by
 
 if TYPE_CHECKING:
     from twilio_frames.server import ServerSettings
@@ -205,10 +205,8 @@ def _until_closed(receive: Any) -> Any:
 
 @asynccontextmanager
 async def _serving_asgi(app: Any, on_error: OnError) -> AsyncIterator[str]:
-    try:
+    with brought_by("test"):
         import uvicorn
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("uvicorn", "test") from error
     config = uvicorn.Config(
         _telling(app, on_error),
         interface="asgi3",

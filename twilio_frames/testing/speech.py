@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twilio_frames.audio import SAMPLE_RATE, Resampler, encode_mulaw, mulaw_of_wav, mulaw_silence
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, brought_by
 from twilio_frames.testing.callers.voice import Utterance
 
 CALLER_VOICE = "en-us+f2"
@@ -86,9 +86,7 @@ def to_mulaw(pcm: bytes, rate: int) -> bytes:
 
 
 async def _spoken(text: str, voice: str) -> bytes:
-    try:
+    with brought_by("local"):
         from twilio_frames.local.synthesiser import Synthesiser
-    except ImportError as error:
-        raise MissingExtraError(error.name or "espeakng_loader", "local") from error
     spoken = await Synthesiser(voice, words_per_minute=CALLER_WORDS_PER_MINUTE).speak(text)
     return await asyncio.to_thread(to_mulaw, spoken.pcm, spoken.sample_rate)

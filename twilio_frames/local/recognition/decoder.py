@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, brought_by
 from twilio_frames.local.recognition.automaton import read_automaton
 from twilio_frames.local.recognition.lexicon import (
     Pronunciations,
@@ -136,10 +136,8 @@ class Decoder:
 
 
 def _model_folder() -> Path:
-    try:
+    with brought_by("local"):
         import pocketsphinx
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("pocketsphinx", "local") from error
     return Path(pocketsphinx.get_model_path("en-us"))
 
 

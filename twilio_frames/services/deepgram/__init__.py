@@ -11,14 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import httpx
-from deepgram import AsyncDeepgramClient
-from deepgram.listen.v1.types import (
-    ListenV1Error,
-    ListenV1Results,
-    ListenV1SpeechStarted,
-    ListenV1UtteranceEnd,
-)
 from loguru import logger
 from pipecat.frames.frames import (
     Frame,
@@ -27,20 +19,32 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.deepgram import stt as pipecat_deepgram
-from pipecat.services.deepgram.stt import DeepgramSTTSettings
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.types import is_given
 
+from twilio_frames.errors import brought_by
 from twilio_frames.pipecat_internals import (
     call_event_handler,
     register_event_handlers,
     take_deepgram_results,
 )
 from twilio_frames.processors.replies.apology import NOT_HEARD
-from twilio_frames.services.deepgram.connection import DeepgramConnection
 from twilio_frames.services.line_audio import keep_phone_format
 from twilio_frames.services.retry_policy import RetryPolicy
+
+with brought_by("deepgram"):
+    import httpx
+    from deepgram import AsyncDeepgramClient
+    from deepgram.listen.v1.types import (
+        ListenV1Error,
+        ListenV1Results,
+        ListenV1SpeechStarted,
+        ListenV1UtteranceEnd,
+    )
+    from pipecat.services.deepgram import stt as pipecat_deepgram
+    from pipecat.services.deepgram.stt import DeepgramSTTSettings
+
+    from twilio_frames.services.deepgram.connection import DeepgramConnection
 
 __all__ = ["PhoneDeepgramSTTService", "UtteranceEndFrame"]
 

@@ -3,14 +3,12 @@
 Import this module when the program starts, not when a call comes in: Google's modules take seconds.
 """
 
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, brought_by
 
-try:
+with brought_by("google"):
     from twilio_frames.services.google.access import GoogleAccess, NoCredentialsError
     from twilio_frames.services.google.stt import PhoneGoogleSTTService
     from twilio_frames.services.google.tts import PhoneGoogleTTSService
-except ModuleNotFoundError as error:
-    raise MissingExtraError(error.name or "google", "google") from error
 
 __all__ = ["PhoneGoogleSTTService", "PhoneGoogleTTSService", "check_credentials"]
 

@@ -27,7 +27,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.utils.errors import ErrorCategory, extract_http_status_code
 
-from twilio_frames.errors import BrokenOffReplyError, IncompleteReplyError, MissingExtraError
+from twilio_frames.errors import BrokenOffReplyError, IncompleteReplyError, brought_by
 from twilio_frames.frames import VendorRole
 from twilio_frames.processors.fallback.vendor_watch import WatchedVendor
 from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
@@ -36,14 +36,12 @@ from twilio_frames.processors.replies.filler import FillsSilence
 from twilio_frames.services.retry_policy import ReplyDeadline, ReplyPolicy
 from twilio_frames.services.traced_replies import TracedReplies
 
-try:
+with brought_by("langchain"):
     from langchain_core.callbacks import AsyncCallbackHandler
     from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
     from langchain_core.outputs import ChatGeneration, LLMResult
     from langchain_core.runnables import Runnable, RunnableConfig
     from pipecat.processors.frameworks.langchain import LangchainProcessor
-except ImportError:
-    raise MissingExtraError("langchain", "langchain") from None
 
 __all__ = ["PhoneLangchainProcessor"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twilio_frames.audio.voices import gain_for
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, brought_by
 
 __all__ = ["LocalPiper", "PiperVoice", "Sound"]
 
@@ -76,11 +76,9 @@ class LocalPiper:
     """
 
     def __init__(self, name: str):
-        try:
+        with brought_by("piper"):
             self._piper: Any = import_module("piper")
             import_module("onnx")
-        except ImportError as error:
-            raise MissingExtraError(error.name or "piper", "piper") from error
         path = voice_file(name)
         try:
             self._voice: Any = self._loaded(path)

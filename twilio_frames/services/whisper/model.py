@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from twilio_frames.errors import ConfigurationError, MissingExtraError
+from twilio_frames.errors import ConfigurationError, brought_by
 from twilio_frames.model_threads import usual_threads
 from twilio_frames.services.whisper.features import Floats
 
@@ -93,11 +93,9 @@ class LocalWhisper:
     """
 
     def __init__(self, name: str, *, threads: int | None = None):
-        try:
+        with brought_by("whisper"):
             self._engine = import_module("ctranslate2")
             tokenizers = import_module("tokenizers")
-        except ImportError as error:
-            raise MissingExtraError(error.name or "ctranslate2", "whisper") from error
         self.threads = threads or usual_threads()
         folder = model_folder(name)
         try:

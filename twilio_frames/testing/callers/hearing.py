@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE, decode_mulaw
-from twilio_frames.errors import MissingExtraError
+from twilio_frames.errors import brought_by
 from twilio_frames.testing.callers.voice import audible_samples
 
 _SMALL = (
@@ -369,10 +369,8 @@ def _spoken(phrase: str) -> str:
 
 
 def _make_spotter() -> "Spotter":
-    try:
+    with brought_by("local"):
         from twilio_frames.local.recognition.spotter import Spotter
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "pocketsphinx", "local") from error
     return Spotter()
 
 
