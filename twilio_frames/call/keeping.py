@@ -307,7 +307,8 @@ class CallKeeper(BaseObserver):
             await asyncio.sleep(self._PAUSE_SECS)
             if not is_kept:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(copy.wake.wait(), self._AGAIN_SECS)
+                    async with asyncio.timeout(self._AGAIN_SECS):
+                        await copy.wake.wait()
                 copy.wake.set()
 
     async def _write(self, copy: _Copy) -> bool:

@@ -195,9 +195,8 @@ class Synthesiser:
         for sentence, pause in _sentences(text):
             future = espeak_thread.submit(sentence, self.voice, pause=pause)
             try:
-                speech = await asyncio.wait_for(
-                    asyncio.wrap_future(future), self._LONGEST_WAIT_SECS
-                )
+                async with asyncio.timeout(self._LONGEST_WAIT_SECS):
+                    speech = await asyncio.wrap_future(future)
             except TimeoutError as error:
                 raise self._overdue() from error
             if speech.pcm:

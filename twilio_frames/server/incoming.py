@@ -113,7 +113,8 @@ def _places(request: web.Request) -> list[Place]:
 async def read_body(request: web.Request) -> bytes:
     """Read a request's body, within a size and a time."""
     try:
-        return await asyncio.wait_for(request.read(), _BODY_SECS)
+        async with asyncio.timeout(_BODY_SECS):
+            return await request.read()
     except TimeoutError:
         raise problem(web.HTTPRequestTimeout, "expected a body, got none in time") from None
     except web.RequestPayloadError:

@@ -343,7 +343,8 @@ async def _stop(
         await server.switchboard.cancel()
         # Twilio asks what to do with the calls that were cut off: stay to answer.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(signals.last.wait(), _LAST_WORDS_SECS)
+            async with asyncio.timeout(_LAST_WORDS_SECS):
+                await signals.last.wait()
 
 
 class _Signals:

@@ -59,7 +59,8 @@ class LogFolder:
         path, self._path = self._path, None
         if path is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.to_thread(close_unchosen_folder, path), 1.0)
+                async with asyncio.timeout(1.0):
+                    await asyncio.to_thread(close_unchosen_folder, path)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -217,4 +217,5 @@ async def _admit(
 
 async def _close(websocket: web.WebSocketResponse) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(websocket.close(code=WSCloseCode.POLICY_VIOLATION), 2 * _CLOSE_SECS)
+        async with asyncio.timeout(2 * _CLOSE_SECS):
+            await websocket.close(code=WSCloseCode.POLICY_VIOLATION)

@@ -148,7 +148,8 @@ class Switchboard:
         """Take no new calls, let those that are up end, and return how many did not."""
         self.draining = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
         return len(self)
 
     async def cancel(self) -> None:

@@ -87,7 +87,8 @@ async def connect_back(state: ServerState, record: CallRecord) -> web.Response:
 async def ended_well(record: CallRecord) -> bool:
     """Whether a call's stream ended as somebody wanted; one that is still up gets a moment."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(record.settled.wait(), _SETTLE_SECS)
+        async with asyncio.timeout(_SETTLE_SECS):
+            await record.settled.wait()
     return record.ended_well
 
 

@@ -244,7 +244,8 @@ class Softphone:
             await call.line_ended()
             # A pipeline that winds up still has something to tell.
             with suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), _WIND_UP_SECS)
+                async with asyncio.timeout(_WIND_UP_SECS):
+                    await done.wait()
         finally:
             log.close()
         await asyncio.gather(recorder.wait_until_written(), log.wait_until_written())
@@ -274,7 +275,8 @@ class Softphone:
     async def _wait_for_report(self, call_sid: str) -> str | None:
         """Where the report of a call will be, once its log is whole; None if it is not in time."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._watch(call_sid).written.wait(), _WRITTEN_SECS)
+            async with asyncio.timeout(_WRITTEN_SECS):
+                await self._watch(call_sid).written.wait()
             name = secrets.token_urlsafe(16)
             self._reports[name] = call_sid
             return f"phone/reports/{name}"

@@ -272,7 +272,8 @@ class GoogleServer:
 
     async def _next(self, requests: AsyncIterator[Any], context: _Context) -> Any:
         try:
-            return await asyncio.wait_for(anext(requests, None), self.idle_secs)
+            async with asyncio.timeout(self.idle_secs):
+                return await anext(requests, None)
         except TimeoutError:
             message = "Stream timed out after receiving no more client requests."
             await context.abort(grpc.StatusCode.ABORTED, message)
