@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.settings_page import PAGE, WHERE, defaults, described, page, variables
+from twilio_frames.server import ServerSettings
+from twilio_frames.server.settings import doubts
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,3 +40,7 @@ def test_every_variable_is_on_the_page():
     # A server's processes are told so of descriptors, and of their place.
     told = ("_FD", "_FDS", "_PLACE")
     assert {name for name in named if not name.endswith(told)} <= set(variables())
+
+
+def test_no_variable_on_the_page_is_doubted():
+    assert [*doubts(ServerSettings(), dict.fromkeys(variables(), "1"))] == []

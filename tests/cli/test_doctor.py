@@ -122,6 +122,9 @@ async def test_nothing_is_set(ward: Ward, monkeypatch):
         ),
         ({"TWILIO_FRAMES_PUBLIC_URL": "http://127.0.0.1:9"}, "stream", "bad", "was not reached"),
         ({"TWILIO_FRAMES_MAX_CALLS": "none"}, "settings", "bad", "TWILIO_FRAMES_MAX_CALLS"),
+        ({"TWILIO_FRAMES_MAX_CALL": "5"}, "settings", "note", "did you mean TWILIO_FRAMES_MAX_C"),
+        ({"TWILIO_FRAMES_MAX_CALLS": "none"}, "stream", "good", "streams can be opened"),
+        ({"TWILIO_ACCOUNT_SID": "SK1"}, "credentials", "skipped", "see above"),
     ],
 )
 async def test_what_is_set_wrongly_is_told(

@@ -80,7 +80,7 @@ async def test_served_bot_takes_a_call(phone: Phone, tmp_path):
         ("import no_such_thing.at_all", "no_such_thing, which needy_bot imports, got none"),
         ("import deepgram.nothing", "[deepgram]"),
         ("import needing_service", "no_such_thing, which needing_service imports, got none"),
-        ("from twilio_frames.services import function_calls", "pipecat-twilio-frames[openai]"),
+        ("import twilio_frames.services.function_calls", "pipecat-twilio-frames[openai]"),
         # Pipecat's ways of telling of it.
         (
             "try:\n    import deepgram.nothing\nexcept ModuleNotFoundError as e:\n"
@@ -99,6 +99,7 @@ def test_what_a_bot_lacks_is_named(source, reason, monkeypatch, tmp_path, capsys
     (tmp_path / "needing_service.py").write_text("import no_such_thing")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "jsonschema", None)
+    monkeypatch.delitem(sys.modules, "needy_bot", raising=False)
     monkeypatch.delitem(sys.modules, "twilio_frames.services.function_calls", raising=False)
 
     assert main(["serve", "needy_bot:bot"]) == 1

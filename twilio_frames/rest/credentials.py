@@ -10,6 +10,14 @@ from twilio_frames.errors import ConfigurationError
 __all__ = ["Credentials"]
 
 
+def mistake_in_account(sid: str) -> str | None:
+    """What is wrong with an account's sid."""
+    if sid.startswith("AC"):
+        return None
+    got = "the sid of an API key, for TWILIO_API_KEY" if sid.startswith("SK") else "another"
+    return f"expected TWILIO_ACCOUNT_SID to begin with AC, got {got}: see the Twilio console"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """What Twilio knows an account by: a sid, and an auth token or an API key.
@@ -34,6 +42,8 @@ class Credentials:
     edge: str | None = None
 
     def __post_init__(self):
+        if mistake := mistake_in_account(self.account_sid):
+            raise ConfigurationError(mistake)
         if bool(self.api_key) != bool(self.api_secret):
             raise ConfigurationError(
                 "expected both TWILIO_API_KEY and TWILIO_API_SECRET, got one: set the other, "

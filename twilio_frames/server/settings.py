@@ -2,15 +2,20 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from loguru import logger
+
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.fleet.workers import ALIVE_FD, LISTEN_FDS, PLACE, READY_FD
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.rest import Credentials
+from twilio_frames.rest.credentials import mistake_in_account
 from twilio_frames.server.calls.callers import CallerRules
 from twilio_frames.server.dialing.destinations import Destinations
 from twilio_frames.server.fleet.settings import FleetSettings
@@ -18,8 +23,36 @@ from twilio_frames.transport import TwilioParams
 
 __all__ = ["ServerSettings"]
 
+REGIONS = {
+    "us1": ("ashburn", "umatilla", "roaming"),
+    "ie1": ("dublin", "frankfurt", "roaming"),
+    "au1": ("sydney", "singapore", "tokyo", "roaming"),
+}
+"""Twilio's regions, each with edges near it: https://www.twilio.com/docs/global-infrastructure."""
 _SHORTEST_KEY = 16
+_SID = re.compile(r"AC[0-9a-f]{32}")
+_CALLER = re.compile(r"\+[1-9][0-9]{6,14}|(?:sip|client):\S+")
+_OWN = re.compile(r"TWILIO_FRAMES_.")
+_OTHERS = ("TWILIO_FRAMES_CLIPS", LISTEN_FDS, READY_FD, ALIVE_FD, PLACE)
+"""Variables that are read elsewhere, or handed to a process by the one that starts it."""
+_BASE = (
+    "https://bot.example.com, got something else: give scheme and host, a path only if one stands "
+    "before every route, and neither user nor query"
+)
+_KINDS: Mapping[object, str] = {int: "a whole number", float: "a number"}
 _Value = TypeVar("_Value")
+
+
+class WrongSettingsError(ConfigurationError):
+    """Some settings cannot work.
+
+    Args:
+        wrong: What is wrong with each, by its name.
+    """
+
+    def __init__(self, wrong: Mapping[str, str]):
+        super().__init__("\n".join(wrong.values()))
+        self.wrong = dict(wrong)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,33 +158,8 @@ class ServerSettings:
     warm_up_secs: float = 4.0
 
     def __post_init__(self):
-        for name in ("public_url", "api_url"):
-            _check_url(name, getattr(self, name))
-        if self.dial_key is not None and len(self.dial_key) < _SHORTEST_KEY:
-            raise ConfigurationError(
-                f"expected a dial key of at least {_SHORTEST_KEY} characters, got "
-                f"{len(self.dial_key)}: whoever guesses it calls at your expense"
-            )
-        if self.dials_per_minute < 1:
-            raise ConfigurationError(
-                f"expected dials_per_minute of at least 1, got {self.dials_per_minute}"
-            )
-        Destinations(self.dial_prefixes)
-        if self.max_calls < 1:
-            raise ConfigurationError(f"expected max_calls of at least 1, got {self.max_calls}")
-        if self.max_connections is not None and self.max_connections <= self.max_calls:
-            raise ConfigurationError(
-                f"expected max_connections above max_calls ({self.max_calls}), got "
-                f"{self.max_connections}: each call has one, and its webhooks need more"
-            )
-        if self.request_secs <= 0 or self.keep_alive_secs <= 0:
-            raise ConfigurationError("expected request_secs and keep_alive_secs above 0")
-        if not self.blocked_secs >= 0:
-            raise ConfigurationError(
-                f"expected blocked_secs of at least 0, got {self.blocked_secs:g}"
-            )
-        if self.drain_secs < 0 or self.token_seconds <= 0:
-            raise ConfigurationError("expected drain_secs and token_seconds that are positive")
+        if wrong := dict(_wrong_in(self)):
+            raise WrongSettingsError(wrong)
 
     @classmethod
     def from_environment(
@@ -167,12 +175,25 @@ class ServerSettings:
             ConfigurationError: A variable's value cannot work.
         """
         environment = os.environ if environment is None else environment
-        settings = _read(_VARIABLES, environment)
-        if fleet := _read(_FLEET_VARIABLES, environment):
-            settings["fleet"] = FleetSettings(**fleet)
+        given, wrong = _read(_VARIABLES, environment)
+        fleet, wrong_of_fleet = _read(_FLEET_VARIABLES, environment)
+        wrong |= wrong_of_fleet
+        try:
+            if fleet:
+                given["fleet"] = FleetSettings(**fleet)
+        except ConfigurationError as error:
+            wrong["fleet"] = str(error)
         if environment.get("TWILIO_FRAMES_APOLOGY") == "":
-            settings["apology"] = None
-        return cls(**(settings | overrides))
+            given["apology"] = None
+        try:
+            settings = cls(**(given | overrides))
+        except WrongSettingsError as error:
+            raise WrongSettingsError(wrong | error.wrong) from None
+        if wrong:
+            raise WrongSettingsError(wrong)
+        for doubt in doubts(settings, environment):
+            logger.warning(doubt)
+        return settings
 
     @property
     def credentials(self) -> Credentials | None:
@@ -199,20 +220,118 @@ class ServerSettings:
         return self.trust_proxies or (host is not None and not is_this_machine(host))
 
 
-def _check_url(name: str, url: str | None) -> None:
-    if url is None:
+def environment_without(environment: Mapping[str, str], settings: Container[str]) -> dict[str, str]:
+    """An environment less the variables of some settings.
+
+    Args:
+        environment: The environment.
+        settings: Which; ``fleet`` is all of the fleet's.
+    """
+    of_fleet = {variable for variable, _ in _FLEET_VARIABLES.values()}
+    wrong = of_fleet if "fleet" in settings else set[str]()
+    wrong |= {variable for name, variable in _variables().items() if name in settings}
+    return {name: text for name, text in environment.items() if name not in wrong}
+
+
+def doubts(settings: ServerSettings, environment: Mapping[str, str]) -> Iterator[str]:
+    """What of an environment may work, and was hardly meant."""
+    if environment.get(PLACE):
+        # Whoever started this worker has told of it.
         return
+    if (
+        settings.account_sid
+        and settings.api_url is None
+        and not _SID.fullmatch(settings.account_sid)
+    ):
+        yield "expected TWILIO_ACCOUNT_SID to be AC and 32 digits of 0-9a-f, got something else"
+    if settings.region not in (None, *REGIONS):
+        yield (
+            f"expected TWILIO_REGION to be {', '.join(REGIONS)}, got {settings.region!r}: leave it "
+            "out for us1"
+        )
+    known = {*_variables().values(), *_OTHERS}
+    for name in sorted(environment.keys() - known):
+        if _OWN.match(name):
+            meant = get_close_matches(name, _variables().values(), 1, 0.8)
+            yield f"nothing reads {name}" + (f": did you mean {meant[0]}?" if meant else "")
+
+
+def _wrong_in(settings: ServerSettings) -> Iterator[tuple[str, str]]:
+    """The settings that cannot work, each with what is wrong."""
+    for name in ("public_url", "api_url"):
+        if not _is_base(getattr(settings, name)):
+            yield name, f"expected {_named(name)} such as {_BASE}"
+    if settings.account_sid and (told := mistake_in_account(settings.account_sid)):
+        yield "account_sid", told
+    number = settings.phone_number
+    if number and not _CALLER.fullmatch(number):
+        yield (
+            "phone_number",
+            (
+                f"expected {_named('phone_number')} with + and the country in front, such as "
+                f"+12125550123, got {len(number)} other characters"
+            ),
+        )
+    if settings.dial_key is not None and len(settings.dial_key) < _SHORTEST_KEY:
+        yield (
+            "dial_key",
+            (
+                f"expected {_named('dial_key')} of at least {_SHORTEST_KEY} characters, got "
+                f"{len(settings.dial_key)}: whoever guesses it calls at your expense"
+            ),
+        )
+    try:
+        Destinations(settings.dial_prefixes)
+    except ConfigurationError as error:
+        yield "dial_prefixes", f"{error}, in {_named('dial_prefixes')}"
+    yield from _wrong_numbers_in(settings)
+
+
+def _wrong_numbers_in(settings: ServerSettings) -> Iterator[tuple[str, str]]:
+    for name, least in (
+        ("dials_per_minute", 1),
+        ("max_calls", 1),
+        ("drain_secs", 0),
+        ("blocked_secs", 0),
+    ):
+        if not getattr(settings, name) >= least:
+            got = getattr(settings, name)
+            yield name, f"expected {_named(name)} of at least {least}, got {got:g}"
+    for name in ("request_secs", "keep_alive_secs", "token_seconds"):
+        if not getattr(settings, name) > 0:
+            yield name, f"expected {_named(name)} above 0, got {getattr(settings, name):g}"
+    if settings.max_connections is not None and settings.max_connections <= settings.max_calls:
+        yield (
+            "max_connections",
+            (
+                f"expected {_named('max_connections')} above max_calls ({settings.max_calls}), got "
+                f"{settings.max_connections}: each call has one, and its webhooks need more"
+            ),
+        )
+
+
+def _named(setting: str) -> str:
+    """A setting as a message names it: with the variable it may come from."""
+    variable = _variables().get(setting)
+    return f"{setting} ({variable})" if variable else setting
+
+
+def _variables() -> dict[str, str]:
+    read = {**_VARIABLES, **_FLEET_VARIABLES}
+    return {name: variable for name, (variable, _) in read.items()}
+
+
+def _is_base(url: str | None) -> bool:
+    """Whether a URL is one that others can be put behind; None is."""
+    if url is None:
+        return True
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        parts = urlsplit("")
+        return False
     is_plain = not (parts.query or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain:
-        raise ConfigurationError(
-            f"expected {name} such as https://bot.example.com, got something else: give scheme and "
-            "host, a path only if one stands before every route, and neither user nor query"
-        )
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
 
 
 def _text(_: str, text: str) -> str:
@@ -230,7 +349,7 @@ def _folder(_: str, text: str) -> Path:
 def _flag(variable: str, text: str) -> bool:
     known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     if text.lower() not in known:
-        raise ConfigurationError(f"expected {variable} to be 1 or 0, got something else")
+        raise ConfigurationError(f"expected {variable} to be 1 or 0, got {text!r}")
     return known[text.lower()]
 
 
@@ -240,7 +359,7 @@ def _number(kind: Callable[[str], _Value]) -> Callable[[str, str], _Value]:
             return kind(text)
         except ValueError:
             raise ConfigurationError(
-                f"expected {variable} to be a number, got something else"
+                f"expected {variable} to be {_KINDS[kind]}, got {text!r}"
             ) from None
 
     return parse
@@ -250,12 +369,19 @@ _Variables = Mapping[str, tuple[str, Callable[[str, str], Any]]]
 """By a setting's name: its variable, and what reads the text."""
 
 
-def _read(variables: _Variables, environment: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        name: parse(variable, text)
-        for name, (variable, parse) in variables.items()
-        if (text := environment.get(variable, "").strip())
-    }
+def _read(
+    variables: _Variables, environment: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings that can be read, and what is wrong with the others."""
+    found: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for name, (variable, parse) in variables.items():
+        if text := environment.get(variable, "").strip():
+            try:
+                found[name] = parse(variable, text)
+            except ConfigurationError as error:
+                wrong[name] = str(error)
+    return found, wrong
 
 
 _VARIABLES: _Variables = {

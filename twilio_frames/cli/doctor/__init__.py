@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twilio_frames.cli.exit_status import ExitStatus
@@ -11,7 +12,8 @@ from twilio_frames.cli.shown.console import Console
 from twilio_frames.errors import ConfigurationError, TwilioFramesError
 
 if TYPE_CHECKING:
-    from twilio_frames.cli.doctor.checks import Finding
+    from twilio_frames.cli.doctor.checks import Finding, Verdict
+    from twilio_frames.server import ServerSettings
 
 _DESCRIPTION = """\
 Looks at what a served bot needs: the account's credentials and region, the number's webhook, the
@@ -58,7 +60,6 @@ async def _look(console: Console) -> "list[Finding]":
 
     from twilio_frames.cli.doctor.checks import CHECKS, Finding, Patient, Verdict
     from twilio_frames.rest import TwilioRest
-    from twilio_frames.server import ServerSettings
 
     findings: list[Finding] = []
 
@@ -67,12 +68,12 @@ async def _look(console: Console) -> "list[Finding]":
         colours = {Verdict.GOOD: "good", Verdict.BAD: "bad", Verdict.SKIPPED: "faint"}
         console.say(f"{verdict.value:<8}{check:<13}{told}", colours.get(verdict))
 
+    settings = _settings(tell)
+    credentials = None
     try:
-        settings = ServerSettings.from_environment()
         credentials = settings.credentials
     except ConfigurationError as error:
         tell("settings", Verdict.BAD, str(error))
-        return findings
     timeout = aiohttp.ClientTimeout(total=10.0)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         rest = None
@@ -89,3 +90,27 @@ async def _look(console: Console) -> "list[Finding]":
             if rest is not None:
                 await rest.close()
     return findings
+
+
+def _settings(tell: "Callable[[str, Verdict, str], None]") -> "ServerSettings":
+    """The server's settings, less those that cannot work, each of which is told."""
+    from twilio_frames.cli.doctor.checks import Verdict
+    from twilio_frames.server.settings import (
+        ServerSettings,
+        WrongSettingsError,
+        doubts,
+        environment_without,
+    )
+
+    environment = dict(os.environ)
+    while True:
+        try:
+            settings = ServerSettings.from_environment(environment)
+        except WrongSettingsError as error:
+            for mistake in error.wrong.values():
+                tell("settings", Verdict.BAD, mistake)
+            environment = environment_without(environment, error.wrong)
+        else:
+            for doubt in doubts(settings, environment):
+                tell("settings", Verdict.NOTE, doubt)
+            return settings

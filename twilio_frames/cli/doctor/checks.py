@@ -14,16 +14,11 @@ from twilio_frames.hosts import proxy_for
 from twilio_frames.rest import TwilioRest
 from twilio_frames.server import ServerSettings
 from twilio_frames.server.addresses import is_reachable
+from twilio_frames.server.settings import REGIONS
 from twilio_frames.signature import SIGNATURE_HEADER, sign
 
 __all__ = ["CHECKS", "Finding", "Patient", "Verdict"]
 
-_REGIONS = {
-    "us1": ("ashburn", "umatilla", "roaming"),
-    "ie1": ("dublin", "frankfurt", "roaming"),
-    "au1": ("sydney", "singapore", "tokyo", "roaming"),
-}
-"""Twilio's regions, each with edges near it: https://www.twilio.com/docs/global-infrastructure."""
 _LATE_SECS = 30.0
 """A clock that is off by more dates logs and calling hours wrongly."""
 _QUEUED_SECS = 5.0
@@ -85,6 +80,8 @@ Check = Callable[[Patient], Awaitable[_Found]]
 
 
 async def _credentials(patient: Patient) -> _Found:
+    if patient.rest is None and patient.environment.get("TWILIO_ACCOUNT_SID"):
+        return Verdict.SKIPPED, "the settings come first: see above"
     if patient.rest is None:
         return Verdict.BAD, (
             "no account: set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, from the Twilio console"
@@ -115,14 +112,14 @@ async def _credentials(patient: Patient) -> _Found:
 
 async def _region(patient: Patient) -> _Found:
     region, edge = patient.settings.region or "us1", patient.settings.edge
-    if region not in _REGIONS:
+    if region not in REGIONS:
         return Verdict.BAD, (
-            f"no region of Twilio's is {region!r}: set TWILIO_REGION to {', '.join(_REGIONS)}, or "
+            f"no region of Twilio's is {region!r}: set TWILIO_REGION to {', '.join(REGIONS)}, or "
             "leave it out"
         )
-    if edge and edge not in _REGIONS[region]:
+    if edge and edge not in REGIONS[region]:
         return Verdict.NOTE, (
-            f"requests to {region} go by {edge}, which is far from it: {_REGIONS[region][0]} is "
+            f"requests to {region} go by {edge}, which is far from it: {REGIONS[region][0]} is "
             "nearer (TWILIO_EDGE)"
         )
     return Verdict.GOOD, f"{region}" + (f" by {edge}" if edge else "")

@@ -91,16 +91,16 @@ class FleetSettings:
             )
         if self.worker is not None and not _NAME.fullmatch(self.worker):
             raise ConfigurationError(
-                "expected a worker's name of letters, digits, '.', '_' and '-', got another: it "
-                "stands in the path of streams"
+                "expected a worker's name (TWILIO_FRAMES_WORKER) of letters, digits, '.', '_' and "
+                "'-', got another: it stands in the path of streams"
             )
         if self.when_full not in ("busy", "say", "queue") and _scheme(self.when_full) not in (
             "http",
             "https",
         ):
             raise ConfigurationError(
-                "expected when_full to be busy, say, queue or the URL of a webhook, got something "
-                "else"
+                "expected when_full (TWILIO_FRAMES_WHEN_FULL) to be busy, say, queue or the URL of "
+                "a webhook, got something else"
             )
         if self.without_register not in ("alone", "busy"):
             raise ConfigurationError(
