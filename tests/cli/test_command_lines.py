@@ -22,6 +22,28 @@ from twilio_frames.testing import Phone
 
 
 @pytest.mark.parametrize(
+    ("line", "usage", "reason"),
+    [
+        ("dmeo", "twilio-frames [-h]", ": did you mean demo?"),
+        ("demo --phne", "twilio-frames demo", "arguments: --phne: did you mean --phone?"),
+        ("doctor --jsn x", "twilio-frames doctor", "--jsn x: did you mean --json?"),
+        ("doctor --jsn=x", "twilio-frames doctor", "--jsn=x: did you mean --json?"),
+        ("completion fsih", "twilio-frames completion", ": did you mean fish?"),
+        ("--versoin doctor", "twilio-frames [-h]", ": did you mean --version?"),
+        ("doctor quite_else", "twilio-frames doctor", "unrecognized arguments: quite_else\n"),
+    ],
+)
+def test_mistyped_line_says_what_was_meant(line, usage, reason, capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(line.split())
+
+    assert raised.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"usage: {usage}")
+    assert reason in error
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ("serve my_bot:bot --port 99999", "expected a port, 0 to 65535, got '99999'"),

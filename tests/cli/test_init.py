@@ -101,6 +101,18 @@ def test_readme_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixt
     assert {*found["files"]} == {*project_files("bot", MIXTURES[0])} - {"README.md"}
 
 
+def test_wheels_are_filled_ahead_of_the_line_that_needs_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("twilio_frames.cli.init.installed_from", lambda: "/home/my clone")
+    assert main(["init", str(tmp_path / "shop")]) == 0
+
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("pip wheel --no-deps --wheel-dir wheels '/home/my clone'")
+    assert lines[at + 1] == 'pip install --find-links wheels ".[test]" && pytest'
+    readme = (tmp_path / "shop" / "README.md").read_text()
+    assert readme.index("\npip wheel") < readme.index("\npip install --find-links")
+    assert "pip wheel" not in project_files("shop", MIXTURES[0])["README.md"]
+
+
 def test_commands_of_the_readme_are_taken():
     text = project_files("bot", MIXTURES[0])["README.md"]
     commands = re.findall(r"^(twilio-frames .*?)(?:  #.*)?$", text, re.M)

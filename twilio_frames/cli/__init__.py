@@ -5,10 +5,12 @@ done, but not as it should be (each command says what that means); 130 interrupt
 """
 
 import os
+import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from loguru import logger
 
@@ -26,6 +28,7 @@ from twilio_frames.cli import (
     report,
     serve,
 )
+from twilio_frames.cli.completion import actions_of
 from twilio_frames.cli.exit_status import ExitStatus
 from twilio_frames.errors import TwilioFramesError
 
@@ -65,7 +68,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.FAILED
 
 
-class _CommandParser(ArgumentParser):
+class _Parser(ArgumentParser):
+    """Says what was meant where a command, a choice or an option is mistyped."""
+
+    # It is overloaded there.
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Refuses what it does not know itself: else the whole program's usage is shown for it."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            known = [each for action in actions_of(self) for each in action.option_strings]
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0], known)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Shows the usage and what is wrong, and ends the program."""
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            message += _meant(choice[1], re.findall(r"[\w-]+", choice[2]))
+        super().error(message)
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word.partition("=")[0], known, 1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+class _CommandParser(_Parser):
     """Shows what is said of a command as it is written."""
 
     def __init__(self, **options: Any):
@@ -84,7 +113,7 @@ def _comes_of_interrupt(error: BaseException) -> bool:
 
 def parser() -> ArgumentParser:
     """What reads the command line."""
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="twilio-frames", description="Puts a Pipecat voice bot on a Twilio phone line."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

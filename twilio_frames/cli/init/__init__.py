@@ -184,9 +184,11 @@ def _write(path: Path, text: str) -> None:
 def _next_steps(folder: Path, source: str | None) -> Iterator[str]:
     if folder != Path():
         yield f"cd {shlex.quote(str(folder))}"
-    yield 'pip install ".[test]" && pytest'
+    if source is None:
+        yield 'pip install ".[test]" && pytest'
+    else:
+        # No index has this package: Dockerfile and workflow take it from there as well.
+        yield f"pip wheel --no-deps --wheel-dir wheels {shlex.quote(source)}"
+        yield 'pip install --find-links wheels ".[test]" && pytest'
     yield 'twilio-frames call bot:bot --say "When are you open?"'
     yield "twilio-frames serve bot:bot"
-    if source is not None:
-        wheel = f"pip wheel --no-deps --wheel-dir wheels {shlex.quote(source)}"
-        yield f"{wheel}  # for Dockerfile and workflow: no index has this package"
