@@ -254,7 +254,7 @@ async def test_what_ones_own_bot_raises_is_shown(capsys):
 @pytest.mark.usefixtures("own_bots")
 async def test_own_bot_that_returns_at_once_is_told(capsys):
     assert await run("call", "speaking_bots:hasty", "--seconds", "1") == 3
-    assert "the bot was never heard: bot hung up after" in capsys.readouterr().out
+    assert "the bot was never heard: it ended the call after" in capsys.readouterr().out
 
 
 def test_bot_of_a_module_needs_its_name(capsys):

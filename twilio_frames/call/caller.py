@@ -108,7 +108,7 @@ class KnownCaller:
 
     @property
     def forwarded_from(self) -> str | None:
-        """The number that was called first, where that operator tells; None elsewhere."""
+        """The number that was called first, of a forwarded call; None where no operator says."""
         return self._parameters.get("ForwardedFrom")
 
     @property

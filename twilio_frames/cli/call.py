@@ -234,6 +234,8 @@ async def _call(options: argparse.Namespace, console: Console) -> int:
 def _why_unheard(result: CallResult, raised: Sequence[BaseException]) -> str:
     if raised:
         return f"it raised {type(raised[0]).__name__}"
+    if result.end is CallEnd.BOT_HUNG_UP:
+        return f"it ended the call after {result.seconds:.1f} s (a bot that returns hangs up)"
     if result.end in (CallEnd.CALLER_HUNG_UP, None):
         what = "sent only silence" if result.heard_spans else "sent no sound"
         return f"it {what} in {result.seconds:.1f} s"

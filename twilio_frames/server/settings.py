@@ -64,7 +64,8 @@ class ServerSettings:
 
     Parameters:
         account_sid: The Twilio account (``TWILIO_ACCOUNT_SID``).
-        auth_token: Its primary auth token, which signs webhooks (``TWILIO_AUTH_TOKEN``).
+        auth_token: The account's primary auth token, which signs webhooks
+            (``TWILIO_AUTH_TOKEN``).
         api_key: An API key to dial with, instead of the token (``TWILIO_API_KEY``).
         api_secret: The API key's secret (``TWILIO_API_SECRET``).
         phone_number: The number calls are placed from (``TWILIO_PHONE_NUMBER``).
@@ -93,8 +94,8 @@ class ServerSettings:
         max_calls: Calls at one time, those that are being placed among them; more callers hear
             that it is busy (``TWILIO_FRAMES_MAX_CALLS``).
         max_connections: Connections at one time, those of calls among them
-            (``TWILIO_FRAMES_MAX_CONNECTIONS``); a further one makes the one go that has asked
-            nothing for longest. None: half of the descriptors the process may have, 4096 at most.
+            (``TWILIO_FRAMES_MAX_CONNECTIONS``); when one more comes, the one that has been idle
+            for longest is closed. None: half of the open files the process may have, 4096 at most.
         request_secs: How long a connection may take until its first request's header is there.
         keep_alive_secs: How long a connection is kept between requests. Longer than the proxy in
             front keeps its own to this server, or it meets one that is just being closed.
@@ -107,7 +108,8 @@ class ServerSettings:
         call_logs: Folder for a log of each call, named by its sids
             (``TWILIO_FRAMES_CALL_LOGS``); None for no logs.
         log_words: Whether what was said is in the logs (``TWILIO_FRAMES_LOG_WORDS``).
-        log_digits: Whether the keys that were pressed are (``TWILIO_FRAMES_LOG_DIGITS``).
+        log_digits: Whether the keys that were pressed are in the logs
+            (``TWILIO_FRAMES_LOG_DIGITS``).
         metrics: Whether ``/metrics`` is kept and served (``TWILIO_FRAMES_METRICS``); left out, it
             is where the ``metrics`` extra is installed. See ``docs/metrics.md``.
         blocked_secs: From how long on a block of the event loop is logged with its stack

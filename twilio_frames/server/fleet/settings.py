@@ -23,13 +23,14 @@ class FleetSettings:
     """How several servers carry calls together; by default one carries them alone.
 
     Parameters:
-        register: Where they keep what they know in common: ``sqlite:///path`` for the workers of
+        register: Where servers keep what they know in common: ``sqlite:///path`` for workers of
             one machine, ``redis://host:6379/0`` (``rediss://``, ``unix://``) for those of many
             (``TWILIO_FRAMES_REGISTER``); or a :class:`~twilio_frames.fleet.register.Register` of
             your own. None: in this process, which is alone.
-        near_register: Where the workers of one machine keep what they know in common beside that:
-            ``sqlite:///path`` (``TWILIO_FRAMES_NEAR_REGISTER``; ``serve --workers`` has one). While
-            ``register`` is gone, they go on by it as a fleet of their own. None: each by itself.
+        near_register: Where the workers of one machine keep what they know in common beside
+            ``register``: ``sqlite:///path`` (``TWILIO_FRAMES_NEAR_REGISTER``; ``serve --workers``
+            has one). While ``register`` is gone, they go on by it as a fleet of their own. None:
+            each by itself.
         register_key: A secret of 16 characters or more; with it, snapshots and callbacks are
             encrypted in the register (``TWILIO_FRAMES_REGISTER_KEY``).
         register_secs: How long the register may take to answer. Then it counts as gone, and

@@ -26,10 +26,10 @@ class LineConditions:
 
     Parameters:
         delay_to_bot: How long each message to the bot is under way.
-        delay_from_bot: The same for messages from the bot.
+        delay_from_bot: How long a message from the bot takes.
         jitter_to_bot: By how much longer a message may take. What leaves within 5 ms travels
             together: what makes a line uneven lasts longer.
-        jitter_from_bot: The same for messages from the bot.
+        jitter_from_bot: By how much longer a message from the bot may take.
         stalls: When the network stands still, both ways; what it held back comes in a burst.
         stalls_a_minute: How often it does besides, on average.
         stall_secs: How long it does then, at most.
