@@ -50,7 +50,7 @@ async def test_calls_of_a_worker_that_is_gone_without_a_word_are_fetched_back(
     silent: Any = Silent()
     far_of(owner).register = silent
     if owner_is != "alive":
-        other.state.workers.answers = deaf  # type: ignore[method-assign]
+        other.state.workers.is_silent = silent_for_good  # type: ignore[method-assign]
     if owner_is == "handed over":
         await register.end("CA1", 1, "handed over", goes_on=True, has_failed=False)
     await time_passes(7.0)
@@ -58,8 +58,8 @@ async def test_calls_of_a_worker_that_is_gone_without_a_word_are_fetched_back(
     assert rest.updated == ([("CA1", expected)] if owner_is == "dead" else [])
 
 
-async def deaf(_: Lease) -> bool:
-    return False
+async def silent_for_good(_: Lease) -> bool:
+    return True
 
 
 async def test_a_new_call_whose_worker_dies_as_it_takes_it_is_connected_anew(open_fleet: Fleet):

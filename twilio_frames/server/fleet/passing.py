@@ -4,6 +4,7 @@ A webhook is passed on as it came, with its host and signature, so that it prove
 arrives as it would have at first. It is passed on once: whoever gets it so carries it out.
 """
 
+import errno
 import hashlib
 import re
 
@@ -36,7 +37,6 @@ FETCHED = "fetched"
 RESUME = "resume"
 """A webhook was passed on since its call is to go on here."""
 
-_ALIVE_SECS = 1.0
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length"}
 )
@@ -70,10 +70,15 @@ class Passing:
         connect_secs: How long it may take to reach one.
         answer_secs: How long its answer may take; less than the 15 s that Twilio waits for this
             one.
+        alive_secs: How long one that lives may take to say so: an event loop that has too much to
+            do carries its calls all the same.
     """
 
-    def __init__(self, *, connect_secs: float = 0.5, answer_secs: float = 4.0):
+    def __init__(
+        self, *, connect_secs: float = 0.5, answer_secs: float = 4.0, alive_secs: float = 3.0
+    ):
         self._limits = aiohttp.ClientTimeout(total=answer_secs, connect=connect_secs)
+        self._alive = aiohttp.ClientTimeout(total=alive_secs)
         self._session: aiohttp.ClientSession | None = None
 
     async def pass_on(
@@ -114,14 +119,22 @@ class Passing:
             logger.debug(f"worker {to.name} could not be reached: {type(error).__name__}")
             return None
 
-    async def answers(self, worker: Lease) -> bool:
-        """Whether another worker answers at all, in a second."""
+    async def is_silent(self, worker: Lease) -> bool:
+        """Whether nothing at all is heard of another worker, for seconds.
+
+        Where its machine says that nobody listens any more, it has closed what was open as well.
+        """
         try:
             async with self._opened().get(
-                URL(worker.address) / "healthz", timeout=aiohttp.ClientTimeout(total=_ALIVE_SECS)
+                URL(worker.address) / "healthz", timeout=self._alive
             ) as answer:
-                return answer.status < 500
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                # That is no worker's word, but that of a proxy before it.
+                return answer.status >= 500
+        except TimeoutError:
+            return True
+        except aiohttp.ClientConnectorError as error:
+            return error.errno != errno.ECONNREFUSED
+        except (aiohttp.ClientError, OSError, ValueError):
             return False
 
     def _opened(self) -> aiohttp.ClientSession:

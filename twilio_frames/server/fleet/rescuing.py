@@ -40,13 +40,17 @@ async def rescue_if_dead(state: ServerState, call: Call, record: CallRecord) -> 
 
 
 async def rescue_calls_of(state: ServerState, lost: Lease) -> None:
-    """Fetches the calls back of a worker that has not renewed its lease, unless it answers.
+    """Fetches the calls back of a worker that has not renewed its lease, if it is silent as well.
 
-    One that cannot reach the register carries its calls all the same. Of several that notice, the
-    first by name sees to it.
+    One that cannot reach the register, or is late, carries its calls all the same; and that one was
+    killed Twilio knows by itself. Of several that notice, the first by name sees to it.
     """
     names = [state.fleet.name, *(lease.name for lease in state.fleet.others)]
-    if not lost.call_sids or state.fleet.name != min(names) or await state.workers.answers(lost):
+    if not lost.call_sids or state.fleet.name != min(names):
+        return
+    if not await state.workers.is_silent(lost):
+        return
+    if any(lease.name == lost.name for lease in state.fleet.others):
         return
     await asyncio.gather(*(_rescue_call_of(state, call_sid, lost) for call_sid in lost.call_sids))
 
