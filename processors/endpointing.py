@@ -6,6 +6,7 @@ from enum import StrEnum
 from pipecat.audio.vad.vad_analyzer import VADParams
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.processors.turns.learned_pause import LearnedPause
 
 __all__ = ["Endpointing", "TurnEndTimes"]
@@ -43,14 +44,10 @@ class TurnEndTimes:
     likely_secs: float = 0.3
 
     def __post_init__(self) -> None:
+        check_settings(self, above_zero=("ask_secs", "going_on_secs", "likely_secs"))
         if not 0.0 < self.likely <= self.sure <= 1.0:
             raise ConfigurationError(
                 f"expected 0 < likely <= sure <= 1, got {self.likely} and {self.sure}"
-            )
-        if min(self.ask_secs, self.going_on_secs, self.likely_secs) <= 0.0:
-            raise ConfigurationError(
-                "expected ask_secs, going_on_secs and likely_secs above 0, got "
-                f"{self.ask_secs}, {self.going_on_secs}, {self.likely_secs}"
             )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 
 __all__ = ["LearnedPause", "PauseRange"]
 
@@ -29,6 +30,7 @@ class PauseRange:
     first: float = 0.6
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if not 0.0 < self.shortest <= self.first <= self.longest:
             raise ConfigurationError(
                 "expected 0 < shortest <= first <= longest, got "

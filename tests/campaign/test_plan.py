@@ -304,7 +304,7 @@ def test_progress_counts_and_estimates():
         (lambda: CampaignPolicy(calls_per_second=0), "calls_per_second"),
         (lambda: CampaignPolicy(at_once=0), "at_once"),
         (lambda: CampaignPolicy(on_machine="shout"), "talk or hang-up"),
-        (lambda: Retry(times=-1, after_secs=0), "0 or more"),
+        (lambda: Retry(times=-1, after_secs=0), "times of at least 0"),
     ],
 )
 def test_policy_that_cannot_work_is_refused(make, reason: str):

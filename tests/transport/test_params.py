@@ -7,10 +7,11 @@ import pytest
 from loguru import logger
 from pipecat.audio.mixers.base_audio_mixer import BaseAudioMixer
 from pipecat.transports.base_transport import TransportParams
+from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams
 
 from twilio_frames.errors import ConfigurationError
-from twilio_frames.transport import TwilioParams
-from twilio_frames.transport.params import IMPOSSIBLE, WITHOUT_EFFECT, check_params
+from twilio_frames.transport import TwilioParams, TwilioTransport
+from twilio_frames.transport.params import IMPOSSIBLE, INSTEAD, WITHOUT_EFFECT, check_params
 
 
 class Cafe(BaseAudioMixer):
@@ -35,10 +36,10 @@ def warnings() -> Iterator[list[str]]:
 
 
 def test_usual_parameters_are_quiet(warnings):
-    check_params(TwilioParams())
-    check_params(TwilioParams(audio_out_mixer=Cafe()))
-    check_params(TwilioParams(audio_out_mixer={None: Cafe()}))
-    check_params(TwilioParams(audio_in_sample_rate=16000, audio_out_sample_rate=None))
+    TwilioParams()
+    TwilioParams(audio_out_mixer=Cafe())
+    TwilioParams(audio_out_mixer={None: Cafe()})
+    TwilioParams(audio_in_sample_rate=16000, audio_out_sample_rate=None).model_copy()
 
     assert warnings == []
 
@@ -51,6 +52,7 @@ def test_usual_parameters_are_quiet(warnings):
         {"audio_in_channels": 2},
         {"audio_out_destinations": ["room"]},
         {"video_in_enabled": True},
+        {"video_in_sources": {"camera": {}}},
         {"video_out_enabled": True},
         {"video_out_destinations": ["room"]},
     ],
@@ -58,7 +60,7 @@ def test_usual_parameters_are_quiet(warnings):
 def test_impossible_parameter_is_refused(asked: dict[str, Any]):
     name = next(iter(asked))
     with pytest.raises(ConfigurationError, match=f"at `{name}`, got .+: "):
-        check_params(TwilioParams(**asked))
+        TwilioParams(**asked)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +75,48 @@ def test_impossible_parameter_is_refused(asked: dict[str, Any]):
     ],
 )
 def test_idle_parameter_is_named(asked: dict[str, Any], warnings):
-    check_params(TwilioParams(**asked))
+    check_params(TwilioParams(**asked).model_copy())
 
     (name,) = asked
     assert len(warnings) == 1
     assert f"TwilioParams.{name} has no effect" in warnings[0]
+
+
+def test_parameter_that_was_assigned_is_refused_by_the_transport():
+    params = TwilioParams()
+    params.audio_out_channels = 2
+
+    with pytest.raises(ConfigurationError, match="at `audio_out_channels`"):
+        TwilioTransport(object(), params)
+
+
+@pytest.mark.parametrize("name", sorted(set(FastAPIWebsocketParams.model_fields) | set(INSTEAD)))
+def test_parameter_of_a_stock_bot_is_taken_or_replaced(name: str):
+    if name in TransportParams.model_fields:
+        assert name in TwilioParams.model_fields
+        return
+    with pytest.raises(ConfigurationError, match=f"no option '{name}'") as refusal:
+        TwilioParams.model_validate({name: None})
+
+    assert INSTEAD[name] in str(refusal.value)
+
+
+def test_mistyped_parameter_names_its_neighbour():
+    with pytest.raises(ConfigurationError, match="did you mean 'lead_secs'"):
+        TwilioParams(lead_sec=1)  # pyright: ignore[reportCallIssue] Mistyped.
+    with pytest.raises(ConfigurationError, match="did you mean 'lead_secs'"):
+        setattr(TwilioParams(), "lead_sec", 1)  # noqa: B010  # none for a type checker
+
+
+def test_pipecats_create_transport_says_what_takes_its_place():
+    # The first thing that it does with what its factory gives.
+    with pytest.raises(ConfigurationError, match=r"TwilioTransport\(runner_args.websocket"):
+        setattr(TwilioParams(), "add_wav_header", False)  # noqa: B010  # as above
+
+
+def test_params_of_pipecats_transport_are_not_taken():
+    with pytest.raises(ConfigurationError, match="expected TwilioParams, got FastAPIWebsocketP"):
+        TwilioTransport(object(), FastAPIWebsocketParams())  # pyright: ignore[reportArgumentType] Wrong.
 
 
 HONOURED = {

@@ -28,6 +28,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.frames import CallAwayFrame, CallBackFrame, DigitsWantedFrame
 from twilio_frames.processors.replies.deadline import Deadline
 from twilio_frames.processors.replies.goodbye import Goodbye
@@ -62,11 +63,9 @@ class SilencePolicy:
     then: Then | None = None
 
     def __post_init__(self):
-        if self.ask_after <= 0 or self.times < 0 or not self.ask:
-            raise ConfigurationError(
-                "expected ask_after above 0, times of at least 0 and a text to ask with, got "
-                f"{self.ask_after:g} s and {self.times} times"
-            )
+        check_settings(self, above_zero=("ask_after",))
+        if not self.ask:
+            raise ConfigurationError("expected a text to ask with at ask, got none")
 
     def processor(self) -> FrameProcessor:
         """The policy as a processor; anywhere ahead of the context's ``assistant()``."""
@@ -97,8 +96,7 @@ class TimeLimit:
     last_words: str | None = "Our time is up. Goodbye."
 
     def __post_init__(self):
-        if self.secs <= 0 or not (self.warn_secs or 1.0) > 0:
-            raise ConfigurationError("expected secs and warn_secs above 0")
+        check_settings(self, above_zero=("secs", "warn_secs"))
         if self.warn_secs is not None and self.warn_secs >= self.secs:
             raise ConfigurationError(
                 f"expected a warning within the {self.secs:g} s, got one {self.warn_secs:g} s "

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from twilio_frames.campaign.hours import CallingHours
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 
 __all__ = ["CampaignPolicy", "Outcome", "Retry"]
 
@@ -48,8 +49,7 @@ class Retry:
     after_secs: float
 
     def __post_init__(self):
-        if self.times < 0 or self.after_secs < 0:
-            raise ConfigurationError("expected times and after_secs of a retry that are 0 or more")
+        check_settings(self)
 
 
 def _retries() -> Mapping[Outcome, Retry]:
@@ -89,16 +89,11 @@ class CampaignPolicy:
     settle_secs: float = 30.0
 
     def __post_init__(self):
-        if not self.calls_per_second > 0:
-            raise ConfigurationError(
-                f"expected calls_per_second above 0, got {self.calls_per_second:g}"
-            )
-        if self.at_once < 1 or self.most_attempts < 1:
-            raise ConfigurationError("expected at_once and most_attempts of at least 1")
+        check_settings(
+            self, above_zero=("calls_per_second",), at_least={"at_once": 1, "most_attempts": 1}
+        )
         if self.on_machine not in ("talk", "hang-up"):
             raise ConfigurationError("expected on_machine to be talk or hang-up")
-        if self.settle_secs < 0:
-            raise ConfigurationError("expected settle_secs of 0 or more")
 
     def wait_after(self, outcomes: Sequence[Outcome]) -> float | None:
         """How long after the last of some calls a number is called again; None: no more.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twilio_frames.errors import ConfigurationError, SynthesisError, brought_by
+from twilio_frames.errors.settings import check_settings
 
 
 class _Header:
@@ -65,16 +66,11 @@ class Voice:
     pitch_range: int = 50
 
     def __post_init__(self) -> None:
-        for field, low, high in (
-            ("words_per_minute", 80, 450),
-            ("pitch", 0, 100),
-            ("pitch_range", 0, 100),
-        ):
-            value = getattr(self, field)
-            if not low <= value <= high:
-                raise ConfigurationError(
-                    f"expected {field} from {low} to {high}, got {value}: change it"
-                )
+        check_settings(
+            self,
+            at_least={"words_per_minute": 80},
+            at_most={"words_per_minute": 450, "pitch": 100, "pitch_range": 100},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.twiml import fits_parameter
 
@@ -16,9 +17,8 @@ CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
 
 _DETECTIONS = ("Enable", "DetectMessageEnd")
 _CHANNELS = ("mono", "dual")
-_RING_SECS = (1, 600)
-_TIME_LIMIT = (1, 24 * 3600)
-_DETECTION_SECS = (3, 59)
+_LEAST = {"ring_secs": 1, "time_limit": 1, "detection_secs": 3}
+_MOST = {"ring_secs": 600, "time_limit": 24 * 3600, "detection_secs": 59}
 """Twilio's bounds, https://www.twilio.com/docs/voice/api/call-resource and
 https://www.twilio.com/docs/voice/answering-machine-detection."""
 
@@ -76,18 +76,13 @@ class CallOptions:
         self._check_parameters()
 
     def _check_values(self) -> None:
+        _check_one_of("machine_detection", self.machine_detection, _DETECTIONS)
+        _check_one_of("record", self.record, _CHANNELS)
+        check_settings(self, at_least=_LEAST, at_most=_MOST)
         if self.caller_id is not None and normalise_number(self.caller_id) != self.caller_id:
             raise ConfigurationError(
                 "expected a caller_id with its country code, such as +14155550100"
             )
-        for name, bounds in (
-            ("ring_secs", _RING_SECS),
-            ("time_limit", _TIME_LIMIT),
-            ("detection_secs", _DETECTION_SECS),
-        ):
-            _check_secs(name, getattr(self, name), *bounds)
-        _check_one_of("machine_detection", self.machine_detection, _DETECTIONS)
-        _check_one_of("record", self.record, _CHANNELS)
         for event in self.status_events or ():
             _check_one_of("status_events", event, CALL_EVENTS)
         for name in ("detection_callback", "record_callback", "status_callback"):
@@ -172,15 +167,6 @@ class CallOptions:
             "status_callback_event": list(events) if self.status_callback else None,
         }
         return {name: value for name, value in wanted.items() if value is not None}
-
-
-def _check_secs(name: str, value: object, least: int, most: int) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ConfigurationError(
-            f"expected {name} in whole seconds from {least} to {most}, got something else"
-        )
 
 
 def _check_one_of(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from loguru import logger
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import wrong_kinds, wrong_numbers
 from twilio_frames.fleet.workers import ALIVE_FD, LISTEN_FDS, PLACE, READY_FD
 from twilio_frames.hosts import is_this_machine
 from twilio_frames.rest import Credentials
@@ -260,6 +261,9 @@ def doubts(settings: ServerSettings, environment: Mapping[str, str]) -> Iterator
 
 def _wrong_in(settings: ServerSettings) -> Iterator[tuple[str, str]]:
     """The settings that cannot work, each with what is wrong."""
+    if kinds := dict(wrong_kinds(settings, _named)):
+        yield from kinds.items()
+        return
     for name in ("public_url", "api_url"):
         if not _is_base(getattr(settings, name)):
             yield name, f"expected {_named(name)} such as {_BASE}"
@@ -290,18 +294,12 @@ def _wrong_in(settings: ServerSettings) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_numbers_in(settings: ServerSettings) -> Iterator[tuple[str, str]]:
-    for name, least in (
-        ("dials_per_minute", 1),
-        ("max_calls", 1),
-        ("drain_secs", 0),
-        ("blocked_secs", 0),
-    ):
-        if not getattr(settings, name) >= least:
-            got = getattr(settings, name)
-            yield name, f"expected {_named(name)} of at least {least}, got {got:g}"
-    for name in ("request_secs", "keep_alive_secs", "token_seconds"):
-        if not getattr(settings, name) > 0:
-            yield name, f"expected {_named(name)} above 0, got {getattr(settings, name):g}"
+    yield from wrong_numbers(
+        settings,
+        above_zero=("request_secs", "keep_alive_secs", "token_seconds"),
+        at_least={"dials_per_minute": 1, "max_calls": 1},
+        named=_named,
+    )
     if settings.max_connections is not None and settings.max_connections <= settings.max_calls:
         yield (
             "max_connections",

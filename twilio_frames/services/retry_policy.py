@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from twilio_frames.errors.settings import check_settings
+
 __all__ = ["ReplyDeadline", "ReplyPolicy", "Retries", "RetryPolicy", "asked_pause"]
 
 
@@ -35,6 +37,9 @@ class RetryPolicy:
     longest_pause_secs: float = 2.0
     longest_wish_secs: float = 10.0
     well_after_secs: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def pause_after(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row.

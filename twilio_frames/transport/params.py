@@ -1,13 +1,14 @@
 """How a Twilio transport behaves."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 from pipecat.transports.base_transport import TransportParams
-from pydantic import Field
+from pydantic import ValidationError
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_known, check_settings, wrong_kind
 from twilio_frames.processors.replies.apology import APOLOGY
 
 _ONE_CHANNEL = "a phone line has one channel each way"
@@ -19,6 +20,7 @@ IMPOSSIBLE: dict[str, tuple[Any, str]] = {
     "audio_in_channels": (1, _ONE_CHANNEL),
     "audio_out_destinations": ([], _ONE_LISTENER),
     "video_in_enabled": (False, _NO_VIDEO),
+    "video_in_sources": ({}, _NO_VIDEO),
     "video_out_enabled": (False, _NO_VIDEO),
     "video_out_destinations": ([], _NO_VIDEO),
 }
@@ -32,6 +34,34 @@ WITHOUT_EFFECT = {
     "audio_in_stream_on_start": "the caller is heard from the start",
 }
 
+_IN_FRONT = "put `PhoneVAD()` from `twilio_frames.processors.vad` right behind `transport.input()`"
+_NO_NEED = "leave it out: the transport speaks Twilio's protocol itself"
+# What stock bots have that is none of these, and what does its part here.
+INSTEAD = {
+    "add_wav_header": _NO_NEED,
+    "serializer": _NO_NEED,
+    "fixed_audio_packet_size": _NO_NEED,
+    "session_timeout": "use `time_limit_secs`",
+    "ws_close_timeout": "use `close_timeout_secs`",
+    "allowed_origins": "leave it out: Twilio sends no origin; a `TwilioGuard` checks signatures",
+    "vad_enabled": _IN_FRONT,
+    "vad_analyzer": _IN_FRONT,
+    "vad_audio_passthrough": _IN_FRONT,
+    "turn_analyzer": f"{_IN_FRONT}, with `endpointing=Endpointing.SMART_TURN` for Smart Turn",
+}
+_ABOVE_ZERO = {
+    "audio_in_sample_rate",
+    "start_timeout_secs",
+    "pipeline_timeout_secs",
+    "processor_timeout_secs",
+    "media_timeout_secs",
+    "send_timeout_secs",
+    "mark_timeout_secs",
+    "time_limit_secs",
+}
+# A message holds 100 ms: with less ahead each would come when the one before it has been heard.
+_AT_LEAST = {"lead_secs": 0.1, "function_rounds_limit": 1}
+
 
 class TwilioParams(TransportParams):
     """Parameters of :class:`twilio_frames.transport.TwilioTransport`.
@@ -41,9 +71,9 @@ class TwilioParams(TransportParams):
     pipeline wants, which for :func:`twilio_frames.call.phone_worker` is the line's own.
 
     Parameters:
-        lead_secs: How far ahead of the caller's ear Twilio is kept in audio: a stall of the event
-            loop shorter than this is not heard. Grows by itself after longer ones. An interruption
-            throws the lead away.
+        lead_secs: How far ahead of the caller's ear Twilio is kept in audio, 0.1 or more: a stall
+            of the event loop shorter than this is not heard. Grows by itself after longer ones. An
+            interruption throws the lead away.
         holds: Whether the bot falls silent as soon as the caller makes a sound, before it is clear
             whether it is an interruption. If it is none, the bot says on what was held.
         hold_secs: How long after the end of the caller's sound the bot waits at most for that to
@@ -80,6 +110,10 @@ class TwilioParams(TransportParams):
             takes its own ``step_secs`` of what is nearly silent together, 40 ms in the middle of
             speech, and everything else at once.
         longest_gap_secs: Holes in the caller's audio are filled with silence up to this length.
+
+    Raises:
+        ConfigurationError: A name is none of these, a value cannot work, or a phone line cannot
+            fulfil it.
     """
 
     audio_in_enabled: bool = True
@@ -92,7 +126,7 @@ class TwilioParams(TransportParams):
     holds: bool = True
     hold_secs: float = 1.0
     cut_mark: str = "\N{EM DASH}"
-    function_rounds_limit: int | None = Field(default=8, ge=1)
+    function_rounds_limit: int | None = 8
     apology: str = APOLOGY
     start_timeout_secs: float = 10.0
     pipeline_timeout_secs: float | None = 10.0
@@ -108,24 +142,60 @@ class TwilioParams(TransportParams):
     audio_in_step_secs: float = 0.04
     longest_gap_secs: float = 5.0
 
+    if not TYPE_CHECKING:  # Checkers go on knowing every name.
+
+        def __init__(self, **settings: Any):
+            check_known("TwilioParams", settings, type(self).model_fields, INSTEAD)
+            _refuse_impossible(settings)
+            try:
+                super().__init__(**settings)
+            except ValidationError as error:
+                raise _spoken(error, type(self)) from None
+            check_params(self)
+            for name, reason in WITHOUT_EFFECT.items():
+                usual = {TwilioParams.model_fields[name].default, None}
+                if getattr(self, name) not in usual:
+                    logger.warning(f"TwilioParams.{name} has no effect: {reason}")
+
+        def __setattr__(self, name: str, value: object):
+            check_known("TwilioParams", [name], type(self).model_fields, _INSTEAD_OF_SETTING)
+            super().__setattr__(name, value)
+
+
+_INSTEAD_OF_SETTING = INSTEAD | {
+    "add_wav_header": "`create_transport()` makes Pipecat's own transports; put "
+    "`TwilioTransport(runner_args.websocket, params)` in its place"
+}
+
 
 def check_params(params: TwilioParams) -> None:
-    """Warns of parameters that make no difference.
+    """Refuses what no phone line can fulfil, whether it was passed or assigned.
 
     Raises:
-        ConfigurationError: If there is one that a phone line cannot fulfil.
+        ConfigurationError: If there is such a parameter, or one that cannot work.
     """
-    for name, (possible, reason) in IMPOSSIBLE.items():
-        if getattr(params, name) != possible:
-            got = getattr(params, name)
-            raise ConfigurationError(f"expected {possible!r} at `{name}`, got {got}: {reason}")
+    if not isinstance(params, TwilioParams):
+        raise ConfigurationError(
+            f"expected TwilioParams, got {type(params).__name__}: they take the place of Pipecat's"
+        )
+    _refuse_impossible(dict(params))
+    check_settings(params, above_zero=_ABOVE_ZERO, at_least=_AT_LEAST)
     mixer = params.audio_out_mixer
     if isinstance(mixer, Mapping) and set(mixer) != {None}:
         raise ConfigurationError(
             "expected one mixer, or {None: mixer}, at `audio_out_mixer`, got mixers of other "
             f"destinations: {_ONE_LISTENER}"
         )
-    for name, reason in WITHOUT_EFFECT.items():
-        usual = {TwilioParams.model_fields[name].default, None}
-        if getattr(params, name) not in usual:
-            logger.warning(f"TwilioParams.{name} has no effect: {reason}")
+
+
+def _refuse_impossible(settings: Mapping[str, Any]) -> None:
+    for name, (possible, reason) in IMPOSSIBLE.items():
+        if (got := settings.get(name, possible)) != possible:
+            raise ConfigurationError(f"expected {possible!r} at `{name}`, got {got}: {reason}")
+
+
+def _spoken(error: ValidationError, kind: type[TwilioParams]) -> ConfigurationError:
+    first = error.errors(include_url=False, include_input=True)[0]
+    name = str(first["loc"][0])
+    reason = wrong_kind(name, first["input"], kind.model_fields[name].annotation)
+    return ConfigurationError(reason or f"expected another value at {name}: {first['msg']}")

@@ -5,6 +5,7 @@ from enum import Enum
 
 from twilio_frames.answering import Answer, AnsweredBy, AnswerPhrases, AnswerReason
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.processors.clips import Clip
 from twilio_frames.processors.greeting import Greeting
 
@@ -69,12 +70,7 @@ class AnswerPolicy:
     phrases: AnswerPhrases = field(default_factory=AnswerPhrases)
 
     def __post_init__(self) -> None:
-        for name in (name for name in self.__slots__ if name.endswith("_secs")):
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(
-                    f"expected {name} above 0, got {getattr(self, name):g}: seconds"
-                )
-
+        check_settings(self, above_zero=[name for name in self.__slots__ if name.endswith("_secs")])
         for name in ("voicemail", "screening"):
             said = getattr(self, name)
             if isinstance(said, str) and not said.strip():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from twilio_frames.call.caller import Withheld
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.rest.numbers import normalise_number
 from twilio_frames.twiml import Hangup, Reject, Say, Verb
 
@@ -44,6 +45,7 @@ class CallerRules:
     answer: str = "busy"
 
     def __post_init__(self):
+        check_settings(self, at_least={"at_once": 1, "per_hour": 1})
         for name in ("blocked", "allowed"):
             for number, entry in enumerate(getattr(self, name) or ()):
                 if _normal(entry) is None:
@@ -51,12 +53,6 @@ class CallerRules:
                         f"expected callers such as +14155550100, +1900*, sip:bob@example.com or "
                         f"anonymous in {name}, got something else at place {number}"
                     )
-        for name in ("at_once", "per_hour"):
-            most = getattr(self, name)
-            if most is not None and most < 1:
-                raise ConfigurationError(
-                    f"expected {name} of at least 1, or None for any number, got {most}"
-                )
         if not self.answer.strip():
             raise ConfigurationError("expected busy, rejected or a text as the answer, got none")
 

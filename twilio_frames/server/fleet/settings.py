@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.fleet.memory import MemoryRegister
 from twilio_frames.fleet.register import Register
 from twilio_frames.fleet.sqlite import SqliteRegister
@@ -74,6 +75,7 @@ class FleetSettings:
     resumes: bool | None = None
 
     def __post_init__(self) -> None:
+        check_settings(self, above_zero=("register_secs", "lease_secs"))
         if isinstance(self.register, str) and _scheme(self.register) not in _SCHEMES:
             raise ConfigurationError(
                 "expected a register such as sqlite:///var/lib/bot/register.db or "
@@ -107,8 +109,6 @@ class FleetSettings:
             raise ConfigurationError(
                 f"expected without_register to be alone or busy, got {self.without_register!r}"
             )
-        if min(self.register_secs, self.lease_secs) <= 0:
-            raise ConfigurationError("expected register_secs and lease_secs above 0")
 
     @property
     def is_shared(self) -> bool:

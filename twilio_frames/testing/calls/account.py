@@ -7,6 +7,8 @@ https://www.twilio.com/docs/api/errors
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
+from twilio_frames.errors.settings import check_settings
+
 _TEXTS = {
     10004: "Call concurrency limit exceeded",
     13227: "Geographic permission needed to call this number",
@@ -33,6 +35,9 @@ class StartDelays:
     connect: float = 0.0
     first_media: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_settings(self)
+
     @classmethod
     def measured(cls) -> "StartDelays":
         """As on live calls: 365 ms to the connection, and 200 ms more to the first audio."""
@@ -52,6 +57,9 @@ class CallbackDisorder:
 
     swapped: float = 0.0
     repeated: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, at_most={"swapped": 1, "repeated": 1})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +99,13 @@ class AccountRules:
     kind: str = "Full"
     voice_webhooks: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     payment_result: str = "payment-connector-error"
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            above_zero=("calls_per_second",),
+            at_most={"answers_lost": 1, "requests_lost": 1},
+        )
 
     def refusal(self, *, to_number: str, from_number: str, calls: int) -> int | None:
         """The error code a new call is refused with, if it is.

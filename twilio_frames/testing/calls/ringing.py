@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twilio_frames.errors import CallFailedError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.testing.callers.caller import Caller
 from twilio_frames.testing.callers.ear import Ear
 from twilio_frames.testing.callers.voice import Voice
@@ -46,6 +47,9 @@ class CallerOptions:
     seconds: float = DEFAULT_SECS
     microphone: Voice | None = None
     taps: Sequence[Tap] = ()
+
+    def __post_init__(self) -> None:
+        check_settings(self, above_zero=("seconds",), signed=("noise_level", "seed"))
 
 
 @asynccontextmanager

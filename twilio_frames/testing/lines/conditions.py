@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.testing.lines.route import Route, Stall
 
 T = TypeVar("T")
@@ -61,6 +62,9 @@ class LineConditions:
     echo_delay: float = 0.2
     comfort_noise: float | None = None
     is_over_a_law: bool = False
+
+    def __post_init__(self) -> None:
+        check_settings(self, above_zero=("reading_rate",), signed=("echo_level", "comfort_noise"))
 
     @classmethod
     def one_way(cls, delay: float, *, jitter: float = 0.0) -> "LineConditions":

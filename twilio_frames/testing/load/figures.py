@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.testing.lines.timekeeping import LATE_P99, Timekeeping
 
 
@@ -213,6 +214,9 @@ class QualityLimits:
     failed: int = 0
     unanswered: float = 0.02
     lateness: float = LATE_P99
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def trusts(self, result: LoadResult) -> bool:
         """Whether the simulator kept time well enough for the figures to be the bot's."""

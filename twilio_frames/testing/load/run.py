@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.testing.calls.signing import Signing
 from twilio_frames.testing.calls.webhooks import Webhooks, client_session
 from twilio_frames.testing.exchange import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN
@@ -64,6 +64,11 @@ class LoadPlan:
     account_sid: str = DEFAULT_ACCOUNT_SID
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_settings(
+            self, at_least={"calls": 1}, above_zero=("seconds", "call_secs"), signed=("seed",)
+        )
+
     @property
     def ramp_secs(self) -> float:
         """Seconds over which the calls are made."""
@@ -92,8 +97,6 @@ async def run_load(
         MissingExtraError: If words are to be said and the ``local`` extra is not installed.
     """
     ringable_scheme(plan.url)
-    if plan.calls < 1:
-        raise ConfigurationError(f"expected at least one call, got {plan.calls}")
     phrase_set = phrase_set or await prepare(seed=plan.seed)
     signing = Signing(auth_token=plan.auth_token)
     async with client_session() as session:

@@ -6,6 +6,7 @@ Times are seconds on the clock of the ear.
 import random
 from dataclasses import dataclass, field
 
+from twilio_frames.errors.settings import check_settings
 from twilio_frames.testing.callers.ear import JOINING_PAUSE, Spell
 from twilio_frames.testing.callers.voice import FRAME_SECS
 from twilio_frames.testing.load.ear import ArithmeticEar
@@ -27,6 +28,9 @@ class CallerBehaviour:
     interrupting: float = 0.25
     patience: float = 10.0
     pause: float = 0.8
+
+    def __post_init__(self) -> None:
+        check_settings(self, at_most={"interrupting": 1})
 
 
 @dataclass(slots=True)
