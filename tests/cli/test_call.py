@@ -257,12 +257,19 @@ async def test_own_bot_that_returns_at_once_is_told(capsys):
     assert "the bot was never heard: it ended the call after" in capsys.readouterr().out
 
 
-def test_bot_of_a_module_needs_its_name(capsys):
-    assert main(["call", "sync"]) == 1
+@pytest.mark.parametrize("name", ["sync", "https//h/x", "http:/x", "ws:"])
+def test_bot_of_a_module_needs_its_name(name, capsys):
+    assert main(["call", name]) == 1
 
     told = capsys.readouterr()
     assert "expected MODULE:BOT such as my_bot:bot, or a URL such as http" in told.err
     assert "Ringing" not in told.out
+
+
+@pytest.mark.parametrize("place", ["ftp://h/x", "json:bot", "no_such_bots:bot"])
+def test_nobody_is_rung_who_cannot_be(place, capsys):
+    assert main(["call", place]) == 1
+    assert "Ringing" not in capsys.readouterr().out
 
 
 async def test_bot_that_is_not_there_is_told(capsys):

@@ -10,9 +10,12 @@ from twilio_frames.cli.serve import load_bot
 from twilio_frames.cli.shown.console import showing_errors
 from twilio_frames.errors import ConfigurationError
 from twilio_frames.testing import Caller, SimulatedTwilio
+from twilio_frames.testing.streams.upgrade import ringable_scheme
 
 if TYPE_CHECKING:
     from twilio_frames.testing.phone.witness import Witness
+
+_SCHEMES = ("http", "https", "ws", "wss")
 
 
 class Reached:
@@ -62,12 +65,14 @@ async def reached(place: str, twilio: SimulatedTwilio) -> AsyncIterator[Reached]
     Raises:
         ConfigurationError: If there is no such bot.
     """
-    if ":" not in place:
+    scheme, colon, _ = place.partition(":")
+    if not colon or ("://" not in place and scheme in _SCHEMES):
         raise ConfigurationError(
             "expected MODULE:BOT such as my_bot:bot, or a URL such as "
             f"http://localhost:8000/twiml, got {place!r}"
         )
     if "://" in place:
+        ringable_scheme(place)
         yield Reached(place)
         return
     bot = load_bot(place)
