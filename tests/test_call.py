@@ -197,6 +197,27 @@ async def test_hang_up_without_pipeline(phone: Phone):
     assert rest.hung_up == ["CA1"]
 
 
+async def test_option_that_run_does_not_have_is_refused(phone: Phone):
+    await phone.ring(lambda call: call.run(Pipeline([call.transport.input()]), greting="Hello"))
+
+    with pytest.raises(ConfigurationError, match="did you mean 'greeting'"):
+        (await phone.outcome()).result()
+
+
+async def test_call_counts_as_answered_with_its_pipeline_or_its_end(phone: Phone):
+    answered: list[bool] = []
+
+    async def bot(call: Call) -> None:
+        answered.append(call.was_answered)
+        await call.hang_up()
+        answered.append(call.was_answered)
+
+    await phone.ring(bot)
+    (await phone.outcome()).result()
+
+    assert answered == [False, True]
+
+
 async def test_rest_without_credentials_is_refused(phone: Phone):
     await phone.ring(lambda call: call.hang_up(by_rest=True))
 

@@ -12,8 +12,9 @@ from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.utils.tracing.setup import is_tracing_available
 
-from twilio_frames.call import phone_worker
+from twilio_frames.call import Call, phone_worker
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.worker import check_options, worker_for
 
 
 @pytest.fixture
@@ -75,3 +76,19 @@ def test_tracing_without_opentelemetry_is_said(warnings: list[str]):
     assert [("pipecat-ai[tracing]" in text) for text in warnings] == (
         [] if is_tracing_available() else [True]
     )
+
+
+def test_option_that_is_none_names_its_neighbour():
+    with pytest.raises(ConfigurationError, match=r"no option 'observer': did you"):
+        phone_worker(Pipeline([IdentityFilter()]), observer=[])
+    check_options(Call.run, ["greeting", "idle_timeout_secs"])
+    with pytest.raises(ConfigurationError, match=r"Call.run\(\) has .*'greting': did .*'greeting'"):
+        check_options(Call.run, ["greting"])
+
+
+def test_worker_has_its_options_already():
+    worker = phone_worker(Pipeline([IdentityFilter()]))
+
+    assert worker_for(worker, {}) is worker
+    with pytest.raises(ConfigurationError, match="got a worker: give them to phone_worker"):
+        worker_for(worker, {"idle_timeout_secs": 3})

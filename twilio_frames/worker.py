@@ -1,5 +1,7 @@
 """A Pipecat worker for a pipeline that talks over the telephone."""
 
+from collections.abc import Callable, Iterable
+from inspect import signature
 from typing import Any
 
 from loguru import logger
@@ -11,9 +13,10 @@ from pipecat.utils.tracing.setup import is_tracing_available
 from twilio_frames.audio import SAMPLE_RATE
 from twilio_frames.calllog.direct import add_observers
 from twilio_frames.errors import ConfigurationError
+from twilio_frames.errors.settings import check_known
 from twilio_frames.processors.pipeline.gates import parts_in
 
-__all__ = ["phone_worker"]
+__all__ = ["check_options", "phone_worker", "worker_for"]
 
 _RATES: dict[str, Any] = {"audio_in_sample_rate": SAMPLE_RATE, "audio_out_sample_rate": SAMPLE_RATE}
 
@@ -33,8 +36,10 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
             :class:`twilio_frames.calllog.CallLog` may be among its ``observers``.
 
     Raises:
-        ConfigurationError: If tracing is asked for without the turn tracking it consists of.
+        ConfigurationError: If tracing is asked for without the turn tracking it consists of, or an
+            option is none.
     """
+    check_options(phone_worker, options)
     observers = options.pop("observers", None) or []
     defaults: dict[str, Any] = {
         "enable_rtvi": False,
@@ -45,6 +50,32 @@ def phone_worker(pipeline: BasePipeline, **options: Any) -> PipelineWorker:
     worker = PipelineWorker(pipeline, **(defaults | options), params=params)
     add_observers(worker, observers)
     return worker
+
+
+def worker_for(pipeline: BasePipeline | PipelineWorker, options: dict[str, Any]) -> PipelineWorker:
+    """Gives the worker of a pipeline, or the one that was made for it already.
+
+    Raises:
+        ConfigurationError: If such a one is to have options.
+    """
+    if not isinstance(pipeline, PipelineWorker):
+        return phone_worker(pipeline, **options)
+    if options:
+        raise ConfigurationError(
+            f"expected a pipeline beside {', '.join(sorted(options))}, got a worker: give them to "
+            "phone_worker()"
+        )
+    return pipeline
+
+
+def check_options(function: Callable[..., object], options: Iterable[str]) -> None:
+    """Refuses an option that neither ``PipelineWorker`` has nor the function that hands it on.
+
+    Raises:
+        ConfigurationError: Names it, and what it may have been meant for.
+    """
+    known = {*signature(function).parameters, *signature(PipelineWorker).parameters}
+    check_known(f"{function.__qualname__}()", options, known)
 
 
 def _at_phone_rates(params: PipelineParams | None) -> PipelineParams:

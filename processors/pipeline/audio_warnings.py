@@ -31,6 +31,7 @@ from twilio_frames.processors.pipeline.gates import parts_in
 
 __all__ = [
     "advise_on_audio",
+    "advise_on_ends",
     "advise_on_recognisers",
     "advise_on_speech",
     "advise_on_vads",
@@ -57,6 +58,8 @@ _USUAL = (
     "set sample_rate=8000 at the service, or leave it out and give the worker "
     "PipelineParams(audio_out_sample_rate=8000), as phone_worker() does"
 )
+
+_LISTENERS = (STTService, VADProcessor, LLMUserAggregator)
 
 _told: set[tuple[str, str | int]] = set()
 
@@ -98,6 +101,28 @@ def _wants_audio(processor: FrameProcessor) -> Iterator[tuple[str, str]]:
                 "Take phone_turn_strategies(), and PhoneVAD(endpointing=Endpointing.SMART_TURN) "
                 "ahead of the recogniser",
             )
+
+
+def advise_on_ends(pipeline: FrameProcessor, hears: FrameProcessor, speaks: FrameProcessor) -> None:
+    """Warns where a transport's output is in no pipeline, or its input is not though some listen.
+
+    Args:
+        pipeline: The pipeline.
+        hears: The transport's input.
+        speaks: Its output.
+    """
+    if speaks.previous is None:
+        _tell(
+            ("output", ""),
+            "`call.transport.output()` is not in the pipeline: nobody hears the bot; put it behind "
+            "the voice",
+        )
+    if hears.previous is None and any(isinstance(one, _LISTENERS) for one in parts_in(pipeline)):
+        _tell(
+            ("input", ""),
+            "`call.transport.input()` is not in the pipeline: the bot does not hear the caller; "
+            "put it first",
+        )
 
 
 def advise_on_vads(vad: FrameProcessor) -> None:

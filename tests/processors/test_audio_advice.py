@@ -23,7 +23,11 @@ from tests.processors.output_rig import FakeLine
 from tests.transport.bots import Tap
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.mulaw_output import MulawOutput
-from twilio_frames.processors.pipeline.audio_warnings import forget_advice, passes_audio
+from twilio_frames.processors.pipeline.audio_warnings import (
+    advise_on_ends,
+    forget_advice,
+    passes_audio,
+)
 from twilio_frames.processors.stt import UtteranceSTTService
 from twilio_frames.processors.vad import PhoneVAD
 from twilio_frames.transport import TwilioParams
@@ -139,3 +143,19 @@ def test_recognisers_tell_whether_they_let_audio_pass():
     """Kept by Pipecat under a name of its own."""
     assert not passes_audio(Parrot())
     assert passes_audio(Parrot(audio_passthrough=True))
+
+
+def test_half_of_a_transport_that_stands_in_no_pipeline_is_named(advice: list[str]):
+    hears, speaks = Tap(), Tap()
+    advise_on_ends(Pipeline([hears, Parrot(), speaks]), hears, speaks)
+    # An announcement hears nobody.
+    advise_on_ends(Pipeline([Tap(), speaks]), Tap(), speaks)
+    assert advice == []
+
+    advise_on_ends(Pipeline([hears, Parrot()]), hears, Tap())
+    advise_on_ends(Pipeline([Pipeline([Parrot()]), speaks]), Tap(), speaks)
+
+    assert [text.partition(":")[0] for text in advice] == [
+        "`call.transport.output()` is not in the pipeline",
+        "`call.transport.input()` is not in the pipeline",
+    ]

@@ -28,6 +28,7 @@ class FakeCall:
 
     def __init__(self):
         self.call_sid = "CA1"
+        self.was_answered = True
         self.end_reason: CallEndReason | None = None
         self.transport = FakeTransport()
         self.ended = asyncio.Event()
@@ -181,3 +182,17 @@ async def test_bot_without_a_pipeline_has_less_time(monkeypatch: pytest.MonkeyPa
 
     async with asyncio.timeout(5):
         await carry(bot, call)
+
+
+@pytest.mark.parametrize("was_answered", [True, False])
+async def test_bot_that_returns_without_a_pipeline_is_told(
+    was_answered: bool, log_lines: list[str]
+):
+    async def hasty(_: Call) -> None:
+        pass
+
+    call = FakeCall()
+    call.was_answered = was_answered
+    await carry(hasty, call)
+
+    assert any("without `await call.run(pipeline)`" in line for line in log_lines) != was_answered

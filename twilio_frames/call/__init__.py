@@ -31,6 +31,7 @@ from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.frames import CallEndReason
 from twilio_frames.processors.clips import Clip, SpeakClipFrame
 from twilio_frames.processors.greeting import Greeting
+from twilio_frames.processors.pipeline.audio_warnings import advise_on_ends
 from twilio_frames.processors.pipeline.gates import speech_gates
 from twilio_frames.processors.replies.goodbye import Goodbye
 from twilio_frames.protocol import Start
@@ -38,7 +39,7 @@ from twilio_frames.rest import TwilioRest
 from twilio_frames.running import PipelineRun
 from twilio_frames.transport import TwilioTransport
 from twilio_frames.transport.coming_up import why_not_up
-from twilio_frames.worker import phone_worker
+from twilio_frames.worker import check_options, phone_worker, worker_for
 
 __all__ = [
     "Attestation",
@@ -258,19 +259,21 @@ class Call(KnownCaller, OverheardCall, KeyedCall):
             options: Arguments of ``PipelineWorker``, with a pipeline only.
 
         Raises:
-            ConfigurationError: ``silence`` or ``time_limit`` stands beside a worker.
+            ConfigurationError: ``silence``, ``time_limit`` or an option of ``PipelineWorker``
+                stands beside a worker, or an option is none.
             CallFailedError: The pipeline did not come up: a processor raised where it was set up,
                 or at the ``StartFrame``, or one did not let it through. Or one held a later frame
                 up, and the caller heard nothing for too long.
             RestError: ``hang_up(by_rest=True)`` was asked for, and Twilio refused.
         """
+        check_options(self.run, options)
         pipeline, silence_watch = watched(
             pipeline, silence, time_limit, hang_up=self.hang_up, time_is_up=self._end_in_time
         )
         if silence_watch is not None:
             self.transport.add_watcher(silence_watch)
-        is_worker = isinstance(pipeline, PipelineWorker)
-        worker = pipeline if is_worker else phone_worker(pipeline, **options)
+        worker = worker_for(pipeline, options)
+        advise_on_ends(worker.pipeline, self.transport.input(), self.transport.output())
         if (frames := self._resume(worker, ask_again)) is not None:
             greeting, begin_with, answering = None, frames, None
         await self._begin_pipeline(worker, greeting, begin_with, answering)

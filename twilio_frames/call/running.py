@@ -48,8 +48,15 @@ class RunningCall:
         """The worker of the call's pipeline, while that runs."""
         self._runs = asyncio.Event()
         self._requests: set[asyncio.Task[Any]] = set()
-        self._has_run = False
+        self._has_run = self._is_redirected = False
         self._untold: deque[Frame] = deque(maxlen=self._MOST_UNTOLD)
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether a pipeline has run, the call is over, or it is on its way to something else."""
+        line = self.transport
+        is_gone = line.end_reason is not None or line.is_away or self._is_redirected
+        return self._has_run or line.pipeline_is_up or is_gone
 
     async def began(self, worker: PipelineWorker) -> None:
         """Take the worker of a pipeline that begins to run."""
@@ -154,6 +161,7 @@ class RunningCall:
         self._requests.add(request)
         request.add_done_callback(self._requested)
         await asyncio.shield(request)
+        self._is_redirected = True
 
     async def _give(self, rest: TwilioRest, *, url: str | None, twiml: str | None) -> None:
         try:

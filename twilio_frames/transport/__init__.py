@@ -91,6 +91,7 @@ class TwilioTransport(BaseTransport):
             name=f"{self}#input",
         )
         self._output = TwilioOutput(self._connection, self._params, name=f"{self}#output")
+        self._input.speaks, self._output.hears = self._output, self._input
         self._connection.on_away = self._went_away
         self._telling: set[asyncio.Task[None]] = set()
         self._handlers_context = copy_context()

@@ -42,6 +42,7 @@ from twilio_frames.frames import (
 )
 from twilio_frames.processors.output.function_rounds import FunctionRoundsOverFrame
 from twilio_frames.processors.output.line_sound import LineFilter
+from twilio_frames.processors.pipeline.audio_warnings import advise_on_ends
 from twilio_frames.processors.replies.empty import EmptyReplies
 from twilio_frames.processors.serializer import EventFrames
 from twilio_frames.processors.vad import AudioSteps, PhoneVAD
@@ -120,6 +121,8 @@ class TwilioInput(BaseInputTransport, LineListener):
         self._quiet: asyncio.Task[None] | None = None
         self.hears_silence = False
         """Whether the caller is not to be heard."""
+        self.speaks: FrameProcessor | None = None
+        """The output of the same transport."""
         self._held_up: ErrorFrame | None = None
         self._ended = False
         self._deaf = False
@@ -200,6 +203,8 @@ class TwilioInput(BaseInputTransport, LineListener):
 
     async def _pipeline_started(self) -> None:
         self._connection.checks.pipeline_is_up = True
+        if self.speaks is not None:
+            advise_on_ends(self.pipeline_worker.pipeline, self, self.speaks)
 
     async def _give_up(self, error: ErrorFrame) -> None:
         # Not here: the processor that failed waits for it, and this ends the pipeline.

@@ -12,10 +12,11 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
 from twilio_frames.frames import AudioGapFrame, BotHeldFrame, VendorSwitchedFrame
 from twilio_frames.processors.mulaw_output import MulawOutput
+from twilio_frames.processors.pipeline.audio_warnings import advise_on_ends
 from twilio_frames.transport.connection import MediaConnection
 from twilio_frames.transport.params import TwilioParams
 from twilio_frames.transport.playouts import Playouts
@@ -58,6 +59,8 @@ class TwilioOutput(MulawOutput):
         self._connection = connection
         self.followers = Audience(SpeechFollower, connection.taps.failures)
         """Who is told of speech."""
+        self.hears: FrameProcessor | None = None
+        """The input of the same transport."""
         self._playouts: Playouts | None = None
 
     @property
@@ -103,3 +106,5 @@ class TwilioOutput(MulawOutput):
 
     async def _pipeline_started(self, _worker: object, _frame: Frame) -> None:
         self._connection.checks.pipeline_is_up = True
+        if self.hears is not None:
+            advise_on_ends(self.pipeline_worker.pipeline, self.hears, self)

@@ -94,6 +94,11 @@ class Switchboard:
         except Exception as error:
             tell_failed(call.transport, error)
             raise
+        if not call.was_answered:
+            logger.bind(call_sid=call.call_sid).warning(
+                f"{call.call_sid}: the bot returned without `await call.run(pipeline)`, which ends "
+                "the call: nobody has heard or said anything"
+            )
 
     def _forget(self, carrier: asyncio.Task[None]) -> None:
         del self._calls[carrier]
