@@ -26,6 +26,7 @@ from twilio_frames.testing import Phone
     [
         ("dmeo", "twilio-frames [-h]", ": did you mean demo?"),
         ("demo --phne", "twilio-frames demo", "arguments: --phne: did you mean --phone?"),
+        ("demo -v", "twilio-frames demo", "-v: it stands ahead of the command"),
         ("doctor --jsn x", "twilio-frames doctor", "--jsn x: did you mean --json?"),
         ("doctor --jsn=x", "twilio-frames doctor", "--jsn=x: did you mean --json?"),
         ("completion fsih", "twilio-frames completion", ": did you mean fish?"),

@@ -111,7 +111,6 @@ def test_what_a_bot_lacks_is_named(source, reason, monkeypatch, tmp_path, capsys
     [
         ("deepgram", "httpx", "deepgram"),
         ("deepgram", "deepgram", "deepgram"),
-        ("deepgram.connection", "deepgram", "deepgram"),
         ("function_calls", "referencing", "openai"),
     ],
 )

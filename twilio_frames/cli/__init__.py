@@ -68,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.FAILED
 
 
+_AHEAD = ("-v", "--verbose", "--version")
+
+
 class _Parser(ArgumentParser):
     """Says what was meant where a command, a choice or an option is mistyped."""
 
@@ -90,6 +93,8 @@ class _Parser(ArgumentParser):
 
 
 def _meant(word: str, known: Sequence[str]) -> str:
+    if word in _AHEAD:
+        return ": it stands ahead of the command"
     near = get_close_matches(word.partition("=")[0], known, 1)
     return f": did you mean {near[0]}?" if near else ""
 
@@ -118,8 +123,7 @@ def parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(
-        "-v",
-        "--verbose",
+        *_AHEAD[:2],
         action="store_true",
         help="log to stderr what happens on a call, without the words",
     )
