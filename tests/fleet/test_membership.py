@@ -1,6 +1,7 @@
 """What a worker knows by itself while the register is gone, and tells it then."""
 
 import asyncio
+import time
 from itertools import count
 from typing import Any
 
@@ -307,4 +308,20 @@ async def test_whoever_asks_is_cancelled_if_that_was_ordered():
     asking.cancel()
     await asyncio.wait({asking})
     assert asking.cancelled()
+    assert not reach.is_gone
+
+
+@pytest.mark.real_time
+async def test_a_register_that_has_answered_while_the_loop_was_late_is_there():
+    reach = Reach(MemoryRegister(), 0.1)
+    answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def ask(_: object) -> str:
+        return await answered
+
+    asking = asyncio.create_task(reach.ask(ask, "nothing"))
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.05, answered.set_result, "an answer")
+    loop.call_later(0.01, time.sleep, 0.3)
+    assert await asking == "an answer"
     assert not reach.is_gone

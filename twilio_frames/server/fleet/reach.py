@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loguru import logger
 
@@ -14,6 +14,7 @@ __all__ = ["Reach"]
 
 _Value = TypeVar("_Value")
 
+_STEPS = 5
 _GONE_SECS = 3.0
 """How long nobody asks a register that has failed, but for the probes, which come oftener."""
 
@@ -71,18 +72,26 @@ async def _in_time(answer: "Awaitable[_Value]", secs: float) -> _Value:
     Raises:
         TimeoutError: Nothing has.
     """
-    task = asyncio.current_task()
-    ordered = task.cancelling() if task is not None else 0
+    # In a task of its own, which may end as it likes. What has come while the event loop was late
+    # is not read yet: so time is counted in steps, of which a late loop takes one.
+    asking = asyncio.ensure_future(answer)
+    asking.add_done_callback(_seen)
     try:
-        async with asyncio.timeout(secs):
-            return await answer
-    except asyncio.CancelledError as error:
-        # On Python 3.11 Pipecat puts another ``wait_for()`` in asyncio's place. If time is up just
-        # as that has its result, it raises a kind of ``CancelledError`` that ``timeout()`` there
-        # does not know for its own: whoever asks would end, though nobody has cancelled it.
-        if task is None or task.cancelling() > ordered:
-            raise
-        raise TimeoutError from error
+        for _ in range(_STEPS):
+            if not (await asyncio.wait({asking}, timeout=secs / _STEPS))[0]:
+                continue
+            if asking.cancelled():
+                break
+            return asking.result()
+    finally:
+        asking.cancel()
+    raise TimeoutError
+
+
+def _seen(asking: "asyncio.Future[Any]") -> None:
+    """Has asyncio not complain of what was given up."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _named(register: Register) -> str:

@@ -147,7 +147,8 @@ class FleetSettings:
             return SqliteRegister(path, patience_secs=patience_secs)
         from twilio_frames.fleet.redis import RedisRegister
 
-        return RedisRegister(register, patience_secs=patience_secs)
+        # Whoever asks gives up sooner, and does not take a late event loop for a slow register.
+        return RedisRegister(register, patience_secs=4 * patience_secs)
 
 
 _SCHEMES = ("sqlite", "redis", "rediss", "unix")
