@@ -24,11 +24,23 @@ from pipecat.services.settings import LLMSettings
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.tracing.service_decorators import traced_llm
 
+from twilio_frames.errors import BotFailedError
 from twilio_frames.pipecat_internals import call_event_handler
 from twilio_frames.processors.replies.apology import APOLOGY, ReplyApology
 from twilio_frames.processors.replies.empty import is_answer, may_be_empty
 
 __all__ = ["ApologyFrame", "PythonLLMService"]
+
+_NO_WORDS = (
+    "expected respond() to say something, got no words: yield some, or give the service "
+    "may_be_silent=True where a response may only act"
+)
+_responding = set["asyncio.Task[object] | None"]()
+
+
+def is_responding() -> bool:
+    """Whether this is awaited in a ``respond()``: frames for its pipeline wait behind it."""
+    return asyncio.current_task() in _responding
 
 
 @dataclass
@@ -77,6 +89,14 @@ class PythonLLMService(LLMService):
     does nothing is reported as an error of the pipeline, the caller hears the apology, and the call
     goes on. It does something if it pushes a ``TTSSpeakFrame``, a clip or the call's end itself.
 
+    A response that only acts on the call is one of a service with ``may_be_silent=True``. What
+    takes the caller's time, digits or a transfer, goes into a task of its own: while ``respond()``
+    runs, what is said for it would wait::
+
+            async def respond(self, context):
+                yield "One moment, I put you through."
+                self.create_task(self.call.transfer("+12125550123"))
+
     Example::
 
         class Echo(PythonLLMService):
@@ -100,7 +120,7 @@ class PythonLLMService(LLMService):
         Args:
             apology: Said when a response fails; empty to stay silent.
             time_limit: Seconds that ``respond()`` may take for each piece of text.
-            may_be_silent: Whether ``respond()`` may say nothing on purpose, where it hangs up by
+            may_be_silent: Whether ``respond()`` may say nothing on purpose, where it only acts, by
                 ``call.hang_up()`` say, or leaves the caller to their thoughts.
             **kwargs: Passed to Pipecat's ``LLMService``.
         """
@@ -154,7 +174,7 @@ class PythonLLMService(LLMService):
             self._has_answered = self.may_be_silent or may_be_empty(context)
             await self._push_response(context)
             if not self._has_answered:
-                await self._apologise("expected respond() to say something, got no words")
+                await self._apologise(_NO_WORDS, BotFailedError(_NO_WORDS))
         except TimeoutError as error:
             await call_event_handler(self, "on_completion_timeout")
             await self._apologise("respond() took too long", error)
@@ -166,6 +186,8 @@ class PythonLLMService(LLMService):
         self._said = ""
         await self.start_ttfb_metrics()
         pieces = self.respond(context)
+        task = asyncio.current_task()
+        _responding.add(task)
         try:
             while (piece := await self._next_piece(pieces)) is not None:
                 await self.stop_ttfb_metrics()
@@ -173,6 +195,7 @@ class PythonLLMService(LLMService):
                     self._said += piece
                     await self.push_frame(LLMTextFrame(piece))
         finally:
+            _responding.discard(task)
             if isinstance(pieces, AsyncGenerator):
                 await pieces.aclose()
 

@@ -28,14 +28,16 @@ from tests.processors.fallback_rig import asked, running, vendors
 from tests.vendors.faults import bad_day
 from tests.waiting import time_passes
 from twilio_frames.call import Call
+from twilio_frames.errors import BotFailedError
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.fallback import LLMFallback, VendorState
-from twilio_frames.processors.llm import PythonLLMService
+from twilio_frames.processors.llm import PythonLLMService, is_responding
 from twilio_frames.processors.replies.apology import APOLOGY
 from twilio_frames.processors.replies.empty import EmptyReplies, is_speakable
 from twilio_frames.processors.replies.filler import FillerFrame
 from twilio_frames.processors.tts import PythonTTSService, SpeechChunk
 from twilio_frames.testing.phone import Phone
+from twilio_frames.testing.phone.mistakes import mistake_of
 
 NOTHING = [[], [""], [" ", "\n\n"], ["\u200b"], ["..."], [" \N{EM DASH} "]]
 
@@ -134,7 +136,8 @@ async def test_response_of_own_code_without_words_is_apologised_for(pieces: list
 
     assert said(down).endswith("Sorry.")
     assert isinstance(down[-1], LLMFullResponseEndFrame)
-    assert errors(up) == ["expected respond() to say something, got no words"]
+    (reason,) = errors(up)
+    assert reason.startswith("expected respond() to say something, got no words: ")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +163,31 @@ async def test_own_code_may_be_silent_if_it_says_so():
 
     assert said(down) == ""
     assert errors(up) == []
+
+
+async def test_own_code_without_words_is_told_what_to_do():
+    _, up = await run_test(Own(), frames_to_send=[asked()])
+
+    (error,) = [frame for frame in up if isinstance(frame, ErrorFrame)]
+    assert "may_be_silent=True" in error.error
+    assert isinstance(mistake_of(error), BotFailedError)
+
+
+async def test_response_knows_what_is_awaited_in_it_and_what_is_a_task_of_its_own():
+    seen: list[bool] = []
+
+    class Acting(PythonLLMService):
+        async def respond(self, context: LLMContext) -> AsyncIterator[str]:
+            async def act() -> None:
+                seen.append(is_responding())
+
+            await act()
+            await asyncio.create_task(act())
+            yield "Done."
+
+    await run_test(Acting(), frames_to_send=[asked()])
+
+    assert [*seen, is_responding()] == [True, False, False]
 
 
 async def test_behind_a_result_there_may_be_nothing_to_say():
@@ -309,7 +337,7 @@ async def test_own_llm_beside_our_parts_is_apologised_for_once(phone: Phone):
         pipeline = Pipeline([*parts, call.transport.output(), context.assistant()])
         await call.run(pipeline, begin_with=[TTSSpeakFrame("Hello.")])
 
-    async with phone.text(bot) as talk:
+    async with phone.text(bot, keep_errors=True) as talk:
         await talk.reply()
         assert await talk.say("When do you open?") == "Sorry."
         llm.pieces = ["At nine."]

@@ -19,7 +19,7 @@ from pipecat.workers.runner import WorkerRunner
 from tests.testing.bots import TinyBot, serving, tone
 from tests.waiting import others_run
 from twilio_frames.call import Call
-from twilio_frames.errors import BotFailedError, CallFailedError
+from twilio_frames.errors import BotFailedError, CallFailedError, ConfigurationError
 from twilio_frames.local.tts import EspeakTTSService
 from twilio_frames.processors.context import PhoneContextAggregator
 from twilio_frames.processors.llm import PythonLLMService
@@ -51,6 +51,25 @@ async def pricing(call: Call) -> None:
     context = PhoneContextAggregator()
     parts = [context.user(), Pricing(), EspeakTTSService(), call.transport.output()]
     pipeline = Pipeline([call.transport.input(), *parts, context.assistant()])
+    await call.run(pipeline, begin_with=[LLMRunFrame()])
+
+
+class Cashier(PythonLLMService):
+    """Asks for digits where what it says for it would come behind them."""
+
+    def __init__(self, call: Call):
+        super().__init__(may_be_silent=True)
+        self.call = call
+
+    async def respond(self, context) -> AsyncIterator[str]:
+        await self.call.collect_digits(length=4, prompt="Your PIN, please.")
+        yield "Thank you."
+
+
+async def cashier(call: Call) -> None:
+    parts = [Cashier(call), EspeakTTSService(), call.transport.output()]
+    context = PhoneContextAggregator()
+    pipeline = Pipeline([call.transport.input(), context.user(), *parts])
     await call.run(pipeline, begin_with=[LLMRunFrame()])
 
 
@@ -448,3 +467,8 @@ def test_test_that_fails_beside_a_call_ends(beside):
 
     assert not thread.is_alive()
     assert [str(error) for error in raised] == ["one of them failed"]
+
+
+async def test_digits_that_would_hold_up_their_own_prompt_are_refused(phone: Phone):
+    with pytest.raises(ConfigurationError, match=r"self\.create_task\("):
+        await phone.ring(cashier)

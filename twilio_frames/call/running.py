@@ -13,6 +13,7 @@ from twilio_frames.call.detours import STOP_SECS
 from twilio_frames.errors import ConfigurationError, RestError
 from twilio_frames.frames import CallEndReason, SaidSoFarFrame
 from twilio_frames.pipecat_internals import name_trace
+from twilio_frames.processors.llm import is_responding
 from twilio_frames.rest import TwilioRest
 from twilio_frames.transport import TwilioTransport
 
@@ -107,8 +108,26 @@ class RunningCall:
         """
         await (await self.running_worker()).queue_frame(TTSSpeakFrame(text))
 
+    def refuse_in_response(self) -> None:
+        """Refuse what waits for the pipeline while a ``respond()`` of its own holds that up.
+
+        Raises:
+            ConfigurationError: It is awaited there.
+        """
+        if is_responding():
+            raise ConfigurationError(
+                "expected a task for what has to be said first, got it awaited in respond(), which "
+                "holds that up: do it in self.create_task(...), with may_be_silent=True where "
+                "respond() says nothing"
+            )
+
     async def said_so_far(self) -> None:
-        """Wait until what has been said was heard, or nobody hears it any more."""
+        """Wait until what has been said was heard, or nobody hears it any more.
+
+        Raises:
+            ConfigurationError: It is awaited in a ``respond()``.
+        """
+        self.refuse_in_response()
         if self.worker is None or self.transport.end_reason is not None:
             return
         frame = SaidSoFarFrame()

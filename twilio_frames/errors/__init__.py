@@ -16,7 +16,7 @@
     ├── ClipError                              speech could not be recorded ahead of its call
     ├── DetourError                            a call left its stream, and all did not go well
     └── CallFailedError                        a call could not be carried out
-        └── BotFailedError                     because the bot broke off
+        └── BotFailedError                     because the bot failed
 
 What the *other* side does wrong on a stream is never an exception: it is a value, see
 ``twilio_frames.protocol.Violation``.
@@ -172,4 +172,4 @@ class CallFailedError(TwilioFramesError):
 
 
 class BotFailedError(CallFailedError):
-    """A bot broke off, by what is no exception of its own."""
+    """A bot failed, by what is no exception of its own."""

@@ -78,6 +78,7 @@ class KeyedCall(CallControl):
             ConfigurationError: What is asked for makes no sense, or no pipeline runs.
             RestError: Twilio's recording could not be paused; nothing has been asked.
         """
+        self.refuse_in_response()
         request = request_for(
             length,
             confirm,
