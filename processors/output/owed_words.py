@@ -16,6 +16,7 @@ from pipecat.pipeline.service_switcher import ServiceSwitcher
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.tts_service import TTSService
 
+from twilio_frames.frames import ServiceStopFrame
 from twilio_frames.processors.pipeline.gates import parts_around, parts_in
 from twilio_frames.processors.pipeline.patience import waited_for
 
@@ -59,7 +60,9 @@ class OwedWords:
         self._told.set()
 
     async def _takes(self, _: FrameProcessor, frame: Frame) -> None:
-        if not isinstance(frame, InterruptionFrame) or not self._is_awaiting():
+        if not isinstance(frame, InterruptionFrame) or isinstance(frame, ServiceStopFrame):
+            return
+        if not self._is_awaiting():
             return
         await self._fall_silent()
         now = time.monotonic()

@@ -310,7 +310,7 @@ def test_bound_follows_the_systems():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"max_connections": 100}, "max_connections above max_calls"),
+        ({"max_connections": 100}, "above max_calls"),
         ({"request_secs": 0}, "request_secs"),
         ({"keep_alive_secs": -1}, "keep_alive_secs"),
     ],

@@ -119,7 +119,7 @@ async def test_a_call_of_which_nothing_is_left_is_apologised_for_by_whoever_is_a
     open_site: Open,
 ):
     register: Any = LossyRegister()
-    site = await open_site(fleet=FleetSettings(register=register))
+    site = await open_site(fleet=FleetSettings(register=register, resumes=False))
     other = Membership(FleetSettings(register=register, worker="w2"), token_secs=60.0)
     token = await other.issue("CA1", StreamKind.NEW, "", room=None)
     assert await other.redeem(token or "", "CA1") is not None
