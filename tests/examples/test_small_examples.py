@@ -115,7 +115,7 @@ async def test_functions_are_called(phone: Phone, monkeypatch: pytest.MonkeyPatc
 
         async def caller(telephone: Caller) -> None:
             await ordering("a large latte please")(telephone)
-            await telephone.say("goodbye")
+            await telephone.say("a small latte please")
             assert await telephone.wait_for_end() is CallEnd.BOT_HUNG_UP
 
         call = await phone.ring(function_calls.bot, caller)
