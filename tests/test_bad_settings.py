@@ -55,5 +55,6 @@ def test_text_that_may_be_a_secret_is_not_repeated():
 
     with pytest.raises(ConfigurationError, match="expected key to be a text or None, got int"):
         check_settings(Door(key=1234))  # pyright: ignore[reportArgumentType] Wrong.
+    check_settings(Door(is_open=1))  # pyright: ignore[reportArgumentType] As good as True.
     with pytest.raises(ConfigurationError, match="is_open to be True or False, got str"):
         check_settings(Door(is_open="sesame"))  # pyright: ignore[reportArgumentType] Wrong.

@@ -101,6 +101,8 @@ def _is_of(kind: type, value: object) -> bool:
         return kind is NoneType and value is None
     if isinstance(value, bool):
         return kind is bool
+    if kind is bool:
+        return value in (0, 1)
     return isinstance(value, _KINDS[kind][0])
 
 
