@@ -126,7 +126,9 @@ class ServerState:
 
     async def lines_taken(self) -> int:
         """How many calls there are, those that are about to start counted in."""
-        return self.lines_held + await self.fleet.reserved()
+        coming = await self.fleet.reserved()
+        # Counted behind the question: while it was asked, others have taken lines.
+        return self.lines_held + coming
 
     @property
     def lines_held(self) -> int:
