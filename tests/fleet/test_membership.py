@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -27,8 +28,8 @@ def register() -> LossyRegister:
     return LossyRegister()
 
 
-def member(register: Any, name: str = "w1") -> Membership:
-    settings = FleetSettings(register=register, worker=name)
+def member(register: Any, name: str = "w1", near: Any = None) -> Membership:
+    settings = FleetSettings(register=register, near_register=near, worker=name)
     return Membership(settings, token_secs=60.0)
 
 
@@ -246,6 +247,24 @@ async def test_what_others_have_gone_on_with_is_not_believed_without_the_registe
     for named, is_issued in ((other.name, False), (worker.name, True)):
         token = await worker.issue("CA1", StreamKind.RESUME, "http://x", room=None, named=named)
         assert (token is not None) is is_issued
+
+
+async def test_a_ticket_that_twilio_was_not_told_of_leaves_no_doubt_whose_a_call_is(
+    register: LossyRegister,
+):
+    """Who was asked first may have issued it, and have been too slow to answer."""
+    near = MemoryRegister()
+    worker, slow, asked = (member(register, name, near) for name in ("w1", "w2", "w3"))
+    await taken(worker)
+    await saved(worker, b"kept")
+    await worker.end("CA1", "line lost", goes_on=True, has_failed=False)
+    register.is_gone = True
+    resume = partial(asked.issue, "CA1", StreamKind.RESUME, "http://x", room=None)
+    assert await slow.issue("CA1", StreamKind.RESUME, "http://x", room=None, named=worker.name)
+    standing = await asked.standing("CA1", worker.name)
+    assert standing is not None
+    assert await resume(named=worker.name) is not None
+    assert await resume(named="w4 of another machine") is None
 
 
 async def test_the_bot_before_ends_nothing_of_the_next_one_of_the_same_worker(

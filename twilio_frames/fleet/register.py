@@ -215,6 +215,16 @@ class Standing:
         """Greater in the register that knows more of the call."""
         return self.fence, bool(self.ended), self.has_snapshot
 
+    def may_be_at(self, named: str | None) -> bool:
+        """Whether nobody has had the call since, by whom the address names that Twilio has.
+
+        Its latest ticket may have been told to nobody: then that is who has it, or had it.
+
+        Args:
+            named: Whom that address names; None where that does not matter.
+        """
+        return named in (None, self.named, self.owner)
+
     def is_ahead_of(self, other: "Standing | None") -> bool:
         """Whether this register knows of a bot of the call's of which the other does not."""
         is_newer = other is None or (other.fence, other.has_begun) < (self.fence, True)

@@ -214,7 +214,7 @@ class Membership:
         if kind is StreamKind.RESUME:
             # Who has any other call, and by which fence, the far register alone knows.
             here, there = await self._standings(call_sid)
-            is_last = here is not None and (there is not None or named in (None, here.named))
+            is_last = here is not None and (there is not None or here.may_be_at(named))
             return here is not None and is_last and here.is_ahead_of(there)
         return kind is not StreamKind.NEW or self.settings.without_register != "busy"
 
@@ -299,8 +299,8 @@ class Membership:
         await self._tell_of_ends(call_sid)
         far = await self._ask_far(lambda r: r.standing(call_sid), None)
         near = await self._near.ask(lambda r: r.standing(call_sid), None)
-        if named is not None and self.is_out_of_reach and near is not None:
-            near = near if near.named == named else None
+        if self.is_out_of_reach and near is not None and not near.may_be_at(named):
+            near = None
         known = [one for one in (far, near) if one is not None]
         # What has happened while the far one was gone, the near one may know alone.
         return max(known, key=lambda one: one.recency, default=None)
