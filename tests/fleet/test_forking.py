@@ -94,6 +94,19 @@ async def test_one_that_takes_too_long_to_be_copied_can_be_killed():
         assert await process.wait() == -signal.SIGKILL
 
 
+async def test_a_signal_waits_for_a_copy_that_is_not_known_of_yet():
+    async with copied() as server:
+        ear, mouth = os.pipe()
+        process = server.fork({"OWN": "waits"}, {"SAY": mouth})
+        os.close(mouth)
+        # It is there, and this loop has not read so.
+        assert os.read(ear, 4096)
+        os.close(ear)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == -signal.SIGTERM
+        assert not server.is_gone
+
+
 async def test_whoever_is_closed_ends_behind_its_last_copy():
     async with copied() as server:
         process, _ = await told_by(server, "waits")

@@ -155,6 +155,7 @@ class ForkedProcess:
         self.pid = 0
         self._copied = copied
         self._handle = -1
+        self._owed: int | None = None
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> int | None:
@@ -162,7 +163,7 @@ class ForkedProcess:
         return await asyncio.shield(self._ended)
 
     def send_signal(self, number: int) -> None:
-        """Sends it a signal.
+        """Sends it a signal, as soon as it is there.
 
         Raises:
             ProcessLookupError: It has ended.
@@ -170,12 +171,17 @@ class ForkedProcess:
         if self._handle >= 0:
             signal.pidfd_send_signal(self._handle, number)
         elif not self._ended.done():
-            # It is no copy yet.
-            self._copied.send_signal(number)
+            self._owed = number
+            if number == signal.SIGKILL:
+                # It may never be, where what is copied comes to no end.
+                self._copied.send_signal(number)
 
     def begin(self, pid: int, handle: int) -> None:
         """Takes note that it is there."""
         self.pid, self._handle = pid, handle
+        if self._owed is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.send_signal(self._owed)
 
     def end(self, status: int | None) -> None:
         """Takes note that it is gone."""
