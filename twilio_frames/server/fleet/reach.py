@@ -4,17 +4,17 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from loguru import logger
 
 from twilio_frames.fleet.register import Register, RegisterError
+from twilio_frames.processors.pipeline.patience import waited_for
 
 __all__ = ["Reach"]
 
 _Value = TypeVar("_Value")
 
-_STEPS = 5
 _GONE_SECS = 3.0
 """How long nobody asks a register that has failed, but for the probes, which come oftener."""
 
@@ -72,26 +72,22 @@ async def _in_time(answer: "Awaitable[_Value]", secs: float) -> _Value:
     Raises:
         TimeoutError: Nothing has.
     """
-    # In a task of its own, which may end as it likes. What has come while the event loop was late
-    # is not read yet: so time is counted in steps, of which a late loop takes one.
-    asking = asyncio.ensure_future(answer)
-    asking.add_done_callback(_seen)
+    # In a task of its own, which may end as it likes.
+    asking, news = asyncio.ensure_future(answer), asyncio.Event()
+
+    def ended(asked: "asyncio.Future[_Value]") -> None:
+        news.set()
+        if not asked.cancelled():
+            # Of what is given up nobody asks, and asyncio is not to complain of that.
+            asked.exception()
+
+    asking.add_done_callback(ended)
     try:
-        for _ in range(_STEPS):
-            if not (await asyncio.wait({asking}, timeout=secs / _STEPS))[0]:
-                continue
-            if asking.cancelled():
-                break
+        if await waited_for(asking.done, news, secs) and not asking.cancelled():
             return asking.result()
     finally:
         asking.cancel()
     raise TimeoutError
-
-
-def _seen(asking: "asyncio.Future[Any]") -> None:
-    """Has asyncio not complain of what was given up."""
-    if not asking.cancelled():
-        asking.exception()
 
 
 def _named(register: Register) -> str:
