@@ -23,7 +23,11 @@ USED = {
     "pipecat.utils.base_object.BaseObject": {"_register_event_handler", "_call_event_handler"},
     "pipecat.processors.frame_processor.FrameProcessor": {"_task_manager"},
     "pipecat.pipeline.worker.PipelineWorker": {"_observer"},
-    "pipecat.pipeline.worker_observer.WorkerObserver": {"_observers"},
+    "pipecat.pipeline.worker_observer.WorkerObserver": {
+        "_create_proxy",
+        "_observers",
+        "_proxies",
+    },
     "pipecat.utils.tracing.turn_trace_observer.TurnTraceObserver": {"_conversation_id"},
     "pipecat.pipeline.parallel_pipeline.ParallelPipeline": {"_parallel_push_frame", "_seen_ids"},
     "pipecat.pipeline.service_switcher.ServiceSwitcherStrategy": {"_active_service"},
@@ -83,7 +87,7 @@ USED = {
 
 # What subclasses fill in, in the place where they do.
 FILLED_IN = {
-    "calllog.direct._Distributor": {"_create_proxy", "_proxies", "_proxy_task_handler"},
+    "calllog.direct._Distributor": {"_create_proxy", "_proxy_task_handler"},
     "local.tts.EspeakTTSService": {"_update_settings"},
     "processors.fallback.switch.Fallback": {"_make_pipeline_definitions"},
     "processors.turns.eager.PhoneTurnStopStrategy": {"_stop_secs_warned"},

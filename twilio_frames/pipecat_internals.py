@@ -84,6 +84,12 @@ def observers_of(observer: "WorkerObserver") -> "Sequence[BaseObserver]":
     return observer._observers
 
 
+def tell_first(observer: "WorkerObserver", new: "BaseObserver") -> None:
+    """Has one told that comes to a running pipeline as its first; Pipecat 1.12 tells it nothing."""
+    if observer._proxies is not None and new not in observer._proxies:
+        observer._proxies[new] = observer._create_proxy(new)
+
+
 def name_trace(worker: "PipelineWorker", name: str) -> None:
     """Names a worker's trace that has no name: in public it gets one where the worker is made."""
     observer = worker.turn_trace_observer

@@ -18,7 +18,7 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.pipeline.worker_observer import Proxy, WorkerObserver
 
-from twilio_frames.pipecat_internals import observer_of, observers_of, set_observer
+from twilio_frames.pipecat_internals import observer_of, observers_of, set_observer, tell_first
 from twilio_frames.transport.taps import Failures
 
 MOST_WAITING = 20_000
@@ -72,9 +72,7 @@ class _Distributor(WorkerObserver):
 
     def add_observer(self, observer: BaseObserver) -> None:
         super().add_observer(observer)
-        # Pipecat 1.12 tells nothing to one that comes to a running pipeline as its first.
-        if self._proxies is not None and observer not in self._proxies:
-            self._proxies[observer] = self._create_proxy(observer)
+        tell_first(self, observer)
 
     async def on_push_frame(self, data: FramePushed) -> None:
         for log in self.logs:
