@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ _FLAGS = (
     "--remote-debugging-port=0",
 )
 _SECS = 30.0
+
+
+class NavigatedError(AssertionError):
+    """The page that was asked has made room for another."""
 
 
 class Page:
@@ -64,6 +68,8 @@ class Page:
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         async with asyncio.timeout(_SECS * 3):
             told = await self._answers[number]
+        if "navigated" in told.get("error", {}).get("message", ""):
+            raise NavigatedError(method)
         assert "error" not in told, f"{method}: {told['error']}"
         return told["result"]
 
@@ -83,14 +89,17 @@ class Page:
         return told["result"].get("value")
 
     async def wait_until(self, condition: str, seconds: float = _SECS) -> None:
-        """Waits until an expression of the page's is true."""
+        """Waits until an expression of the page's is true, or of one that it leads to."""
         code = f"""new Promise((done) => {{
             const until = performance.now() + {1000 * seconds};
             const look = () => ({condition}) ? done(true)
                 : performance.now() > until ? done(false) : setTimeout(look, 50);
             look();
         }})"""
-        is_true = await self.value(code)
+        is_true = None
+        while is_true is None:
+            with suppress(NavigatedError):
+                is_true = await self.value(code)
         assert is_true, f"waited {seconds:g} s for {condition}; the page says: {await self.text()}"
 
     async def text(self) -> str:
