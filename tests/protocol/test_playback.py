@@ -415,6 +415,6 @@ def test_what_begins_late_at_twilio_plays_late():
         playback.mark_echoed(f"{place}", now=10.1 + place + late)
         playback.mark_echoed(f"{place} too", now=10.2 + place + late + 0.03)
         assert playback.late_secs == pytest.approx(late)
-    # Of what has just begun nobody knows yet.
+    # Of what has just begun nobody knows yet: at most as late as any.
     playback.audio_sent(800, now=14.0, mark="new")
-    assert playback.late_secs == playback.round_trip == pytest.approx(0.02)
+    assert playback.late_secs == pytest.approx(0.15)
