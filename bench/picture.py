@@ -45,24 +45,29 @@ def _panel(
 
 def draw_line(title: str, points: Sequence[tuple[float, float]], path: Path) -> None:
     """Draws a line through points; both axes begin at 0."""
-    width, height, left, bottom = 1000, 420, 80, 60
+    width, height, left, bottom, top = 1000, 420, 80, 360, 60
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
     draw.text((left, 16), title, fill=_INK, font=_FONT)
     most_x = max(x for x, _ in points) or 1.0
     most_y = 1.2 * max(y for _, y in points) or 1.0
-    scaled = [
-        (
-            left + (width - left - 30) * x / most_x,
-            height - bottom - (height - bottom - 60) * y / most_y,
-        )
-        for x, y in points
-    ]
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        y = height - bottom - share * (height - bottom - 60)
-        draw.line((left, y, width - 30, y), fill=_RULE)
-        draw.text((10, y - 10), f"{share * most_y:.0f}", fill=_SOFT, font=_SMALL)
-        x = left + share * (width - left - 30)
-        draw.text((x - 20, height - bottom + 10), f"{share * most_x:,.0f}", fill=_SOFT, font=_SMALL)
-    draw.line(scaled, fill=_COLOURS[0], width=3)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + (width - left - 40) * x / most_x, bottom - (bottom - top) * y / most_y
+
+    for value in _round_values(most_y):
+        _, y = place(0, value)
+        draw.line((left, y, width - 40, y), fill=_RULE)
+        draw.text((left - 10, y), f"{value:,g}", fill=_SOFT, font=_SMALL, anchor="rm")
+    for value in _round_values(most_x):
+        x, _ = place(value, 0)
+        draw.text((x, bottom + 10), f"{value:,g}", fill=_SOFT, font=_SMALL, anchor="mt")
+    draw.line([place(x, y) for x, y in points], fill=_COLOURS[0], width=3)
     image.save(path, optimize=True)
+
+
+def _round_values(most: float) -> list[float]:
+    """Three to seven values for an axis, from 0 on: steps of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(most))
+    step = next(part * power for part in (0.2, 0.5, 1, 2) if most / (part * power) <= 6)
+    return [number * step for number in range(int(most / step) + 1)]
