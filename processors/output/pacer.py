@@ -124,10 +124,13 @@ class OutputPacer:
         self.wake()
 
     def words_ahead(self) -> list[tuple[float, object]]:
-        """The words that Twilio has, and by when each is heard to its end, ``time.monotonic()``."""
-        if self.is_held or self._is_cutting:
-            return []
+        """The words that Twilio has, and by when each is heard to its end, ``time.monotonic()``.
+
+        None while nobody knows: until a mark has told how late Twilio plays, say.
+        """
         late, plays_at = self._line.playback.late_secs, self._sent.plays_at
+        if self.is_held or self._is_cutting or late == math.inf:
+            return []
         return [(plays_at(at) + late, word) for at, word in self.queue.words_sent()]
 
     async def heard_out(self) -> None:

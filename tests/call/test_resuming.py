@@ -335,6 +335,20 @@ async def test_the_end_of_a_later_stream_tells_nothing_of_what_an_earlier_one_ca
     await kept.keeper.close()
 
 
+async def test_when_words_are_heard_is_written_as_soon_as_it_is_known():
+    """A stream's first mark tells how late Twilio plays it."""
+    kept = Kept(ASKED)
+    await kept.happens(*reply("One two."))
+    kept.line.word_sent()
+    await asyncio.sleep(0.1)
+    kept.line.ahead = [(time.monotonic() + 0.3, word) for word in heard("two")]
+    await kept.happens(*heard("One"))
+    resumed = Resumed.read(kept.snapshot, kept.progress, "CA1", {"MZ1": time.time() + 0.25})
+    assert resumed is not None
+    assert (resumed.heard, resumed.rest) == ("One two.", "")
+    await kept.keeper.close()
+
+
 async def test_a_word_is_written_down_when_it_is_sent():
     """So it is known however soon its worker is killed, be its mark on the way."""
     kept = Kept(ASKED)

@@ -409,6 +409,7 @@ def test_vernier_divides_what_the_caller_audio_leaves_open():
 def test_what_begins_late_at_twilio_plays_late():
     """By the time that its first message took, whatever others took before."""
     playback = Playback()
+    assert playback.late_secs == math.inf, "no mark has told"
     for place, late in enumerate((0.02, 0.12)):
         playback.audio_sent(800, now=10.0 + place, mark=f"{place}")
         playback.audio_sent(800, now=10.0 + place, mark=f"{place} too")

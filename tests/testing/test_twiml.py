@@ -1,5 +1,8 @@
 """Calls that begin with a webhook, and what their TwiML makes of them."""
 
+import asyncio
+import time
+from datetime import datetime
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +15,7 @@ from tests.testing.bots import AUTH_TOKEN, TinyBot, Webhook, serving, tone
 from twilio_frames.errors import CallFailedError
 from twilio_frames.testing import CallEnd, SimulatedTwilio
 from twilio_frames.testing.calls.facts import Alert, StatusCallback
+from twilio_frames.testing.stream import MediaStream, StreamEnd
 from twilio_frames.testing.verbs import (
     ConnectStream,
     Dial,
@@ -142,6 +146,31 @@ async def test_status_callbacks_tell_the_call(twilio):
         "012"
     )
     assert all(status.are_signed)
+
+
+async def test_stream_is_heard_until_the_time_that_its_callback_tells(twilio, monkeypatch):
+    """However late this process is in seeing that it has ended."""
+    wait_for_end = MediaStream.wait_for_end
+
+    async def late(stream: MediaStream) -> StreamEnd:
+        end = await wait_for_end(stream)
+        await asyncio.sleep(0.3)
+        return end
+
+    async def speak(bot: TinyBot) -> None:
+        await bot.play(tone(5))
+        asyncio.get_running_loop().call_later(1, lambda: asyncio.ensure_future(hang_up(bot)))
+
+    monkeypatch.setattr(MediaStream, "wait_for_end", late)
+    status = Webhook()
+    connect = CONNECT.replace('url="/stream"', 'url="/stream" statusCallback="/status"')
+    async with serving(TinyBot(speak), Webhook(connect), status) as host:
+        async with twilio.call(f"http://{host}/twiml") as caller:
+            answered_at = time.time() - caller.now
+            await caller.wait_for_end(seconds=5)
+    (span,) = caller.result.heard_spans
+    told = datetime.fromisoformat(status.forms[-1]["Timestamp"]).timestamp()
+    assert answered_at + span.ended_at == pytest.approx(told, abs=0.02)
 
 
 async def test_stream_that_fails_is_told(twilio):

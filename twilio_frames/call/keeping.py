@@ -145,6 +145,7 @@ class CallKeeper(BaseObserver):
         self._is_stale = True
         self._kept = b""
         self._edition = self._saves = 0
+        self._has_told_ahead = False
         self._moved = asyncio.Event()
         self._on_silence: Callable[[], None] | None = None
         self._writing: list[asyncio.Task[None]] = []
@@ -257,7 +258,7 @@ class CallKeeper(BaseObserver):
                 self._seen.popitem(last=False)
             self._take(data.frame)
             self._look_for_silence()
-            if not (isinstance(data.frame, HeardTextFrame) and self._line.words_ahead()):
+            if not (isinstance(data.frame, HeardTextFrame) and self._tells_ahead()):
                 # When a word is heard was written when it was sent, and is again with the next.
                 self._there_is_more()
 
@@ -369,14 +370,20 @@ class CallKeeper(BaseObserver):
         }
         return json.dumps({name: value for name, value in told.items() if value}).encode()
 
+    def _tells_ahead(self) -> bool:
+        """Whether it has been written when words are heard, and will be."""
+        return self._has_told_ahead and bool(self._line.words_ahead())
+
     def _ahead(self) -> list[tuple[float, int]]:
         """When how many more words will have been heard, if nothing comes between, UTC."""
         since_1970 = time.time() - time.monotonic()
-        return [
+        ahead = [
             (round(since_1970 + heard_at, 3), words_in(word.text))
             for heard_at, word in self._line.words_ahead()
             if isinstance(word, HeardTextFrame)
         ]
+        self._has_told_ahead = bool(ahead)
+        return ahead
 
     def _snapshot(self) -> bytes:
         messages = list(self._context.messages) if self._context is not None else []

@@ -199,10 +199,11 @@ class Playback:
     def late_secs(self) -> float:
         """By how much Twilio plays behind :meth:`position` at most, as far as marks have told.
 
-        What has just begun may have been as late on its way as anything before.
+        What has just begun may have been as late on its way as anything before; before the first
+        mark nobody knows (infinity).
         """
         late = self._run.late_secs
-        return max(0.0, max(self._delays, default=0.0) if late == math.inf else late)
+        return max(0.0, max(self._delays, default=math.inf) if late == math.inf else late)
 
     @property
     def is_cutting(self) -> bool:

@@ -20,7 +20,6 @@ broke. What the bot sent before it closed still arrives.
 
 import asyncio
 import math
-import time
 from collections import deque
 from contextlib import suppress
 from enum import Enum
@@ -140,8 +139,6 @@ class MediaStream:
         self.start = start
         self.playback = Playback()
         self.end: StreamEnd | None = None
-        self.ended_at = math.inf
-        """When it ended, seconds since 1970."""
         self.close_code: int | None = None
         self.alerts: list[Alert] = []
         self.violations: list[Violation] = []
@@ -346,7 +343,7 @@ class MediaStream:
         if self.end is None:
             self.playback.advance(self._clock.samples)
             self._return_marks()
-            self.end, self.ended_at = end, time.time()
+            self.end = end
             if self._mark_timer is not None:
                 self._mark_timer.cancel()
             self._ended.set()

@@ -130,18 +130,20 @@ class StreamConnection:
 
     async def _close(self, stream: MediaStream) -> None:
         end = stream.end
+        # It is heard until it leaves the line, which is late where this process is.
         self._call.disconnect(stream)
+        ended_at = time.time()
         await stream.stop()
         for alert in stream.alerts:
             self._call.alert(alert)
         if end is StreamEnd.BROKEN:
             lost = Alert(code=31903, text="expected the bot to stay connected, lost the connection")
             self._call.alert(lost)
-            self._tell("stream-error", str(lost), at=stream.ended_at)
+            self._tell("stream-error", str(lost), at=ended_at)
         else:
             if end is StreamEnd.CLOSED_BY_BOT:
                 self._call.alert_account(_closed_by_bot())
-            self._tell("stream-stopped", at=stream.ended_at)
+            self._tell("stream-stopped", at=ended_at)
         self._call.log.note(
             "stream_closed",
             end=(end or StreamEnd.STOPPED).value,
