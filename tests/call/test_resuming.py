@@ -1,156 +1,24 @@
-"""What is kept of a call, and what a bot makes of it that goes on."""
+"""What a bot makes of a call that it goes on with."""
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
-    LLMFullResponseEndFrame,
-    LLMFullResponseStartFrame,
     LLMRunFrame,
-    LLMTextFrame,
     TTSSpeakFrame,
     UserStartedSpeakingFrame,
 )
-from pipecat.observers.base_observer import FramePushed
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from tests.waiting import time_passes
-from twilio_frames.call.keeping import CallKeeper, Place
-from twilio_frames.call.resuming import CallState, Resumed
-from twilio_frames.frames import CallEndReason
+from tests.call.resuming_rig import ASKED, GREETED, RUNS, Kept, Worker, heard, reply, texts
+from twilio_frames.call.resuming import Resumed
 from twilio_frames.processors.replies.goodbye import Goodbye
-from twilio_frames.processors.words import HeardTextFrame
-from twilio_frames.protocol import Start
-
-GREETED: list[dict[str, Any]] = [
-    {"role": "system", "content": "You take orders."},
-    {"role": "assistant", "content": "Hello."},
-]
-ASKED = [*GREETED, {"role": "user", "content": "A coffee."}]
-RUNS = [
-    *ASKED,
-    {
-        "role": "assistant",
-        "tool_calls": [
-            {"id": "call-1", "type": "function", "function": {"name": "order", "arguments": "{}"}}
-        ],
-    },
-    {"role": "tool", "content": "IN_PROGRESS", "tool_call_id": "call-1"},
-]
-
-
-class Line:
-    """A line that can be closed, and on which speech can be kept back."""
-
-    end_reason: CallEndReason | None = None
-    is_held = False
-    start = Start(stream_sid="MZ1")
-
-    def __init__(self) -> None:
-        self.ahead: list[tuple[float, object]] = []
-
-    def words_ahead(self) -> list[tuple[float, object]]:
-        return self.ahead
-
-    def when_word_sent(self, tell: Callable[[], None]) -> None:
-        self.word_sent = tell
-
-    def hold_speech(self, is_held: bool = True, *, by: str = "") -> None:
-        self.is_held = is_held
-
-    async def heard_out(self) -> None:
-        assert self.is_held
-
-    async def close(self, reason: CallEndReason, _: str) -> None:
-        self.end_reason = reason
-
-
-class Kept:
-    """A keeper, and what it has kept."""
-
-    def __init__(self, messages: Sequence[Any] = ()):
-        self.snapshot: bytes | None = None
-        self.progress = b""
-        self.snapshots = 0
-        self.is_gone = False
-        self.line = Line()
-        self.state = CallState()
-        self.context = LLMContext(list(messages))
-        self.places = [Place(save=self._save, is_found=lambda: True)]
-        given: Any = "CA1", {"from": "somebody"}, self.state, self.places, self.line
-        self.keeper = CallKeeper(*given)
-        self._source = FrameProcessor()
-        self.keeper.begin(self.context)
-
-    async def _save(self, snapshot: bytes | None, progress: bytes, _: int) -> bool:
-        if self.is_gone:
-            return False
-        self.snapshots += snapshot is not None
-        self.snapshot, self.progress = snapshot or self.snapshot, progress
-        return True
-
-    async def happens(self, *frames: Frame) -> None:
-        self.observe(*frames)
-        await time_passes(0.2)
-
-    def observe(self, *frames: Frame) -> None:
-        for frame in frames:
-            for _ in range(2):
-                self.keeper.observe(
-                    FramePushed(
-                        source=self._source,
-                        destination=self._source,
-                        frame=frame,
-                        direction=FrameDirection.DOWNSTREAM,
-                        timestamp=0,
-                    )
-                )
-
-    async def handed_over(self, within_secs: float) -> bool:
-        handed_over = await self.keeper.hand_over(within_secs)
-        assert handed_over is (self.line.end_reason is CallEndReason.HANDED_OVER)
-        assert not self.line.is_held
-        return handed_over
-
-    async def resumed(self) -> Resumed:
-        await time_passes(0.2)
-        await self.keeper.close()
-        resumed = Resumed.read(self.snapshot, self.progress, "CA1")
-        assert resumed is not None
-        return resumed
-
-
-class Worker:
-    """Runs nothing."""
-
-    async def add(self, _: object) -> None:
-        return
-
-    def add_observer(self, _: object) -> None:
-        return
-
-    remove_observer = add
-
-
-def heard(*words: str) -> list[HeardTextFrame]:
-    return [HeardTextFrame(word, "word") for word in words]
-
-
-def reply(*pieces: str, is_whole: bool = True) -> list[Frame]:
-    text = [LLMTextFrame(piece) for piece in pieces]
-    end = [LLMFullResponseEndFrame()] if is_whole else []
-    return [LLMFullResponseStartFrame(), *text, *end]
-
-
-def texts(frames: Sequence[Frame]) -> list[str]:
-    return [one.text if isinstance(one, TTSSpeakFrame) else type(one).__name__ for one in frames]
 
 
 async def test_what_is_left_of_a_sentence_is_said():
@@ -365,103 +233,3 @@ async def test_a_word_is_written_down_when_it_is_sent():
     assert resumed is not None
     assert (resumed.heard, resumed.rest) == ("One", "two three.")
     await kept.keeper.close()
-
-
-async def test_a_place_that_is_slow_holds_up_no_other():
-    kept = Kept(ASKED)
-    asked = 0
-
-    async def hang(*_: object) -> bool:
-        nonlocal asked
-        asked += 1
-        return await asyncio.Event().wait()
-
-    places = [Place(save=hang, is_found=lambda: True), *kept.places]
-    line: Any = kept.line
-    keeper = kept.keeper = CallKeeper("CA1", {}, kept.state, places, line)
-    keeper.begin(kept.context)
-    await kept.happens(*reply("One two."), *heard("One"))
-    assert json.loads(kept.progress)["heard"] == 1
-    await kept.happens(*heard("two."))
-    assert json.loads(kept.progress)["heard"] == 2
-    assert asked == 1
-    await keeper.close()
-
-
-async def test_what_cannot_be_kept_is_kept_with_the_next_word_and_not_handed_over():
-    kept = Kept(ASKED)
-    await kept.happens()
-    kept.is_gone = True
-    kept.context.add_message({"role": "assistant", "content": "Yes."})
-    await kept.happens(*reply("One ", "two."))
-    assert not await kept.handed_over(0.1)
-    kept.is_gone = False
-    await kept.happens(*heard("One"))
-    resumed = await kept.resumed()
-    assert list(resumed.messages) == kept.context.messages
-
-
-async def test_a_function_that_ran_is_told_of_as_one_of_which_nothing_is_known():
-    kept = Kept(RUNS)
-    await kept.happens()
-    resumed = await kept.resumed()
-    (function,) = resumed.functions
-    assert (function.name, function.arguments, function.key) == ("order", "{}", "CA1:call-1")
-    context = LLMContext()
-    resumed.restore(context)
-    assert "not known whether" in json.dumps(context.messages[-1])
-
-
-async def test_the_state_that_a_bot_asks_to_be_kept_is():
-    kept = Kept()
-    await kept.happens()
-    before = kept.snapshots
-    kept.state["cups"] = 2
-    kept.state["gone"] = 1
-    del kept.state["gone"]
-    resumed = await kept.resumed()
-    assert kept.snapshots == before + 1
-    assert dict(resumed.state) == {"cups": 2}
-    with pytest.raises(TypeError):
-        kept.state["now"] = object()
-
-
-async def test_with_each_word_only_what_is_small_is_written():
-    kept = Kept(ASKED)
-    await kept.happens(*reply("One two three."))
-    before = kept.snapshots
-    for word in ("One", "two"):
-        await kept.happens(*heard(word))
-    assert kept.snapshots == before
-    assert json.loads(kept.progress)["heard"] == 2
-
-
-async def test_a_long_memory_is_cut_at_its_oldest_turns():
-    long = [{"role": "user", "content": f"{number} " + "x" * 1000} for number in range(400)]
-    kept = Kept([GREETED[0], *long])
-    await kept.happens()
-    resumed = await kept.resumed()
-    assert kept.snapshot is not None
-    assert len(kept.snapshot) < 200_000
-    assert resumed.messages[0] == GREETED[0]
-    assert resumed.messages[-1] == long[-1]
-
-
-async def test_what_no_json_can_hold_is_left_out():
-    kept = Kept([*ASKED, {"role": "user", "content": object()}])
-    await kept.happens()
-    assert list((await kept.resumed()).messages) == ASKED
-
-
-@pytest.mark.parametrize(
-    "snapshot", [None, b"", b"{}", b"\xff", b'{"version": 99, "messages": []}', b"[]"]
-)
-def test_what_cannot_be_read_is_as_if_it_was_not_there(snapshot: bytes | None):
-    assert Resumed.read(snapshot, b"", "CA1") is None
-
-
-def test_a_call_of_which_nothing_was_heard_begins_as_a_new_one():
-    assert not Resumed().has_begun
-    assert not Resumed(messages=(GREETED[0],)).has_begun
-    assert Resumed(heard="Hel").has_begun
-    assert Resumed(caller_spoke=True).has_begun
