@@ -49,6 +49,7 @@ from fleet_processes import Fleet, Plan
 from loguru import logger
 from truth_words import TAIL, bare_word, said
 
+from twilio_frames.audio import MULAW_SILENCE, SAMPLE_RATE
 from twilio_frames.fleet.lag import LoopLag
 from twilio_frames.testing import CallResult, SimulatedTwilio
 from twilio_frames.testing.calls.account import StartDelays
@@ -215,7 +216,7 @@ def judge(
         is_cut: Whether it was cut off by whoever measures.
     """
     words = [word for text in texts_said for word in said(text)]
-    counts = times_heard(result.heard_bot, [word.mulaw[-TAIL:] for word in words])
+    counts = times_heard(without_holes(result), [word.mulaw[-TAIL:] for word in words])
     if is_cut:
         known = max((place for place, count in enumerate(counts, 1) if count), default=0)
         words, counts = words[:known], counts[:known]
@@ -241,6 +242,18 @@ def judge(
         streams=1 + max((span.stream for span in spans), default=0),
         errors=tuple(str(alert) for alert in result.errors if alert.code != _STREAM_LOST),
     )
+
+
+def without_holes(result: CallResult) -> bytes:
+    """What was heard of the bot, each stream's audio as if it had always come in time."""
+    heard, stream = bytearray(), 0
+    for span in result.heard_spans:
+        if span.stream != stream:
+            heard += bytes([MULAW_SILENCE]) * TAIL
+            stream = span.stream
+        begin = round(span.began_at * SAMPLE_RATE)
+        heard += result.heard_bot[begin : begin + span.end - span.begin]
+    return bytes(heard)
 
 
 def times_heard(ear: bytes, tails: Sequence[bytes]) -> list[int]:

@@ -39,6 +39,7 @@ _CLOCK_SECS = 0.002
 _DELAYS_KEPT = 16
 _MOST_MARKS = 4000
 _MOST_PLAYED = 100
+_LATEST_MARKS = 2
 _FRAME_SAMPLES = 160
 # What is sent with less than this ahead of it may find the buffer empty at Twilio: one message is
 # taken to be slower than another by no more than this.
@@ -113,8 +114,8 @@ class _Run:
     """
 
     began: _Interval | None = None
-    late_secs: float = math.inf
-    """By how much its marks came behind this side's copy, at least."""
+    delays: deque[float] = field(default_factory=lambda: deque[float](maxlen=_LATEST_MARKS))
+    """By how much its latest marks came behind this side's copy."""
     played: list[tuple[int, _Interval]] = field(default_factory=list[tuple[int, _Interval]])
 
     def began_by_now(self) -> _Interval | None:
@@ -200,10 +201,10 @@ class Playback:
         """By how much Twilio plays behind :meth:`position` at most, as far as marks have told.
 
         What has just begun may have been as late on its way as anything before; before the first
-        mark nobody knows (infinity).
+        mark nobody knows (infinity). It is later once the buffer has run empty at Twilio, so marks
+        from before that tell nothing, but one alone may itself have been late.
         """
-        late = self._run.late_secs
-        return max(0.0, max(self._delays, default=math.inf) if late == math.inf else late)
+        return max(0.0, min(self._run.delays, default=max(self._delays, default=math.inf)))
 
     @property
     def is_cutting(self) -> bool:
@@ -296,7 +297,7 @@ class Playback:
             return self._fence_echoed(self._cutting, mark)
         self._delays.append(now - mark.due_at)
         self.round_trip = min(self._delays)
-        mark.run.late_secs = min(mark.run.late_secs, self._delays[-1])
+        mark.run.delays.append(self._delays[-1])
         if mark.dated is not None:
             # Where a cut was is asked seldom, and all of them may tell then.
             mark.run.played.append((mark.position, mark.dated))
