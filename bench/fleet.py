@@ -78,6 +78,8 @@ class Heard:
         silences: When each stream ended, and seconds of silence, beyond what Twilio took for it.
         streams: How many it had.
         errors: What Twilio complained of, besides that streams were lost.
+        call_sid: Which it was.
+        ended_at: When its line ended.
     """
 
     is_whole: bool
@@ -88,6 +90,8 @@ class Heard:
     silences: tuple[tuple[float, float], ...] = ()
     streams: int = 0
     errors: tuple[str, ...] = ()
+    call_sid: str = ""
+    ended_at: float = 0.0
 
 
 class Lateness:
@@ -241,6 +245,8 @@ def judge(
         silences=tuple(silences),
         streams=1 + max((span.stream for span in spans), default=0),
         errors=tuple(str(alert) for alert in result.errors if alert.code != _STREAM_LOST),
+        call_sid=result.call_sid,
+        ended_at=began_at + result.seconds,
     )
 
 
@@ -355,7 +361,12 @@ def course_of(heard: Sequence[Heard], trouble: Trouble) -> list[tuple[float, str
     silences = sorted((one for each in heard for one in each.silences), key=lambda one: -one[1])
     longest = [(round(at - trouble.began, 1), f"{secs} s") for at, secs in silences[:20]]
     errors = [(math.inf, error) for one in heard for error in one.errors]
-    return sorted([*trouble.events, *longest, *errors])
+    lost = [
+        (round(one.ended_at - trouble.began, 1), f"{one.call_sid} is lost")
+        for one in heard
+        if not one.is_whole
+    ]
+    return sorted([*trouble.events, *longest, *lost, *errors])
 
 
 def main() -> None:
