@@ -1,6 +1,7 @@
 """Bots that do not end when they should, on a switchboard without a network."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -170,6 +171,32 @@ async def test_bot_that_was_given_up_counts_until_it_ends():
     "the bot goes on, and has no pipeline",
     "Nothing more: its line is free within seconds.",
 )
+@pytest.mark.parametrize(
+    ("end", "phase"), [(None, StreamPhase.FAILED), (CallEndReason.BOT_HUNG_UP, StreamPhase.ENDED)]
+)
+async def test_bot_that_is_cut_off_has_not_hung_up_unless_it_says_so(
+    end: CallEndReason | None, phase: StreamPhase
+):
+    """Also where a library swallows its cancellation: another worker may go on with the call."""
+    call, begun = FakeCall(), asyncio.Event()
+
+    async def bot(_: Call) -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        if end is not None:
+            call.end(end)
+
+    record = CallRecords().open("CA1")
+    board = Switchboard(bot)
+    carried = asyncio.create_task(board.carry(cast("Call", call), record))
+    await begun.wait()
+    await board.cancel()
+    await carried
+    assert call.transport.closed_for == [end or CallEndReason.ERROR]
+    assert record.phase is phase
+
+
 async def test_bot_without_a_pipeline_has_less_time(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Switchboard, "_WIND_UP_SECS", 60.0)
     monkeypatch.setattr(Switchboard, "_NO_PIPELINE_SECS", 0.02)

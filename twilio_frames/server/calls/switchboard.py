@@ -140,6 +140,9 @@ class Switchboard:
             log.warning(f"{call.call_sid}: the bot was cancelled")
             if call.end_reason is CallEndReason.HANDED_OVER:
                 reason = call.end_reason
+        elif carried.is_given_up:
+            # It has ended all the same, for a library may swallow that: it has not hung up.
+            reason = call.end_reason or CallEndReason.ERROR
         else:
             reason = call.end_reason or CallEndReason.BOT_HUNG_UP
         # Before the line is closed: Twilio asks at once how it ended.
@@ -162,7 +165,7 @@ class Switchboard:
         self.draining = True
         calls = dict(self._calls)
         for carried in calls.values():
-            carried.bot.cancel()
+            carried.is_given_up = carried.bot.cancel()
         if calls:
             await asyncio.wait(calls, timeout=self.CANCEL_SECS + 2.0)
 
@@ -177,6 +180,8 @@ class _Carried:
         self.began_at = asyncio.get_running_loop().time()
         self.bot: asyncio.Task[None]
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_given_up = False
+        """Whether its bot was cut off, however it takes that."""
         self.over = asyncio.Event()
         self.compartment = Compartment(self._break_out)
 
