@@ -166,11 +166,6 @@ async def test_bot_that_was_given_up_counts_until_it_ends():
     assert asked == 4
 
 
-@bad_day(
-    "bot",
-    "the bot goes on, and has no pipeline",
-    "Nothing more: its line is free within seconds.",
-)
 @pytest.mark.parametrize(
     ("end", "phase"), [(None, StreamPhase.FAILED), (CallEndReason.BOT_HUNG_UP, StreamPhase.ENDED)]
 )
@@ -197,6 +192,11 @@ async def test_bot_that_is_cut_off_has_not_hung_up_unless_it_says_so(
     assert record.phase is phase
 
 
+@bad_day(
+    "bot",
+    "the bot goes on, and has no pipeline",
+    "Nothing more: its line is free within seconds.",
+)
 async def test_bot_without_a_pipeline_has_less_time(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Switchboard, "_WIND_UP_SECS", 60.0)
     monkeypatch.setattr(Switchboard, "_NO_PIPELINE_SECS", 0.02)
