@@ -1,139 +1,30 @@
 """What a bot raises is the test's to see, and what a caller heard is never guessed from it."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable
 
 import pytest
-from aiohttp import web
-from fastapi import FastAPI, WebSocket
-from pipecat.frames.frames import ErrorFrame, LLMRunFrame, TTSSpeakFrame
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.frames.frames import ErrorFrame
 from pipecat.utils.errors import ErrorCategory
-from pipecat.workers.runner import WorkerRunner
 
 from tests.testing.bots import TinyBot, serving, tone
-from tests.waiting import others_run
-from twilio_frames.call import Call
-from twilio_frames.errors import BotFailedError, CallFailedError, ConfigurationError
-from twilio_frames.local.tts import EspeakTTSService
-from twilio_frames.processors.context import PhoneContextAggregator
-from twilio_frames.processors.llm import PythonLLMService
+from tests.testing.mistaken_bots import (
+    BOOKED,
+    PriceListError,
+    aiohttp_app,
+    cashier,
+    fail,
+    fastapi_app,
+    pricing,
+    raising,
+    stumbling,
+    throw,
+)
+from twilio_frames.errors import CallFailedError, ConfigurationError
 from twilio_frames.server import ServerSettings, create_app
 from twilio_frames.testing import Phone
 from twilio_frames.testing.phone.mistakes import mistake_of
-from twilio_frames.transport import TwilioTransport
-
-BOOKED = "Your table for two is booked."
-Handle = Callable[[TwilioTransport], Awaitable[None]]
-
-
-class PriceListError(Exception):
-    """What a bot of these tests raises."""
-
-
-async def raising(call: Call) -> None:
-    raise PriceListError("no price list")
-
-
-class Pricing(PythonLLMService):
-    async def respond(self, context) -> AsyncIterator[str]:
-        if context.get_messages():
-            raise PriceListError("no price list")
-        yield "What would you like?"
-
-
-async def pricing(call: Call) -> None:
-    context = PhoneContextAggregator()
-    parts = [context.user(), Pricing(), EspeakTTSService(), call.transport.output()]
-    pipeline = Pipeline([call.transport.input(), *parts, context.assistant()])
-    await call.run(pipeline, begin_with=[LLMRunFrame()])
-
-
-class Cashier(PythonLLMService):
-    """Asks for digits where what it says for it would come behind them."""
-
-    def __init__(self, call: Call):
-        super().__init__(may_be_silent=True)
-        self.call = call
-
-    async def respond(self, context) -> AsyncIterator[str]:
-        await self.call.collect_digits(length=4, prompt="Your PIN, please.")
-        yield "Thank you."
-
-
-async def cashier(call: Call) -> None:
-    parts = [Cashier(call), EspeakTTSService(), call.transport.output()]
-    context = PhoneContextAggregator()
-    pipeline = Pipeline([call.transport.input(), context.user(), *parts])
-    await call.run(pipeline, begin_with=[LLMRunFrame()])
-
-
-class Raising(FrameProcessor):
-    """Raises where the bot is to speak."""
-
-    def __init__(self, error: BaseException):
-        super().__init__()
-        self._error = error
-
-    async def process_frame(self, frame, direction):
-        await super().process_frame(frame, direction)
-        if isinstance(frame, TTSSpeakFrame):
-            raise self._error
-        await self.push_frame(frame, direction)
-
-
-def speaking(call: Call, *parts: FrameProcessor) -> Awaitable[object]:
-    line = [*parts, EspeakTTSService(), call.transport.output()]
-    pipeline = Pipeline([call.transport.input(), *line])
-    return call.run(pipeline, begin_with=[TTSSpeakFrame(BOOKED)])
-
-
-async def stumbling(call: Call) -> None:
-    await speaking(call, Raising(PriceListError("no price list")))
-
-
-async def speak(transport: TwilioTransport) -> None:
-    """A bot in an application of its own: nothing of this package but the transport."""
-    parts = [transport.input(), EspeakTTSService(), transport.output()]
-    params = PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000)
-    worker = PipelineWorker(Pipeline(parts), params=params, idle_timeout_secs=None)
-    await worker.queue_frame(TTSSpeakFrame(BOOKED))
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    await runner.run()
-
-
-async def fail(transport: TwilioTransport) -> None:
-    await transport.wait_for_start()
-    raise PriceListError("no price list")
-
-
-def fastapi_app(handle: Handle = speak) -> FastAPI:
-    app = FastAPI()
-
-    @app.websocket("/stream")
-    async def stream(websocket: WebSocket):
-        await websocket.accept()
-        await handle(TwilioTransport(websocket))
-
-    return app
-
-
-def aiohttp_app(handle: Handle = speak) -> web.Application:
-    async def stream(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await handle(TwilioTransport(socket))
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/stream", stream)
-    return app
 
 
 @pytest.mark.parametrize("bot", [raising, stumbling])
@@ -266,153 +157,6 @@ def test_fatal_error_is_a_mistake():
     frame.fatal = True
 
     assert isinstance(mistake_of(frame), CallFailedError)
-
-
-class OwnError(BaseException):
-    """Kept from every ``except Exception`` on its way."""
-
-
-NO_EXCEPTIONS = [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, SystemExit, OwnError]
-
-
-async def by_itself(call: Call, error: BaseException) -> None:
-    raise error
-
-
-async def by_a_processor(call: Call, error: BaseException) -> None:
-    await speaking(call, Raising(error))
-
-
-async def by_a_task_left_alone(call: Call, error: BaseException) -> None:
-    async def work() -> None:
-        raise error
-
-    call.task = asyncio.create_task(work())  # pyright: ignore[reportAttributeAccessIssue]
-    await speaking(call)
-
-
-async def by_a_timer(call: Call, error: BaseException) -> None:
-    asyncio.get_running_loop().call_later(0.0, throw, error)
-    await speaking(call)
-
-
-def throw(error: BaseException, *_: object) -> None:
-    raise error
-
-
-async def by_a_done_callback(call: Call, error: BaseException) -> None:
-    task = asyncio.create_task(others_run())
-    task.add_done_callback(lambda _: throw(error))
-    await speaking(call)
-
-
-async def by_an_event_handler(call: Call, error: BaseException) -> None:
-    async def connected(*_: object) -> None:
-        raise error
-
-    call.transport.add_event_handler("on_client_connected", connected)
-    await speaking(call)
-
-
-async def by_an_events_function(call: Call, error: BaseException) -> None:
-    call.transport.add_event_handler("on_call_ended", lambda *_: throw(error))
-    await speaking(call)
-
-
-async def by_a_task_of_pipecats(call: Call, error: BaseException) -> None:
-    class Works(FrameProcessor):
-        async def process_frame(self, frame, direction):
-            await super().process_frame(frame, direction)
-            if isinstance(frame, TTSSpeakFrame):
-                self.create_task(self.work())
-            await self.push_frame(frame, direction)
-
-        async def work(self) -> None:
-            raise error
-
-    await speaking(call, Works())
-
-
-WAYS = [
-    by_itself, by_a_processor, by_a_task_left_alone, by_a_timer, by_a_done_callback,
-    by_an_event_handler, by_an_events_function, by_a_task_of_pipecats,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-async def test_whatever_a_bot_raises_is_its_tests(phone: Phone, way):
-    with pytest.raises(PriceListError):
-        await phone.ring(partial(way, error=PriceListError("no price list")))
-
-
-@pytest.mark.parametrize("kind", NO_EXCEPTIONS)
-@pytest.mark.parametrize("way", [by_itself, by_a_processor], ids=lambda way: way.__name__)
-async def test_what_is_no_exception_is_its_tests(phone: Phone, way, kind):
-    error = kind()
-    call = await phone.ring(partial(way, error=error), keep_errors=True)
-
-    assert call.bot_errors == (error,)
-
-
-@pytest.mark.parametrize("way", [WAYS[0], *WAYS[2:]], ids=lambda way: way.__name__)
-async def test_exit_anywhere_is_its_tests(phone: Phone, way):
-    with pytest.raises(BotFailedError, match="SystemExit"):
-        await phone.ring(partial(way, error=SystemExit(3)))
-
-
-@pytest.mark.parametrize(
-    ("way", "kind"),
-    [(way, kind) for way in [*WAYS[:4], WAYS[-1]] for kind in (KeyboardInterrupt, PriceListError)]
-    + [(way, asyncio.CancelledError) for way in WAYS[:2]],
-)
-async def test_in_writing_it_is_its_tests_as_well(phone: Phone, way, kind):
-    error = kind()
-    async with phone.text(partial(way, error=error), keep_errors=True) as talk:
-        with contextlib.suppress(CallFailedError):
-            await talk.reply()
-
-    assert error in talk.bot_errors
-
-
-@pytest.mark.parametrize(
-    ("where", "kind"),
-    [
-        *[(where, kind) for where in ("task", "handler") for kind in (PriceListError, SystemExit)],
-        ("handler", asyncio.CancelledError),
-    ],
-)
-async def test_application_of_ones_own_has_it_in_its_test(phone: Phone, kind, where):
-    error = kind()
-
-    async def work() -> None:
-        raise error
-
-    async def handle(transport: TwilioTransport) -> None:
-        await transport.wait_for_start()
-        if where == "handler":
-            raise error
-        task = asyncio.create_task(work())
-        await speak(transport)
-        await asyncio.wait({task})
-
-    with pytest.raises(PriceListError if kind is PriceListError else BotFailedError):
-        await phone.ring(fastapi_app(handle), path="ws:/stream")
-
-
-async def test_what_a_bot_catches_is_none_of_its_tests(phone: Phone):
-    async def fail() -> None:
-        raise PriceListError("no price list")
-
-    async def bot(call: Call) -> None:
-        task = asyncio.create_task(fail())
-        waiting = asyncio.create_task(asyncio.Event().wait())
-        waiting.add_done_callback(lambda done: done.result())
-        await speaking(call)
-        waiting.cancel()
-        with contextlib.suppress(PriceListError):
-            await task
-
-    assert (await phone.ring(bot)).heard("table for two")
 
 
 class Failing:

@@ -165,7 +165,7 @@ class Switchboard:
         self.draining = True
         calls = dict(self._calls)
         for carried in calls.values():
-            carried.is_given_up = carried.bot.cancel()
+            carried.is_given_up |= carried.bot.cancel()
         if calls:
             await asyncio.wait(calls, timeout=self.CANCEL_SECS + 2.0)
 

@@ -45,7 +45,7 @@ class Owned:
         """Keeps how it stands in one register; None where that does not answer."""
         self.snapshot = self.snapshot if snapshot is None else snapshot
         self.progress, self.count = progress, max(self.count, count)
-        return await self._send(reach, snapshot, progress, count, is_probe=is_probe)
+        return await self._send(reach, snapshot, count, is_probe=is_probe)
 
     async def tell_of_end(self, reach: Reach) -> bool:
         """Tells how it has ended, and what was kept last; False where nobody answers."""
@@ -63,20 +63,14 @@ class Owned:
         if not self.count:
             return True
         # It changes nothing where that is there.
-        return await self._send(reach, self.snapshot, self.progress, self.count)
+        return await self._send(reach, self.snapshot, self.count)
 
     async def _send(
-        self,
-        reach: Reach,
-        snapshot: bytes | None,
-        progress: bytes,
-        count: int,
-        *,
-        is_probe: bool = False,
+        self, reach: Reach, snapshot: bytes | None, count: int, *, is_probe: bool = False
     ) -> bool | None:
         sid, fence, close = self.call_sid, self.fence, self.seal.close
         kept = close(snapshot, f"snapshot {sid}") if snapshot is not None else None
-        told = close(progress, f"progress {sid}") if progress else b""
+        told = close(self.progress, f"progress {sid}") if self.progress else b""
         number = (fence << _SAVES_BITS) + count
         return await reach.ask(
             lambda r: r.save(sid, fence, kept, told, number), None, is_probe=is_probe
