@@ -31,8 +31,8 @@ from twilio_frames.server import Call
 from twilio_frames.testing import Caller, Phone
 from twilio_frames.testing.speech import to_utterance
 
-LONGEST_SILENCE = 1.2
-"""Seconds that a sound may cost, behind its end."""
+LONGEST_SILENCE = 1.2 + 2 * 0.02
+"""Seconds that a sound may cost, behind its end; both are told by the packet."""
 # One sentence without a pause that could be taken for a hole.
 TEXT = "I have a small coffee and a large coffee and a small tea and a large tea and a small juice"
 ANSWER = "We open at eight in the morning and we close at six in the evening."

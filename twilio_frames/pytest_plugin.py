@@ -67,6 +67,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _VirtualTime:
+    def pytest_collection_finish(self) -> None:
+        """Has what espeak-ng says be the same sound in each run, whatever it said before."""
+        from twilio_frames.local.synthesiser import espeak_thread
+
+        espeak_thread.is_repeatable = True
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_asyncio_loop_factories(self, item: pytest.Item) -> dict[str, Callable[[], Any]]:
         """Gives the event loop of a test."""

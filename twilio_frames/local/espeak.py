@@ -5,6 +5,7 @@ from one thread (``synthesiser.py`` does). Declarations follow espeak-ng's publi
 (https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h).
 """
 
+import _ctypes
 import ctypes
 import os
 from collections.abc import Iterable
@@ -110,10 +111,20 @@ class Espeak:
                 f"({len(str(self._data_path))} characters), got error {self.sample_rate}: "
                 "reinstall espeakng-loader, in a folder with a shorter path if this is over 150"
             )
+        # espeak-ng begins with the time of day.
+        self._library.espeak_ng_SetRandSeed(1)
         self._pcm = bytearray()
         self._marks: list[Mark] = []
         # The library holds no reference to it.
         self._callback = _Callback(self._receive)
+
+    def close(self) -> None:
+        """Unloads the library, and with it what earlier texts left in it: an :class:`Espeak` that
+        is made now speaks its first text as the first of a process."""
+        self._library.espeak_Terminate()
+        # `ctypes` has no public way.
+        unload = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+        unload(self._library._handle)
 
     def synthesise(self, text: str, voice: Voice) -> tuple[bytes, list[Mark]]:
         """Speaks plain text.
@@ -192,6 +203,7 @@ def _declared(path: Path) -> ctypes.CDLL:
         ) from error
     integer, pointer = ctypes.c_int, ctypes.c_void_p
     library.espeak_Initialize.argtypes = [integer, integer, ctypes.c_char_p, integer]
+    library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
     library.espeak_SetSynthCallback.argtypes = [_Callback]
     library.espeak_SetSynthCallback.restype = None
     library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
