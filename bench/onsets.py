@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from loguru import logger
 from noises import LINE_NOISE, NOISES, Samples, noisy_line, to_mulaw
 
 from twilio_frames.audio import SAMPLE_RATE, decode_mulaw
@@ -173,6 +174,7 @@ def main() -> None:
         likely_secs=arguments.likely_secs,
         likely_confidence=arguments.likely_confidence,
     )
+    logger.disable("pipecat")
     asyncio.run(measure(arguments.files, likely))
 
 

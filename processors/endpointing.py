@@ -58,18 +58,18 @@ What is louder is never taken for one, and so is known for the caller's at once.
 compared with what the bot said: see :mod:`twilio_frames.audio.echo_gate`.
 """
 
-LIKELY_SECS = 0.06
-"""How much of what is almost certainly speech is enough to hold the bot: two windows.
+LIKELY_SECS = 0.03
+"""How much of what is almost certainly speech is enough to hold the bot: one window.
 
-The VAD is certain at its ``start_secs`` of 0.16. Two windows in a row of 0.8 come 80 ms ahead of
-that on the mean, with recorded people as with synthetic voices; with people, hardly ever in vain.
-Of made-up coughs one in sixty holds the bot in vain, of cleared throats one in fifteen. Three
-windows of 0.6 would come 15 ms later, and be in vain six times as often. ``bench/onsets.py``
-measures it.
+The VAD is certain at its ``start_secs`` of 0.16. One window of 0.85 comes 105 ms ahead of that on
+the mean, with recorded people as with synthetic voices; with people, hardly ever in vain. Of
+made-up coughs one in fifty holds the bot in vain, of cleared throats one in twenty. Two windows in
+a row of 0.8 come 25 ms later, and are in vain more often: the model remembers what it heard, so one
+window of which it is sure tells more than two of which it is not. ``bench/onsets.py`` measures it.
 """
 
-LIKELY_CONFIDENCE = 0.8
-"""How certain the model has to be of each of those windows."""
+LIKELY_CONFIDENCE = 0.85
+"""How certain the model has to be of it."""
 
 
 def phone_vad_params() -> VADParams:

@@ -223,6 +223,21 @@ def test_interpreter_ends_with_work_waiting():
     assert run_python(program) == "done"
 
 
+def test_sentence_is_the_same_sound_whatever_was_said_before():
+    thread, voice = EspeakThread(), Voice(name="en-us+f2")
+
+    def sounds() -> set[bytes]:
+        said = []
+        for before in ("First.", "Seconds, and some more.", "Shush!"):
+            thread.submit(before, voice).result()
+            said.append(thread.submit("Six sisters asked.", voice).result().pcm)
+        return set(said)
+
+    assert len(sounds()) > 1
+    thread.is_repeatable = True
+    assert len(sounds()) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_forked_process_speaks_too():
     program = (

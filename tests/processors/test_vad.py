@@ -258,20 +258,20 @@ def judged(monkeypatch: pytest.MonkeyPatch, *found: float) -> list[InputAudioRaw
     return [InputAudioRawFrame(audio=window, sample_rate=8000, num_channels=1) for _ in found]
 
 
-async def told(frames: list[InputAudioRawFrame]) -> list[Frame]:
-    down, _ = await run_test(PhoneVAD(params=PARAMS), frames_to_send=frames)
+async def told(frames: list[InputAudioRawFrame], vad: PhoneVAD | None = None) -> list[Frame]:
+    down, _ = await run_test(vad or PhoneVAD(params=PARAMS), frames_to_send=frames)
     return [f for f in down if not isinstance(f, InputAudioRawFrame | SpeechControlParamsFrame)]
 
 
 async def test_short_sound_is_likely_and_taken_back(monkeypatch: pytest.MonkeyPatch):
-    frames = judged(monkeypatch, 0.1, 0.9, 0.9, 0.7, 0.1, 0.1, 0.1, 0.1)
+    frames = judged(monkeypatch, 0.1, 0.9, 0.7, 0.1, 0.1, 0.1, 0.1)
     speaking, paused = await told(frames)
 
     assert isinstance(speaking, CallerSpeakingFrame)
     assert isinstance(paused, CallerPausedFrame)
     assert not speaking.is_certain
     assert not paused.is_certain
-    assert (speaking.speech_secs, paused.silence_secs) == pytest.approx((0.064, 0.096))
+    assert (speaking.speech_secs, paused.silence_secs) == pytest.approx((0.032, 0.096))
 
 
 async def test_gap_in_an_onset_takes_nothing_back(monkeypatch: pytest.MonkeyPatch):
@@ -284,11 +284,21 @@ async def test_gap_in_an_onset_takes_nothing_back(monkeypatch: pytest.MonkeyPatc
     assert not [frame for frame in found if isinstance(frame, CallerPausedFrame)]
 
 
-@pytest.mark.parametrize("found", [(0.9, 0.7, 0.9, 0.7), (0.9, 0.1, 0.9, 0.1), (0.7,) * 4])
+@pytest.mark.parametrize("found", [(0.8, 0.7, 0.8, 0.7), (0.84, 0.1, 0.84, 0.1), (0.7,) * 4])
 async def test_doubtful_sound_is_not_likely(
     monkeypatch: pytest.MonkeyPatch, found: Sequence[float]
 ):
     assert await told(judged(monkeypatch, *found, 0.1)) == []
+
+
+async def test_sound_may_have_to_last_to_be_likely(monkeypatch: pytest.MonkeyPatch):
+    vad = PhoneVAD(params=PARAMS, likely_secs=0.06)
+    frames = judged(monkeypatch, 0.9, 0.1, 0.9, 0.1, 0.9, 0.9, 0.1)
+    speaking, *rest = await told(frames, vad)
+
+    assert isinstance(speaking, CallerSpeakingFrame)
+    assert (speaking.is_certain, speaking.speech_secs) == (False, pytest.approx(0.064, abs=0.001))
+    assert rest == []
 
 
 class LateJudge(SileroBatch):

@@ -8,6 +8,8 @@ from one thread (``synthesiser.py`` does). Declarations follow espeak-ng's publi
 import _ctypes
 import ctypes
 import os
+import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,14 +92,18 @@ class Mark:
 class Espeak:
     """The loaded library.
 
+    Args:
+        is_alone: Whether it shares no state with the same library where that is loaded already;
+            :meth:`close` it then. Where a copy of it cannot be loaded, it does share.
+
     Raises:
         MissingExtraError: If the wheel is not installed.
         SynthesisError: If the library does not start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_alone: bool = False) -> None:
         library_path, self._data_path = library_files()
-        self._library = _declared(library_path)
+        self._library = (_copy if is_alone else _declared)(library_path)
         self.sample_rate = self._library.espeak_Initialize(
             _Header.AUDIO_OUTPUT_SYNCHRONOUS,
             200,  # milliseconds of sound between two calls back
@@ -119,12 +125,11 @@ class Espeak:
         self._callback = _Callback(self._receive)
 
     def close(self) -> None:
-        """Unloads the library, and with it what earlier texts left in it: an :class:`Espeak` that
-        is made now speaks its first text as the first of a process."""
+        """Unloads the library, and with it what the texts left in it."""
         self._library.espeak_Terminate()
         # `ctypes` has no public way.
-        unload = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
-        unload(self._library._handle)
+        unload = "dlclose" if os.name == "posix" else "FreeLibrary"
+        getattr(_ctypes, unload)(self._library._handle)
 
     def synthesise(self, text: str, voice: Voice) -> tuple[bytes, list[Mark]]:
         """Speaks plain text.
@@ -191,6 +196,19 @@ def library_files() -> tuple[Path, Path]:
     with brought_by("local"):
         import espeakng_loader
     return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
+
+
+def _copy(path: Path) -> ctypes.CDLL:
+    if os.name != "posix":
+        # A file that is open elsewhere cannot be loaded there.
+        return _declared(path)
+    with tempfile.NamedTemporaryFile(suffix=path.suffix) as copy:
+        shutil.copyfile(path, copy.name)
+        try:
+            return _declared(Path(copy.name))
+        except SynthesisError:
+            # From some systems' temporary folder nothing is loaded.
+            return _declared(path)
 
 
 def _declared(path: Path) -> ctypes.CDLL:

@@ -48,7 +48,7 @@ class EspeakThread:
     Attributes:
         is_repeatable: Whether a sentence is the same sound each time. espeak-ng's noise and the
             waver of its pitch go on from one sentence to the next, which moves the end of a word
-            by some 50 ms; a library that is loaded anew for each does away with that, for 1.5 ms.
+            by some 50 ms; a library that is loaded anew for each does away with that, for 2 ms.
     """
 
     def __init__(self, *, most_waiting: int = 1024):
@@ -110,10 +110,12 @@ class EspeakThread:
         return fitted(text, pcm, marks, sample_rate=rate, gain=gain, pause=pause)
 
     def _loaded(self) -> Espeak:
-        if self._espeak is not None and self.is_repeatable:
-            self._espeak.close()
-            self._espeak = None
-        self._espeak = self._espeak or Espeak()
+        if self.is_repeatable:
+            if self._espeak is not None:
+                self._espeak.close()
+            self._espeak = Espeak(is_alone=True)
+        elif self._espeak is None:
+            self._espeak = Espeak()
         return self._espeak
 
 
