@@ -38,7 +38,7 @@ class Plan:
     step_rounds: int = 3
     rounds: int = 3
     calls: int = 8
-    seconds: float = 16.0
+    seconds: float = 30.0
     stalls: int = 2
 
 

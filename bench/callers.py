@@ -7,6 +7,7 @@
 
 import argparse
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 
@@ -21,7 +22,8 @@ from twilio_frames.testing.speech import to_utterance
 
 QUESTION = "When is my parcel going to arrive, please?"
 GAP_SECS = 0.06
-INTERRUPTED_AFTER = 1.5
+INTERRUPTED_AFTER = 1.0, 2.0
+"""Seconds of an answer behind which it is talked over, drawn between: anywhere in a word."""
 
 _STAGGER = 0.35
 _MALFORMED = {
@@ -39,11 +41,13 @@ class Conversation:
     Args:
         caller: The caller.
         question: What is asked, mu-law.
+        seed: Draws when an answer is talked over.
     """
 
-    def __init__(self, caller: Caller, question: bytes):
+    def __init__(self, caller: Caller, question: bytes, *, seed: int):
         self._caller = caller
         self._question = question
+        self._random = random.Random(seed)  # noqa: S311  # protects nothing
         answered = caller.log.events("answered")[0].time
         self._answered_at = time.monotonic() - caller.log.now + answered
         self._heard_out: list[float] = []
@@ -52,7 +56,8 @@ class Conversation:
         """Asks, talks over the answer, hears the next one out, and so on."""
         while not until.is_set():
             await self._caller.say(self._question)
-            await self._caller.wait_until_bot_speaks(for_seconds=INTERRUPTED_AFTER)
+            after = self._random.uniform(*INTERRUPTED_AFTER)
+            await self._caller.wait_until_bot_speaks(for_seconds=after)
             await self._caller.say(self._question)
             await self._caller.wait_for_bot(silence=0.5)
             self._heard_out.append(self._answered_at + self._caller.bot_spells[-1].ended_at)
@@ -110,7 +115,7 @@ async def _one_call(
     async with twilio.call(url, options=CallerOptions(noise_level=-60.0, seed=number)) as caller:
         await up.wait()
         await asyncio.sleep(number * _STAGGER)
-        conversation = Conversation(caller, question)
+        conversation = Conversation(caller, question, seed=number)
         talking = asyncio.create_task(conversation.talk(until))
         waiting = asyncio.create_task(until.wait())
         await asyncio.wait({talking, waiting}, return_when=asyncio.FIRST_COMPLETED)
