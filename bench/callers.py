@@ -47,7 +47,7 @@ class Conversation:
     def __init__(self, caller: Caller, question: bytes, *, seed: int):
         self._caller = caller
         self._question = question
-        self._random = random.Random(seed)  # noqa: S311  # protects nothing
+        self._random = random.Random(seed)
         answered = caller.log.events("answered")[0].time
         self._answered_at = time.monotonic() - caller.log.now + answered
         self._heard_out: list[float] = []

@@ -257,7 +257,9 @@ class PhoneVADAnalyzer(VADAnalyzer):
     @property
     def speech_secs(self) -> float:
         """How much was said since the onset of speech, without pauses; 0.0 in silence."""
-        return self._spoken * _WINDOW_SECS if self.is_certain or self._is_likely else 0.0
+        if not (self.is_certain or self._is_likely):
+            return 0.0
+        return (self._spoken or len(self._unsure)) * _WINDOW_SECS
 
     @property
     def silence_secs(self) -> float:
@@ -335,8 +337,11 @@ class PhoneVADAnalyzer(VADAnalyzer):
     def _take(self, window: bytes, probability: float, samples_behind: int) -> None:
         """Takes a window for the caller's, or not; one that is unsure waits for what it will be."""
         heard = self._whose(window, probability, samples_behind)
-        if heard is Heard.UNSURE:
+        if heard in (Heard.UNSURE, Heard.LIKELY):
             self._unsure.append(probability)
+            sure = [p >= self._likely_confidence for p in self._unsure[-self._likely_windows :]]
+            if heard is Heard.LIKELY and sum(sure) == self._likely_windows:
+                self._is_likely, self.is_quiet = True, False
             return
         waiting, self._unsure = self._unsure, []
         confidence = self.params.confidence

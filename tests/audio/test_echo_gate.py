@@ -224,3 +224,25 @@ def test_unlike_and_short_waits():
     found = spoken(judged(BOT, line), line)
 
     assert set(found) <= {Heard.UNSURE, Heard.ECHO}
+
+
+@pytest.mark.parametrize("echo", [None, 30.0])
+def test_caller_louder_than_all_that_came_back_is_likely(echo: float | None):
+    """Where nothing came back while the bot spoke; an echo that is known is one of the rest."""
+    line = np.zeros(len(BOT)) if echo is None else later(quieter(BOT, echo), 0.3)
+    begin = 4 * 8000 // WINDOW * WINDOW
+    line[begin:] += voice(4, 6.0, -34.0)[begin:]
+
+    found = judged(BOT, line)
+
+    first = found[begin // WINDOW]
+    assert first is Heard.LIKELY if echo is None else first in (Heard.UNSURE, Heard.ECHO)
+    assert Heard.CALLER in found[begin // WINDOW : begin // WINDOW + 24]
+
+
+def test_nothing_is_likely_until_the_bot_has_spoken_for_a_while():
+    line = np.zeros(len(BOT))
+    line[8000:] = voice(4, 6.0, -34.0)[8000 : len(BOT)]
+    line[: 8000 * 7 // 8] = 0.0
+
+    assert Heard.LIKELY not in judged(BOT, line)[: 8000 // WINDOW + 2]

@@ -10,6 +10,8 @@ audio is compared with all places of the bot's at which its cause could be.
 - Unlike every place: a caller. Short sounds are like something by chance, so how like they have to
   be, or how unlike, depends on how much has been heard; in between it is *unsure* for a moment, and
   what was unsure counts as what it turns out to be.
+- Louder than anything that came back of the bot so far, where that has spoken for a while: *likely*
+  a caller, for that moment. An echo may still begin in mid-call.
 - Like one place: an echo, and its delay and loss are known from then on. That place is looked at
   first, where a lesser likeness will do: few places are like anything by chance.
 - Like the known place, but louder than that echo is, and less like it than usual: a caller who
@@ -85,6 +87,12 @@ class _EchoTuning:
     a telephone that sends noise of its own in pauses is quieter still at times."""
     above_noise: float = 4.0
     """What is not this much louder is noise. Noise itself differs by 1 dB from window to window."""
+    silent_windows: int = 32
+    """So many windows without speech while the bot spoke tell what comes back of it."""
+    silent_rank: float = 0.9
+    """How many of those are no louder than it: all but a cough."""
+    above_silent: float = 6.0
+    """What is this much louder came from a caller, as long as no echo begins."""
     most_trust: int = 15
     """So often found, an echo is known well."""
     least_trust: int = 4
@@ -102,6 +110,8 @@ class Heard(Enum):
     CALLER = auto()
     ECHO = auto()
     UNSURE = auto()
+    LIKELY = auto()
+    """Not sure yet, but likely the caller's."""
 
 
 class EchoGate:
@@ -117,6 +127,7 @@ class EchoGate:
         self._windows: deque[bytes] = deque(maxlen=_TUNED.windows)
         self._levels: deque[float] = deque(maxlen=_TUNED.windows)
         self._noises: deque[float] = deque(maxlen=_TUNED.noise_windows)
+        self._silences: deque[float] = deque(maxlen=_TUNED.noise_windows)
         self._echo: _KnownEcho | None = None
         self._hears_on = 0
         self._next_hangover = _TUNED.hangover_windows
@@ -139,6 +150,8 @@ class EchoGate:
         self._hears_on -= 1
         if not is_speech:
             self._noises.append(level)
+            if bot is not None:
+                self._silences.append(level - bot.level)
         if not is_speech or bot is None:
             self._unsure = self._over = 0
             if self._hears_on < 0:
@@ -151,7 +164,18 @@ class EchoGate:
         if not self._unsure and level < self._least_of_sound():
             # A sound is over, whosever it was: what is compared with nothing is unlike everything.
             return Heard.ECHO
-        return self._compare(bot, until)
+        heard = self._compare(bot, until)
+        if heard is Heard.UNSURE and self._is_louder_than_ever(bot):
+            return Heard.LIKELY
+        return heard
+
+    def _is_louder_than_ever(self, bot: BotAtEar) -> bool:
+        """Whether a window is louder than what came back while the bot spoke, and none is known."""
+        if self._echo is not None or len(self._silences) < _TUNED.silent_windows:
+            return False
+        ranked = sorted(self._silences)
+        least = ranked[int(_TUNED.silent_rank * len(ranked))] + _TUNED.above_silent
+        return self._levels[-1] - bot.level >= least
 
     def _is_as_loud_as(self, bot: BotAtEar) -> bool:
         if self._echo is not None and self._echo.is_trusted:
