@@ -197,3 +197,15 @@ class Late:
 
     def stop(self) -> None:
         """It stays so."""
+
+
+async def test_a_call_that_comes_while_others_are_handed_over_is_handed_over_too(open_more: More):
+    owner = await one_with_calls(open_more, 1)
+    twiml = await owner.ask("/twiml", FORM | {"CallSid": "CA9"})
+    await open_more(1)
+    stopping = asyncio.create_task(wind_down(owner.state, HAND_OVER_SECS))
+    await owner.bot.calls[0].line_ended()
+    await owner.start(token_of(twiml), "CA9", path=path_of(twiml))
+    assert await stopping == 0
+    reasons = [call.end_reason for call in owner.bot.calls]
+    assert reasons == [CallEndReason.HANDED_OVER] * 2

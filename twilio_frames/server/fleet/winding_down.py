@@ -1,6 +1,7 @@
 """How a server stops without ending a call: what does not end by itself, others go on with."""
 
 import asyncio
+from collections.abc import Sequence
 
 from loguru import logger
 
@@ -45,18 +46,24 @@ async def wind_down(state: ServerState, seconds: float) -> int:
     if not can_hand_over(state):
         return await board.drain(reserve)
     logger.info(f"{len(board)} calls are handed over")
-    await _hand_all_over(state, max(0.0, reserve - 2 * _MARGIN_SECS))
-    await asyncio.sleep(2 * _MARGIN_SECS)
-    return sum(call.end_reason is None for call in _calls(state))
+    loop = asyncio.get_running_loop()
+    until = loop.time() + max(0.0, reserve - 2 * _MARGIN_SECS)
+    calls = _calls(state)
+    while calls:
+        await _hand_all_over(state, calls, until)
+        await asyncio.sleep(2 * _MARGIN_SECS)
+        # Twilio may have been told of this worker just before, and come only now.
+        calls = _calls(state) if loop.time() < until else []
+    return len(_calls(state))
 
 
-async def _hand_all_over(state: ServerState, within_secs: float) -> None:
+async def _hand_all_over(state: ServerState, calls: Sequence[Call], until: float) -> None:
     """Hands calls over one after another, each between two sentences if one ends in time.
 
     Whoever takes them has each to set up beside those that it carries.
     """
     loop = asyncio.get_running_loop()
-    until, calls = loop.time() + within_secs, _calls(state)
+    within_secs = until - loop.time()
     # The last one is to have time for a sentence as well, if there is any.
     all_begun = until - min(_SENTENCE_SECS, within_secs / 2)
     async with asyncio.TaskGroup() as handing_over:
@@ -73,7 +80,9 @@ def _pause_secs(state: ServerState) -> float:
 
 
 def _calls(state: ServerState) -> list[Call]:
-    return [record.call for record in state.records.latest() if record.call is not None]
+    """Those that are up."""
+    calls = [record.call for record in state.records.latest()]
+    return [call for call in calls if call is not None and call.end_reason is None]
 
 
 async def _hand_over(call: Call, by: float, until: float) -> None:
