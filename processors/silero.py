@@ -339,8 +339,7 @@ class PhoneVADAnalyzer(VADAnalyzer):
         heard = self._whose(window, probability, samples_behind)
         if heard in (Heard.UNSURE, Heard.LIKELY):
             self._unsure.append(probability)
-            sure = [p >= self._likely_confidence for p in self._unsure[-self._likely_windows :]]
-            if heard is Heard.LIKELY and sum(sure) == self._likely_windows:
+            if heard is Heard.LIKELY and self._has_sure_end():
                 self._is_likely, self.is_quiet = True, False
             return
         waiting, self._unsure = self._unsure, []
@@ -354,6 +353,11 @@ class PhoneVADAnalyzer(VADAnalyzer):
             self._guess(speech=speech, is_sure=earlier >= self._likely_confidence)
             self._move_on(speech=speech)
             self.is_quiet = self._state is VADState.QUIET and not self._is_likely
+
+    def _has_sure_end(self) -> bool:
+        """Whether enough of what waits is almost certainly speech, to its end."""
+        last = self._unsure[-self._likely_windows :]
+        return len(last) == self._likely_windows and min(last) >= self._likely_confidence
 
     def _whose(self, window: bytes, probability: float, samples_behind: int) -> Heard:
         if self._gate is None:

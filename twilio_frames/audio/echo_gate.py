@@ -25,6 +25,7 @@ No I/O happens here. It is only worked where the bot was audible and speech is h
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -173,8 +174,7 @@ class EchoGate:
         """Whether a window is louder than what came back while the bot spoke, and none is known."""
         if self._echo is not None or len(self._silences) < _TUNED.silent_windows:
             return False
-        ranked = sorted(self._silences)
-        least = ranked[int(_TUNED.silent_rank * len(ranked))] + _TUNED.above_silent
+        least = _ranked(self._silences, _TUNED.silent_rank) + _TUNED.above_silent
         return self._levels[-1] - bot.level >= least
 
     def _is_as_loud_as(self, bot: BotAtEar) -> bool:
@@ -233,8 +233,7 @@ class EchoGate:
         """How loud a window is at least that is more than the line's noise."""
         if not self._noises:
             return -math.inf
-        ranked = sorted(self._noises)
-        return ranked[int(_TUNED.noise_rank * len(ranked))] + _TUNED.above_noise
+        return _ranked(self._noises, _TUNED.noise_rank) + _TUNED.above_noise
 
     def _is_over(self, echo: "_KnownEcho", bot: BotAtEar, end: int) -> bool:
         """Whether a window is louder than the echo that is known, and than the line's noise."""
@@ -338,6 +337,12 @@ class _KnownEcho:
         return (self._loss or 0.0) + max(
             _edge_level(piece) - fall for piece, fall in zip(played, falls, strict=True)
         )
+
+
+def _ranked(levels: Iterable[float], rank: float) -> float:
+    """The level that so large a share of them is below."""
+    in_order = sorted(levels)
+    return in_order[int(rank * len(in_order))]
 
 
 def _edge_level(sound: Samples) -> float:

@@ -1,7 +1,6 @@
 """How a server stops without ending a call: what does not end by itself, others go on with."""
 
 import asyncio
-from collections.abc import Sequence
 
 from loguru import logger
 
@@ -48,22 +47,22 @@ async def wind_down(state: ServerState, seconds: float) -> int:
     logger.info(f"{len(board)} calls are handed over")
     loop = asyncio.get_running_loop()
     until = loop.time() + max(0.0, reserve - 2 * _MARGIN_SECS)
-    calls = _calls(state)
-    while calls:
-        await _hand_all_over(state, calls, until)
+    while True:
+        await _hand_all_over(state, until)
         await asyncio.sleep(2 * _MARGIN_SECS)
         # Twilio may have been told of this worker just before, and come only now.
-        calls = _calls(state) if loop.time() < until else []
-    return len(_calls(state))
+        left = len(_calls(state))
+        if not left or loop.time() >= until:
+            return left
 
 
-async def _hand_all_over(state: ServerState, calls: Sequence[Call], until: float) -> None:
+async def _hand_all_over(state: ServerState, until: float) -> None:
     """Hands calls over one after another, each between two sentences if one ends in time.
 
     Whoever takes them has each to set up beside those that it carries.
     """
     loop = asyncio.get_running_loop()
-    within_secs = until - loop.time()
+    calls, within_secs = _calls(state), until - loop.time()
     # The last one is to have time for a sentence as well, if there is any.
     all_begun = until - min(_SENTENCE_SECS, within_secs / 2)
     async with asyncio.TaskGroup() as handing_over:
